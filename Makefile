@@ -1,0 +1,40 @@
+# Every target sets itself up: a virtual environment in $(VENV), made from pyproject.toml by Python >= 3.11 and pip.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+JOBS ?= 2
+RUN = $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long lint guests
+
+help:
+	@echo "make demo       prove and verify one image classification"
+	@echo "make test       the tests (JOBS=$(JOBS) processes)"
+	@echo "make test-long  all tests, the slow ones too"
+	@echo "make lint       ruff and mypy"
+	@echo "make guests     rebuild the committed guest programs"
+
+# The stamp is written last, so that an interrupted installation is done again.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --editable '.[all]'
+	touch $@
+
+setup: $(VENV)/.installed
+
+demo: setup
+	$(RUN) host/digits.py
+
+test: setup
+	$(RUN) -m pytest -n $(JOBS)
+
+test-long: setup
+	$(RUN) -m pytest -n $(JOBS) -m "slow or not slow"
+
+lint: setup
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+guests: setup
+	$(RUN) tools/build_guests.py
