@@ -1,0 +1,138 @@
+"""The Goldilocks field F_p, p = 2^64 - 2^32 + 1, on numpy arrays of canonical ``uint64`` values.
+
+Written for reading: this is what the verifier computes with. Every array function takes ``uint64`` arrays (or
+scalars) with values below p, broadcasts like numpy, and returns canonical values. Scalars elsewhere are plain
+Python integers reduced with ``% P``.
+
+Products: with a = a0 + a1 2^32 and b = b0 + b1 2^32, the four 32-bit partial products give a 128-bit value
+``high 2^64 + low``; since 2^64 = 2^32 - 1 and 2^96 = -1 mod p, ``high = h1 2^32 + h0`` reduces to
+``low - h1 + h0 (2^32 - 1)`` (Plonky2's reduction).
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+FieldArray: TypeAlias = NDArray[np.uint64]
+FieldLike: TypeAlias = NDArray[np.uint64] | np.uint64
+
+P = 2**64 - 2**32 + 1
+"""The modulus."""
+GENERATOR = 7
+"""The smallest generator of the multiplicative group."""
+TWO_ADICITY = 32
+"""2^32 divides p - 1: the largest radix-2 domain has 2^32 points."""
+ROOT_OF_UNITY_2_32 = pow(GENERATOR, (P - 1) >> TWO_ADICITY, P)
+"""A primitive root of unity of order 2^32; all others are its powers (1753635133440165772)."""
+
+_P = np.uint64(P)
+_EPSILON = np.uint64(2**32 - 1)
+_32 = np.uint64(32)
+_wrapping = np.errstate(over="ignore")  # numpy warns when a 0-d result wraps, and wrapping is meant here
+
+
+def is_canonical(array: FieldArray) -> bool:
+    """Whether every value is below p."""
+    return bool(np.all(array < _P))
+
+
+@_wrapping
+def add(a: FieldLike, b: FieldLike) -> FieldArray:
+    """a + b, elementwise."""
+    return sub(a, np.subtract(_P, b))  # p - b lies in (0, p]: sub allows its second operand to be p
+
+
+@_wrapping
+def sub(a: FieldLike, b: FieldLike) -> FieldArray:
+    """a - b, elementwise. ``b`` may also be p."""
+    difference = np.subtract(a, b)  # wraps on borrow; adding p undoes the wrap
+    return np.where(np.less(a, b), difference + _P, difference)
+
+
+@_wrapping
+def neg(a: FieldLike) -> FieldArray:
+    """-a, elementwise."""
+    return np.where(np.equal(a, np.uint64(0)), np.uint64(0), np.subtract(_P, a))
+
+
+@_wrapping
+def mul(a: FieldLike, b: FieldLike) -> FieldArray:
+    """a b, elementwise."""
+    a, b = np.asarray(a), np.asarray(b)
+    a_low, a_high = a & _EPSILON, a >> _32
+    b_low, b_high = b & _EPSILON, b >> _32
+    low_low = a_low * b_low
+    middle = a_high * b_low + (low_low >> _32)  # at most (2^32-1)^2 + 2^32 - 1 < 2^64
+    middle_low = a_low * b_high + (middle & _EPSILON)  # the same bound
+    low = (low_low & _EPSILON) | (middle_low << _32)
+    high = a_high * b_high + (middle >> _32) + (middle_low >> _32)
+    return _reduce(high, low)
+
+
+@_wrapping
+def _reduce(high: FieldArray, low: FieldArray) -> FieldArray:
+    """``high 2^64 + low`` mod p, canonical."""
+    difference = low - (high >> _32)  # wraps at most once; a wrap added 2^64 = 2^32 - 1 mod p
+    difference = np.where(low < (high >> _32), difference - _EPSILON, difference)
+    term = (high & _EPSILON) * _EPSILON
+    total = difference + term
+    total = np.where(total < term, total + _EPSILON, total)
+    result: FieldArray = np.where(total >= _P, total - _P, total)
+    return result
+
+
+def pow_(a: FieldLike, exponent: int) -> FieldArray:
+    """a^exponent, elementwise, for ``exponent >= 0`` (0^0 = 1).
+
+    Raises:
+        ValueError: the exponent is negative.
+    """
+    if exponent < 0:
+        raise ValueError("the exponent must not be negative")
+    base = np.asarray(a, dtype=np.uint64)
+    result = np.ones_like(base)
+    while exponent:
+        if exponent & 1:
+            result = mul(result, base)
+        exponent >>= 1
+        if exponent:
+            base = mul(base, base)
+    return result
+
+
+def inv(a: FieldLike) -> FieldArray:
+    """1 / a, elementwise, by Fermat's a^(p-2).
+
+    Raises:
+        ZeroDivisionError: a value is zero.
+    """
+    a = np.asarray(a, dtype=np.uint64)
+    if np.any(a == np.uint64(0)):
+        raise ZeroDivisionError("zero has no inverse")
+    return pow_(a, P - 2)
+
+
+def root_of_unity(order: int) -> int:
+    """The primitive root of unity w_order used everywhere: the (2^32/order)-th power of the one of order 2^32.
+
+    Raises:
+        ValueError: the order is not a power of two in [1, 2^32].
+    """
+    if order < 1 or order & (order - 1) or order > 1 << TWO_ADICITY:
+        raise ValueError(f"no root of unity of order {order}: it must be a power of two up to 2^{TWO_ADICITY}")
+    return pow(ROOT_OF_UNITY_2_32, (1 << TWO_ADICITY) // order, P)
+
+
+def powers(base: int, count: int) -> FieldArray:
+    """``[1, base, base^2, ...]``: shape (count,), by doubling."""
+    result = np.ones(max(count, 1), dtype=np.uint64)
+    filled = 1
+    while filled < count:
+        step = min(filled, count - filled)
+        factor = np.uint64(pow(base, filled, P))
+        result[filled : filled + step] = mul(result[:step], factor)
+        filled += step
+    return result[:count]
