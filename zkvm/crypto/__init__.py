@@ -1,0 +1,1 @@
+"""Hashing (BLAKE3), Merkle trees and the Fiat-Shamir transcript: numpy only, the verifier imports it."""

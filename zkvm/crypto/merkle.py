@@ -1,0 +1,171 @@
+"""Merkle trees: the leaf rule, the pruned multiproof and its check. The verifier's side, numpy only.
+
+A tree stands over ``leaf_count`` (a power of two) digests in natural index order; a node is ``BLAKE3(KEY_NODE, left || right)``. A
+multiproof opens a sorted set of leaves at once: it holds, level by level from the bottom and in ascending index order, the sibling digests
+that the verifier cannot compute itself. Its length follows from the indices, so any other length is refused before hashing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.crypto.hashes import DIGEST_BYTES, KEY_LEAF, KEY_NODE, U8Array, U64Array, blake3_many, blake3_many_words, digest_words
+from zkvm.errors import RejectReason, VerificationError
+
+IndexArray = NDArray[np.int64]
+
+SALT_WORDS: Final = 2
+"""64-bit words of salt in every leaf of a hiding tree."""
+
+
+def chain_leaves(rows: Sequence[U64Array], salts: U64Array | None) -> U8Array:
+    """Leaf digests of a tree that commits several matrices of different heights (the leaf rule).
+
+    From the shortest matrix to the tallest, ``leaf_0 = H(row_0)`` and ``leaf_l = H(leaf_(l-1) || row_l)`` with
+    ``H = BLAKE3`` keyed by :data:`KEY_LEAF`; the tallest level appends the salt. All words are little-endian 64-bit.
+
+    Args:
+        rows: for each height, from short to tall, the rows seen by the opened leaves: (k, w_l) uint64.
+        salts: (k, SALT_WORDS) uint64, or None for a tree without salt.
+
+    Returns:
+        (k, 32) uint8.
+
+    Raises:
+        ValueError: no rows, or the arrays disagree on ``k``.
+    """
+    digests: U8Array | None = None
+    for level, row in enumerate(rows):
+        parts = [row] if digests is None else [digest_words(digests), row]
+        if level == len(rows) - 1 and salts is not None:
+            parts.append(salts)
+        digests = blake3_many_words(np.concatenate(parts, axis=1), KEY_LEAF)
+    if digests is None:
+        raise ValueError("a leaf needs at least one row")
+    return digests
+
+
+def hash_pairs(digests: U8Array) -> U8Array:
+    """Parents of adjacent digests: (2k, 32) uint8 to (k, 32)."""
+    return blake3_many(digests.reshape(-1, 2 * DIGEST_BYTES), KEY_NODE)
+
+
+def tree_levels(leaves: U8Array) -> list[U8Array]:
+    """All levels of a tree, from the leaves (n, 32) to the root (1, 32): the plain reference of the prover's kernels."""
+    levels = [leaves]
+    while levels[-1].shape[0] > 1:
+        levels.append(hash_pairs(levels[-1]))
+    return levels
+
+
+def _has_partner(nodes: IndexArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """For sorted unique node indices: which are left children with their right sibling present, and which are alone."""
+    left_of_pair = np.zeros(nodes.size, dtype=np.bool_)
+    left_of_pair[:-1] = (nodes[:-1] & 1 == 0) & (nodes[1:] == nodes[:-1] + 1)
+    alone = ~left_of_pair
+    alone[1:] &= ~left_of_pair[:-1]
+    return left_of_pair, alone
+
+
+def sibling_positions(leaf_count: int, indices: IndexArray) -> list[IndexArray]:
+    """Node indices of a multiproof's siblings, one ascending array per level from the leaves up (the root's level has none)."""
+    nodes = _checked_indices(leaf_count, indices)
+    positions = []
+    for _ in range(leaf_count.bit_length() - 1):
+        _, alone = _has_partner(nodes)
+        positions.append(nodes[alone] ^ 1)
+        nodes = np.unique(nodes >> 1)
+    return positions
+
+
+def sibling_count(leaf_count: int, indices: IndexArray) -> int:
+    """Number of sibling digests in the multiproof of ``indices`` (sorted, unique, (k,) int64).
+
+    Raises:
+        VerificationError: MERKLE, the indices are empty, unsorted, repeated or outside the tree.
+    """
+    return sum(level.size for level in sibling_positions(leaf_count, indices))
+
+
+def _checked_indices(leaf_count: int, indices: IndexArray) -> IndexArray:
+    if leaf_count < 1 or leaf_count & (leaf_count - 1):
+        raise VerificationError(RejectReason.MERKLE, f"{leaf_count} leaves: not a power of two")
+    nodes = np.asarray(indices, dtype=np.int64)
+    if nodes.ndim != 1 or nodes.size == 0 or nodes[0] < 0 or nodes[-1] >= leaf_count or bool(np.any(nodes[1:] <= nodes[:-1])):
+        raise VerificationError(RejectReason.MERKLE, f"opened indices must be increasing and within {leaf_count} leaves")
+    return nodes
+
+
+def multiproof_roots(leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> U8Array:
+    """Roots that follow from multiproofs of one index set in several trees of one size: the trees' hashes share numpy calls.
+
+    Args:
+        leaf_count: leaves of each tree, a power of two. indices: (k,) int64, sorted and unique.
+        leaves: (trees, k, 32) uint8. siblings: (trees, m, 32) uint8.
+
+    Returns:
+        (trees, 32) uint8.
+
+    Raises:
+        VerificationError: MERKLE, the indices or the counts do not fit.
+    """
+    nodes = _checked_indices(leaf_count, indices)
+    if leaves.ndim != 3 or siblings.ndim != 3 or leaves.shape[0] != siblings.shape[0]:
+        raise VerificationError(RejectReason.MERKLE, "leaves and siblings must be given per tree")
+    trees = leaves.shape[0]
+    expected = sibling_count(leaf_count, nodes)
+    if leaves.shape[1:] != (nodes.size, DIGEST_BYTES) or siblings.shape[1:] != (expected, DIGEST_BYTES):
+        raise VerificationError(
+            RejectReason.MERKLE,
+            f"expected {nodes.size} leaves and {expected} siblings of 32 bytes, got {leaves.shape[1:]} and {siblings.shape[1:]}",
+        )
+    digests, used = leaves, 0
+    for _ in range(leaf_count.bit_length() - 1):
+        left_of_pair, alone = _has_partner(nodes)
+        taken = int(np.count_nonzero(alone))
+        other = np.empty_like(digests)
+        other[:, alone] = siblings[:, used : used + taken]
+        other[:, :-1][:, left_of_pair[:-1]] = digests[:, 1:][:, left_of_pair[:-1]]
+        keep = left_of_pair | alone  # the right child of a present pair is consumed by its left sibling
+        parents, is_right = nodes[keep] >> 1, (nodes[keep] & 1 == 1)[None, :, None]
+        mine, sibling = digests[:, keep], other[:, keep]
+        pairs = np.concatenate([np.where(is_right, sibling, mine), np.where(is_right, mine, sibling)], axis=2)
+        digests = hash_pairs(pairs.reshape(-1, DIGEST_BYTES)).reshape(trees, parents.size, DIGEST_BYTES)
+        nodes, used = parents, used + taken
+    return digests[:, 0]
+
+
+def verify_multiproof(root: bytes, leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> None:
+    """Check that ``leaves`` stand at ``indices`` of the tree with this root.
+
+    Args:
+        root: 32 bytes. leaf_count: a power of two. indices: (k,) int64, sorted and unique.
+        leaves: (k, 32) uint8 leaf digests. siblings: (m, 32) uint8 with ``m == sibling_count(leaf_count, indices)``.
+
+    Raises:
+        VerificationError: MERKLE.
+    """
+    computed = multiproof_roots(leaf_count, indices, leaves[None], siblings[None])
+    if computed[0].tobytes() != root:
+        raise VerificationError(RejectReason.MERKLE, "opened leaves do not lead to the root")
+
+
+def verify_multiproofs(roots: Sequence[bytes], leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> None:
+    """:func:`verify_multiproof` for several trees of one size opened at the same indices, hashed together.
+
+    Args:
+        roots: one of 32 bytes per tree. leaf_count, indices: as there. leaves: (trees, k, 32) uint8. siblings: (trees, m, 32) uint8.
+
+    Raises:
+        VerificationError: MERKLE, naming the first tree that fails.
+    """
+    if len(roots) != leaves.shape[0]:
+        raise VerificationError(RejectReason.MERKLE, f"{len(roots)} roots for {leaves.shape[0]} trees")
+    computed = multiproof_roots(leaf_count, indices, leaves, siblings)
+    for tree, root in enumerate(roots):
+        if computed[tree].tobytes() != root:
+            raise VerificationError(RejectReason.MERKLE, f"tree {tree}: opened leaves do not lead to the root")
