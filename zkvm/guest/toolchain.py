@@ -1,0 +1,121 @@
+"""Compiles C and assembly to RV32IM ELF files with the pinned Zig distribution of Clang and LLD.
+
+The same sources give the same bytes in every directory and on every machine: paths are mapped away, nothing is dated, and
+the compiler's version is pinned by the ``guest`` extra.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from zkvm.errors import GuestError, UsageError
+
+SDK = Path(__file__).resolve().parent
+INCLUDE = SDK / "include"
+LINKER_SCRIPT = SDK / "runtime" / "link.ld"
+RUNTIME_SOURCES = tuple(SDK / "runtime" / name for name in ("start.S", "zkvm.c", "memory.c"))
+SOURCE_SUFFIXES = (".c", ".S", ".s")
+
+TARGET_FLAGS = (
+    "--target=riscv32-freestanding-none",
+    # Base integers and multiplication only: no compressed instructions, no atomics, no floats. "relax" lets the linker
+    # shorten calls to one instruction.
+    "-mcpu=generic_rv32+m+relax",
+    "-static",
+)
+COMPILE_FLAGS = (
+    "-std=c11",
+    "-ffreestanding",
+    # Zig turns on the undefined-behaviour sanitizer unless told otherwise.
+    "-fno-sanitize=all",
+    "-fno-stack-protector",
+    "-fomit-frame-pointer",
+    "-fno-asynchronous-unwind-tables",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-Wall",
+    "-Wextra",
+)
+LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none", f"-Wl,-T,{LINKER_SCRIPT}")
+
+
+def build(
+    sources: Sequence[Path | str],
+    output: Path | str,
+    *,
+    include_directories: Sequence[Path | str] = (),
+    defines: Mapping[str, str] | None = None,
+    optimization: str = "3",
+    debug_lines: bool = False,
+    runtime: bool = True,
+) -> Path:
+    """Compiles and links ``sources`` into one static executable.
+
+    Args:
+        sources: C (``.c``) and assembly (``.S``, ``.s``) files; the order is the link order.
+        output: the ELF file to write; replaced only if everything succeeds.
+        include_directories: further directories for ``#include``.
+        defines: preprocessor macros.
+        optimization: Clang's level: ``0``, ``1``, ``2``, ``3``, ``s`` or ``z``.
+        debug_lines: keep line tables (not loaded, not part of the image ID).
+        runtime: link the SDK's start-up code and library; without it the sources define ``_start``.
+
+    Returns:
+        The path of the ELF file.
+
+    Raises:
+        UsageError: no compiler is installed, no source, or a source that is missing or of another kind.
+        GuestError: the sources do not compile or link; the message is the compiler's.
+    """
+    paths = [_checked_source(source) for source in sources]
+    if not paths:
+        raise UsageError("nothing to compile: name at least one C or assembly file")
+    target = Path(output)
+    command = [
+        *_compiler(),
+        *TARGET_FLAGS,
+        *COMPILE_FLAGS,
+        f"-O{optimization}",
+        *_prefix_maps(paths),
+        *(f"-D{name}={value}" for name, value in (defines or {}).items()),
+        f"-I{INCLUDE}",
+        *(f"-I{Path(directory).resolve()}" for directory in include_directories),
+        *LINK_FLAGS,
+        # Without an explicit level Zig drops the symbol table, which messages and profiles need.
+        "-gline-tables-only" if debug_lines else "-g0",
+        *map(str, (*(RUNTIME_SOURCES if runtime else ()), *paths)),
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        linked = Path(scratch) / "guest.elf"
+        # The working directory is recorded in line tables, so it is always the same one.
+        result = subprocess.run([*command, "-o", str(linked)], cwd=SDK, capture_output=True, text=True, check=False)
+        if result.returncode != 0 or not linked.exists():
+            raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}")
+        target.write_bytes(linked.read_bytes())
+    return target
+
+
+def _checked_source(source: Path | str) -> Path:
+    path = Path(source)
+    if path.suffix not in SOURCE_SUFFIXES:
+        raise UsageError(f"{path}: not a C or assembly file (known endings: {', '.join(SOURCE_SUFFIXES)})")
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    return path.resolve()
+
+
+def _compiler() -> tuple[str, ...]:
+    if importlib.util.find_spec("ziglang") is None:
+        raise UsageError("building a guest needs a compiler: pip install 'zkvm[guest]'")
+    return (sys.executable, "-m", "ziglang", "cc")
+
+
+def _prefix_maps(paths: Sequence[Path]) -> list[str]:
+    """Flags that replace directories by fixed names wherever the compiler would record them."""
+    maps = {**{str(path.parent): "." for path in paths}, str(SDK): "zkvm"}
+    return [f"-ffile-prefix-map={old}={new}" for old, new in maps.items()]
