@@ -1,0 +1,206 @@
+"""Merkle commitments of the prover: one tree over matrices of several heights, or over the groups of a FRI layer.
+
+The format is that of :mod:`zkvm.crypto.merkle`; the hashing is done by kernels, split over threads by ranges of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.crypto.hashes import KEY_LEAF, KEY_NODE
+from zkvm.crypto.merkle import SALT_WORDS, sibling_positions
+from zkvm.errors import UsageError
+from zkvm.kernels.merkle import TILE_ROWS, hash_columns, hash_pairs
+
+U8Array = NDArray[np.uint8]
+U32Array = NDArray[np.uint32]
+U64Array = NDArray[np.uint64]
+IndexArray = NDArray[np.int64]
+Level = U64Array | Sequence[U64Array]
+
+FRI_POINTS = 8
+"""Values of one FRI leaf: the points that one folding step joins."""
+_SERIAL_ROWS = 4096
+"""Fewer hashes than this are not worth a second thread."""
+
+_KEY_LEAF_WORDS: U32Array = np.frombuffer(KEY_LEAF, dtype="<u4").astype(np.uint32)
+_KEY_NODE_WORDS: U32Array = np.frombuffer(KEY_NODE, dtype="<u4").astype(np.uint32)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Rows of a tree with their multiproof.
+
+    Attributes:
+        rows: for each height, short to tall, (k, w_l) uint64, row ``i`` seen by the ``i``-th opened leaf.
+        salts: (k, SALT_WORDS) uint64, or (k, 0) in a tree without salt. siblings: (m, 32) uint8.
+    """
+
+    rows: list[U64Array]
+    salts: U64Array
+    siblings: U8Array
+
+
+def _run_ranges(work: Callable[[int, int], None], rows: int, threads: int) -> None:
+    """Call ``work(start, stop)`` on ranges that cover ``rows``, on several threads if it pays."""
+    pieces = 1 if rows < _SERIAL_ROWS or threads <= 1 else 4 * threads
+    step = -(-rows // pieces)
+    step += -step % TILE_ROWS
+    ranges = [(start, min(start + step, rows)) for start in range(0, rows, step)]
+    if len(ranges) == 1:
+        work(*ranges[0])
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for result in [pool.submit(work, *bounds) for bounds in ranges]:
+            result.result()
+
+
+def _addresses(columns: U64Array) -> U64Array:
+    """Byte address of each column's first element: columns is (w, B, n), a column contiguous."""
+    width, cosets, rows = columns.shape
+    if columns.dtype != np.uint64 or (width and columns[0].strides != (8 * rows, 8)):
+        raise UsageError("a committed matrix must be uint64 (columns, cosets, rows) with contiguous columns")
+    return np.uint64(columns.ctypes.data) + np.arange(width, dtype=np.uint64) * np.uint64(columns.strides[0])
+
+
+def _tables(level: Level) -> list[U64Array]:
+    return [level] if isinstance(level, np.ndarray) else list(level)
+
+
+class MerkleTree:
+    """A Merkle tree with the data under it.
+
+    Attributes:
+        leaf_count: number of leaves, a power of two. root: 32 bytes.
+    """
+
+    def __init__(self, leaf_digests: U32Array, levels: list[list[U64Array]], salt: U64Array | None, threads: int) -> None:
+        """Build the nodes over leaf digests ((8, leaves) uint32). Use :meth:`commit` or :meth:`commit_fri`."""
+        self.leaf_count = leaf_digests.shape[1]
+        self._levels = levels
+        self._salt = salt
+        self._digests = [leaf_digests]
+        while self._digests[-1].shape[1] > 1:
+            below = self._digests[-1]
+            above = np.empty((8, below.shape[1] // 2), dtype=np.uint32)
+
+            def hash_range(start: int, stop: int, below: U32Array = below, above: U32Array = above) -> None:
+                hash_pairs(below, _KEY_NODE_WORDS, above, start, stop)
+
+            _run_ranges(hash_range, above.shape[1], threads)
+            self._digests.append(above)
+        self.root = self._digests[-1][:, 0].astype("<u4").tobytes()
+
+    @classmethod
+    def commit(cls, levels: Sequence[Level], salt: U64Array | None = None, threads: int = 1) -> MerkleTree:
+        """Commit matrices of distinct heights, from the shortest to the tallest.
+
+        Args:
+            levels: for each height n_l a (w_l, B, n_l) uint64 array, or several of that height whose columns follow one another.
+            salt: (SALT_WORDS, B, n) or (SALT_WORDS, B n) uint64 for the tallest height n, or None. threads: worker threads.
+
+        Raises:
+            UsageError: shapes, heights or layouts do not fit.
+        """
+        tables = [_tables(level) for level in levels]
+        cosets, heights = _checked_heights(tables)
+        salts: list[U64Array] = []
+        if salt is not None:
+            if salt.size != SALT_WORDS * cosets * heights[-1]:
+                raise UsageError(f"salt must hold {SALT_WORDS} words for each of {cosets} x {heights[-1]} leaves")
+            salts = [np.ascontiguousarray(salt).reshape(SALT_WORDS, cosets, heights[-1])]
+        prefix, prefix_rows = np.empty((8, 0), dtype=np.uint32), 1
+        for index, (height, level) in enumerate(zip(heights, tables, strict=True)):
+            is_tallest = index == len(tables) - 1
+            addresses = np.concatenate([_addresses(table) for table in level + (salts if is_tallest else [])])
+            out = np.empty((8, cosets * height), dtype=np.uint32)
+
+            def hash_range(
+                start: int,
+                stop: int,
+                addresses: U64Array = addresses,
+                height: int = height,
+                prefix: U32Array = prefix,
+                prefix_rows: int = prefix_rows,
+                out: U32Array = out,
+            ) -> None:
+                hash_columns(addresses, height, height, prefix, prefix_rows, _KEY_LEAF_WORDS, out, start, stop)
+
+            _run_ranges(hash_range, cosets * height, threads)
+            prefix, prefix_rows = out, height
+        return cls(prefix, tables, salts[0] if salts else None, threads)
+
+    @classmethod
+    def commit_fri(cls, values: U64Array, threads: int = 1) -> MerkleTree:
+        """Commit a FRI layer: leaf (j, k) holds the values that fold together, at (j, k + t n/8) for t = 0..7, three words each.
+
+        Args:
+            values: (3, B, n) uint64 coordinates of an extension codeword; n is a multiple of 8.
+
+        Raises:
+            UsageError: the shape or layout does not fit.
+        """
+        coordinates, cosets, rows = values.shape
+        if coordinates != 3 or rows % FRI_POINTS or cosets * rows & (cosets * rows - 1):
+            raise UsageError(f"a FRI layer is (3, B, n) with n a multiple of {FRI_POINTS}, not {values.shape}")
+        group_rows = rows // FRI_POINTS
+        offsets = np.arange(FRI_POINTS, dtype=np.uint64) * np.uint64(8 * group_rows)
+        addresses = (offsets[:, None] + _addresses(values)[None, :]).reshape(-1)
+        out = np.empty((8, cosets * group_rows), dtype=np.uint32)
+        no_prefix = np.empty((8, 0), dtype=np.uint32)
+
+        def hash_range(start: int, stop: int) -> None:
+            hash_columns(addresses, group_rows, rows, no_prefix, 1, _KEY_LEAF_WORDS, out, start, stop)
+
+        _run_ranges(hash_range, cosets * group_rows, threads)
+        # The same values as a matrix of 24 columns: a view, for opening.
+        groups = values.reshape(3, cosets, FRI_POINTS, group_rows).transpose(2, 0, 1, 3)
+        return cls(out, [[groups[point] for point in range(FRI_POINTS)]], None, threads)
+
+    def open(self, indices: IndexArray) -> Opening:
+        """Open the leaves at ``indices``: (k,) int64, sorted and unique."""
+        rows = []
+        tallest = self._levels[-1][0].shape[2]
+        coset, inner = np.divmod(indices, tallest)
+        for level in self._levels:
+            parts = [table[:, coset, inner % table.shape[2]].T for table in level]
+            rows.append(np.ascontiguousarray(np.concatenate(parts, axis=1)))
+        if self._salt is None:
+            salts = np.empty((indices.size, 0), dtype=np.uint64)
+        else:
+            salts = np.ascontiguousarray(self._salt[:, coset, inner].T)
+        return Opening(rows, salts, self._siblings(indices))
+
+    def open_fri(self, indices: IndexArray) -> tuple[U64Array, U8Array]:
+        """Open leaves of a FRI layer: values (k, 24) uint64, point by point with three words each, and siblings (m, 32) uint8."""
+        opening = self.open(indices)
+        return opening.rows[0], opening.siblings
+
+    def _siblings(self, indices: IndexArray) -> U8Array:
+        positions = sibling_positions(self.leaf_count, indices)
+        parts = [digests[:, nodes].T for digests, nodes in zip(self._digests, positions, strict=False)]
+        words = np.concatenate([*parts, np.empty((0, 8), dtype=np.uint32)])
+        return np.ascontiguousarray(words).astype("<u4", copy=False).view(np.uint8)
+
+
+def _checked_heights(tables: list[list[U64Array]]) -> tuple[int, list[int]]:
+    """Cosets and heights of the levels of a tree."""
+    if not tables or not all(tables):
+        raise UsageError("a tree needs at least one matrix at every height")
+    shapes = [{table.shape[1:] for table in level} for level in tables]
+    if any(len(shape) != 1 for shape in shapes):
+        raise UsageError("matrices of one level must have one height")
+    cosets = {next(iter(shape))[0] for shape in shapes}
+    heights = [int(next(iter(shape))[1]) for shape in shapes]
+    powers = all(height > 0 and height & (height - 1) == 0 for height in heights)
+    if len(cosets) != 1 or not powers or any(high <= low for low, high in zip(heights, heights[1:], strict=False)):
+        raise UsageError(f"heights must be increasing powers of two over the same number of cosets, got {heights}, {cosets}")
+    count = int(cosets.pop())
+    if count < 1 or count & (count - 1):
+        raise UsageError(f"{count} cosets: not a power of two")
+    return count, heights
