@@ -4,8 +4,8 @@ Sixteen messages of one length are hashed together. Word ``i`` of all of them is
 intrinsic on such vectors: plain numba loops over lanes are not vectorised and take eight times as long. Twin: :mod:`zkvm.crypto.hashes`.
 
 Layout. Digests are kept as 32-bit words, word-major: (8, count) uint32, so that sixteen neighbours are contiguous in every word. A buffer
-of vectors is a flat uint32 array, vector ``i`` at ``16 i``: chaining values and output are 8 vectors, a block is 16, a *tail* is the 4 words
-counter low, counter high, block length, flags.
+of vectors is a flat uint32 array, vector ``i`` at ``16 i``: chaining values and output are 8 vectors, a block is 16, a *tail* is the 4
+words counter low, counter high, block length, flags.
 """
 
 from __future__ import annotations
@@ -100,33 +100,21 @@ def _compression_signature(state: Any, state_offset: Any, block: Any, tail: Any,
     return types.void(state, types.intp, block, tail, out, types.intp)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def compress(typing_context: Any, state: Any, state_offset: Any, block: Any, tail: Any, out: Any, out_offset: Any) -> Any:
-    """Compress sixteen lanes: 8 vectors at ``state[state_offset:]``, one block, one tail; 8 vectors out, which may be the state itself."""
-
+def _compress(typing_context: Any, state: Any, state_offset: Any, block: Any, tail: Any, out: Any, out_offset: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _emit_compression(context, builder, signature, arguments, full_output=False)
 
     return _compression_signature(state, state_offset, block, tail, out, out_offset), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def compress_full(typing_context: Any, state: Any, state_offset: Any, block: Any, tail: Any, out: Any, out_offset: Any) -> Any:
-    """As :func:`compress` with all 16 output vectors, for extendable output. ``out`` must not be the state."""
-
+def _compress_full(typing_context: Any, state: Any, state_offset: Any, block: Any, tail: Any, out: Any, out_offset: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _emit_compression(context, builder, signature, arguments, full_output=True)
 
     return _compression_signature(state, state_offset, block, tail, out, out_offset), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def split_words(typing_context: Any, address: Any, block: Any, even: Any, odd: Any) -> Any:
-    """Read 32 words at a byte address; write the even ones as vector ``even`` of ``block`` and the odd ones as vector ``odd``.
-
-    On 16 little-endian 64-bit words this separates low and high halves; on 16 pairs of digest words, left and right children.
-    """
-
+def _split_words(typing_context: Any, address: Any, block: Any, even: Any, odd: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place, array, even_index, odd_index = arguments
         words = builder.load(builder.inttoptr(place, _PAIR.as_pointer()), align=4)
@@ -141,14 +129,31 @@ def split_words(typing_context: Any, address: Any, block: Any, even: Any, odd: A
     return types.void(types.uint64, block, types.intp, types.intp), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def read_word(typing_context: Any, address: Any) -> Any:
-    """The 32-bit word at a byte address."""
-
+def _read_word(typing_context: Any, address: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(builder.inttoptr(arguments[0], _WORD.as_pointer()), align=4)
 
     return types.uint32(types.uint64), generate
+
+
+compress: Any = intrinsic(_compress)
+"""``compress(state, offset, block, tail, out, out_offset)``: compress sixteen lanes.
+
+The chaining values are 8 vectors at ``state[offset:]``; 8 vectors are written at ``out[out_offset:]``, which may be the same place.
+"""
+
+compress_full: Any = intrinsic(_compress_full)
+"""As :data:`compress` with all 16 output vectors, for extendable output."""
+
+split_words: Any = intrinsic(_split_words)
+"""``split_words(address, block, even, odd)``: read 32 words at a byte address, separate the even ones from the odd ones.
+
+They become vectors ``even`` and ``odd`` of ``block``. On 16 little-endian 64-bit words these are low and high halves; on 16 pairs of
+digest words, left and right children.
+"""
+
+read_word: Any = intrinsic(_read_word)
+"""``read_word(address)``: the 32-bit word at a byte address."""
 
 
 # ----- helpers -----------------------------------------------------------------------------------------------------------------

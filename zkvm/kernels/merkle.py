@@ -103,8 +103,8 @@ def hash_columns(
 ) -> None:
     """Keyed BLAKE3 of the rows ``start`` to ``stop`` of a column-major matrix, split in cosets.
 
-    Row ``r = j coset_rows + k`` (coset ``j``) hashes, as little-endian bytes, the digest ``prefix[:, j prefix_rows + k mod prefix_rows]`` if
-    there is a prefix, then one 64-bit word of each column: element ``j coset_stride + k`` of the column.
+    Row ``r = j coset_rows + k`` (coset ``j``) hashes, as little-endian bytes, the digest ``prefix[:, j prefix_rows + k mod prefix_rows]``
+    if there is a prefix, then one 64-bit word of each column: element ``j coset_stride + k`` of the column.
 
     Args:
         addresses: (columns,) uint64 byte addresses of each column's first element; the caller keeps the arrays alive.
@@ -144,9 +144,7 @@ def hash_columns(
                     lane_row = inner + group * LANES
                     child = coset * prefix_rows + lane_row % prefix_rows
                     lanes = min(LANES, rows - group * LANES)
-                    _fill_block(
-                        addresses, 8 * index, np.uint64(coset * coset_stride + lane_row), prefix, child, prefix_rows, lanes, block
-                    )
+                    _fill_block(addresses, 8 * index, np.uint64(coset * coset_stride + lane_row), prefix, child, prefix_rows, lanes, block)
                     compress(values, group * CV_WORDS, block, tail, values, group * CV_WORDS)
             # The chunk tree: completed subtrees wait on a stack; equal ones are joined, and the last chunk joins all.
             remaining = chunk + 1
