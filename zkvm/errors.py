@@ -1,0 +1,84 @@
+"""The error tree: everything this package raises on purpose derives from :class:`ZkvmError`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ZkvmError(Exception):
+    """Base of every error of this package."""
+
+
+class UsageError(ZkvmError):
+    """The caller's arguments do not fit together, or an optional dependency is missing."""
+
+
+class GuestError(ZkvmError):
+    """The guest program cannot be loaded, run or proven."""
+
+
+class ElfError(GuestError):
+    """The file is not an executable that this machine can prove: says what is wrong and where."""
+
+
+class GuestTrap(GuestError):
+    """The guest did something unprovable (illegal instruction, bad access): carries the place.
+
+    Attributes:
+        pc: address of the instruction. cycle: instructions executed before it. kind: short machine-readable name.
+    """
+
+    def __init__(self, kind: str, message: str, pc: int, cycle: int) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.pc = pc
+        self.cycle = cycle
+
+
+class LimitError(GuestError):
+    """A limit set by the caller (cycles, memory) was reached: says which and what to change."""
+
+
+class ProvingError(ZkvmError):
+    """The trace does not satisfy the machine, or the prover cannot go on: a bug or a resource limit, never a bad guest."""
+
+
+class RejectReason(StrEnum):
+    """Language-neutral reason why a verifier rejects a proof or receipt."""
+
+    FORMAT = "FORMAT"
+    """The bytes are not a well-formed receipt of this version."""
+    POLICY = "POLICY"
+    """Parameters, proven security, exit code or dev mode are not what the caller accepts."""
+    IMAGE_ID = "IMAGE_ID"
+    """The receipt is for another program."""
+    CLAIM = "CLAIM"
+    """Claim and receipt disagree (journal digest, image fields)."""
+    SHAPE = "SHAPE"
+    """Presence, heights, counts or lengths are impossible for this machine, image and parameters."""
+    BUS = "BUS"
+    """The buses do not balance, or a terminal or closing factor is zero."""
+    OOD = "OOD"
+    """Constraints do not hold at the out-of-domain point, or the point is inadmissible."""
+    MERKLE = "MERKLE"
+    """An opened row is not under its root."""
+    FRI = "FRI"
+    """The low-degree test fails."""
+    GRINDING = "GRINDING"
+    """The proof of work is missing."""
+
+
+class VerificationError(ZkvmError):
+    """A receipt is refused. ``reason`` is for programs, the message for people."""
+
+    def __init__(self, reason: RejectReason, detail: str) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class FormatError(VerificationError):
+    """The bytes do not decode: raised before any arithmetic."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(RejectReason.FORMAT, detail)
