@@ -160,6 +160,14 @@ read_word: Any = intrinsic(_read_word)
 
 
 @njit(cache=True, nogil=True)
+def aligned_words(count: int) -> U32Array:
+    """A buffer of ``count`` words on a 64-byte boundary, so that no vector crosses a cache line."""
+    buffer = np.empty(count + LANES, dtype=np.uint32)
+    offset = (-(buffer.ctypes.data // 4)) % LANES
+    return buffer[offset : offset + count]
+
+
+@njit(cache=True, nogil=True)
 def set_tail(tail: U32Array, counter: np.uint64, block_length: np.uint32, flags: np.uint32) -> None:
     """Give every lane the same counter, block length and flags."""
     low = np.uint32(counter & np.uint64(0xFFFFFFFF))

@@ -10,39 +10,8 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from zkvm.isa.opcodes import (
-    ADD,
-    AND,
-    BEQ,
-    BGE,
-    BGEU,
-    BLT,
-    BLTU,
-    BNE,
-    DIV,
-    DIVU,
-    LB,
-    LBU,
-    LH,
-    LW,
-    MUL,
-    MULH,
-    MULHSU,
-    MULHU,
-    OR,
-    REM,
-    REMU,
-    SB,
-    SLL,
-    SLT,
-    SLTU,
-    SRA,
-    SRL,
-    SUB,
-    SW,
-)
+from zkvm.isa import opcodes
 
 COMPUTE, LOAD, STORE, BRANCH, JUMP, JUMP_REGISTER, CALL, STOP = 0, 1, 2, 3, 4, 5, 6, 7
 """Kinds of instructions."""
@@ -108,39 +77,39 @@ def _divide_signed(a: Any, b: Any, remainder: Any) -> Any:
 @njit("uint64(int64, uint64, uint64)", cache=True, nogil=True, error_model="numpy")
 def compute(op: Any, a: Any, b: Any) -> Any:
     """Value of rd from two 32-bit operands."""
-    if op == ADD:
+    if op == opcodes.ADD:
         return (a + b) & MASK32
-    if op == SUB:
+    if op == opcodes.SUB:
         return (a - b) & MASK32
-    if op == SLT:
+    if op == opcodes.SLT:
         return np.uint64(_signed(a) < _signed(b))
-    if op == SLTU:
+    if op == opcodes.SLTU:
         return np.uint64(a < b)
-    if op == MUL:
+    if op == opcodes.MUL:
         return (a * b) & MASK32
-    if op == MULH:
+    if op == opcodes.MULH:
         return np.uint64((_signed(a) * _signed(b)) >> SHIFT32) & MASK32
-    if op == MULHSU:
+    if op == opcodes.MULHSU:
         return np.uint64((_signed(a) * np.int64(b)) >> SHIFT32) & MASK32
-    if op == MULHU:
+    if op == opcodes.MULHU:
         return (a * b) >> THIRTY_TWO
-    if op == SLL:
+    if op == opcodes.SLL:
         return (a << (b & THIRTY_ONE)) & MASK32
-    if op == SRL:
+    if op == opcodes.SRL:
         return a >> (b & THIRTY_ONE)
-    if op == SRA:
+    if op == opcodes.SRA:
         return np.uint64(_signed(a) >> np.int64(b & THIRTY_ONE)) & MASK32
-    if op == AND:
+    if op == opcodes.AND:
         return a & b
-    if op == OR:
+    if op == opcodes.OR:
         return a | b
-    if op == DIV:
+    if op == opcodes.DIV:
         return MASK32 if b == ZERO else _divide_signed(a, b, False)
-    if op == DIVU:
+    if op == opcodes.DIVU:
         return MASK32 if b == ZERO else a // b
-    if op == REM:
+    if op == opcodes.REM:
         return a if b == ZERO else _divide_signed(a, b, True)
-    if op == REMU:
+    if op == opcodes.REMU:
         return a if b == ZERO else a % b
     return a ^ b
 
@@ -148,15 +117,15 @@ def compute(op: Any, a: Any, b: Any) -> Any:
 @njit("boolean(int64, uint64, uint64)", cache=True, nogil=True)
 def taken(op: Any, a: Any, b: Any) -> Any:
     """Whether a branch jumps."""
-    if op == BEQ:
+    if op == opcodes.BEQ:
         return a == b
-    if op == BNE:
+    if op == opcodes.BNE:
         return a != b
-    if op == BLT:
+    if op == opcodes.BLT:
         return _signed(a) < _signed(b)
-    if op == BGE:
+    if op == opcodes.BGE:
         return _signed(a) >= _signed(b)
-    if op == BLTU:
+    if op == opcodes.BLTU:
         return a < b
     return a >= b  # BGEU
 
@@ -164,9 +133,9 @@ def taken(op: Any, a: Any, b: Any) -> Any:
 @njit("uint64(int64)", cache=True, nogil=True, forceinline=True)
 def _alignment_mask(op: Any) -> Any:
     """Address bits that must be zero for a load or store."""
-    if op in (LW, SW):
+    if op in (opcodes.LW, opcodes.SW):
         return THREE
-    if op in (LB, LBU, SB):
+    if op in (opcodes.LB, opcodes.LBU, opcodes.SB):
         return ZERO
     return ONE
 
@@ -175,13 +144,13 @@ def _alignment_mask(op: Any) -> Any:
 def loaded(op: Any, word: Any, address: Any) -> Any:
     """Value of rd after a load at byte ``address`` from the aligned ``word``."""
     shifted = word >> (EIGHT * (address & THREE))
-    if op == LW:
+    if op == opcodes.LW:
         return word
-    if op == LBU:
+    if op == opcodes.LBU:
         return shifted & BYTE
-    if op == LB:
+    if op == opcodes.LB:
         return np.uint64(np.int64(np.int8(np.uint8(shifted & BYTE)))) & MASK32
-    if op == LH:
+    if op == opcodes.LH:
         return np.uint64(np.int64(np.int16(np.uint16(shifted & HALF)))) & MASK32
     return shifted & HALF  # LHU
 
@@ -189,10 +158,10 @@ def loaded(op: Any, word: Any, address: Any) -> Any:
 @njit("uint64(int64, uint64, uint64, uint64)", cache=True, nogil=True)
 def stored(op: Any, word: Any, address: Any, value: Any) -> Any:
     """The aligned word after a store of ``value`` at byte ``address``."""
-    if op == SW:
+    if op == opcodes.SW:
         return value
     shift = EIGHT * (address & THREE)
-    mask = (BYTE if op == SB else HALF) << shift
+    mask = (BYTE if op == opcodes.SB else HALF) << shift
     return (word & ~mask) | ((value << shift) & mask)
 
 
@@ -213,7 +182,7 @@ def _access(times: Any, index: Any, address: Any, value: Any, time: Any, refresh
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _find_word(page_table: Any, origins: Any, op: Any, address: Any) -> Any:
+def _find_word(page_table: Any, origins: Any, op: Any, is_store: Any, address: Any) -> Any:
     """Position of the word of a load or store in the page arrays, or minus the status that stops the run."""
     if address & _alignment_mask(op) != ZERO:
         return -np.int64(MISALIGNED)
@@ -221,7 +190,11 @@ def _find_word(page_table: Any, origins: Any, op: Any, address: Any) -> Any:
     if slot < NOTHING:
         return -np.int64(NEED_PAGE if slot == LAZY else OUTSIDE_MEMORY)
     position = slot * PAGE_WORDS + np.int64((address >> TWO) & PAGE_MASK)
-    return position if origins[position] != OUTSIDE else -np.int64(OUTSIDE_MEMORY)
+    if origins[position] == OUTSIDE:
+        return -np.int64(OUTSIDE_MEMORY)
+    if is_store and origins[position] == ROM:
+        return -np.int64(READ_ONLY)
+    return position
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -234,8 +207,24 @@ def _find_row(code_pages: Any, code_rows: Any, pc: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _record_registers(step: Any, ins: Any, a: Any, b: Any, vd: Any, registers: Any, times: Any, time: Any, refreshes: Any, counters: Any) -> None:
-    """Register accesses of one step, in the order rs1, rs2, rd (memory is another address, so its place does not matter)."""
+def _successor(ins: Any, a: Any, b: Any, code_pages: Any, code_rows: Any) -> Any:
+    """(row, pc) of the next instruction; row -1 if there is none."""
+    imm = np.uint64(ins.imm)
+    if ins.kind == BRANCH and taken(np.int64(ins.op), a, b):
+        return ins.target, imm
+    if ins.kind == JUMP:
+        return ins.target, imm
+    if ins.kind == JUMP_REGISTER:
+        goal = (a + imm) & MASK32 & ~ONE
+        return _find_row(code_pages, code_rows, goal), goal
+    return ins.next, np.uint64(ins.pc) + FOUR
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _record_registers(
+    step: Any, ins: Any, a: Any, b: Any, vd: Any, registers: Any, times: Any, time: Any, refreshes: Any, counters: Any
+) -> None:
+    """Register accesses of one step, in the order rs1, rs2, rd. Memory is another address, so its place does not matter."""
     step.v1, step.t1, step.v2, step.t2, step.vd, step.vd_prev, step.td = ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO
     if ins.reads & READS_FIRST:
         step.v1 = a
@@ -252,21 +241,9 @@ def _record_registers(step: Any, ins: Any, a: Any, b: Any, vd: Any, registers: A
 
 @njit(cache=True, nogil=True)
 def run(
-    program: Any,
-    code_pages: Any,
-    code_rows: Any,
-    registers: Any,
-    register_times: Any,
-    page_table: Any,
-    values: Any,
-    times: Any,
-    origins: Any,
-    steps: Any,
-    refreshes: Any,
-    counters: Any,
-    cycle_limit: Any,
-    trace: Any,
-) -> Any:
+    program: Any, code_pages: Any, code_rows: Any, registers: Any, register_times: Any, page_table: Any, values: Any, times: Any,
+    origins: Any, steps: Any, refreshes: Any, counters: Any, cycle_limit: Any, trace: Any,
+) -> Any:  # fmt: skip
     """Execute from ``counters[ROW]`` until the host is needed; return why (a status).
 
     Args:
@@ -275,28 +252,23 @@ def run(
         steps: STEP buffer; refreshes: REFRESH buffer. counters: (6,) uint64, updated. cycle_limit: uint64. trace: bool, whether to record.
     """
     row, time, cycles, count = np.int64(counters[ROW]), counters[TIME], counters[CYCLES], np.int64(counters[STEPS])
-    while True:
+    status = np.int64(LIMIT)
+    while cycles < cycle_limit:
         ins = program[row]
         kind, op = ins.kind, np.int64(ins.op)
-        if cycles >= cycle_limit:
-            status = LIMIT
-            break
         if kind >= CALL:
-            status = CALLED if kind == CALL else STOPPED
+            status = np.int64(CALLED if kind == CALL else STOPPED)
             break
         if trace and (count == steps.size or counters[REFRESHES] + FOUR > refreshes.size):
-            status = BUFFER_FULL
+            status = np.int64(BUFFER_FULL)
             break
         a, b, imm = np.uint64(registers[ins.rs1]), np.uint64(registers[ins.rs2]), np.uint64(ins.imm)
-        following, goal, vd = ins.next, np.uint64(ins.pc) + FOUR, np.uint64(ins.pc) + FOUR
-        address, word, position = ZERO, ZERO, NOTHING
+        vd, address, word, position = np.uint64(ins.pc) + FOUR, ZERO, ZERO, -np.int64(1)
         if kind == COMPUTE:
             vd = compute(op, a, b + imm)  # a register form has imm 0, an immediate form reads x0 for b
         elif kind == LOAD or kind == STORE:
             address = (a + imm) & MASK32
-            position = _find_word(page_table, origins, op, address)
-            if kind == STORE and position >= NOTHING and origins[position] == ROM:
-                position = -np.int64(READ_ONLY)
+            position = _find_word(page_table, origins, op, kind == STORE, address)
             if position < NOTHING:
                 status = -position
                 counters[FAULT] = address
@@ -306,29 +278,22 @@ def run(
                 vd = loaded(op, word, address)
             else:
                 values[position] = stored(op, word, address, b)
-        elif kind == BRANCH:
-            if taken(op, a, b):
-                following, goal = ins.target, imm
-        elif kind == JUMP:
-            following, goal = ins.target, imm
-        else:
-            goal = (a + imm) & MASK32 & ~ONE
-            following = _find_row(code_pages, code_rows, goal)
+        following, goal = _successor(ins, a, b, code_pages, code_rows)
         if trace:
             step = steps[count]
-            step.row, step.time, step.address, step.mem, step.rom, step.tm = row, time, address, word, ZERO, ZERO
+            step.row, step.time = row, time
             _record_registers(step, ins, a, b, vd, registers, register_times, time, refreshes, counters)
-            if kind == LOAD or kind == STORE:
-                if origins[position] == ROM:
-                    step.rom = ONE
-                else:
-                    step.tm = _access(times, position, address & ~THREE, word, time + TWO, refreshes, counters)
+            step.address, step.mem, step.rom, step.tm = address, word, ZERO, ZERO
+            if position >= NOTHING and origins[position] == ROM:
+                step.rom = ONE
+            elif position >= NOTHING:
+                step.tm = _access(times, position, address & ~THREE, word, time + TWO, refreshes, counters)
             count += 1
         registers[ins.rd] = vd
         time += FOUR
         cycles += ONE
         if following < 0:
-            status = NO_INSTRUCTION
+            status = np.int64(NO_INSTRUCTION)
             counters[FAULT] = goal
             break
         row = np.int64(following)

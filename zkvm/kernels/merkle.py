@@ -22,6 +22,7 @@ from zkvm.kernels.blake3 import (
     TAIL_WORDS,
     U32Array,
     U64Array,
+    aligned_words,
     compress,
     read_word,
     set_all_lanes,
@@ -29,8 +30,10 @@ from zkvm.kernels.blake3 import (
     split_words,
 )
 
-TILE_GROUPS = 16
-"""Groups of 16 rows hashed block by block together: a block reads 8 columns, each 2 KiB in a row, which the prefetcher follows."""
+CHUNK_BLOCKS = 16
+"""Blocks of a full chunk of 1024 bytes."""
+TILE_GROUPS = 32
+"""Groups of 16 rows hashed block by block together: a block reads 8 columns, each 4 KiB in a row, which the prefetcher follows."""
 TILE_ROWS = TILE_GROUPS * LANES
 STACK_DEPTH = 16
 """Subtree values kept while a message's chunks are joined: enough for 2^16 chunks, 64 MiB a leaf."""
@@ -38,10 +41,7 @@ STACK_DEPTH = 16
 
 @njit(cache=True, nogil=True)
 def _read_pairs(address: np.uint64, lanes: int, block: U32Array, even: int, odd: int) -> None:
-    """:func:`split_words` for a group that may have fewer than 16 lanes; absent lanes read as 0 and nothing beyond is touched."""
-    if lanes == LANES:
-        split_words(address, block, even, odd)
-        return
+    """:func:`split_words` for a group of fewer than 16 lanes: absent lanes read as 0, nothing beyond is touched."""
     for lane in range(LANES):
         first, second = np.uint32(0), np.uint32(0)
         if lane < lanes:
@@ -53,13 +53,15 @@ def _read_pairs(address: np.uint64, lanes: int, block: U32Array, even: int, odd:
 
 
 @njit(cache=True, nogil=True)
-def _join(left: U32Array, left_offset: int, values: U32Array, offset: int, key: U32Array, block: U32Array, tail: U32Array) -> None:
-    """Replace the chaining values at ``values[offset:]`` by their parents with the left siblings at ``left[left_offset:]``."""
-    for i in range(CV_WORDS):
-        block[i] = left[left_offset + i]
-        block[CV_WORDS + i] = values[offset + i]
-    set_all_lanes(values, offset, key)
-    compress(values, offset, block, tail, values, offset)
+def _write_lanes(values: U32Array, offset: int, lanes: int, out: U32Array, first: int) -> None:
+    """Copy the chaining values at ``values[offset:]`` to digests ``first`` to ``first + lanes``."""
+    for i in range(8):
+        if lanes == LANES:
+            for lane in range(LANES):
+                out[i, first + lane] = values[offset + i * LANES + lane]
+        else:
+            for lane in range(lanes):
+                out[i, first + lane] = values[offset + i * LANES + lane]
 
 
 @njit(cache=True, nogil=True)
@@ -71,19 +73,68 @@ def _fill_block(
     ``row``: element offset of the first row in every column. ``child``: row of the prefix within its coset, lane 0.
     """
     prefix_words = 4 if prefix.shape[1] else 0
+    if lanes == LANES and first_word >= prefix_words and first_word + 8 <= prefix_words + addresses.size:
+        for position in range(8):
+            place = addresses[first_word - prefix_words + position] + np.uint64(8) * row
+            split_words(place, block, 2 * position, 2 * position + 1)
+        return
     for position in range(8):
         word = first_word + position
         if word < prefix_words:
-            base = child - child % prefix_rows
+            base = child & ~(prefix_rows - 1)
             for lane in range(LANES):
-                place = base + (child + lane) % prefix_rows if lane < lanes else base
-                block[2 * position * LANES + lane] = prefix[2 * word, place]
-                block[(2 * position + 1) * LANES + lane] = prefix[2 * word + 1, place]
+                below = base | ((child + lane) & (prefix_rows - 1))
+                block[2 * position * LANES + lane] = prefix[2 * word, below]
+                block[(2 * position + 1) * LANES + lane] = prefix[2 * word + 1, below]
         elif word < prefix_words + addresses.size:
-            _read_pairs(addresses[word - prefix_words] + np.uint64(8) * row, lanes, block, 2 * position, 2 * position + 1)
+            place = addresses[word - prefix_words] + np.uint64(8) * row
+            if lanes == LANES:
+                split_words(place, block, 2 * position, 2 * position + 1)
+            else:
+                _read_pairs(place, lanes, block, 2 * position, 2 * position + 1)
         else:
             for lane in range(2 * LANES):
                 block[2 * position * LANES + lane] = np.uint32(0)
+
+
+@njit(cache=True, nogil=True)
+def _absorb_block(
+    addresses: U64Array,
+    index: int,
+    coset: int,
+    inner: int,
+    rows: int,
+    coset_stride: int,
+    prefix: U32Array,
+    prefix_rows: int,
+    key_state: U32Array,
+    block: U32Array,
+    tail: U32Array,
+    values: U32Array,
+) -> None:
+    """Absorb block ``index`` of the messages of rows ``inner`` to ``inner + rows`` of a coset; a chunk's first block starts from the key."""
+    for group in range((rows + LANES - 1) // LANES):
+        row = inner + group * LANES
+        child = coset * prefix_rows | (row & (prefix_rows - 1))
+        place = np.uint64(coset * coset_stride + row)
+        _fill_block(addresses, 8 * index, place, prefix, child, prefix_rows, min(LANES, rows - group * LANES), block)
+        if index & (CHUNK_BLOCKS - 1) == 0:
+            compress(key_state, 0, block, tail, values, group * CV_WORDS)
+        else:
+            compress(values, group * CV_WORDS, block, tail, values, group * CV_WORDS)
+
+
+@njit(cache=True, nogil=True)
+def _join_subtrees(
+    stack: U32Array, depth: int, groups: int, key_state: U32Array, block: U32Array, tail: U32Array, values: U32Array
+) -> None:
+    """Replace a tile's chaining values by their parents, whose left children are at ``depth`` of the stack."""
+    for group in range(groups):
+        left, right = (depth * TILE_GROUPS + group) * CV_WORDS, group * CV_WORDS
+        for i in range(CV_WORDS):
+            block[i] = stack[left + i]
+            block[CV_WORDS + i] = values[right + i]
+        compress(key_state, 0, block, tail, values, right)
 
 
 # ----- leaves and nodes --------------------------------------------------------------------------------------------------------
@@ -109,16 +160,18 @@ def hash_columns(
     Args:
         addresses: (columns,) uint64 byte addresses of each column's first element; the caller keeps the arrays alive.
         coset_rows, coset_stride: rows of a coset, and elements between two cosets of a column.
-        prefix: (8, cosets * prefix_rows) uint32 digests, or (8, 0) for none. prefix_rows: rows of a coset there, at least 1.
+        prefix: (8, cosets * prefix_rows) uint32 digests, or (8, 0) for none. prefix_rows: rows of a coset there, a power of two.
         key: (8,) uint32. out: (8, rows) uint32 digests. start, stop: rows to hash.
     """
     words = addresses.size + (4 if prefix.shape[1] else 0)
     blocks = max((words + 7) // 8, 1)
-    chunks = (blocks + 15) // 16
-    values = np.empty(TILE_GROUPS * CV_WORDS, dtype=np.uint32)
-    stack = np.empty(STACK_DEPTH * TILE_GROUPS * CV_WORDS, dtype=np.uint32)
-    block = np.empty(BLOCK_WORDS, dtype=np.uint32)
-    tail = np.empty(TAIL_WORDS, dtype=np.uint32)
+    chunks = (blocks + CHUNK_BLOCKS - 1) // CHUNK_BLOCKS
+    key_state = aligned_words(CV_WORDS)
+    set_all_lanes(key_state, 0, key)
+    values = aligned_words(TILE_GROUPS * CV_WORDS)
+    stack = aligned_words(STACK_DEPTH * TILE_GROUPS * CV_WORDS)
+    block = aligned_words(BLOCK_WORDS)
+    tail = aligned_words(TAIL_WORDS)
     row = start
     while row < stop:
         coset = row // coset_rows
@@ -127,44 +180,28 @@ def hash_columns(
         groups = (rows + LANES - 1) // LANES
         depth = 0
         for chunk in range(chunks):
-            last_chunk = chunk == chunks - 1
-            for group in range(groups):
-                set_all_lanes(values, group * CV_WORDS, key)
-            for index in range(16 * chunk, min(16 * chunk + 16, blocks)):
+            for index in range(CHUNK_BLOCKS * chunk, min(CHUNK_BLOCKS * (chunk + 1), blocks)):
                 flags = KEYED_HASH
-                if index == 16 * chunk:
+                if index == CHUNK_BLOCKS * chunk:
                     flags |= CHUNK_START
-                if index == 16 * chunk + 15 or index == blocks - 1:
-                    flags |= CHUNK_END
-                    if chunks == 1:
-                        flags |= ROOT
-                length = np.uint32(8 * words - 64 * index) if index == blocks - 1 else FULL_BLOCK
-                set_tail(tail, np.uint64(chunk), length, flags)
-                for group in range(groups):
-                    lane_row = inner + group * LANES
-                    child = coset * prefix_rows + lane_row % prefix_rows
-                    lanes = min(LANES, rows - group * LANES)
-                    _fill_block(addresses, 8 * index, np.uint64(coset * coset_stride + lane_row), prefix, child, prefix_rows, lanes, block)
-                    compress(values, group * CV_WORDS, block, tail, values, group * CV_WORDS)
-            # The chunk tree: completed subtrees wait on a stack; equal ones are joined, and the last chunk joins all.
-            remaining = chunk + 1
-            while depth > 0 and (last_chunk or remaining % 2 == 0):
+                if index == CHUNK_BLOCKS * chunk + CHUNK_BLOCKS - 1 or index == blocks - 1:
+                    flags |= CHUNK_END | ROOT if chunks == 1 else CHUNK_END
+                set_tail(tail, np.uint64(chunk), np.uint32(min(8 * words - 64 * index, 64)), flags)
+                _absorb_block(addresses, index, coset, inner, rows, coset_stride, prefix, prefix_rows, key_state, block, tail, values)
+            # The chunk tree: completed subtrees wait on a stack; equal ones are joined, and the last chunk joins all that wait.
+            subtrees = chunk + 1
+            while depth > 0 and (chunk == chunks - 1 or subtrees & 1 == 0):
                 depth -= 1
-                parent_flags = KEYED_HASH | PARENT
-                if last_chunk and depth == 0:
-                    parent_flags |= ROOT
-                set_tail(tail, np.uint64(0), FULL_BLOCK, parent_flags)
-                for group in range(groups):
-                    _join(stack, (depth * TILE_GROUPS + group) * CV_WORDS, values, group * CV_WORDS, key, block, tail)
-                remaining //= 2
-            if not last_chunk:
+                is_root = chunk == chunks - 1 and depth == 0
+                set_tail(tail, np.uint64(0), FULL_BLOCK, KEYED_HASH | PARENT | ROOT if is_root else KEYED_HASH | PARENT)
+                _join_subtrees(stack, depth, groups, key_state, block, tail, values)
+                subtrees >>= 1
+            if chunk < chunks - 1:
                 for i in range(groups * CV_WORDS):
                     stack[depth * TILE_GROUPS * CV_WORDS + i] = values[i]
                 depth += 1
         for group in range(groups):
-            for i in range(8):
-                for lane in range(min(LANES, rows - group * LANES)):
-                    out[i, row + group * LANES + lane] = values[group * CV_WORDS + i * LANES + lane]
+            _write_lanes(values, group * CV_WORDS, min(LANES, rows - group * LANES), out, row + group * LANES)
         row += rows
 
 
@@ -175,19 +212,21 @@ def hash_pairs(digests: U32Array, key: U32Array, out: U32Array, start: int, stop
     Args:
         digests: (8, 2 m) uint32, C order. key: (8,) uint32. out: (8, m) uint32.
     """
-    state = np.empty(CV_WORDS, dtype=np.uint32)
-    key_state = np.empty(CV_WORDS, dtype=np.uint32)
-    block = np.empty(BLOCK_WORDS, dtype=np.uint32)
-    tail = np.empty(TAIL_WORDS, dtype=np.uint32)
+    key_state = aligned_words(CV_WORDS)
+    state = aligned_words(CV_WORDS)
+    block = aligned_words(BLOCK_WORDS)
+    tail = aligned_words(TAIL_WORDS)
     set_all_lanes(key_state, 0, key)
     set_tail(tail, np.uint64(0), FULL_BLOCK, KEYED_HASH | CHUNK_START | CHUNK_END | ROOT)
     base = np.uint64(digests.ctypes.data)
     stride = np.uint64(4) * np.uint64(digests.shape[1])
     for first in range(start, stop, LANES):
         lanes = min(LANES, stop - first)
+        place = base + np.uint64(8) * np.uint64(first)
         for i in range(8):
-            _read_pairs(base + np.uint64(i) * stride + np.uint64(8) * np.uint64(first), lanes, block, i, 8 + i)
+            if lanes == LANES:
+                split_words(place + np.uint64(i) * stride, block, i, 8 + i)
+            else:
+                _read_pairs(place + np.uint64(i) * stride, lanes, block, i, 8 + i)
         compress(key_state, 0, block, tail, state, 0)
-        for i in range(8):
-            for lane in range(lanes):
-                out[i, first + lane] = state[i * LANES + lane]
+        _write_lanes(state, 0, lanes, out, first)

@@ -59,7 +59,7 @@ def _join_halves(words: U32Array, out: U64Array) -> bool:
             high = words[(2 * word + 1) * LANES + lane]
             top = max(top, high)
             out[word * LANES + lane] = np.uint64(high) << _SHIFT32 | np.uint64(words[2 * word * LANES + lane])
-    return top == np.uint32(0xFFFFFFFF)
+    return bool(top == np.uint32(0xFFFFFFFF))
 
 
 @njit(cache=True, nogil=True)

@@ -1,0 +1,113 @@
+"""Transforms and extensions against evaluation by Horner's rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zkvm.field import goldilocks as gl
+from zkvm.field.goldilocks import P, FieldArray
+from zkvm.kernels import lde as kernel
+from zkvm.prover import reference
+
+EDGES = np.array([0, 1, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1], dtype=np.uint64)
+
+
+def random_columns(width: int, rows: int, seed: int = 0) -> FieldArray:
+    columns = np.random.default_rng(seed).integers(0, P, (width, rows), dtype=np.uint64)
+    columns[0, : len(EDGES)] = EDGES
+    if width > 1:
+        columns[1] = P - 1
+    return columns
+
+
+@pytest.mark.parametrize("log_height", range(6, 12))
+@pytest.mark.parametrize("blowup", [1, 2, 4])
+def test_lde_agrees_with_evaluation(log_height: int, blowup: int) -> None:
+    columns = random_columns(3, 1 << log_height, log_height)
+    before = columns.copy()
+    shift = kernel.coset_shift(1 << log_height)
+    result = kernel.lde(columns, blowup, threads=2)
+    assert np.array_equal(columns, before)
+    if log_height <= 9:
+        assert np.array_equal(result, reference.lde(columns, blowup, shift))
+    coefficients = kernel.interpolate_coset(columns)
+    points = reference.coset_points(1 << log_height, blowup, shift)[:, [0, 1, 17, -1]]
+    for column in range(3):
+        assert np.array_equal(reference.evaluate(coefficients[column], points), result[column][:, [0, 1, 17, -1]])
+
+
+@pytest.mark.parametrize("log_height", range(12, 17))
+def test_tall_columns(log_height: int) -> None:
+    """A sparse polynomial has values that need no transform; all radix combinations of levels occur."""
+    height, blowup, shift = 1 << log_height, 2, 3
+    coefficients = np.zeros((2, height), dtype=np.uint64)
+    coefficients[0, [0, 5, height - 1]] = [P - 1, 2**63, 7]
+    coefficients[1, [1, height // 2]] = [1, P - 2**32]
+    points = reference.coset_points(height, blowup, shift)
+    power = gl.pow_
+    first = gl.add(gl.add(gl.mul(power(points, 5), np.uint64(2**63)), gl.mul(power(points, height - 1), np.uint64(7))), np.uint64(P - 1))
+    second = gl.add(points, gl.mul(power(points, height // 2), np.uint64(P - 2**32)))
+    result = kernel.evaluate_coset(coefficients, height, blowup, shift)
+    assert np.array_equal(result, np.stack([first, second]))
+    trace = kernel.evaluate_coset(coefficients, height, 1, 1)[:, 0]
+    assert np.array_equal(kernel.interpolate_coset(np.ascontiguousarray(trace)), coefficients)
+    assert np.array_equal(kernel.lde(np.ascontiguousarray(trace), blowup, shift), result)
+    assert np.array_equal(kernel.interpolate_cosets(result, shift)[:, :height], coefficients)
+    assert not kernel.interpolate_cosets(result, shift)[:, height:].any()
+
+
+@pytest.mark.parametrize("height", [512, 1024, 2048, 4096, 8192])
+def test_extra_cosets(height: int) -> None:
+    columns = random_columns(3, height, 5)
+    shifts = (49, P - 5)
+    plan = kernel.lde_plan(height, 2, None, shifts)
+    out, extra = np.empty((3, 2, height), dtype=np.uint64), np.empty((3, 2, 512), dtype=np.uint64)
+    plan.run(columns, out, 1, extra)
+    assert np.array_equal(out, kernel.lde(columns, 2))
+    coefficients = kernel.interpolate_coset(columns)
+    for index, shift in enumerate(shifts):
+        points = reference.coset_points(512, 1, shift)[0]
+        for column in range(3):
+            assert np.array_equal(extra[column, index], reference.evaluate(coefficients[column], points))
+    again = np.empty_like(extra)
+    plan.run_coefficients(coefficients, out, 2, again)
+    assert np.array_equal(again, extra)
+    assert np.array_equal(out, kernel.lde(columns, 2))
+
+
+def test_short_coefficients_and_interpolation_on_a_coset() -> None:
+    coefficients = random_columns(2, 40)
+    values = kernel.evaluate_coset(coefficients, 64, 4, 11)
+    points = reference.coset_points(64, 4, 11)
+    assert np.array_equal(values, np.stack([reference.evaluate(c, points) for c in coefficients]))
+    back = kernel.interpolate_cosets(values, 11)
+    assert np.array_equal(back[:, :40], coefficients)
+    assert not back[:, 40:].any()
+    column = np.ascontiguousarray(values[:, 0])
+    assert np.array_equal(kernel.interpolate_coset(column, 11)[1], reference.interpolate(column[1], 11))
+
+
+def test_threads_do_not_change_results() -> None:
+    columns = random_columns(13, 4096)
+    assert np.array_equal(kernel.lde(columns, 2, threads=1), kernel.lde(columns, 2, threads=3))
+
+
+def test_bad_shapes_are_refused() -> None:
+    good = np.zeros((2, 64), dtype=np.uint64)
+    with pytest.raises(ValueError, match="power of two"):
+        kernel.lde(np.zeros((2, 96), dtype=np.uint64), 2)
+    with pytest.raises(ValueError, match="power of two"):
+        kernel.lde(np.zeros((2, 32), dtype=np.uint64), 2)
+    with pytest.raises(ValueError, match="blowup"):
+        kernel.lde(good, 3)
+    with pytest.raises(ValueError, match="contiguous"):
+        kernel.lde(np.zeros((64, 2), dtype=np.uint64).T, 2)
+    with pytest.raises(ValueError, match="shape"):
+        kernel.lde_plan(64, 2).run(good, np.zeros((2, 64), dtype=np.uint64))
+    with pytest.raises(ValueError, match="shape"):
+        kernel.lde_plan(512, 2, None, (49,)).run(np.zeros((1, 512), dtype=np.uint64), np.zeros((1, 2, 512), dtype=np.uint64))
+    with pytest.raises(ValueError, match="height"):
+        kernel.LdePlan(256, 2, None, (49,))
+    with pytest.raises(ValueError, match="do not fit"):
+        kernel.evaluate_coset(np.zeros((1, 65), dtype=np.uint64), 64, 2)

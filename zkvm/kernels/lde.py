@@ -1,0 +1,253 @@
+"""Low-degree extensions of many columns: kernels over ranges of columns, plans, and the split over threads.
+
+Layout (the same everywhere in the prover): matrices are (columns, rows), ``uint64``, C-contiguous, canonical. The
+evaluations of a polynomial on the coset ``shift <w_{B n}>`` are stored as B cosets in natural order: element [j, k] is
+the value at ``shift w_{Bn}^(j + B k)``.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba import boolean, int64, njit, uint64, void
+
+from zkvm.field.goldilocks import GENERATOR, P, FieldArray, powers, root_of_unity
+from zkvm.kernels import goldilocks as gl
+from zkvm.kernels import vectors
+from zkvm.kernels.ntt import LEVELS, WORDS, forward, inverse
+from zkvm.kernels.parallel import run_ranges
+from zkvm.kernels.twiddles import bit_reversed_powers, forward_table, inverse_table, transform_levels
+
+EXTRA_POINTS = 512
+"""Size of the extra cosets that a plan can evaluate besides the extension."""
+MINIMUM_HEIGHT, MAXIMUM_HEIGHT = 2**6, 2**24
+TABLES = uint64[:, ::1]
+
+
+@njit(void(WORDS, int64, int64, WORDS, int64, int64), cache=True, nogil=True)
+def bit_reverse(source: Any, first: Any, count: Any, target: Any, start: Any, size: Any) -> None:
+    """``target[start + rev(i)] = source[first + i]`` for i < count, and zero for count <= i < size (a power of two)."""
+    reversed_index = 0
+    for i in range(size):
+        target[start + reversed_index] = source[first + i] if i < count else gl.ZERO
+        bit = size >> 1
+        while reversed_index & bit != 0:
+            reversed_index ^= bit
+            bit >>= 1
+        reversed_index |= bit
+
+
+@njit(uint64(WORDS, int64, WORDS, int64), cache=True, nogil=True)
+def _weighted_sum(values: Any, start: Any, weights: Any, count: Any) -> Any:
+    """Sum of ``values[start + i] weights[i]``, i < count (a power of two)."""
+    total = gl.ZERO
+    if count < 8:
+        for i in range(count):
+            total = gl.add(total, gl.mul(values[start + i], weights[i]))
+        return total
+    partial = vectors.splat(gl.ZERO)
+    for i in range(0, count, 8):
+        partial = vectors.add(partial, vectors.mul(vectors.load(values, start + i), vectors.load(weights, i)))
+    for i in range(8):
+        total = gl.add(total, vectors.lane(partial, i))
+    return total
+
+
+@njit(void(WORDS, int64, WORDS, WORDS, int64, LEVELS, WORDS), cache=True, nogil=True)
+def fold_coset(coefficients: Any, size: Any, weights: Any, target: Any, start: Any, levels: Any, table: Any) -> None:
+    """512 values on the coset g <w_512> from ``size`` bit-reversed coefficients, size >= 512.
+
+    On that coset X^512 = g^512: coefficient m adds to m mod 512 with weight g^(512 (m div 512)). In bit-reversed
+    order each sum runs over a contiguous block, and the sums come out bit-reversed. ``weights``: (size / 512,), those
+    powers in bit-reversed order. ``table``: twiddles with shift g.
+    """
+    count = size // 512
+    for block in range(512):
+        target[start + block] = _weighted_sum(coefficients, block * count, weights, count)
+    forward(target, start, target, start, 512, levels, table)
+
+
+@njit(
+    void(WORDS, int64, boolean, int64, int64, int64, WORDS, WORDS, LEVELS, WORDS, TABLES, WORDS, LEVELS, TABLES, TABLES), cache=True, nogil=True
+)
+def extend_columns(
+    source: Any,
+    count: Any,
+    is_values: Any,
+    size: Any,
+    first: Any,
+    last: Any,
+    out: Any,
+    scratch: Any,
+    levels: Any,
+    inverse_twiddles: Any,
+    twiddles: Any,
+    extra_out: Any,
+    extra_levels: Any,
+    extra_twiddles: Any,
+    extra_weights: Any,
+) -> None:
+    """Columns first..last: values on <w_n>, or ``count`` natural-order coefficients, to values on every coset."""
+    cosets, extras = len(twiddles), len(extra_twiddles)
+    for column in range(first, last):
+        if is_values:
+            inverse(source, column * count, scratch, 0, size, levels, inverse_twiddles)
+        else:
+            bit_reverse(source, column * count, count, scratch, 0, size)
+        for coset in range(cosets):
+            forward(scratch, 0, out, (column * cosets + coset) * size, size, levels, twiddles[coset])
+        for extra in range(extras):
+            start = (column * extras + extra) * EXTRA_POINTS
+            fold_coset(scratch, size, extra_weights[extra], extra_out, start, extra_levels, extra_twiddles[extra])
+
+
+@njit(void(WORDS, int64, int64, int64, WORDS, WORDS, WORDS, LEVELS, WORDS), cache=True, nogil=True)
+def interpolate_columns(
+    values: Any, size: Any, first: Any, last: Any, out: Any, unshift: Any, scratch: Any, levels: Any, inverse_twiddles: Any
+) -> None:
+    """Columns first..last: values on shift <w_n> to natural-order coefficients; ``unshift[m]`` = shift^-m."""
+    for column in range(first, last):
+        start = column * size
+        inverse(values, start, scratch, 0, size, levels, inverse_twiddles)
+        bit_reverse(scratch, 0, size, out, start, size)
+        for m in range(0, size, 8):
+            vectors.store(out, start + m, vectors.mul(vectors.load(out, start + m), vectors.load(unshift, m)))
+
+
+def coset_shift(height: int) -> int:
+    """The shift s_n = 7^(2^30 / n) of the extension coset of a table of height n: the square of s_2n is s_n."""
+    return pow(GENERATOR, 2**30 // height, P)
+
+
+def _check_height(height: int, minimum: int = MINIMUM_HEIGHT) -> None:
+    if height < minimum or height > MAXIMUM_HEIGHT or height & (height - 1):
+        raise ValueError(f"height {height} is not a power of two in [{minimum}, 2^24]")
+
+
+def _flat(array: FieldArray, shape: tuple[int, ...]) -> FieldArray:
+    """The array's words in a row, as a view.
+
+    Raises:
+        ValueError: wrong shape, or not C-contiguous ``uint64``.
+    """
+    if array.shape != shape or array.dtype != np.uint64 or not array.flags.c_contiguous:
+        raise ValueError(f"expected a C-contiguous uint64 array of shape {shape}, got {array.dtype} {array.shape}")
+    return array.reshape(-1)
+
+
+class LdePlan:
+    """Everything needed to extend columns of one height: precomputed twiddles, shared by all threads.
+
+    Args:
+        height: rows n, a power of two in [2^6, 2^24]. blowup: number of cosets B, a power of two.
+        shift: shift of the large coset; :func:`coset_shift` of the height if None.
+        extra_shifts: g of the extra cosets g <w_512> on which columns are evaluated too (needs n >= 512).
+
+    Use :func:`lde_plan`, which caches.
+
+    Raises:
+        ValueError: a size out of range.
+    """
+
+    def __init__(self, height: int, blowup: int, shift: int | None = None, extra_shifts: tuple[int, ...] = ()) -> None:
+        _check_height(height, EXTRA_POINTS if extra_shifts else MINIMUM_HEIGHT)
+        if blowup < 1 or blowup & (blowup - 1):
+            raise ValueError(f"blowup {blowup} is not a power of two")
+        self.height, self.blowup, self.extra_shifts = height, blowup, extra_shifts
+        self.shift = coset_shift(height) if shift is None else shift
+        root = root_of_unity(height * blowup)
+        shifts = [self.shift * pow(root, coset, P) % P for coset in range(blowup)]
+        self._levels, self._extra_levels = transform_levels(height), transform_levels(EXTRA_POINTS)
+        self._inverse = inverse_table(height)
+        self._tables = np.stack([forward_table(height, s) for s in shifts])
+        small = [forward_table(EXTRA_POINTS, s) for s in extra_shifts]
+        weights = [bit_reversed_powers(pow(s, EXTRA_POINTS, P), height // EXTRA_POINTS) for s in extra_shifts]
+        self._extra_tables = np.array(small, dtype=np.uint64).reshape(len(small), len(forward_table(EXTRA_POINTS, 1)))
+        self._extra_weights = np.array(weights, dtype=np.uint64).reshape(len(small), height // EXTRA_POINTS)
+
+    def run(self, columns: FieldArray, out: FieldArray, threads: int = 1, extra_out: FieldArray | None = None) -> None:
+        """Extends values on <w_n>.
+
+        Args:
+            columns: (w, n), left as they are. out: (w, B, n). threads: at most this many.
+            extra_out: (w, len(extra_shifts), 512), natural order; needed if the plan has extra shifts.
+
+        Raises:
+            ValueError: shapes that do not fit.
+        """
+        self._run(_flat(columns, (columns.shape[0], self.height)), self.height, True, out, threads, extra_out)
+
+    def run_coefficients(self, coefficients: FieldArray, out: FieldArray, threads: int = 1, extra_out: FieldArray | None = None) -> None:
+        """Evaluates polynomials given by natural-order coefficients (w, count), count <= n; the rest as in :meth:`run`.
+
+        Raises:
+            ValueError: shapes that do not fit.
+        """
+        width, count = coefficients.shape
+        if count > self.height:
+            raise ValueError(f"{count} coefficients do not fit height {self.height}")
+        self._run(_flat(coefficients, (width, count)), count, False, out, threads, extra_out)
+
+    def _run(self, source: FieldArray, count: int, is_values: bool, out: FieldArray, threads: int, extra_out: FieldArray | None) -> None:
+        width, height, extras = out.shape[0], self.height, len(self.extra_shifts)
+        if source.size != width * count:
+            raise ValueError(f"{source.size} source words for {width} output columns")
+        target = _flat(out, (width, self.blowup, height))
+        extra = np.empty((width, 0, EXTRA_POINTS), dtype=np.uint64) if extra_out is None else extra_out
+        extra_target = _flat(extra, (width, extras, EXTRA_POINTS))
+
+        def task(first: int, last: int) -> None:
+            scratch = np.empty(height, dtype=np.uint64)
+            given = (source, count, is_values, height, first, last, target, scratch, self._levels, self._inverse, self._tables)
+            extend_columns(*given, extra_target, self._extra_levels, self._extra_tables, self._extra_weights)
+
+        run_ranges(task, width, height * (1 + self.blowup), threads)
+
+
+@lru_cache(maxsize=32)
+def lde_plan(height: int, blowup: int, shift: int | None = None, extra_shifts: tuple[int, ...] = ()) -> LdePlan:
+    """The cached :class:`LdePlan` of these parameters."""
+    return LdePlan(height, blowup, shift, extra_shifts)
+
+
+def lde(columns: FieldArray, blowup: int, shift: int | None = None, threads: int = 1) -> FieldArray:
+    """Values (w, n) on <w_n> to values (w, B, n) on the cosets of ``shift <w_Bn>``: a convenience over :class:`LdePlan`."""
+    width, height = columns.shape
+    out = np.empty((width, blowup, height), dtype=np.uint64)
+    lde_plan(height, blowup, shift).run(columns, out, threads)
+    return out
+
+
+def evaluate_coset(coefficients: FieldArray, height: int, blowup: int, shift: int | None = None, threads: int = 1) -> FieldArray:
+    """Natural-order coefficients (w, count), count <= height, to values (w, B, height) on the cosets of ``shift <w_Bn>``."""
+    out = np.empty((coefficients.shape[0], blowup, height), dtype=np.uint64)
+    lde_plan(height, blowup, shift).run_coefficients(coefficients, out, threads)
+    return out
+
+
+def interpolate_coset(values: FieldArray, shift: int = 1, threads: int = 1) -> FieldArray:
+    """Values (w, n) in natural order on ``shift <w_n>`` to coefficients (w, n) in natural order.
+
+    Raises:
+        ValueError: n is not a power of two in [2^6, 2^24], or the array is not contiguous.
+    """
+    width, size = values.shape
+    _check_height(size)
+    out = np.empty((width, size), dtype=np.uint64)
+    source, target = _flat(values, (width, size)), out.reshape(-1)
+    levels, table, unshift = transform_levels(size), inverse_table(size), powers(pow(shift, -1, P), size)
+
+    def task(first: int, last: int) -> None:
+        interpolate_columns(source, size, first, last, target, unshift, np.empty(size, dtype=np.uint64), levels, table)
+
+    run_ranges(task, width, 2 * size, threads)
+    return out
+
+
+def interpolate_cosets(values: FieldArray, shift: int, threads: int = 1) -> FieldArray:
+    """Values (w, B, n) on the cosets of ``shift <w_Bn>`` to natural-order coefficients (w, B n)."""
+    width, blowup, height = values.shape
+    natural = np.ascontiguousarray(values.transpose(0, 2, 1)).reshape(width, height * blowup)
+    return interpolate_coset(natural, shift, threads)

@@ -1,0 +1,92 @@
+"""Twiddle tables of the transforms in :mod:`zkvm.kernels.ntt` (which documents their layout)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba import int64, njit, uint64, void
+from numpy.typing import NDArray
+
+from zkvm.field.goldilocks import P, FieldArray, powers, root_of_unity
+from zkvm.kernels import goldilocks as gl
+from zkvm.kernels import vectors
+from zkvm.kernels.ntt import LEAF, WORDS
+
+_LEAF_WORDS = 8 + LEAF
+
+
+@njit(void(WORDS, int64, int64, uint64, uint64), cache=True, nogil=True)
+def fill_geometric(out: Any, start: Any, count: Any, first: Any, ratio: Any) -> None:
+    """``out[start + i] = first ratio^i`` for i < count, a multiple of 8."""
+    value = first
+    for i in range(8):
+        out[start + i] = value
+        value = gl.mul(value, ratio)
+    ratio2 = gl.mul(ratio, ratio)
+    ratio4 = gl.mul(ratio2, ratio2)
+    step = vectors.splat(gl.mul(ratio4, ratio4))
+    current = vectors.load(out, start)
+    for i in range(8, count, 8):
+        current = vectors.mul(current, step)
+        vectors.store(out, start + i, current)
+
+
+def _bit_reverse(value: int, bits: int) -> int:
+    return int(format(value, f"0{bits}b")[::-1], 2) if bits else 0
+
+
+def transform_levels(size: int) -> NDArray[np.int64]:
+    """The levels (stride, radix, offset) of a transform of ``size`` points, int64 of shape (levels, 3), small to large."""
+    rows = []
+    stride, offset = LEAF, _LEAF_WORDS
+    while stride < size:
+        layers = (size // stride).bit_length() - 1
+        radix = 8 if layers % 3 == 0 else 2 ** (layers % 3)
+        rows.append((stride, radix, offset))
+        offset += (radix - 1) * stride
+        stride *= radix
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+@lru_cache(maxsize=64)
+def transform_table(size: int, root: int, shift: int, scale: int) -> FieldArray:
+    """The twiddles of one transform (layout: :mod:`zkvm.kernels.ntt`) with x = shift root^k at the full size.
+
+    ``root`` is w_size or its inverse; ``scale`` multiplies the leaf's second pass.
+    """
+    levels = transform_levels(size)
+    words = _LEAF_WORDS + sum(int(stride * (radix - 1)) for stride, radix, _ in levels)
+    table = np.ones(words, dtype=np.uint64)
+
+    def fill(offset: int, stride: int, radix: int, first_block: int, factor: int) -> None:
+        power = size // (stride * radix)
+        for block in range(first_block, radix):
+            residue = _bit_reverse(block, radix.bit_length() - 1)
+            start = factor * pow(shift, power * residue, P) % P
+            ratio = pow(root, power * residue, P)
+            fill_geometric(table, offset + (block - first_block) * stride, stride, np.uint64(start), np.uint64(ratio))
+
+    for lane in range(8):
+        table[lane] = pow(shift, size // 8 * _bit_reverse(lane, 3), P)
+    fill(8, 8, 8, 0, scale)
+    for stride, radix, offset in levels.tolist():
+        fill(offset, stride, radix, 1, 1)
+    return table
+
+
+def forward_table(size: int, shift: int) -> FieldArray:
+    """Twiddles from bit-reversed coefficients to values on ``shift <w_size>``."""
+    return transform_table(size, root_of_unity(size), shift, 1)
+
+
+def inverse_table(size: int) -> FieldArray:
+    """Twiddles from values on ``<w_size>`` to bit-reversed coefficients, 1 / size included."""
+    return transform_table(size, pow(root_of_unity(size), -1, P), 1, pow(size, -1, P))
+
+
+def bit_reversed_powers(base: int, count: int) -> FieldArray:
+    """``result[rev(i)] = base^i`` for a power of two ``count``: shape (count,)."""
+    indices = np.array([_bit_reverse(i, count.bit_length() - 1) for i in range(count)], dtype=np.intp)
+    return powers(base, count)[indices]
