@@ -23,11 +23,7 @@ ECALL = 44
 TRAP = 45                              # ebreak or an encoding that is not RV32IM: the executor stops, no chip serves it
 # fmt: on
 
-NAMES = {
-    value: name
-    for name, value in list(globals().items())
-    if name.isupper() and isinstance(value, int)
-}
+NAMES = {value: name for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)}
 """Operation id -> name, for messages."""
 
 REGISTER_BASE = 1 << 32

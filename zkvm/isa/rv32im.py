@@ -41,10 +41,7 @@ def _plain(format_: Format, opcode: int, **names: int) -> list[Encoding]:
 
 def _with_funct7(format_: Format, opcode: int, funct7: int, **names: int) -> list[Encoding]:
     """Instructions told apart by funct3 and funct7. Names of Python keywords carry a trailing underscore."""
-    return [
-        Encoding(name.rstrip("_"), format_, opcode | funct3 << 12 | funct7 << 25, 0xFE00_707F)
-        for name, funct3 in names.items()
-    ]
+    return [Encoding(name.rstrip("_"), format_, opcode | funct3 << 12 | funct7 << 25, 0xFE00_707F) for name, funct3 in names.items()]
 
 
 LOAD, MISC_MEM, OP_IMM, AUIPC, STORE, OP, LUI, BRANCH, JALR, JAL, SYSTEM = (

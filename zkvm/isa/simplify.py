@@ -47,7 +47,8 @@ def simplify(pcs: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[Any]:
             rows["op"][index] = OPERATIONS[encoding.name]
             for name, value in fields.items():
                 rows[name][index] = value
-    return rows[rows["op"] != 0]
+    decoded: NDArray[Any] = rows[rows["op"] != 0]
+    return decoded
 
 
 def simplify_word(pc: int, word: int) -> NDArray[Any]:

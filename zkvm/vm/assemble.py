@@ -107,7 +107,7 @@ def _expand(item: tuple[Operand, ...]) -> list[tuple[Operand, ...]]:
             if isinstance(value, int) and -2048 <= value < 2048:
                 return [("addi", rd, 0, value)]
             return [("%hi", rd, value), ("%lo", rd, rd, value)]
-        return [_PSEUDO[name](*operands)] if name in _PSEUDO else [item]  # type: ignore[index]
+        return [_PSEUDO[name](*operands)] if name in _PSEUDO else [item]
     except (TypeError, ValueError):
         raise UsageError(f"wrong number of operands in {item}") from None
 

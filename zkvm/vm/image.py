@@ -29,6 +29,8 @@ INITIAL_STACK_BYTES = 32
 """Zero bytes above the initial sp: argc, the ends of argv and envp, and a two-word end of auxv, kept 16-aligned."""
 MAX_SEGMENT_BYTES = 1 << 30
 """Bound on the memory size of one segment, checked before anything is allocated for it."""
+MAX_ROM_BYTES = 1 << 27
+"""Bound on all read-only segments together: every word of them is an entry of a table whose height the proof system bounds."""
 
 CONTENT_DOMAIN = b"zkvm/content/1"
 
@@ -86,13 +88,15 @@ def build_image(program: Program) -> Image:
     bss = [(-(-(s.address + len(s.data)) // 4), -(-s.end // 4)) for s in segments if s.writable]
     gaps = _gaps([*bss, (heap_start // 4, top // 4)], ram_index)
     check_gaps(gaps, np.concatenate([ram_index, rom_index]))
-    rows = [simplify(*_instructions(s)) for s in segments if s.executable]
+    rows = np.concatenate([simplify(*_instructions(s)) for s in segments if s.executable])
+    if not np.any(rows["pc"] == program.entry):
+        raise ElfError(f"entry point 0x{program.entry:x} holds no RV32IM instruction; compressed code must be built with -march=rv32im")
     initial_sp = top - INITIAL_STACK_BYTES
     heap_limit = top - STACK_BYTES
     registers = _initial_registers(initial_sp, heap_start, heap_limit)
     register_addresses = opcodes.REGISTER_BASE + np.arange(opcodes.REGISTER_COUNT, dtype=np.uint64)
     return Image(
-        program=np.concatenate(rows),
+        program=rows,
         ram_address=np.concatenate([4 * ram_index.astype(np.uint64), register_addresses]),
         ram_value=np.concatenate([ram_value.astype(np.uint64), registers]),
         rom_address=4 * rom_index.astype(np.uint64),
@@ -135,6 +139,9 @@ def check_segments(segments: tuple[Segment, ...], entry: int) -> None:
             raise ElfError(f"{segment} is both writable and executable: separate text from data when linking")
         if segment.executable and segment.address % 4:
             raise ElfError(f"{segment} is executable and not aligned to 4 bytes")
+    rom_bytes = sum(segment.size for segment in segments if not segment.writable)
+    if rom_bytes > MAX_ROM_BYTES:
+        raise ElfError(f"the read-only segments have {rom_bytes} bytes together; the limit is {MAX_ROM_BYTES}")
     for below, above in zip(segments, segments[1:], strict=False):
         if above.address < below.end:
             raise ElfError(f"{below} and {above} overlap")

@@ -106,13 +106,18 @@ class PagedMemory:
             index[self.origins[index] == OUTSIDE] = -1
         return index
 
+    def covers(self, address: int, length: int) -> bool:
+        """Whether no page of bytes [address, address + length) is absent: cheap, and asked before arrays of that length are made."""
+        end = address + length
+        return end <= 1 << 32 and not np.any(self.page_table[address >> 12 : (end + 4095) >> 12] == ABSENT)
+
     def peek(self, address: int, length: int) -> bytes | None:
         """Bytes [address, address + length), None if a part of them is outside memory. Leaves no trace."""
         if length == 0:
             return b""
-        first, last = address // 4, (address + length - 1) // 4
-        if last >= 1 << 30:
+        if not self.covers(address, length):
             return None
+        first, last = address // 4, (address + length - 1) // 4
         index = self.locate(np.arange(first, last + 1, dtype=np.int64))
         if np.any(index < 0):
             return None

@@ -16,8 +16,8 @@ from zkvm.kernels import interpreter as kernel
 from zkvm.records import REFRESH, STEP, Image
 from zkvm.vm.memory import PAGE_COUNT, PAGE_WORDS, PagedMemory
 
-FIRST_CAPACITY = 1 << 18
-"""Records that the first buffers hold; memory is only taken as they fill."""
+FIRST_CAPACITY = 1 << 22
+"""Records that the first buffers hold: 300 MB of address space, of which only what is filled takes memory."""
 MAX_GAP = 1 << 16
 """A time may be at most this much later than the previous time of its address: else a refresh goes between."""
 
@@ -132,7 +132,8 @@ class MachineState:
         Raises:
             LimitError: it is above.
         """
-        used = self.steps.nbytes + self.refreshes.nbytes + self.memory.nbytes
+        records = int(self.counters[kernel.STEPS]) * STEP.itemsize + int(self.counters[kernel.REFRESHES]) * REFRESH.itemsize
+        used = records + self.memory.nbytes
         if self.max_memory is not None and used > self.max_memory:
             raise LimitError(f"execution needs {used} bytes after {self.cycles} cycles; the limit is {self.max_memory}: raise --max-memory")
 
@@ -172,7 +173,7 @@ def decode_program(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32],
         out[name] = np.where(is_read[name], rows[name] & np.uint64(255), 0)
     out["rd"] = np.where(rows["rd"] > 0, rows["rd"] & np.uint64(255), kernel.NO_REGISTER)
     out["reads"] = is_read["rs1"] + 2 * is_read["rs2"]
-    register_form = np.arange(len(kinds) and 256)
+    register_form = np.arange(256)
     for immediate, register in REGISTER_FORM.items():
         register_form[immediate] = register
     out["op"], out["kind"], out["imm"], out["pc"] = register_form[op], kinds, rows["imm"], pc

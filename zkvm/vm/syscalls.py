@@ -20,8 +20,7 @@ from zkvm.vm.state import MachineState, trap
 
 A0, A1, A2, A7 = 10, 11, 12, 17
 JOURNAL, BREAK, HEAP_START, HEAP_LIMIT = (
-    address - opcodes.REGISTER_BASE
-    for address in (opcodes.JOURNAL_POINTER, opcodes.BREAK, opcodes.HEAP_START, opcodes.HEAP_LIMIT)
+    address - opcodes.REGISTER_BASE for address in (opcodes.JOURNAL_POINTER, opcodes.BREAK, opcodes.HEAP_START, opcodes.HEAP_LIMIT)
 )
 """Register indices."""
 
