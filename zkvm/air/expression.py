@@ -1,0 +1,157 @@
+"""Symbolic polynomials over the columns of one table.
+
+An :class:`Expr` is an immutable tree over the base field. Columns of the extension field are three base columns, so one kind
+of expression serves every reader: the verifier evaluates it with extension scalars at one point, the checker with numpy
+columns, the prover as a tape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from zkvm.field.goldilocks import P
+
+CONST, MAIN, PRE, BUS, BUS_NEXT, PARAM, ADD, SUB, MUL = range(9)
+"""Node kinds. Leaves: a constant; a main, preprocessed or bus column at this row; a bus column at the next row; a value known
+only when the proof is made (challenges, terminals)."""
+
+KIND_NAMES = ("const", "main", "pre", "bus", "next", "param", "+", "-", "*")
+
+Operand: TypeAlias = "Expr | int"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expr:
+    """A node: ``kind`` with ``index`` (leaves: value or column number) or with ``left`` and ``right``."""
+
+    kind: int
+    index: int = 0
+    left: Expr | None = None
+    right: Expr | None = None
+    degree: int = 0
+
+    def __add__(self, other: Operand) -> Expr:
+        other = lift(other)
+        if self.kind == CONST and other.kind == CONST:
+            return const(self.index + other.index)
+        if is_zero(self):
+            return other
+        return self if is_zero(other) else Expr(ADD, 0, self, other, max(self.degree, other.degree))
+
+    def __sub__(self, other: Operand) -> Expr:
+        other = lift(other)
+        if self.kind == CONST and other.kind == CONST:
+            return const(self.index - other.index)
+        return self if is_zero(other) else Expr(SUB, 0, self, other, max(self.degree, other.degree))
+
+    def __mul__(self, other: Operand) -> Expr:
+        other = lift(other)
+        if self.kind == CONST and other.kind == CONST:
+            return const(self.index * other.index)
+        if is_zero(self) or is_zero(other):
+            return const(0)
+        if self.kind == CONST and self.index == 1:
+            return other
+        if other.kind == CONST and other.index == 1:
+            return self
+        return Expr(MUL, 0, self, other, self.degree + other.degree)
+
+    def __radd__(self, other: int) -> Expr:
+        return lift(other) + self
+
+    def __rsub__(self, other: int) -> Expr:
+        return lift(other) - self
+
+    def __rmul__(self, other: int) -> Expr:
+        return lift(other) * self
+
+    def __neg__(self) -> Expr:
+        return const(0) - self
+
+    def children(self) -> tuple[Expr, Expr]:
+        """Both operands of an inner node."""
+        assert self.left is not None and self.right is not None
+        return self.left, self.right
+
+
+def const(value: int) -> Expr:
+    """A constant, reduced mod p."""
+    return Expr(CONST, value % P)
+
+
+def column(kind: int, index: int) -> Expr:
+    """Column ``index`` of kind MAIN, PRE, BUS or BUS_NEXT."""
+    return Expr(kind, index, degree=1)
+
+
+def param(index: int) -> Expr:
+    """Runtime constant ``index``."""
+    return Expr(PARAM, index)
+
+
+def lift(value: Operand) -> Expr:
+    """An expression from an expression or a Python int."""
+    return value if isinstance(value, Expr) else const(value)
+
+
+def is_zero(expr: Expr) -> bool:
+    """Whether the expression is the constant zero."""
+    return expr.kind == CONST and expr.index == 0
+
+
+def weighted_sum(terms: list[Expr], weights: list[int]) -> Expr:
+    """Sum of terms times integer weights, for limbs and flag-selected constants."""
+    total = const(0)
+    for term, weight in zip(terms, weights, strict=True):
+        total = total + term * weight
+    return total
+
+
+def total(*terms: Operand) -> Expr:
+    """Sum of any number of operands."""
+    result = const(0)
+    for term in terms:
+        result = result + term
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Straight:
+    """Expressions as straight-line code without repeated subexpressions.
+
+    Attributes:
+        nodes: (kind, a, b); leaves carry their index in ``a``, inner nodes the positions of earlier nodes in ``a`` and ``b``.
+        outputs: position of each given expression.
+    """
+
+    nodes: tuple[tuple[int, int, int], ...]
+    outputs: tuple[int, ...]
+
+
+def straighten(expressions: list[Expr]) -> Straight:
+    """Value numbering: equal subexpressions, also across the given expressions, become one node."""
+    nodes: list[tuple[int, int, int]] = []
+    numbers: dict[tuple[int, int, int], int] = {}
+    seen: dict[int, int] = {}
+
+    def number(expr: Expr) -> int:
+        known = seen.get(id(expr))
+        if known is not None:
+            return known
+        if expr.kind < ADD:
+            key = (expr.kind, expr.index, 0)
+        else:
+            left, right = (number(child) for child in expr.children())
+            if expr.kind != SUB and left > right:
+                left, right = right, left
+            key = (expr.kind, left, right)
+        position = numbers.setdefault(key, len(nodes))
+        if position == len(nodes):
+            nodes.append(key)
+        seen[id(expr)] = position
+        return position
+
+    # `expressions` keeps every node alive, so an id is never reused while `seen` is in use.
+    outputs = tuple(number(expr) for expr in expressions)
+    return Straight(tuple(nodes), outputs)

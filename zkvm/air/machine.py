@@ -1,0 +1,117 @@
+"""A machine: chips joined by buses, with everything that prover and verifier derive from the definitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from zkvm.air.builder import Bus, Constraint
+from zkvm.air.chip import Chip
+from zkvm.air.expression import BUS, BUS_NEXT, Straight, param, straighten
+from zkvm.air.layout import EXTENSION, PARAM_COUNT, BusLayout, bus_constraints, ext, layout, start_cells
+from zkvm.air.table import Closing
+from zkvm.crypto.hashes import blake3
+
+ACTIVE, START, TERMINAL = range(3)
+"""Where a constraint holds: on rows [0, n - h); on row n - 1 only; on row n - h only."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChipCode:
+    """A chip's constraints as straight-line code.
+
+    Attributes:
+        plan: bus columns. constraints: those on active rows, then start and terminal constraints of the running columns.
+        groups: for each constraint, where it holds. code: the outputs are the constraints in this order. Runtime constants: alpha and
+            powers of beta, then the terminals of the running columns, three base values each.
+    """
+
+    chip: Chip
+    plan: BusLayout
+    constraints: tuple[Constraint, ...]
+    groups: tuple[int, ...]
+    code: Straight
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Committed base columns: preprocessed, main, bus."""
+        return len(self.chip.preprocessed), len(self.chip.main), self.plan.base_columns
+
+    @property
+    def next_columns(self) -> tuple[int, ...]:
+        """Base bus columns that are also opened at the next row."""
+        return tuple(EXTENSION * number + c for number in self.plan.running for c in range(EXTENSION))
+
+
+def chip_code(chip: Chip) -> ChipCode:
+    """Derive the code of one chip."""
+    plan = layout(chip.air_buses)
+    constraints = [*chip.air_constraints, *bus_constraints(chip)]
+    groups = [ACTIVE] * len(constraints)
+    for rank, (number, cells) in enumerate(start_cells(chip)):
+        following = ext(BUS_NEXT, number)
+        constraints += [Constraint(f"running column {rank} starts at its random cells [{c}]", following[c] - cells[c]) for c in range(EXTENSION)]
+        groups += [START] * EXTENSION
+    for rank, number in enumerate(plan.running):
+        here, first = ext(BUS, number), PARAM_COUNT + EXTENSION * rank
+        constraints += [Constraint(f"running column {rank} ends at its terminal [{c}]", here[c] - param(first + c)) for c in range(EXTENSION)]
+        groups += [TERMINAL] * EXTENSION
+    return ChipCode(chip, plan, tuple(constraints), tuple(groups), straighten([constraint.expr for constraint in constraints]))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Chips in a fixed order. The order, the tuples and the constraints make the digest; parameters do not enter it."""
+
+    name: str
+    chips: tuple[Chip, ...]
+
+    @cached_property
+    def codes(self) -> tuple[ChipCode, ...]:
+        """Derived code of every chip, in order."""
+        return tuple(chip_code(chip) for chip in self.chips)
+
+    @cached_property
+    def buses(self) -> tuple[Bus, ...]:
+        """Every bus used, by id."""
+        used: dict[int, Bus] = {}
+        for chip in self.chips:
+            for item in [pair.send or pair.receive for pair in chip.air_buses.pairs] + [lookup.tuple for lookup in chip.air_buses.lookups]:
+                assert item is not None
+                if item.bus.id == 0 or used.setdefault(item.bus.id, item.bus) != item.bus:
+                    raise ValueError(f"bus id {item.bus.id} is zero or used twice")
+        return tuple(used[number] for number in sorted(used))
+
+    @cached_property
+    def digest(self) -> bytes:
+        """BLAKE3 over buses, columns and constraints: 32 bytes that change with any of them."""
+        lines = [self.name]
+        lines += [f"bus {bus.id} {bus.name} {bus.arity} {bus.argument.value}" for bus in self.buses]
+        for code in self.codes:
+            pre, main, bus = code.widths
+            lines.append(f"chip {code.chip.name} {pre} {main} {bus} {code.chip.mandatory}")
+            lines += [f"{kind} {a} {b}" for kind, a, b in code.code.nodes]
+            lines += [f"{position} {group}" for position, group in zip(code.code.outputs, code.groups, strict=True)]
+        return blake3("\n".join(lines).encode())
+
+    def chip_number(self, name: str) -> int:
+        """Position of the chip called ``name``."""
+        return [chip.name for chip in self.chips].index(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a proof is about: absorbed before anything else.
+
+    Attributes:
+        fields: labelled bytes, absorbed in order; everything below is a function of them.
+        preprocessed_heights: for each chip the height of its preprocessed table, 0 without one (such a chip is absent if it has
+            preprocessed columns).
+        preprocessed_root: 32 bytes, the root under the proof's blowup.
+        closings: the tuples that the verifier puts on the buses.
+    """
+
+    fields: tuple[tuple[str, bytes], ...]
+    preprocessed_heights: tuple[int, ...]
+    preprocessed_root: bytes
+    closings: tuple[Closing, ...]

@@ -1,0 +1,98 @@
+"""Frozen parameter sets and the verifier's policy.
+
+The numbers, not the names, enter the transcript and the receipt. Query counts and exempt rows: ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zkvm.errors import RejectReason, UsageError, VerificationError
+
+PROTOCOL_VERSION = 1
+FOLDING = 8
+"""FRI folding factor."""
+FINAL_COEFFICIENTS = 64
+"""FRI folds until at most this many coefficients are left."""
+GRINDING_BITS = 20
+"""Proof of work before the queries; there is no other grinding."""
+EXEMPT_MAX = 464
+"""Largest number of exempt rows of any parameter set: preprocessed tables leave that many rows free under all of them."""
+MIN_HEIGHT = 512
+MIN_TALLEST = 1 << 15
+MAX_HEIGHT = 1 << 24
+EXTRA_POINTS = 512
+"""Points of the extra coset on which constraints are evaluated besides twice the height."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """A parameter set.
+
+    Attributes:
+        blowup: LDE size over trace height. queries: FRI queries. exempt: random rows at the end of every table, at least
+            2 (extension degree + queries) + 2. security_bits: proven bits that this set claims.
+    """
+
+    name: str
+    blowup: int
+    queries: int
+    exempt: int
+    security_bits: int
+
+    @property
+    def numbers(self) -> tuple[int, int, int]:
+        """What enters transcript and receipt."""
+        return self.blowup, self.queries, self.exempt
+
+    @property
+    def chunk_blinding(self) -> int:
+        """h_p: coefficients of each polynomial that blinds a quotient chunk, at least queries + 4."""
+        return self.queries + 4
+
+
+PARAMETERS = (
+    Parameters("fast", 2, 164, 336, 100),
+    Parameters("balanced", 4, 83, 174, 100),
+    Parameters("compact", 8, 56, 120, 100),
+    Parameters("fast", 2, 228, 464, 128),
+    Parameters("balanced", 4, 113, 234, 128),
+    Parameters("compact", 8, 76, 160, 128),
+)
+BLOWUPS = (2, 4, 8)
+
+
+def parameters(name: str = "balanced", security: int = 100) -> Parameters:
+    """The set called ``name`` with ``security`` proven bits.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for entry in PARAMETERS:
+        if entry.name == name and entry.security_bits == security:
+            return entry
+    raise UsageError(f"no parameter set {name!r} with {security} bits: choose fast, balanced or compact and 100 or 128")
+
+
+def parameters_from_numbers(numbers: tuple[int, int, int]) -> Parameters:
+    """The known set with these numbers.
+
+    Raises:
+        VerificationError: POLICY, there is none: a proof cannot bring weaker parameters of its own.
+    """
+    for entry in PARAMETERS:
+        if entry.numbers == numbers:
+            return entry
+    raise VerificationError(RejectReason.POLICY, f"unknown parameters (blowup, queries, exempt rows) = {numbers}")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a verifier accepts; given by the caller, never by the proof.
+
+    Attributes:
+        min_security_bits: proven bits that the proof's actual shape must reach. allow_dev: accept unproven dev receipts.
+    """
+
+    min_security_bits: int = 100
+    allow_dev: bool = False

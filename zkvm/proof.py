@@ -1,0 +1,69 @@
+"""The parts of a proof as frozen dataclasses; ``codec.py`` gives them bytes.
+
+Column orders are derived, never sent: trees hold their tables by height, short to tall, tables of one height in machine order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+U64 = NDArray[np.uint64]
+U8 = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeOpening:
+    """Rows of one tree at the query positions (unique, ascending).
+
+    Attributes:
+        rows: per height, short to tall, (k, w) uint64. salts: (k, 2) uint64, None in the preprocessed tree.
+        siblings: (m, 32) uint8 digests of the pruned multiproof, bottom level first, ascending.
+    """
+
+    rows: tuple[U64, ...]
+    salts: U64 | None
+    siblings: U8
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOpening:
+    """Leaves of one FRI layer: (k, 24) uint64, eight points of three base values each, and (m, 32) uint8 siblings."""
+
+    leaves: U64
+    siblings: U8
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A proof for one statement.
+
+    Attributes:
+        parameters: (blowup, queries, exempt rows). zk: the prover's statement that its randomness was real.
+        log_heights: per chip of the machine, log2 of the table's height, 0 = absent.
+        main_root, bus_root, quotient_root: 32 bytes.
+        terminals: (r, 3) uint64, last values of the running columns, by chip.
+        openings: (k, 3) uint64 values at the out-of-domain point: preprocessed, main, bus, quotient columns in tree order,
+            then the running bus columns at the next row.
+        fri_roots: 32 bytes each. final: (c, 3) uint64 coefficients, low first. nonce: proof of work.
+        preprocessed, main, bus, quotient: openings of the trees. layers: openings of the FRI layers.
+    """
+
+    parameters: tuple[int, int, int]
+    zk: bool
+    log_heights: tuple[int, ...]
+    main_root: bytes
+    bus_root: bytes
+    quotient_root: bytes
+    terminals: U64
+    openings: U64
+    fri_roots: tuple[bytes, ...]
+    final: U64
+    nonce: int
+    preprocessed: TreeOpening
+    main: TreeOpening
+    bus: TreeOpening
+    quotient: TreeOpening
+    layers: tuple[LayerOpening, ...]

@@ -1,0 +1,180 @@
+"""Out-of-domain openings, the batched DEEP quotient, and its FRI layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.air.layout import EXTENSION
+from zkvm.field import extension, goldilocks
+from zkvm.field.extension import Ext, ext_scale
+from zkvm.field.goldilocks import P, root_of_unity
+from zkvm.kernels.columns import accumulate, add_columns, barycentric_weights, deep_divide, dot, ext_batch_inverse
+from zkvm.kernels.fri_fold import fold8
+from zkvm.kernels.lde import interpolate_coset
+from zkvm.params import FOLDING
+from zkvm.prover.columns import Committed
+from zkvm.prover.commit import MerkleTree
+from zkvm.prover.tapes import run_ranges
+from zkvm.shape import ProofShape, coset_shift
+from zkvm.steps import Steps
+
+U64 = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Columns in opening order, by height: where each group's values go among all openings.
+
+    Attributes:
+        height: n. lde: (w, B, n) each. traces: (w, n) each, for evaluation. positions: first opening of each matrix.
+    """
+
+    height: int
+    lde: U64
+    trace: U64
+    position: int
+    is_next: bool
+
+
+def opened_matrices(shape: ProofShape, tables: dict[str, Committed], quotient_lde: U64, quotient_trace: U64) -> list[Opened]:
+    """Every matrix that is opened, with the position of its first column among the openings.
+
+    ``quotient_trace`` holds the quotient columns' values on the LDE's first coset, since they have no trace.
+    """
+    result: list[Opened] = []
+    position = 0
+    for kind in ("pre", "main", "bus"):
+        for entry in shape.tables:
+            table = tables[entry.code.chip.name]
+            trace, lde = getattr(table, kind), getattr(table, f"{kind}_lde")
+            if len(trace):
+                result.append(Opened(table.height, lde, trace, position, False))
+                position += len(trace)
+    result.append(Opened(shape.tallest, quotient_lde, quotient_trace, position, False))
+    position = shape.here_count
+    for entry in shape.tables:
+        table = tables[entry.code.chip.name]
+        for first, count in _runs(entry.code.next_columns):
+            result.append(Opened(table.height, table.bus_lde[first : first + count], table.bus[first : first + count], position, True))
+            position += count
+    return result
+
+
+def _runs(columns: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Consecutive columns as (first, count)."""
+    runs: list[tuple[int, int]] = []
+    for column in columns:
+        if runs and sum(runs[-1]) == column:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((column, 1))
+    return runs
+
+
+def open_columns(shape: ProofShape, matrices: list[Opened], quotient_position: int, zeta: Ext, threads: int) -> U64:
+    """Values of all columns at zeta^(N/n), running columns also at w_n zeta^(N/n): (openings, 3)."""
+    values = np.zeros((shape.opening_count, EXTENSION), np.uint64)
+    weights: dict[tuple[int, bool, bool], U64] = {}
+    for matrix in matrices:
+        on_coset = matrix.position == quotient_position
+        key = (matrix.height, matrix.is_next, on_coset)
+        if key not in weights:
+            point = extension.ext_pow(zeta, shape.tallest // matrix.height)
+            if matrix.is_next:
+                point = ext_scale(point, root_of_unity(matrix.height))
+            if on_coset:  # f on s <w_n> is f(s X) on <w_n>
+                point = ext_scale(point, pow(coset_shift(matrix.height), -1, P))
+            weights[key] = barycentric_weights(matrix.height, point)
+        values[matrix.position : matrix.position + len(matrix.trace)] = dot(matrix.trace, weights[key], threads)
+    return values
+
+
+def deep_codeword(shape: ProofShape, matrices: list[Opened], mask_lde: U64, openings: U64, zeta: Ext, batching: Ext, threads: int) -> U64:
+    """R + sum gamma^(e+1) (F_e - v_e) / (X - point) on the LDE domain: (3, B, N).
+
+    Sums are taken at each height and repeated when moving up, so no table costs more than its own size.
+    """
+    blowup, tallest = shape.parameters.blowup, shape.tallest
+    weights = extension.powers(batching, shape.opening_count + 1)[1:]
+    result = mask_lde.copy().reshape(EXTENSION, -1)
+    bounds = (slice(0, shape.here_count), slice(shape.here_count, None))
+    for is_next, own in enumerate(bounds):
+        chosen = [matrix for matrix in matrices if matrix.is_next == bool(is_next)]
+        total = _lifted_sum(chosen, weights, blowup, tallest, threads)
+        constant = extension.to_ext(extension.dot(weights[own], openings[own]))
+        point = ext_scale(zeta, shape.root()) if is_next else zeta
+        _divide(total, constant, point, tallest, blowup, result, threads)
+    return result.reshape(EXTENSION, blowup, tallest)
+
+
+def _lifted_sum(matrices: list[Opened], weights: U64, blowup: int, tallest: int, threads: int) -> U64:
+    """Weighted sum of all columns on the tallest domain: (3, B N)."""
+    total: U64 | None = None
+    for height in sorted({matrix.height for matrix in matrices} | {tallest}):
+        size = blowup * height
+        if total is not None:
+            lifted = total.reshape(EXTENSION, blowup, -1)
+            total = np.ascontiguousarray(np.tile(lifted, (1, 1, height // lifted.shape[2]))).reshape(EXTENSION, size)
+        else:
+            total = np.zeros((EXTENSION, size), np.uint64)
+        for matrix in matrices:
+            if matrix.height == height:
+                width = len(matrix.lde)
+                own = np.ascontiguousarray(weights[matrix.position : matrix.position + width])
+                accumulate(matrix.lde.reshape(width, size), own, total, threads)
+    assert total is not None
+    return total
+
+
+def _divide(total: U64, constant: Ext, point: Ext, height: int, blowup: int, result: U64, threads: int) -> None:
+    """result += (total - constant) / (x - point) on the domain."""
+    base = goldilocks.powers(root_of_unity(height), height)
+    shift, step = coset_shift(height), root_of_unity(height * blowup)
+    constants = np.array(constant, np.uint64)
+    for coset in range(blowup):
+        factor = shift * pow(step, coset, P) % P
+
+        def work(start: int, stop: int, factor: int = factor, first: int = coset * height) -> None:
+            denominator = np.empty((EXTENSION, stop - start), np.uint64)
+            denominator[0] = goldilocks.sub(goldilocks.mul(base[start:stop], np.uint64(factor)), np.uint64(point[0]))
+            denominator[1], denominator[2] = np.uint64(-point[1] % P), np.uint64(-point[2] % P)
+            inverse = np.empty_like(denominator)
+            ext_batch_inverse(denominator, inverse)
+            part = np.ascontiguousarray(total[:, first + start : first + stop])
+            quotient = np.empty_like(part)
+            deep_divide(part, constants, inverse, quotient)
+            target = np.ascontiguousarray(result[:, first + start : first + stop])
+            add_columns(quotient, target)
+            result[:, first + start : first + stop] = target
+
+        run_ranges(work, height, threads)
+
+
+def fold_layers(shape: ProofShape, codeword: U64, steps: Steps, threads: int) -> tuple[list[MerkleTree], U64]:
+    """Commit and fold until the final polynomial: the trees and its coefficients (c, 3)."""
+    trees: list[MerkleTree] = []
+    shift = coset_shift(shape.tallest)
+    for number in range(len(shape.fri_heights)):
+        tree = MerkleTree.commit_fri(codeword, threads)
+        trees.append(tree)
+        challenge = steps.layer(number, tree.root)
+        codeword = fold8(codeword, challenge, shift, threads)
+        shift = pow(shift, FOLDING, P)
+    first_coset = np.ascontiguousarray(codeword[:, 0])
+    coefficients = interpolate_small(first_coset, shift)
+    return trees, np.ascontiguousarray(coefficients.T)
+
+
+def interpolate_small(values: U64, shift: int) -> U64:
+    """Values (3, c) on shift <w_c> to coefficients (3, c), for c <= 64 by the definition of the inverse transform."""
+    count = values.shape[1]
+    if count >= 64:
+        return interpolate_coset(values, shift)
+    inverse_root = pow(root_of_unity(count), -1, P)
+    matrix = np.array([[pow(inverse_root, row * column, P) for column in range(count)] for row in range(count)], np.uint64)
+    sums = extension.total(goldilocks.mul(matrix[:, :, None], values.T[None, :, :]), axis=1)
+    scale = [pow(count, -1, P) * pow(shift, -row, P) % P for row in range(count)]
+    return np.ascontiguousarray(goldilocks.mul(sums, np.array(scale, np.uint64)[:, None]).T)

@@ -1,0 +1,89 @@
+"""Bus columns: fractions by tape, batch inversion, running products and sums, random exempt rows."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.air.chip import Chip
+from zkvm.air.expression import straighten
+from zkvm.air.layout import EXTENSION, MAX_ARITY, fractions
+from zkvm.air.machine import ChipCode
+from zkvm.air.table import Table
+from zkvm.air.tape import Tape, lower
+from zkvm.field.extension import Ext
+from zkvm.kernels.columns import add_columns, ext_batch_inverse, ext_mul_vectors, prefix_product, prefix_sum
+from zkvm.prover import tapes
+from zkvm.prover.randomness import Randomness
+from zkvm.shape import params_of
+
+U64 = NDArray[np.uint64]
+_CHUNK = 1 << 14
+
+
+@lru_cache(maxsize=64)
+def fraction_tape(chip: Chip) -> Tape:
+    """Tape that writes numerator and denominator of every bus column's step: six outputs a column."""
+    parts = [part for numerator, denominator in fractions(chip) for part in (*numerator, *denominator)]
+    return lower(straighten(parts))
+
+
+def bus_columns(table: Table, code: ChipCode, alpha: Ext, beta: Ext, randomness: Randomness, threads: int) -> tuple[U64, list[Ext]]:
+    """Fill the bus columns of a table.
+
+    Returns:
+        (3 e, n) uint64 columns and the terminals of the running columns: their values at row n - h.
+    """
+    plan, height, active = code.plan, table.height, table.active
+    bus = _fractions(table, code, alpha, beta, threads)
+    terminals: list[Ext] = []
+    for rank, number in enumerate(plan.running):
+        own = bus[EXTENSION * number : EXTENSION * number + EXTENSION]
+        start = table.main[EXTENSION * rank : EXTENSION * rank + EXTENSION, height - 1].copy()
+        if plan.has_sum and number == plan.extension_columns - 1:
+            for helper in range(len(plan.products), number):
+                add_columns(bus[EXTENSION * helper : EXTENSION * helper + EXTENSION], own)
+            prefix_sum(own, start, own)
+        else:
+            prefix_product(own, start, own)
+        terminals.append((int(own[0, active]), int(own[1, active]), int(own[2, active])))
+    _randomize(bus, code, table, randomness)
+    return bus, terminals
+
+
+def _fractions(table: Table, code: ChipCode, alpha: Ext, beta: Ext, threads: int) -> U64:
+    """Each bus column's step on every row: numerator times inverse denominator."""
+    height, columns = table.height, code.plan.extension_columns
+    tape = fraction_tape(code.chip)
+    params = params_of(alpha, beta, MAX_ARITY, [])
+    bus = np.empty((EXTENSION * columns, height), np.uint64)
+
+    def work(start: int, stop: int) -> None:
+        width = stop - start
+        out = np.empty((2 * EXTENSION * columns, width), np.uint64)
+        inverse = np.empty((EXTENSION, width), np.uint64)
+        product = np.empty((EXTENSION, width), np.uint64)
+        main, pre = tapes.columns_of(table.main), tapes.columns_of(table.pre)
+        main = tapes.ColumnSet(main.data, main.stride, start)
+        pre = tapes.ColumnSet(pre.data, pre.stride, start if table.pre.size else 0)
+        tapes.run(tape, params, main, pre, out, width)
+        for number in range(columns):
+            first = 2 * EXTENSION * number
+            ext_batch_inverse(out[first + EXTENSION : first + 2 * EXTENSION], inverse)
+            ext_mul_vectors(out[first : first + EXTENSION], inverse, product)
+            bus[EXTENSION * number : EXTENSION * (number + 1), start:stop] = product
+
+    tapes.run_ranges(work, height, threads, _CHUNK)
+    return bus
+
+
+def _randomize(bus: U64, code: ChipCode, table: Table, randomness: Randomness) -> None:
+    """Uniform exempt rows; a running column keeps row n - h, its terminal."""
+    exempt = table.height - table.active
+    noise = randomness.elements(f"bus rows {table.chip.name}", (bus.shape[0], exempt))
+    running = set(code.next_columns)
+    for column in range(bus.shape[0]):
+        first = 1 if column in running else 0
+        bus[column, table.active + first :] = noise[column, first:]

@@ -1,0 +1,229 @@
+"""The protocol, prover's side. The numbers are those of ``docs/protocol.md`` and of ``zkvm/verifier/verify.py``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.air.layout import EXTENSION
+from zkvm.air.machine import Machine, Statement
+from zkvm.air.table import Table
+from zkvm.crypto.merkle import SALT_WORDS
+from zkvm.crypto.transcript import Transcript
+from zkvm.field import extension, goldilocks
+from zkvm.field.extension import Ext
+from zkvm.kernels.lde import evaluate_coset
+from zkvm.params import FOLDING, GRINDING_BITS, Parameters
+from zkvm.proof import LayerOpening, Proof, TreeOpening
+from zkvm.prover.columns import Committed, extend
+from zkvm.prover.commit import MerkleTree
+from zkvm.prover.deep import deep_codeword, fold_layers, open_columns, opened_matrices
+from zkvm.prover.grinding import search_nonce
+from zkvm.prover.interaction import bus_columns
+from zkvm.prover.preprocessed import Preprocessed, by_height
+from zkvm.prover.quotient import quotient_chunks
+from zkvm.prover.randomness import Randomness
+from zkvm.shape import MASK_COLUMNS, ProofShape
+from zkvm.steps import DOMAIN, Steps
+
+U64 = NDArray[np.uint64]
+Progress = Callable[[str, float], None]
+"""Called with the phase that begins and the share of the work done before it, in [0, 1]."""
+
+PHASES = {"main": 0.0, "bus": 0.25, "quotient": 0.5, "openings": 0.75, "fri": 0.85, "queries": 0.95}
+
+
+@dataclass
+class Clock:
+    """Seconds by phase; reports progress."""
+
+    progress: Progress | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    _phase: str = ""
+    _since: float = 0.0
+
+    def phase(self, name: str) -> None:
+        """End the current phase and begin another; '' ends."""
+        now = time.perf_counter()
+        if self._phase:
+            self.seconds[self._phase] = now - self._since
+        self._phase, self._since = name, now
+        if self.progress is not None:
+            self.progress(name, PHASES.get(name, 1.0))
+
+
+def prove_tables(
+    machine: Machine,
+    parameters: Parameters,
+    statement: Statement,
+    tables: Sequence[Table],
+    preprocessed: Preprocessed,
+    *,
+    randomness: Randomness | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+    transcript: Transcript | None = None,
+) -> tuple[Proof, dict[str, float]]:
+    """Prove that the tables satisfy the machine and close with the statement.
+
+    Args:
+        tables: present tables in machine order, exempt rows free; their exempt rows are overwritten with randomness.
+        randomness: ``Randomness.zeros()`` for a proof without zero knowledge; fresh system randomness by default.
+        transcript: for tests that replay challenges.
+
+    Returns:
+        The proof, and seconds by phase.
+
+    Raises:
+        ProvingError: a constraint does not hold. (An unbalanced bus gives a proof that verification refuses.)
+    """
+    randomness = randomness or Randomness()
+    clock = Clock(progress)
+    by_name = {table.chip.name: table for table in tables}
+    logs = tuple(by_name[chip.name].height.bit_length() - 1 if chip.name in by_name else 0 for chip in machine.chips)
+    shape = ProofShape(machine, parameters, logs)
+    committed = {entry.code.chip.name: Committed(entry.code.chip, entry.code, entry.height, by_name[entry.code.chip.name].active) for entry in shape.tables}
+    ordered = [by_name[entry.code.chip.name] for entry in shape.tables]
+    # 0 ----- everything public enters the transcript
+    steps = Steps(transcript or Transcript(DOMAIN))
+    steps.statement(machine, statement, shape, not randomness.is_zero)
+    # 1 ----- main columns
+    clock.phase("main")
+    randomize_tables(shape, ordered, randomness)
+    main_tree = commit_main(shape, ordered, committed, preprocessed, randomness, threads)
+    alpha, beta = steps.main(main_tree.root)
+    # 2 ----- bus columns and terminals
+    clock.phase("bus")
+    bus_tree, terminals = commit_bus(shape, ordered, committed, alpha, beta, randomness, threads)
+    terminal_array = np.array([part for entry in shape.tables for part in terminals[entry.code.chip.name]], np.uint64).reshape(-1, EXTENSION)
+    challenge = steps.bus(bus_tree.root, terminal_array)
+    # 3 ----- quotient chunks and mask
+    clock.phase("quotient")
+    chunks = quotient_chunks(shape, list(committed.values()), alpha, beta, challenge, terminals, randomness, threads)
+    mask = randomness.elements("mask", (MASK_COLUMNS, shape.tallest))
+    quotient_lde = evaluate_coset(np.concatenate([chunks, mask]), shape.tallest, parameters.blowup, threads=threads)
+    quotient_tree = MerkleTree.commit([quotient_lde], _salt(randomness, "quotient", shape), threads)
+    zeta = steps.quotient(quotient_tree.root)
+    # 4 ----- openings
+    clock.phase("openings")
+    quotient_columns = quotient_lde[: len(chunks)]
+    quotient_values = np.ascontiguousarray(quotient_columns[:, 0])
+    matrices = opened_matrices(shape, committed, quotient_columns, quotient_values)
+    quotient_position = shape.here_count - len(chunks)
+    openings = open_columns(shape, matrices, quotient_position, zeta, threads)
+    batching = steps.openings(openings)
+    # 5 ----- batched codeword and FRI layers
+    clock.phase("fri")
+    codeword = deep_codeword(shape, matrices, quotient_lde[len(chunks) :], openings, zeta, batching, threads)
+    layers, final = fold_layers(shape, codeword, steps, threads)
+    # 6 ----- final polynomial
+    seed = steps.final(final)
+    # 7 ----- proof of work, query positions
+    clock.phase("queries")
+    nonce = search_nonce(seed, GRINDING_BITS, threads)
+    positions = steps.queries(nonce, parameters.queries, parameters.blowup * shape.tallest)
+    # 8 ----- openings at the positions
+    proof = Proof(
+        parameters=parameters.numbers,
+        zk=not randomness.is_zero,
+        log_heights=logs,
+        main_root=main_tree.root,
+        bus_root=bus_tree.root,
+        quotient_root=quotient_tree.root,
+        terminals=terminal_array,
+        openings=openings,
+        fri_roots=tuple(tree.root for tree in layers),
+        final=final,
+        nonce=nonce,
+        preprocessed=open_tree(preprocessed.tree, positions, shape, salted=False),
+        main=open_tree(main_tree, positions, shape),
+        bus=open_tree(bus_tree, positions, shape),
+        quotient=open_tree(quotient_tree, positions, shape),
+        layers=open_layers(layers, positions, shape),
+    )
+    clock.phase("")
+    return proof, clock.seconds
+
+
+def randomize_tables(shape: ProofShape, tables: Sequence[Table], randomness: Randomness) -> None:
+    """Uniform exempt rows; start values of the running columns in the last row: sums add to 0, products multiply to 1.
+
+    Without zero knowledge the rows are 0, and every product starts at 1.
+    """
+    sums: list[U64] = []
+    products: list[U64] = []
+    for table, entry in zip(tables, shape.tables, strict=True):
+        exempt = table.height - table.active
+        table.main[:, table.active :] = randomness.elements(f"main rows {table.chip.name}", (table.main.shape[0], exempt))
+        plan = entry.code.plan
+        for rank, number in enumerate(plan.running):
+            cells = table.main[EXTENSION * rank : EXTENSION * rank + EXTENSION, -1]
+            (sums if plan.has_sum and number == plan.extension_columns - 1 else products).append(cells)
+    if randomness.is_zero:
+        for cells in products:
+            cells[:] = (1, 0, 0)
+        return
+    if sums:
+        sums[-1][:] = goldilocks.neg(extension.total(np.array(sums[:-1], np.uint64).reshape(-1, EXTENSION)))
+    product = extension.ONE
+    for cells in products[:-1]:
+        product = extension.ext_mul(product, extension.to_ext(cells))
+    if products:
+        products[-1][:] = extension.ext_inv(product)
+
+
+def _salt(randomness: Randomness, tree: str, shape: ProofShape) -> U64:
+    return randomness.elements(f"salt {tree}", (SALT_WORDS, shape.parameters.blowup, shape.tallest))
+
+
+def commit_main(
+    shape: ProofShape, tables: Sequence[Table], committed: dict[str, Committed], preprocessed: Preprocessed, randomness: Randomness, threads: int
+) -> MerkleTree:
+    """Extend and commit the main columns of every table."""
+    for table in tables:
+        target = committed[table.chip.name]
+        target.main = table.main
+        target.main_lde, target.main_extra, _ = extend(table.main, shape.parameters.blowup, threads)
+        if table.chip.name in preprocessed.columns:
+            name = table.chip.name
+            target.pre, target.pre_lde, target.pre_extra = preprocessed.columns[name], preprocessed.lde[name], preprocessed.extra[name]
+    levels = by_height([committed[table.chip.name].main_lde for table in tables])
+    return MerkleTree.commit(levels, _salt(randomness, "main", shape), threads)
+
+
+def commit_bus(
+    shape: ProofShape, tables: Sequence[Table], committed: dict[str, Committed], alpha: Ext, beta: Ext, randomness: Randomness, threads: int
+) -> tuple[MerkleTree, dict[str, list[Ext]]]:
+    """Fill, extend and commit the bus columns of every table."""
+    terminals: dict[str, list[Ext]] = {}
+    for table in tables:
+        target = committed[table.chip.name]
+        target.bus, terminals[table.chip.name] = bus_columns(table, target.code, alpha, beta, randomness, threads)
+        target.bus_lde, target.bus_extra, target.next_extra = extend(target.bus, shape.parameters.blowup, threads, with_next=True)
+    levels = by_height([committed[table.chip.name].bus_lde for table in tables])
+    return MerkleTree.commit(levels, _salt(randomness, "bus", shape), threads), terminals
+
+
+def _fold_positions(positions: NDArray[np.int64], tallest: int, height: int) -> NDArray[np.int64]:
+    """Unique positions on the domain of a smaller height: coset j, row k mod n."""
+    return np.unique(positions // tallest * height + positions % tallest % height)
+
+
+def open_tree(tree: MerkleTree, positions: NDArray[np.int64], shape: ProofShape, *, salted: bool = True) -> TreeOpening:
+    """Rows of a tree at the query positions; a shorter tree at the positions folded onto it."""
+    height = tree.leaf_count // shape.parameters.blowup
+    opening = tree.open(_fold_positions(positions, shape.tallest, height))
+    return TreeOpening(tuple(opening.rows), opening.salts if salted else None, opening.siblings)
+
+
+def open_layers(layers: Sequence[MerkleTree], positions: NDArray[np.int64], shape: ProofShape) -> tuple[LayerOpening, ...]:
+    """Leaves of every FRI layer at the query positions."""
+    opened = []
+    for tree, height in zip(layers, shape.fri_heights, strict=True):
+        leaves, siblings = tree.open_fri(_fold_positions(positions, shape.tallest, height // FOLDING))
+        opened.append(LayerOpening(leaves, siblings))
+    return tuple(opened)

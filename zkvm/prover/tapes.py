@@ -1,0 +1,95 @@
+"""Drives the tape kernel: column sets, scratch space and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.air.expression import Straight
+from zkvm.air.tape import Tape, lower
+from zkvm.kernels.tape_runner import BLOCK, GROUPS, run_tape
+
+U64 = NDArray[np.uint64]
+_EMPTY: U64 = np.zeros(1, np.uint64)
+_SERIAL_ROWS = 4096
+"""Fewer rows are not worth a second thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSet:
+    """Columns of one coset or trace: flat storage, distance between columns, first row."""
+
+    data: U64
+    stride: int
+    offset: int
+
+
+def columns_of(array: U64 | None, coset: int = 0) -> ColumnSet:
+    """The columns of a (w, n) trace or of one coset of a (w, B, n) LDE array; None or no columns: an empty set."""
+    if array is None or array.size == 0:
+        return ColumnSet(_EMPTY, 0, 0)
+    if array.ndim == 2:
+        return ColumnSet(array.reshape(-1), array.shape[1], 0)
+    return ColumnSet(array.reshape(-1), array.shape[1] * array.shape[2], coset * array.shape[2])
+
+
+def run_ranges(work: Callable[[int, int], None], rows: int, threads: int, step: int = 1 << 14) -> None:
+    """Call ``work(start, stop)`` on consecutive ranges that cover ``rows``, on several threads if it pays."""
+    ranges = [(start, min(start + step, rows)) for start in range(0, rows, step)]
+    if threads <= 1 or rows < _SERIAL_ROWS or len(ranges) == 1:
+        for bounds in ranges:
+            work(*bounds)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for result in [pool.submit(work, *bounds) for bounds in ranges]:
+            result.result()
+
+
+def run(
+    tape: Tape,
+    params: Sequence[int],
+    main: ColumnSet,
+    pre: ColumnSet,
+    out: U64,
+    rows: int,
+    *,
+    bus: ColumnSet | None = None,
+    following: ColumnSet | None = None,
+    shift: int = 1,
+    powers: U64 | None = None,
+    threads: int = 1,
+) -> None:
+    """Run a tape on ``rows`` rows.
+
+    Args:
+        out: (outputs, rows) uint64, or (9, rows) sums of an accumulating tape (``powers`` given: (k, 3) challenge powers).
+    """
+    nothing = ColumnSet(_EMPTY, 0, 0)
+    bus, following = bus or nothing, following or nothing
+    pool = tape.pool(params)
+    flat_powers = _EMPTY if powers is None else np.ascontiguousarray(powers).reshape(-1)
+    flat_out = out.reshape(-1)
+
+    def work(start: int, stop: int) -> None:
+        registers = np.empty(tape.registers * BLOCK, np.uint64)
+        accumulators = np.empty(GROUPS * 3 * BLOCK, np.uint64)
+        run_tape(
+            tape.code, pool, flat_powers,
+            main.data, main.stride, main.offset, pre.data, pre.stride, pre.offset, bus.data, bus.stride, bus.offset,
+            following.data, following.stride, following.offset, shift, rows, start, stop,
+            registers, accumulators, flat_out, rows, powers is not None,
+        )  # fmt: skip
+
+    run_ranges(work, rows, threads)
+
+
+def evaluate_columns(code: Straight, main: U64, pre: U64) -> list[U64]:
+    """The tape's version of :func:`zkvm.air.evaluate.evaluate_columns`; the arrays are contiguous with a multiple of 8 rows."""
+    rows = main.shape[1]
+    out = np.empty((len(code.outputs), rows), np.uint64)
+    run(lower(code), (), columns_of(np.ascontiguousarray(main)), columns_of(np.ascontiguousarray(pre)), out, rows)
+    return list(out)

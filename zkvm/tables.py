@@ -1,0 +1,145 @@
+"""From an execution to filled tables: heights, main and preprocessed columns, multiplicities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.air.builder import Bus, Lookup
+from zkvm.air.chip import Chip
+from zkvm.air.evaluate import evaluate_columns
+from zkvm.air.expression import Straight, straighten
+from zkvm.air.machine import Machine
+from zkvm.air.table import Table
+from zkvm.errors import LimitError, ProvingError
+from zkvm.params import EXEMPT_MAX, MAX_HEIGHT, MIN_HEIGHT
+
+U64 = NDArray[np.uint64]
+Evaluator = Callable[[Straight, U64, U64], list[U64]]
+
+_CHUNK = 1 << 16
+"""Rows whose lookups are counted at once: the tuples stay in cache."""
+
+
+def table_height(used: int, exempt: int) -> int:
+    """Smallest power of two, at least MIN_HEIGHT, that leaves room for the exempt rows."""
+    return max(MIN_HEIGHT, 1 << (used + exempt - 1).bit_length())
+
+
+def preprocessed_height(chip: Chip, image: Any) -> int:
+    """Height that the image fixes for a chip with preprocessed columns; 0 if the chip has none or its table would be empty."""
+    if not len(chip.preprocessed):
+        return 0
+    used = chip.preprocessed_rows(image)
+    return table_height(used, EXEMPT_MAX) if used or chip.mandatory else 0
+
+
+def preprocess(machine: Machine, image: Any) -> dict[str, U64]:
+    """Preprocessed columns of every chip that has some and is present: name -> (v, n) uint64."""
+    result: dict[str, U64] = {}
+    for chip in machine.chips:
+        height = preprocessed_height(chip, image)
+        if height:
+            matrix = np.zeros((len(chip.preprocessed), height), np.uint64)
+            chip.fill_preprocessed(image, {name: matrix[k] for k, name in enumerate(chip.preprocessed)})
+            result[chip.name] = matrix
+    return result
+
+
+def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int) -> tuple[int, ...]:
+    """Height of every chip's table for this execution, 0 = absent.
+
+    Raises:
+        LimitError: a table would exceed the largest height.
+    """
+    heights = []
+    for chip in machine.chips:
+        used = chip.rows(execution)
+        if len(chip.preprocessed):
+            height = preprocessed_height(chip, image)
+        else:
+            height = table_height(used, exempt) if used or chip.mandatory else 0
+        if height > MAX_HEIGHT:
+            raise LimitError(f"table {chip.name} needs {used} rows; at most {MAX_HEIGHT - exempt} fit: prove a shorter run")
+        heights.append(height)
+    return tuple(heights)
+
+
+def build_tables(
+    machine: Machine,
+    execution: Any,
+    image: Any,
+    exempt: int,
+    *,
+    preprocessed: dict[str, U64] | None = None,
+    evaluate: Evaluator = evaluate_columns,
+) -> list[Table]:
+    """Fill the present tables, in machine order.
+
+    Args:
+        preprocessed: result of :func:`preprocess`, computed if absent. evaluate: numpy walker, or the faster tape.
+
+    Raises:
+        LimitError: a table is too long. ProvingError: a row asks for a tuple that is in no table.
+    """
+    preprocessed = preprocess(machine, image) if preprocessed is None else preprocessed
+    tables = []
+    for chip, height in zip(machine.chips, planned_heights(machine, execution, image, exempt), strict=True):
+        if not height:
+            continue
+        active = height - exempt
+        main = np.zeros((len(chip.main), height), np.uint64)
+        chip.fill(execution, {name: main[k, :active] for k, name in enumerate(chip.columns)})
+        pre = preprocessed.get(chip.name, np.zeros((0, height), np.uint64))
+        tables.append(Table(chip, height, active, chip.rows(execution), main, pre))
+    count_multiplicities(tables, image, evaluate)
+    return tables
+
+
+def count_multiplicities(tables: Sequence[Table], image: Any, evaluate: Evaluator = evaluate_columns) -> None:
+    """Set every multiplicity column to the number of times its tuple is asked for.
+
+    Raises:
+        ProvingError: a tuple is in no table (names chip, lookup and row).
+    """
+    servers = {bus: table for table in tables for bus in table.chip.serves}
+    for table in servers.values():
+        for bus in table.chip.serves:
+            for column, _, _ in table.chip.serve_row(image, bus, [np.zeros(0, np.uint64)] * bus.arity):
+                table.main[table.chip.main.index(column)] = 0
+    for table in tables:
+        asked = [lookup for lookup in table.chip.air_buses.lookups if not lookup.serves and lookup.tuple.bus in servers]
+        if asked:
+            _count_table(table, asked, servers, image, evaluate)
+
+
+def _count_table(table: Table, asked: list[Lookup], servers: dict[Bus, Table], image: Any, evaluate: Evaluator) -> None:
+    code = straighten([value for lookup in asked for value in (*lookup.tuple.values, lookup.count)])
+    end = min(table.used + (-table.used) % 8, table.active)  # padding rows are mute; whole vectors for the kernel
+    for start in range(0, end, _CHUNK):
+        stop = min(start + _CHUNK, end)
+        columns = evaluate(code, table.main[:, start:stop], table.pre[:, start:stop])
+        position = 0
+        for lookup in asked:
+            arity = lookup.tuple.bus.arity
+            values, counts = columns[position : position + arity], columns[position + arity]
+            position += arity + 1
+            live = np.flatnonzero(counts)
+            server = servers[lookup.tuple.bus]
+            _serve(server, lookup, [value[live] for value in values], f"{table.chip.name}: {lookup.label}", live + start, image)
+
+
+def _serve(server: Table, lookup: Lookup, values: list[U64], label: str, rows: NDArray[np.int64], image: Any) -> None:
+    covered = np.zeros(len(rows), bool)
+    for column, where, mask in server.chip.serve_row(image, lookup.tuple.bus, values):
+        mask = mask & ~covered
+        covered |= mask
+        counts = np.bincount(where[mask], minlength=server.active)
+        server.main[server.chip.main.index(column), : server.active] += counts.astype(np.uint64)
+    if not covered.all():
+        first = int(np.flatnonzero(~covered)[0])
+        missing = [int(value[first]) for value in values]
+        raise ProvingError(f"{label}: row {int(rows[first])} asks for {missing}, which is not in bus {lookup.tuple.bus.name}")

@@ -1,0 +1,172 @@
+"""The buses' closing equation, and the constraints at the out-of-domain point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.air.builder import Argument
+from zkvm.air.evaluate import evaluate_point
+from zkvm.air.expression import BUS, BUS_NEXT, MAIN, PRE
+from zkvm.air.layout import EXTENSION, MAX_ARITY
+from zkvm.air.machine import ACTIVE, START, TERMINAL
+from zkvm.air.table import Closing
+from zkvm.errors import RejectReason, VerificationError
+from zkvm.field import extension
+from zkvm.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_pow, ext_sub, to_ext
+from zkvm.field.goldilocks import P, root_of_unity
+from zkvm.shape import QUOTIENT_CHUNKS, ProofShape, coset_shift, params_of
+
+
+def terminals_by_table(shape: ProofShape, terminals: NDArray[np.uint64]) -> list[list[Ext]]:
+    """The published terminals, split by table."""
+    values = [to_ext(row) for row in terminals]
+    result, first = [], 0
+    for table in shape.tables:
+        count = len(table.code.plan.running)
+        result.append(values[first : first + count])
+        first += count
+    return result
+
+
+def check_buses(shape: ProofShape, terminals: Sequence[Sequence[Ext]], closings: Sequence[Closing], alpha: Ext, beta: Ext) -> None:
+    """Product of all product terminals and of what the verifier sent over what it received is 1; sum of all sums is 0.
+
+    Raises:
+        VerificationError: BUS. A zero terminal or closing factor is refused, not divided by.
+    """
+    product, total = ONE, ZERO
+    for table, values in zip(shape.tables, terminals, strict=True):
+        products = values[:-1] if table.code.plan.has_sum else values
+        for value in products:
+            product = ext_mul(product, value)
+        if table.code.plan.has_sum:
+            total = ext_add(total, values[-1])
+    received = ONE
+    for closing in closings:
+        prints = closing_fingerprints(closing, alpha, beta)
+        if not prints.any(axis=1).all():
+            raise VerificationError(RejectReason.BUS, f"a closing factor of bus {closing.bus.name} is zero")
+        if closing.bus.argument is Argument.PRODUCT:
+            factor = _product(prints)
+            product, received = (ext_mul(product, factor), received) if closing.sent else (product, ext_mul(received, factor))
+        elif len(prints):
+            fractions = to_ext(extension.total(extension.inv(prints)))
+            total = ext_sub(total, fractions) if closing.sent else ext_add(total, fractions)
+    if product == ZERO:
+        raise VerificationError(RejectReason.BUS, "a product terminal is zero")
+    if product != received:
+        raise VerificationError(RejectReason.BUS, "the grand product does not close")
+    if total != ZERO:
+        raise VerificationError(RejectReason.BUS, "the lookup sums do not cancel")
+
+
+def closing_fingerprints(closing: Closing, alpha: Ext, beta: Ext) -> NDArray[np.uint64]:
+    """alpha - (id + beta x1 + ...) of each of the verifier's tuples: (k, 3)."""
+    start = ext_sub(alpha, ext_from_base(closing.bus.id))
+    prints = np.tile(extension.from_ext(start), (len(closing.values), 1))
+    power = beta
+    for column in closing.values.T:
+        prints = extension.sub(prints, extension.mul_base(np.tile(extension.from_ext(power), (len(column), 1)), column))
+        power = ext_mul(power, beta)
+    return prints
+
+
+def _product(values: NDArray[np.uint64]) -> Ext:
+    while len(values) > 1:
+        odd = values[len(values) // 2 * 2 :]
+        half = extension.mul(values[0 : len(values) - len(odd) : 2], values[1 : len(values) : 2])
+        values = np.concatenate([half, odd])
+    return to_ext(values[0]) if len(values) else ONE
+
+
+def admissible(shape: ProofShape, zeta: Ext) -> bool:
+    """zeta is neither in the trace domain nor in the LDE domain (whose points x have x^(BN) = s_N^(BN))."""
+    size = shape.tallest * shape.parameters.blowup
+    return ext_pow(zeta, shape.tallest) != ONE and ext_pow(zeta, size) != ext_from_base(pow(coset_shift(shape.tallest), size, P))
+
+
+def selectors(height: int, exempt: int, point: Ext) -> tuple[Ext, Ext, Ext]:
+    """1 / vanishing polynomial of the active rows, of row n - 1 and of row n - h, at a point of the table's own domain scale.
+
+    The active rows' polynomial is (X^n - 1) / E(X), E the product over the exempt rows.
+    """
+    root = root_of_unity(height)
+    exempt_product = ONE
+    row = pow(root, height - exempt, P)
+    terminal = ext_inv(ext_sub(point, ext_from_base(row)))
+    for _ in range(exempt):
+        exempt_product = ext_mul(exempt_product, ext_sub(point, ext_from_base(row)))
+        row = row * root % P
+    active = ext_mul(exempt_product, ext_inv(ext_sub(ext_pow(point, height), ONE)))
+    start = ext_inv(ext_sub(point, ext_from_base(pow(root, height - 1, P))))
+    return active, start, terminal
+
+
+def split_openings(shape: ProofShape, openings: NDArray[np.uint64]) -> tuple[list[dict[int, list[Ext]]], list[Ext]]:
+    """Openings as leaves of each table's code, and the quotient's columns."""
+    values = [to_ext(row) for row in openings]
+    leaves: list[dict[int, list[Ext]]] = [{} for _ in shape.tables]
+    position = 0
+    for tree, kind in enumerate((PRE, MAIN, BUS)):
+        for table, columns in zip(shape.tables, leaves, strict=True):
+            width = table.code.widths[tree]
+            columns[kind] = values[position : position + width]
+            position += width
+    quotient = values[position : shape.here_count]
+    position = shape.here_count
+    for table, columns in zip(shape.tables, leaves, strict=True):
+        following = [ZERO] * table.code.widths[2]
+        for column in table.code.next_columns:
+            following[column] = values[position]
+            position += 1
+        columns[BUS_NEXT] = following
+    return leaves, quotient
+
+
+def check_constraints(
+    shape: ProofShape,
+    openings: NDArray[np.uint64],
+    terminals: Sequence[Sequence[Ext]],
+    alpha: Ext,
+    beta: Ext,
+    challenge: Ext,
+    zeta: Ext,
+) -> None:
+    """The combined constraints of every lifted table over their vanishing polynomials equal the opened quotient at zeta.
+
+    Raises:
+        VerificationError: OOD.
+    """
+    if not admissible(shape, zeta):
+        raise VerificationError(RejectReason.OOD, "the out-of-domain point lies in a domain")
+    leaves, quotient = split_openings(shape, openings)
+    combined, power = ZERO, ONE
+    inverses = {height: selectors(height, shape.parameters.exempt, ext_pow(zeta, shape.tallest // height)) for height in shape.heights}
+    for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
+        values = evaluate_point(table.code.code, dict(columns), params_of(alpha, beta, MAX_ARITY, list(own)))
+        sums = {ACTIVE: ZERO, START: ZERO, TERMINAL: ZERO}
+        for value, group in zip(values, table.code.groups, strict=True):
+            sums[group] = ext_add(sums[group], ext_mul(power, value))
+            power = ext_mul(power, challenge)
+        for group, inverse in zip((ACTIVE, START, TERMINAL), inverses[table.height], strict=True):
+            combined = ext_add(combined, ext_mul(sums[group], inverse))
+    if combined != quotient_value(shape, quotient, zeta):
+        raise VerificationError(RejectReason.OOD, "the constraints do not equal the quotient at the out-of-domain point")
+
+
+def quotient_value(shape: ProofShape, columns: Sequence[Ext], zeta: Ext) -> Ext:
+    """Sum of zeta^(i M) (q_i0 + q_i1 x + q_i2 x^2): nine base columns make three chunks over the extension."""
+    step = ext_pow(zeta, shape.chunk_length)
+    value, scale = ZERO, ONE
+    for chunk in range(QUOTIENT_CHUNKS):
+        basis = ONE
+        for c in range(EXTENSION):
+            value = ext_add(value, ext_mul(scale, ext_mul(basis, columns[EXTENSION * chunk + c])))
+            basis = ext_mul(basis, extension.X)
+        scale = ext_mul(scale, step)
+    return value
+
+
