@@ -112,7 +112,7 @@ def _absorb_block(
     tail: U32Array,
     values: U32Array,
 ) -> None:
-    """Absorb block ``index`` of the messages of rows ``inner`` to ``inner + rows`` of a coset; a chunk's first block starts from the key."""
+    """Absorb block ``index`` of rows ``inner`` to ``inner + rows`` of a coset; a chunk's first block starts from the key."""
     for group in range((rows + LANES - 1) // LANES):
         row = inner + group * LANES
         child = coset * prefix_rows | (row & (prefix_rows - 1))
