@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -172,7 +171,7 @@ def test_verifying_needs_numpy_only(module: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.skipif(importlib.util.find_spec("zkvm.verifier.__main__") is None, reason="no stand-alone verifier yet")
+@pytest.mark.skipif(not is_module("zkvm.verifier.__main__"), reason="no stand-alone verifier yet")
 def test_stand_alone_verifier_needs_numpy_only() -> None:
     result = run_without_extras("import runpy; sys.argv[1:] = ['--help']; runpy.run_module('zkvm.verifier', run_name='__main__')")
     assert result.returncode == 0, result.stderr
