@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from zkvm.field import goldilocks
-from zkvm.field.goldilocks import FieldArray, P
+from zkvm.field.goldilocks import FieldArray, FieldLike, P
 
 Ext: TypeAlias = tuple[int, int, int]
 """An extension element as three Python integers in [0, p)."""
@@ -136,7 +136,7 @@ def mul(a: FieldArray, b: FieldArray) -> FieldArray:
     return np.stack([plus(products[..., 0, 0], c3), plus(plus(c1, c3), c4), plus(c2, c4)], axis=-1)
 
 
-def mul_base(a: FieldArray, factor: FieldArray) -> FieldArray:
+def mul_base(a: FieldArray, factor: FieldLike) -> FieldArray:
     """Extension (..., 3) times base field (...), broadcasting over the leading axes."""
     return goldilocks.mul(a, np.asarray(factor)[..., None])
 

@@ -1,280 +1,253 @@
-"""Number-theoretic transforms of one column, without any reordering between inverse and forward.
+"""Low-degree extensions of many columns: kernels over ranges of columns, plans, and the split over threads.
 
-``inverse`` takes values in natural order and leaves coefficients in bit-reversed order (decimation in frequency);
-``forward`` takes those and leaves values in natural order (decimation in time) on any coset: the powers of the shift
-are part of its twiddles. Both are depth-first: a pass of radix 8 streams eight contiguous runs, then the work goes on
-inside one eighth, so that most layers find their data in the cache. The eighth roots of unity are signed powers of
-two (w_8 = -2^24, w_4 = 2^48), so that the inner twiddles are shifts.
-
-A transform of n = 64 R_1 R_2 ... points is a row of *levels*: ``levels[i] = (stride, radix, offset)`` joins ``radix``
-transforms of ``stride`` points (64 = the leaf, at the bottom). Its twiddles are ``table[offset + (q - 1) stride + k]``
-= x^rev(q) with x = g w^k, for block q = 1..radix - 1 and k < stride, where w has order ``stride * radix`` and
-g is the shift at that size. ``table[:8]`` are the shift's powers inside the leaf's 8-point transforms, ``table[8:72]``
-the leaf's second pass, as [q][k]. The inverse uses the same layout with inverse roots, no shift, and 1/n in
-``table[8:72]``. Tables are made by :mod:`zkvm.kernels.lde`.
+Layout (the same everywhere in the prover): matrices are (columns, rows), ``uint64``, C-contiguous, canonical. The
+evaluations of a polynomial on the coset ``shift <w_{B n}>`` are stored as B cosets in natural order: element [j, k] is
+the value at ``shift w_{Bn}^(j + B k)``.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from numba import int64, njit, uint64, void
+import numpy as np
+from numba import boolean, int64, njit, uint64, void
 
-from zkvm.kernels.vectors import add, load, mul, mul_2_24, mul_2_48, mul_2_72, splat, store, sub, transpose
+from zkvm.field.goldilocks import GENERATOR, P, FieldArray, powers, root_of_unity
+from zkvm.kernels import goldilocks as gl
+from zkvm.kernels import vectors
+from zkvm.kernels.transforms import LEVELS, WORDS, forward, inverse
+from zkvm.kernels.parallel import run_ranges
+from zkvm.kernels.twiddles import bit_reversed_powers, forward_table, inverse_table, transform_levels
 
-WORDS = uint64[::1]
-LEVELS = int64[:, ::1]
-LEAF = 64
-
-
-@njit(inline="always")
-def _join8(v0: Any, v1: Any, v2: Any, v3: Any, v4: Any, v5: Any, v6: Any, v7: Any) -> Any:
-    """8-point transform, bit-reversed in, natural out."""
-    a0, a1, a2, a3 = add(v0, v1), sub(v0, v1), add(v2, v3), mul_2_48(sub(v2, v3))
-    a4, a5, a6, a7 = add(v4, v5), sub(v4, v5), add(v6, v7), mul_2_48(sub(v6, v7))
-    b0, b2, b1, b3 = add(a0, a2), sub(a0, a2), add(a1, a3), sub(a1, a3)
-    b4, b6, b5, b7 = add(a4, a6), mul_2_48(sub(a4, a6)), mul_2_24(add(a5, a7)), mul_2_72(sub(a5, a7))
-    return add(b0, b4), sub(b1, b5), add(b2, b6), sub(b3, b7), sub(b0, b4), add(b1, b5), sub(b2, b6), add(b3, b7)
+EXTRA_POINTS = 512
+"""Size of the extra cosets that a plan can evaluate besides the extension."""
+MINIMUM_HEIGHT, MAXIMUM_HEIGHT = 2**6, 2**24
+TABLES = uint64[:, ::1]
 
 
-@njit(inline="always")
-def _split8(v0: Any, v1: Any, v2: Any, v3: Any, v4: Any, v5: Any, v6: Any, v7: Any) -> Any:
-    """8-point inverse transform (not divided by 8), natural in, bit-reversed out."""
-    a0, a1, a2, a3 = add(v0, v4), add(v1, v5), add(v2, v6), add(v3, v7)
-    a4, a5, a6, a7 = sub(v0, v4), mul_2_72(sub(v1, v5)), mul_2_48(sub(v6, v2)), mul_2_24(sub(v3, v7))
-    b0, b1, b2, b3 = add(a0, a2), add(a1, a3), sub(a0, a2), mul_2_48(sub(a3, a1))
-    b4, b5, b6, b7 = add(a4, a6), add(a5, a7), sub(a4, a6), mul_2_48(sub(a7, a5))
-    return add(b0, b1), sub(b0, b1), add(b2, b3), sub(b2, b3), add(b4, b5), sub(b4, b5), add(b6, b7), sub(b6, b7)
+@njit(void(WORDS, int64, int64, WORDS, int64, int64), cache=True, nogil=True)
+def bit_reverse(source: Any, first: Any, count: Any, target: Any, start: Any, size: Any) -> None:
+    """``target[start + rev(i)] = source[first + i]`` for i < count, and zero for count <= i < size (a power of two)."""
+    reversed_index = 0
+    for i in range(size):
+        target[start + reversed_index] = source[first + i] if i < count else gl.ZERO
+        bit = size >> 1
+        while reversed_index & bit != 0:
+            reversed_index ^= bit
+            bit >>= 1
+        reversed_index |= bit
 
 
-@njit(void(WORDS, int64, WORDS, int64, WORDS), cache=True, nogil=True)
-def _forward_leaf(source: Any, first: Any, target: Any, start: Any, table: Any) -> None:
-    """64 points: 8 transforms of 8 contiguous elements, then one pass of radix 8."""
-    t0, t1, t2, t3, t4, t5, t6, t7 = transpose(
-        load(source, first),
-        load(source, first + 8),
-        load(source, first + 16),
-        load(source, first + 24),
-        load(source, first + 32),
-        load(source, first + 40),
-        load(source, first + 48),
-        load(source, first + 56),
-    )
-    u0, u1, u2, u3, u4, u5, u6, u7 = _join8(
-        mul(t0, splat(table[0])),
-        mul(t1, splat(table[1])),
-        mul(t2, splat(table[2])),
-        mul(t3, splat(table[3])),
-        mul(t4, splat(table[4])),
-        mul(t5, splat(table[5])),
-        mul(t6, splat(table[6])),
-        mul(t7, splat(table[7])),
-    )
-    v0, v1, v2, v3, v4, v5, v6, v7 = transpose(u0, u1, u2, u3, u4, u5, u6, u7)
-    w0, w1, w2, w3, w4, w5, w6, w7 = _join8(
-        mul(v0, load(table, 8)),
-        mul(v1, load(table, 16)),
-        mul(v2, load(table, 24)),
-        mul(v3, load(table, 32)),
-        mul(v4, load(table, 40)),
-        mul(v5, load(table, 48)),
-        mul(v6, load(table, 56)),
-        mul(v7, load(table, 64)),
-    )
-    store(target, start, w0)
-    store(target, start + 8, w1)
-    store(target, start + 16, w2)
-    store(target, start + 24, w3)
-    store(target, start + 32, w4)
-    store(target, start + 40, w5)
-    store(target, start + 48, w6)
-    store(target, start + 56, w7)
+@njit(uint64(WORDS, int64, WORDS, int64), cache=True, nogil=True)
+def _weighted_sum(values: Any, start: Any, weights: Any, count: Any) -> Any:
+    """Sum of ``values[start + i] weights[i]``, i < count (a power of two)."""
+    total = gl.ZERO
+    if count < 8:
+        for i in range(count):
+            total = gl.add(total, gl.mul(values[start + i], weights[i]))
+        return total
+    partial = vectors.splat(gl.ZERO)
+    for i in range(0, count, 8):
+        partial = vectors.add(partial, vectors.mul(vectors.load(values, start + i), vectors.load(weights, i)))
+    for i in range(8):
+        total = gl.add(total, vectors.lane(partial, i))
+    return total
 
 
-@njit(void(WORDS, int64, WORDS, int64, WORDS), cache=True, nogil=True)
-def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, table: Any) -> None:
-    """64 points: one pass of radix 8, then 8 transforms of 8 contiguous elements."""
-    u0, u1, u2, u3, u4, u5, u6, u7 = _split8(
-        load(source, first),
-        load(source, first + 8),
-        load(source, first + 16),
-        load(source, first + 24),
-        load(source, first + 32),
-        load(source, first + 40),
-        load(source, first + 48),
-        load(source, first + 56),
-    )
-    v0, v1, v2, v3, v4, v5, v6, v7 = transpose(
-        mul(u0, load(table, 8)),
-        mul(u1, load(table, 16)),
-        mul(u2, load(table, 24)),
-        mul(u3, load(table, 32)),
-        mul(u4, load(table, 40)),
-        mul(u5, load(table, 48)),
-        mul(u6, load(table, 56)),
-        mul(u7, load(table, 64)),
-    )
-    t0, t1, t2, t3, t4, t5, t6, t7 = _split8(v0, v1, v2, v3, v4, v5, v6, v7)
-    w0, w1, w2, w3, w4, w5, w6, w7 = transpose(t0, t1, t2, t3, t4, t5, t6, t7)
-    store(target, start, w0)
-    store(target, start + 8, w1)
-    store(target, start + 16, w2)
-    store(target, start + 24, w3)
-    store(target, start + 32, w4)
-    store(target, start + 40, w5)
-    store(target, start + 48, w6)
-    store(target, start + 56, w7)
+@njit(void(WORDS, int64, WORDS, WORDS, int64, LEVELS, WORDS), cache=True, nogil=True)
+def fold_coset(coefficients: Any, size: Any, weights: Any, target: Any, start: Any, levels: Any, table: Any) -> None:
+    """512 values on the coset g <w_512> from ``size`` bit-reversed coefficients, size >= 512.
 
-
-@njit(void(WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
-def _forward8(data: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
-    """Joins eight transforms of ``stride`` points."""
-    for k in range(0, stride, 8):
-        p = start + k
-        t = offset + k
-        w0, w1, w2, w3, w4, w5, w6, w7 = _join8(
-            load(data, p),
-            mul(load(data, p + stride), load(table, t)),
-            mul(load(data, p + 2 * stride), load(table, t + stride)),
-            mul(load(data, p + 3 * stride), load(table, t + 2 * stride)),
-            mul(load(data, p + 4 * stride), load(table, t + 3 * stride)),
-            mul(load(data, p + 5 * stride), load(table, t + 4 * stride)),
-            mul(load(data, p + 6 * stride), load(table, t + 5 * stride)),
-            mul(load(data, p + 7 * stride), load(table, t + 6 * stride)),
-        )
-        store(data, p, w0)
-        store(data, p + stride, w1)
-        store(data, p + 2 * stride, w2)
-        store(data, p + 3 * stride, w3)
-        store(data, p + 4 * stride, w4)
-        store(data, p + 5 * stride, w5)
-        store(data, p + 6 * stride, w6)
-        store(data, p + 7 * stride, w7)
-
-
-@njit(void(WORDS, int64, WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
-def _inverse8(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
-    """Splits a transform into eight of ``stride`` points."""
-    for k in range(0, stride, 8):
-        f = first + k
-        p = start + k
-        t = offset + k
-        w0, w1, w2, w3, w4, w5, w6, w7 = _split8(
-            load(source, f),
-            load(source, f + stride),
-            load(source, f + 2 * stride),
-            load(source, f + 3 * stride),
-            load(source, f + 4 * stride),
-            load(source, f + 5 * stride),
-            load(source, f + 6 * stride),
-            load(source, f + 7 * stride),
-        )
-        store(target, p, w0)
-        store(target, p + stride, mul(w1, load(table, t)))
-        store(target, p + 2 * stride, mul(w2, load(table, t + stride)))
-        store(target, p + 3 * stride, mul(w3, load(table, t + 2 * stride)))
-        store(target, p + 4 * stride, mul(w4, load(table, t + 3 * stride)))
-        store(target, p + 5 * stride, mul(w5, load(table, t + 4 * stride)))
-        store(target, p + 6 * stride, mul(w6, load(table, t + 5 * stride)))
-        store(target, p + 7 * stride, mul(w7, load(table, t + 6 * stride)))
-
-
-@njit(void(WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
-def _forward4(data: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
-    """Joins four transforms of ``stride`` points (blocks in the order of residues 0, 2, 1, 3)."""
-    for k in range(0, stride, 8):
-        p = start + k
-        t = offset + k
-        v0 = load(data, p)
-        v1 = mul(load(data, p + stride), load(table, t))
-        v2 = mul(load(data, p + 2 * stride), load(table, t + stride))
-        v3 = mul(load(data, p + 3 * stride), load(table, t + 2 * stride))
-        a0, a1, a2, a3 = add(v0, v1), sub(v0, v1), add(v2, v3), mul_2_48(sub(v2, v3))
-        store(data, p, add(a0, a2))
-        store(data, p + stride, add(a1, a3))
-        store(data, p + 2 * stride, sub(a0, a2))
-        store(data, p + 3 * stride, sub(a1, a3))
-
-
-@njit(void(WORDS, int64, WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
-def _inverse4(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
-    """Splits a transform into four of ``stride`` points."""
-    for k in range(0, stride, 8):
-        f = first + k
-        p = start + k
-        t = offset + k
-        v0, v1, v2, v3 = load(source, f), load(source, f + stride), load(source, f + 2 * stride), load(source, f + 3 * stride)
-        a0, a1, a2, a3 = add(v0, v2), add(v1, v3), sub(v0, v2), mul_2_48(sub(v3, v1))
-        store(target, p, add(a0, a1))
-        store(target, p + stride, mul(sub(a0, a1), load(table, t)))
-        store(target, p + 2 * stride, mul(add(a2, a3), load(table, t + stride)))
-        store(target, p + 3 * stride, mul(sub(a2, a3), load(table, t + 2 * stride)))
-
-
-@njit(void(WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
-def _forward2(data: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
-    """Joins two transforms of ``stride`` points."""
-    for k in range(0, stride, 8):
-        p = start + k
-        v0 = load(data, p)
-        v1 = mul(load(data, p + stride), load(table, offset + k))
-        store(data, p, add(v0, v1))
-        store(data, p + stride, sub(v0, v1))
-
-
-@njit(void(WORDS, int64, WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
-def _inverse2(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
-    """Splits a transform into two of ``stride`` points."""
-    for k in range(0, stride, 8):
-        v0, v1 = load(source, first + k), load(source, first + k + stride)
-        store(target, start + k, add(v0, v1))
-        store(target, start + k + stride, mul(sub(v0, v1), load(table, offset + k)))
-
-
-@njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), cache=True, nogil=True)
-def forward(source: Any, first: Any, target: Any, start: Any, size: Any, levels: Any, table: Any) -> None:
-    """Bit-reversed coefficients ``source[first : first + size]`` to values ``target[start : start + size]``.
-
-    Source and target may be the same words.
+    On that coset X^512 = g^512: coefficient m adds to m mod 512 with weight g^(512 (m div 512)). In bit-reversed
+    order each sum runs over a contiguous block, and the sums come out bit-reversed. ``weights``: (size / 512,), those
+    powers in bit-reversed order. ``table``: twiddles with shift g.
     """
-    count = len(levels)
-    for done in range(LEAF, size + 1, LEAF):
-        _forward_leaf(source, first + done - LEAF, target, start + done - LEAF, table)
-        for level in range(count):
-            stride, radix, offset = levels[level, 0], levels[level, 1], levels[level, 2]
-            span = stride * radix
-            if done & (span - 1) != 0:
-                break
-            if radix == 8:
-                _forward8(target, start + done - span, stride, table, offset)
-            elif radix == 4:
-                _forward4(target, start + done - span, stride, table, offset)
-            else:
-                _forward2(target, start + done - span, stride, table, offset)
+    count = size // 512
+    for block in range(512):
+        target[start + block] = _weighted_sum(coefficients, block * count, weights, count)
+    forward(target, start, target, start, 512, levels, table)
 
 
-@njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), cache=True, nogil=True)
-def inverse(source: Any, first: Any, target: Any, start: Any, size: Any, levels: Any, table: Any) -> None:
-    """Values ``source[first : first + size]`` to bit-reversed coefficients ``target[start : start + size]``.
-
-    Source and target may be the same words; if they differ, the source is left as it is.
-    """
-    count = len(levels)
-    for done in range(0, size, LEAF):
-        for level in range(count - 1, -1, -1):
-            stride, radix, offset = levels[level, 0], levels[level, 1], levels[level, 2]
-            if done & (stride * radix - 1) != 0:
-                continue
-            top = level == count - 1
-            origin = source if top else target
-            begin = first if top else start + done
-            if radix == 8:
-                _inverse8(origin, begin, target, start + done, stride, table, offset)
-            elif radix == 4:
-                _inverse4(origin, begin, target, start + done, stride, table, offset)
-            else:
-                _inverse2(origin, begin, target, start + done, stride, table, offset)
-        if count == 0:
-            _inverse_leaf(source, first, target, start, table)
+@njit(
+    void(WORDS, int64, boolean, int64, int64, int64, WORDS, WORDS, LEVELS, WORDS, TABLES, WORDS, LEVELS, TABLES, TABLES), cache=True, nogil=True
+)
+def extend_columns(
+    source: Any,
+    count: Any,
+    is_values: Any,
+    size: Any,
+    first: Any,
+    last: Any,
+    out: Any,
+    scratch: Any,
+    levels: Any,
+    inverse_twiddles: Any,
+    twiddles: Any,
+    extra_out: Any,
+    extra_levels: Any,
+    extra_twiddles: Any,
+    extra_weights: Any,
+) -> None:
+    """Columns first..last: values on <w_n>, or ``count`` natural-order coefficients, to values on every coset."""
+    cosets, extras = len(twiddles), len(extra_twiddles)
+    for column in range(first, last):
+        if is_values:
+            inverse(source, column * count, scratch, 0, size, levels, inverse_twiddles)
         else:
-            _inverse_leaf(target, start + done, target, start + done, table)
+            bit_reverse(source, column * count, count, scratch, 0, size)
+        for coset in range(cosets):
+            forward(scratch, 0, out, (column * cosets + coset) * size, size, levels, twiddles[coset])
+        for extra in range(extras):
+            start = (column * extras + extra) * EXTRA_POINTS
+            fold_coset(scratch, size, extra_weights[extra], extra_out, start, extra_levels, extra_twiddles[extra])
+
+
+@njit(void(WORDS, int64, int64, int64, WORDS, WORDS, WORDS, LEVELS, WORDS), cache=True, nogil=True)
+def interpolate_columns(
+    values: Any, size: Any, first: Any, last: Any, out: Any, unshift: Any, scratch: Any, levels: Any, inverse_twiddles: Any
+) -> None:
+    """Columns first..last: values on shift <w_n> to natural-order coefficients; ``unshift[m]`` = shift^-m."""
+    for column in range(first, last):
+        start = column * size
+        inverse(values, start, scratch, 0, size, levels, inverse_twiddles)
+        bit_reverse(scratch, 0, size, out, start, size)
+        for m in range(0, size, 8):
+            vectors.store(out, start + m, vectors.mul(vectors.load(out, start + m), vectors.load(unshift, m)))
+
+
+def coset_shift(height: int) -> int:
+    """The shift s_n = 7^(2^30 / n) of the extension coset of a table of height n: the square of s_2n is s_n."""
+    return pow(GENERATOR, 2**30 // height, P)
+
+
+def _check_height(height: int, minimum: int = MINIMUM_HEIGHT) -> None:
+    if height < minimum or height > MAXIMUM_HEIGHT or height & (height - 1):
+        raise ValueError(f"height {height} is not a power of two in [{minimum}, 2^24]")
+
+
+def _flat(array: FieldArray, shape: tuple[int, ...]) -> FieldArray:
+    """The array's words in a row, as a view.
+
+    Raises:
+        ValueError: wrong shape, or not C-contiguous ``uint64``.
+    """
+    if array.shape != shape or array.dtype != np.uint64 or not array.flags.c_contiguous:
+        raise ValueError(f"expected a C-contiguous uint64 array of shape {shape}, got {array.dtype} {array.shape}")
+    return array.reshape(-1)
+
+
+class LdePlan:
+    """Everything needed to extend columns of one height: precomputed twiddles, shared by all threads.
+
+    Args:
+        height: rows n, a power of two in [2^6, 2^24]. blowup: number of cosets B, a power of two.
+        shift: shift of the large coset; :func:`coset_shift` of the height if None.
+        extra_shifts: g of the extra cosets g <w_512> on which columns are evaluated too (needs n >= 512).
+
+    Use :func:`lde_plan`, which caches.
+
+    Raises:
+        ValueError: a size out of range.
+    """
+
+    def __init__(self, height: int, blowup: int, shift: int | None = None, extra_shifts: tuple[int, ...] = ()) -> None:
+        _check_height(height, EXTRA_POINTS if extra_shifts else MINIMUM_HEIGHT)
+        if blowup < 1 or blowup & (blowup - 1):
+            raise ValueError(f"blowup {blowup} is not a power of two")
+        self.height, self.blowup, self.extra_shifts = height, blowup, extra_shifts
+        self.shift = coset_shift(height) if shift is None else shift
+        root = root_of_unity(height * blowup)
+        shifts = [self.shift * pow(root, coset, P) % P for coset in range(blowup)]
+        self._levels, self._extra_levels = transform_levels(height), transform_levels(EXTRA_POINTS)
+        self._inverse = inverse_table(height)
+        self._tables = np.stack([forward_table(height, s) for s in shifts])
+        small = [forward_table(EXTRA_POINTS, s) for s in extra_shifts]
+        weights = [bit_reversed_powers(pow(s, EXTRA_POINTS, P), height // EXTRA_POINTS) for s in extra_shifts]
+        self._extra_tables = np.array(small, dtype=np.uint64).reshape(len(small), len(forward_table(EXTRA_POINTS, 1)))
+        self._extra_weights = np.array(weights, dtype=np.uint64).reshape(len(small), height // EXTRA_POINTS)
+
+    def run(self, columns: FieldArray, out: FieldArray, threads: int = 1, extra_out: FieldArray | None = None) -> None:
+        """Extends values on <w_n>.
+
+        Args:
+            columns: (w, n), left as they are. out: (w, B, n). threads: at most this many.
+            extra_out: (w, len(extra_shifts), 512), natural order; needed if the plan has extra shifts.
+
+        Raises:
+            ValueError: shapes that do not fit.
+        """
+        self._run(_flat(columns, (columns.shape[0], self.height)), self.height, True, out, threads, extra_out)
+
+    def run_coefficients(self, coefficients: FieldArray, out: FieldArray, threads: int = 1, extra_out: FieldArray | None = None) -> None:
+        """Evaluates polynomials given by natural-order coefficients (w, count), count <= n; the rest as in :meth:`run`.
+
+        Raises:
+            ValueError: shapes that do not fit.
+        """
+        width, count = coefficients.shape
+        if count > self.height:
+            raise ValueError(f"{count} coefficients do not fit height {self.height}")
+        self._run(_flat(coefficients, (width, count)), count, False, out, threads, extra_out)
+
+    def _run(self, source: FieldArray, count: int, is_values: bool, out: FieldArray, threads: int, extra_out: FieldArray | None) -> None:
+        width, height, extras = out.shape[0], self.height, len(self.extra_shifts)
+        if source.size != width * count:
+            raise ValueError(f"{source.size} source words for {width} output columns")
+        target = _flat(out, (width, self.blowup, height))
+        extra = np.empty((width, 0, EXTRA_POINTS), dtype=np.uint64) if extra_out is None else extra_out
+        extra_target = _flat(extra, (width, extras, EXTRA_POINTS))
+
+        def task(first: int, last: int) -> None:
+            scratch = np.empty(height, dtype=np.uint64)
+            given = (source, count, is_values, height, first, last, target, scratch, self._levels, self._inverse, self._tables)
+            extend_columns(*given, extra_target, self._extra_levels, self._extra_tables, self._extra_weights)
+
+        run_ranges(task, width, height * (1 + self.blowup), threads)
+
+
+@lru_cache(maxsize=32)
+def lde_plan(height: int, blowup: int, shift: int | None = None, extra_shifts: tuple[int, ...] = ()) -> LdePlan:
+    """The cached :class:`LdePlan` of these parameters."""
+    return LdePlan(height, blowup, shift, extra_shifts)
+
+
+def lde(columns: FieldArray, blowup: int, shift: int | None = None, threads: int = 1) -> FieldArray:
+    """Values (w, n) on <w_n> to values (w, B, n) on the cosets of ``shift <w_Bn>``: a convenience over :class:`LdePlan`."""
+    width, height = columns.shape
+    out = np.empty((width, blowup, height), dtype=np.uint64)
+    lde_plan(height, blowup, shift).run(columns, out, threads)
+    return out
+
+
+def evaluate_coset(coefficients: FieldArray, height: int, blowup: int, shift: int | None = None, threads: int = 1) -> FieldArray:
+    """Natural-order coefficients (w, count), count <= height, to values (w, B, height) on the cosets of ``shift <w_Bn>``."""
+    out = np.empty((coefficients.shape[0], blowup, height), dtype=np.uint64)
+    lde_plan(height, blowup, shift).run_coefficients(coefficients, out, threads)
+    return out
+
+
+def interpolate_coset(values: FieldArray, shift: int = 1, threads: int = 1) -> FieldArray:
+    """Values (w, n) in natural order on ``shift <w_n>`` to coefficients (w, n) in natural order.
+
+    Raises:
+        ValueError: n is not a power of two in [2^6, 2^24], or the array is not contiguous.
+    """
+    width, size = values.shape
+    _check_height(size)
+    out = np.empty((width, size), dtype=np.uint64)
+    source, target = _flat(values, (width, size)), out.reshape(-1)
+    levels, table, unshift = transform_levels(size), inverse_table(size), powers(pow(shift, -1, P), size)
+
+    def task(first: int, last: int) -> None:
+        interpolate_columns(source, size, first, last, target, unshift, np.empty(size, dtype=np.uint64), levels, table)
+
+    run_ranges(task, width, 2 * size, threads)
+    return out
+
+
+def interpolate_cosets(values: FieldArray, shift: int, threads: int = 1) -> FieldArray:
+    """Values (w, B, n) on the cosets of ``shift <w_Bn>`` to natural-order coefficients (w, B n)."""
+    width, blowup, height = values.shape
+    natural = np.ascontiguousarray(values.transpose(0, 2, 1)).reshape(width, height * blowup)
+    return interpolate_coset(natural, shift, threads)

@@ -1,4 +1,4 @@
-"""Twiddle tables of the transforms in :mod:`zkvm.kernels.ntt` (which documents their layout)."""
+"""Twiddle tables of the transforms in :mod:`zkvm.kernels.transforms` (which documents their layout)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zkvm.field.goldilocks import P, FieldArray, powers, root_of_unity
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels import vectors
-from zkvm.kernels.ntt import LEAF, WORDS
+from zkvm.kernels.transforms import LEAF, WORDS
 
 _LEAF_WORDS = 8 + LEAF
 
@@ -52,7 +52,7 @@ def transform_levels(size: int) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=64)
 def transform_table(size: int, root: int, shift: int, scale: int) -> FieldArray:
-    """The twiddles of one transform (layout: :mod:`zkvm.kernels.ntt`) with x = shift root^k at the full size.
+    """The twiddles of one transform (layout: :mod:`zkvm.kernels.transforms`) with x = shift root^k at the full size.
 
     ``root`` is w_size or its inverse; ``scale`` multiplies the leaf's second pass.
     """

@@ -7,7 +7,7 @@ import pytest
 
 from zkvm.field import goldilocks as gl
 from zkvm.field.goldilocks import P, FieldArray
-from zkvm.kernels import lde as kernel
+from zkvm.kernels import ntt as kernel
 from zkvm.prover import reference
 
 EDGES = np.array([0, 1, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1], dtype=np.uint64)

@@ -1,0 +1,204 @@
+"""Column kernels as the prover calls them: shapes checked, rows split over threads.
+
+Arrays are ``uint64``, C-contiguous, writable and canonical. A matrix is (w, m): w columns of m rows; an extension
+vector is (3, m). Row counts are multiples of 8. Extension scalars are tuples of three integers or arrays (3,).
+Every function raises ValueError if an array has another layout.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+from zkvm.field.goldilocks import P, FieldArray, root_of_unity
+from zkvm.kernels import column_loops as loops
+from zkvm.kernels import goldilocks as gl
+from zkvm.kernels import inverses
+from zkvm.kernels.parallel import run_ranges
+from zkvm.kernels.twiddles import fill_geometric
+
+Scalar: TypeAlias = tuple[int, int, int] | FieldArray
+
+
+def _check(name: str, array: FieldArray, shape: tuple[int, ...]) -> FieldArray:
+    if array.shape != shape or array.dtype != np.uint64 or not array.flags.c_contiguous:
+        raise ValueError(f"{name}: expected a C-contiguous uint64 array of shape {shape}, got {array.dtype} {array.shape}")
+    return array
+
+
+def _rows(array: FieldArray) -> int:
+    rows = int(array.shape[-1])
+    if array.ndim != 2 or rows % 8 or rows == 0:
+        raise ValueError(f"expected two axes and a row count that is a multiple of 8, got {array.shape}")
+    return rows
+
+
+def _output(out: FieldArray | None, shape: tuple[int, ...]) -> FieldArray:
+    return np.empty(shape, dtype=np.uint64) if out is None else _check("out", out, shape)
+
+
+def _scalar(value: Scalar) -> FieldArray:
+    return _check("scalar", np.ascontiguousarray(value, dtype=np.uint64), (3,))
+
+
+def accumulate(matrix: FieldArray, coefficients: FieldArray, accumulator: FieldArray, threads: int = 1) -> None:
+    """``accumulator += sum_c coefficients[c] matrix[c]``: (w, m), (w, 3), (3, m)."""
+    rows, width = _rows(matrix), matrix.shape[0]
+    _check("matrix", matrix, (width, rows))
+    _check("coefficients", coefficients, (width, 3))
+    _check("accumulator", accumulator, (3, rows))
+    run_ranges(lambda a, b: loops.accumulate_rows(matrix, coefficients, accumulator, a, b), rows, width, threads, loops.BLOCK)
+
+
+def dot(matrix: FieldArray, weights: FieldArray, threads: int = 1) -> FieldArray:
+    """``result[c] = sum_k weights[:, k] matrix[c, k]``: (w, n), (3, n) to (w, 3)."""
+    rows, width = _rows(matrix), matrix.shape[0]
+    _check("matrix", matrix, (width, rows))
+    _check("weights", weights, (3, rows))
+    out = np.empty((width, 3), dtype=np.uint64)
+    run_ranges(lambda a, b: loops.dot_columns(matrix, weights, out, a, b), width, 4 * rows, threads)
+    return out
+
+
+def evaluate_at(coefficients: FieldArray, point: Scalar, threads: int = 1) -> FieldArray:
+    """Natural-order coefficients (w, n) at one extension point: (w, 3)."""
+    return dot(coefficients, ext_powers(point, _rows(coefficients)), threads)
+
+
+def ext_powers(point: Scalar, count: int) -> FieldArray:
+    """(3, count): the powers 0..count - 1 of an extension element; the count is a multiple of 8."""
+    out = np.empty((3, count), dtype=np.uint64)
+    _rows(out)
+    loops.ext_powers_fill(_scalar(point), out)
+    return out
+
+
+def base_powers(base: int, count: int, first: int = 1) -> FieldArray:
+    """(count,): first base^i; the count is a multiple of 8."""
+    out = np.empty(count, dtype=np.uint64)
+    _rows(out[None])
+    fill_geometric(out, 0, count, np.uint64(first), np.uint64(base))
+    return out
+
+
+def ext_mul_vectors(a: FieldArray, b: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
+    """``a b`` row by row: (3, m), (3, m) to (3, m). ``out`` may be ``a`` or ``b``."""
+    rows = _rows(a)
+    _check("a", a, (3, rows))
+    _check("b", b, (3, rows))
+    result = _output(out, (3, rows))
+    run_ranges(lambda i, j: loops.ext_mul_rows(a, b, result, i, j), rows, 9, threads, 8)
+    return result
+
+
+def ext_scale_vectors(a: FieldArray, factors: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
+    """``a factors`` row by row with base-field factors: (3, m), (m,) to (3, m). ``out`` may be ``a``."""
+    rows = _rows(a)
+    _check("a", a, (3, rows))
+    _check("factors", factors, (rows,))
+    result = _output(out, (3, rows))
+    run_ranges(lambda i, j: loops.ext_scale_rows(a, factors, result, i, j), rows, 7, threads, 8)
+    return result
+
+
+def ext_batch_inverse(values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
+    """``1 / values``: (3, m) to (3, m). ``out`` may be ``values``.
+
+    A zero makes the inverses of up to 1024 rows around it zero: callers exclude zeros.
+    """
+    rows = _rows(values)
+    _check("values", values, (3, rows))
+    result = _output(out, (3, rows))
+    run_ranges(lambda i, j: inverses.ext_inverse_rows(values, result, i, j), rows, 6, threads, inverses.BLOCK)
+    return result
+
+
+def base_batch_inverse(values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
+    """``1 / values``: (m,) to (m,), not in place; zeros as in :func:`ext_batch_inverse`."""
+    rows = _rows(values[None])
+    _check("values", values, (rows,))
+    result = _output(out, (rows,))
+    if np.shares_memory(values, result):
+        raise ValueError("the output must not be the input")
+    run_ranges(lambda i, j: inverses.base_inverse_rows(values, result, i, j), rows, 2, threads, inverses.BLOCK)
+    return result
+
+
+def prefix_product(ratios: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
+    """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] ratios[:, i]``; ``out`` is (3, m) or (3, m + 1).
+
+    Returns:
+        The last product ``start * all ratios``, (3,), whether ``out`` holds it or not.
+    """
+    return _prefix(loops.prefix_product_rows, ratios, start, out)
+
+
+def prefix_sum(terms: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
+    """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] + terms[:, i]``; the rest as in :func:`prefix_product`."""
+    return _prefix(loops.prefix_sum_rows, terms, start, out)
+
+
+def deep_divide(
+    accumulated: FieldArray, constant: Scalar, inverse: FieldArray, out: FieldArray | None = None, threads: int = 1
+) -> FieldArray:
+    """``(accumulated - constant) inverse``: (3, m), (3,), (3, m) to (3, m). ``out`` may be an input."""
+    rows = _rows(accumulated)
+    _check("accumulated", accumulated, (3, rows))
+    _check("inverse", inverse, (3, rows))
+    result, subtrahend = _output(out, (3, rows)), _scalar(constant)
+    run_ranges(lambda i, j: loops.deep_divide_rows(accumulated, subtrahend, inverse, result, i, j), rows, 9, threads, 8)
+    return result
+
+
+def deep_divide_add(accumulated: FieldArray, constant: Scalar, inverse: FieldArray, out: FieldArray, threads: int = 1) -> None:
+    """``out += (accumulated - constant) inverse``: (3, m), (3,), (3, m), (3, m)."""
+    rows = _rows(accumulated)
+    _check("accumulated", accumulated, (3, rows))
+    _check("inverse", inverse, (3, rows))
+    _check("out", out, (3, rows))
+    subtrahend = _scalar(constant)
+    run_ranges(lambda i, j: loops.deep_divide_add_rows(accumulated, subtrahend, inverse, out, i, j), rows, 12, threads, 8)
+
+
+def point_differences(point: Scalar, values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
+    """``point - values`` for base-field values: (3,), (m,) to (3, m)."""
+    rows = _rows(values[None])
+    _check("values", values, (rows,))
+    result, minuend = _output(out, (3, rows)), _scalar(point)
+    run_ranges(lambda i, j: loops.point_minus_rows(minuend, values, result, i, j), rows, 4, threads, 8)
+    return result
+
+
+def barycentric_weights(height: int, point: Scalar, threads: int = 1) -> FieldArray:
+    """(3, n): w^k (z^n - 1) / (n (z - w^k)), so that f(z) = sum_k weights[:, k] f(w^k) for deg f < n.
+
+    Raises:
+        ValueError: n is not a power of two, at least 8, or the point is in <w_n>.
+    """
+    if height < 8 or height & (height - 1):
+        raise ValueError(f"height {height} is not a power of two of at least 8")
+    z = _scalar(point)
+    value = (z[0], z[1], z[2])
+    for _ in range(height.bit_length() - 1):
+        value = gl.ext_mul(*value, *value)
+    numerator = np.array([gl.sub(value[0], gl.ONE), value[1], value[2]], dtype=np.uint64)
+    if not numerator.any():
+        raise ValueError("the point is a root of unity of this height: its weights are not defined")
+    roots = base_powers(root_of_unity(height), height)
+    weights = point_differences(z, roots, threads=threads)
+    ext_batch_inverse(weights, weights, threads)
+    factors = base_powers(root_of_unity(height), height, pow(height, -1, P))
+    ext_scale_vectors(weights, factors, weights, threads)
+    zero = np.zeros((3, height), dtype=np.uint64)
+    negated = np.array([gl.neg(word) for word in numerator], dtype=np.uint64)
+    return deep_divide(zero, negated, weights, weights, threads)  # (0 - (-numerator)) weights
+
+
+def _prefix(kernel: object, terms: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
+    rows = _rows(terms)
+    _check("terms", terms, (3, rows))
+    _check("out", out, (3, rows + 1 if out.shape[-1] > rows else rows))
+    final = np.empty(3, dtype=np.uint64)
+    kernel(terms, _scalar(start), out, final)  # type: ignore[operator]
+    return final

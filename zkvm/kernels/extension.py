@@ -1,0 +1,75 @@
+"""The cubic extension on vectors of eight lanes: an element is three ``Vector`` values (twin: :mod:`zkvm.field.extension`).
+
+These functions are inlined into kernels (they have no compiled form of their own).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from zkvm.kernels.vectors import add, load, mul, splat, store, sub
+
+
+@njit(inline="always")
+def ext_load(array: Any, index: Any, stride: Any) -> Any:
+    """Elements index..index + 7 of an extension vector whose coordinates are ``stride`` words apart."""
+    return load(array, index), load(array, index + stride), load(array, index + 2 * stride)
+
+
+@njit(inline="always")
+def ext_store(array: Any, index: Any, stride: Any, value: Any) -> None:
+    """The reverse of :func:`ext_load`."""
+    store(array, index, value[0])
+    store(array, index + stride, value[1])
+    store(array, index + 2 * stride, value[2])
+
+
+@njit(inline="always")
+def ext_splat(scalar: Any) -> Any:
+    """Three words (a tuple or an array) in all lanes."""
+    return splat(scalar[0]), splat(scalar[1]), splat(scalar[2])
+
+
+@njit(inline="always")
+def ext_add(a: Any, b: Any) -> Any:
+    """a + b."""
+    return add(a[0], b[0]), add(a[1], b[1]), add(a[2], b[2])
+
+
+@njit(inline="always")
+def ext_sub(a: Any, b: Any) -> Any:
+    """a - b."""
+    return sub(a[0], b[0]), sub(a[1], b[1]), sub(a[2], b[2])
+
+
+@njit(inline="always")
+def ext_scale(a: Any, factor: Any) -> Any:
+    """factor a, for a base-field vector."""
+    return mul(a[0], factor), mul(a[1], factor), mul(a[2], factor)
+
+
+@njit(inline="always")
+def ext_mul(a: Any, b: Any) -> Any:
+    """a b with six products (Karatsuba): m_ij = (a_i + a_j)(b_i + b_j), v_i = a_i b_i, and x^3 = x + 1."""
+    v0, v1, v2 = mul(a[0], b[0]), mul(a[1], b[1]), mul(a[2], b[2])
+    m01 = mul(add(a[0], a[1]), add(b[0], b[1]))
+    m02 = mul(add(a[0], a[2]), add(b[0], b[2]))
+    m12 = mul(add(a[1], a[2]), add(b[1], b[2]))
+    v01 = sub(v0, v1)
+    c0 = add(sub(v01, v2), m12)
+    c1 = sub(sub(sub(add(m01, m12), v0), v1), v1)
+    c2 = sub(m02, v01)
+    return c0, c1, c2
+
+
+@njit(inline="always")
+def ext_adjugate(a: Any) -> Any:
+    """d and the norm a d, a base-field vector: 1 / a = d / norm (formulas: ``ext_inv`` of the twin)."""
+    a02, a12 = add(a[0], a[2]), add(a[1], a[2])
+    d0 = sub(mul(a02, a02), mul(a12, a[1]))
+    d1 = sub(mul(a12, a[2]), mul(a[1], a02))
+    d2 = sub(mul(a[1], a[1]), mul(a02, a[2]))
+    norm = add(add(mul(a[0], d0), mul(a[2], d1)), mul(a[1], d2))
+    return (d0, d1, d2), norm

@@ -1,0 +1,98 @@
+"""One FRI fold by eight.
+
+Values of f on the coset s <w_{Bn}>, stored as B cosets (3, B, n), become values of f_beta on s^8 <w_{Bn/8}> in the same
+layout: with f(X) = sum_{r<8} X^r f_r(X^8), f_beta = sum_r beta^r f_r. The eight points over x^8 are x w_8^m, at the
+places [j, k + m n/8]; an 8-point inverse transform of their values gives 8 x^r f_r(x^8).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import int64, njit, uint64, void
+
+from zkvm.field.goldilocks import P, FieldArray, root_of_unity
+from zkvm.kernels.extension import ext_add, ext_load, ext_mul, ext_scale, ext_splat, ext_store
+from zkvm.kernels.parallel import run_ranges
+from zkvm.kernels.transforms import split8
+from zkvm.kernels.twiddles import fill_geometric
+from zkvm.kernels.vectors import load, splat
+
+MATRIX = uint64[:, ::1]
+WORDS = uint64[::1]
+
+
+@njit(inline="always")
+def _split(values: Any, start: Any, stride: Any) -> Any:
+    """The coefficients 8 x^r f_r of one coordinate, in bit-reversed order of r."""
+    return split8(
+        load(values, start),
+        load(values, start + stride),
+        load(values, start + 2 * stride),
+        load(values, start + 3 * stride),
+        load(values, start + 4 * stride),
+        load(values, start + 5 * stride),
+        load(values, start + 6 * stride),
+        load(values, start + 7 * stride),
+    )
+
+
+@njit(void(WORDS, int64, int64, WORDS, WORDS, uint64, WORDS, int64, int64), cache=True, nogil=True)
+def fold8_rows(
+    values: Any, plane: Any, start: Any, beta: Any, inverse_points: Any, eighth: Any, out: Any, out_plane: Any, out_start: Any
+) -> None:
+    """One coset: n values at ``start`` of each coordinate plane to n / 8 at ``out_start``.
+
+    ``inverse_points``: (n / 8,), 1 / x. ``eighth``: 1 / 8.
+    """
+    stride = len(inverse_points)
+    scaled_beta = ext_splat(beta)
+    factor = splat(eighth)
+    for k in range(0, stride, 8):
+        a = _split(values, start + k, stride)
+        b = _split(values, start + k + plane, stride)
+        c = _split(values, start + k + 2 * plane, stride)
+        ratio = ext_scale(scaled_beta, load(inverse_points, k))
+        result = (a[7], b[7], c[7])
+        result = ext_add(ext_mul(result, ratio), (a[3], b[3], c[3]))
+        result = ext_add(ext_mul(result, ratio), (a[5], b[5], c[5]))
+        result = ext_add(ext_mul(result, ratio), (a[1], b[1], c[1]))
+        result = ext_add(ext_mul(result, ratio), (a[6], b[6], c[6]))
+        result = ext_add(ext_mul(result, ratio), (a[2], b[2], c[2]))
+        result = ext_add(ext_mul(result, ratio), (a[4], b[4], c[4]))
+        result = ext_add(ext_mul(result, ratio), (a[0], b[0], c[0]))
+        ext_store(out, out_start + k, out_plane, ext_scale(result, factor))
+
+
+def fold8(values: FieldArray, beta: tuple[int, int, int] | FieldArray, shift: int, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
+    """Folds values (3, B, n) on the cosets of ``shift <w_Bn>`` into (3, B, n / 8) on ``shift^8 <w_Bn/8>``.
+
+    Args:
+        values: C-contiguous ``uint64``, n a power of two, at least 64. beta: the challenge. shift: of the large coset.
+        out: the result array, allocated if None; not the memory of ``values``. threads: at most this many.
+
+    Raises:
+        ValueError: a shape or layout that does not fit.
+    """
+    _, blowup, height = values.shape
+    if height < 64 or height & (height - 1) or values.shape[0] != 3 or not values.flags.c_contiguous:
+        raise ValueError(f"cannot fold an array of shape {values.shape}: a contiguous (3, B, n) with n >= 64 is needed")
+    small = height // 8
+    result = np.empty((3, blowup, small), dtype=np.uint64) if out is None else out
+    if result.shape != (3, blowup, small) or not result.flags.c_contiguous:
+        raise ValueError(f"the output must be contiguous and (3, {blowup}, {small}), not {result.shape}")
+    challenge = np.asarray(beta, dtype=np.uint64)
+    inverse_root, large_root = pow(root_of_unity(height), -1, P), root_of_unity(height * blowup)
+    flat, flat_out = values.reshape(-1), result.reshape(-1)
+
+    def task(first: int, last: int) -> None:
+        points = np.empty(small, dtype=np.uint64)
+        for coset in range(first, last):
+            inverse_shift = pow(shift * pow(large_root, coset, P), -1, P)
+            fill_geometric(points, 0, small, np.uint64(inverse_shift), np.uint64(inverse_root))
+            planes = (blowup * height, coset * height, challenge, points, np.uint64(pow(8, -1, P)))
+            fold8_rows(flat, *planes, flat_out, blowup * small, coset * small)
+
+    run_ranges(task, blowup, 4 * height, threads)
+    return result
