@@ -8,7 +8,7 @@ import pytest
 from zkvm.field import extension as ext
 from zkvm.field import goldilocks as gl
 from zkvm.field.extension import Ext
-from zkvm.field.goldilocks import P, FieldArray
+from zkvm.field.goldilocks import FieldArray, P
 from zkvm.kernels import columns as kernel
 from zkvm.kernels.fri_fold import fold8
 from zkvm.prover import reference

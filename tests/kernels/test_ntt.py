@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zkvm.field import goldilocks as gl
-from zkvm.field.goldilocks import P, FieldArray
+from zkvm.field.goldilocks import FieldArray, P
 from zkvm.kernels import ntt as kernel
 from zkvm.prover import reference
 

@@ -28,4 +28,4 @@ def cache_directory() -> Path:
     return base / digest.hexdigest()[:16]
 
 
-numba.config.CACHE_DIR = str(cache_directory())
+numba.config.CACHE_DIR = str(cache_directory())  # type: ignore[attr-defined]

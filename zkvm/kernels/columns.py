@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from zkvm.field.goldilocks import P, FieldArray, root_of_unity
+from zkvm.field.goldilocks import FieldArray, P, root_of_unity
 from zkvm.kernels import column_loops as loops
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels import inverses

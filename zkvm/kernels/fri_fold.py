@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numba import int64, njit, uint64, void
 
-from zkvm.field.goldilocks import P, FieldArray, root_of_unity
-from zkvm.kernels.extension import ext_add, ext_load, ext_mul, ext_scale, ext_splat, ext_store
+from zkvm.field.goldilocks import FieldArray, P, root_of_unity
+from zkvm.kernels.extension import ext_add, ext_mul, ext_scale, ext_splat, ext_store
 from zkvm.kernels.parallel import run_ranges
 from zkvm.kernels.transforms import split8
 from zkvm.kernels.twiddles import fill_geometric
@@ -65,7 +65,9 @@ def fold8_rows(
         ext_store(out, out_start + k, out_plane, ext_scale(result, factor))
 
 
-def fold8(values: FieldArray, beta: tuple[int, int, int] | FieldArray, shift: int, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
+def fold8(
+    values: FieldArray, beta: tuple[int, int, int] | FieldArray, shift: int, out: FieldArray | None = None, threads: int = 1
+) -> FieldArray:
     """Folds values (3, B, n) on the cosets of ``shift <w_Bn>`` into (3, B, n / 8) on ``shift^8 <w_Bn/8>``.
 
     Args:

@@ -8,9 +8,8 @@ over them into vector code, which it cannot do with a 128-bit product. The formu
 
 from __future__ import annotations
 
-from numba import njit, types, uint64
-
 import numpy as np
+from numba import njit, types, uint64
 
 P = np.uint64(2**64 - 2**32 + 1)
 EPSILON = np.uint64(2**32 - 1)
@@ -89,7 +88,9 @@ def inverse(a: np.uint64) -> np.uint64:
 
 
 @njit(EXT(uint64, uint64, uint64, uint64, uint64, uint64), cache=True, nogil=True)
-def ext_mul(a0: np.uint64, a1: np.uint64, a2: np.uint64, b0: np.uint64, b1: np.uint64, b2: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64]:
+def ext_mul(
+    a0: np.uint64, a1: np.uint64, a2: np.uint64, b0: np.uint64, b1: np.uint64, b2: np.uint64
+) -> tuple[np.uint64, np.uint64, np.uint64]:
     """Product of two elements of F_p[x] / (x^3 - x - 1)."""
     c3 = add(mul(a1, b2), mul(a2, b1))
     c4 = mul(a2, b2)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numba import boolean, int64, njit, uint64, void
 
-from zkvm.field.goldilocks import GENERATOR, P, FieldArray, powers, root_of_unity
+from zkvm.field.goldilocks import GENERATOR, FieldArray, P, powers, root_of_unity
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels import vectors
-from zkvm.kernels.transforms import LEVELS, WORDS, forward, inverse
 from zkvm.kernels.parallel import run_ranges
+from zkvm.kernels.transforms import LEVELS, WORDS, forward, inverse
 from zkvm.kernels.twiddles import bit_reversed_powers, forward_table, inverse_table, transform_levels
 
 EXTRA_POINTS = 512
@@ -70,7 +70,9 @@ def fold_coset(coefficients: Any, size: Any, weights: Any, target: Any, start: A
 
 
 @njit(
-    void(WORDS, int64, boolean, int64, int64, int64, WORDS, WORDS, LEVELS, WORDS, TABLES, WORDS, LEVELS, TABLES, TABLES), cache=True, nogil=True
+    void(WORDS, int64, boolean, int64, int64, int64, WORDS, WORDS, LEVELS, WORDS, TABLES, WORDS, LEVELS, TABLES, TABLES),
+    cache=True,
+    nogil=True,
 )
 def extend_columns(
     source: Any,

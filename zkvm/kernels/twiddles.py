@@ -9,7 +9,7 @@ import numpy as np
 from numba import int64, njit, uint64, void
 from numpy.typing import NDArray
 
-from zkvm.field.goldilocks import P, FieldArray, powers, root_of_unity
+from zkvm.field.goldilocks import FieldArray, P, powers, root_of_unity
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels import vectors
 from zkvm.kernels.transforms import LEAF, WORDS

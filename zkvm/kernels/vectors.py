@@ -23,7 +23,7 @@ _WORD = ir.IntType(64)
 _VECTOR = ir.VectorType(_WORD, LANES)
 
 
-class VectorType(types.Type):  # type: ignore[misc]
+class VectorType(types.Type):
     """The numba type of eight ``uint64`` lanes."""
 
     def __init__(self) -> None:
