@@ -1,0 +1,76 @@
+"""Load word from RAM (LW): rd = the aligned word at rs1 + imm.
+
+=======  ======  =====================================================================  =====
+bus      kind    tuples                                                                 count
+=======  ======  =====================================================================  =====
+state    pair    (pc, t) -> (pc + 4, t + 4)
+memory   pair    rs1 at t, the word at t + 2, rd at t + 3
+program  lookup  (pc, LW, rd, rs1, 0, imm)                                              real
+range16  lookup  three times, the address's high limb                                   real
+range14  lookup  the address's bits 2 to 15                                             real
+=======  ======  =====================================================================  =====
+
+Soundness: the address is the sum mod 2^32 and a multiple of 4 (:mod:`zkvm.chips.memory_access`), so the word is the one that
+RAM holds there: an address below 2^32 is never a register. The value goes to rd in the same column, hence below 2^32. An
+address without origin, or in ROM, has no tuple to consume.
+"""
+
+from __future__ import annotations
+
+from zkvm.air.builder import AirBuilder, BusBuilder
+from zkvm.air.chip import Chip, Trace
+from zkvm.air.columns import Columns, Row, bit
+from zkvm.chips.common import (
+    Access,
+    assert_neutral,
+    connect_accesses,
+    connect_instruction,
+    read_columns,
+    read_rs1,
+    state_columns,
+    write_columns,
+    write_rd,
+)
+from zkvm.chips.memory_access import address_columns, byte_address, check_aligned, fill_address, select_loads, word_access
+from zkvm.isa.opcodes import LW
+from zkvm.records import Execution
+
+
+class LoadWordChip(Chip):
+    """LW from RAM."""
+
+    name = "load_word"
+    columns = Columns(
+        **state_columns(),
+        **read_columns(1),
+        **write_columns(),
+        **address_columns(ram=True),
+        real=bit("the row is an instruction"),
+    )
+
+    def _accesses(self, row: Row) -> list[Access]:
+        memory = word_access(row, byte_address(row), row.vd, row.vd, row.real)
+        return [read_rs1(row, row.real), memory, write_rd(row, row.real)]
+
+    def constraints(self, air: AirBuilder, row: Row) -> None:
+        """Booleans and neutral padding; the rest is in the tuples."""
+        air.assert_bool("real is boolean", row.real)
+        air.assert_bool("carry is boolean", row.carry)
+        assert_neutral(air, row.t, self._accesses(row))
+
+    def interactions(self, buses: BusBuilder, row: Row) -> None:
+        """State, program, three accesses, the address."""
+        connect_instruction(buses, row, row.real, LW, rd=row.rd, rs1=row.rs1, imm=row.imm)
+        connect_accesses(buses, row.t, self._accesses(row))
+        check_aligned(buses, byte_address(row), row.address_low, row.real)
+
+    def rows(self, execution: Execution) -> int:
+        """One per executed load of a word from RAM."""
+        return len(select_loads(execution, (LW,), rom=False))
+
+    def fill(self, execution: Execution, trace: Trace) -> None:
+        """Copy the records."""
+        steps = select_loads(execution, (LW,), rom=False)
+        steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rd", "vd", "vd_prev", "td")
+        fill_address(trace, steps, ram=True)
+        trace["real"][: len(steps)] = 1

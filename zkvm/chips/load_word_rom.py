@@ -1,0 +1,76 @@
+"""Load word from ROM (LW): rd = the aligned read-only word at rs1 + imm.
+
+=======  ======  =====================================================================  =====
+bus      kind    tuples                                                                 count
+=======  ======  =====================================================================  =====
+state    pair    (pc, t) -> (pc + 4, t + 4)
+memory   pair    rs1 at t, rd at t + 3
+program  lookup  (pc, LW, rd, rs1, 0, imm)                                              real
+range16  lookup  twice                                                                  real
+rom      lookup  (rs1 + imm - 2^32 carry, vd)                                           real
+=======  ======  =====================================================================  =====
+
+Soundness: the ROM table holds aligned addresses below 2^32 only, so it is the address check: of the two values that carry
+allows at most one is in [0, 2^32), and it is the sum mod 2^32. The loaded value is preprocessed, hence below 2^32. Which of
+RAM and ROM holds the word is fixed by the image (one origin).
+"""
+
+from __future__ import annotations
+
+from zkvm.air.builder import AirBuilder, BusBuilder
+from zkvm.air.chip import Chip, Trace
+from zkvm.air.columns import Columns, Row, bit
+from zkvm.chips.buses import ROM
+from zkvm.chips.common import (
+    Access,
+    assert_neutral,
+    connect_accesses,
+    connect_instruction,
+    read_columns,
+    read_rs1,
+    state_columns,
+    write_columns,
+    write_rd,
+)
+from zkvm.chips.memory_access import address_columns, byte_address, fill_address, select_loads
+from zkvm.isa.opcodes import LW
+from zkvm.records import Execution
+
+
+class LoadWordRomChip(Chip):
+    """LW from ROM."""
+
+    name = "load_word_rom"
+    columns = Columns(
+        **state_columns(),
+        **read_columns(1),
+        **write_columns(),
+        **address_columns(ram=False),
+        real=bit("the row is an instruction"),
+    )
+
+    def _accesses(self, row: Row) -> list[Access]:
+        return [read_rs1(row, row.real), write_rd(row, row.real)]
+
+    def constraints(self, air: AirBuilder, row: Row) -> None:
+        """Booleans and neutral padding; the rest is in the tuples."""
+        air.assert_bool("real is boolean", row.real)
+        air.assert_bool("carry is boolean", row.carry)
+        assert_neutral(air, row.t, self._accesses(row))
+
+    def interactions(self, buses: BusBuilder, row: Row) -> None:
+        """State, program, two accesses, the word."""
+        connect_instruction(buses, row, row.real, LW, rd=row.rd, rs1=row.rs1, imm=row.imm)
+        connect_accesses(buses, row.t, self._accesses(row))
+        buses.lookup("word", ROM, (byte_address(row), row.vd), row.real)
+
+    def rows(self, execution: Execution) -> int:
+        """One per executed load of a word from ROM."""
+        return len(select_loads(execution, (LW,), rom=True))
+
+    def fill(self, execution: Execution, trace: Trace) -> None:
+        """Copy the records."""
+        steps = select_loads(execution, (LW,), rom=True)
+        steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rd", "vd", "vd_prev", "td")
+        fill_address(trace, steps, ram=False)
+        trace["real"][: len(steps)] = 1

@@ -1,0 +1,69 @@
+"""Words that a read fills with input bytes.
+
+=======  ======  ==========================================================================  =====
+bus      kind    tuples                                                                      count
+=======  ======  ==========================================================================  =====
+chain    pair    (READ, t, a, left, 0) -> (READ, t, a + k, left - k, 0)
+memory   pair    the word: old -> new at t + 1
+range14  lookup  bits 2 to 15 of the address                                                 real
+range16  lookup  the address's high limb, the time                                           real
+bytes    lookup  four bytes of the old and of the new word, by twos                          real
+=======  ======  ==========================================================================  =====
+
+Soundness: mask, address and chain as in :mod:`zkvm.chips.chain`. Bytes under the mask are free: they are the private input. The
+others are the old word's by constraint, and the old word's bytes are unique. The new word is below 2^32 because its bytes are
+checked. On padding the mask is empty, so the new word is the old one and the pair is neutral.
+"""
+
+from __future__ import annotations
+
+from zkvm.air.builder import AirBuilder, BusBuilder
+from zkvm.air.chip import Chip, Trace
+from zkvm.air.columns import Columns, Row, bit
+from zkvm.chips.buses import CHAIN_READ
+from zkvm.chips.calls import SLOT_CHAIN
+from zkvm.chips.chain import MASK, aligned_address, assert_mask, chain_columns, connect_chain, fill_chain
+from zkvm.chips.common import Access, assert_neutral, connect_accesses
+from zkvm.chips.memory_access import byte_columns, check_bytes, fill_bytes, word_of
+from zkvm.records import Execution
+
+
+class ReadRowsChip(Chip):
+    """Chain rows of reads."""
+
+    name = "read_rows"
+    columns = Columns(
+        **chain_columns(),
+        **byte_columns("old", "the word before"),
+        **byte_columns("new", "the word after"),
+        real=bit("the row moves bytes"),
+    )
+
+    def _accesses(self, row: Row) -> list[Access]:
+        return [Access("word", aligned_address(row), word_of(row, "old"), word_of(row, "new"), row.tm, SLOT_CHAIN, row.real)]
+
+    def constraints(self, air: AirBuilder, row: Row) -> None:
+        """The mask, the bytes outside it, neutral padding."""
+        air.assert_bool("real is boolean", row.real)
+        assert_mask(air, row, row.real)
+        for k, name in enumerate(MASK):
+            air.assert_zero(f"byte {k} changes under the mask only", (1 - row[name]) * (row[f"new_{k}"] - row[f"old_{k}"]))
+        assert_neutral(air, row.t, self._accesses(row))
+
+    def interactions(self, buses: BusBuilder, row: Row) -> None:
+        """The chain, the word, its bytes."""
+        connect_chain(buses, row, CHAIN_READ, 0, row.real)
+        connect_accesses(buses, row.t, self._accesses(row))
+        check_bytes(buses, row, "old", row.real)
+        check_bytes(buses, row, "new", row.real)
+
+    def rows(self, execution: Execution) -> int:
+        """One per word."""
+        return len(execution.reads)
+
+    def fill(self, execution: Execution, trace: Trace) -> None:
+        """Copy the records."""
+        fill_chain(trace, execution.reads)
+        fill_bytes(trace, "old", execution.reads["old"])
+        fill_bytes(trace, "new", execution.reads["new"])
+        trace["real"][: len(execution.reads)] = 1
