@@ -22,7 +22,7 @@ from zkvm.air.chip import Trace
 from zkvm.air.columns import Column, Row, cell, limb, word
 from zkvm.air.expression import Expr, Operand, total, weighted_sum
 from zkvm.chips.buses import MEMORY, PROGRAM, RANGE15, RANGE16, STATE
-from zkvm.field.goldilocks import P
+from zkvm.field.goldilocks import P, inv, mul
 from zkvm.isa.opcodes import TIME_STEP
 
 TWO_16 = 1 << 16
@@ -249,3 +249,25 @@ def low16(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def sign_bit(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Top bits of 32-bit words."""
     return values >> np.uint64(31)
+
+
+def inverses(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """1 / x mod p for every x of a one-dimensional array, and 0 for 0: one inversion, three products each."""
+    present = values != 0
+    return np.where(present, _inverses(np.where(present, values, np.uint64(1))), np.uint64(0))
+
+
+def _inverses(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    if len(values) <= 1:
+        return inv(values)
+    padded = values if len(values) % 2 == 0 else np.append(values, np.uint64(1))
+    of_products = _inverses(mul(padded[0::2], padded[1::2]))
+    result = np.empty_like(padded)
+    result[0::2] = mul(of_products, padded[1::2])
+    result[1::2] = mul(of_products, padded[0::2])
+    return result[: len(values)]
+
+
+def next_pcs(steps: Steps, taken: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Where branches go."""
+    return np.where(taken, steps.field("imm"), steps.field("pc") + np.uint64(4))

@@ -1,0 +1,223 @@
+"""Division and signed high products: ``DIV DIVU REM REMU``, ``MULH MULHSU``.
+
+| bus | what |
+|---|---|
+| state | (pc, t) -> (pc + 4, t + 4) |
+| program | the instruction |
+| memory | rs1 at t, rs2 at t + 1, rd at t + 3 |
+| range | each access is later than what it consumes; signs of signed operands; both words q and r; divisor - 1 - remainder |
+
+One chip for both because both are about two signed operands and two words: q and r are quotient and remainder, or the high and the low word
+of the product. ``sign1``, ``sign2`` are the proven top bits of operands that are read as signed, else 0; an operand's value is
+V = v - 2^32 sign, its magnitude |V| = v or 2^32 - v. ``negative`` says that q stands for q - 2^32; ``opposite`` = sign1 xor sign2.
+It is constrained by ``negative <= opposite`` and, if q is not 0, ``negative = opposite``; the remainder's sign likewise by sign1.
+
+**Sound, division.** |V1| = |Q| |V2| + |R| mod p, with |Q| = q or 2^32 - q and |R| = r or 2^32 - r, both at most 2^32.
+
+* Divisor not 0 (the range of ``gap`` = |V2| - 1 - |R| forces |R| < |V2|, so |V2| >= 1). If unsigned, |Q| = q, |V2| <= 2^32 - 1 and
+  the right side is at most (2^32 - 1)^2 + 2^32 - 2 < p. If signed, |V2| <= 2^31 and it is at most 2^63 + 2^31. So the equation holds
+  for integers, and quotient and remainder of the magnitudes are unique. Signs: q = 0 with ``negative`` would mean |Q| = 2^32, too large
+  for |V1| < 2^32; r = 0 with a negative remainder would mean |R| = 2^32 > |V2|. So q = 0 or r = 0 stands for 0, and any other
+  q or r has its sign forced: ``opposite``, or the dividend's. -2^31 / -1 has |Q| = 2^31, opposite = 0: q = 2^31 as specified, r = 0.
+* Divisor 0: only then can the gap check be skipped (``by_zero`` forces v2 = 0, and without it v2 = 0 has no gap in range). q is
+  forced to 2^32 - 1, and |R| = |V1| < 2^32 with the dividend's sign makes r = v1.
+
+**Sound, product.** V1 V2 = 2^32 (q - 2^32 negative) + r mod p.
+
+* opposite = 0: negative = 0, the product is in [0, 2^63), and the right side reaches p only with q = 2^32 - 1.
+* opposite = 1: the product is in [-2^63, 0]. If negative = 0, then q = 0, and the right side r in [0, 2^32) is congruent to the
+  product only if both are 0. If negative = 1, the right side is in [-2^64, -1]: it is the product, or the product - p with q = 0.
+
+The inverse of ``q - (2^32 - 1)(1 - negative)`` excludes q = 2^32 - 1 without ``negative`` and q = 0 with it: neither is ever the
+high word of such a product.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from zkvm.air.builder import AirBuilder, BusBuilder
+from zkvm.air.chip import Chip, Trace
+from zkvm.air.columns import Columns, Row, bit, cell, word
+from zkvm.air.expression import Expr
+from zkvm.chips import common
+from zkvm.chips.common import TWO_32, WORD_MAX, Access, Steps
+from zkvm.field.goldilocks import sub
+from zkvm.isa.opcodes import DIV, DIVU, MULH, MULHSU, REM, REMU
+
+OPERATIONS = (DIV, DIVU, REM, REMU, MULH, MULHSU)
+_32, _MAX, _TWO_32 = np.uint64(32), np.uint64(WORD_MAX), np.uint64(TWO_32)
+
+
+class DivideChip(Chip):
+    """One division, remainder or signed high product a row."""
+
+    name = "divide"
+    columns = Columns(
+        **common.state_columns(),
+        **common.read_columns(1),
+        **common.read_columns(2),
+        **common.write_columns(),
+        signed_product=bit("the row is mulh"),
+        mixed_product=bit("the row is mulhsu"),
+        divide=bit("the row divides"),
+        unsigned=bit("the division is unsigned"),
+        remainder=bit("the division's result is the remainder"),
+        sign1=bit("top bit of v1 if signed, else 0"),
+        sign2=bit("top bit of v2 if signed, else 0"),
+        low1=common.low_limb("v1, if signed"),
+        low2=common.low_limb("v2, if signed"),
+        q=word("quotient, or high word of the product"),
+        q_low=common.low_limb("q"),
+        r=word("remainder, or low word of the product"),
+        r_low=common.low_limb("r"),
+        negative=bit("q stands for q - 2^32"),
+        negative_remainder=bit("r stands for r - 2^32 (divisions)"),
+        magnitude_q=cell("q or 2^32 - q, by negative"),
+        magnitude2=cell("v2 or 2^32 - v2, by sign2"),
+        gap=word("divisor - 1 - remainder, of the magnitudes; any value if the divisor is 0"),
+        gap_low=common.low_limb("gap"),
+        by_zero=bit("the divisor is 0"),
+        inverse=cell("products: 1 / (q - (2^32 - 1)(1 - negative))"),
+    )
+
+    def constraints(self, air: AirBuilder, row: Row) -> None:
+        common.assert_flags(air, row, "signed_product", "mixed_product", "divide")
+        for name in ("unsigned", "remainder", "by_zero"):
+            air.assert_bool(f"{name} is boolean", row[name])
+            air.assert_zero(f"{name} only in a division", row[name] * (1 - row.divide))
+        common.assert_neutral(air, row.t, self.accesses(row))
+        self.sign_constraints(air, row)
+        self.division_constraints(air, row)
+        self.product_constraints(air, row)
+        air.assert_equal("result is q or r", row.vd, (self.real(row) - row.remainder) * row.q + row.remainder * row.r)
+
+    def sign_constraints(self, air: AirBuilder, row: Row) -> None:
+        """Signs of operands and results."""
+        for name in ("sign1", "sign2", "negative", "negative_remainder"):
+            air.assert_bool(f"{name} is boolean", row[name])
+        for number, signed in zip((1, 2), self.signed(row), strict=True):
+            air.assert_zero(f"sign {number} is 0 if unsigned", row[f"sign{number}"] * (1 - signed))
+        opposite = row.sign1 + row.sign2 - row.sign1 * row.sign2 * 2
+        air.assert_zero("q is negative only if signs differ", row.negative * (1 - opposite))
+        air.assert_zero("q is negative if signs differ, or 0", (opposite - row.negative) * row.q)
+        air.assert_zero("r is negative only if v1 is", row.negative_remainder * (1 - row.sign1))
+        air.assert_zero("r is negative if v1 is, or 0", (row.sign1 - row.negative_remainder) * row.r)
+
+    def division_constraints(self, air: AirBuilder, row: Row) -> None:
+        """|V1| = |Q| |V2| + |R| and |R| < |V2|, or the divisor is 0."""
+        magnitude1 = _magnitude(row.v1, row.sign1)
+        magnitude_r = _magnitude(row.r, row.negative_remainder)
+        air.assert_equal("magnitude of q", row.magnitude_q, _magnitude(row.q, row.negative))
+        air.assert_equal("magnitude of v2", row.magnitude2, _magnitude(row.v2, row.sign2))
+        air.assert_zero("quotient and remainder", row.divide * (row.magnitude_q * row.magnitude2 + magnitude_r - magnitude1))
+        air.assert_zero("gap between remainder and divisor", row.divide * (row.magnitude2 - 1 - magnitude_r - row.gap))
+        air.assert_zero("by_zero has divisor 0", row.by_zero * row.v2)
+        air.assert_zero("by_zero has quotient 2^32 - 1", row.by_zero * (row.q - WORD_MAX))
+
+    def product_constraints(self, air: AirBuilder, row: Row) -> None:
+        """V1 V2 = 2^32 Q + r without an alias."""
+        product = row.signed_product + row.mixed_product
+        value1, value2, high = row.v1 - row.sign1 * TWO_32, row.v2 - row.sign2 * TWO_32, row.q - row.negative * TWO_32
+        air.assert_zero("signed product", product * (value1 * value2 - high * TWO_32 - row.r))
+        forbidden = WORD_MAX - row.negative * WORD_MAX
+        air.assert_zero("high word is not that of an alias", product * ((row.q - forbidden) * row.inverse - 1))
+
+    def interactions(self, buses: BusBuilder, row: Row) -> None:
+        real = self.real(row)
+        ids = {"signed_product": MULH, "mixed_product": MULHSU, "divide": DIV, "unsigned": DIVU - DIV, "remainder": REM - DIV}
+        common.connect_instruction(buses, row, real, common.selected(row, ids), rd=row.rd, rs1=row.rs1, rs2=row.rs2)
+        common.connect_accesses(buses, row.t, self.accesses(row))
+        signed1, signed2 = self.signed(row)
+        common.range_signed(buses, "sign 1", row.v1, row.low1, row.sign1, signed1)
+        common.range_signed(buses, "sign 2", row.v2, row.low2, row.sign2, signed2)
+        common.range_word(buses, "q", row.q, row.q_low, real)
+        common.range_word(buses, "r", row.r, row.r_low, real)
+        common.range_word(buses, "gap", row.gap, row.gap_low, row.divide - row.by_zero)
+
+    def real(self, row: Row) -> Expr:
+        """1 on used rows."""
+        return row.signed_product + row.mixed_product + row.divide
+
+    def signed(self, row: Row) -> tuple[Expr, Expr]:
+        """Whether the first and the second operand are read as signed."""
+        first = row.signed_product + row.mixed_product + row.divide - row.unsigned
+        return first, row.signed_product + row.divide - row.unsigned
+
+    def accesses(self, row: Row) -> list[Access]:
+        """The three register accesses."""
+        real = self.real(row)
+        return [common.read_rs1(row, real), common.read_rs2(row, real), common.write_rd(row, real)]
+
+    def rows(self, execution: Any) -> int:
+        return common.count_steps(execution, OPERATIONS)
+
+    def fill(self, execution: Any, trace: Trace) -> None:
+        steps = common.select_steps(execution, OPERATIONS)
+        steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rs2", "v2", "t2", "rd", "vd", "vd_prev", "td")
+        divide, unsigned = steps.is_op(DIV, DIVU, REM, REMU), steps.is_op(DIVU, REMU)
+        signed1, signed2 = ~unsigned, ~(unsigned | steps.is_op(MULHSU))
+        v1, v2, zero = steps.field("v1"), steps.field("v2"), np.uint64(0)
+        sign1 = np.where(signed1, common.sign_bit(v1), zero)
+        sign2 = np.where(signed2, common.sign_bit(v2), zero)
+        steps.put(
+            trace,
+            signed_product=steps.is_op(MULH),
+            mixed_product=steps.is_op(MULHSU),
+            divide=divide,
+            unsigned=unsigned,
+            remainder=steps.is_op(REM, REMU),
+            sign1=sign1,
+            sign2=sign2,
+            low1=np.where(signed1, common.low16(v1), zero),
+            low2=np.where(signed2, common.low16(v2), zero),
+            by_zero=divide & (v2 == 0),
+        )
+        _fill_results(steps, trace, divide, sign1, sign2)
+
+
+def _magnitude(value: Expr, sign: Expr) -> Expr:
+    """``value``, or 2^32 - value if ``sign``."""
+    return value + sign * (TWO_32 - value * 2)
+
+
+def _magnitudes(values: Any, signs: Any) -> Any:
+    return np.where(signs == 1, _TWO_32 - values, values)
+
+
+def _fill_results(steps: Steps, trace: Trace, divide: Any, sign1: Any, sign2: Any) -> None:
+    """Columns that depend on quotient and remainder or on the product's words."""
+    v1, v2 = steps.field("v1"), steps.field("v2")
+    magnitude1, magnitude2 = _magnitudes(v1, sign1), _magnitudes(v2, sign2)
+    opposite, by_zero = sign1 ^ sign2, v2 == 0
+    divisor = np.where(by_zero, np.uint64(1), magnitude2)
+    magnitude_r = np.where(by_zero, magnitude1, magnitude1 % divisor)
+    quotient = _word(magnitude1 // divisor, opposite)
+    # V1 V2 mod 2^64 from the words' magnitudes: at most 2^63, negated in wrapping arithmetic.
+    product = magnitude1 * magnitude2
+    product = np.where(opposite == 1, ~product + np.uint64(1), product)
+    q = np.where(divide, np.where(by_zero, _MAX, quotient), product >> _32)
+    r = np.where(divide, _word(magnitude_r, sign1), product & _MAX)
+    negative = opposite * (q != 0)
+    steps.put(
+        trace,
+        q=q,
+        q_low=common.low16(q),
+        r=r,
+        r_low=common.low16(r),
+        negative=negative,
+        negative_remainder=sign1 * (r != 0),
+        magnitude_q=_magnitudes(q, negative),
+        magnitude2=magnitude2,
+        # On rows that divide by zero the gap is -1 - remainder: bound by its constraint, not by a range.
+        gap=np.where(divide, sub(magnitude2, magnitude_r + np.uint64(1)), np.uint64(0)),
+        gap_low=np.where(divide & ~by_zero, common.low16(magnitude2 - magnitude_r - np.uint64(1)), np.uint64(0)),
+        inverse=np.where(divide, np.uint64(0), common.inverses(sub(q, np.where(negative == 1, np.uint64(0), _MAX)))),
+    )
+
+
+def _word(magnitudes: Any, signs: Any) -> Any:
+    """Two's complement words of signed values."""
+    return _magnitudes(magnitudes, signs) & _MAX

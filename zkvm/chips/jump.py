@@ -1,0 +1,56 @@
+"""Direct jumps: ``JAL``.
+
+| bus | what |
+|---|---|
+| state | (pc, t) -> (target, t + 4) |
+| program | the instruction with its absolute target and its link value pc + 4 |
+| memory | rd at t + 3 |
+| range | the access is later than what it consumes |
+
+**Sound.** Nothing is computed: the written value pc + 4 is a word because the program table holds it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zkvm.air.builder import AirBuilder, BusBuilder
+from zkvm.air.chip import Chip, Trace
+from zkvm.air.columns import Columns, Row, bit, word
+from zkvm.chips import common
+from zkvm.chips.common import Access
+from zkvm.isa.opcodes import JAL
+
+
+class JumpChip(Chip):
+    """One direct jump a row."""
+
+    name = "jump"
+    columns = Columns(
+        **common.state_columns(),
+        **common.write_columns(value=False),
+        target=word("where the jump goes, from the program table"),
+        real=bit("the row is used"),
+    )
+
+    def constraints(self, air: AirBuilder, row: Row) -> None:
+        common.assert_flags(air, row, "real")
+        common.assert_neutral(air, row.t, self.accesses(row))
+        air.assert_zero("a padding row stays at its pc", (1 - row.real) * (row.target - row.pc))
+
+    def interactions(self, buses: BusBuilder, row: Row) -> None:
+        common.connect_instruction(buses, row, row.real, row.real * JAL, rd=row.rd, rs1=row.pc + 4, imm=row.target, next_pc=row.target)
+        common.connect_accesses(buses, row.t, self.accesses(row))
+
+    def accesses(self, row: Row) -> list[Access]:
+        """The write of the link value."""
+        return [common.write_rd(row, row.real, value=row.pc + row.real * 4)]
+
+    def rows(self, execution: Any) -> int:
+        return common.count_steps(execution, (JAL,))
+
+    def fill(self, execution: Any, trace: Trace) -> None:
+        steps = common.select_steps(execution, (JAL,))
+        steps.fill(trace, "pc", "t", "rd", "vd_prev", "td")
+        trace["target"][: len(steps)] = steps.field("imm")
+        trace["real"][: len(steps)] = 1
