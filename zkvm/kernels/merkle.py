@@ -73,11 +73,6 @@ def _fill_block(
     ``row``: element offset of the first row in every column. ``child``: row of the prefix within its coset, lane 0.
     """
     prefix_words = 4 if prefix.shape[1] else 0
-    if lanes == LANES and first_word >= prefix_words and first_word + 8 <= prefix_words + addresses.size:
-        for position in range(8):
-            place = addresses[first_word - prefix_words + position] + np.uint64(8) * row
-            split_words(place, block, 2 * position, 2 * position + 1)
-        return
     for position in range(8):
         word = first_word + position
         if word < prefix_words:
@@ -113,11 +108,18 @@ def _absorb_block(
     values: U32Array,
 ) -> None:
     """Absorb block ``index`` of rows ``inner`` to ``inner + rows`` of a coset; a chunk's first block starts from the key."""
+    first_column = 8 * index - (4 if prefix.shape[1] else 0)
+    all_columns = first_column >= 0 and first_column + 8 <= addresses.size
     for group in range((rows + LANES - 1) // LANES):
         row = inner + group * LANES
-        child = coset * prefix_rows | (row & (prefix_rows - 1))
+        lanes = min(LANES, rows - group * LANES)
         place = np.uint64(coset * coset_stride + row)
-        _fill_block(addresses, 8 * index, place, prefix, child, prefix_rows, min(LANES, rows - group * LANES), block)
+        if all_columns and lanes == LANES:  # nearly all blocks of a wide matrix: no call, no branch per word
+            for position in range(8):
+                split_words(addresses[first_column + position] + np.uint64(8) * place, block, 2 * position, 2 * position + 1)
+        else:
+            child = coset * prefix_rows | (row & (prefix_rows - 1))
+            _fill_block(addresses, 8 * index, place, prefix, child, prefix_rows, lanes, block)
         if index & (CHUNK_BLOCKS - 1) == 0:
             compress(key_state, 0, block, tail, values, group * CV_WORDS)
         else:
@@ -223,10 +225,15 @@ def hash_pairs(digests: U32Array, key: U32Array, out: U32Array, start: int, stop
     for first in range(start, stop, LANES):
         lanes = min(LANES, stop - first)
         place = base + np.uint64(8) * np.uint64(first)
-        for i in range(8):
-            if lanes == LANES:
+        if lanes == LANES:  # everything inline: calls would cost a quarter of the speed
+            for i in range(8):
                 split_words(place + np.uint64(i) * stride, block, i, 8 + i)
-            else:
+            compress(key_state, 0, block, tail, state, 0)
+            for i in range(8):
+                for lane in range(LANES):
+                    out[i, first + lane] = state[i * LANES + lane]
+        else:
+            for i in range(8):
                 _read_pairs(place + np.uint64(i) * stride, lanes, block, i, 8 + i)
-        compress(key_state, 0, block, tail, state, 0)
-        _write_lanes(state, 0, lanes, out, first)
+            compress(key_state, 0, block, tail, state, 0)
+            _write_lanes(state, 0, lanes, out, first)
