@@ -1,6 +1,7 @@
 """System calls: the Linux RISC-V convention (number in a7, arguments in a0..a2, result in a0), as the chips prove it.
 
-A call's register accesses are at the call's time, the words that it moves at the time after it; each moved word takes one time more.
+A call's register accesses are at the call's time, the words that it moves, which are distinct, at the time after it. Exit and brk
+take no further arguments and do not access a1 and a2.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ def handle_call(state: MachineState, host: Host) -> bool:
     a7, a0, a1, a2 = (int(state.registers[index]) for index in (A7, A0, A1, A2))
     call["row"], call["time"] = state.row, state.time
     call["a7"], call["a0"], call["a1"], call["a2"] = a7, a0, a1, a2
-    for name, index in (("t_a7", A7), ("t_a0", A0), ("t_a1", A1), ("t_a2", A2)):
+    accessed = [("t_a7", A7), ("t_a0", A0)]
+    if a7 not in (opcodes.SYS_EXIT, opcodes.SYS_EXIT_GROUP, opcodes.SYS_BRK):
+        accessed += [("t_a1", A1), ("t_a2", A2)]
+    for name, index in accessed:
         call[name] = state.access_register(index, state.time)
     rows = np.zeros(0, CHAIN_ROW)
     if a7 in (opcodes.SYS_EXIT, opcodes.SYS_EXIT_GROUP):
@@ -75,7 +79,7 @@ def handle_call(state: MachineState, host: Host) -> bool:
     if a7 in (opcodes.SYS_EXIT, opcodes.SYS_EXIT_GROUP):
         state.counters[kernel.CYCLES] += np.uint64(1)
         return False
-    state.advance(opcodes.TIME_STEP + len(rows))
+    state.advance(opcodes.TIME_STEP)
     return True
 
 
