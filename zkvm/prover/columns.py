@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from zkvm.air.chip import Chip
 from zkvm.air.machine import ChipCode
 from zkvm.field.goldilocks import GENERATOR, P, root_of_unity
-from zkvm.kernels.lde import lde_plan
+from zkvm.kernels.ntt import lde_plan
 from zkvm.params import EXTRA_POINTS
 from zkvm.shape import coset_shift
 

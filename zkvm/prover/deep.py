@@ -11,13 +11,12 @@ from zkvm.air.layout import EXTENSION
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import Ext, ext_scale
 from zkvm.field.goldilocks import P, root_of_unity
-from zkvm.kernels.columns import accumulate, add_columns, barycentric_weights, deep_divide, dot, ext_batch_inverse
+from zkvm.kernels.columns import accumulate, barycentric_weights, base_powers, deep_divide_add, dot, ext_batch_inverse, point_differences
 from zkvm.kernels.fri_fold import fold8
-from zkvm.kernels.lde import interpolate_coset
+from zkvm.kernels.ntt import interpolate_coset
 from zkvm.params import FOLDING
 from zkvm.prover.columns import Committed
 from zkvm.prover.commit import MerkleTree
-from zkvm.prover.tapes import run_ranges
 from zkvm.shape import ProofShape, coset_shift
 from zkvm.steps import Steps
 
@@ -87,7 +86,7 @@ def open_columns(shape: ProofShape, matrices: list[Opened], quotient_position: i
                 point = ext_scale(point, root_of_unity(matrix.height))
             if on_coset:  # f on s <w_n> is f(s X) on <w_n>
                 point = ext_scale(point, pow(coset_shift(matrix.height), -1, P))
-            weights[key] = barycentric_weights(matrix.height, point)
+            weights[key] = barycentric_weights(matrix.height, point, threads)
         values[matrix.position : matrix.position + len(matrix.trace)] = dot(matrix.trace, weights[key], threads)
     return values
 
@@ -98,15 +97,18 @@ def deep_codeword(shape: ProofShape, matrices: list[Opened], mask_lde: U64, open
     Sums are taken at each height and repeated when moving up, so no table costs more than its own size.
     """
     blowup, tallest = shape.parameters.blowup, shape.tallest
-    weights = extension.powers(batching, shape.opening_count + 1)[1:]
-    result = mask_lde.copy().reshape(EXTENSION, -1)
-    bounds = (slice(0, shape.here_count), slice(shape.here_count, None))
-    for is_next, own in enumerate(bounds):
-        chosen = [matrix for matrix in matrices if matrix.is_next == bool(is_next)]
-        total = _lifted_sum(chosen, weights, blowup, tallest, threads)
-        constant = extension.to_ext(extension.dot(weights[own], openings[own]))
+    # (F - v) / (x - point) = (v - F) / (point - x): the kernels subtract from the point, so the weights are negated
+    weights = goldilocks.neg(extension.powers(batching, shape.opening_count + 1)[1:])
+    result = mask_lde.reshape(EXTENSION, -1).copy()
+    points = domain_points(tallest, blowup)
+    for is_next in (False, True):
+        own = slice(shape.here_count, None) if is_next else slice(0, shape.here_count)
+        total = _lifted_sum([matrix for matrix in matrices if matrix.is_next == is_next], weights, blowup, tallest, threads)
+        constant = extension.dot(weights[own], openings[own])
         point = ext_scale(zeta, shape.root()) if is_next else zeta
-        _divide(total, constant, point, tallest, blowup, result, threads)
+        inverse = point_differences(point, points, threads=threads)
+        ext_batch_inverse(inverse, inverse, threads)
+        deep_divide_add(total, constant, inverse, result, threads)
     return result.reshape(EXTENSION, blowup, tallest)
 
 
@@ -129,28 +131,11 @@ def _lifted_sum(matrices: list[Opened], weights: U64, blowup: int, tallest: int,
     return total
 
 
-def _divide(total: U64, constant: Ext, point: Ext, height: int, blowup: int, result: U64, threads: int) -> None:
-    """result += (total - constant) / (x - point) on the domain."""
-    base = goldilocks.powers(root_of_unity(height), height)
+def domain_points(height: int, blowup: int) -> U64:
+    """The LDE domain, coset by coset: (B n,)."""
     shift, step = coset_shift(height), root_of_unity(height * blowup)
-    constants = np.array(constant, np.uint64)
-    for coset in range(blowup):
-        factor = shift * pow(step, coset, P) % P
-
-        def work(start: int, stop: int, factor: int = factor, first: int = coset * height) -> None:
-            denominator = np.empty((EXTENSION, stop - start), np.uint64)
-            denominator[0] = goldilocks.sub(goldilocks.mul(base[start:stop], np.uint64(factor)), np.uint64(point[0]))
-            denominator[1], denominator[2] = np.uint64(-point[1] % P), np.uint64(-point[2] % P)
-            inverse = np.empty_like(denominator)
-            ext_batch_inverse(denominator, inverse)
-            part = np.ascontiguousarray(total[:, first + start : first + stop])
-            quotient = np.empty_like(part)
-            deep_divide(part, constants, inverse, quotient)
-            target = np.ascontiguousarray(result[:, first + start : first + stop])
-            add_columns(quotient, target)
-            result[:, first + start : first + stop] = target
-
-        run_ranges(work, height, threads)
+    cosets = [base_powers(root_of_unity(height), height, shift * pow(step, coset, P) % P) for coset in range(blowup)]
+    return np.concatenate(cosets)
 
 
 def fold_layers(shape: ProofShape, codeword: U64, steps: Steps, threads: int) -> tuple[list[MerkleTree], U64]:
@@ -161,7 +146,7 @@ def fold_layers(shape: ProofShape, codeword: U64, steps: Steps, threads: int) ->
         tree = MerkleTree.commit_fri(codeword, threads)
         trees.append(tree)
         challenge = steps.layer(number, tree.root)
-        codeword = fold8(codeword, challenge, shift, threads)
+        codeword = fold8(codeword, challenge, shift, threads=threads)
         shift = pow(shift, FOLDING, P)
     first_coset = np.ascontiguousarray(codeword[:, 0])
     coefficients = interpolate_small(first_coset, shift)

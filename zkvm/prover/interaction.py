@@ -14,7 +14,8 @@ from zkvm.air.machine import ChipCode
 from zkvm.air.table import Table
 from zkvm.air.tape import Tape, lower
 from zkvm.field.extension import Ext
-from zkvm.kernels.columns import add_columns, ext_batch_inverse, ext_mul_vectors, prefix_product, prefix_sum
+from zkvm.kernels.columns import ext_batch_inverse, ext_mul_vectors, prefix_product, prefix_sum
+from zkvm.kernels.combine import add_into
 from zkvm.prover import tapes
 from zkvm.prover.randomness import Randomness
 from zkvm.shape import params_of
@@ -44,10 +45,10 @@ def bus_columns(table: Table, code: ChipCode, alpha: Ext, beta: Ext, randomness:
         start = table.main[EXTENSION * rank : EXTENSION * rank + EXTENSION, height - 1].copy()
         if plan.has_sum and number == plan.extension_columns - 1:
             for helper in range(len(plan.products), number):
-                add_columns(bus[EXTENSION * helper : EXTENSION * helper + EXTENSION], own)
-            prefix_sum(own, start, own)
+                add_into(bus[EXTENSION * helper : EXTENSION * helper + EXTENSION], own)
+            prefix_sum(own.copy(), start, own)
         else:
-            prefix_product(own, start, own)
+            prefix_product(own.copy(), start, own)
         terminals.append((int(own[0, active]), int(own[1, active]), int(own[2, active])))
     _randomize(bus, code, table, randomness)
     return bus, terminals

@@ -16,7 +16,7 @@ from zkvm.crypto.merkle import SALT_WORDS
 from zkvm.crypto.transcript import Transcript
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import Ext
-from zkvm.kernels.lde import evaluate_coset
+from zkvm.kernels.ntt import evaluate_coset
 from zkvm.params import FOLDING, GRINDING_BITS, Parameters
 from zkvm.proof import LayerOpening, Proof, TreeOpening
 from zkvm.prover.columns import Committed, extend

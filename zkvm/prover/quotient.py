@@ -21,7 +21,7 @@ from zkvm.field.extension import Ext
 from zkvm.field.goldilocks import P, root_of_unity
 from zkvm.kernels.columns import base_batch_inverse
 from zkvm.kernels.combine import combine_groups
-from zkvm.kernels.lde import evaluate_coset, interpolate_coset, interpolate_cosets
+from zkvm.kernels.ntt import evaluate_coset, interpolate_coset, interpolate_cosets
 from zkvm.params import EXTRA_POINTS
 from zkvm.prover import tapes
 from zkvm.prover.columns import Committed, extra_shift
@@ -96,6 +96,16 @@ def extra_selectors(height: int, exempt: int) -> U64:
     for coefficient in exempt_polynomial(height, exempt)[::-1]:
         values = goldilocks.add(goldilocks.mul(values, points), coefficient)
     return _inverse_selectors(points, vanishing, values, height, exempt)
+
+
+def require_zero(coefficients: U64, message: str) -> None:
+    """The prover's own check that a quotient is a polynomial; attack tests replace it to forge on.
+
+    Raises:
+        ProvingError: a coefficient is not zero.
+    """
+    if coefficients.any():
+        raise ProvingError(message)
 
 
 def combine_reference(sums: U64, inverses: U64) -> U64:
@@ -174,8 +184,7 @@ def _top_part(height: int, exempt: int, known: U64, extra: U64) -> U64:
     divisor = goldilocks.sub(goldilocks.pow_(points, 2 * height), np.uint64(pow(coset_shift(height), 2 * height, P)))
     values = goldilocks.mul(goldilocks.sub(extra, reduced), goldilocks.inv(divisor)[None, :])
     top = interpolate_coset(np.ascontiguousarray(values), g)
-    if top[:, max(exempt - 2, 0) :].any():
-        raise ProvingError(f"the quotient of the tables of height {height} is not a polynomial of the expected degree: a constraint fails")
+    require_zero(top[:, max(exempt - 2, 0) :], f"the quotient of the tables of height {height} has too high a degree: a constraint fails")
     return top
 
 
@@ -190,8 +199,7 @@ def lifted_quotient(shape: ProofShape, per_height: dict[int, U64]) -> U64:
     for height, coefficients in per_height.items():
         step = shape.tallest // height
         used = -(-length // step)
-        if coefficients[:, used:].any():
-            raise ProvingError("the quotient does not fit its chunks")
+        require_zero(coefficients[:, used:], "the quotient does not fit its chunks: a constraint fails")
         part = coefficients[:, :used]
         target = total[:, : part.shape[1] * step : step]
         total[:, : part.shape[1] * step : step] = goldilocks.add(target, part[:, : target.shape[1]])
