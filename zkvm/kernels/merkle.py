@@ -93,6 +93,19 @@ def _fill_block(
 
 
 @njit(cache=True, nogil=True)
+def _block_flags(index: int, blocks: int) -> np.uint32:
+    """Flags of block ``index`` of a keyed message of ``blocks`` blocks."""
+    flags = KEYED_HASH
+    if index & (CHUNK_BLOCKS - 1) == 0:
+        flags |= CHUNK_START
+    if index & (CHUNK_BLOCKS - 1) == CHUNK_BLOCKS - 1 or index == blocks - 1:
+        flags |= CHUNK_END
+        if blocks <= CHUNK_BLOCKS:
+            flags |= ROOT
+    return flags
+
+
+@njit(cache=True, nogil=True)
 def _absorb_block(
     addresses: U64Array,
     index: int,
@@ -183,12 +196,7 @@ def hash_columns(
         depth = 0
         for chunk in range(chunks):
             for index in range(CHUNK_BLOCKS * chunk, min(CHUNK_BLOCKS * (chunk + 1), blocks)):
-                flags = KEYED_HASH
-                if index == CHUNK_BLOCKS * chunk:
-                    flags |= CHUNK_START
-                if index == CHUNK_BLOCKS * chunk + CHUNK_BLOCKS - 1 or index == blocks - 1:
-                    flags |= CHUNK_END | ROOT if chunks == 1 else CHUNK_END
-                set_tail(tail, np.uint64(chunk), np.uint32(min(8 * words - 64 * index, 64)), flags)
+                set_tail(tail, np.uint64(chunk), np.uint32(min(8 * words - 64 * index, 64)), _block_flags(index, blocks))
                 _absorb_block(addresses, index, coset, inner, rows, coset_stride, prefix, prefix_rows, key_state, block, tail, values)
             # The chunk tree: completed subtrees wait on a stack; equal ones are joined, and the last chunk joins all that wait.
             subtrees = chunk + 1
