@@ -6,12 +6,14 @@ the row consumes and produces.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.air.builder import Argument
+from zkvm.air.builder import Argument, Bus
 from zkvm.air.chip import Chip
 from zkvm.air.evaluate import evaluate_columns
 from zkvm.air.expression import straighten
@@ -76,12 +78,12 @@ def run(op: int, v1: Words, v2: Words, results: Words | None = None, *, imm: Wor
     return execution(program, steps)
 
 
-def execution(program: NDArray[np.void], steps: NDArray[np.void]) -> Execution:
+def execution(program: NDArray[Any], steps: NDArray[Any]) -> Execution:
     """An execution that holds nothing but these steps."""
-    none = np.zeros(0, np.uint64)
+    none: Words = np.zeros(0, np.uint64)
     image = Image(program, none, none, none, none, (), FIRST_PC, 0, 0, 0, b"")
-    empty = [np.zeros(0, kind) for kind in (REFRESH, ECALL, CHAIN_ROW, CHAIN_ROW)]
-    return Execution(image, len(steps), 0, b"", steps, *empty, none, none, none, none, none)
+    refreshes, ecalls, chain = np.zeros(0, REFRESH), np.zeros(0, ECALL), np.zeros(0, CHAIN_ROW)
+    return Execution(image, len(steps), 0, b"", steps, refreshes, ecalls, chain, chain, none, none, none, none, none)
 
 
 def merged(*executions: Execution) -> Execution:
@@ -101,12 +103,13 @@ class Filled:
     """A chip's filled rows."""
 
     chip: Chip
-    program: NDArray[np.void]
+    program: NDArray[Any]
     main: Words
 
     def column(self, name: str) -> Words:
         """View of a main column."""
-        return self.main[self.chip.main.index(name)]
+        view: Words = self.main[self.chip.main.index(name)]
+        return view
 
     def refusals(self) -> dict[str, NDArray[np.bool_]]:
         """For each constraint and each look-up: the rows on which it fails."""
@@ -119,22 +122,24 @@ class Filled:
             result[lookup.label] = (count > 1) | ((count == 1) & ~self._answered(lookup.tuple.bus, items))
         return result
 
-    def _answered(self, bus: object, items: list[Words]) -> NDArray[np.bool_]:
-        if bus in RANGES:
-            return items[0] < 1 << RANGES[bus]  # type: ignore[index]
-        if bus is AND:
-            return (items[0] < 256) & (items[1] < 256) & (items[2] == items[0] & items[1])
-        if bus is POWER:
-            return (items[0] < 32) & (items[1] == np.uint64(1) << (items[0] & np.uint64(31)))
-        assert bus is PROGRAM
+    def _answered(self, bus: Bus, items: list[Words]) -> NDArray[np.bool_]:
+        """Which tuples the bus's table holds."""
         number = ((items[0] - np.uint64(FIRST_PC)) // np.uint64(4)) % np.uint64(len(self.program))
-        return np.logical_and.reduce(
-            [self.program[name][number] == item for name, item in zip(self.program.dtype.names or (), items, strict=True)]
-        )
+        match bus:
+            case _ if bus in RANGES:
+                held = [items[0] < 1 << RANGES[bus]]
+            case _ if bus is AND:
+                held = [items[0] < 256, items[1] < 256, items[2] == items[0] & items[1]]
+            case _ if bus is POWER:
+                held = [items[0] < 32, items[1] == np.uint64(1) << (items[0] & np.uint64(31))]
+            case _:
+                assert bus is PROGRAM
+                held = [self.program[name][number] == item for name, item in zip(self.program.dtype.names or (), items, strict=True)]
+        return np.asarray(np.logical_and.reduce(held), np.bool_)
 
     def refused(self) -> NDArray[np.bool_]:
         """Rows that some constraint or look-up refuses."""
-        return np.logical_or.reduce(list(self.refusals().values()))
+        return np.asarray(np.logical_or.reduce(list(self.refusals().values())), np.bool_)
 
     def labels(self, row: int = 0) -> set[str]:
         """What refuses one row."""
@@ -180,28 +185,52 @@ def check_honest(filled: Filled, run_: Execution) -> None:
     for name, value, previous, slot in (("rs1", "v1", "t1", 0), ("rs2", "v2", "t2", 1)):
         if f"{name} access receive" in tuples:
             live = program[name] >= opcodes.REGISTER_BASE
-            assert np.array_equal(tuples[f"{name} access receive"][:, live], [program[name][live], steps[value][live], steps[previous][live]])
-            assert np.array_equal(tuples[f"{name} access send"][:, live], [program[name][live], steps[value][live], steps["time"][live] + slot])
+            assert np.array_equal(
+                tuples[f"{name} access receive"][:, live], [program[name][live], steps[value][live], steps[previous][live]]
+            )
+            assert np.array_equal(
+                tuples[f"{name} access send"][:, live], [program[name][live], steps[value][live], steps["time"][live] + slot]
+            )
             assert np.array_equal(tuples[f"{name} access receive"][:, ~live], tuples[f"{name} access send"][:, ~live])
     if "rd access receive" in tuples:
         assert np.array_equal(tuples["rd access receive"], [program["rd"], steps["vd_prev"], steps["td"]])
         assert np.array_equal(tuples["rd access send"], [program["rd"], steps["vd"], steps["time"] + 3])
 
 
-def check_results(chip: Chip, op: int, compute: object, *, imm: Words | None = None, count: int = 2400) -> Filled:
+def check_results(chip: Chip, op: int, compute: Callable[[int, int], int], *, imm: Words | None = None, count: int = 2400) -> Filled:
     """Fill and check rows of a computing ``op``; ``compute`` maps two Python words to the result word. Returns the rows.
 
-    A wrong result, one more and with each bit flipped, is refused on every row.
+    A result with any bit flipped is refused on every row.
     """
     v1, v2 = operand_pairs(count, seed=op)
     second = v2 if imm is None else imm
-    results = np.array([compute(a, b) for a, b in zip(v1.tolist(), second.tolist(), strict=True)], np.uint64)  # type: ignore[operator]
+    results = np.array([compute(a, b) for a, b in zip(v1.tolist(), second.tolist(), strict=True)], np.uint64)
     run_ = run(op, v1, v2, results, imm=imm, seed=op)
     filled = fill(chip, run_)
     check_honest(filled, run_)
     for bit in range(32):
-        wrong = run(op, v1, v2, results ^ np.uint64(1 << bit), imm=imm, seed=op)
-        assert fill(chip, wrong).refused().all()
+        wrong = Filled(chip, filled.program, filled.main.copy())
+        wrong.column("vd")[:] = results ^ np.uint64(1 << bit)
+        if "vd_low" in chip.main:
+            wrong.column("vd_low")[:] = wrong.column("vd") & np.uint64(0xFFFF)
+        assert wrong.refused().all()
+    return filled
+
+
+def check_branches(chip: Chip, op: int, taken: Callable[[int, int], bool], *, count: int = 2400) -> Filled:
+    """Fill and check rows of a branch; ``taken`` maps two Python words to whether it jumps. The other way out is refused."""
+    v1, v2 = operand_pairs(count, seed=op)
+    targets = np.random.default_rng(op).integers(0, 1 << 30, count, dtype=np.uint64) * np.uint64(4)
+    run_ = run(op, v1, v2, imm=targets, seed=op)
+    filled = fill(chip, run_)
+    check_honest(filled, run_)
+    jumps = np.array([taken(a, b) for a, b in zip(v1.tolist(), v2.tolist(), strict=True)])
+    assert 0 < np.sum(jumps) < count
+    straight = run_.image.program["pc"] + np.uint64(4)
+    assert np.array_equal(filled.tuples()["state send"][0], np.where(jumps, targets, straight))
+    filled.column("next_pc")[:] = np.where(jumps, straight, targets)
+    assert filled.refusals()["next pc"].all()
+    filled.column("next_pc")[:] = np.where(jumps, targets, straight)
     return filled
 
 
