@@ -83,7 +83,7 @@ def execute(
         elif status == kernel.CALLED:
             running = handle_call(state, host)
         elif status == kernel.BUFFER_FULL:
-            state.reserve(len(state.steps) // 2, len(state.refreshes) // 2)
+            state.reserve(1, 4)  # what one instruction may record
         elif status == kernel.NEED_PAGE:
             state.memory.make_page(int(state.counters[kernel.FAULT]) >> 12)
             state.check_memory()

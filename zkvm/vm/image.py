@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from zkvm.crypto.hashes import blake3
 from zkvm.errors import ElfError
 from zkvm.isa import opcodes
 from zkvm.isa.simplify import simplify
@@ -113,8 +114,6 @@ def build_image(program: Program) -> Image:
 
 def content_id(program: Program) -> bytes:
     """BLAKE3 of (domain, entry, then of each segment by address: address, size, data size, permissions, data), little-endian."""
-    from zkvm.crypto.hashes import blake3
-
     parts = [CONTENT_DOMAIN, program.entry.to_bytes(4, "little")]
     for segment in sorted(program.segments, key=lambda s: s.address):
         header = (segment.address, segment.size, len(segment.data), segment.writable + 2 * segment.executable)
