@@ -107,7 +107,14 @@ class ImageHeader:
 
     def to_bytes(self) -> bytes:
         """Injective encoding: 8-byte words, each list after its length."""
-        words = [self.entry, self.initial_sp, len(self.gaps), *(edge for gap in self.gaps for edge in gap), len(self.heights), *self.heights]
+        words = [
+            self.entry,
+            self.initial_sp,
+            len(self.gaps),
+            *(edge for gap in self.gaps for edge in gap),
+            len(self.heights),
+            *self.heights,
+        ]
         return b"".join(word.to_bytes(8, "little") for word in words) + b"".join(self.roots)
 
     def image_id(self) -> bytes:

@@ -94,8 +94,8 @@ def check_buses(tables: Sequence[Table], closings: Sequence[Closing]) -> list[Fa
         rows = np.arange(len(closing.values))
         by_bus.setdefault(closing.bus, []).append(Entries("verifier", closing.values, counts, rows))
     failures: list[Failure] = []
-    for bus, entries in by_bus.items():
-        failures += _unbalanced(bus, entries)
+    for bus, collected in by_bus.items():
+        failures += _unbalanced(bus, collected)
     return failures
 
 

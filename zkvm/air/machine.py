@@ -50,11 +50,15 @@ def chip_code(chip: Chip) -> ChipCode:
     groups = [ACTIVE] * len(constraints)
     for rank, (number, cells) in enumerate(start_cells(chip)):
         following = ext(BUS_NEXT, number)
-        constraints += [Constraint(f"running column {rank} starts at its random cells [{c}]", following[c] - cells[c]) for c in range(EXTENSION)]
+        constraints += [
+            Constraint(f"running column {rank} starts at its random cells [{c}]", following[c] - cells[c]) for c in range(EXTENSION)
+        ]
         groups += [START] * EXTENSION
     for rank, number in enumerate(plan.running):
         here, first = ext(BUS, number), PARAM_COUNT + EXTENSION * rank
-        constraints += [Constraint(f"running column {rank} ends at its terminal [{c}]", here[c] - param(first + c)) for c in range(EXTENSION)]
+        constraints += [
+            Constraint(f"running column {rank} ends at its terminal [{c}]", here[c] - param(first + c)) for c in range(EXTENSION)
+        ]
         groups += [TERMINAL] * EXTENSION
     return ChipCode(chip, plan, tuple(constraints), tuple(groups), straighten([constraint.expr for constraint in constraints]))
 

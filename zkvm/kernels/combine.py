@@ -1,10 +1,11 @@
-"""Vanishing-polynomial divisions of the quotient. Reference twin: :func:`zkvm.prover.quotient.combine_reference`."""
+"""Vanishing-polynomial divisions of the quotient. Reference twin: :func:`zkvm.prover.tape_reference.combine_groups`."""
 
 from __future__ import annotations
 
-from numba import njit
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from zkvm.kernels.vectors import add, load, mul, store
@@ -14,7 +15,7 @@ Flat = NDArray[np.uint64]
 
 
 @njit(cache=True, nogil=True)
-def combine_groups(sums: Flat, stride: int, inverses: Flat, inverse_stride: int, out: Flat, out_stride: int, start: int, stop: int) -> None:
+def combine_groups(sums: Flat, stride: Any, inverses: Flat, inverse_stride: Any, out: Flat, out_stride: Any, start: Any, stop: Any) -> None:
     """out[c] += sum over groups g of sums[3 g + c] times inverses[g], rows [start, stop) (multiples of 8).
 
     Args:

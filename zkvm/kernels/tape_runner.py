@@ -1,14 +1,15 @@
 """Runs a tape (see :mod:`zkvm.air.tape`) over blocks of rows, eight rows to a vector.
 
 A column set is a flat array with a stride between columns and an offset of its first row, so that one coset of an LDE array
-(w, B, n) is a column set without a copy. The reference twin is :func:`zkvm.prover.reference.run_tape`.
+(w, B, n) is a column set without a copy. The reference twin is :func:`zkvm.prover.tape_reference.run_tape`.
 """
 
 from __future__ import annotations
 
-from numba import njit
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from zkvm.kernels.vectors import add, load, mul, splat, store, sub
@@ -21,9 +22,14 @@ GROUPS = 3
 
 Flat = NDArray[np.uint64]
 
+OP_MAIN, OP_PRE, OP_BUS, OP_NEXT = 0, 1, 2, 3
+OP_ADD, OP_SUB, OP_MUL, OP_ADDK, OP_MULK, OP_RSUBK = 4, 5, 6, 7, 8, 9
+OP_FILL, OP_SUBMULK, OP_COPY, OP_ACC, OP_OUT = 10, 11, 12, 13, 14
+"""Operations of :mod:`zkvm.air.tape`, which this layer does not import; a test holds the two lists equal."""
+
 
 @njit(cache=True, nogil=True)
-def _load_next(columns: Flat, base: int, row: int, height: int, shift: int, registers: Flat, target: int, width: int) -> None:
+def _load_next(columns: Flat, base: Any, row: Any, height: Any, shift: Any, registers: Flat, target: Any, width: Any) -> None:
     """Rows ``row + shift ...`` of a column, cyclically."""
     for k in range(0, width, LANES):
         position = row + k + shift
@@ -36,7 +42,7 @@ def _load_next(columns: Flat, base: int, row: int, height: int, shift: int, regi
 
 
 @njit(cache=True, nogil=True)
-def _accumulate(registers: Flat, source: int, powers: Flat, number: int, accumulators: Flat, group: int, width: int) -> None:
+def _accumulate(registers: Flat, source: Any, powers: Flat, number: Any, accumulators: Flat, group: Any, width: Any) -> None:
     """accumulators[group] += register times the challenge power ``number``."""
     first = splat(powers[3 * number])
     second = splat(powers[3 * number + 1])
@@ -50,30 +56,30 @@ def _accumulate(registers: Flat, source: int, powers: Flat, number: int, accumul
 
 
 @njit(cache=True, nogil=True)
-def _arithmetic(operation: int, registers: Flat, left: int, right: int, pool: Flat, constant: int, target: int, width: int) -> None:
+def _arithmetic(operation: Any, registers: Flat, left: Any, right: Any, pool: Flat, constant: Any, target: Any, width: Any) -> None:
     """One arithmetic operation on a block; operation numbers as in :mod:`zkvm.air.tape`."""
-    if operation == 4:
+    if operation == OP_ADD:
         for k in range(0, width, LANES):
             store(registers, target + k, add(load(registers, left + k), load(registers, right + k)))
-    elif operation == 5:
+    elif operation == OP_SUB:
         for k in range(0, width, LANES):
             store(registers, target + k, sub(load(registers, left + k), load(registers, right + k)))
-    elif operation == 6:
+    elif operation == OP_MUL:
         for k in range(0, width, LANES):
             store(registers, target + k, mul(load(registers, left + k), load(registers, right + k)))
-    elif operation == 7:
+    elif operation == OP_ADDK:
         value = splat(pool[constant])
         for k in range(0, width, LANES):
             store(registers, target + k, add(load(registers, left + k), value))
-    elif operation == 8:
+    elif operation == OP_MULK:
         value = splat(pool[constant])
         for k in range(0, width, LANES):
             store(registers, target + k, mul(load(registers, left + k), value))
-    elif operation == 9:
+    elif operation == OP_RSUBK:
         value = splat(pool[constant])
         for k in range(0, width, LANES):
             store(registers, target + k, sub(value, load(registers, left + k)))
-    elif operation == 11:
+    elif operation == OP_SUBMULK:
         value = splat(pool[constant])
         for k in range(0, width, LANES):
             store(registers, target + k, sub(load(registers, target + k), mul(load(registers, left + k), value)))
@@ -85,25 +91,25 @@ def run_tape(
     pool: Flat,
     powers: Flat,
     main: Flat,
-    main_stride: int,
-    main_offset: int,
+    main_stride: Any,
+    main_offset: Any,
     pre: Flat,
-    pre_stride: int,
-    pre_offset: int,
+    pre_stride: Any,
+    pre_offset: Any,
     bus: Flat,
-    bus_stride: int,
-    bus_offset: int,
+    bus_stride: Any,
+    bus_offset: Any,
     following: Flat,
-    following_stride: int,
-    following_offset: int,
-    shift: int,
-    height: int,
-    start: int,
-    stop: int,
+    following_stride: Any,
+    following_offset: Any,
+    shift: Any,
+    height: Any,
+    start: Any,
+    stop: Any,
     registers: Flat,
     accumulators: Flat,
     out: Flat,
-    out_stride: int,
+    out_stride: Any,
     accumulating: bool,
 ) -> None:
     """Run ``code`` on rows [start, stop), multiples of 8.
@@ -124,27 +130,27 @@ def run_tape(
             b = np.int64(code[step, 2])
             number = np.int64(code[step, 3])
             target = number * BLOCK
-            if operation == 0:
+            if operation == OP_MAIN:
                 for k in range(0, width, LANES):
                     store(registers, target + k, load(main, main_offset + a * main_stride + row + k))
-            elif operation == 1:
+            elif operation == OP_PRE:
                 for k in range(0, width, LANES):
                     store(registers, target + k, load(pre, pre_offset + a * pre_stride + row + k))
-            elif operation == 2:
+            elif operation == OP_BUS:
                 for k in range(0, width, LANES):
                     store(registers, target + k, load(bus, bus_offset + a * bus_stride + row + k))
-            elif operation == 3:
+            elif operation == OP_NEXT:
                 _load_next(following, following_offset + a * following_stride, row, height, shift, registers, target, width)
-            elif operation == 10:
+            elif operation == OP_FILL:
                 value = splat(pool[a])
                 for k in range(0, width, LANES):
                     store(registers, target + k, value)
-            elif operation == 12:
+            elif operation == OP_COPY:
                 for k in range(0, width, LANES):
                     store(registers, target + k, load(registers, a * BLOCK + k))
-            elif operation == 13:
+            elif operation == OP_ACC:
                 _accumulate(registers, a * BLOCK, powers, number, accumulators, b, width)
-            elif operation == 14:
+            elif operation == OP_OUT:
                 for k in range(0, width, LANES):
                     store(out, number * out_stride + row + k, load(registers, a * BLOCK + k))
             else:

@@ -16,12 +16,17 @@ from zkvm.air.tape import Tape, lower
 from zkvm.field.extension import Ext
 from zkvm.kernels.columns import ext_batch_inverse, ext_mul_vectors, prefix_product, prefix_sum
 from zkvm.kernels.combine import add_into
+from zkvm.kernels.parallel import run_ranges
 from zkvm.prover import tapes
 from zkvm.prover.randomness import Randomness
+from zkvm.prover.scratch import scratch
 from zkvm.shape import params_of
 
 U64 = NDArray[np.uint64]
-_CHUNK = 1 << 14
+_CHUNK = 1 << 12
+"""Rows whose fractions are computed and inverted while they are in cache."""
+_CHUNK_WORDS = 1 << 12
+"""Larger than a task, so that every chunk is a task of its own."""
 
 
 @lru_cache(maxsize=64)
@@ -46,9 +51,9 @@ def bus_columns(table: Table, code: ChipCode, alpha: Ext, beta: Ext, randomness:
         if plan.has_sum and number == plan.extension_columns - 1:
             for helper in range(len(plan.products), number):
                 add_into(bus[EXTENSION * helper : EXTENSION * helper + EXTENSION], own)
-            prefix_sum(own.copy(), start, own)
+            prefix_sum(_copied(own), start, own)
         else:
-            prefix_product(own.copy(), start, own)
+            prefix_product(_copied(own), start, own)
         terminals.append((int(own[0, active]), int(own[1, active]), int(own[2, active])))
     _randomize(bus, code, table, randomness)
     return bus, terminals
@@ -63,9 +68,9 @@ def _fractions(table: Table, code: ChipCode, alpha: Ext, beta: Ext, threads: int
 
     def work(start: int, stop: int) -> None:
         width = stop - start
-        out = np.empty((2 * EXTENSION * columns, width), np.uint64)
-        inverse = np.empty((EXTENSION, width), np.uint64)
-        product = np.empty((EXTENSION, width), np.uint64)
+        out = scratch("fractions", (2 * EXTENSION * columns, width))
+        inverse = scratch("inverses", (EXTENSION, width))
+        product = scratch("products", (EXTENSION, width))
         main, pre = tapes.columns_of(table.main), tapes.columns_of(table.pre)
         main = tapes.ColumnSet(main.data, main.stride, start)
         pre = tapes.ColumnSet(pre.data, pre.stride, start if table.pre.size else 0)
@@ -76,7 +81,7 @@ def _fractions(table: Table, code: ChipCode, alpha: Ext, beta: Ext, threads: int
             ext_mul_vectors(out[first : first + EXTENSION], inverse, product)
             bus[EXTENSION * number : EXTENSION * (number + 1), start:stop] = product
 
-    tapes.run_ranges(work, height, threads, _CHUNK)
+    run_ranges(work, height, _CHUNK_WORDS, threads, _CHUNK)
     return bus
 
 
@@ -88,3 +93,10 @@ def _randomize(bus: U64, code: ChipCode, table: Table, randomness: Randomness) -
     for column in range(bus.shape[0]):
         first = 1 if column in running else 0
         bus[column, table.active + first :] = noise[column, first:]
+
+
+def _copied(columns: U64) -> U64:
+    """A copy in scratch space: the prefix kernels do not work in place."""
+    copy = scratch("prefix", columns.shape)
+    copy[:] = columns
+    return copy

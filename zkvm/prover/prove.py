@@ -86,7 +86,10 @@ def prove_tables(
     by_name = {table.chip.name: table for table in tables}
     logs = tuple(by_name[chip.name].height.bit_length() - 1 if chip.name in by_name else 0 for chip in machine.chips)
     shape = ProofShape(machine, parameters, logs)
-    committed = {entry.code.chip.name: Committed(entry.code.chip, entry.code, entry.height, by_name[entry.code.chip.name].active) for entry in shape.tables}
+    committed = {
+        entry.code.chip.name: Committed(entry.code.chip, entry.code, entry.height, by_name[entry.code.chip.name].active)
+        for entry in shape.tables
+    }
     ordered = [by_name[entry.code.chip.name] for entry in shape.tables]
     # 0 ----- everything public enters the transcript
     steps = Steps(transcript or Transcript(DOMAIN))
@@ -99,7 +102,9 @@ def prove_tables(
     # 2 ----- bus columns and terminals
     clock.phase("bus")
     bus_tree, terminals = commit_bus(shape, ordered, committed, alpha, beta, randomness, threads)
-    terminal_array = np.array([part for entry in shape.tables for part in terminals[entry.code.chip.name]], np.uint64).reshape(-1, EXTENSION)
+    terminal_array = np.array([part for entry in shape.tables for part in terminals[entry.code.chip.name]], np.uint64).reshape(
+        -1, EXTENSION
+    )
     challenge = steps.bus(bus_tree.root, terminal_array)
     # 3 ----- quotient chunks and mask
     clock.phase("quotient")
@@ -181,7 +186,12 @@ def _salt(randomness: Randomness, tree: str, shape: ProofShape) -> U64:
 
 
 def commit_main(
-    shape: ProofShape, tables: Sequence[Table], committed: dict[str, Committed], preprocessed: Preprocessed, randomness: Randomness, threads: int
+    shape: ProofShape,
+    tables: Sequence[Table],
+    committed: dict[str, Committed],
+    preprocessed: Preprocessed,
+    randomness: Randomness,
+    threads: int,
 ) -> MerkleTree:
     """Extend and commit the main columns of every table."""
     for table in tables:

@@ -22,10 +22,12 @@ from zkvm.field.goldilocks import P, root_of_unity
 from zkvm.kernels.columns import base_batch_inverse
 from zkvm.kernels.combine import combine_groups
 from zkvm.kernels.ntt import evaluate_coset, interpolate_coset, interpolate_cosets
+from zkvm.kernels.parallel import run_ranges
 from zkvm.params import EXTRA_POINTS
 from zkvm.prover import tapes
 from zkvm.prover.columns import Committed, extra_shift
 from zkvm.prover.randomness import Randomness
+from zkvm.prover.scratch import scratch
 from zkvm.shape import QUOTIENT_CHUNKS, ProofShape, coset_shift, params_of
 
 U64 = NDArray[np.uint64]
@@ -108,13 +110,9 @@ def require_zero(coefficients: U64, message: str) -> None:
         raise ProvingError(message)
 
 
-def combine_reference(sums: U64, inverses: U64) -> U64:
-    """What :func:`zkvm.kernels.combine.combine_groups` adds, in numpy: (9, m) sums and (3, m) inverses to (3, m)."""
-    terms = [goldilocks.mul(sums[EXTENSION * group : EXTENSION * group + EXTENSION], inverses[group]) for group in range(3)]
-    return goldilocks.add(goldilocks.add(terms[0], terms[1]), terms[2])
-
-
-def height_quotient(shape: ProofShape, height: int, tables: list[Committed], powers: dict[str, U64], params: dict[str, list[int]], threads: int) -> U64:
+def height_quotient(
+    shape: ProofShape, height: int, tables: list[Committed], powers: dict[str, U64], params: dict[str, list[int]], threads: int
+) -> U64:
     """Coefficients of the combined quotient of all tables of one height: (3, 2 n + 512) uint64, low first.
 
     Args:
@@ -157,7 +155,7 @@ def _accumulate(
     else:
         sets = (tapes.columns_of(table.main_lde, coset), tapes.columns_of(table.pre_lde, coset), tapes.columns_of(table.bus_lde, coset))
         following, shift = sets[2], 1
-    sums = np.empty((9, rows), np.uint64)
+    sums = scratch("constraint sums", (9, rows))
     main, pre, bus = sets
     tapes.run(tape, params[name], main, pre, sums, rows, bus=bus, following=following, shift=shift, powers=powers[name], threads=threads)
     flat_inverses, flat_out = inverses.reshape(-1), out.reshape(-1)
@@ -165,7 +163,7 @@ def _accumulate(
     def work(start: int, stop: int) -> None:
         combine_groups(sums.reshape(-1), rows, flat_inverses, rows, flat_out, rows, start, stop)
 
-    tapes.run_ranges(work, rows, threads)
+    run_ranges(work, rows, 12, threads, 8)
 
 
 def _top_part(height: int, exempt: int, known: U64, extra: U64) -> U64:
@@ -245,5 +243,3 @@ def quotient_chunks(
         for height in shape.heights
     }
     return blinded_chunks(shape, lifted_quotient(shape, per_height), randomness)
-
-

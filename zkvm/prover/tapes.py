@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +10,12 @@ from numpy.typing import NDArray
 
 from zkvm.air.expression import Straight
 from zkvm.air.tape import Tape, lower
+from zkvm.kernels.parallel import run_ranges
 from zkvm.kernels.tape_runner import BLOCK, GROUPS, run_tape
+from zkvm.prover.scratch import scratch
 
 U64 = NDArray[np.uint64]
 _EMPTY: U64 = np.zeros(1, np.uint64)
-_SERIAL_ROWS = 4096
-"""Fewer rows are not worth a second thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +34,6 @@ def columns_of(array: U64 | None, coset: int = 0) -> ColumnSet:
     if array.ndim == 2:
         return ColumnSet(array.reshape(-1), array.shape[1], 0)
     return ColumnSet(array.reshape(-1), array.shape[1] * array.shape[2], coset * array.shape[2])
-
-
-def run_ranges(work: Callable[[int, int], None], rows: int, threads: int, step: int = 1 << 14) -> None:
-    """Call ``work(start, stop)`` on consecutive ranges that cover ``rows``, on several threads if it pays."""
-    ranges = [(start, min(start + step, rows)) for start in range(0, rows, step)]
-    if threads <= 1 or rows < _SERIAL_ROWS or len(ranges) == 1:
-        for bounds in ranges:
-            work(*bounds)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for result in [pool.submit(work, *bounds) for bounds in ranges]:
-            result.result()
 
 
 def run(
@@ -75,8 +62,8 @@ def run(
     flat_out = out.reshape(-1)
 
     def work(start: int, stop: int) -> None:
-        registers = np.empty(tape.registers * BLOCK, np.uint64)
-        accumulators = np.empty(GROUPS * 3 * BLOCK, np.uint64)
+        registers = scratch("tape registers", tape.registers * BLOCK)
+        accumulators = scratch("tape sums", GROUPS * 3 * BLOCK)
         run_tape(
             tape.code, pool, flat_powers,
             main.data, main.stride, main.offset, pre.data, pre.stride, pre.offset, bus.data, bus.stride, bus.offset,
@@ -84,7 +71,7 @@ def run(
             registers, accumulators, flat_out, rows, powers is not None,
         )  # fmt: skip
 
-    run_ranges(work, rows, threads)
+    run_ranges(work, rows, len(tape.code), threads, BLOCK)
 
 
 def evaluate_columns(code: Straight, main: U64, pre: U64) -> list[U64]:

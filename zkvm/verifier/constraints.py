@@ -168,5 +168,3 @@ def quotient_value(shape: ProofShape, columns: Sequence[Ext], zeta: Ext) -> Ext:
             basis = ext_mul(basis, extension.X)
         scale = ext_mul(scale, step)
     return value
-
-

@@ -27,6 +27,7 @@ def check_shape(machine: Machine, statement: Statement, proof: Proof) -> ProofSh
     Raises:
         VerificationError: POLICY for unknown parameters, SHAPE for the rest.
     """
+    check_types(proof)
     parameters = parameters_from_numbers(proof.parameters)
     check_presence(machine, statement, proof.log_heights)
     shape = ProofShape(machine, parameters, proof.log_heights)
@@ -48,18 +49,34 @@ def check_shape(machine: Machine, statement: Statement, proof: Proof) -> ProofSh
     return shape
 
 
+def check_types(proof: Proof) -> None:
+    """Types of everything that is not an array: a proof object need not come from the codec."""
+    integers = (proof.parameters, proof.log_heights, (proof.nonce,))
+    if not all(isinstance(numbers, tuple) and all(type(number) is int for number in numbers) for numbers in integers):
+        raise reject("parameters, heights and nonce must be integers")
+    if type(proof.zk) is not bool:
+        raise reject("the zk flag must be a boolean")
+    roots = (proof.main_root, proof.bus_root, proof.quotient_root)
+    if not isinstance(proof.fri_roots, tuple) or not all(isinstance(root, bytes) for root in roots + proof.fri_roots):
+        raise reject("roots must be bytes")
+    if not isinstance(proof.layers, tuple) or not all(isinstance(layer, LayerOpening) for layer in proof.layers):
+        raise reject("layers must be layer openings")
+    for opening in (proof.preprocessed, proof.main, proof.bus, proof.quotient):
+        if not isinstance(opening, TreeOpening) or not isinstance(opening.rows, tuple):
+            raise reject("openings of trees must be tree openings with a tuple of rows")
+
+
 def check_presence(machine: Machine, statement: Statement, log_heights: tuple[int, ...]) -> None:
     """Which tables are present, and heights that machine or statement fix."""
     if len(log_heights) != len(machine.chips):
         raise reject(f"{len(log_heights)} heights for {len(machine.chips)} chips")
     for chip, log, fixed in zip(machine.chips, log_heights, statement.preprocessed_heights, strict=True):
-        if log and not MIN_HEIGHT <= 1 << log <= MAX_HEIGHT:
+        if log and not MIN_HEIGHT.bit_length() - 1 <= log <= MAX_HEIGHT.bit_length() - 1:
             raise reject(f"table {chip.name}: height 2^{log} is out of range")
-        if len(chip.preprocessed):
-            if (1 << log if log else 0) != fixed:
-                raise reject(f"table {chip.name}: height 2^{log} is not the {fixed} rows that the image fixes")
-        elif chip.mandatory and not log:
+        if chip.mandatory and not log:
             raise reject(f"mandatory table {chip.name} is absent")
+        if len(chip.preprocessed) and (1 << log if log else 0) != fixed:
+            raise reject(f"table {chip.name}: height 2^{log} is not the {fixed} rows that the image fixes")
     if not any(log_heights):
         raise reject("no table is present")
 
@@ -67,17 +84,26 @@ def check_presence(machine: Machine, statement: Statement, log_heights: tuple[in
 def check_sums(shape: ProofShape) -> None:
     """Bounds that keep every difference and every multiplicity from wrapping mod p."""
     rows = sum(table.height for table in shape.tables)
-    interactions = sum(table.height * (len(table.code.chip.air_buses.lookups) + 2 * len(table.code.chip.air_buses.pairs)) for table in shape.tables)
+    interactions = sum(
+        table.height * (len(table.code.chip.air_buses.lookups) + 2 * len(table.code.chip.air_buses.pairs)) for table in shape.tables
+    )
     if interactions >= P:
         raise reject("more interactions than field elements")
     if 4 * rows + 4 >= 1 << 40 or (1 << 40) + (rows << 32) >= 1 << 60:
         raise reject("too many rows: times could wrap")
 
 
+def check_array(name: str, values: object, kind: type[np.generic], expected: tuple[int, ...]) -> None:
+    """An array of the expected type and shape."""
+    if not isinstance(values, np.ndarray) or values.dtype != kind:
+        raise reject(f"{name}: not an array of {kind.__name__}")
+    if values.shape != expected:
+        raise reject(f"{name}: shape {values.shape} instead of {expected}")
+
+
 def check_elements(name: str, values: NDArray[np.uint64], expected: tuple[int, ...]) -> None:
     """An array of canonical field elements of the expected shape."""
-    if values.dtype != np.uint64 or values.shape != expected:
-        raise reject(f"{name}: shape {values.shape} instead of {expected}")
+    check_array(name, values, np.uint64, expected)
     if not is_canonical(values):
         raise reject(f"{name}: an element is not canonical")
 
@@ -107,20 +133,20 @@ def check_openings(shape: ProofShape, proof: Proof, positions: NDArray[np.int64]
 
 
 def _check_siblings(name: str, siblings: NDArray[np.uint8], leaf_count: int, indices: NDArray[np.int64]) -> None:
-    expected = (sibling_count(leaf_count, indices), DIGEST_BYTES)
-    if siblings.dtype != np.uint8 or siblings.shape != expected:
-        raise reject(f"{name}: siblings of shape {siblings.shape} instead of {expected}")
+    check_array(f"{name}, siblings", siblings, np.uint8, (sibling_count(leaf_count, indices), DIGEST_BYTES))
 
 
-def _check_tree(name: str, opening: TreeOpening, levels: list[tuple[int, int]], indices: NDArray[np.int64], leaf_count: int, salted: bool) -> None:
+def _check_tree(
+    name: str, opening: TreeOpening, levels: list[tuple[int, int]], indices: NDArray[np.int64], leaf_count: int, salted: bool
+) -> None:
     if len(opening.rows) != len(levels):
         raise reject(f"{name} tree: {len(opening.rows)} levels instead of {len(levels)}")
     for rows, (height, width) in zip(opening.rows, levels, strict=True):
         check_elements(f"{name} tree, rows of height {height}", rows, (len(indices), width))
     if (opening.salts is not None) != salted:
         raise reject(f"{name} tree: salts missing or unexpected")
-    if opening.salts is not None and (opening.salts.dtype != np.uint64 or opening.salts.shape != (len(indices), SALT_WORDS)):
-        raise reject(f"{name} tree: salts of shape {opening.salts.shape}")
+    if opening.salts is not None:
+        check_array(f"{name} tree, salts", opening.salts, np.uint64, (len(indices), SALT_WORDS))
     _check_siblings(f"{name} tree", opening.siblings, leaf_count, indices)
 
 
