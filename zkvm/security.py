@@ -80,7 +80,8 @@ def error_terms(parameters: Parameters, size: Size, m: int | None) -> dict[str, 
     terms["constraints"] = decoded * size.constraints / FIELD
     degree = CONSTRAINT_DEGREE * (tallest + ROWS_READ - 1) + tallest - 1
     terms["out of domain"] = decoded * degree / (FIELD - tallest - domain)
-    terms["buses"] = size.interactions * (MAX_ARITY + 2) / FIELD
+    # Any of the main columns that the prover may still decode to could be the one for which alpha and beta are unlucky.
+    terms["buses"] = decoded * size.interactions * (MAX_ARITY + 2) / FIELD
     return terms
 
 

@@ -143,7 +143,13 @@ def ext_scale(a: ExtExpr, scalar: Expr) -> ExtExpr:
 
 
 def fingerprint(item: Tuple) -> ExtExpr:
-    """alpha - (id + beta x1 + beta^2 x2 + ...)."""
+    """alpha - (id + beta x1 + beta^2 x2 + ...).
+
+    Raises:
+        ValueError: more than MAX_ARITY values: the next runtime constants are terminals, not powers of beta.
+    """
+    if len(item.values) > MAX_ARITY:
+        raise ValueError(f"bus {item.bus.name}: {len(item.values)} values, at most {MAX_ARITY} have powers of beta")
     components = [param(ALPHA + c) for c in range(EXTENSION)]
     components[0] = components[0] - item.bus.id
     for power, value in enumerate(item.values):
