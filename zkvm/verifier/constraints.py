@@ -126,6 +126,29 @@ def split_openings(shape: ProofShape, openings: NDArray[np.uint64]) -> tuple[lis
     return leaves, quotient
 
 
+def combined_constraints(
+    shape: ProofShape,
+    leaves: Sequence[dict[int, list[Ext]]],
+    terminals: Sequence[Sequence[Ext]],
+    alpha: Ext,
+    beta: Ext,
+    challenge: Ext,
+    zeta: Ext,
+) -> Ext:
+    """Sum of lambda^i C_i / (its vanishing polynomial) over the lifted tables, at zeta; ``leaves`` of :func:`split_openings`."""
+    combined, power = ZERO, ONE
+    inverses = {height: selectors(height, shape.parameters.exempt, ext_pow(zeta, shape.tallest // height)) for height in shape.heights}
+    for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
+        values = evaluate_point(table.code.code, dict(columns), params_of(alpha, beta, MAX_ARITY, list(own)))
+        sums = {ACTIVE: ZERO, START: ZERO, TERMINAL: ZERO}
+        for value, group in zip(values, table.code.groups, strict=True):
+            sums[group] = ext_add(sums[group], ext_mul(power, value))
+            power = ext_mul(power, challenge)
+        for group, inverse in zip((ACTIVE, START, TERMINAL), inverses[table.height], strict=True):
+            combined = ext_add(combined, ext_mul(sums[group], inverse))
+    return combined
+
+
 def check_constraints(
     shape: ProofShape,
     openings: NDArray[np.uint64],
@@ -143,17 +166,7 @@ def check_constraints(
     if not admissible(shape, zeta):
         raise VerificationError(RejectReason.OOD, "the out-of-domain point lies in a domain")
     leaves, quotient = split_openings(shape, openings)
-    combined, power = ZERO, ONE
-    inverses = {height: selectors(height, shape.parameters.exempt, ext_pow(zeta, shape.tallest // height)) for height in shape.heights}
-    for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
-        values = evaluate_point(table.code.code, dict(columns), params_of(alpha, beta, MAX_ARITY, list(own)))
-        sums = {ACTIVE: ZERO, START: ZERO, TERMINAL: ZERO}
-        for value, group in zip(values, table.code.groups, strict=True):
-            sums[group] = ext_add(sums[group], ext_mul(power, value))
-            power = ext_mul(power, challenge)
-        for group, inverse in zip((ACTIVE, START, TERMINAL), inverses[table.height], strict=True):
-            combined = ext_add(combined, ext_mul(sums[group], inverse))
-    if combined != quotient_value(shape, quotient, zeta):
+    if combined_constraints(shape, leaves, terminals, alpha, beta, challenge, zeta) != quotient_value(shape, quotient, zeta):
         raise VerificationError(RejectReason.OOD, "the constraints do not equal the quotient at the out-of-domain point")
 
 
