@@ -264,14 +264,22 @@ def _little(width: int, *numbers: int) -> bytes:
 def _encode_header(header: ImageHeader) -> bytes:
     edges = [edge for gap in header.gaps for edge in gap]
     logs = [height.bit_length() - 1 if height else 0 for height in header.heights]
-    return _little(4, header.entry, header.initial_sp) + _little(1, len(header.gaps)) + _little(4, *edges) + _little(1, *logs) + b"".join(header.roots)
+    return (
+        _little(4, header.entry, header.initial_sp)
+        + _little(1, len(header.gaps))
+        + _little(4, *edges)
+        + _little(1, *logs)
+        + b"".join(header.roots)
+    )
 
 
 def _read_header(reader: Reader) -> ImageHeader:
     """The image's header; that its numbers are admissible for an image is checked by :meth:`ImageHeader.check`."""
     entry, initial_sp = reader.integer(4, "entry"), reader.integer(4, "initial stack pointer")
     count = reader.integer(1, "number of gaps", 0, MAX_GAPS)
-    gaps = tuple((reader.integer(4, "start of a gap", 1, MAX_GAP_WORD), reader.integer(4, "end of a gap", 1, MAX_GAP_WORD)) for _ in range(count))
+    gaps = tuple(
+        (reader.integer(4, "start of a gap", 1, MAX_GAP_WORD), reader.integer(4, "end of a gap", 1, MAX_GAP_WORD)) for _ in range(count)
+    )
     logs = [reader.integer(1, f"log height of {name}", 0, MAX_HEIGHT.bit_length() - 1) for name in preprocessed_chips()]
     heights = tuple(1 << log if log else 0 for log in logs)
     return ImageHeader(entry, initial_sp, gaps, heights, tuple(reader.take(DIGEST_BYTES, "preprocessed root") for _ in BLOWUPS))

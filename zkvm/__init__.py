@@ -1,0 +1,76 @@
+"""zkvm: run a RISC-V program, prove the run, verify the receipt.
+
+The public names are those in ``__all__``; they are loaded when first used, so that importing a part of the package, such as the
+field or the kernels, does not load the whole.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zkvm.api import ProveInfo, Session, check, compute_image_id, execute, load_image, prove
+    from zkvm.errors import (
+        ElfError,
+        FormatError,
+        GuestError,
+        GuestTrap,
+        LimitError,
+        ProvingError,
+        RejectReason,
+        UsageError,
+        VerificationError,
+        ZkvmError,
+    )
+    from zkvm.params import Policy
+    from zkvm.receipt import Claim, Receipt
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "zkvm.api": ("ProveInfo", "Session", "check", "compute_image_id", "execute", "load_image", "prove"),
+    "zkvm.errors": (
+        "ElfError", "FormatError", "GuestError", "GuestTrap", "LimitError", "ProvingError", "RejectReason", "UsageError",
+        "VerificationError", "ZkvmError",
+    ),
+    "zkvm.params": ("Policy",),
+    "zkvm.receipt": ("Claim", "Receipt"),
+}  # fmt: skip
+
+__all__ = [
+    "Claim",
+    "ElfError",
+    "FormatError",
+    "GuestError",
+    "GuestTrap",
+    "LimitError",
+    "Policy",
+    "ProveInfo",
+    "ProvingError",
+    "Receipt",
+    "RejectReason",
+    "Session",
+    "UsageError",
+    "VerificationError",
+    "ZkvmError",
+    "check",
+    "compute_image_id",
+    "execute",
+    "load_image",
+    "prove",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that defines it."""
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(import_module(module), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'zkvm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

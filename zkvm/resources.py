@@ -1,0 +1,82 @@
+"""What proving needs of the machine it runs on: optional packages, threads, memory, time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from zkvm.errors import UsageError
+
+Progress = Callable[[str, float], None]
+"""Called with the phase that begins and the share of the work done before it, in [0, 1]; at the end with ('', 1.0)."""
+PROVE_EXTRA = frozenset({"numba", "llvmlite", "elftools", "capstone"})
+SHARES = {"load": 0.0, "execute": 0.02, "image": 0.05, "trace": 0.1, "verify": 0.97}
+"""Share of the work before each phase; the proof system has what is between PROVE_START and the self-check."""
+PROVE_START = 0.15
+
+
+@contextmanager
+def prove_extra() -> Iterator[None]:
+    """Turns a missing package of the ``prove`` extra into an error that says how to install it.
+
+    Raises:
+        UsageError: a package is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in PROVE_EXTRA:
+            raise
+        raise UsageError(f"this needs {error.name}, which is not installed: pip install 'zkvm[prove]'") from error
+
+
+class Clock:
+    """Takes the seconds of each phase and reports progress."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        if self.progress is not None:
+            self.progress(phase, SHARES[phase])
+        started = time.perf_counter()
+        yield
+        self.seconds[phase] = time.perf_counter() - started
+
+    def prover_phase(self, phase: str, share: float) -> None:
+        """Progress of the proof system as part of the whole."""
+        if self.progress is not None and phase:
+            self.progress(phase, PROVE_START + (SHARES["verify"] - PROVE_START) * share)
+
+    def end(self) -> None:
+        """Everything is done."""
+        if self.progress is not None:
+            self.progress("", 1.0)
+
+
+def thread_count(threads: int | None) -> int:
+    """Worker threads: as asked, else as many as this process may use.
+
+    Raises:
+        UsageError: less than 1.
+    """
+    if threads is not None and threads < 1:
+        raise UsageError(f"{threads} threads: at least 1 is needed")
+    if threads is not None:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process so far; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
