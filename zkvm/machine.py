@@ -23,7 +23,6 @@ from zkvm.chips.exit import ExitChip
 from zkvm.chips.jump import JumpChip
 from zkvm.chips.jump_register import JumpRegisterChip
 from zkvm.chips.load_part import LoadPartChip
-from zkvm.chips.load_part_rom import LoadPartRomChip
 from zkvm.chips.load_word import LoadWordChip
 from zkvm.chips.load_word_rom import LoadWordRomChip
 from zkvm.chips.multiply import MultiplyChip
@@ -60,7 +59,7 @@ def machine() -> Machine:
             AddChip(), AddImmediateChip(), CompareChip(), BitwiseChip(),
             MultiplyChip(), MultiplyImmediateChip(), ShiftChip(), DivideChip(),
             BranchEqualChip(), BranchLessChip(), JumpChip(), JumpRegisterChip(),
-            LoadWordChip(), LoadWordRomChip(), StoreWordChip(), LoadPartChip(), LoadPartRomChip(), StorePartChip(),
+            LoadWordChip(), LoadWordRomChip(), StoreWordChip(), LoadPartChip(), StorePartChip(),
             EcallChip(), BrkChip(), ReadRowsChip(), WriteRowsChip(), ExitChip(),
         ),
     )  # fmt: skip
