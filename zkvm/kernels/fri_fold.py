@@ -17,7 +17,7 @@ from zkvm.kernels.extension import ext_add, ext_mul, ext_scale, ext_splat, ext_s
 from zkvm.kernels.parallel import run_ranges
 from zkvm.kernels.transforms import split8
 from zkvm.kernels.twiddles import fill_geometric
-from zkvm.kernels.vectors import load, splat
+from zkvm.kernels.vectors import canonical, load, splat
 
 MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]
@@ -26,7 +26,7 @@ WORDS = uint64[::1]
 @njit(inline="always")
 def _split(values: Any, start: Any, stride: Any) -> Any:
     """The coefficients 8 x^r f_r of one coordinate, in bit-reversed order of r."""
-    return split8(
+    c = split8(
         load(values, start),
         load(values, start + stride),
         load(values, start + 2 * stride),
@@ -36,6 +36,8 @@ def _split(values: Any, start: Any, stride: Any) -> Any:
         load(values, start + 6 * stride),
         load(values, start + 7 * stride),
     )
+    low = canonical(c[0]), canonical(c[1]), canonical(c[2]), canonical(c[3])
+    return low[0], low[1], low[2], low[3], canonical(c[4]), canonical(c[5]), canonical(c[6]), canonical(c[7])
 
 
 @njit(void(WORDS, int64, int64, WORDS, WORDS, uint64, WORDS, int64, int64), cache=True, nogil=True)

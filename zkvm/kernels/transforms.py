@@ -11,44 +11,57 @@ transforms of ``stride`` points (64 = the leaf, at the bottom). Its twiddles are
 = x^rev(q) with x = g w^k, for block q = 1..radix - 1 and k < stride, where w has order ``stride * radix`` and
 g is the shift at that size. ``table[:8]`` are the shift's powers inside the leaf's 8-point transforms, ``table[8:72]``
 the leaf's second pass, as [q][k]. The inverse uses the same layout with inverse roots, no shift, and 1/n in
-``table[8:72]``. Tables are made by :mod:`zkvm.kernels.twiddles`.
+``table[8:72]``. Between passes, words may be p or more (any representative): ``forward`` leaves canonical values,
+``inverse`` any words, and both take any words. Tables are made by :mod:`zkvm.kernels.twiddles`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from numba import int64, njit, uint64, void
+from numba import boolean, int64, njit, uint64, void
 
-from zkvm.kernels.vectors import add, load, mul, mul_2_24, mul_2_48, mul_2_72, splat, store, sub, transpose
+from zkvm.kernels.vectors import add_any, canonical, load, mul_2_24, mul_2_48, mul_2_72, mul_any, splat, store, sub_any, transpose
 
 WORDS = uint64[::1]
 LEVELS = int64[:, ::1]
 LEAF = 64
 
 
+# In the two functions below c* are canonical, the rest any words: only the second operand of a sum needs to be canonical,
+# and the products by powers of two always are.
+
+
 @njit(inline="always")
 def join8(v0: Any, v1: Any, v2: Any, v3: Any, v4: Any, v5: Any, v6: Any, v7: Any) -> Any:
-    """8-point transform, bit-reversed in, natural out."""
-    a0, a1, a2, a3 = add(v0, v1), sub(v0, v1), add(v2, v3), mul_2_48(sub(v2, v3))
-    a4, a5, a6, a7 = add(v4, v5), sub(v4, v5), add(v6, v7), mul_2_48(sub(v6, v7))
-    b0, b2, b1, b3 = add(a0, a2), sub(a0, a2), add(a1, a3), sub(a1, a3)
-    b4, b6, b5, b7 = add(a4, a6), mul_2_48(sub(a4, a6)), mul_2_24(add(a5, a7)), mul_2_72(sub(a5, a7))
-    return add(b0, b4), sub(b1, b5), add(b2, b6), sub(b3, b7), sub(b0, b4), add(b1, b5), sub(b2, b6), add(b3, b7)
+    """8-point transform, bit-reversed in, natural out; any words in and out."""
+    c1, c3, c5, c7 = canonical(v1), canonical(v3), canonical(v5), canonical(v7)
+    a0, a1, a2, a3 = add_any(v0, c1), sub_any(v0, c1), add_any(v2, c3), sub_any(v2, c3)
+    a4, a5, a6, a7 = add_any(v4, c5), sub_any(v4, c5), add_any(v6, c7), sub_any(v6, c7)
+    c2, c3, c6, c7 = canonical(a2), mul_2_48(a3), canonical(a6), mul_2_48(a7)
+    b0, b1, b2, b3 = add_any(a0, c2), add_any(a1, c3), sub_any(a0, c2), sub_any(a1, c3)
+    b4, b5, b6, b7 = add_any(a4, c6), add_any(a5, c7), sub_any(a4, c6), sub_any(a5, c7)
+    c4, c5, c6, c7 = canonical(b4), mul_2_24(b5), mul_2_48(b6), mul_2_72(b7)  # w_8 = -2^24 and w_8^3 = -2^72: signs below
+    low = add_any(b0, c4), sub_any(b1, c5), add_any(b2, c6), sub_any(b3, c7)
+    return low[0], low[1], low[2], low[3], sub_any(b0, c4), add_any(b1, c5), sub_any(b2, c6), add_any(b3, c7)
 
 
 @njit(inline="always")
 def split8(v0: Any, v1: Any, v2: Any, v3: Any, v4: Any, v5: Any, v6: Any, v7: Any) -> Any:
-    """8-point inverse transform (not divided by 8), natural in, bit-reversed out."""
-    a0, a1, a2, a3 = add(v0, v4), add(v1, v5), add(v2, v6), add(v3, v7)
-    a4, a5, a6, a7 = sub(v0, v4), mul_2_72(sub(v1, v5)), mul_2_48(sub(v6, v2)), mul_2_24(sub(v3, v7))
-    b0, b1, b2, b3 = add(a0, a2), add(a1, a3), sub(a0, a2), mul_2_48(sub(a3, a1))
-    b4, b5, b6, b7 = add(a4, a6), add(a5, a7), sub(a4, a6), mul_2_48(sub(a7, a5))
-    return add(b0, b1), sub(b0, b1), add(b2, b3), sub(b2, b3), add(b4, b5), sub(b4, b5), add(b6, b7), sub(b6, b7)
+    """8-point inverse transform (not divided by 8), natural in, bit-reversed out; any words in and out."""
+    c4, c5, c6, c7 = canonical(v4), canonical(v5), canonical(v6), canonical(v7)
+    a0, a1, a2, a3 = add_any(v0, c4), add_any(v1, c5), add_any(v2, c6), add_any(v3, c7)
+    a4, a5, c6, c7 = sub_any(v0, c4), mul_2_72(sub_any(v1, c5)), mul_2_48(sub_any(v2, c6)), mul_2_24(sub_any(v3, c7))
+    c2, c3 = canonical(a2), canonical(a3)
+    b0, c1, b2, c3 = add_any(a0, c2), canonical(add_any(a1, c3)), sub_any(a0, c2), mul_2_48(sub_any(a1, c3))
+    # w_4^-1 = -2^48: c3, c6 and the second c7 carry the opposite sign, so sums and differences change places.
+    b4, c5, b6, c7 = sub_any(a4, c6), canonical(add_any(a5, c7)), add_any(a4, c6), mul_2_48(sub_any(a5, c7))
+    even = add_any(b0, c1), sub_any(b0, c1), sub_any(b2, c3), add_any(b2, c3)
+    return even[0], even[1], even[2], even[3], add_any(b4, c5), sub_any(b4, c5), sub_any(b6, c7), add_any(b6, c7)
 
 
-@njit(void(WORDS, int64, WORDS, int64, WORDS), cache=True, nogil=True)
-def _forward_leaf(source: Any, first: Any, target: Any, start: Any, table: Any) -> None:
+@njit(void(WORDS, int64, WORDS, int64, WORDS, boolean), cache=True, nogil=True)
+def _forward_leaf(source: Any, first: Any, target: Any, start: Any, table: Any, last: Any) -> None:
     """64 points: 8 transforms of 8 contiguous elements, then one pass of radix 8."""
     t0, t1, t2, t3, t4, t5, t6, t7 = transpose(
         load(source, first),
@@ -61,26 +74,29 @@ def _forward_leaf(source: Any, first: Any, target: Any, start: Any, table: Any) 
         load(source, first + 56),
     )
     u0, u1, u2, u3, u4, u5, u6, u7 = join8(
-        mul(t0, splat(table[0])),
-        mul(t1, splat(table[1])),
-        mul(t2, splat(table[2])),
-        mul(t3, splat(table[3])),
-        mul(t4, splat(table[4])),
-        mul(t5, splat(table[5])),
-        mul(t6, splat(table[6])),
-        mul(t7, splat(table[7])),
+        t0,
+        mul_any(t1, splat(table[1])),
+        mul_any(t2, splat(table[2])),
+        mul_any(t3, splat(table[3])),
+        mul_any(t4, splat(table[4])),
+        mul_any(t5, splat(table[5])),
+        mul_any(t6, splat(table[6])),
+        mul_any(t7, splat(table[7])),
     )
     v0, v1, v2, v3, v4, v5, v6, v7 = transpose(u0, u1, u2, u3, u4, u5, u6, u7)
     w0, w1, w2, w3, w4, w5, w6, w7 = join8(
-        mul(v0, load(table, 8)),
-        mul(v1, load(table, 16)),
-        mul(v2, load(table, 24)),
-        mul(v3, load(table, 32)),
-        mul(v4, load(table, 40)),
-        mul(v5, load(table, 48)),
-        mul(v6, load(table, 56)),
-        mul(v7, load(table, 64)),
+        v0,
+        mul_any(v1, load(table, 16)),
+        mul_any(v2, load(table, 24)),
+        mul_any(v3, load(table, 32)),
+        mul_any(v4, load(table, 40)),
+        mul_any(v5, load(table, 48)),
+        mul_any(v6, load(table, 56)),
+        mul_any(v7, load(table, 64)),
     )
+    if last:
+        w0, w1, w2, w3 = canonical(w0), canonical(w1), canonical(w2), canonical(w3)
+        w4, w5, w6, w7 = canonical(w4), canonical(w5), canonical(w6), canonical(w7)
     store(target, start, w0)
     store(target, start + 8, w1)
     store(target, start + 16, w2)
@@ -105,14 +121,14 @@ def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, table: Any) 
         load(source, first + 56),
     )
     v0, v1, v2, v3, v4, v5, v6, v7 = transpose(
-        mul(u0, load(table, 8)),
-        mul(u1, load(table, 16)),
-        mul(u2, load(table, 24)),
-        mul(u3, load(table, 32)),
-        mul(u4, load(table, 40)),
-        mul(u5, load(table, 48)),
-        mul(u6, load(table, 56)),
-        mul(u7, load(table, 64)),
+        mul_any(u0, load(table, 8)),
+        mul_any(u1, load(table, 16)),
+        mul_any(u2, load(table, 24)),
+        mul_any(u3, load(table, 32)),
+        mul_any(u4, load(table, 40)),
+        mul_any(u5, load(table, 48)),
+        mul_any(u6, load(table, 56)),
+        mul_any(u7, load(table, 64)),
     )
     t0, t1, t2, t3, t4, t5, t6, t7 = split8(v0, v1, v2, v3, v4, v5, v6, v7)
     w0, w1, w2, w3, w4, w5, w6, w7 = transpose(t0, t1, t2, t3, t4, t5, t6, t7)
@@ -126,22 +142,25 @@ def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, table: Any) 
     store(target, start + 56, w7)
 
 
-@njit(void(WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
-def _forward8(data: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
+@njit(void(WORDS, int64, int64, WORDS, int64, boolean), cache=True, nogil=True)
+def _forward8(data: Any, start: Any, stride: Any, table: Any, offset: Any, last: Any) -> None:
     """Joins eight transforms of ``stride`` points."""
     for k in range(0, stride, 8):
         p = start + k
         t = offset + k
         w0, w1, w2, w3, w4, w5, w6, w7 = join8(
             load(data, p),
-            mul(load(data, p + stride), load(table, t)),
-            mul(load(data, p + 2 * stride), load(table, t + stride)),
-            mul(load(data, p + 3 * stride), load(table, t + 2 * stride)),
-            mul(load(data, p + 4 * stride), load(table, t + 3 * stride)),
-            mul(load(data, p + 5 * stride), load(table, t + 4 * stride)),
-            mul(load(data, p + 6 * stride), load(table, t + 5 * stride)),
-            mul(load(data, p + 7 * stride), load(table, t + 6 * stride)),
+            mul_any(load(data, p + stride), load(table, t)),
+            mul_any(load(data, p + 2 * stride), load(table, t + stride)),
+            mul_any(load(data, p + 3 * stride), load(table, t + 2 * stride)),
+            mul_any(load(data, p + 4 * stride), load(table, t + 3 * stride)),
+            mul_any(load(data, p + 5 * stride), load(table, t + 4 * stride)),
+            mul_any(load(data, p + 6 * stride), load(table, t + 5 * stride)),
+            mul_any(load(data, p + 7 * stride), load(table, t + 6 * stride)),
         )
+        if last:
+            w0, w1, w2, w3 = canonical(w0), canonical(w1), canonical(w2), canonical(w3)
+            w4, w5, w6, w7 = canonical(w4), canonical(w5), canonical(w6), canonical(w7)
         store(data, p, w0)
         store(data, p + stride, w1)
         store(data, p + 2 * stride, w2)
@@ -170,30 +189,34 @@ def _inverse8(source: Any, first: Any, target: Any, start: Any, stride: Any, tab
             load(source, f + 7 * stride),
         )
         store(target, p, w0)
-        store(target, p + stride, mul(w1, load(table, t)))
-        store(target, p + 2 * stride, mul(w2, load(table, t + stride)))
-        store(target, p + 3 * stride, mul(w3, load(table, t + 2 * stride)))
-        store(target, p + 4 * stride, mul(w4, load(table, t + 3 * stride)))
-        store(target, p + 5 * stride, mul(w5, load(table, t + 4 * stride)))
-        store(target, p + 6 * stride, mul(w6, load(table, t + 5 * stride)))
-        store(target, p + 7 * stride, mul(w7, load(table, t + 6 * stride)))
+        store(target, p + stride, mul_any(w1, load(table, t)))
+        store(target, p + 2 * stride, mul_any(w2, load(table, t + stride)))
+        store(target, p + 3 * stride, mul_any(w3, load(table, t + 2 * stride)))
+        store(target, p + 4 * stride, mul_any(w4, load(table, t + 3 * stride)))
+        store(target, p + 5 * stride, mul_any(w5, load(table, t + 4 * stride)))
+        store(target, p + 6 * stride, mul_any(w6, load(table, t + 5 * stride)))
+        store(target, p + 7 * stride, mul_any(w7, load(table, t + 6 * stride)))
 
 
-@njit(void(WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
-def _forward4(data: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
+@njit(void(WORDS, int64, int64, WORDS, int64, boolean), cache=True, nogil=True)
+def _forward4(data: Any, start: Any, stride: Any, table: Any, offset: Any, last: Any) -> None:
     """Joins four transforms of ``stride`` points (blocks in the order of residues 0, 2, 1, 3)."""
     for k in range(0, stride, 8):
         p = start + k
         t = offset + k
         v0 = load(data, p)
-        v1 = mul(load(data, p + stride), load(table, t))
-        v2 = mul(load(data, p + 2 * stride), load(table, t + stride))
-        v3 = mul(load(data, p + 3 * stride), load(table, t + 2 * stride))
-        a0, a1, a2, a3 = add(v0, v1), sub(v0, v1), add(v2, v3), mul_2_48(sub(v2, v3))
-        store(data, p, add(a0, a2))
-        store(data, p + stride, add(a1, a3))
-        store(data, p + 2 * stride, sub(a0, a2))
-        store(data, p + 3 * stride, sub(a1, a3))
+        v1 = mul_any(load(data, p + stride), load(table, t))
+        v2 = mul_any(load(data, p + 2 * stride), load(table, t + stride))
+        v3 = mul_any(load(data, p + 3 * stride), load(table, t + 2 * stride))
+        c1, c3 = canonical(v1), canonical(v3)
+        a0, a1, c2, c3 = add_any(v0, c1), sub_any(v0, c1), canonical(add_any(v2, c3)), mul_2_48(sub_any(v2, c3))
+        w0, w1, w2, w3 = add_any(a0, c2), add_any(a1, c3), sub_any(a0, c2), sub_any(a1, c3)
+        if last:
+            w0, w1, w2, w3 = canonical(w0), canonical(w1), canonical(w2), canonical(w3)
+        store(data, p, w0)
+        store(data, p + stride, w1)
+        store(data, p + 2 * stride, w2)
+        store(data, p + 3 * stride, w3)
 
 
 @njit(void(WORDS, int64, WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
@@ -204,31 +227,35 @@ def _inverse4(source: Any, first: Any, target: Any, start: Any, stride: Any, tab
         p = start + k
         t = offset + k
         v0, v1, v2, v3 = load(source, f), load(source, f + stride), load(source, f + 2 * stride), load(source, f + 3 * stride)
-        a0, a1, a2, a3 = add(v0, v2), add(v1, v3), sub(v0, v2), mul_2_48(sub(v3, v1))
-        store(target, p, add(a0, a1))
-        store(target, p + stride, mul(sub(a0, a1), load(table, t)))
-        store(target, p + 2 * stride, mul(add(a2, a3), load(table, t + stride)))
-        store(target, p + 3 * stride, mul(sub(a2, a3), load(table, t + 2 * stride)))
+        c2, c3 = canonical(v2), canonical(v3)
+        a0, c1, a2, c3 = add_any(v0, c2), canonical(add_any(v1, c3)), sub_any(v0, c2), mul_2_48(sub_any(v1, c3))
+        store(target, p, add_any(a0, c1))
+        store(target, p + stride, mul_any(sub_any(a0, c1), load(table, t)))
+        store(target, p + 2 * stride, mul_any(sub_any(a2, c3), load(table, t + stride)))
+        store(target, p + 3 * stride, mul_any(add_any(a2, c3), load(table, t + 2 * stride)))
 
 
-@njit(void(WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
-def _forward2(data: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
+@njit(void(WORDS, int64, int64, WORDS, int64, boolean), cache=True, nogil=True)
+def _forward2(data: Any, start: Any, stride: Any, table: Any, offset: Any, last: Any) -> None:
     """Joins two transforms of ``stride`` points."""
     for k in range(0, stride, 8):
         p = start + k
         v0 = load(data, p)
-        v1 = mul(load(data, p + stride), load(table, offset + k))
-        store(data, p, add(v0, v1))
-        store(data, p + stride, sub(v0, v1))
+        c1 = canonical(mul_any(load(data, p + stride), load(table, offset + k)))
+        w0, w1 = add_any(v0, c1), sub_any(v0, c1)
+        if last:
+            w0, w1 = canonical(w0), canonical(w1)
+        store(data, p, w0)
+        store(data, p + stride, w1)
 
 
 @njit(void(WORDS, int64, WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
 def _inverse2(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
     """Splits a transform into two of ``stride`` points."""
     for k in range(0, stride, 8):
-        v0, v1 = load(source, first + k), load(source, first + k + stride)
-        store(target, start + k, add(v0, v1))
-        store(target, start + k + stride, mul(sub(v0, v1), load(table, offset + k)))
+        v0, c1 = load(source, first + k), canonical(load(source, first + k + stride))
+        store(target, start + k, add_any(v0, c1))
+        store(target, start + k + stride, mul_any(sub_any(v0, c1), load(table, offset + k)))
 
 
 @njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), cache=True, nogil=True)
@@ -239,23 +266,23 @@ def forward(source: Any, first: Any, target: Any, start: Any, size: Any, levels:
     """
     count = len(levels)
     for done in range(LEAF, size + 1, LEAF):
-        _forward_leaf(source, first + done - LEAF, target, start + done - LEAF, table)
+        _forward_leaf(source, first + done - LEAF, target, start + done - LEAF, table, size == LEAF)
         for level in range(count):
             stride, radix, offset = levels[level, 0], levels[level, 1], levels[level, 2]
             span = stride * radix
             if done & (span - 1) != 0:
                 break
             if radix == 8:
-                _forward8(target, start + done - span, stride, table, offset)
+                _forward8(target, start + done - span, stride, table, offset, span == size)
             elif radix == 4:
-                _forward4(target, start + done - span, stride, table, offset)
+                _forward4(target, start + done - span, stride, table, offset, span == size)
             else:
-                _forward2(target, start + done - span, stride, table, offset)
+                _forward2(target, start + done - span, stride, table, offset, span == size)
 
 
 @njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), cache=True, nogil=True)
 def inverse(source: Any, first: Any, target: Any, start: Any, size: Any, levels: Any, table: Any) -> None:
-    """Values ``source[first : first + size]`` to bit-reversed coefficients ``target[start : start + size]``.
+    """Values ``source[first : first + size]`` to bit-reversed coefficients ``target[start : start + size]``, any words.
 
     Source and target may be the same words; if they differ, the source is left as it is.
     """

@@ -2,8 +2,9 @@
 
 A kernel loads eight contiguous elements with :func:`load`, computes with :func:`add`, :func:`sub`, :func:`mul`, and
 stores with :func:`store`; LLVM keeps the values in registers (one zmm each with AVX-512, two or four narrower ones
-elsewhere). Every operation takes and returns canonical values unless it says otherwise. Formulas: as in
-:mod:`zkvm.field.goldilocks`. Indices are not checked: kernels trust their callers.
+elsewhere). Every operation takes and returns canonical values unless it says otherwise; *any word* means a 64-bit
+representative that may be p or more, which saves the last reduction. Formulas: as in :mod:`zkvm.field.goldilocks`.
+Indices are not checked: kernels trust their callers.
 """
 
 from __future__ import annotations
@@ -43,27 +44,49 @@ def _constant(value: int) -> ir.Constant:
     return ir.Constant(_VECTOR, [ir.Constant(_WORD, value)] * LANES)
 
 
+def _splat(builder: Any, word: Any) -> Any:
+    undefined = ir.Constant(_VECTOR, ir.Undefined)
+    single = builder.insert_element(undefined, word, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(single, undefined, zeros)
+
+
+def _hidden_epsilon(builder: Any) -> Any:
+    """2^32 - 1 in all lanes, in a way that LLVM cannot see.
+
+    A product by that constant would become a mask, a shift and a subtraction; as one 32-bit product it is a single
+    instruction. The empty assembly returns its operand and moves out of loops.
+    """
+    assembly = ir.FunctionType(_WORD, [_WORD])
+    word = builder.asm(assembly, "", "=r,0", [ir.Constant(_WORD, _EPSILON)], False)
+    for attribute in ("nounwind", "willreturn", "readnone"):
+        set.add(word.attributes, attribute)  # llvmlite's own add refuses willreturn, which it does not know
+    return builder.and_(_splat(builder, word), _constant(_EPSILON))
+
+
+def _add_if(builder: Any, condition: Any, value: Any, constant: int) -> Any:
+    return builder.select(condition, builder.add(value, _constant(constant % 2**64)), value)
+
+
+def emit_sub_any(builder: Any, a: Any, b: Any) -> Any:
+    """a - b for any word a and canonical b: any word. A borrow added 2^64 = 2^32 - 1, which fits below the result."""
+    return _add_if(builder, builder.icmp_unsigned("<", a, b), builder.sub(a, b), -_EPSILON)
+
+
+def emit_add_any(builder: Any, a: Any, b: Any) -> Any:
+    """a + b for any word a and canonical b: any word. After a carry the sum is below p - 1, so that 2^32 - 1 fits."""
+    total = builder.add(a, b)
+    return _add_if(builder, builder.icmp_unsigned("<", total, b), total, _EPSILON)
+
+
 def emit_sub(builder: Any, a: Any, b: Any) -> Any:
     """a - b for canonical a and b in [0, p]."""
-    difference = builder.sub(a, b)
-    return builder.select(builder.icmp_unsigned("<", a, b), builder.add(difference, _constant(_P)), difference)
+    return emit_sub_any(builder, a, b)
 
 
 def emit_add(builder: Any, a: Any, b: Any) -> Any:
-    """a + b."""
+    """a + b for canonical a and b."""
     return emit_sub(builder, a, builder.sub(_constant(_P), b))
-
-
-def emit_reduce(builder: Any, high: Any, low: Any) -> Any:
-    """high 2^64 + low mod p for any words."""
-    epsilon = _constant(_EPSILON)
-    top = builder.lshr(high, _constant(32))
-    difference = builder.sub(low, top)
-    difference = builder.select(builder.icmp_unsigned("<", low, top), builder.sub(difference, epsilon), difference)
-    term = builder.mul(builder.and_(high, epsilon), epsilon)
-    total = builder.add(difference, term)
-    total = builder.select(builder.icmp_unsigned("<", total, term), builder.add(total, epsilon), total)
-    return emit_canonical(builder, total)
 
 
 def emit_canonical(builder: Any, value: Any) -> Any:
@@ -72,41 +95,49 @@ def emit_canonical(builder: Any, value: Any) -> Any:
     return builder.select(builder.icmp_unsigned("<", value, _constant(_P)), value, reduced)
 
 
-def emit_mul(builder: Any, a: Any, b: Any) -> Any:
-    """a b for any words."""
-    epsilon, shift = _constant(_EPSILON), _constant(32)
-    a_low, a_high = builder.and_(a, epsilon), builder.lshr(a, shift)
-    b_low, b_high = builder.and_(b, epsilon), builder.lshr(b, shift)
-    low_low = builder.mul(a_low, b_low)
-    middle = builder.add(builder.mul(a_high, b_low), builder.lshr(low_low, shift))
-    middle_low = builder.add(builder.mul(a_low, b_high), builder.and_(middle, epsilon))
-    low = builder.or_(builder.and_(low_low, epsilon), builder.shl(middle_low, shift))
-    high = builder.add(builder.mul(a_high, b_high), builder.add(builder.lshr(middle, shift), builder.lshr(middle_low, shift)))
-    return emit_reduce(builder, high, low)
-
-
-def emit_mul_2_24(builder: Any, a: Any) -> Any:
-    """2^24 a: the top 24 bits h of a fold back as h 2^64 = h 2^32 - h."""
-    return emit_fold(builder, builder.shl(a, _constant(24)), builder.lshr(a, _constant(40)))
+def emit_reduce(builder: Any, high: Any, low: Any) -> Any:
+    """high 2^64 + low mod p for any words: any word."""
+    difference = emit_sub_any(builder, low, builder.lshr(high, _constant(32)))
+    return emit_fold(builder, difference, builder.and_(high, _constant(_EPSILON)))
 
 
 def emit_fold(builder: Any, low: Any, high: Any) -> Any:
-    """high 2^64 + low for high < 2^32."""
-    term = builder.sub(builder.shl(high, _constant(32)), high)
-    total = builder.add(low, term)
-    total = builder.select(builder.icmp_unsigned("<", total, term), builder.add(total, _constant(_EPSILON)), total)
-    return emit_canonical(builder, total)
+    """high 2^64 + low for high < 2^32: any word."""
+    return emit_add_any(builder, low, builder.mul(high, _hidden_epsilon(builder)))
+
+
+def emit_mul_any(builder: Any, a: Any, b: Any) -> Any:
+    """a b for any words: any word. The carry of the middle sum has weight 2^96 and joins the high word."""
+    epsilon, shift = _constant(_EPSILON), _constant(32)
+    a_low, a_high = builder.and_(a, epsilon), builder.lshr(a, shift)
+    b_low, b_high = builder.and_(b, epsilon), builder.lshr(b, shift)
+    low_low, low_high = builder.mul(a_low, b_low), builder.mul(a_low, b_high)
+    middle = builder.add(builder.add(builder.mul(a_high, b_low), builder.lshr(low_low, shift)), low_high)
+    carry = builder.icmp_unsigned("<", middle, low_high)
+    low = builder.or_(builder.and_(low_low, epsilon), builder.shl(middle, shift))
+    high = builder.add(builder.mul(a_high, b_high), builder.lshr(middle, shift))
+    return emit_reduce(builder, _add_if(builder, carry, high, 2**32), low)
+
+
+def emit_mul(builder: Any, a: Any, b: Any) -> Any:
+    """a b for any words."""
+    return emit_canonical(builder, emit_mul_any(builder, a, b))
+
+
+def emit_mul_2_24(builder: Any, a: Any) -> Any:
+    """2^24 a for any word: its top 24 bits come back as a multiple of 2^64."""
+    return emit_canonical(builder, emit_fold(builder, builder.shl(a, _constant(24)), builder.lshr(a, _constant(40))))
 
 
 def emit_mul_2_48(builder: Any, a: Any) -> Any:
-    """2^48 a."""
-    return emit_reduce(builder, builder.lshr(a, _constant(16)), builder.shl(a, _constant(48)))
+    """2^48 a for any word."""
+    return emit_canonical(builder, emit_reduce(builder, builder.lshr(a, _constant(16)), builder.shl(a, _constant(48))))
 
 
 def emit_mul_2_72(builder: Any, a: Any) -> Any:
-    """2^72 a: with a = h 2^24 + l, 2^72 a = l 2^72 - h = (l 2^8) (2^32 - 1) - h, both terms canonical."""
-    low = builder.shl(builder.and_(a, _constant(2**24 - 1)), _constant(8))
-    return emit_sub(builder, builder.sub(builder.shl(low, _constant(32)), low), builder.lshr(a, _constant(24)))
+    """2^72 a for any word: a = h 2^24 + l gives l 2^72 - h = (l 2^8) (2^32 - 1) - h, two canonical terms."""
+    low = builder.lshr(builder.shl(a, _constant(40)), _constant(32))
+    return emit_sub(builder, builder.mul(low, _hidden_epsilon(builder)), builder.lshr(a, _constant(24)))
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -142,9 +173,7 @@ def splat(typingctx: Any, value: Any) -> Any:
     """The value in all lanes."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        single = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), arguments[0], ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(single, ir.Constant(_VECTOR, ir.Undefined), zeros)
+        return _splat(builder, arguments[0])
 
     return VECTOR(types.uint64), codegen
 
@@ -183,10 +212,14 @@ def _binary(emit: Callable[[Any, Any, Any], Any], documentation: str) -> Any:
 
 add = _binary(emit_add, "a + b.")
 sub = _binary(emit_sub, "a - b.")
-mul = _binary(emit_mul, "a b (any words).")
-mul_2_24 = _unary(emit_mul_2_24, "2^24 a.")
-mul_2_48 = _unary(emit_mul_2_48, "2^48 a.")
-mul_2_72 = _unary(emit_mul_2_72, "2^72 a.")
+mul = _binary(emit_mul, "a b; the operands may be any words.")
+add_any = _binary(emit_add_any, "a + b as any word; a may be any word, b is canonical.")
+sub_any = _binary(emit_sub_any, "a - b as any word; a may be any word, b is canonical.")
+mul_any = _binary(emit_mul_any, "a b as any word; the operands may be any words.")
+canonical = _unary(emit_canonical, "Any word made canonical.")
+mul_2_24 = _unary(emit_mul_2_24, "2^24 a; a may be any word.")
+mul_2_48 = _unary(emit_mul_2_48, "2^48 a; a may be any word.")
+mul_2_72 = _unary(emit_mul_2_72, "2^72 a; a may be any word.")
 
 
 def emit_transpose(builder: Any, rows: list[Any]) -> list[Any]:
