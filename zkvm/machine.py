@@ -33,7 +33,6 @@ from zkvm.chips.range import RangeChip
 from zkvm.chips.read_rows import ReadRowsChip
 from zkvm.chips.refresh import RefreshChip
 from zkvm.chips.rom import RomChip
-from zkvm.chips.shift import ShiftChip
 from zkvm.chips.store_part import StorePartChip
 from zkvm.chips.store_word import StoreWordChip
 from zkvm.chips.write_rows import WriteRowsChip
@@ -57,7 +56,7 @@ def machine() -> Machine:
         (
             ProgramChip(), RamImageChip(), RomChip(), RangeChip(), ZeroInitChip(), RefreshChip(),
             AddChip(), AddImmediateChip(), CompareChip(), BitwiseChip(),
-            MultiplyChip(), MultiplyImmediateChip(), ShiftChip(), DivideChip(),
+            MultiplyChip(), MultiplyImmediateChip(), DivideChip(),
             BranchEqualChip(), BranchLessChip(), JumpChip(), JumpRegisterChip(),
             LoadWordChip(), LoadWordRomChip(), StoreWordChip(), LoadPartChip(), StorePartChip(),
             EcallChip(), BrkChip(), ReadRowsChip(), WriteRowsChip(), ExitChip(),

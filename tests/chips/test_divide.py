@@ -30,7 +30,7 @@ from tests.chips.rows import (
 )
 from zkvm.chips.divide import DivideChip
 from zkvm.field.goldilocks import P
-from zkvm.isa.opcodes import DIV, DIVU, MULH, MULHSU, REM, REMU
+from zkvm.isa.opcodes import DIV, DIVU, MULH, MULHSU, REM, REMU, SRL
 
 CHIP = DivideChip()
 TWO_32 = 1 << 32
@@ -72,6 +72,7 @@ def test_operations_share_the_table_and_every_cell_counts() -> None:
     for op in ALL:
         results = np.array([COMPUTE[op](int(x), int(y)) for x, y in zip(a, b, strict=True)], np.uint64)
         parts.append(run(op, a, b, results))
+    parts.append(run(SRL, a, b, a >> (b & np.uint64(31))))
     run_ = merged(*parts)
     filled = fill(CHIP, run_)
     check_honest(filled, run_)
@@ -80,7 +81,7 @@ def test_operations_share_the_table_and_every_cell_counts() -> None:
 
 def test_padding_and_shape() -> None:
     check_padding(CHIP)
-    assert shape(CHIP) == (33, 4, 14, 60)
+    assert shape(CHIP) == (39, 4, 16, 67)
 
 
 # --- one output for each input: a search over witnesses that solve the equations mod p -----------------------------------------
@@ -122,7 +123,7 @@ def complete(op: int, v1: int, v2: int, signs: dict[str, int], q: int, r: int) -
     magnitude2 = magnitude(v2, signs["sign2"])
     gap = (magnitude2 - 1 - magnitude(r, signs["negative_remainder"])) % P if op not in (MULH, MULHSU) else 0
     forbidden = (q - (0 if signs["negative"] else MAX)) % P
-    cells = signs | limbs(q=q, r=r, gap=gap) | {"magnitude2": magnitude2 % P, "magnitude_q": magnitude(q, signs["negative"]) % P}
+    cells = signs | limbs(q=q, r=r, gap=gap) | {"factor": magnitude2 % P, "magnitude_q": magnitude(q, signs["negative"]) % P}
     cells |= {"vd": r if op in (REM, REMU) else q, "inverse": pow(forbidden, -1, P) if forbidden else 0}
     for by_zero in (0, 1):
         yield cells | {"by_zero": by_zero}
