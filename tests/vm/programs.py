@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
 import numpy as np
 import unicorn
@@ -144,19 +143,14 @@ def label_address(image: Image, label: str) -> int:
 def run_unicorn(image: Image, stop: int, start: int, length: int) -> bytes:
     """Run an image without system calls under Unicorn from its entry to ``stop``; then bytes [start, start + length)."""
     core = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
-    mapped: set[int] = set()
-    map_page: Callable[[int], None] = lambda page: core.mem_map(page << 12, 4096) or mapped.add(page)  # noqa: E731
     addresses = np.concatenate([image.rom_address, image.ram_address[:-37]])
     values = np.concatenate([image.rom_value, image.ram_value[:-37]])
-    for page in np.unique(addresses >> np.uint64(12)).tolist():
-        map_page(page)
-        here = addresses >> np.uint64(12) == page
+    pages = addresses >> np.uint64(12)
+    for page in sorted({*pages.tolist(), *range(start >> 12, (start + length + 4095) >> 12)}):
+        core.mem_map(page << 12, 4096)
         content = np.zeros(1024, "<u4")
-        content[(addresses[here] // np.uint64(4)).astype(np.int64) % 1024] = values[here]
+        content[(addresses[pages == page] // np.uint64(4)).astype(np.int64) % 1024] = values[pages == page]
         core.mem_write(page << 12, content.tobytes())
-    for page in range(start >> 12, (start + length + 4095) >> 12):
-        if page not in mapped:
-            map_page(page)
     core.reg_write(riscv_const.UC_RISCV_REG_SP, image.initial_sp)
     core.emu_start(image.entry, stop)
     if core.reg_read(riscv_const.UC_RISCV_REG_PC) != stop:

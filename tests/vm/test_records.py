@@ -27,7 +27,7 @@ def wait(turns: int) -> list[Item]:
 
 def calls_program() -> Image:
     """Every system call, with registers, VM registers and words whose last access is long ago."""
-    text = [("li", "t0", 123), ("la", "s0", "data"), ("lw", "t1", "s0", 0)]
+    text: list[Item] = [("li", "t0", 123), ("la", "s0", "data"), ("lw", "t1", "s0", 0)]
     text += [("li", "a7", 63), ("li", "a0", 0), ("addi", "a1", "s0", 5), ("li", "a2", 30), ("ecall",)]
     text += wait(30_000)
     text += [("mv", "s1", "a0"), ("li", "a7", 64), ("li", "a0", 3), ("addi", "a1", "s0", 3), ("li", "a2", 29), ("ecall",)]
@@ -84,7 +84,14 @@ def test_system_calls_and_refreshes() -> None:
 
 
 def test_kernel_and_reference_agree_on_refreshes() -> None:
-    text = [("li", "t0", 5), ("la", "s0", "data"), ("sw", "t0", "s0", 4), *wait(8_200), ("lw", "t1", "s0", 4), ("add", "t2", "t0", "t0")]
+    text: list[Item] = [
+        ("li", "t0", 5),
+        ("la", "s0", "data"),
+        ("sw", "t0", "s0", 4),
+        *wait(8_200),
+        ("lw", "t1", "s0", 4),
+        ("add", "t2", "t0", "t0"),
+    ]
     image = assemble([*text, *EXIT], data=bytes(8))
     execution = execute(image)
     same_records(execution, execute(image, runner=run_reference))

@@ -16,8 +16,8 @@ from zkvm.vm.syscalls import A0, Host, Sink, handle_call
 
 DEFAULT_MAX_CYCLES = 1 << 28
 """A run of this length records 19 GB; guests that never end are stopped before they fill an ordinary machine's disk or patience."""
-TIME_SLICE = 1 << 24
-"""Instructions between two looks of the host at the run, so that an interrupt is noticed."""
+TIME_SLICE = 1 << 20
+"""Instructions between two looks of the host at the run, so that an interrupt and a memory limit are noticed."""
 MAX_TIME = 1 << 32
 """Traced runs end before this state time, so that the gap of every refresh fits its two 16-bit limbs."""
 
@@ -78,6 +78,7 @@ def execute(
     while running:
         status = runner(state, min(max_cycles, state.cycles + TIME_SLICE))
         if status == kernel.LIMIT:
+            state.check_memory()
             if state.cycles >= max_cycles:
                 raise LimitError(f"the guest has not ended after {max_cycles} cycles: raise --max-cycles, or look for an endless loop")
         elif status == kernel.CALLED:

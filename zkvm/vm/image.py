@@ -85,9 +85,10 @@ def build_image(program: Program) -> Image:
     top = _top(segments)
     ram_index, ram_value = _merge([s.words() for s in segments if s.writable and s.data])
     rom_index, rom_value = _merge([_all_words(s) for s in segments if not s.writable])
-    heap_start = -(-max((s.end for s in segments), default=LOWEST_ADDRESS) // 16) * 16
+    end = max(s.end for s in segments)
+    heap_start = -(-end // 16) * 16
     bss = [(-(-(s.address + len(s.data)) // 4), -(-s.end // 4)) for s in segments if s.writable]
-    gaps = _gaps([*bss, (heap_start // 4, top // 4)], ram_index)
+    gaps = _gaps([*bss, (-(-end // 4), top // 4)], ram_index)
     check_gaps(gaps, np.concatenate([ram_index, rom_index]))
     rows = np.concatenate([simplify(*_instructions(s)) for s in segments if s.executable])
     if not np.any(rows["pc"] == program.entry):
@@ -173,7 +174,7 @@ def check_gaps(gaps: tuple[tuple[int, int], ...], origins: Words) -> None:
 
 def _top(segments: tuple[Segment, ...]) -> int:
     """Top of memory: a multiple of 256 MiB with at least the stack's size, twice, above the last segment."""
-    end = max((segment.end for segment in segments), default=0)
+    end = max(segment.end for segment in segments)
     top = -(-(end + 2 * STACK_BYTES) // TOP_STEP) * TOP_STEP
     if top > HIGHEST_TOP:
         raise ElfError(f"the program ends at 0x{end:x}: no room for a stack below 0x{HIGHEST_TOP:x}")
