@@ -7,6 +7,7 @@ encodings: whatever decodes encodes to the same bytes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -195,6 +196,21 @@ def decode_proof(machine: Machine, data: bytes) -> Proof:
     arrays = iter([_read_part(reader, part) for part in parts])
     reader.end()
     return _assemble(shape, bool(flags & FLAG_ZK), arrays)
+
+
+def expected_bytes(shape: ProofShape) -> int:
+    """About how long a proof of this shape is: random query positions share few leaves but the upper levels of the trees."""
+    queries = shape.parameters.queries
+
+    def counts(height: int) -> tuple[int, int]:
+        leaves = shape.parameters.blowup * height
+        opened = round(leaves * (1 - (1 - 1 / leaves) ** queries))
+        return opened, round(opened * max(0.0, math.log2(leaves / opened)))
+
+    folded = [counts(height // FOLDING) for height in shape.fri_heights]
+    trees = (counts(shape.tallest), counts(shape.levels(PREPROCESSED)[-1][0]), *folded)
+    head = len(MAGIC) + 2 + 2 + 3 * 2 + len(shape.log_heights) + 6 * len(trees)
+    return head + sum(part.size for part in layout(shape, trees))
 
 
 def _read_shape(machine: Machine, reader: Reader) -> ProofShape:

@@ -18,6 +18,8 @@ from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
 from zkvm.machine import MAX_GAP_WORD, MAX_GAPS, ImageHeader, machine, preprocessed_chips, run_statement
 from zkvm.params import BLOWUPS, MAX_HEIGHT, PARAMETERS, Parameters, Policy, parameters_from_numbers
 from zkvm.proof import Proof
+from zkvm.security import proven_bits
+from zkvm.shape import ProofShape
 from zkvm.verifier.verify import verify_proof
 
 MAGIC = b"ZKVMRCPT"
@@ -26,6 +28,7 @@ FLAG_DEV = 1
 """The receipt has no seal; every other bit is refused."""
 MAX_JOURNAL_BYTES = 1 << 24
 """Bound on the public output: a verifier's memory and time are proportional to it. Larger outputs commit to a hash of themselves."""
+PARAMETER_NAMES = ("blowup", "queries", "exempt_rows")
 
 DEFAULT_POLICY = Policy()
 
@@ -192,7 +195,7 @@ class Receipt:
             "exit_code": self.claim.exit_code,
             "journal": self.journal.hex(),
             "journal_digest": self.claim.journal_digest.hex(),
-            "parameters": dict(zip(("blowup", "queries", "exempt_rows"), self.claim.parameters, strict=True)),
+            "parameters": dict(zip(PARAMETER_NAMES, self.claim.parameters, strict=True)),
             "dev": self.dev,
             "zk": self.zk,
             "receipt_bytes": len(self.to_bytes()),
@@ -215,6 +218,36 @@ class Receipt:
                 "opened_positions": len(self.seal.main.rows[0]),
             }
         return view
+
+
+def verdict(data: bytes, image_id: str | bytes, *, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
+    """Decode and verify a receipt's bytes: the answer as what JSON can hold, whether accepted or not.
+
+    Returns:
+        ``accepted``; with it ``image_id``, ``exit_code``, ``journal`` (hex), ``parameters``, ``security_bits`` (proven, of this
+        proof's shape; 0 for a dev receipt), ``zk``, ``dev``; without it ``reason`` (of :class:`RejectReason`) and ``detail``.
+
+    Raises:
+        UsageError: ``image_id`` is not an image ID.
+    """
+    try:
+        receipt = Receipt.from_bytes(data)
+        claim = receipt.verify(image_id, policy=policy, exit_code=exit_code)
+    except VerificationError as error:
+        return {"accepted": False, "reason": error.reason.value, "detail": error.detail}
+    bits = 0
+    if receipt.seal is not None:
+        bits = int(proven_bits(ProofShape(machine(), receipt.parameters, receipt.seal.log_heights)))
+    return {
+        "accepted": True,
+        "image_id": claim.image_id.hex(),
+        "exit_code": claim.exit_code,
+        "journal": receipt.journal.hex(),
+        "parameters": dict(zip(PARAMETER_NAMES, claim.parameters, strict=True)),
+        "security_bits": bits,
+        "zk": receipt.zk,
+        "dev": receipt.dev,
+    }
 
 
 def parse_image_id(image_id: str | bytes) -> bytes:

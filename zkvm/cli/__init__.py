@@ -1,0 +1,1 @@
+"""The command line. Nothing imports it; what it can do, :mod:`zkvm.api` can do."""

@@ -1,0 +1,113 @@
+"""Exit codes, and errors as one readable paragraph."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from zkvm.errors import ElfError, GuestError, GuestTrap, LimitError, UsageError, VerificationError, ZkvmError
+
+DONE, REJECTED, USAGE, BAD_INPUT, TRAP, LIMIT = range(6)
+"""0 done or accepted; 1 rejected, failed check, or the guest exited non-zero; 2 usage; 3 bad input file; 4 guest trap; 5 a limit."""
+INTERNAL = 70
+"""A bug of this package (EX_SOFTWARE of sysexits.h)."""
+INTERRUPTED = 130
+"""Ctrl-C, as shells report it."""
+
+TRACEBACK_VARIABLE = "ZKVM_TRACEBACK"
+"""Set to show the Python traceback of an internal error."""
+
+
+class InputFileError(ZkvmError):
+    """A file given to a command cannot be read, or is not what it should be."""
+
+
+def exit_code(error: BaseException) -> int:
+    """The documented exit code of an error."""
+    match error:
+        case KeyboardInterrupt():
+            return INTERRUPTED
+        case UsageError():
+            return USAGE
+        case GuestTrap():
+            return TRAP
+        case LimitError() | MemoryError():
+            return LIMIT
+        case InputFileError() | ElfError() | GuestError():
+            return BAD_INPUT
+        case VerificationError():
+            return REJECTED
+        case _:
+            return INTERNAL
+
+
+def message(error: BaseException) -> str:
+    """One paragraph for people."""
+    match error:
+        case KeyboardInterrupt():
+            return "interrupted"
+        case MemoryError():
+            return "out of memory: use --max-memory to learn before proving what a run needs, or --params fast to need less"
+    if exit_code(error) == INTERNAL:
+        hint = f"this is a bug of zkvm: please report it with the command that you ran (set {TRACEBACK_VARIABLE}=1 for the details)"
+        return f"internal error: {type(error).__name__}: {error}; {hint}"
+    return str(error)
+
+
+def report(error: BaseException, as_json: bool) -> int:
+    """Write an error to standard error, with ``--json`` also as an object to standard output; returns the exit code."""
+    code, text = exit_code(error), message(error)
+    if code == INTERNAL and os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exception(error)
+    if as_json:
+        view = {"error": text, "kind": type(error).__name__, "exit_code": code}
+        if isinstance(error, GuestTrap):
+            view |= {"trap": error.kind, "pc": error.pc, "cycle": error.cycle}
+        print(json.dumps(view))
+    print(f"zkvm: {text}", file=sys.stderr)
+    return code
+
+
+def read_input(path: Path) -> bytes:
+    """The content of a file that the user named.
+
+    Raises:
+        InputFileError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputFileError(f"{path}: {error.strerror}") from error
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output that cannot be written, before the work that it is for.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a directory")
+    if not folder.is_dir():
+        raise UsageError(f"cannot write {path}: {folder} is not a directory")
+    if not os.access(path if path.exists() else folder, os.W_OK) or not os.access(folder, os.W_OK):
+        raise UsageError(f"cannot write {path}: permission denied")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns a failed write into an error that names the file.
+
+    Raises:
+        UsageError: the write failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,84 @@
+"""``zkvm build`` and ``zkvm disasm``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zkvm.cli.errors import check_writable, read_input, writing
+from zkvm.cli.output import emit, line, size
+from zkvm.cli.run import GuestArgument, JsonOption
+from zkvm.errors import ElfError, UsageError
+from zkvm.resources import prove_extra
+
+WORD_BYTES = 4
+
+
+def build(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="C and assembly files, in link order", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="GUEST.elf", help="the program to write", show_default=False)],
+    include: Annotated[list[Path] | None, typer.Option("-I", "--include", metavar="DIR", help="directory for #include")] = None,
+    define: Annotated[list[str] | None, typer.Option("-D", "--define", metavar="NAME[=VALUE]", help="preprocessor macro")] = None,
+    optimization: Annotated[str, typer.Option("-O", "--optimize", metavar="0|1|2|3|s|z", help="optimization level")] = "3",
+    debug: Annotated[bool, typer.Option("-g", "--debug", help="keep line tables for messages")] = False,
+    no_runtime: Annotated[bool, typer.Option("--no-runtime", help="the sources define _start themselves")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compile C or assembly to a program for this machine."""
+    from zkvm.guest import toolchain
+
+    if optimization not in ("0", "1", "2", "3", "s", "z"):
+        raise UsageError(f"-O {optimization}: choose 0, 1, 2, 3, s or z")
+    check_writable(output)
+    pairs = [item.partition("=") for item in define or []]
+    defines = {name: value if equals else "1" for name, equals, value in pairs}
+    with writing(output):
+        toolchain.build(
+            sources,
+            output,
+            include_directories=include or [],
+            defines=defines,
+            optimization=optimization,
+            debug_lines=debug,
+            runtime=not no_runtime,
+        )
+    length = output.stat().st_size
+    if as_json:
+        emit({"output": str(output), "bytes": length})
+    else:
+        line("program", f"{output}, {size(length)}")
+
+
+def disasm(guest: GuestArgument, as_json: JsonOption = False) -> None:
+    """List the program's instructions with the names of its functions."""
+    data = read_input(guest)
+    try:
+        rows = instructions(data)
+    except ElfError as error:
+        raise ElfError(f"{guest}: {error}") from error
+    if as_json:
+        emit({"instructions": rows})
+        return
+    for row in rows:
+        if row["function"]:
+            print(f"\n{row['function']}:")
+        print(f"  {row['pc']:08x}  {row['word']:08x}  {row['text']}")
+
+
+def instructions(data: bytes) -> list[dict[str, Any]]:
+    """Every word of the executable segments: pc, word, text, and the function that starts there ('' otherwise)."""
+    with prove_extra():
+        from zkvm.isa.disasm import disassemble
+        from zkvm.vm.elf import parse_elf
+    program = parse_elf(data)
+    names = dict(program.symbols)
+    rows: list[dict[str, Any]] = []
+    for segment in program.segments:
+        if not segment.executable:
+            continue
+        for offset in range(0, len(segment.data) - WORD_BYTES + 1, WORD_BYTES):
+            pc, word = segment.address + offset, int.from_bytes(segment.data[offset : offset + WORD_BYTES], "little")
+            rows.append({"pc": pc, "word": word, "text": disassemble(word, pc), "function": names.get(pc, "")})
+    return rows

@@ -1,0 +1,107 @@
+"""``zkvm inspect`` and ``zkvm image-id``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zkvm.cli.errors import InputFileError, read_input
+from zkvm.cli.output import emit, line, shown, size
+from zkvm.cli.run import GuestArgument, JsonOption
+from zkvm.errors import ElfError, FormatError
+from zkvm.receipt import MAGIC, Receipt
+
+FileArgument = Annotated[Path, typer.Argument(metavar="RECEIPT|GUEST.elf", help="a receipt or a program", show_default=False)]
+
+
+def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Show what is inside a receipt (without verifying it) or a program."""
+    data = read_input(file)
+    if data.startswith(MAGIC):
+        try:
+            view = Receipt.from_bytes(data).to_json()
+        except FormatError as error:
+            raise InputFileError(f"{file}: {error.detail}") from error
+        emit({"kind": "receipt"} | view) if as_json else show_receipt(view)
+        return
+    try:
+        view = program_view(data)
+    except ElfError as error:
+        raise InputFileError(f"{file}: not a receipt, and no program: {error}") from error
+    emit({"kind": "program"} | view) if as_json else show_program(view)
+
+
+def image_id(guest: GuestArgument, as_json: JsonOption = False) -> None:
+    """Print the image ID of a program: what a verifier must know to check its receipts."""
+    from zkvm import api
+
+    identity = api.compute_image_id(guest)
+    if as_json:
+        emit({"image_id": identity, "content_id": api.load_image(guest).content_id.hex()})
+    else:
+        print(identity)
+
+
+def program_view(data: bytes) -> dict[str, Any]:
+    """What the machine sees of an ELF file."""
+    from zkvm import api
+    from zkvm.isa.opcodes import REGISTER_COUNT
+    from zkvm.vm.elf import parse_elf
+
+    image = api.load_image(data)
+    segments = [
+        {
+            "address": segment.address,
+            "size": segment.size,
+            "data_bytes": len(segment.data),
+            "permissions": "r" + "w" * segment.writable + "x" * segment.executable,
+        }
+        for segment in parse_elf(data).segments
+    ]
+    return {
+        "image_id": api.compute_image_id(data),
+        "content_id": image.content_id.hex(),
+        "entry": image.entry,
+        "initial_sp": image.initial_sp,
+        "heap": [image.heap_start, image.heap_limit],
+        "instructions": len(image.program),
+        "ram_words": len(image.ram_address) - REGISTER_COUNT,
+        "rom_words": len(image.rom_address),
+        "zero_ranges": [[4 * start, 4 * end] for start, end in image.gaps],
+        "segments": segments,
+        "functions": len(image.symbols),
+    }
+
+
+def show_program(view: dict[str, Any]) -> None:
+    """The readable form of a program."""
+    line("image ID", view["image_id"])
+    line("content ID", view["content_id"])
+    line("entry", f"0x{view['entry']:08x}")
+    line("stack pointer", f"0x{view['initial_sp']:08x}")
+    line("heap", "0x{:08x} to 0x{:08x}".format(*view["heap"]))
+    line("instructions", view["instructions"])
+    line("functions", view["functions"])
+    line("memory", f"{view['ram_words']} initialised words, {view['rom_words']} read-only words")
+    for start, end in view["zero_ranges"]:
+        line("zeros", f"0x{start:08x} to 0x{end:08x}")
+    for segment in view["segments"]:
+        content = f"{segment['data_bytes']} of {segment['size']} bytes in the file"
+        line("segment", f"0x{segment['address']:08x}  {segment['permissions']:<3}  {content}")
+
+
+def show_receipt(view: dict[str, Any]) -> None:
+    """The readable form of a receipt."""
+    numbers = view["parameters"]
+    line("receipt", "DEV: nothing is proven" if view["dev"] else f"{size(view['receipt_bytes'])}, not verified by this command")
+    line("image ID", view["image_id"])
+    line("exit code", view["exit_code"])
+    line("journal", shown(bytes.fromhex(view["journal"])))
+    line("parameters", f"blowup {numbers['blowup']}, {numbers['queries']} queries, {numbers['exempt_rows']} exempt rows")
+    line("zero knowledge", "yes, says the prover" if view["zk"] else "no")
+    line("entry", f"0x{view['image']['entry']:08x}")
+    if "seal" in view:
+        line("tables", ", ".join(f"{name} {height}" for name, height in view["seal"]["heights"].items()))
+        line("proof", f"{size(view['seal']['bytes'])}, {view['seal']['openings']} openings, {view['seal']['fri_layers']} FRI layers")

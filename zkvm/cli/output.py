@@ -1,0 +1,62 @@
+"""What commands print: readable lines, or one JSON object; progress on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from zkvm.resources import Progress
+
+SIZE_UNITS = ("B", "KiB", "MiB", "GiB")
+
+
+def emit(view: Mapping[str, Any]) -> None:
+    """One JSON object on standard output."""
+    print(json.dumps(view))
+
+
+def line(label: str, value: object) -> None:
+    """A labelled line."""
+    print(f"{label:<16}{value}")
+
+
+def shown(data: bytes) -> str:
+    """Bytes as hexadecimal digits, and as text if all of it can be printed."""
+    if not data:
+        return "(empty)"
+    text = data.decode("ascii", "replace")
+    return data.hex() + (f"  {text!r}" if text.isprintable() and text.isascii() else "")
+
+
+def size(count: float) -> str:
+    """Bytes with a unit."""
+    unit = 0
+    while count >= 1024 and unit < len(SIZE_UNITS) - 1:
+        count, unit = count / 1024, unit + 1
+    return f"{count:.0f} {SIZE_UNITS[unit]}" if unit == 0 else f"{count:.1f} {SIZE_UNITS[unit]}"
+
+
+@contextmanager
+def progress_bar(wanted: bool) -> Iterator[Progress | None]:
+    """A progress bar on standard error while it is a terminal; None otherwise."""
+    if not wanted or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description:<9}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("load", total=1.0)
+        yield lambda phase, share: bar.update(task, completed=share, description=phase)
+
+
+def write_bytes(stream: Any, data: bytes) -> None:
+    """What the guest wrote, unchanged, to one of the host's text streams."""
+    stream.flush()
+    stream.buffer.write(data)
+    stream.buffer.flush()

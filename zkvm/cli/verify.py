@@ -1,0 +1,54 @@
+"""``zkvm verify``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zkvm.cli.errors import DONE, REJECTED, read_input
+from zkvm.cli.output import emit, line, shown
+from zkvm.cli.run import JsonOption
+from zkvm.errors import UsageError
+from zkvm.params import Policy
+from zkvm.receipt import verdict
+
+ReceiptArgument = Annotated[Path, typer.Argument(metavar="RECEIPT", help="the receipt's file", show_default=False)]
+
+
+def verify(
+    receipt: ReceiptArgument,
+    image_id: Annotated[str | None, typer.Option("--image-id", metavar="HEX", help="image ID of the program that you trust")] = None,
+    elf: Annotated[Path | None, typer.Option("--elf", metavar="GUEST.elf", help="that program itself; its image ID is computed")] = None,
+    min_security: Annotated[int, typer.Option("--min-security", metavar="BITS", help="proven bits that you demand")] = 100,
+    exit_code: Annotated[int, typer.Option("--exit-code", metavar="N", help="exit code that you accept")] = 0,
+    allow_dev: Annotated[bool, typer.Option("--allow-dev", help="accept a dev receipt, which proves nothing")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Accept a receipt as the proof of a run of a program, or reject it with a reason."""
+    if (image_id is None) == (elf is None):
+        raise UsageError("say which program the receipt must be for: either --image-id HEX or --elf GUEST.elf")
+    data = read_input(receipt)
+    if elf is not None:
+        from zkvm import api
+
+        image_id = api.compute_image_id(elf)
+    assert image_id is not None
+    started = time.perf_counter()
+    answer = verdict(data, image_id, policy=Policy(min_security, allow_dev), exit_code=exit_code)
+    answer["seconds"] = time.perf_counter() - started
+    if as_json:
+        emit(answer)
+    elif answer["accepted"]:
+        print("accepted" if not answer["dev"] else "accepted as a DEV RECEIPT: nothing is proven")
+        line("image ID", answer["image_id"])
+        line("exit code", answer["exit_code"])
+        line("journal", shown(bytes.fromhex(answer["journal"])))
+        line("security", f"{answer['security_bits']} bits, proven")
+        line("zero knowledge", "yes" if answer["zk"] else "no")
+    else:
+        print(f"zkvm: rejected: {answer['reason']}: {answer['detail']}", file=sys.stderr)
+    raise typer.Exit(DONE if answer["accepted"] else REJECTED)
