@@ -129,7 +129,7 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
         journal=bytes(host.journal),
         steps=state.steps[: int(state.counters[kernel.STEPS])],
         refreshes=state.refreshes[: int(state.counters[kernel.REFRESHES])],
-        ecalls=np.concatenate([np.zeros(0, ECALL), *host.ecalls]),
+        ecalls=np.array(host.ecalls, ECALL),
         reads=np.concatenate([np.zeros(0, CHAIN_ROW), *host.reads]),
         writes=np.concatenate([np.zeros(0, CHAIN_ROW), *host.writes]),
         ram_last=last,

@@ -68,7 +68,7 @@ class PagedMemory:
         words = (addresses // np.uint64(4)).astype(np.int64)
         pages = np.unique(words // PAGE_WORDS)
         self._allocate(pages[self.page_table[pages] == ABSENT], OUTSIDE)
-        index = self._flat(words)
+        index = self.page_table[words // PAGE_WORDS].astype(np.int64) * PAGE_WORDS + words % PAGE_WORDS
         self.values[index] = values
         self.origins[index] = origin
 
@@ -84,9 +84,6 @@ class PagedMemory:
             base = (int(self.page_table[page]) - page) * PAGE_WORDS
             self.origins[base + low : base + high] = ZERO
 
-    def _flat(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self.page_table[words // PAGE_WORDS].astype(np.int64) * PAGE_WORDS + words % PAGE_WORDS
-
     def make_page(self, page: int) -> None:
         """Give a LAZY page its slot."""
         self._allocate(np.array([page], np.int64), ZERO)
@@ -97,13 +94,14 @@ class PagedMemory:
         Args:
             words: (n,) int64 word indices in [0, 2^30).
         """
-        pages = np.unique(words // PAGE_WORDS)
-        lazy = pages[self.page_table[pages] == LAZY]
-        if lazy.size:
-            self._allocate(lazy, ZERO)
-        index = np.where(self.page_table[words // PAGE_WORDS] < 0, -1, self._flat(words))
-        if len(self.origins):
-            index[self.origins[index] == OUTSIDE] = -1
+        pages = words // PAGE_WORDS
+        slots = self.page_table[pages].astype(np.int64)
+        if np.any(slots == LAZY):
+            self._allocate(np.unique(pages[slots == LAZY]), ZERO)
+            slots = self.page_table[pages].astype(np.int64)
+        index = slots * PAGE_WORDS + words % PAGE_WORDS
+        index[slots < 0] = -1
+        index[self.origins[index] == OUTSIDE] = -1  # for -1 this reads some word, and changes nothing
         return index
 
     def covers(self, address: int, length: int) -> bool:

@@ -89,8 +89,11 @@ class MachineState:
         """Record an access of a register at ``time``; the time before it, after a refresh if one was needed."""
         if not self.trace:
             return 0
-        address = np.array([opcodes.REGISTER_BASE + index], np.uint64)
-        position = np.array([index], np.int64)
+        before = int(self.register_times[index])
+        if time - before <= MAX_GAP:
+            self.register_times[index] = time
+            return before
+        address, position = np.array([opcodes.REGISTER_BASE + index], np.uint64), np.array([index], np.int64)
         return int(self._access(self.register_times, self.registers, position, address, time)[0])
 
     def access_words(self, positions: NDArray[np.int64], words: NDArray[np.int64], time: int) -> NDArray[np.uint64]:

@@ -38,7 +38,7 @@ class Host:
     position: int = 0
     journal: bytearray = field(default_factory=bytearray)
     output: dict[int, bytearray] = field(default_factory=lambda: {opcodes.FD_STDOUT: bytearray(), opcodes.FD_STDERR: bytearray()})
-    ecalls: list[NDArray[Any]] = field(default_factory=list)
+    ecalls: list[tuple[int, ...]] = field(default_factory=list)
     reads: list[NDArray[Any]] = field(default_factory=list)
     writes: list[NDArray[Any]] = field(default_factory=list)
 
@@ -49,7 +49,7 @@ def handle_call(state: MachineState, host: Host) -> bool:
     Raises:
         GuestTrap: a buffer is not in memory, or a read would change ROM.
     """
-    call = np.zeros(1, ECALL)
+    call = dict.fromkeys(ECALL.names or (), 0)
     a7, a0, a1, a2 = (int(state.registers[index]) for index in (A7, A0, A1, A2))
     call["row"], call["time"] = state.row, state.time
     call["a7"], call["a0"], call["a1"], call["a2"] = a7, a0, a1, a2
@@ -63,8 +63,8 @@ def handle_call(state: MachineState, host: Host) -> bool:
         result = a0
     elif a7 == opcodes.SYS_READ:
         result, rows = _read(state, host, a0, a1, a2)
-        call["count"] = len_moved = int(rows["count"].sum())
-        host.position += len_moved
+        call["count"] = result if len(rows) else 0
+        host.position += call["count"]
     elif a7 == opcodes.SYS_WRITE:
         result, rows = _write(state, host, call, a0, a1, a2)
     elif a7 == opcodes.SYS_BRK:
@@ -74,8 +74,9 @@ def handle_call(state: MachineState, host: Host) -> bool:
     call["result"] = result
     state.registers[A0] = result
     if state.trace:
-        host.ecalls.append(call)
-        (host.reads if a7 == opcodes.SYS_READ else host.writes).append(rows)
+        host.ecalls.append(tuple(call.values()))
+        if len(rows):
+            (host.reads if a7 == opcodes.SYS_READ else host.writes).append(rows)
     if a7 in (opcodes.SYS_EXIT, opcodes.SYS_EXIT_GROUP):
         state.counters[kernel.CYCLES] += np.uint64(1)
         return False
@@ -99,7 +100,7 @@ def _read(state: MachineState, host: Host, fd: int, buffer: int, length: int) ->
     return len(data), rows
 
 
-def _write(state: MachineState, host: Host, call: NDArray[Any], fd: int, buffer: int, length: int) -> tuple[int, NDArray[Any]]:
+def _write(state: MachineState, host: Host, call: dict[str, int], fd: int, buffer: int, length: int) -> tuple[int, NDArray[Any]]:
     """write: to the journal, which is proven, or to the host, which is not."""
     none = np.zeros(0, CHAIN_ROW)
     if fd not in (opcodes.FD_STDOUT, opcodes.FD_STDERR, opcodes.FD_JOURNAL):
@@ -124,7 +125,7 @@ def _write(state: MachineState, host: Host, call: NDArray[Any], fd: int, buffer:
     return length, rows
 
 
-def _brk(state: MachineState, call: NDArray[Any], address: int) -> int:
+def _brk(state: MachineState, call: dict[str, int], address: int) -> int:
     """brk: move the break within the heap; the break then."""
     current, start, limit = (int(state.registers[index]) for index in (BREAK, HEAP_START, HEAP_LIMIT))
     call["break_"], call["heap_start"], call["heap_limit"] = current, start, limit
