@@ -55,8 +55,9 @@ ECALL = np.dtype(
         *[(name, np.uint64) for name in ("t_journal", "t_break", "t_heap_start", "t_heap_limit")],
     ]
 )
-"""One ecall. All its register accesses are at ``time`` (distinct addresses). VM registers a call does not touch are 0:
-``journal_pointer`` is for write(3), the other three for brk."""
+"""One ecall. All its register accesses are at ``time`` (distinct addresses); exit and brk do not access a1 and a2, whose times are
+then 0. VM registers a call does not touch are 0: ``journal_pointer`` is for write(3), the other three for brk. Times grow by 4 as
+for any instruction."""
 
 CHAIN_ROW = np.dtype(
     [
