@@ -12,46 +12,10 @@ from numba import int64, njit, uint64, void
 
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels.extension import ext_add, ext_load, ext_mul, ext_scale, ext_splat, ext_store, ext_sub
-from zkvm.kernels.vectors import lane, load, sub
+from zkvm.kernels.vectors import load, sub
 
 MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]
-BLOCK = 512
-"""Rows per block: three accumulators of one block are 12 KiB and stay in the first-level cache."""
-
-
-@njit(void(MATRIX, MATRIX, MATRIX, int64, int64), cache=True, nogil=True)
-def accumulate_rows(matrix: Any, coefficients: Any, accumulator: Any, first: Any, last: Any) -> None:
-    """accumulator += sum_c coefficients[c] matrix[c]."""
-    width, rows = matrix.shape
-    for block in range(first, last, BLOCK):
-        end = min(block + BLOCK, last)
-        for column in range(width):
-            factor = ext_splat(coefficients[column])
-            for row in range(block, end, 8):
-                term = ext_scale(factor, load(matrix, column * rows + row))
-                ext_store(accumulator, row, rows, ext_add(ext_load(accumulator, row, rows), term))
-
-
-@njit(inline="always")
-def _lane_sum(vector: Any) -> Any:
-    total = gl.ZERO
-    for i in range(8):
-        total = gl.add(total, lane(vector, i))
-    return total
-
-
-@njit(void(MATRIX, MATRIX, MATRIX, int64, int64), cache=True, nogil=True)
-def dot_columns(matrix: Any, weights: Any, out: Any, first: Any, last: Any) -> None:
-    """out[c] = sum_k weights[:, k] matrix[c, k] for columns first..last - 1."""
-    rows = matrix.shape[1]
-    for column in range(first, last):
-        total = ext_splat((gl.ZERO, gl.ZERO, gl.ZERO))
-        for row in range(0, rows, 8):
-            total = ext_add(total, ext_scale(ext_load(weights, row, rows), load(matrix, column * rows + row)))
-        out[column, 0] = _lane_sum(total[0])
-        out[column, 1] = _lane_sum(total[1])
-        out[column, 2] = _lane_sum(total[2])
 
 
 @njit(void(MATRIX, MATRIX, MATRIX, int64, int64), cache=True, nogil=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from zkvm.field.goldilocks import FieldArray, P, root_of_unity
 from zkvm.kernels import column_loops as loops
+from zkvm.kernels import dots
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels import inverses
 from zkvm.kernels.parallel import run_ranges
@@ -48,7 +49,7 @@ def accumulate(matrix: FieldArray, coefficients: FieldArray, accumulator: FieldA
     _check("matrix", matrix, (width, rows))
     _check("coefficients", coefficients, (width, 3))
     _check("accumulator", accumulator, (3, rows))
-    run_ranges(lambda a, b: loops.accumulate_rows(matrix, coefficients, accumulator, a, b), rows, width, threads, loops.BLOCK)
+    run_ranges(lambda a, b: dots.accumulate_rows(matrix, coefficients, accumulator, a, b), rows, width, threads, dots.BLOCK)
 
 
 def dot(matrix: FieldArray, weights: FieldArray, threads: int = 1) -> FieldArray:
@@ -57,7 +58,7 @@ def dot(matrix: FieldArray, weights: FieldArray, threads: int = 1) -> FieldArray
     _check("matrix", matrix, (width, rows))
     _check("weights", weights, (3, rows))
     out = np.empty((width, 3), dtype=np.uint64)
-    run_ranges(lambda a, b: loops.dot_columns(matrix, weights, out, a, b), width, 4 * rows, threads)
+    run_ranges(lambda a, b: dots.dot_columns(matrix, weights, out, a, b), width, 4 * rows, threads)
     return out
 
 

@@ -169,6 +169,21 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
+def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Starts fetching ``array[index : index + 8]`` into the first-level cache; any index is harmless."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.bitcast(_pointer(context, builder, signature.args[0], *arguments), cgutils.voidptr_t)
+        word = ir.IntType(32)
+        function_type = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], function_type)
+        builder.call(function, [pointer, ir.Constant(word, 0), ir.Constant(word, 3), ir.Constant(word, 1)])  # read, keep, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), codegen
+
+
+@intrinsic
 def splat(typingctx: Any, value: Any) -> Any:
     """The value in all lanes."""
 
@@ -220,6 +235,42 @@ canonical = _unary(emit_canonical, "Any word made canonical.")
 mul_2_24 = _unary(emit_mul_2_24, "2^24 a; a may be any word.")
 mul_2_48 = _unary(emit_mul_2_48, "2^48 a; a may be any word.")
 mul_2_72 = _unary(emit_mul_2_72, "2^72 a; a may be any word.")
+
+
+@intrinsic
+def high_half(typingctx: Any, a: Any) -> Any:
+    """a >> 32 in every lane."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.lshr(arguments[0], _constant(32))
+
+    return VECTOR(VECTOR), codegen
+
+
+@intrinsic
+def limbs22(typingctx: Any, a: Any) -> Any:
+    """Bits 0-21, 22-43 and 44-63 of every lane, as three vectors."""
+    result = types.UniTuple(VECTOR, 3)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        mask = _constant(2**22 - 1)
+        middle = builder.and_(builder.lshr(arguments[0], _constant(22)), mask)
+        limbs = [builder.and_(arguments[0], mask), middle, builder.lshr(arguments[0], _constant(44))]
+        return context.make_tuple(builder, result, limbs)
+
+    return result(VECTOR), codegen
+
+
+@intrinsic
+def add_product32(typingctx: Any, total: Any, a: Any, b: Any) -> Any:
+    """total + (a mod 2^32) (b mod 2^32) mod 2^64: integers, not field elements."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        epsilon = _constant(_EPSILON)
+        product = builder.mul(builder.and_(arguments[1], epsilon), builder.and_(arguments[2], epsilon))
+        return builder.add(arguments[0], product)
+
+    return VECTOR(VECTOR, VECTOR, VECTOR), codegen
 
 
 def emit_transpose(builder: Any, rows: list[Any]) -> list[Any]:
