@@ -1,0 +1,294 @@
+"""Tools to forge the machine's tables: a run that uses every chip, cells by name, and everything that refuses a change.
+
+What refuses a forged machine is what the proof system proves: a constraint that does not vanish on a row, a tuple that is asked
+for but in no table, a bus that does not balance. Multiplicities are counted again after a change, because a prover would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.air.builder import Bus
+from zkvm.air.check import check_buses, check_rows
+from zkvm.air.chip import Chip
+from zkvm.air.evaluate import evaluate_columns
+from zkvm.air.expression import lift, straighten
+from zkvm.air.table import Closing, Table
+from zkvm.field import goldilocks
+from zkvm.field.goldilocks import P
+from zkvm.machine import ImageHeader, closings, machine, preprocessed_chips
+from zkvm.params import EXEMPT_MAX
+from zkvm.records import Execution, Image
+from zkvm.tables import build_tables
+from zkvm.vm.assemble import EXIT, Item, assemble
+from zkvm.vm.executor import execute
+
+U64 = NDArray[np.uint64]
+INPUT = b"private input of the sample"
+
+
+def sample_program() -> list[Item]:
+    """Every operation, with special operands, equal registers and writes to x0; every kind of system call."""
+    items: list[Item] = [("la", "s0", "data"), ("la", "s1", "rodata"), ("la", "s2", "bss")]
+    for number, (a, b) in enumerate([(5, 0xFFFF_FFFD), (0x8000_0000, 0xFFFF_FFFF), (0xFFFF_FFFF, 0xFFFF_FFFF), (77, 0), (0x8765_4321, 37)]):
+        items += [("li", "a0", a), ("li", "a1", b)]
+        for op in ("add", "sub", "slt", "sltu", "and", "or", "xor", "sll", "srl", "sra"):
+            items.append((op, "a2", "a0", "a1"))
+        for op in ("mul", "mulh", "mulhsu", "mulhu", "div", "divu", "rem", "remu"):
+            items.append((op, "a3", "a0", "a1"))
+        for op in ("addi", "slti", "sltiu", "andi", "ori", "xori"):
+            items.append((op, "a4", "a0", -5 * number + 3))
+        for op in ("slli", "srli", "srai"):
+            items.append((op, "a5", "a1", 7 * number + 1))
+        for op in ("beq", "bne", "blt", "bge", "bltu", "bgeu"):
+            items += [(op, "a0", "a1", 8), ("addi", "zero", "a0", 1)]
+        items += [("add", "a0", "a0", "a0"), ("mul", "zero", "a0", "a0")]
+    for offset in range(4):
+        items += [("lb", "a2", "s0", 8 + offset), ("lbu", "a2", "s1", offset), ("sb", "a0", "s0", 16 + offset), ("lbu", "a3", "s0", 12 + offset)]
+        items += [("lb", "a3", "s1", 4 + offset)]
+    for offset in (0, 2):
+        items += [("lh", "a2", "s0", 8 + offset), ("lhu", "a2", "s1", offset), ("sh", "a1", "s0", 20 + offset), ("lh", "a3", "s1", 4 + offset)]
+        items += [("lhu", "a3", "s0", 12 + offset)]
+    items += [("lw", "a2", "s0", 8), ("lw", "a3", "s1", 4), ("sw", "a0", "s0", 24), ("addi", "s3", "s0", 0x40), ("lw", "zero", "s3", -0x40)]
+    items += [("sw", "a1", "s2", 0), ("lw", "a4", "s2", 12), ("lw", "a4", "s2", 16), ("sw", "a1", "sp", -16)]
+    items += [("jal", "ra", "function"), ("auipc", "t0", 0), ("jalr", "t0", "t0", 9), ("jal", "zero", 4)]
+    calls = [
+        (63, 0, "s0", 13), (63, 0, "s2", 9), (63, 0, "s0", 50), (63, 0, "s0", 50), (63, 0, "s2", 0), (63, 9, "s0", 4),
+        (64, 3, "s0", 11), (64, 3, "s1", 6), (64, 3, "s0", 0), (64, 3, "s2", 5), (64, 1, "s0", 5), (64, 2, "s0", 5), (64, 0, "s0", 5),
+        (64, 4, "s0", 5), (214, 0, "s0", 0), (1000, 0, "s0", 0), (0, 3, "s0", 0), (65, 0, "s0", 0),
+    ]  # fmt: skip
+    for number, fd, base, length in calls:
+        items += [("li", "a7", number), ("li", "a0", fd), ("addi", "a1", base, 1 + number % 2), ("li", "a2", length), ("ecall",)]
+    items += [("li", "a7", 214), ("li", "a0", 0), ("ecall",), ("addi", "a0", "a0", 64), ("ecall",), ("li", "a0", -1), ("ecall",)]
+    items += [("li", "a0", 7), *EXIT, "function", ("jalr", "zero", "ra", 0)]
+    return items
+
+
+@cache
+def sample_run() -> Execution:
+    """The sample program's run: a few hundred steps, no refresh."""
+    words = b"".join(word.to_bytes(4, "little") for word in (0xDEAD_BEEF, 0x8000_0001, 0x7FFF_80FE, 5, 0x0102_0304, 0xFFFF_FFFF, 9, 10))
+    return execute(assemble(sample_program(), data=words, rodata=words, bss=64), INPUT)
+
+
+@cache
+def long_run() -> Execution:
+    """A loop of 2^16 time steps around accesses of registers, RAM and the journal pointer: it needs refreshes."""
+    items: list[Item] = [("la", "s0", "data"), ("li", "s1", 1), ("sw", "s0", "s0", 4), ("li", "t0", 8300)]
+    items += ["loop", ("addi", "t0", "t0", -1), ("bnez", "t0", "loop"), ("add", "s1", "s1", "s1"), ("lw", "s2", "s0", 4)]
+    items += [("li", "a7", 64), ("li", "a0", 3), ("mv", "a1", "s0"), ("li", "a2", 6), ("ecall",), ("li", "a0", 0), *EXIT]
+    return execute(assemble(items, data=bytes(range(16))))
+
+
+@dataclass(slots=True)
+class Forgery:
+    """The tables of a run, to be changed, and the verifier's tuples."""
+
+    image: Image
+    tables: dict[str, Table]
+    closings: tuple[Closing, ...]
+
+    def __getitem__(self, name: str) -> U64:
+        """A main or preprocessed column ``chip.column`` as a view of its active rows."""
+        chip, column = name.split(".")
+        table = self.tables[chip]
+        if column in table.chip.main:
+            return table.main[table.chip.main.index(column), : table.active]
+        return table.pre[table.chip.preprocessed.index(column), : table.active]
+
+    def row(self, chip: str, **cells: int) -> int:
+        """First used row whose cells have these values."""
+        table = self.tables[chip]
+        match = np.ones(table.used, bool)
+        for name, value in cells.items():
+            match &= self[f"{chip}.{name}"][: table.used] == np.uint64(value % P)
+        return int(np.flatnonzero(match)[0])
+
+    def get(self, chip: str, row: int, name: str) -> int:
+        """A cell."""
+        return int(self[f"{chip}.{name}"][row])
+
+    def set(self, chip: str, row: int, **cells: int) -> None:
+        """Write cells, mod p."""
+        for name, value in cells.items():
+            self[f"{chip}.{name}"][row] = value % P
+
+    def add(self, chip: str, row: int, **deltas: int) -> None:
+        """Add to cells, mod p."""
+        for name, delta in deltas.items():
+            self.set(chip, row, **{name: self.get(chip, row, name) + delta})
+
+    def free_row(self, chip: str) -> int:
+        """The first padding row, from now on a used one."""
+        table = self.tables[chip]
+        table.used += 1
+        return table.used - 1
+
+    def copy_row(self, chip: str, source: int) -> int:
+        """Put a copy of a row in a padding row."""
+        row = self.free_row(chip)
+        main = self.tables[chip].main
+        main[:, row] = main[:, source]
+        return row
+
+    def erase(self, chip: str, row: int) -> None:
+        """Make a row padding."""
+        self.tables[chip].main[:, row] = 0
+
+    def refusals(self, recount: bool = True) -> set[str]:
+        """Labels of everything that refuses the tables: 'chip: constraint', 'chip: lookup' not in its table, 'bus name'."""
+        found = {f"{failure.where}: {failure.label}" for table in self.tables.values() for failure in check_rows(table)}
+        if recount:
+            missing = self._recount()
+            if missing:
+                return found | missing | self._unbalanced(served=False)
+        return found | self._unbalanced(served=True)
+
+    def _unbalanced(self, served: bool) -> set[str]:
+        tables = {bus.name for table in self.tables.values() for bus in table.chip.serves}
+        failures = {failure.where for failure in check_buses(list(self.tables.values()), self.closings)}
+        return {where for where in failures if served or where.removeprefix("bus ") not in tables}
+
+    def _recount(self) -> set[str]:
+        """Count the multiplicities again; labels of lookups that no table answers."""
+        servers = {bus: table for table in self.tables.values() for bus in table.chip.serves}
+        sums: dict[tuple[str, str], U64] = {}
+        for bus, table in servers.items():
+            for column, _, _ in table.chip.serve_row(self.image, bus, [np.zeros(0, np.uint64)] * bus.arity):
+                sums[table.chip.name, column] = np.zeros(table.active, np.uint64)
+        missing = set()
+        for table in self.tables.values():
+            for lookup in table.chip.air_buses.lookups:
+                if lookup.serves or lookup.tuple.bus not in servers:
+                    continue
+                code = straighten([*lookup.tuple.values, lookup.count])
+                *values, counts = evaluate_columns(code, table.main[:, : table.active], table.pre[:, : table.active])
+                live = np.flatnonzero(counts)
+                server = servers[lookup.tuple.bus]
+                covered = np.zeros(len(live), bool)
+                for column, rows, mask in server.chip.serve_row(self.image, lookup.tuple.bus, [value[live] for value in values]):
+                    total = sums[server.chip.name, column]
+                    for row, count in zip(rows[mask & ~covered].tolist(), counts[live][mask & ~covered].tolist(), strict=True):
+                        total[row] = (int(total[row]) + count) % P
+                    covered |= mask
+                if not covered.all():
+                    missing.add(f"{table.chip.name}: {lookup.label}")
+        for (chip, column), total in sums.items():
+            self[f"{chip}.{column}"][:] = total
+        return missing
+
+
+def forgery(execution: Execution, *, journal: bytes | None = None, exit_code: int | None = None) -> Forgery:
+    """The honest tables of a run; ``journal`` and ``exit_code`` are what the verifier is told."""
+    image = execution.image
+    tables = {table.chip.name: table for table in build_tables(machine(), execution, image, EXEMPT_MAX)}
+    # Roots are no part of what is checked here.
+    heights = tuple(tables[name].height if name in tables else 0 for name in preprocessed_chips())
+    header = ImageHeader(image.entry, image.initial_sp, image.gaps, heights, ())
+    told = closings(header, execution.journal if journal is None else journal, execution.exit_code if exit_code is None else exit_code)
+    return Forgery(image, tables, told)
+
+
+# --- rows apart from the rest of the machine ---------------------------------------------------------------------------------------
+
+
+class RowModel:
+    """What rows of one chip do, for many rows at once: constraints, tuples, and which lookups the tables answer."""
+
+    ALPHA, BETA = 0x9E37_79B9_7F4A_7C15 % P, 0xD1B5_4A32_D192_ED03 % P
+
+    def __init__(self, chip: Chip, servers: Sequence[Chip], image: Image) -> None:
+        self.chip, self.image = chip, image
+        self.servers = {bus: server for server in servers for bus in server.serves}
+        self.labels = [constraint.label for constraint in chip.air_constraints]
+        self.constraints = straighten([constraint.expr for constraint in chip.air_constraints])
+        buses = chip.air_buses
+        self.pairs = list(buses.pairs)
+        self.pair_codes = [
+            (
+                straighten(list(pair.receive.values)) if pair.receive else None,
+                straighten(list(pair.send.values)) if pair.send else None,
+                straighten([lift(1) if pair.flag is None else pair.flag]),
+            )
+            for pair in self.pairs
+        ]
+        self.lookups = list(buses.lookups)
+        self.lookup_codes = [straighten([*lookup.tuple.values, lookup.count]) for lookup in self.lookups]
+
+    def violated(self, main: U64, pre: U64) -> NDArray[np.bool_]:
+        """(constraints, rows): which constraints do not vanish."""
+        if not self.labels:
+            return np.zeros((0, main.shape[1]), bool)
+        return np.stack([value != 0 for value in evaluate_columns(self.constraints, main, pre)])
+
+    def pair_tuples(self, number: int, main: U64, pre: U64) -> tuple[U64, U64]:
+        """Received and sent tuple of a pair, (arity, rows) each; zeros where there is none. A neutral pair is two zeros."""
+        receive, send, flag = self.pair_codes[number]
+        item = self.pairs[number].receive or self.pairs[number].send
+        assert item is not None
+        nothing = np.zeros((item.bus.arity, main.shape[1]), np.uint64)
+        live = evaluate_columns(flag, main, pre)[0]
+        received = np.stack(evaluate_columns(receive, main, pre)) * live if receive else nothing
+        sent = np.stack(evaluate_columns(send, main, pre)) * live if send else nothing
+        neutral = (received == sent).all(axis=0)
+        return np.where(neutral, np.uint64(0), received), np.where(neutral, np.uint64(0), sent)
+
+    def unanswered(self, number: int, main: U64, pre: U64) -> NDArray[np.bool_]:
+        """(rows,): the lookup asks for a tuple that is in no table. Never for tuples that the verifier answers."""
+        lookup = self.lookups[number]
+        *values, counts = evaluate_columns(self.lookup_codes[number], main, pre)
+        if lookup.serves or lookup.tuple.bus not in self.servers:
+            return np.zeros(main.shape[1], bool)
+        covered = np.zeros(main.shape[1], bool)
+        for _, _, mask in self.servers[lookup.tuple.bus].serve_row(self.image, lookup.tuple.bus, values):
+            covered |= mask
+        return (counts != 0) & ~covered
+
+    def external(self, number: int, main: U64, pre: U64) -> U64 | None:
+        """(arity + 1, rows) tuple and count of a lookup that the verifier answers or that the row serves; None for others."""
+        lookup = self.lookups[number]
+        if not lookup.serves and lookup.tuple.bus in self.servers:
+            return None
+        *values, counts = evaluate_columns(self.lookup_codes[number], main, pre)
+        return np.stack([*values, counts]) * (counts != 0)
+
+    def refused(self, main: U64, pre: U64) -> NDArray[np.bool_]:
+        """(rows,): some constraint or some table refuses the row."""
+        result = self.violated(main, pre).any(axis=0) if self.labels else np.zeros(main.shape[1], bool)
+        for number in range(len(self.lookups)):
+            result |= self.unanswered(number, main, pre)
+        return result
+
+    def effect(self, main: U64, pre: U64) -> U64:
+        """(rows,): fingerprint of everything that the row puts on buses without a table; equal effects cancel alike."""
+        total = np.zeros(main.shape[1], np.uint64)
+        for number, pair in enumerate(self.pairs):
+            item = pair.receive or pair.send
+            assert item is not None
+            received, sent = self.pair_tuples(number, main, pre)
+            total = goldilocks.add(total, goldilocks.sub(self._hash(item.bus, sent), self._hash(item.bus, received)))
+        for number, lookup in enumerate(self.lookups):
+            values = self.external(number, main, pre)
+            if values is not None:
+                total = goldilocks.add(total, goldilocks.mul(values[-1], self._hash(lookup.tuple.bus, values[:-1])))
+        return total
+
+    def _hash(self, bus: Bus, values: U64) -> U64:
+        """A tuple as one field element; sums of the 65537th powers do not agree by accident."""
+        mixed = np.full(values.shape[1], (self.ALPHA + bus.id) % P, np.uint64)
+        power = self.BETA
+        for value in values:
+            mixed = goldilocks.add(mixed, goldilocks.mul(value, np.uint64(power)))
+            power = power * self.BETA % P
+        return goldilocks.pow_(mixed, 65537)
+
+
+def model(name: str, run: Execution) -> RowModel:
+    """The model of a chip in a run."""
+    return RowModel(machine().chips[machine().chip_number(name)], machine().chips, run.image)

@@ -1,0 +1,97 @@
+"""Every cell counts: a column that nothing refuses to change would be an output that the prover may choose.
+
+For every column of every chip there is a used row where a change of that cell alone breaks a constraint, asks for a tuple that is in
+no table, or changes what the row puts on a bus, which then does not balance. Multiplicities are what their table serves.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.forge import Forgery, RowModel, forgery, long_run, model, sample_run
+from zkvm.air.evaluate import evaluate_columns
+from zkvm.air.expression import MAIN, Expr, straighten
+from zkvm.field import goldilocks
+from zkvm.field.goldilocks import P
+from zkvm.machine import machine
+
+DELTAS = (1, 1 << 16, 1 << 32, P - 1)
+MOST_ROWS = 32
+CHIPS = [chip.name for chip in machine().chips]
+
+
+def run_of(chip: str) -> Forgery:
+    return forgery(long_run() if chip == "refresh" else sample_run())
+
+
+def noticed(rows: RowModel, forged: Forgery) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+    """For each main column: (deltas, rows), whether changing the cell is noticed."""
+    table = forged.tables[rows.chip.name]
+    count = min(table.used, MOST_ROWS)
+    chosen = np.unique(np.linspace(0, table.used - 1, count).astype(np.int64))
+    main, pre = table.main[:, chosen], table.pre[:, chosen]
+    before = rows.effect(main, pre)
+    assert not rows.refused(main, pre).any()
+    result = {}
+    for number, name in enumerate(rows.chip.main):
+        for delta in DELTAS:
+            changed = main.copy()
+            changed[number] = goldilocks.add(main[number], np.uint64(delta))
+            seen = rows.refused(changed, pre) | (rows.effect(changed, pre) != before)
+            result[name] = np.stack([*result.get(name, []), seen])
+    return result
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_every_column_is_refused_alone(chip: str) -> None:
+    forged = run_of(chip)
+    rows = model(chip, sample_run())
+    seen = noticed(rows, forged)
+    assert set(seen) == set(rows.chip.main)
+    for name, where in seen.items():
+        # On one row every change is noticed: the cell is not a choice among a few values.
+        assert where.all(axis=0).any(), f"{chip}.{name}"
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_flags_are_boolean(chip: str) -> None:
+    """Each column declared a bit has a constraint of its own that vanishes on 0 and 1 only; counts and flags are sums of bits."""
+    rows = model(chip, sample_run())
+    names = list(rows.chip.main)
+    alone = {next(iter(found)): constraint for constraint in rows.chip.air_constraints if len(found := leaves(constraint.expr)) == 1}
+    flags = {number for number, name in enumerate(names) if rows.chip.main[name].bits == 1}
+    assert flags <= set(alone)
+    values = np.array([0, 1, 2, P - 1, 1 << 32, (P + 1) // 2], np.uint64)
+    for number in flags:
+        main = np.zeros((len(names), len(values)), np.uint64)
+        main[number] = values
+        result = evaluate_columns(straighten([alone[number].expr]), main, main[:0])[0]
+        assert (result != 0).tolist() == [False, False, True, True, True, True]
+    counts = [lookup.count for lookup in rows.lookups if not lookup.serves] + [pair.flag for pair in rows.pairs if pair.flag is not None]
+    for count in counts:
+        assert count.degree == 1
+        assert leaves(count) <= flags
+
+
+def leaves(expr: Expr) -> set[int]:
+    """Main columns of an expression."""
+    if expr.left is None or expr.right is None:
+        return {expr.index} if expr.kind == MAIN else set()
+    return leaves(expr.left) | leaves(expr.right)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_a_cell_in_padding_is_refused_or_harmless(chip: str) -> None:
+    """A padding row with any one cell changed is refused or puts nothing on a bus, so it is padding still."""
+    rows = model(chip, sample_run())
+    if len(rows.chip.preprocessed) and chip != "ram_image":
+        pytest.skip("a table of lookups: test_padding shows that its padding is mute")
+    width = len(rows.chip.main)
+    main = np.zeros((width, width * len(DELTAS)), np.uint64)
+    for number in range(width):
+        main[number, number * len(DELTAS) : (number + 1) * len(DELTAS)] = DELTAS
+    pre = np.zeros((len(rows.chip.preprocessed), main.shape[1]), np.uint64)
+    silent = rows.effect(np.zeros((width, 1), np.uint64), pre[:, :1])[0]
+    harmless = rows.effect(main, pre) == silent
+    assert (rows.refused(main, pre) | harmless).all()

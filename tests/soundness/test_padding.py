@@ -1,0 +1,164 @@
+"""A row that is no instruction can not speak: proven from the constraints, for every value of every other cell.
+
+For each chip and each setting of its bits that the constraints allow: a pair whose access is not live sends what it receives, and
+lookups are mute where the row's program lookup is. The proof substitutes the bits in the constraints and does linear algebra
+mod p over those that become affine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+
+from tests.soundness.polynomials import Polynomial, Span, Variable, degree, plus, polynomial, substitute
+from zkvm.air.builder import Pair
+from zkvm.air.chip import Chip
+from zkvm.air.expression import MAIN, PRE, Expr, const, total
+from zkvm.field.goldilocks import P
+from zkvm.machine import machine
+
+CHIPS = {chip.name: chip for chip in machine().chips}
+WITH_PAIRS = [name for name, chip in CHIPS.items() if chip.air_buses.pairs]
+
+
+def live(chip: Chip, pair: Pair) -> Expr:
+    """Not zero where a pair may change something: its time check's count, or for pairs without one any lookup of the row."""
+    asked = [lookup for lookup in chip.air_buses.lookups if not lookup.serves]
+    own = [lookup.count for lookup in asked if lookup.label == f"{pair.label.removesuffix(' access')} is later"]
+    if own:
+        return own[0]
+    return total(*(lookup.count for lookup in asked)) if asked else chip.row.real
+
+
+def settings(chip: Chip) -> Iterator[tuple[dict[Variable, int], Span]]:
+    """Values of the bits that the constraints allow, with what is then known to vanish."""
+    constraints = [polynomial(constraint.expr) for constraint in chip.air_constraints]
+    bits: list[Variable] = [(MAIN, number) for number, name in enumerate(chip.main) if chip.main[name].bits == 1]
+    bits += [(PRE, number) for number, name in enumerate(chip.preprocessed) if chip.preprocessed[name].bits == 1]
+    known = set(bits)
+    only_bits = [poly for poly in constraints if all(variable in known for monomial in poly for variable in monomial)]
+    for values in product((0, 1), repeat=len(bits)):
+        setting = dict(zip(bits, values, strict=True))
+        if any(substitute(poly, setting) for poly in only_bits):
+            continue
+        if len(chip.preprocessed) and not any(setting[bit] for bit in bits if bit[0] == PRE):
+            # Padding rows of preprocessed columns are zeros: the verifier's commitment says so.
+            setting |= {(PRE, number): 0 for number in range(len(chip.preprocessed))}
+        span = Span()
+        for poly in constraints:
+            reduced = substitute(poly, setting)
+            if degree(reduced) <= 1:
+                span.add(reduced)
+        if span.consistent:
+            yield setting, span
+
+
+def value(expr: Expr, setting: dict[Variable, int]) -> int:
+    """A linear combination of bits as an integer in (-p/2, p/2)."""
+    poly = substitute(polynomial(expr), setting)
+    assert degree(poly) == 0
+    number = poly.get((), 0)
+    return number if number < P // 2 else number - P
+
+
+def differences(pair: Pair) -> list[Polynomial]:
+    """Sent less received, for each value of the tuple."""
+    assert pair.receive is not None
+    assert pair.send is not None
+    sides = zip(pair.send.values, pair.receive.values, strict=True)
+    return [plus(polynomial(sent), polynomial(received), P - 1) for sent, received in sides]
+
+
+@pytest.mark.parametrize("name", WITH_PAIRS)
+def test_idle_pairs_are_neutral(name: str) -> None:
+    chip = CHIPS[name]
+    pairs = [(differences(pair), live(chip, pair)) for pair in chip.air_buses.pairs if pair.flag is None]
+    idle, busy = [0] * len(pairs), [0] * len(pairs)
+    for setting, span in settings(chip):
+        for number, (parts, count) in enumerate(pairs):
+            if value(count, setting):
+                busy[number] += 1
+                continue
+            idle[number] += 1
+            for part in parts:
+                assert not span.reduce(substitute(part, setting)), (setting, chip.air_buses.pairs[number].label)
+    # Not vacuous: each pair has settings of both kinds.
+    assert all(idle)
+    assert all(busy)
+
+
+@pytest.mark.parametrize("name", list(CHIPS))
+def test_counts_are_boolean_and_mute_on_padding(name: str) -> None:
+    chip = CHIPS[name]
+    asked = [lookup for lookup in chip.air_buses.lookups if not lookup.serves]
+    flags = [pair.flag for pair in chip.air_buses.pairs if pair.flag is not None]
+    main = next((lookup.count for lookup in asked if lookup.label == "instruction"), None)
+    for setting, _ in settings(chip) if asked or flags else ():
+        counts = [value(lookup.count, setting) for lookup in asked] + [value(flag, setting) for flag in flags]
+        assert set(counts) <= {0, 1}
+        if main is not None and value(main, setting) == 0:
+            assert not any(counts)
+
+
+@pytest.mark.parametrize("name", list(CHIPS))
+def test_every_consumer_of_state_looks_its_instruction_up(name: str) -> None:
+    """The state's pc and the program's pc are one expression, and the count is what makes the state pair live."""
+    chip = CHIPS[name]
+    for pair in chip.air_buses.pairs:
+        item = pair.receive
+        if item is None or item.bus.name != "state":
+            continue
+        lookup = next(lookup for lookup in chip.air_buses.lookups if lookup.tuple.bus.name == "program")
+        assert polynomial(lookup.tuple.values[0]) == polynomial(item.values[0])
+        if pair.send is not None:
+            step = plus(polynomial(pair.send.values[1]), polynomial(item.values[1]), P - 1)
+            assert step == polynomial(lookup.count * 4)
+        else:
+            assert pair.flag is not None
+            assert polynomial(pair.flag) == polynomial(lookup.count)
+
+
+def test_the_zero_row_is_padding() -> None:
+    """All chips: a row of zeros satisfies every constraint, is neutral on every pair and mute on every lookup."""
+    for chip in machine().chips:
+        zeros = {(kind, number): 0 for kind, size in ((MAIN, len(chip.main)), (PRE, len(chip.preprocessed))) for number in range(size)}
+        assert not any(substitute(polynomial(constraint.expr), zeros) for constraint in chip.air_constraints)
+        for pair in chip.air_buses.pairs:
+            if pair.flag is None:
+                assert not any(substitute(part, zeros) for part in differences(pair))
+            else:
+                assert not substitute(polynomial(pair.flag), zeros)
+        for lookup in chip.air_buses.lookups:
+            assert not substitute(polynomial(lookup.count), zeros)
+
+
+@pytest.mark.parametrize("name", [name for name, chip in CHIPS.items() if chip.serves])
+def test_padding_of_tables_is_mute(name: str) -> None:
+    """A served multiplicity is a preprocessed 0/1 times the column: padding serves nothing whatever its multiplicity."""
+    chip = CHIPS[name]
+    for lookup in chip.air_buses.lookups:
+        assert lookup.serves
+        (monomial,) = polynomial(lookup.count)
+        kinds = sorted(kind for kind, _ in monomial)
+        assert kinds == [MAIN, PRE]
+        number = next(number for kind, number in monomial if kind == PRE)
+        assert chip.preprocessed[list(chip.preprocessed)[number]].bits == 1
+
+
+def test_algebra() -> None:
+    """The tool itself: spans know sums, products stay apart, a contradiction is noticed."""
+    x, y = (MAIN, 0), (MAIN, 1)
+    span = Span()
+    span.add({(x,): 1, (y,): 2, (): 3})
+    assert not span.reduce({(x,): 2, (y,): 4, (): 6})
+    assert span.reduce({(x,): 1})
+    assert span.reduce({(x,): 2, (y,): 4, (): 7})
+    span.add({(y,): 1})
+    assert not span.reduce({(x,): 1, (): 3})
+    span.add({(x,): 1})
+    assert not span.consistent
+    assert polynomial((const(2) + 3) * 4) == {(): 20}
+    assert substitute({(x, y): 2}, {x: P - 1}) == {(y,): P - 2}
+    assert degree({(x, x, y): 1}) == 3
