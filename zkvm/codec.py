@@ -199,13 +199,18 @@ def decode_proof(machine: Machine, data: bytes) -> Proof:
 
 
 def expected_bytes(shape: ProofShape) -> int:
-    """About how long a proof of this shape is: random query positions share few leaves but the upper levels of the trees."""
+    """How long a proof of this shape is on average over its random query positions."""
     queries = shape.parameters.queries
+
+    def opened(nodes: int) -> float:
+        """Nodes of a tree's level that lie above some query position."""
+        return nodes * -math.expm1(queries * math.log1p(-1 / nodes)) if nodes > 1 else 1.0
 
     def counts(height: int) -> tuple[int, int]:
         leaves = shape.parameters.blowup * height
-        opened = round(leaves * (1 - (1 - 1 / leaves) ** queries))
-        return opened, round(opened * max(0.0, math.log2(leaves / opened)))
+        # Of two children with an opened parent, those that are not opened are siblings.
+        siblings = sum(2 * opened(1 << level) - opened(2 << level) for level in range(leaves.bit_length() - 1))
+        return round(opened(leaves)), round(siblings)
 
     folded = [counts(height // FOLDING) for height in shape.fri_heights]
     trees = (counts(shape.tallest), counts(shape.levels(PREPROCESSED)[-1][0]), *folded)

@@ -1,0 +1,45 @@
+"""Honest proofs and receipts that tests read and change; made once per process."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from tests.toy import TOY, toy_statement, toy_walk
+from zkvm import api
+from zkvm.air.machine import Statement
+from zkvm.params import parameters
+from zkvm.proof import Proof
+from zkvm.prover.preprocessed import commit_preprocessed
+from zkvm.prover.prove import prove_tables
+from zkvm.prover.randomness import Randomness
+from zkvm.receipt import Receipt
+from zkvm.tables import build_tables, preprocess
+
+GUESTS = Path(__file__).resolve().parent.parent / "guest_programs"
+ECHO = GUESTS / "echo" / "echo.elf"
+HELLO = GUESTS / "hello" / "hello.elf"
+TEXT = b"seven words that the guest repeats"
+
+
+@cache
+def toy_proof(zk: bool = True) -> tuple[Statement, Proof]:
+    """A proof of the toy machine."""
+    chosen, walk = parameters("balanced"), toy_walk(700)
+    committed = commit_preprocessed(TOY, preprocess(TOY, None), chosen.blowup)
+    statement = toy_statement(700, int(walk.sums[-1]), committed.root)
+    randomness = Randomness() if zk else Randomness.zeros()
+    proof, _ = prove_tables(TOY, chosen, statement, build_tables(TOY, walk, None, chosen.exempt), committed, randomness=randomness)
+    return statement, proof
+
+
+@cache
+def echo_receipt() -> Receipt:
+    """A receipt of the echo guest."""
+    return api.prove(ECHO, TEXT, params="fast").receipt
+
+
+@cache
+def dev_receipt() -> Receipt:
+    """An unproven receipt of the same run."""
+    return api.prove(ECHO, TEXT, params="fast", dev=True).receipt
