@@ -297,6 +297,8 @@ def _little(width: int, *numbers: int) -> bytes:
 def _encode_header(header: ImageHeader) -> bytes:
     edges = [edge for gap in header.gaps for edge in gap]
     logs = [height.bit_length() - 1 if height else 0 for height in header.heights]
+    if tuple(1 << log if log else 0 for log in logs) != header.heights:
+        raise UsageError(f"preprocessed heights {header.heights} are not powers of two")
     return (
         _little(4, header.entry, header.initial_sp)
         + _little(1, len(header.gaps))
