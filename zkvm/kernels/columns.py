@@ -13,9 +13,8 @@ import numpy as np
 
 from zkvm.field.goldilocks import FieldArray, P, root_of_unity
 from zkvm.kernels import column_loops as loops
-from zkvm.kernels import dots
+from zkvm.kernels import dots, inverses
 from zkvm.kernels import goldilocks as gl
-from zkvm.kernels import inverses
 from zkvm.kernels.parallel import run_ranges
 from zkvm.kernels.twiddles import fill_geometric
 

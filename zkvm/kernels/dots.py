@@ -29,7 +29,7 @@ TWO_44 = np.uint64(2**44)
 
 
 @njit(inline="always")
-def _cut(factor: Any) -> Any:
+def cut(factor: Any) -> Any:
     """The limbs of c and of c' = 2^32 c."""
     low = limbs22(factor)
     high = limbs22(mul(factor, splat(TWO_32)))
@@ -37,7 +37,7 @@ def _cut(factor: Any) -> Any:
 
 
 @njit(inline="always")
-def _extend_sums(s0: Any, s1: Any, s2: Any, cell: Any, limbs: Any) -> Any:
+def extend_sums(s0: Any, s1: Any, s2: Any, cell: Any, limbs: Any) -> Any:
     """Adds one cell times the factor with these limbs to the three sums of a coordinate."""
     high = high_half(cell)
     s0 = add_product32(add_product32(s0, cell, limbs[0]), high, limbs[3])
@@ -47,7 +47,7 @@ def _extend_sums(s0: Any, s1: Any, s2: Any, cell: Any, limbs: Any) -> Any:
 
 
 @njit(inline="always")
-def _reduced(s0: Any, s1: Any, s2: Any) -> Any:
+def reduced(s0: Any, s1: Any, s2: Any) -> Any:
     """s0 + 2^22 s1 + 2^44 s2 in the field."""
     return add(add(mul(s0, splat(gl.ONE)), mul(s1, splat(TWO_22))), mul(s2, splat(TWO_44)))
 
@@ -62,7 +62,7 @@ def _add_column(sums: Any, base: Any, matrix: Any, first: Any, count: Any, limbs
         at = base + row
         prefetch(matrix, following + row)
         s0, s1, s2 = load(sums, at), load(sums, at + BLOCK), load(sums, at + 2 * BLOCK)
-        s0, s1, s2 = _extend_sums(s0, s1, s2, load(matrix, first + row), limbs)
+        s0, s1, s2 = extend_sums(s0, s1, s2, load(matrix, first + row), limbs)
         store(sums, at, s0)
         store(sums, at + BLOCK, s1)
         store(sums, at + 2 * BLOCK, s2)
@@ -79,13 +79,13 @@ def accumulate_rows(matrix: Any, coefficients: Any, accumulator: Any, first: Any
             sums[:] = gl.ZERO
             for column in range(group, min(group + TERMS, width)):
                 start = column * rows + block
-                _add_column(sums, 0, matrix, start, count, _cut(splat(coefficients[column, 0])), start + rows)
-                _add_column(sums, 3 * BLOCK, matrix, start, count, _cut(splat(coefficients[column, 1])), start + rows)
-                _add_column(sums, 6 * BLOCK, matrix, start, count, _cut(splat(coefficients[column, 2])), start + rows)
+                _add_column(sums, 0, matrix, start, count, cut(splat(coefficients[column, 0])), start + rows)
+                _add_column(sums, 3 * BLOCK, matrix, start, count, cut(splat(coefficients[column, 1])), start + rows)
+                _add_column(sums, 6 * BLOCK, matrix, start, count, cut(splat(coefficients[column, 2])), start + rows)
             for coordinate in range(3):
                 for row in range(0, count, 8):
                     at = 3 * BLOCK * coordinate + row
-                    total = _reduced(load(sums, at), load(sums, at + BLOCK), load(sums, at + 2 * BLOCK))
+                    total = reduced(load(sums, at), load(sums, at + BLOCK), load(sums, at + 2 * BLOCK))
                     place = coordinate * rows + block + row
                     store(accumulator, place, add(load(accumulator, place), total))
 
@@ -102,14 +102,14 @@ def _cut_rows(weights: Any, first: Any, count: Any, limbs: Any) -> None:
     rows = weights.shape[1]
     for row in range(0, count, 8):
         for coordinate in range(3):
-            cut = _cut(load(weights, coordinate * rows + first + row))
+            pieces = cut(load(weights, coordinate * rows + first + row))
             at = 18 * row + 48 * coordinate
-            store(limbs, at, cut[0])
-            store(limbs, at + 8, cut[1])
-            store(limbs, at + 16, cut[2])
-            store(limbs, at + 24, cut[3])
-            store(limbs, at + 32, cut[4])
-            store(limbs, at + 40, cut[5])
+            store(limbs, at, pieces[0])
+            store(limbs, at + 8, pieces[1])
+            store(limbs, at + 16, pieces[2])
+            store(limbs, at + 24, pieces[3])
+            store(limbs, at + 32, pieces[4])
+            store(limbs, at + 40, pieces[5])
 
 
 @njit(inline="always")
@@ -121,9 +121,9 @@ def _dot_block(sums: Any, at: Any, matrix: Any, first: Any, count: Any, limbs: A
     for row in range(0, count, 8):
         prefetch(matrix, following + row)
         cell = load(matrix, first + row)
-        a0, a1, a2 = _extend_sums(a0, a1, a2, cell, _load6(limbs, 18 * row))
-        b0, b1, b2 = _extend_sums(b0, b1, b2, cell, _load6(limbs, 18 * row + 48))
-        c0, c1, c2 = _extend_sums(c0, c1, c2, cell, _load6(limbs, 18 * row + 96))
+        a0, a1, a2 = extend_sums(a0, a1, a2, cell, _load6(limbs, 18 * row))
+        b0, b1, b2 = extend_sums(b0, b1, b2, cell, _load6(limbs, 18 * row + 48))
+        c0, c1, c2 = extend_sums(c0, c1, c2, cell, _load6(limbs, 18 * row + 96))
     store(sums, at, a0)
     store(sums, at + 8, a1)
     store(sums, at + 16, a2)
@@ -160,6 +160,6 @@ def dot_columns(matrix: Any, weights: Any, out: Any, first: Any, last: Any) -> N
             for column in range(first, last):
                 for coordinate in range(3):
                     at = 72 * (column - first) + 24 * coordinate
-                    total = _lane_sum(_reduced(load(sums, at), load(sums, at + 8), load(sums, at + 16)))
+                    total = _lane_sum(reduced(load(sums, at), load(sums, at + 8), load(sums, at + 16)))
                     out[column, coordinate] = gl.add(out[column, coordinate], total)
             sums[:] = gl.ZERO

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numba import boolean, int64, njit, uint64, void
 
-from zkvm.field.goldilocks import GENERATOR, FieldArray, P, powers, root_of_unity
+from zkvm.field.goldilocks import GENERATOR, FieldArray, P, root_of_unity
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels import vectors
+from zkvm.kernels.interpolation import bit_reverse, interpolate_columns
 from zkvm.kernels.parallel import run_ranges
 from zkvm.kernels.transforms import LEVELS, WORDS, forward, inverse
 from zkvm.kernels.twiddles import bit_reversed_powers, forward_table, inverse_table, transform_levels
@@ -24,19 +25,6 @@ EXTRA_POINTS = 512
 """Size of the extra cosets that a plan can evaluate besides the extension."""
 MINIMUM_HEIGHT, MAXIMUM_HEIGHT = 2**6, 2**24
 TABLES = uint64[:, ::1]
-
-
-@njit(void(WORDS, int64, int64, WORDS, int64, int64), cache=True, nogil=True)
-def bit_reverse(source: Any, first: Any, count: Any, target: Any, start: Any, size: Any) -> None:
-    """``target[start + rev(i)] = source[first + i]`` for i < count, and zero for count <= i < size (a power of two)."""
-    reversed_index = 0
-    for i in range(size):
-        target[start + reversed_index] = source[first + i] if i < count else gl.ZERO
-        bit = size >> 1
-        while reversed_index & bit != 0:
-            reversed_index ^= bit
-            bit >>= 1
-        reversed_index |= bit
 
 
 @njit(uint64(WORDS, int64, WORDS, int64), cache=True, nogil=True)
@@ -103,19 +91,6 @@ def extend_columns(
         for extra in range(extras):
             start = (column * extras + extra) * EXTRA_POINTS
             fold_coset(scratch, size, extra_weights[extra], extra_out, start, extra_levels, extra_twiddles[extra])
-
-
-@njit(void(WORDS, int64, int64, int64, WORDS, WORDS, WORDS, LEVELS, WORDS), cache=True, nogil=True)
-def interpolate_columns(
-    values: Any, size: Any, first: Any, last: Any, out: Any, unshift: Any, scratch: Any, levels: Any, inverse_twiddles: Any
-) -> None:
-    """Columns first..last: values on shift <w_n> to natural-order coefficients; ``unshift[m]`` = shift^-m."""
-    for column in range(first, last):
-        start = column * size
-        inverse(values, start, scratch, 0, size, levels, inverse_twiddles)
-        bit_reverse(scratch, 0, size, out, start, size)
-        for m in range(0, size, 8):
-            vectors.store(out, start + m, vectors.mul(vectors.load(out, start + m), vectors.load(unshift, m)))
 
 
 def coset_shift(height: int) -> int:
@@ -229,27 +204,34 @@ def evaluate_coset(coefficients: FieldArray, height: int, blowup: int, shift: in
     return out
 
 
-def interpolate_coset(values: FieldArray, shift: int = 1, threads: int = 1) -> FieldArray:
-    """Values (w, n) in natural order on ``shift <w_n>`` to coefficients (w, n) in natural order.
+def interpolate_cosets(values: FieldArray, shift: int, threads: int = 1) -> FieldArray:
+    """Values (w, B, n) on the cosets of ``shift <w_Bn>`` to natural-order coefficients (w, B n).
 
     Raises:
         ValueError: n is not a power of two in [2^6, 2^24], or the array is not contiguous.
     """
-    width, size = values.shape
+    width, blowup, size = values.shape
     _check_height(size)
-    out = np.empty((width, size), dtype=np.uint64)
-    source, target = _flat(values, (width, size)), out.reshape(-1)
-    levels, table, unshift = transform_levels(size), inverse_table(size), powers(pow(shift, -1, P), size)
+    out = np.empty((width, blowup * size), dtype=np.uint64)
+    source, target = _flat(values, (width, blowup, size)), out.reshape(-1)
+    levels, (tables, factors) = transform_levels(size), _interpolation_tables(size, blowup, shift % P)
 
     def task(first: int, last: int) -> None:
-        interpolate_columns(source, size, first, last, target, unshift, np.empty(size, dtype=np.uint64), levels, table)
+        interpolate_columns(source, blowup, size, first, last, target, levels, tables, factors)
 
-    run_ranges(task, width, 2 * size, threads)
+    run_ranges(task, width, 3 * blowup * size, threads)
     return out
 
 
-def interpolate_cosets(values: FieldArray, shift: int, threads: int = 1) -> FieldArray:
-    """Values (w, B, n) on the cosets of ``shift <w_Bn>`` to natural-order coefficients (w, B n)."""
-    width, blowup, height = values.shape
-    natural = np.ascontiguousarray(values.transpose(0, 2, 1)).reshape(width, height * blowup)
-    return interpolate_coset(natural, shift, threads)
+def interpolate_coset(values: FieldArray, shift: int = 1, threads: int = 1) -> FieldArray:
+    """Values (w, n) in natural order on ``shift <w_n>`` to coefficients (w, n) in natural order; else as above."""
+    return interpolate_cosets(values[:, None], shift, threads)
+
+
+@lru_cache(maxsize=8)
+def _interpolation_tables(size: int, blowup: int, shift: int) -> tuple[FieldArray, FieldArray]:
+    """The inverse twiddles of every coset, and the factors (B, B) that separate the parts."""
+    root, small_root = root_of_unity(size * blowup), root_of_unity(blowup)
+    tables = np.stack([inverse_table(size, shift * pow(root, coset, P) % P) for coset in range(blowup)])
+    rows = [[pow(small_root, -j * t, P) * pow(shift, -t * size, P) * pow(blowup, -1, P) % P for j in range(blowup)] for t in range(blowup)]
+    return tables, np.array(rows, dtype=np.uint64)

@@ -21,6 +21,7 @@ from typing import Any
 
 from numba import boolean, int64, njit, uint64, void
 
+from zkvm.kernels.goldilocks import ONE
 from zkvm.kernels.vectors import add_any, canonical, load, mul_2_24, mul_2_48, mul_2_72, mul_any, splat, store, sub_any, transpose
 
 WORDS = uint64[::1]
@@ -131,6 +132,10 @@ def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, table: Any) 
         mul_any(u7, load(table, 64)),
     )
     t0, t1, t2, t3, t4, t5, t6, t7 = split8(v0, v1, v2, v3, v4, v5, v6, v7)
+    if table[4] != ONE:  # the shift itself at 8 points: without one, all these factors are 1
+        t1, t2, t3 = mul_any(t1, splat(table[1])), mul_any(t2, splat(table[2])), mul_any(t3, splat(table[3]))
+        t4, t5, t6 = mul_any(t4, splat(table[4])), mul_any(t5, splat(table[5])), mul_any(t6, splat(table[6]))
+        t7 = mul_any(t7, splat(table[7]))
     w0, w1, w2, w3, w4, w5, w6, w7 = transpose(t0, t1, t2, t3, t4, t5, t6, t7)
     store(target, start, w0)
     store(target, start + 8, w1)

@@ -81,9 +81,9 @@ def forward_table(size: int, shift: int) -> FieldArray:
     return transform_table(size, root_of_unity(size), shift, 1)
 
 
-def inverse_table(size: int) -> FieldArray:
-    """Twiddles from values on ``<w_size>`` to bit-reversed coefficients, 1 / size included."""
-    return transform_table(size, pow(root_of_unity(size), -1, P), 1, pow(size, -1, P))
+def inverse_table(size: int, shift: int = 1) -> FieldArray:
+    """Twiddles from values on ``shift <w_size>`` to bit-reversed coefficients, 1 / size included."""
+    return transform_table(size, pow(root_of_unity(size), -1, P), pow(shift, -1, P), pow(size, -1, P))
 
 
 def bit_reversed_powers(base: int, count: int) -> FieldArray:
