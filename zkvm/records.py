@@ -6,7 +6,9 @@ All addresses on the memory bus are byte addresses of aligned words (registers: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -103,7 +105,7 @@ class Image:
     symbols: tuple[tuple[int, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Execution:
     """Everything the chips need to fill their tables; times as in :mod:`zkvm.isa.opcodes`.
 
@@ -131,3 +133,18 @@ class Execution:
     stdout: bytes = b""
     stderr: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def _steps_by_operation(self) -> dict[int, NDArray[np.int64]]:
+        operations = self.image.program["op"].astype(np.uint8)[self.steps["row"]]
+        order = np.argsort(operations, kind="stable")
+        counts = np.bincount(operations, minlength=256)
+        ends = np.cumsum(counts)
+        return {number: order[ends[number] - counts[number] : ends[number]] for number in np.flatnonzero(counts).tolist()}
+
+    def steps_of(self, operations: Sequence[int]) -> NDArray[np.int64]:
+        """Positions in ``steps`` of the instructions that are one of the operations, ascending: (k,) int64. Sorted once for all chips."""
+        found = [self._steps_by_operation[number] for number in operations if number in self._steps_by_operation]
+        if not found:
+            return np.zeros(0, np.int64)
+        return found[0] if len(found) == 1 else np.sort(np.concatenate(found), kind="stable")

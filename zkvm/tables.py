@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -76,30 +78,35 @@ def build_tables(
     *,
     preprocessed: dict[str, U64] | None = None,
     evaluate: Evaluator = evaluate_columns,
+    threads: int = 1,
 ) -> list[Table]:
     """Fill the present tables, in machine order.
 
     Args:
         preprocessed: result of :func:`preprocess`, computed if absent. evaluate: numpy walker, or the faster tape.
+        threads: tables filled at a time.
 
     Raises:
         LimitError: a table is too long. ProvingError: a row asks for a tuple that is in no table.
     """
-    preprocessed = preprocess(machine, image) if preprocessed is None else preprocessed
-    tables = []
-    for chip, height in zip(machine.chips, planned_heights(machine, execution, image, exempt), strict=True):
-        if not height:
-            continue
+    columns = preprocess(machine, image) if preprocessed is None else preprocessed
+
+    def fill(chip: Chip, height: int) -> Table:
         active = height - exempt
         main = np.zeros((len(chip.main), height), np.uint64)
         chip.fill(execution, {name: main[k, :active] for k, name in enumerate(chip.columns)})
-        pre = preprocessed.get(chip.name, np.zeros((0, height), np.uint64))
-        tables.append(Table(chip, height, active, chip.rows(execution), main, pre))
-    count_multiplicities(tables, image, evaluate)
+        pre = columns.get(chip.name, np.zeros((0, height), np.uint64))
+        return Table(chip, height, active, chip.rows(execution), main, pre)
+
+    heights = planned_heights(machine, execution, image, exempt)
+    present = [(chip, height) for chip, height in zip(machine.chips, heights, strict=True) if height]
+    with ThreadPoolExecutor(threads) as pool:
+        tables = list(pool.map(lambda item: fill(*item), present))
+    count_multiplicities(tables, image, evaluate, threads)
     return tables
 
 
-def count_multiplicities(tables: Sequence[Table], image: Any, evaluate: Evaluator = evaluate_columns) -> None:
+def count_multiplicities(tables: Sequence[Table], image: Any, evaluate: Evaluator = evaluate_columns, threads: int = 1) -> None:
     """Set every multiplicity column to the number of times its tuple is asked for.
 
     Raises:
@@ -110,35 +117,41 @@ def count_multiplicities(tables: Sequence[Table], image: Any, evaluate: Evaluato
         for bus in table.chip.serves:
             for column, _, _ in table.chip.serve_row(image, bus, [np.zeros(0, np.uint64)] * bus.arity):
                 table.main[table.chip.main.index(column)] = 0
+    lock = Lock()
+    work = []
     for table in tables:
         asked = [lookup for lookup in table.chip.air_buses.lookups if not lookup.serves and lookup.tuple.bus in servers]
-        if asked:
-            _count_table(table, asked, servers, image, evaluate)
+        work += [(table, asked, start) for start in range(0, table.used if asked else 0, _CHUNK)]
+    with ThreadPoolExecutor(threads) as pool:
+        for result in [pool.submit(_count_chunk, *item, servers, image, evaluate, lock) for item in work]:
+            result.result()
 
 
-def _count_table(table: Table, asked: list[Lookup], servers: dict[Bus, Table], image: Any, evaluate: Evaluator) -> None:
+def _count_chunk(
+    table: Table, asked: list[Lookup], start: int, servers: dict[Bus, Table], image: Any, evaluate: Evaluator, lock: Lock
+) -> None:
     code = straighten([value for lookup in asked for value in (*lookup.tuple.values, lookup.count)])
     end = min(table.used + (-table.used) % 8, table.active)  # padding rows are mute; whole vectors for the kernel
-    for start in range(0, end, _CHUNK):
-        stop = min(start + _CHUNK, end)
-        columns = evaluate(code, table.main[:, start:stop], table.pre[:, start:stop])
-        position = 0
-        for lookup in asked:
-            arity = lookup.tuple.bus.arity
-            values, counts = columns[position : position + arity], columns[position + arity]
-            position += arity + 1
-            live = np.flatnonzero(counts)
-            server = servers[lookup.tuple.bus]
-            _serve(server, lookup, [value[live] for value in values], f"{table.chip.name}: {lookup.label}", live + start, image)
+    stop = min(start + _CHUNK, end)
+    columns = evaluate(code, table.main[:, start:stop], table.pre[:, start:stop])
+    position = 0
+    for lookup in asked:
+        arity = lookup.tuple.bus.arity
+        values, counts = columns[position : position + arity], columns[position + arity]
+        position += arity + 1
+        live = np.flatnonzero(counts)
+        server = servers[lookup.tuple.bus]
+        _serve(server, lookup, [value[live] for value in values], f"{table.chip.name}: {lookup.label}", live + start, image, lock)
 
 
-def _serve(server: Table, lookup: Lookup, values: list[U64], label: str, rows: NDArray[np.int64], image: Any) -> None:
+def _serve(server: Table, lookup: Lookup, values: list[U64], label: str, rows: NDArray[np.int64], image: Any, lock: Lock) -> None:
     covered = np.zeros(len(rows), bool)
     for column, where, mask in server.chip.serve_row(image, lookup.tuple.bus, values):
         mask = mask & ~covered
         covered |= mask
-        counts = np.bincount(where[mask], minlength=server.active)
-        server.main[server.chip.main.index(column), : server.active] += counts.astype(np.uint64)
+        counts = np.bincount(where[mask], minlength=server.active).astype(np.uint64)
+        with lock:
+            server.main[server.chip.main.index(column), : server.active] += counts
     if not covered.all():
         first = int(np.flatnonzero(~covered)[0])
         missing = [int(value[first]) for value in values]

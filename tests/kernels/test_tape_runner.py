@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from zkvm.air import tape as tape_module
-from zkvm.air.evaluate import evaluate_columns
-from zkvm.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, column, const, param, straighten
+from zkvm.air.evaluate import evaluate_columns, evaluate_point
+from zkvm.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, column, const, ext_product, ext_step, param, straighten
 from zkvm.air.tape import lower
 from zkvm.field.goldilocks import P
 from zkvm.kernels import combine, tape_runner
@@ -31,15 +31,22 @@ def random_expression(rng: random.Random, leaves: list[Expr], depth: int) -> Exp
     if depth == 0:
         return rng.choice([*leaves, *leaves, const(rng.choice(EDGES)), param(rng.randrange(len(PARAMS)))])
     left, right = random_expression(rng, leaves, depth - 1), random_expression(rng, leaves, rng.randrange(depth))
-    choice = rng.randrange(4)
+    choice = rng.randrange(6)
     if choice == 3:
         return left - right * param(rng.randrange(len(PARAMS)))
+    if choice == 4:
+        return ext_product((left, right, rng.choice(leaves)), (rng.choice(leaves), left, right))[rng.randrange(3)]
+    if choice == 5:
+        constants = (param(0), param(1), param(2))
+        start = (param(3) - 5, param(1), param(2)) if rng.randrange(2) else (left, right, left)
+        parts = ext_step(ext_step(start, left, constants), right, constants[::-1])
+        return parts[0] + parts[2] if rng.randrange(2) else parts[1]
     return left + right if choice == 0 else left - right if choice == 1 else left * right
 
 
 def test_operation_numbers_are_those_of_the_lowering() -> None:
     names = [name for name in dir(tape_module) if name.startswith("OP_")]
-    assert len(names) == 15
+    assert len(names) == 18
     assert {name: getattr(tape_module, name) for name in names} == {name: getattr(tape_runner, name) for name in names}
 
 
@@ -65,13 +72,23 @@ def test_kernel_equals_twin(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_tape_equals_expressions(seed: int) -> None:
+    """The kernel on rows against the verifier's walker, row by row."""
     rng = random.Random(seed)
     leaves = [column(kind, k) for kind in (MAIN, PRE) for k in range(4)]
-    expressions = []
-    while len(expressions) < 9:
-        candidate = random_expression(rng, leaves, 4)
-        if all(kind != 5 for kind, _, _ in straighten([candidate]).nodes):  # no runtime constants: the checker has none
-            expressions.append(candidate)
+    code = straighten([random_expression(rng, leaves, 4) for _ in range(9)])
+    main, pre = columns(seed, 4, 16), columns(seed + 50, 4, 16)
+    out = np.empty((9, 16), np.uint64)
+    tapes.run(lower(code), PARAMS, tapes.columns_of(main), tapes.columns_of(pre), out, 16)
+    for row in range(16):
+        point = {kind: [(int(value), 0, 0) for value in array[:, row]] for kind, array in ((MAIN, main), (PRE, pre))}
+        assert evaluate_point(code, point, PARAMS) == [(int(value), 0, 0) for value in out[:, row]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tape_equals_the_checker(seed: int) -> None:
+    rng = random.Random(seed + 90)
+    leaves = [column(kind, k) for kind in (MAIN, PRE) for k in range(4)]
+    expressions = [rng.choice(leaves) * rng.choice(leaves) - rng.choice(leaves) * 5 + 2**32 for _ in range(9)]
     code = straighten(expressions)
     main, pre = columns(seed, 4, 64), columns(seed + 50, 4, 64)
     for from_tape, expected in zip(tapes.evaluate_columns(code, main, pre), evaluate_columns(code, main, pre), strict=True):

@@ -12,11 +12,16 @@ from typing import TypeAlias
 
 from zkvm.field.goldilocks import P
 
-CONST, MAIN, PRE, BUS, BUS_NEXT, PARAM, ADD, SUB, MUL = range(9)
+CONST, MAIN, PRE, BUS, BUS_NEXT, PARAM, ADD, SUB, MUL, PAIR = range(10)
 """Node kinds. Leaves: a constant; a main, preprocessed or bus column at this row; a bus column at the next row; a value known
-only when the proof is made (challenges, terminals)."""
+only when the proof is made (challenges, terminals). Inner nodes: sum, difference, product; a pair, which only groups operands."""
 
-KIND_NAMES = ("const", "main", "pre", "bus", "next", "param", "+", "-", "*")
+EXT_MUL, EXT_STEP = 10, 13
+"""Coordinates 0, 1, 2 of an extension product (kinds 10 to 12: left and right are :func:`triple`) and of ``A - v K`` (kinds 13 to 15: left
+is the triple A, right the pair of the base expression v and the triple K of runtime constants). One node per coordinate keeps every
+expression a base-field polynomial; the tape computes the three together."""
+
+KIND_NAMES = ("const", "main", "pre", "bus", "next", "param", "+", "-", "*", "pair", *("ext*",) * 3, *("ext step",) * 3)
 
 Operand: TypeAlias = "Expr | int"
 
@@ -71,7 +76,8 @@ class Expr:
 
     def children(self) -> tuple[Expr, Expr]:
         """Both operands of an inner node."""
-        assert self.left is not None and self.right is not None
+        assert self.left is not None
+        assert self.right is not None
         return self.left, self.right
 
 
@@ -98,6 +104,26 @@ def lift(value: Operand) -> Expr:
 def is_zero(expr: Expr) -> bool:
     """Whether the expression is the constant zero."""
     return expr.kind == CONST and expr.index == 0
+
+
+def triple(a: tuple[Expr, Expr, Expr]) -> Expr:
+    """Three coordinates as one operand."""
+    inner = Expr(PAIR, 0, a[1], a[2], max(a[1].degree, a[2].degree))
+    return Expr(PAIR, 0, a[0], inner, max(a[0].degree, inner.degree))
+
+
+def ext_product(a: tuple[Expr, Expr, Expr], b: tuple[Expr, Expr, Expr]) -> tuple[Expr, Expr, Expr]:
+    """Coordinates of the extension product a b."""
+    left, right = triple(a), triple(b)
+    first, second, third = (Expr(EXT_MUL + c, 0, left, right, left.degree + right.degree) for c in range(3))
+    return first, second, third
+
+
+def ext_step(a: tuple[Expr, Expr, Expr], value: Expr, factor: tuple[Expr, Expr, Expr]) -> tuple[Expr, Expr, Expr]:
+    """Coordinates of ``a - value factor``, ``factor`` made of runtime constants: one step of a fingerprint."""
+    left, right = triple(a), Expr(PAIR, 0, value, triple(factor), value.degree)
+    first, second, third = (Expr(EXT_STEP + c, 0, left, right, max(left.degree, value.degree)) for c in range(3))
+    return first, second, third
 
 
 def weighted_sum(terms: list[Expr], weights: list[int]) -> Expr:
@@ -143,7 +169,7 @@ def straighten(expressions: list[Expr]) -> Straight:
             key = (expr.kind, expr.index, 0)
         else:
             left, right = (number(child) for child in expr.children())
-            if expr.kind != SUB and left > right:
+            if expr.kind in (ADD, MUL) and left > right:
                 left, right = right, left
             key = (expr.kind, left, right)
         position = numbers.setdefault(key, len(nodes))

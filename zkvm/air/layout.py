@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from zkvm.air.builder import MAX_DEGREE, BusBuilder, Constraint, Lookup, Pair, Tuple
-from zkvm.air.expression import BUS, BUS_NEXT, MAIN, Expr, column, const, param
+from zkvm.air.expression import BUS, BUS_NEXT, CONST, MAIN, Expr, column, const, ext_product, ext_step, param
 
 if TYPE_CHECKING:
     from zkvm.air.chip import Chip
@@ -128,15 +128,6 @@ def ext_sub(a: ExtExpr, b: ExtExpr) -> ExtExpr:
     return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
 
-def ext_mul(a: ExtExpr, b: ExtExpr) -> ExtExpr:
-    """Product modulo x^3 - x - 1, by Karatsuba: six base products."""
-    p0, p1, p2 = (a[k] * b[k] for k in range(3))
-    s01 = (a[0] + a[1]) * (b[0] + b[1]) - p0 - p1
-    s02 = (a[0] + a[2]) * (b[0] + b[2]) - p0 - p2
-    s12 = (a[1] + a[2]) * (b[1] + b[2]) - p1 - p2
-    return p0 + s12, s01 + s12 + p2, s02 + p1 + p2
-
-
 def ext_scale(a: ExtExpr, scalar: Expr) -> ExtExpr:
     """Product with a base-field expression."""
     return a[0] * scalar, a[1] * scalar, a[2] * scalar
@@ -150,12 +141,12 @@ def fingerprint(item: Tuple) -> ExtExpr:
     """
     if len(item.values) > MAX_ARITY:
         raise ValueError(f"bus {item.bus.name}: {len(item.values)} values, at most {MAX_ARITY} have powers of beta")
-    components = [param(ALPHA + c) for c in range(EXTENSION)]
-    components[0] = components[0] - item.bus.id
+    result: ExtExpr = (param(ALPHA) - item.bus.id, param(ALPHA + 1), param(ALPHA + 2))
     for power, value in enumerate(item.values):
-        for c in range(EXTENSION):
-            components[c] = components[c] - value * param(BETA + EXTENSION * power + c)
-    return components[0], components[1], components[2]
+        first = BETA + EXTENSION * power
+        factor = (param(first), param(first + 1), param(first + 2))
+        result = ext_sub(result, ext_scale(factor, value)) if value.kind == CONST else ext_step(result, value, factor)
+    return result
 
 
 def _factor(factor: Factor) -> ExtExpr:
@@ -169,7 +160,7 @@ def _factor(factor: Factor) -> ExtExpr:
 def _product(factors: tuple[Factor, ...]) -> ExtExpr:
     result: ExtExpr = (const(1), const(0), const(0))
     for number, factor in enumerate(factors):
-        result = ext_mul(result, _factor(factor)) if number else _factor(factor)
+        result = ext_product(result, _factor(factor)) if number else _factor(factor)
     return result
 
 
@@ -179,7 +170,7 @@ def _fraction(group: tuple[Lookup, ...]) -> tuple[ExtExpr, ExtExpr]:
     prints = [fingerprint(lookup.tuple) for lookup in group]
     if len(group) == 1:
         return (counts[0], const(0), const(0)), prints[0]
-    return ext_add(ext_scale(prints[1], counts[0]), ext_scale(prints[0], counts[1])), ext_mul(prints[0], prints[1])
+    return ext_add(ext_scale(prints[1], counts[0]), ext_scale(prints[0], counts[1])), ext_product(prints[0], prints[1])
 
 
 def fractions(chip: Chip) -> list[tuple[ExtExpr, ExtExpr]]:
@@ -197,16 +188,16 @@ def bus_constraints(chip: Chip) -> list[Constraint]:
         here = ext(BUS, number)
         if number < len(plan.products):
             label = f"product {number} advances"
-            difference = ext_sub(ext_mul(ext(BUS_NEXT, number), denominator), ext_mul(here, numerator))
+            difference = ext_sub(ext_product(ext(BUS_NEXT, number), denominator), ext_product(here, numerator))
         elif number < plan.extension_columns - 1:
             label = f"helper {number} holds its fractions"
-            difference = ext_sub(ext_mul(here, denominator), numerator)
+            difference = ext_sub(ext_product(here, denominator), numerator)
         else:
             label = "sum advances"
             step = ext_sub(ext(BUS_NEXT, number), here)
             for helper in range(len(plan.products), number):
                 step = ext_sub(step, ext(BUS, helper))
-            difference = ext_sub(ext_mul(step, denominator), numerator)
+            difference = ext_sub(ext_product(step, denominator), numerator)
         constraints += [Constraint(f"{label} [{c}]", part) for c, part in enumerate(difference)]
     over = [constraint.label for constraint in constraints if constraint.expr.degree > MAX_DEGREE]
     if over:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.air.expression import ADD, BUS, BUS_NEXT, CONST, MAIN, MUL, PARAM, PRE, SUB, Straight
+from zkvm.air.expression import ADD, BUS, BUS_NEXT, CONST, EXT_MUL, MAIN, MUL, PAIR, PARAM, PRE, SUB, Straight
 from zkvm.field.goldilocks import P
 
 (
@@ -24,7 +24,15 @@ from zkvm.field.goldilocks import P
     OP_COPY,  # dst = a
     OP_ACC,  # group b accumulates register a times the next challenge power (dst is its number)
     OP_OUT,  # output dst = register a
-) = range(15)  # fmt: skip
+    OP_EXT_MUL,  # (dst, dst1, dst2) = (a, a1, a2) (b, b1, b2) over the extension
+    OP_EXT_STEP,  # (dst, dst1, dst2) = (a, a1, a2) - b K, K the pool's triple at b1
+    OP_EXT_FIRST,  # (dst, dst1, dst2) = A - b K, A the pool's triple at a, K at b1
+) = range(18)  # fmt: skip
+
+ROW = 10
+"""Integers in a row of a tape."""
+EXT = 3
+"""Coordinates of an extension element."""
 
 _LOADS = {MAIN: OP_MAIN, PRE: OP_PRE, BUS: OP_BUS, BUS_NEXT: OP_NEXT}
 
@@ -34,7 +42,7 @@ class Tape:
     """A lowered program.
 
     Attributes:
-        code: (t, 4) int32 rows (operation, a, b, dst). registers: number of registers used.
+        code: (t, 10) int32 rows (operation, a, b, dst, a1, a2, b1, b2, dst1, dst2). registers: number of registers used.
         uniform: nodes of the constant pool, in the form of :class:`Straight` (leaves CONST and PARAM).
         outputs: number of accumulated challenge powers or output columns.
     """
@@ -67,22 +75,53 @@ class _Lowering:
     def __init__(self, program: Straight) -> None:
         self.nodes = program.nodes
         self.uses = [0] * len(program.nodes)
-        for kind, a, b in program.nodes:
-            if kind >= ADD:
+        self.groups: dict[tuple[int, int, int], dict[int, int]] = {}
+        for number, (kind, a, b) in enumerate(program.nodes):
+            if kind >= EXT_MUL:
+                first = kind - (kind - EXT_MUL) % EXT
+                group = self.groups.setdefault((first, a, b), {})
+                if not group:
+                    for operand in self._operands(first, a, b):
+                        self.uses[operand] += 1
+                group[kind - first] = number
+            elif kind >= ADD and kind != PAIR:
                 self.uses[a] += 1
                 self.uses[b] += 1
         for output in program.outputs:
             self.uses[output] += 1
-        self.code: list[tuple[int, int, int, int]] = []
+        self.code: list[tuple[int, ...]] = []
         self.free: list[int] = []
         self.registers = 0
         self.place: dict[int, int] = {}
         self.pool_nodes: list[tuple[int, int, int]] = []
         self.pool_index: dict[tuple[int, int, int], int] = {}
+        self.triples: dict[tuple[int, int, int], int] = {}
         self.uniform = [kind in (CONST, PARAM) for kind, _, _ in program.nodes]
         for number, (kind, a, b) in enumerate(program.nodes):
-            if kind >= ADD:
+            if kind >= ADD and kind < PAIR:
                 self.uniform[number] = self.uniform[a] and self.uniform[b]
+
+    def coordinates(self, pair: int) -> list[int]:
+        """The three nodes of a triple."""
+        _, first, rest = self.nodes[pair]
+        _, second, third = self.nodes[rest]
+        return [first, second, third]
+
+    def _operands(self, kind: int, a: int, b: int) -> list[int]:
+        """Nodes that an extension operation reads from registers."""
+        if kind == EXT_MUL:
+            return self.coordinates(a) + self.coordinates(b)
+        return [*self.coordinates(a), self.nodes[b][1]]
+
+    def pooled_triple(self, nodes: list[int]) -> int:
+        """Three uniform nodes as consecutive entries of the pool: position of the first."""
+        key = (nodes[0], nodes[1], nodes[2])
+        if key not in self.triples:
+            zero = self.pool_entry((CONST, 0, 0))
+            entries = [self.pooled(node) for node in nodes]
+            self.triples[key] = len(self.pool_nodes)
+            self.pool_nodes += [(ADD, entry, zero) for entry in entries]
+        return self.triples[key]
 
     def pooled(self, node: int) -> int:
         kind, a, b = self.nodes[node]
@@ -122,6 +161,8 @@ class _Lowering:
             return self.emit(OP_FILL, self.pooled(node), 0, node)
         if kind in _LOADS:
             return self.emit(_LOADS[kind], a, 0, node)
+        if kind >= EXT_MUL:
+            return self._extension(node, kind, a, b)
         if kind == SUB and self._is_scaled(b):
             return self._subtract_scaled(node, a, b)
         if self.uniform[a] or self.uniform[b]:
@@ -130,6 +171,34 @@ class _Lowering:
         self.done(a)
         self.done(b)
         return self.emit({ADD: OP_ADD, SUB: OP_SUB, MUL: OP_MUL}[kind], left, right, node)
+
+    def _extension(self, node: int, kind: int, a: int, b: int) -> int:
+        """Emit one extension operation; all of its coordinates that some expression needs get their registers."""
+        first = kind - (kind - EXT_MUL) % EXT
+        operands = self._operands(first, a, b)
+        if first == EXT_MUL:
+            sources = [self.compute(operand) for operand in operands]
+            row = (OP_EXT_MUL, sources[0], sources[3], sources[1], sources[2], sources[4], sources[5])
+        else:
+            value = self.compute(operands[3])
+            factor = self.pooled_triple(self.coordinates(self.nodes[b][2]))
+            if all(self.uniform[operand] for operand in operands[:3]):
+                row = (OP_EXT_FIRST, self.pooled_triple(operands[:3]), value, 0, 0, factor, 0)
+            else:
+                sources = [self.compute(operand) for operand in operands[:3]]
+                row = (OP_EXT_STEP, sources[0], value, sources[1], sources[2], factor, 0)
+        for operand in operands:
+            self.done(operand)  # the operation reads all lanes of its operands before it writes: registers may be reused
+        registers = [self.allocate() for _ in range(EXT)]
+        operation, left, right, *others = row
+        self.code.append((operation, left, right, registers[0], *others, registers[1], registers[2]))
+        group = self.groups[first, a, b]
+        for c, register in enumerate(registers):
+            if c in group:
+                self.place[group[c]] = register
+            else:
+                self.free.append(register)
+        return self.place[node]
 
     def _is_scaled(self, node: int) -> bool:
         kind, a, b = self.nodes[node]
@@ -186,5 +255,7 @@ def lower(program: Straight, groups: Sequence[int] | None = None) -> Tape:
         else:
             state.code.append((OP_ACC, register, groups[number], number))
         state.done(output)
-    code = np.array(state.code, np.int32).reshape(-1, 4)
+    code = np.zeros((len(state.code), ROW), np.int32)
+    for position, row in enumerate(state.code):
+        code[position, : len(row)] = row
     return Tape(code, max(state.registers, 1), tuple(state.pool_nodes), len(program.outputs))

@@ -24,6 +24,7 @@ from zkvm.air.expression import Expr, Operand, total, weighted_sum
 from zkvm.chips.buses import MEMORY, PROGRAM, RANGE15, RANGE16, STATE
 from zkvm.field.goldilocks import P, inv, mul
 from zkvm.isa.opcodes import TIME_STEP
+from zkvm.records import Execution
 
 TWO_16 = 1 << 16
 TWO_31 = 1 << 31
@@ -225,19 +226,14 @@ class Steps:
             trace[name][: len(self)] = values
 
 
-def _mask(execution: Any, operations: Sequence[int]) -> NDArray[np.bool_]:
-    wanted = np.isin(execution.image.program["op"], operations)
-    return np.asarray(wanted[execution.steps["row"]], dtype=np.bool_)
-
-
-def count_steps(execution: Any, operations: Sequence[int]) -> int:
+def count_steps(execution: Execution, operations: Sequence[int]) -> int:
     """How many executed steps are one of the operations."""
-    return int(np.count_nonzero(_mask(execution, operations)))
+    return len(execution.steps_of(operations))
 
 
-def select_steps(execution: Any, operations: Sequence[int]) -> Steps:
+def select_steps(execution: Execution, operations: Sequence[int]) -> Steps:
     """The executed steps that are one of the operations, in order."""
-    steps = execution.steps[_mask(execution, operations)]
+    steps = execution.steps[execution.steps_of(operations)]
     return Steps(steps, execution.image.program[steps["row"]])
 
 

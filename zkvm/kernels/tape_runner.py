@@ -12,19 +12,26 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from zkvm.kernels.dots import cut, extend_sums, reduced
+from zkvm.kernels.extension import ext_mul, ext_scale, ext_sub
 from zkvm.kernels.vectors import add, load, mul, splat, store, sub
 
-BLOCK = 128
-"""Rows per block: a register is 1 KiB, the registers of a chip stay in L2."""
+BLOCK = 256
+"""Rows per block: a register is 2 KiB, the registers of a chip stay in L2, and decoding a step costs little beside it."""
 LANES = 8
 GROUPS = 3
 """Accumulators of an accumulating tape: active, start and terminal constraints."""
+SUMS = 9
+"""Unreduced sums of an accumulator: three for each coordinate."""
+MAX_TERMS = 512
+"""Constraints that one accumulator can take before a sum could overflow (:data:`zkvm.kernels.dots.TERMS`)."""
 
 Flat = NDArray[np.uint64]
 
 OP_MAIN, OP_PRE, OP_BUS, OP_NEXT = 0, 1, 2, 3
 OP_ADD, OP_SUB, OP_MUL, OP_ADDK, OP_MULK, OP_RSUBK = 4, 5, 6, 7, 8, 9
 OP_FILL, OP_SUBMULK, OP_COPY, OP_ACC, OP_OUT = 10, 11, 12, 13, 14
+OP_EXT_MUL, OP_EXT_STEP, OP_EXT_FIRST = 15, 16, 17
 """Operations of :mod:`zkvm.air.tape`, which this layer does not import; a test holds the two lists equal."""
 
 
@@ -41,18 +48,37 @@ def _load_next(columns: Flat, base: Any, row: Any, height: Any, shift: Any, regi
                 registers[target + k + lane] = columns[base + (wrapped - height if wrapped >= height else wrapped)]
 
 
+@njit(inline="always")
+def _add_terms(sums: Flat, base: Any, value: Any, limbs: Any) -> None:
+    """One coordinate's three sums at ``base`` take eight cells times a factor cut into limbs (see :mod:`zkvm.kernels.dots`)."""
+    s0, s1, s2 = extend_sums(load(sums, base), load(sums, base + BLOCK), load(sums, base + 2 * BLOCK), value, limbs)
+    store(sums, base, s0)
+    store(sums, base + BLOCK, s1)
+    store(sums, base + 2 * BLOCK, s2)
+
+
 @njit(cache=True, nogil=True)
 def _accumulate(registers: Flat, source: Any, powers: Flat, number: Any, accumulators: Flat, group: Any, width: Any) -> None:
-    """accumulators[group] += register times the challenge power ``number``."""
-    first = splat(powers[3 * number])
-    second = splat(powers[3 * number + 1])
-    third = splat(powers[3 * number + 2])
-    base = group * 3 * BLOCK
+    """accumulators[group] += register times the challenge power ``number``, without reduction."""
+    first = cut(splat(powers[3 * number]))
+    second = cut(splat(powers[3 * number + 1]))
+    third = cut(splat(powers[3 * number + 2]))
+    base = group * SUMS * BLOCK
     for k in range(0, width, LANES):
         value = load(registers, source + k)
-        store(accumulators, base + k, add(load(accumulators, base + k), mul(value, first)))
-        store(accumulators, base + BLOCK + k, add(load(accumulators, base + BLOCK + k), mul(value, second)))
-        store(accumulators, base + 2 * BLOCK + k, add(load(accumulators, base + 2 * BLOCK + k), mul(value, third)))
+        _add_terms(accumulators, base + k, value, first)
+        _add_terms(accumulators, base + 3 * BLOCK + k, value, second)
+        _add_terms(accumulators, base + 6 * BLOCK + k, value, third)
+
+
+@njit(cache=True, nogil=True)
+def _write_sums(accumulators: Flat, out: Flat, out_stride: Any, row: Any, width: Any) -> None:
+    """Reduce the sums of every group and coordinate and write them to rows [row, row + width) of the nine outputs."""
+    for number in range(GROUPS * 3):
+        for k in range(0, width, LANES):
+            at = 3 * number * BLOCK + k
+            value = reduced(load(accumulators, at), load(accumulators, at + BLOCK), load(accumulators, at + 2 * BLOCK))
+            store(out, number * out_stride + row + k, value)
 
 
 @njit(cache=True, nogil=True)
@@ -83,6 +109,41 @@ def _arithmetic(operation: Any, registers: Flat, left: Any, right: Any, pool: Fl
         value = splat(pool[constant])
         for k in range(0, width, LANES):
             store(registers, target + k, sub(load(registers, target + k), mul(load(registers, left + k), value)))
+
+
+@njit(cache=True, nogil=True)
+def _extension(operation: Any, registers: Flat, row: Any, pool: Flat, width: Any) -> None:
+    """One extension operation on a block."""
+    a, b = np.int64(row[1]) * BLOCK, np.int64(row[2]) * BLOCK
+    d0, d1, d2 = np.int64(row[3]) * BLOCK, np.int64(row[8]) * BLOCK, np.int64(row[9]) * BLOCK
+    a1, a2 = np.int64(row[4]) * BLOCK, np.int64(row[5]) * BLOCK
+    if operation == OP_EXT_MUL:
+        b1, b2 = np.int64(row[6]) * BLOCK, np.int64(row[7]) * BLOCK
+        for k in range(0, width, LANES):
+            left = (load(registers, a + k), load(registers, a1 + k), load(registers, a2 + k))
+            right = (load(registers, b + k), load(registers, b1 + k), load(registers, b2 + k))
+            product = ext_mul(left, right)
+            store(registers, d0 + k, product[0])
+            store(registers, d1 + k, product[1])
+            store(registers, d2 + k, product[2])
+        return
+    first = np.int64(row[6])
+    factor = (splat(pool[first]), splat(pool[first + 1]), splat(pool[first + 2]))
+    if operation == OP_EXT_STEP:
+        for k in range(0, width, LANES):
+            start = (load(registers, a + k), load(registers, a1 + k), load(registers, a2 + k))
+            value = ext_sub(start, ext_scale(factor, load(registers, b + k)))
+            store(registers, d0 + k, value[0])
+            store(registers, d1 + k, value[1])
+            store(registers, d2 + k, value[2])
+        return
+    first = np.int64(row[1])
+    constant = (splat(pool[first]), splat(pool[first + 1]), splat(pool[first + 2]))
+    for k in range(0, width, LANES):
+        value = ext_sub(constant, ext_scale(factor, load(registers, b + k)))
+        store(registers, d0 + k, value[0])
+        store(registers, d1 + k, value[1])
+        store(registers, d2 + k, value[2])
 
 
 @njit(cache=True, nogil=True)
@@ -117,7 +178,7 @@ def run_tape(
     Args:
         following, shift: bus columns at the next row: row + shift of these columns, cyclic in ``height`` (shift 1 on the bus columns
             themselves, shift 0 on columns already evaluated at the next point).
-        registers: (registers * BLOCK,) scratch. accumulators: (GROUPS * 3 * BLOCK,) scratch.
+        registers: (registers * BLOCK,) scratch. accumulators: (GROUPS * SUMS * BLOCK,) scratch.
         out: flat; an accumulating tape writes its GROUPS * 3 sums there, another one its outputs, ``out_stride`` apart.
     """
     for row in range(start, stop, BLOCK):
@@ -153,9 +214,9 @@ def run_tape(
             elif operation == OP_OUT:
                 for k in range(0, width, LANES):
                     store(out, number * out_stride + row + k, load(registers, a * BLOCK + k))
+            elif operation >= OP_EXT_MUL:
+                _extension(operation, registers, code[step], pool, width)
             else:
                 _arithmetic(operation, registers, a * BLOCK, b * BLOCK, pool, b, target, width)
         if accumulating:
-            for sum_number in range(GROUPS * 3):
-                for k in range(0, width, LANES):
-                    store(out, sum_number * out_stride + row + k, load(accumulators, sum_number * BLOCK + k))
+            _write_sums(accumulators, out, out_stride, row, width)

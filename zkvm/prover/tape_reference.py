@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from zkvm.air import tape as ops
 from zkvm.air.tape import Tape
+from zkvm.field import extension
 from zkvm.field import goldilocks as gl
 
 U64 = NDArray[np.uint64]
@@ -30,7 +31,7 @@ def run_tape(tape: Tape, params: Sequence[int], main: U64, pre: U64, bus: U64, f
     out = np.zeros((tape.outputs if powers is None else 9, rows), np.uint64)
     sources = {ops.OP_MAIN: main, ops.OP_PRE: pre, ops.OP_BUS: bus, ops.OP_NEXT: following}
     binary = {ops.OP_ADD: gl.add, ops.OP_SUB: gl.sub, ops.OP_MUL: gl.mul}
-    for operation, a, b, target in tape.code.tolist():
+    for operation, a, b, target, a1, a2, b1, b2, target1, target2 in tape.code.tolist():
         if operation in sources:
             registers[target] = sources[operation][a]
         elif operation in binary:
@@ -47,6 +48,12 @@ def run_tape(tape: Tape, params: Sequence[int], main: U64, pre: U64, bus: U64, f
             registers[target] = gl.sub(registers[target], gl.mul(registers[a], pool[b]))
         elif operation == ops.OP_COPY:
             registers[target] = registers[a]
+        elif operation == ops.OP_EXT_MUL:
+            product = extension.mul(registers[[a, a1, a2]].T, registers[[b, b1, b2]].T)
+            registers[[target, target1, target2]] = product.T
+        elif operation in (ops.OP_EXT_STEP, ops.OP_EXT_FIRST):
+            start = registers[[a, a1, a2]] if operation == ops.OP_EXT_STEP else pool[a : a + 3, None]
+            registers[[target, target1, target2]] = gl.sub(start, gl.mul(pool[b1 : b1 + 3, None], registers[b]))
         elif operation == ops.OP_OUT:
             out[target] = registers[a]
         else:

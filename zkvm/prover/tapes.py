@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from zkvm.air.expression import Straight
 from zkvm.air.tape import Tape, lower
+from zkvm.errors import ProvingError
 from zkvm.kernels.parallel import run_ranges
-from zkvm.kernels.tape_runner import BLOCK, GROUPS, run_tape
+from zkvm.kernels.tape_runner import BLOCK, GROUPS, MAX_TERMS, SUMS, run_tape
 from zkvm.prover.scratch import scratch
 
 U64 = NDArray[np.uint64]
@@ -55,6 +56,8 @@ def run(
     Args:
         out: (outputs, rows) uint64, or (9, rows) sums of an accumulating tape (``powers`` given: (k, 3) challenge powers).
     """
+    if powers is not None and tape.outputs > MAX_TERMS:
+        raise ProvingError(f"{tape.outputs} constraints do not fit one accumulator of {MAX_TERMS}")
     nothing = ColumnSet(_EMPTY, 0, 0)
     bus, following = bus or nothing, following or nothing
     pool = tape.pool(params)
@@ -63,7 +66,7 @@ def run(
 
     def work(start: int, stop: int) -> None:
         registers = scratch("tape registers", tape.registers * BLOCK)
-        accumulators = scratch("tape sums", GROUPS * 3 * BLOCK)
+        accumulators = scratch("tape sums", GROUPS * SUMS * BLOCK)
         run_tape(
             tape.code, pool, flat_powers,
             main.data, main.stride, main.offset, pre.data, pre.stride, pre.offset, bus.data, bus.stride, bus.offset,
