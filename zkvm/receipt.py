@@ -230,9 +230,10 @@ def verdict(data: bytes, image_id: str | bytes, *, policy: Policy = DEFAULT_POLI
     Raises:
         UsageError: ``image_id`` is not an image ID.
     """
+    expected = parse_image_id(image_id)
     try:
         receipt = Receipt.from_bytes(data)
-        claim = receipt.verify(image_id, policy=policy, exit_code=exit_code)
+        claim = receipt.verify(expected, policy=policy, exit_code=exit_code)
     except VerificationError as error:
         return {"accepted": False, "reason": error.reason.value, "detail": error.detail}
     bits = 0
