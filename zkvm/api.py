@@ -327,7 +327,9 @@ def _seal(
         from zkvm.prover.randomness import Randomness
         from zkvm.prover.tapes import evaluate_columns
     with clock("trace"):
-        tables = build_tables(machine(), execution, execution.image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns)
+        tables = build_tables(
+            machine(), execution, execution.image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns, threads=threads
+        )
     statement = run_statement(header, chosen, execution.journal, execution.exit_code)
     seal, seconds = prove_tables(
         machine(),

@@ -13,7 +13,7 @@ import numpy as np
 
 from zkvm.field.goldilocks import FieldArray, P, root_of_unity
 from zkvm.kernels import column_loops as loops
-from zkvm.kernels import dots, inverses
+from zkvm.kernels import dots, inverses, prefixes
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels.parallel import run_ranges
 from zkvm.kernels.twiddles import fill_geometric
@@ -52,9 +52,11 @@ def accumulate(matrix: FieldArray, coefficients: FieldArray, accumulator: FieldA
 
 
 def dot(matrix: FieldArray, weights: FieldArray, threads: int = 1) -> FieldArray:
-    """``result[c] = sum_k weights[:, k] matrix[c, k]``: (w, n), (3, n) to (w, 3)."""
-    rows, width = _rows(matrix), matrix.shape[0]
-    _check("matrix", matrix, (width, rows))
+    """``result[c] = sum_k weights[:, k] matrix[c, k]``: (w, m), (3, n) to (w, 3); the first n <= m rows count."""
+    rows, width = _rows(weights), matrix.shape[0]
+    if matrix.shape[1] < rows:
+        raise ValueError(f"{rows} weights for {matrix.shape[1]} rows")
+    _check("matrix", matrix, (width, matrix.shape[1]))
     _check("weights", weights, (3, rows))
     out = np.empty((width, 3), dtype=np.uint64)
     run_ranges(lambda a, b: dots.dot_columns(matrix, weights, out, a, b), width, 4 * rows, threads)
@@ -105,7 +107,7 @@ def ext_scale_vectors(a: FieldArray, factors: FieldArray, out: FieldArray | None
 def ext_batch_inverse(values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
     """``1 / values``: (3, m) to (3, m). ``out`` may be ``values``.
 
-    A zero makes the inverses of up to 1024 rows around it zero: callers exclude zeros.
+    A zero makes the inverses of up to 4096 rows around it zero: callers exclude zeros.
     """
     rows = _rows(values)
     _check("values", values, (3, rows))
@@ -131,12 +133,12 @@ def prefix_product(ratios: FieldArray, start: Scalar, out: FieldArray) -> FieldA
     Returns:
         The last product ``start * all ratios``, (3,), whether ``out`` holds it or not.
     """
-    return _prefix(loops.prefix_product_rows, ratios, start, out)
+    return _prefix(prefixes.prefix_product_rows, ratios, start, out)
 
 
 def prefix_sum(terms: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
     """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] + terms[:, i]``; the rest as in :func:`prefix_product`."""
-    return _prefix(loops.prefix_sum_rows, terms, start, out)
+    return _prefix(prefixes.prefix_sum_rows, terms, start, out)
 
 
 def deep_divide(
@@ -170,29 +172,64 @@ def point_differences(point: Scalar, values: FieldArray, out: FieldArray | None 
     return result
 
 
+def inverse_differences(point: Scalar, values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
+    """``1 / (point - values)`` for base-field values: (3,), (m,) to (3, m).
+
+    Raises:
+        ValueError: the point is in the base field.
+    """
+    return _rational(point, (1, 0, 0), values, False, out, threads)
+
+
 def barycentric_weights(height: int, point: Scalar, threads: int = 1) -> FieldArray:
     """(3, n): w^k (z^n - 1) / (n (z - w^k)), so that f(z) = sum_k weights[:, k] f(w^k) for deg f < n.
 
     Raises:
-        ValueError: n is not a power of two, at least 8, or the point is in <w_n>.
+        ValueError: n is not a power of two, at least 8, or the point is in the base field.
     """
     if height < 8 or height & (height - 1):
         raise ValueError(f"height {height} is not a power of two of at least 8")
-    z = _scalar(point)
-    value = (z[0], z[1], z[2])
+    power = _integers(point)
     for _ in range(height.bit_length() - 1):
-        value = gl.ext_mul(*value, *value)
-    numerator = np.array([gl.sub(value[0], gl.ONE), value[1], value[2]], dtype=np.uint64)
-    if not numerator.any():
-        raise ValueError("the point is a root of unity of this height: its weights are not defined")
-    roots = base_powers(root_of_unity(height), height)
-    weights = point_differences(z, roots, threads=threads)
-    ext_batch_inverse(weights, weights, threads)
-    factors = base_powers(root_of_unity(height), height, pow(height, -1, P))
-    ext_scale_vectors(weights, factors, weights, threads)
-    zero = np.zeros((3, height), dtype=np.uint64)
-    negated = np.array([gl.neg(word) for word in numerator], dtype=np.uint64)
-    return deep_divide(zero, negated, weights, weights, threads)  # (0 - (-numerator)) weights
+        power = _product(power, power)
+    scale = pow(height, -1, P)
+    numerator = ((power[0] - 1) * scale % P, power[1] * scale % P, power[2] * scale % P)
+    return _rational(point, numerator, base_powers(root_of_unity(height), height), True, None, threads)
+
+
+def _integers(value: Scalar) -> tuple[int, int, int]:
+    return int(value[0]), int(value[1]), int(value[2])
+
+
+def _product(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
+    words = gl.ext_mul(*(np.uint64(word) for word in (*a, *b)))
+    return int(words[0]), int(words[1]), int(words[2])
+
+
+def _rational(
+    point: Scalar, numerator: tuple[int, int, int], values: FieldArray, times_x: bool, out: FieldArray | None, threads: int
+) -> FieldArray:
+    """``numerator / (z - x)`` through the characteristic polynomial chi(X) = X^3 - t X^2 + e X - N of the point z.
+
+    chi(x) = (x - z) A(x) with A(x) = x^2 + (z - t) x + (z^2 - t z + e), hence 1 / (z - x) = A(x) / -chi(x): the
+    denominator is in the base field, and it has no zero there unless z is in it.
+    """
+    z = _integers(point)
+    if z[1:] == (0, 0):
+        raise ValueError("the point is in the base field")
+    square = _product(z, z)
+    trace, square_trace = (3 * z[0] + 2 * z[2]) % P, (3 * square[0] + 2 * square[2]) % P
+    second = (trace * trace - square_trace) * pow(2, -1, P) % P
+    norm = (_product(square, z)[0] - trace * square[0] + second * z[0]) % P
+    linear = ((z[0] - trace) % P, z[1], z[2])
+    constant = ((square[0] - trace * z[0] + second) % P, (square[1] - trace * z[1]) % P, (square[2] - trace * z[2]) % P)
+    terms = np.array([_product(numerator, constant), _product(numerator, linear), numerator], dtype=np.uint64)
+    cubic = np.array([norm, second, trace], dtype=np.uint64)
+    rows = _rows(values[None])
+    _check("values", values, (rows,))
+    result = _output(out, (3, rows))
+    run_ranges(lambda i, j: inverses.rational_rows(values, terms, cubic, times_x, result, i, j), rows, 4, threads, inverses.BLOCK)
+    return result
 
 
 def _prefix(kernel: object, terms: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:

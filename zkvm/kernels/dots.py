@@ -145,8 +145,8 @@ def _lane_sum(vector: Any) -> Any:
 
 @njit(void(MATRIX, MATRIX, MATRIX, int64, int64), cache=True, nogil=True)
 def dot_columns(matrix: Any, weights: Any, out: Any, first: Any, last: Any) -> None:
-    """out[c] = sum_k weights[:, k] matrix[c, k] for columns first..last - 1."""
-    rows = matrix.shape[1]
+    """out[c] = sum_k weights[:, k] matrix[c, k] for columns first..last - 1, over as many leading rows as there are weights."""
+    rows, stride = weights.shape[1], matrix.shape[1]
     limbs = np.empty(18 * DOT_BLOCK, dtype=np.uint64)
     sums = np.zeros(72 * (last - first), dtype=np.uint64)
     out[first:last] = gl.ZERO
@@ -154,7 +154,7 @@ def dot_columns(matrix: Any, weights: Any, out: Any, first: Any, last: Any) -> N
         count = min(DOT_BLOCK, rows - block)
         _cut_rows(weights, block, count, limbs)
         for column in range(first, last):
-            _dot_block(sums, 72 * (column - first), matrix, column * rows + block, count, limbs, (column + 1) * rows + block)
+            _dot_block(sums, 72 * (column - first), matrix, column * stride + block, count, limbs, (column + 1) * stride + block)
         end = block + count
         if end == rows or end % (8 * TERMS) == 0:
             for column in range(first, last):

@@ -1,4 +1,4 @@
-"""A table on its way through the phases: traces, low-degree extensions, values on the extra coset."""
+"""A table on its way through the phases: low-degree extensions, values on the extra coset."""
 
 from __future__ import annotations
 
@@ -29,15 +29,12 @@ def extra_shift(height: int) -> int:
 
 @dataclass(slots=True)
 class Committed:
-    """Columns of one table: (w, n) traces, (w, B, n) extensions, (w, 512) values on the extra coset."""
+    """Columns of one table: (w, B, n) extensions, (w, 512) values on the extra coset."""
 
     chip: Chip
     code: ChipCode
     height: int
     active: int
-    pre: U64 = field(default_factory=lambda: _NONE)
-    main: U64 = field(default_factory=lambda: _NONE)
-    bus: U64 = field(default_factory=lambda: _NONE)
     pre_lde: U64 = field(default_factory=lambda: _NONE)
     main_lde: U64 = field(default_factory=lambda: _NONE)
     bus_lde: U64 = field(default_factory=lambda: _NONE)

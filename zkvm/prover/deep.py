@@ -25,39 +25,40 @@ U64 = NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Columns in opening order, by height: where each group's values go among all openings.
+    """Columns that are opened together.
 
     Attributes:
-        height: n. lde: (w, B, n) each. traces: (w, n) each, for evaluation. positions: first opening of each matrix.
+        height: n. lde: (w, B, n). position: of the first column among all openings. is_next: opened at the next row.
     """
 
     height: int
     lde: U64
-    trace: U64
     position: int
     is_next: bool
 
+    @property
+    def flat(self) -> U64:
+        """(w, B n): the first n of each row are the values on the first coset."""
+        return self.lde.reshape(len(self.lde), -1)
 
-def opened_matrices(shape: ProofShape, tables: dict[str, Committed], quotient_lde: U64, quotient_trace: U64) -> list[Opened]:
-    """Every matrix that is opened, with the position of its first column among the openings.
 
-    ``quotient_trace`` holds the quotient columns' values on the LDE's first coset, since they have no trace.
-    """
+def opened_matrices(shape: ProofShape, tables: dict[str, Committed], quotient_lde: U64) -> list[Opened]:
+    """Every matrix that is opened, with the position of its first column among the openings."""
     result: list[Opened] = []
     position = 0
     for kind in ("pre", "main", "bus"):
         for entry in shape.tables:
             table = tables[entry.code.chip.name]
-            trace, lde = getattr(table, kind), getattr(table, f"{kind}_lde")
-            if len(trace):
-                result.append(Opened(table.height, lde, trace, position, False))
-                position += len(trace)
-    result.append(Opened(shape.tallest, quotient_lde, quotient_trace, position, False))
+            lde = getattr(table, f"{kind}_lde")
+            if len(lde):
+                result.append(Opened(table.height, lde, position, False))
+                position += len(lde)
+    result.append(Opened(shape.tallest, quotient_lde, position, False))
     position = shape.here_count
     for entry in shape.tables:
         table = tables[entry.code.chip.name]
         for first, count in _runs(entry.code.next_columns):
-            result.append(Opened(table.height, table.bus_lde[first : first + count], table.bus[first : first + count], position, True))
+            result.append(Opened(table.height, table.bus_lde[first : first + count], position, True))
             position += count
     return result
 
@@ -73,21 +74,21 @@ def _runs(columns: tuple[int, ...]) -> list[tuple[int, int]]:
     return runs
 
 
-def open_columns(shape: ProofShape, matrices: list[Opened], quotient_position: int, zeta: Ext, threads: int) -> U64:
-    """Values of all columns at zeta^(N/n), running columns also at w_n zeta^(N/n): (openings, 3)."""
+def open_columns(shape: ProofShape, matrices: list[Opened], zeta: Ext, threads: int) -> U64:
+    """Values of all columns at zeta^(N/n), running columns also at w_n zeta^(N/n): (openings, 3).
+
+    Taken from the extension's first coset: f on s <w_n> is f(s X) on <w_n>.
+    """
     values = np.zeros((shape.opening_count, EXTENSION), np.uint64)
-    weights: dict[tuple[int, bool, bool], U64] = {}
+    weights: dict[tuple[int, bool], U64] = {}
     for matrix in matrices:
-        on_coset = matrix.position == quotient_position
-        key = (matrix.height, matrix.is_next, on_coset)
+        key = (matrix.height, matrix.is_next)
         if key not in weights:
             point = extension.ext_pow(zeta, shape.tallest // matrix.height)
-            if matrix.is_next:
-                point = ext_scale(point, root_of_unity(matrix.height))
-            if on_coset:  # f on s <w_n> is f(s X) on <w_n>
-                point = ext_scale(point, pow(coset_shift(matrix.height), -1, P))
-            weights[key] = barycentric_weights(matrix.height, point, threads)
-        values[matrix.position : matrix.position + len(matrix.trace)] = dot(matrix.trace, weights[key], threads)
+            step = root_of_unity(matrix.height) if matrix.is_next else 1
+            scale = step * pow(coset_shift(matrix.height), -1, P) % P
+            weights[key] = barycentric_weights(matrix.height, ext_scale(point, scale), threads)
+        values[matrix.position : matrix.position + len(matrix.lde)] = dot(matrix.flat, weights[key], threads)
     return values
 
 
@@ -124,9 +125,8 @@ def _lifted_sum(matrices: list[Opened], weights: U64, blowup: int, tallest: int,
             total = np.zeros((EXTENSION, size), np.uint64)
         for matrix in matrices:
             if matrix.height == height:
-                width = len(matrix.lde)
-                own = np.ascontiguousarray(weights[matrix.position : matrix.position + width])
-                accumulate(matrix.lde.reshape(width, size), own, total, threads)
+                own = np.ascontiguousarray(weights[matrix.position : matrix.position + len(matrix.lde)])
+                accumulate(matrix.flat, own, total, threads)
     assert total is not None
     return total
 

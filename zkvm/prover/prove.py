@@ -31,6 +31,7 @@ from zkvm.shape import MASK_COLUMNS, ProofShape
 from zkvm.steps import DOMAIN, Steps
 
 U64 = NDArray[np.uint64]
+_SPENT: U64 = np.zeros((0, 0), np.uint64)
 Progress = Callable[[str, float], None]
 """Called with the phase that begins and the share of the work done before it, in [0, 1]."""
 
@@ -71,7 +72,8 @@ def prove_tables(
     """Prove that the tables satisfy the machine and close with the statement.
 
     Args:
-        tables: present tables in machine order, exempt rows free; their exempt rows are overwritten with randomness.
+        tables: present tables in machine order. They are consumed: the exempt rows are overwritten with randomness, and the main
+            columns are dropped as soon as only their extension is needed.
         randomness: ``Randomness.zeros()`` for a proof without zero knowledge; fresh system randomness by default.
         transcript: for tests that replay challenges.
 
@@ -115,11 +117,8 @@ def prove_tables(
     zeta = steps.quotient(quotient_tree.root)
     # 4 ----- openings
     clock.phase("openings")
-    quotient_columns = quotient_lde[: len(chunks)]
-    quotient_values = np.ascontiguousarray(quotient_columns[:, 0])
-    matrices = opened_matrices(shape, committed, quotient_columns, quotient_values)
-    quotient_position = shape.here_count - len(chunks)
-    openings = open_columns(shape, matrices, quotient_position, zeta, threads)
+    matrices = opened_matrices(shape, committed, quotient_lde[: len(chunks)])
+    openings = open_columns(shape, matrices, zeta, threads)
     batching = steps.openings(openings)
     # 5 ----- batched codeword and FRI layers
     clock.phase("fri")
@@ -196,11 +195,10 @@ def commit_main(
     """Extend and commit the main columns of every table."""
     for table in tables:
         target = committed[table.chip.name]
-        target.main = table.main
         target.main_lde, target.main_extra, _ = extend(table.main, shape.parameters.blowup, threads)
         if table.chip.name in preprocessed.columns:
             name = table.chip.name
-            target.pre, target.pre_lde, target.pre_extra = preprocessed.columns[name], preprocessed.lde[name], preprocessed.extra[name]
+            target.pre_lde, target.pre_extra = preprocessed.lde[name], preprocessed.extra[name]
     levels = by_height([committed[table.chip.name].main_lde for table in tables])
     return MerkleTree.commit(levels, _salt(randomness, "main", shape), threads)
 
@@ -208,12 +206,13 @@ def commit_main(
 def commit_bus(
     shape: ProofShape, tables: Sequence[Table], committed: dict[str, Committed], alpha: Ext, beta: Ext, randomness: Randomness, threads: int
 ) -> tuple[MerkleTree, dict[str, list[Ext]]]:
-    """Fill, extend and commit the bus columns of every table."""
+    """Fill, extend and commit the bus columns of every table; nothing needs its trace afterwards."""
     terminals: dict[str, list[Ext]] = {}
     for table in tables:
         target = committed[table.chip.name]
-        target.bus, terminals[table.chip.name] = bus_columns(table, target.code, alpha, beta, randomness, threads)
-        target.bus_lde, target.bus_extra, target.next_extra = extend(target.bus, shape.parameters.blowup, threads, with_next=True)
+        columns, terminals[table.chip.name] = bus_columns(table, target.code, alpha, beta, randomness, threads)
+        table.main = _SPENT
+        target.bus_lde, target.bus_extra, target.next_extra = extend(columns, shape.parameters.blowup, threads, with_next=True)
     levels = by_height([committed[table.chip.name].bus_lde for table in tables])
     return MerkleTree.commit(levels, _salt(randomness, "bus", shape), threads), terminals
 
