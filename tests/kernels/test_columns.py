@@ -53,6 +53,13 @@ def test_dot(width: int, rows: int) -> None:
     assert (kernel.dot(ones, np.full((3, rows), P - 1, dtype=np.uint64)) == np.uint64(rows)).all()
 
 
+def test_dot_of_leading_rows() -> None:
+    matrix, weights = random_matrix(5, 256), random_matrix(3, 128, 7)
+    assert np.array_equal(kernel.dot(matrix, weights), reference.dot(matrix[:, :128], weights))
+    with pytest.raises(ValueError, match="weights"):
+        kernel.dot(matrix[:, :64].copy(), weights)
+
+
 def test_evaluate_at() -> None:
     coefficients = random_matrix(3, 72)
     result = kernel.evaluate_at(coefficients, POINT)
@@ -71,7 +78,7 @@ def test_barycentric_weights(height: int) -> None:
     assert np.array_equal(weights, reference.barycentric_weights(height, POINT))
     values = gl.pow_(gl.powers(gl.root_of_unity(height), height), height - 1)
     assert ext.to_ext(kernel.dot(values[None], weights)[0]) == ext.ext_pow(POINT, height - 1)
-    with pytest.raises(ValueError, match="root of unity"):
+    with pytest.raises(ValueError, match="base field"):
         kernel.barycentric_weights(height, (gl.root_of_unity(height), 0, 0))
     with pytest.raises(ValueError, match="power of two"):
         kernel.barycentric_weights(height * 3, POINT)
@@ -101,6 +108,11 @@ def test_row_products(threads: int) -> None:
     assert np.array_equal(a, product)
     difference = kernel.point_differences(POINT, b[0].copy(), None, threads)
     assert np.array_equal(difference, ext.sub(ext.from_ext(POINT), ext.embed(b[0])).T)
+    for point in (POINT, (0, 1, 0), (5, 0, P - 1)):
+        inverse = kernel.inverse_differences(point, b[0].copy(), None, threads)
+        assert np.array_equal(inverse, ext.inv(ext.sub(ext.from_ext(point), ext.embed(b[0]))).T)
+    with pytest.raises(ValueError, match="base field"):
+        kernel.inverse_differences((5, 0, 0), b[0].copy())
 
 
 @pytest.mark.parametrize("rows", [8, 64, 1024, 5000])

@@ -113,9 +113,10 @@ def run_extension(a: Any, b: Any, out: Any) -> None:
         kernel_ext.ext_store(out[1], i, rows, kernel_ext.ext_sub(x, y))
         kernel_ext.ext_store(out[2], i, rows, kernel_ext.ext_mul(x, y))
         kernel_ext.ext_store(out[3], i, rows, kernel_ext.ext_scale(x, y[0]))
-        adjugate, norm = kernel_ext.ext_adjugate(x)
+        (d0, d1, d2), norm = kernel_ext.ext_adjugate_any(x)
+        adjugate = vectors.canonical(d0), vectors.canonical(d1), vectors.canonical(d2)
         kernel_ext.ext_store(out[4], i, rows, kernel_ext.ext_mul(adjugate, x))
-        vectors.store(out[5], i, norm)
+        vectors.store(out[5], i, vectors.canonical(norm))
 
 
 def test_extension_operations() -> None:

@@ -77,29 +77,3 @@ def ext_powers_fill(point: Any, out: Any) -> None:
     for row in range(8, rows, 8):
         current = ext_mul(current, step)
         ext_store(out, row, rows, current)
-
-
-@njit(void(MATRIX, WORDS, MATRIX, WORDS), cache=True, nogil=True)
-def prefix_sum_rows(terms: Any, start: Any, out: Any, final: Any) -> None:
-    """out[:, 0] = start, out[:, i + 1] = out[:, i] + terms[:, i]; ``out`` has m or m + 1 columns."""
-    rows, kept = terms.shape[1], out.shape[1]
-    s0, s1, s2 = start[0], start[1], start[2]
-    for row in range(rows):
-        out[0, row], out[1, row], out[2, row] = s0, s1, s2
-        s0, s1, s2 = gl.add(s0, terms[0, row]), gl.add(s1, terms[1, row]), gl.add(s2, terms[2, row])
-    if kept > rows:
-        out[0, rows], out[1, rows], out[2, rows] = s0, s1, s2
-    final[0], final[1], final[2] = s0, s1, s2
-
-
-@njit(void(MATRIX, WORDS, MATRIX, WORDS), cache=True, nogil=True)
-def prefix_product_rows(ratios: Any, start: Any, out: Any, final: Any) -> None:
-    """out[:, 0] = start, out[:, i + 1] = out[:, i] ratios[:, i]; ``out`` has m or m + 1 columns."""
-    rows, kept = ratios.shape[1], out.shape[1]
-    value = (start[0], start[1], start[2])
-    for row in range(rows):
-        out[0, row], out[1, row], out[2, row] = value
-        value = gl.ext_mul(value[0], value[1], value[2], ratios[0, row], ratios[1, row], ratios[2, row])
-    if kept > rows:
-        out[0, rows], out[1, rows], out[2, rows] = value
-    final[0], final[1], final[2] = value

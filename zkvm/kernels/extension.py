@@ -9,7 +9,7 @@ from typing import Any
 
 from numba import njit
 
-from zkvm.kernels.vectors import add, load, mul, splat, store, sub
+from zkvm.kernels.vectors import add, add_any, canonical, load, mul, mul_any, splat, store, sub, sub_any
 
 
 @njit(inline="always")
@@ -54,22 +54,22 @@ def ext_scale(a: Any, factor: Any) -> Any:
 def ext_mul(a: Any, b: Any) -> Any:
     """a b with six products (Karatsuba): m_ij = (a_i + a_j)(b_i + b_j), v_i = a_i b_i, and x^3 = x + 1."""
     v0, v1, v2 = mul(a[0], b[0]), mul(a[1], b[1]), mul(a[2], b[2])
-    m01 = mul(add(a[0], a[1]), add(b[0], b[1]))
-    m02 = mul(add(a[0], a[2]), add(b[0], b[2]))
-    m12 = mul(add(a[1], a[2]), add(b[1], b[2]))
+    m01 = mul_any(add_any(a[0], a[1]), add_any(b[0], b[1]))
+    m02 = mul_any(add_any(a[0], a[2]), add_any(b[0], b[2]))
+    m12 = mul(add_any(a[1], a[2]), add_any(b[1], b[2]))
     v01 = sub(v0, v1)
-    c0 = add(sub(v01, v2), m12)
-    c1 = sub(sub(sub(add(m01, m12), v0), v1), v1)
-    c2 = sub(m02, v01)
+    c0 = canonical(add_any(sub_any(v01, v2), m12))
+    c1 = canonical(sub_any(sub_any(sub_any(add_any(m01, m12), v0), v1), v1))
+    c2 = canonical(sub_any(m02, v01))
     return c0, c1, c2
 
 
 @njit(inline="always")
-def ext_adjugate(a: Any) -> Any:
-    """d and the norm a d, a base-field vector: 1 / a = d / norm (formulas: ``ext_inv`` of the twin)."""
-    a02, a12 = add(a[0], a[2]), add(a[1], a[2])
-    d0 = sub(mul(a02, a02), mul(a12, a[1]))
-    d1 = sub(mul(a12, a[2]), mul(a[1], a02))
-    d2 = sub(mul(a[1], a[1]), mul(a02, a[2]))
-    norm = add(add(mul(a[0], d0), mul(a[2], d1)), mul(a[1], d2))
+def ext_adjugate_any(a: Any) -> Any:
+    """d and the norm a d, a base-field vector, as any words: 1 / a = d / norm (formulas: ``ext_inv`` of the twin)."""
+    a02, a12 = add_any(a[0], a[2]), add_any(a[1], a[2])
+    d0 = sub_any(mul_any(a02, a02), mul(a12, a[1]))
+    d1 = sub_any(mul_any(a12, a[2]), mul(a[1], a02))
+    d2 = sub_any(mul_any(a[1], a[1]), mul(a02, a[2]))
+    norm = add_any(add_any(mul_any(a[0], d0), mul(a[2], d1)), mul(a[1], d2))
     return (d0, d1, d2), norm
