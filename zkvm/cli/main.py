@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from zkvm.cli import errors
+from zkvm.cli.bench import bench
 from zkvm.cli.guest import build, disasm
 from zkvm.cli.inspect import image_id, inspect
 from zkvm.cli.run import check, run
@@ -54,7 +55,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for function in (run, verify, check, inspect, image_id, build, disasm, soundness):
+for function in (run, verify, check, inspect, image_id, build, disasm, soundness, bench):
     app.command(function.__name__.replace("_", "-"))(function)
 
 
