@@ -22,6 +22,8 @@ from zkvm.params import EXEMPT_MAX, MAX_HEIGHT, MIN_HEIGHT
 U64 = NDArray[np.uint64]
 Evaluator = Callable[[Straight, U64, U64], list[U64]]
 
+SPLIT_MINIMUM = 1 << 12
+"""A first instance shorter than this is not worth the openings of a second one."""
 _CHUNK = 1 << 16
 """Rows whose lookups are counted at once: the tuples stay in cache."""
 
@@ -51,23 +53,42 @@ def preprocess(machine: Machine, image: Any) -> dict[str, U64]:
     return result
 
 
+def split_heights(used: int, exempt: int) -> tuple[int, int]:
+    """Heights of a chip's two instances for ``used`` rows; (height, 0) where a second table would save less than a quarter.
+
+    The first then has half the height of a single table and is full, the second takes the rest.
+    """
+    whole = table_height(used, exempt)
+    half = whole // 2
+    if half < SPLIT_MINIMUM:
+        return whole, 0
+    second = table_height(used - (half - exempt), exempt)
+    return (half, second) if half + second <= whole - whole // 4 else (whole, 0)
+
+
 def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int) -> tuple[int, ...]:
     """Height of every chip's table for this execution, 0 = absent.
 
     Raises:
         LimitError: a table would exceed the largest height.
     """
-    heights = []
+    splittable = {chip.first for chip in machine.chips}
+    heights: dict[str, int] = {}
     for chip in machine.chips:
+        if chip.first is not None:
+            continue
         used = chip.rows(execution)
         if len(chip.preprocessed):
-            height = preprocessed_height(chip, image)
+            heights[chip.name] = preprocessed_height(chip, image)
+        elif not used and not chip.mandatory:
+            heights[chip.name] = 0
+        elif chip.name in splittable:
+            heights[chip.name], heights[f"{chip.name}_2"] = split_heights(used, exempt)
         else:
-            height = table_height(used, exempt) if used or chip.mandatory else 0
-        if height > MAX_HEIGHT:
+            heights[chip.name] = table_height(used, exempt)
+        if heights[chip.name] > MAX_HEIGHT:
             raise LimitError(f"table {chip.name} needs {used} rows; at most {MAX_HEIGHT - exempt} fit: prove a shorter run")
-        heights.append(height)
-    return tuple(heights)
+    return tuple(heights.get(chip.name, 0) for chip in machine.chips)
 
 
 def build_tables(
@@ -90,20 +111,36 @@ def build_tables(
         LimitError: a table is too long. ProvingError: a row asks for a tuple that is in no table.
     """
     columns = preprocess(machine, image) if preprocessed is None else preprocessed
-
-    def fill(chip: Chip, height: int) -> Table:
-        active = height - exempt
-        main = np.zeros((len(chip.main), height), np.uint64)
-        chip.fill(execution, {name: main[k, :active] for k, name in enumerate(chip.columns)})
-        pre = columns.get(chip.name, np.zeros((0, height), np.uint64))
-        return Table(chip, height, active, chip.rows(execution), main, pre)
-
     heights = planned_heights(machine, execution, image, exempt)
-    present = [(chip, height) for chip, height in zip(machine.chips, heights, strict=True) if height]
+    present = {chip.name: (chip, height) for chip, height in zip(machine.chips, heights, strict=True) if height}
+
+    def fill(chip: Chip, height: int) -> list[Table]:
+        used = chip.rows(execution)
+        pre = columns.get(chip.name, np.zeros((0, height), np.uint64))
+        table = _empty_table(chip, height, exempt, pre)
+        second = present.get(f"{chip.name}_2")
+        if second is None:
+            chip.fill(execution, {name: table.main[k, : table.active] for k, name in enumerate(chip.columns)})
+            table.used = used
+            return [table]
+        other = _empty_table(*second, exempt, np.zeros((0, second[1]), np.uint64))
+        whole = np.zeros((len(chip.columns), used), np.uint64)
+        chip.fill(execution, {name: whole[k] for k, name in enumerate(chip.columns)})
+        table.used, other.used = table.active, used - table.active
+        table.main[: len(whole), : table.used] = whole[:, : table.used]
+        other.main[: len(whole), : other.used] = whole[:, table.used :]
+        return [table, other]
+
+    work = [item for item in present.values() if item[0].first is None]
     with ThreadPoolExecutor(threads) as pool:
-        tables = list(pool.map(lambda item: fill(*item), present))
+        filled = {table.chip.name: table for group in pool.map(lambda item: fill(*item), work) for table in group}
+    tables = [filled[name] for name in present]
     count_multiplicities(tables, image, evaluate, threads)
     return tables
+
+
+def _empty_table(chip: Chip, height: int, exempt: int, pre: U64) -> Table:
+    return Table(chip, height, height - exempt, 0, np.zeros((len(chip.main), height), np.uint64), pre)
 
 
 def count_multiplicities(tables: Sequence[Table], image: Any, evaluate: Evaluator = evaluate_columns, threads: int = 1) -> None:

@@ -8,8 +8,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.toy import TOY, toy_statement, toy_walk
-from zkvm.air.machine import Statement
+from tests.toy import TOY, AuditChip, SquaresChip, StepChip, toy_statement, toy_walk
+from zkvm.air.check import check_tables
+from zkvm.air.chip import second_instance
+from zkvm.air.machine import Machine, Statement
 from zkvm.errors import ProvingError, RejectReason, VerificationError
 from zkvm.params import PARAMETERS, Parameters, Policy, parameters
 from zkvm.proof import Proof
@@ -17,7 +19,7 @@ from zkvm.prover import tapes
 from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.prover.prove import prove_tables
 from zkvm.prover.randomness import Randomness
-from zkvm.tables import build_tables, preprocess
+from zkvm.tables import build_tables, preprocess, split_heights
 from zkvm.verifier.verify import verify_proof
 
 STEPS = 1000
@@ -78,6 +80,29 @@ def test_a_seed_makes_the_proof_reproducible() -> None:
     assert first.quotient_root == second.quotient_root
     assert np.array_equal(first.openings, second.openings)
     assert first.main_root != prove_toy(parameters("fast"))[1].main_root
+
+
+def test_a_second_instance_takes_the_rows_that_would_double_the_first() -> None:
+    machine = Machine("toy split", (StepChip(), AuditChip(), SquaresChip(), second_instance(StepChip)))
+    assert machine.codes[0].code == machine.codes[3].code
+    chosen, walk = parameters("fast"), toy_walk(5000)
+    preprocessed = commit_preprocessed(machine, preprocess(machine, None), chosen.blowup)
+    tables = build_tables(machine, walk, None, chosen.exempt, evaluate=tapes.evaluate_columns)
+    heights = {table.chip.name: (table.height, table.used) for table in tables}
+    assert heights["step"] == (4096, 4096 - 336)
+    assert heights["step_2"] == (2048, 5000 - (4096 - 336))
+    honest = toy_statement(5000, int(walk.sums[-1]), preprocessed.root)
+    statement = replace(honest, preprocessed_heights=(*honest.preprocessed_heights, 0))
+    assert check_tables(tables, statement.closings) == []
+    proof, _ = prove_tables(machine, chosen, statement, tables, preprocessed, threads=2)
+    assert verify_proof(machine, statement, proof, Policy()).tallest == 1 << 15
+
+
+@pytest.mark.parametrize(
+    ("used", "expected"), [(1, (512, 0)), (3000, (4096, 0)), (5000, (4096, 2048)), (6000, (8192, 0)), (138681, (1 << 17, 1 << 14))]
+)
+def test_split_heights(used: int, expected: tuple[int, int]) -> None:
+    assert split_heights(used, 336) == expected
 
 
 def test_other_statement() -> None:

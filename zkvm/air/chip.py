@@ -27,6 +27,8 @@ class Chip:
     preprocessed: ClassVar[Columns] = Columns()
     mandatory: ClassVar[bool] = False
     """Mandatory tables are present in every proof; an optional one is absent when it has no rows."""
+    first: ClassVar[str | None] = None
+    """Of a second instance: the name of the chip whose surplus rows it takes."""
 
     def constraints(self, air: AirBuilder, row: Row) -> None:
         """Register what must vanish on every row."""
@@ -99,3 +101,13 @@ class Chip:
         buses = BusBuilder()
         self.interactions(buses, self.row)
         return buses
+
+
+def second_instance(chip: type[Chip]) -> Chip:
+    """The same chip as a table of its own: rows that would double the first one's height go there.
+
+    It is one more optional table with the same constraints and buses, so it changes nothing that can be proven, only the padding.
+    """
+    members = {"name": f"{chip.name}_2", "first": chip.name, "__doc__": chip.__doc__, "__module__": chip.__module__}
+    instance: Chip = type(f"{chip.__name__}2", (chip,), members)()
+    return instance
