@@ -59,7 +59,7 @@ def dot(matrix: FieldArray, weights: FieldArray, threads: int = 1) -> FieldArray
     _check("matrix", matrix, (width, matrix.shape[1]))
     _check("weights", weights, (3, rows))
     out = np.empty((width, 3), dtype=np.uint64)
-    run_ranges(lambda a, b: dots.dot_columns(matrix, weights, out, a, b), width, 4 * rows, threads)
+    run_ranges(lambda a, b: dots.dot_columns(matrix, weights, out, a, b), width, 0, threads)  # one range a thread: each cuts the weights
     return out
 
 

@@ -14,7 +14,22 @@ import numpy as np
 from numba import int64, njit, uint64, void
 
 from zkvm.kernels import goldilocks as gl
-from zkvm.kernels.vectors import add, add_product32, high_half, lane, limbs22, load, mul, prefetch, splat, store
+from zkvm.kernels.vectors import (
+    add,
+    add_any,
+    add_product32,
+    canonical,
+    high_half,
+    lane,
+    limbs22,
+    load,
+    mul,
+    mul_2_22,
+    mul_2_44,
+    prefetch,
+    splat,
+    store,
+)
 
 MATRIX = uint64[:, ::1]
 BLOCK = 512
@@ -23,9 +38,7 @@ DOT_BLOCK = 128
 """Rows per block of :func:`dot_columns`: the eighteen limbs of one block are 18 KiB."""
 TERMS = 512
 """Cells that one sum can take: each adds two products below 2^54."""
-TWO_22 = np.uint64(2**22)
 TWO_32 = np.uint64(2**32)
-TWO_44 = np.uint64(2**44)
 
 
 @njit(inline="always")
@@ -49,7 +62,7 @@ def extend_sums(s0: Any, s1: Any, s2: Any, cell: Any, limbs: Any) -> Any:
 @njit(inline="always")
 def reduced(s0: Any, s1: Any, s2: Any) -> Any:
     """s0 + 2^22 s1 + 2^44 s2 in the field."""
-    return add(add(mul(s0, splat(gl.ONE)), mul(s1, splat(TWO_22))), mul(s2, splat(TWO_44)))
+    return canonical(add_any(add_any(s0, mul_2_22(s1)), mul_2_44(s2)))
 
 
 @njit(inline="always")

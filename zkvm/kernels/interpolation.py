@@ -8,7 +8,7 @@ import numpy as np
 from numba import int64, njit, uint64, void
 
 from zkvm.kernels import goldilocks as gl
-from zkvm.kernels.transforms import LEVELS, WORDS, inverse
+from zkvm.kernels.transforms import WORDS
 from zkvm.kernels.vectors import add, canonical, load, mul, splat, store, transpose
 
 TABLES = uint64[:, ::1]
@@ -55,9 +55,10 @@ def bit_reverse(source: Any, first: Any, count: Any, target: Any, start: Any, si
         reversed_middle |= bit
 
 
-@njit(inline="always")
-def _join_cosets(parts: Any, blowup: Any, size: Any, factors: Any, buffer: Any) -> None:
-    """In place, word by word: part t becomes the sum over j of ``factors[t, j]`` part j."""
+@njit(void(WORDS, int64, int64, TABLES), cache=True, nogil=True)
+def join_cosets(parts: Any, blowup: Any, size: Any, factors: Any) -> None:
+    """In place, word by word: part t of ``parts`` (B n) becomes the sum over j of ``factors[t, j]`` part j."""
+    buffer = np.empty(8 * blowup, dtype=np.uint64)
     for i in range(0, size, 8):
         for part in range(blowup):
             total = splat(gl.ZERO)
@@ -66,24 +67,3 @@ def _join_cosets(parts: Any, blowup: Any, size: Any, factors: Any, buffer: Any) 
             store(buffer, 8 * part, total)
         for part in range(blowup):
             store(parts, part * size + i, load(buffer, 8 * part))
-
-
-@njit(void(WORDS, int64, int64, int64, int64, WORDS, LEVELS, TABLES, TABLES), cache=True, nogil=True)
-def interpolate_columns(
-    values: Any, blowup: Any, size: Any, first: Any, last: Any, out: Any, levels: Any, inverse_twiddles: Any, factors: Any
-) -> None:
-    """Columns first..last - 1: values on the B cosets of s <w_Bn> to B n natural-order coefficients.
-
-    The inverse transform on coset j, with its shift g_j = s w_Bn^j, gives sum_t c[m + t n] g_j^(t n) for every m < n; an inverse
-    transform over j, ``factors[t, j]`` = w_B^(-jt) s^(-tn) / B, leaves c[m + t n].
-    """
-    parts = np.empty(blowup * size, dtype=np.uint64)
-    buffer = np.empty(8 * blowup, dtype=np.uint64)
-    for column in range(first, last):
-        start = column * blowup * size
-        for coset in range(blowup):
-            inverse(values, start + coset * size, parts, coset * size, size, levels, inverse_twiddles[coset])
-        if blowup > 1:
-            _join_cosets(parts, blowup, size, factors, buffer)
-        for part in range(blowup):
-            bit_reverse(parts, part * size, size, out, start + part * size, size)

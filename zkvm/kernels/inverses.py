@@ -8,6 +8,7 @@ import numpy as np
 from numba import boolean, int64, njit, uint64, void
 
 from zkvm.kernels.extension import ext_adjugate_any, ext_load, ext_scale, ext_store
+from zkvm.kernels.goldilocks import ONE
 from zkvm.kernels.vectors import add, add_any, canonical, load, mul, mul_any, splat, store, sub
 
 MATRIX = uint64[:, ::1]
@@ -37,24 +38,12 @@ def _inverse(a: Any) -> Any:
     return mul_any(_square_times(o31, 33), o32)
 
 
-@njit(inline="always")
-def _invert_chain(values: Any, first: Any, out: Any, start: Any, count: Any) -> None:
-    """out[start + i] = 1 / values[first + i] for i < count, a multiple of 8."""
-    product = load(values, first)
-    store(out, start, product)
-    for i in range(8, count, 8):
-        product = mul_any(product, load(values, first + i))
-        store(out, start + i, product)
-    inverse = _inverse(product)
-    for i in range(count - 8, 0, -8):
-        store(out, start + i, mul(inverse, load(out, start + i - 8)))
-        inverse = mul_any(inverse, load(values, first + i))
-    store(out, start, canonical(inverse))
+@njit(void(WORDS, int64, WORDS, int64, int64), cache=True, nogil=True)
+def invert_block(values: Any, first: Any, out: Any, start: Any, count: Any) -> None:
+    """out[start + i] = 1 / values[first + i] for i < count, a multiple of 32.
 
-
-@njit(inline="always")
-def _invert_four_chains(values: Any, first: Any, out: Any, start: Any, count: Any) -> None:
-    """The same for a multiple of 32 by four interleaved chains: each product waits for the one before it in its chain."""
+    Takes any words; no value is zero; not in place. Four interleaved chains: each product waits for the one before it in its chain.
+    """
     p0, p1, p2, p3 = load(values, first), load(values, first + 8), load(values, first + 16), load(values, first + 24)
     for i in range(32, count, 32):
         f, s = first + i, start + i - 32
@@ -82,23 +71,25 @@ def _invert_four_chains(values: Any, first: Any, out: Any, start: Any, count: An
     store(out, start + 24, canonical(i3))
 
 
-@njit(void(WORDS, int64, WORDS, int64, int64), cache=True, nogil=True)
-def invert_block(values: Any, first: Any, out: Any, start: Any, count: Any) -> None:
-    """out[start + i] = 1 / values[first + i] for i < count, a multiple of 8.
-
-    Takes any words; no value is zero; not in place.
-    """
-    if count & 31 == 0:
-        _invert_four_chains(values, first, out, start, count)
-    else:
-        _invert_chain(values, first, out, start, count)
+@njit(inline="always")
+def _invert_padded(norms: Any, inverses: Any, count: Any) -> None:
+    """The inverses of the first ``count`` norms; ones fill the last group of 32."""
+    padded = (count + 31) // 32 * 32
+    for i in range(count, padded):
+        norms[i] = ONE
+    invert_block(norms, 0, inverses, 0, padded)
 
 
 @njit(void(WORDS, WORDS, int64, int64), cache=True, nogil=True)
 def base_inverse_rows(values: Any, out: Any, first: Any, last: Any) -> None:
     """out[i] = 1 / values[i] on a range of rows."""
+    norms = np.empty(BLOCK, dtype=np.uint64)
+    inverses = np.empty(BLOCK, dtype=np.uint64)
     for block in range(first, last, BLOCK):
-        invert_block(values, block, out, block, min(BLOCK, last - block))
+        count = min(BLOCK, last - block)
+        norms[:count] = values[block : block + count]
+        _invert_padded(norms, inverses, count)
+        out[block : block + count] = inverses[:count]
 
 
 @njit(void(MATRIX, MATRIX, int64, int64), cache=True, nogil=True)
@@ -113,7 +104,7 @@ def ext_inverse_rows(values: Any, out: Any, first: Any, last: Any) -> None:
             adjugate, norm = ext_adjugate_any(ext_load(values, block + i, rows))
             ext_store(out, block + i, rows, adjugate)
             store(norms, i, norm)
-        invert_block(norms, 0, inverses, 0, count)
+        _invert_padded(norms, inverses, count)
         for i in range(0, count, 8):
             ext_store(out, block + i, rows, ext_scale(ext_load(out, block + i, rows), load(inverses, i)))
 
@@ -141,7 +132,7 @@ def rational_rows(values: Any, numerator: Any, cubic: Any, times_x: Any, out: An
             x = load(values, block + i)
             inner = sub(mul(sub(c2, x), x), c1)
             store(norms, i, add(mul(inner, x), c0))
-        invert_block(norms, 0, inverses, 0, count)
+        _invert_padded(norms, inverses, count)
         for i in range(0, count, 8):
             x = load(values, block + i)
             factor = load(inverses, i)

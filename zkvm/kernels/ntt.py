@@ -16,7 +16,7 @@ from numba import boolean, int64, njit, uint64, void
 from zkvm.field.goldilocks import GENERATOR, FieldArray, P, root_of_unity
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels import vectors
-from zkvm.kernels.interpolation import bit_reverse, interpolate_columns
+from zkvm.kernels.interpolation import bit_reverse, join_cosets
 from zkvm.kernels.parallel import run_ranges
 from zkvm.kernels.transforms import LEVELS, WORDS, forward, inverse
 from zkvm.kernels.twiddles import bit_reversed_powers, forward_table, inverse_table, transform_levels
@@ -27,7 +27,7 @@ MINIMUM_HEIGHT, MAXIMUM_HEIGHT = 2**6, 2**24
 TABLES = uint64[:, ::1]
 
 
-@njit(uint64(WORDS, int64, WORDS, int64), cache=True, nogil=True)
+@njit(inline="always")
 def _weighted_sum(values: Any, start: Any, weights: Any, count: Any) -> Any:
     """Sum of ``values[start + i] weights[i]``, i < count (a power of two)."""
     total = gl.ZERO
@@ -43,8 +43,8 @@ def _weighted_sum(values: Any, start: Any, weights: Any, count: Any) -> Any:
     return total
 
 
-@njit(void(WORDS, int64, WORDS, WORDS, int64, LEVELS, WORDS), cache=True, nogil=True)
-def fold_coset(coefficients: Any, size: Any, weights: Any, target: Any, start: Any, levels: Any, table: Any) -> None:
+@njit(inline="always")
+def _fold_coset(coefficients: Any, size: Any, weights: Any, target: Any, start: Any, levels: Any, table: Any) -> None:
     """512 values on the coset g <w_512> from ``size`` bit-reversed coefficients, size >= 512.
 
     On that coset X^512 = g^512: coefficient m adds to m mod 512 with weight g^(512 (m div 512)). In bit-reversed
@@ -90,7 +90,7 @@ def extend_columns(
             forward(scratch, 0, out, (column * cosets + coset) * size, size, levels, twiddles[coset])
         for extra in range(extras):
             start = (column * extras + extra) * EXTRA_POINTS
-            fold_coset(scratch, size, extra_weights[extra], extra_out, start, extra_levels, extra_twiddles[extra])
+            _fold_coset(scratch, size, extra_weights[extra], extra_out, start, extra_levels, extra_twiddles[extra])
 
 
 def coset_shift(height: int) -> int:
@@ -207,6 +207,9 @@ def evaluate_coset(coefficients: FieldArray, height: int, blowup: int, shift: in
 def interpolate_cosets(values: FieldArray, shift: int, threads: int = 1) -> FieldArray:
     """Values (w, B, n) on the cosets of ``shift <w_Bn>`` to natural-order coefficients (w, B n).
 
+    The inverse transform on coset j, with its shift g_j = shift w_Bn^j, gives sum_t c[m + t n] g_j^(t n) for every m < n; an
+    inverse transform over j then separates the parts t.
+
     Raises:
         ValueError: n is not a power of two in [2^6, 2^24], or the array is not contiguous.
     """
@@ -217,7 +220,14 @@ def interpolate_cosets(values: FieldArray, shift: int, threads: int = 1) -> Fiel
     levels, (tables, factors) = transform_levels(size), _interpolation_tables(size, blowup, shift % P)
 
     def task(first: int, last: int) -> None:
-        interpolate_columns(source, blowup, size, first, last, target, levels, tables, factors)
+        parts = np.empty(blowup * size, dtype=np.uint64)
+        for start in range(first * blowup * size, last * blowup * size, blowup * size):
+            for coset in range(blowup):
+                inverse(source, start + coset * size, parts, coset * size, size, levels, tables[coset])
+            if blowup > 1:
+                join_cosets(parts, blowup, size, factors)
+            for part in range(0, blowup * size, size):
+                bit_reverse(parts, part, size, target, start + part, size)
 
     run_ranges(task, width, 3 * blowup * size, threads)
     return out
@@ -230,7 +240,7 @@ def interpolate_coset(values: FieldArray, shift: int = 1, threads: int = 1) -> F
 
 @lru_cache(maxsize=8)
 def _interpolation_tables(size: int, blowup: int, shift: int) -> tuple[FieldArray, FieldArray]:
-    """The inverse twiddles of every coset, and the factors (B, B) that separate the parts."""
+    """The inverse twiddles of every coset, and ``factors[t, j]`` = w_B^(-jt) shift^(-tn) / B, which separate the parts."""
     root, small_root = root_of_unity(size * blowup), root_of_unity(blowup)
     tables = np.stack([inverse_table(size, shift * pow(root, coset, P) % P) for coset in range(blowup)])
     rows = [[pow(small_root, -j * t, P) * pow(shift, -t * size, P) * pow(blowup, -1, P) % P for j in range(blowup)] for t in range(blowup)]

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import boolean, int64, njit, uint64, void
+from numba import int64, njit, uint64, void
 
 from zkvm.kernels.goldilocks import ONE
 from zkvm.kernels.vectors import add_any, canonical, load, mul_2_24, mul_2_48, mul_2_72, mul_any, splat, store, sub_any, transpose
@@ -61,7 +61,7 @@ def split8(v0: Any, v1: Any, v2: Any, v3: Any, v4: Any, v5: Any, v6: Any, v7: An
     return even[0], even[1], even[2], even[3], add_any(b4, c5), sub_any(b4, c5), sub_any(b6, c7), add_any(b6, c7)
 
 
-@njit(void(WORDS, int64, WORDS, int64, WORDS, boolean), cache=True, nogil=True)
+@njit(inline="always")
 def _forward_leaf(source: Any, first: Any, target: Any, start: Any, table: Any, last: Any) -> None:
     """64 points: 8 transforms of 8 contiguous elements, then one pass of radix 8."""
     t0, t1, t2, t3, t4, t5, t6, t7 = transpose(
@@ -108,7 +108,7 @@ def _forward_leaf(source: Any, first: Any, target: Any, start: Any, table: Any, 
     store(target, start + 56, w7)
 
 
-@njit(void(WORDS, int64, WORDS, int64, WORDS), cache=True, nogil=True)
+@njit(inline="always")
 def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, table: Any) -> None:
     """64 points: one pass of radix 8, then 8 transforms of 8 contiguous elements."""
     u0, u1, u2, u3, u4, u5, u6, u7 = split8(
@@ -147,7 +147,7 @@ def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, table: Any) 
     store(target, start + 56, w7)
 
 
-@njit(void(WORDS, int64, int64, WORDS, int64, boolean), cache=True, nogil=True)
+@njit(inline="always")
 def _forward8(data: Any, start: Any, stride: Any, table: Any, offset: Any, last: Any) -> None:
     """Joins eight transforms of ``stride`` points."""
     for k in range(0, stride, 8):
@@ -176,7 +176,7 @@ def _forward8(data: Any, start: Any, stride: Any, table: Any, offset: Any, last:
         store(data, p + 7 * stride, w7)
 
 
-@njit(void(WORDS, int64, WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
+@njit(inline="always")
 def _inverse8(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
     """Splits a transform into eight of ``stride`` points."""
     for k in range(0, stride, 8):
@@ -203,7 +203,7 @@ def _inverse8(source: Any, first: Any, target: Any, start: Any, stride: Any, tab
         store(target, p + 7 * stride, mul_any(w7, load(table, t + 6 * stride)))
 
 
-@njit(void(WORDS, int64, int64, WORDS, int64, boolean), cache=True, nogil=True)
+@njit(inline="always")
 def _forward4(data: Any, start: Any, stride: Any, table: Any, offset: Any, last: Any) -> None:
     """Joins four transforms of ``stride`` points (blocks in the order of residues 0, 2, 1, 3)."""
     for k in range(0, stride, 8):
@@ -224,7 +224,7 @@ def _forward4(data: Any, start: Any, stride: Any, table: Any, offset: Any, last:
         store(data, p + 3 * stride, w3)
 
 
-@njit(void(WORDS, int64, WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
+@njit(inline="always")
 def _inverse4(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
     """Splits a transform into four of ``stride`` points."""
     for k in range(0, stride, 8):
@@ -240,7 +240,7 @@ def _inverse4(source: Any, first: Any, target: Any, start: Any, stride: Any, tab
         store(target, p + 3 * stride, mul_any(add_any(a2, c3), load(table, t + 2 * stride)))
 
 
-@njit(void(WORDS, int64, int64, WORDS, int64, boolean), cache=True, nogil=True)
+@njit(inline="always")
 def _forward2(data: Any, start: Any, stride: Any, table: Any, offset: Any, last: Any) -> None:
     """Joins two transforms of ``stride`` points."""
     for k in range(0, stride, 8):
@@ -254,7 +254,7 @@ def _forward2(data: Any, start: Any, stride: Any, table: Any, offset: Any, last:
         store(data, p + stride, w1)
 
 
-@njit(void(WORDS, int64, WORDS, int64, int64, WORDS, int64), cache=True, nogil=True)
+@njit(inline="always")
 def _inverse2(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
     """Splits a transform into two of ``stride`` points."""
     for k in range(0, stride, 8):

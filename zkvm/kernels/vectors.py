@@ -124,14 +124,11 @@ def emit_mul(builder: Any, a: Any, b: Any) -> Any:
     return emit_canonical(builder, emit_mul_any(builder, a, b))
 
 
-def emit_mul_2_24(builder: Any, a: Any) -> Any:
-    """2^24 a for any word: its top 24 bits come back as a multiple of 2^64."""
-    return emit_canonical(builder, emit_fold(builder, builder.shl(a, _constant(24)), builder.lshr(a, _constant(40))))
-
-
-def emit_mul_2_48(builder: Any, a: Any) -> Any:
-    """2^48 a for any word."""
-    return emit_canonical(builder, emit_reduce(builder, builder.lshr(a, _constant(16)), builder.shl(a, _constant(48))))
+def emit_mul_power(builder: Any, a: Any, bits: int) -> Any:
+    """2^bits a for any word and 0 < bits < 64: the bits above 2^64 fold back."""
+    low, high = builder.shl(a, _constant(bits)), builder.lshr(a, _constant(64 - bits))
+    emit = emit_fold if bits <= 32 else emit_reduce
+    return emit_canonical(builder, emit(builder, high=high, low=low))
 
 
 def emit_mul_2_72(builder: Any, a: Any) -> Any:
@@ -232,8 +229,10 @@ add_any = _binary(emit_add_any, "a + b as any word; a may be any word, b is cano
 sub_any = _binary(emit_sub_any, "a - b as any word; a may be any word, b is canonical.")
 mul_any = _binary(emit_mul_any, "a b as any word; the operands may be any words.")
 canonical = _unary(emit_canonical, "Any word made canonical.")
-mul_2_24 = _unary(emit_mul_2_24, "2^24 a; a may be any word.")
-mul_2_48 = _unary(emit_mul_2_48, "2^48 a; a may be any word.")
+mul_2_22 = _unary(lambda builder, a: emit_mul_power(builder, a, 22), "2^22 a; a may be any word.")
+mul_2_24 = _unary(lambda builder, a: emit_mul_power(builder, a, 24), "2^24 a; a may be any word.")
+mul_2_44 = _unary(lambda builder, a: emit_mul_power(builder, a, 44), "2^44 a; a may be any word.")
+mul_2_48 = _unary(lambda builder, a: emit_mul_power(builder, a, 48), "2^48 a; a may be any word.")
 mul_2_72 = _unary(emit_mul_2_72, "2^72 a; a may be any word.")
 
 
