@@ -119,6 +119,15 @@ def test_starts_use_cells_of_their_own(chip: Chip) -> None:
     assert code.groups.count(START) == code.groups.count(TERMINAL) == len(cells)
 
 
+@every_chip
+def test_only_running_columns_read_the_next_row(chip: Chip) -> None:
+    """No claim of a chip itself joins two rows, and what the verifier opens at the next row is exactly what is read there."""
+    own = straighten([constraint.expr for constraint in chip.air_constraints])
+    assert {kind for kind, _, _ in own.nodes}.isdisjoint({BUS, BUS_NEXT})
+    code = chip_code(chip)
+    assert {index for kind, index, _ in code.code.nodes if kind == BUS_NEXT} == set(code.next_columns)
+
+
 def random_leaves(rng: random.Random, chip: Chip) -> dict[int, Sequence[Ext]]:
     """Random base-field cells of one row."""
     plan = layout(chip.air_buses)

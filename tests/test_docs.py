@@ -1,0 +1,140 @@
+"""Generated pages are current, and what the pages refer to exists."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from zkvm.air.chip import Chip
+from zkvm.air.expression import ADD, CONST, MAIN, MUL, PRE, SUB, Expr
+from zkvm.field.goldilocks import P
+from zkvm.machine import machine
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
+
+
+def load_tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TOOL = load_tool("describe_air")
+
+
+def test_the_page_of_the_chips_is_current() -> None:
+    result = subprocess.run([sys.executable, "tools/describe_air.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_stale_page_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(TOOL, "ROOT", tmp_path)
+    monkeypatch.setattr(TOOL, "PAGE", tmp_path / "air.md")
+    assert TOOL.run(["--check"]) == 1
+    assert TOOL.run([]) == 0
+    assert TOOL.run(["--check"]) == 0
+    (tmp_path / "air.md").write_text((tmp_path / "air.md").read_text().replace("add*(add - 1)", "add*(add - 2)"))
+    assert TOOL.run(["--check"]) == 1
+    assert "is not current" in capsys.readouterr().out
+    assert TOOL.run(["--nonsense"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"), (5, "5"), (P - 1, "-1"), (P - 5, "-5"), (256, "2^8"), (255, "(2^8 - 1)"),
+        (2**32, "2^32"), (2**32 - 1, "(2^32 - 1)"),
+        (P - 2**32, "-2^32"), (2**32 + 17, "(2^32 + 17)"), (1000, "1000"),
+        (pow(2**16, -1, P), "1/2^16"), (P - pow(2**16, -1, P), "-1/2^16"),
+    ],
+)  # fmt: skip
+def test_numbers_are_readable(value: int, text: str) -> None:
+    assert TOOL.number(value) == text
+
+
+def value_of(expr: Expr, cells: dict[tuple[int, int], int]) -> int:
+    if expr.kind == CONST:
+        return expr.index
+    if expr.kind in (MAIN, PRE):
+        return cells[expr.kind, expr.index]
+    left, right = (value_of(child, cells) for child in expr.children())
+    return {ADD: left + right, SUB: left - right, MUL: left * right}[expr.kind] % P
+
+
+def value_of_text(text: str, cells: dict[str, int]) -> int:
+    """Evaluate a printed polynomial mod p; ``/2^k`` is a division in the field."""
+    code = re.sub(r"/2\^(\d+)", lambda match: f"*{pow(2, -int(match[1]), P)}", text)
+    return int(eval(code.replace("^", "**"), {"__builtins__": {}}, cells)) % P
+
+
+@pytest.mark.parametrize("chip", machine().chips, ids=lambda chip: chip.name)
+def test_printed_polynomials_mean_what_is_proven(chip: Chip) -> None:
+    """Every constraint, tuple and count of the page, read back and evaluated on random cells."""
+    rng = random.Random(1)
+    names = TOOL.Names(chip)
+    expressions = [constraint.expr for constraint in chip.air_constraints]
+    for pair in chip.air_buses.pairs:
+        expressions += [value for item in (pair.receive, pair.send) if item for value in item.values]
+        expressions += [pair.flag] if pair.flag is not None else []
+    for lookup in chip.air_buses.lookups:
+        expressions += [*lookup.tuple.values, lookup.count]
+    for _ in range(3):
+        by_place = {(MAIN, k): rng.randrange(P) for k in range(len(chip.main))}
+        by_place |= {(PRE, k): rng.randrange(P) for k in range(len(chip.preprocessed))}
+        by_name = {name: by_place[MAIN, k] for k, name in enumerate(names.main)}
+        by_name |= {name: by_place[PRE, k] for k, name in enumerate(names.preprocessed)}
+        for expression in expressions:
+            text = names.text(expression)
+            assert value_of_text(text, by_name) == value_of(expression, by_place), text
+
+
+def test_the_page_has_every_chip_column_claim_and_interaction() -> None:
+    page = TOOL.PAGE.read_text()
+    for chip in machine().chips:
+        section = page.split(f"\n## {chip.name}\n")[1].split("\n## ")[0]
+        if chip.first is not None:
+            assert f"second table of [{chip.first}]" in section
+            continue
+        for column in (*chip.main, *chip.preprocessed):
+            assert f"| `{column}` |" in section
+        labels = [constraint.label for constraint in chip.air_constraints]
+        labels += [pair.label for pair in chip.air_buses.pairs] + [lookup.label for lookup in chip.air_buses.lookups]
+        for label in labels:
+            assert f"| {label} |" in section
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        aim = (page.parent / path).resolve() if path else page
+        assert aim.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(aim), f"{page.name} links to {target}"
+
+
+def test_named_tests_exist() -> None:
+    """The page on the arithmetization says which test breaks each invariant."""
+    text = (ROOT / "docs" / "arithmetization.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
+    assert len(named) >= 10
+    for path, function in named:
+        assert (ROOT / path).is_file(), path
+        assert not function or f"def {function}(" in (ROOT / path).read_text(), f"{path}::{function}"
