@@ -14,10 +14,11 @@ from numba.core import event
 recorder = event.RecordingListener()
 event.register("numba:compile", recorder)
 import numba, numpy as np
-from zkvm.kernels import goldilocks, inverses
-values = np.arange(1, 65, dtype=np.uint64)
-out = np.empty_like(values)
-inverses.base_inverse_rows(values, out, 0, 64)
+from zkvm.kernels import dots, goldilocks
+matrix = np.ones((2, 64), dtype=np.uint64)
+out = np.empty((2, 3), dtype=np.uint64)
+dots.dot_columns(matrix, np.ones((3, 64), dtype=np.uint64), out, 0, 2)
+assert (out == 64).all()
 assert goldilocks.mul(2**64 - 2**32, 2**64 - 2**32) == 1
 print(numba.config.CACHE_DIR, len(recorder.buffer))
 """

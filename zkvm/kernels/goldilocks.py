@@ -1,9 +1,8 @@
 """Scalar Goldilocks and cubic-extension arithmetic for kernels: canonical ``uint64`` in, canonical ``uint64`` out.
 
-Products are built from 32-bit partial products in plain ``uint64`` code: LLVM inlines these functions and turns loops
-over them into vector code, which it cannot do with a 128-bit product. The formulas are those of
-:mod:`zkvm.field.goldilocks` and :mod:`zkvm.field.extension`, the readable twins. For loops over contiguous data use
-:mod:`zkvm.kernels.vectors`, which does not depend on LLVM's choice.
+For what runs once a column or in sequence; loops over contiguous data use :mod:`zkvm.kernels.vectors`, which is several
+times faster and does not depend on whether LLVM vectorises. The formulas are those of :mod:`zkvm.field.goldilocks` and
+:mod:`zkvm.field.extension`, the readable twins.
 """
 
 from __future__ import annotations
