@@ -183,7 +183,7 @@ class LdePlan:
         run_ranges(task, width, height * (1 + self.blowup), threads)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def lde_plan(height: int, blowup: int, shift: int | None = None, extra_shifts: tuple[int, ...] = ()) -> LdePlan:
     """The cached :class:`LdePlan` of these parameters."""
     return LdePlan(height, blowup, shift, extra_shifts)

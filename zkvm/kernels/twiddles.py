@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,6 @@ def transform_levels(size: int) -> NDArray[np.int64]:
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
-@lru_cache(maxsize=64)
 def transform_table(size: int, root: int, shift: int, scale: int) -> FieldArray:
     """The twiddles of one transform (layout: :mod:`zkvm.kernels.transforms`) with x = shift root^k at the full size.
 
