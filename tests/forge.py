@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +29,7 @@ from zkvm.vm.assemble import EXIT, Item, assemble
 from zkvm.vm.executor import execute
 
 U64 = NDArray[np.uint64]
+Flags = NDArray[np.bool_]
 INPUT = b"private input of the sample"
 
 
@@ -50,11 +50,11 @@ def sample_program() -> list[Item]:
             items += [(op, "a0", "a1", 8), ("addi", "zero", "a0", 1)]
         items += [("add", "a0", "a0", "a0"), ("mul", "zero", "a0", "a0")]
     for offset in range(4):
-        items += [("lb", "a2", "s0", 8 + offset), ("lbu", "a2", "s1", offset), ("sb", "a0", "s0", 16 + offset), ("lbu", "a3", "s0", 12 + offset)]
-        items += [("lb", "a3", "s1", 4 + offset)]
+        items += [("lb", "a2", "s0", 8 + offset), ("lbu", "a2", "s1", offset), ("lbu", "a3", "s0", 12 + offset)]
+        items += [("lb", "a3", "s1", 4 + offset), ("sb", "a0", "s0", 16 + offset)]
     for offset in (0, 2):
-        items += [("lh", "a2", "s0", 8 + offset), ("lhu", "a2", "s1", offset), ("sh", "a1", "s0", 20 + offset), ("lh", "a3", "s1", 4 + offset)]
-        items += [("lhu", "a3", "s0", 12 + offset)]
+        items += [("lh", "a2", "s0", 8 + offset), ("lhu", "a2", "s1", offset), ("lhu", "a3", "s0", 12 + offset)]
+        items += [("lh", "a3", "s1", 4 + offset), ("sh", "a1", "s0", 20 + offset)]
     items += [("lw", "a2", "s0", 8), ("lw", "a3", "s1", 4), ("sw", "a0", "s0", 24), ("addi", "s3", "s0", 0x40), ("lw", "zero", "s3", -0x40)]
     items += [("sw", "a1", "s2", 0), ("lw", "a4", "s2", 12), ("lw", "a4", "s2", 16), ("sw", "a1", "sp", -16)]
     items += [("jal", "ra", "function"), ("auipc", "t0", 0), ("jalr", "t0", "t0", 9), ("jal", "zero", 4)]
@@ -110,11 +110,11 @@ class Forgery:
             match &= self[f"{chip}.{name}"][: table.used] == np.uint64(value % P)
         return int(np.flatnonzero(match)[0])
 
-    def get(self, chip: str, row: int, name: str) -> int:
+    def cell(self, chip: str, row: int, name: str) -> int:
         """A cell."""
         return int(self[f"{chip}.{name}"][row])
 
-    def set(self, chip: str, row: int, **cells: int) -> None:
+    def write(self, chip: str, row: int, **cells: int) -> None:
         """Write cells, mod p."""
         for name, value in cells.items():
             self[f"{chip}.{name}"][row] = value % P
@@ -122,7 +122,7 @@ class Forgery:
     def add(self, chip: str, row: int, **deltas: int) -> None:
         """Add to cells, mod p."""
         for name, delta in deltas.items():
-            self.set(chip, row, **{name: self.get(chip, row, name) + delta})
+            self.write(chip, row, **{name: self.cell(chip, row, name) + delta})
 
     def free_row(self, chip: str) -> int:
         """The first padding row, from now on a used one."""
@@ -206,8 +206,8 @@ class RowModel:
     def __init__(self, chip: Chip, servers: Sequence[Chip], image: Image) -> None:
         self.chip, self.image = chip, image
         self.servers = {bus: server for server in servers for bus in server.serves}
-        self.labels = [constraint.label for constraint in chip.air_constraints]
-        self.constraints = straighten([constraint.expr for constraint in chip.air_constraints])
+        self.constraints = list(chip.air_constraints)
+        self.constraint_code = straighten([constraint.expr for constraint in chip.air_constraints])
         buses = chip.air_buses
         self.pairs = list(buses.pairs)
         self.pair_codes = [
@@ -221,11 +221,11 @@ class RowModel:
         self.lookups = list(buses.lookups)
         self.lookup_codes = [straighten([*lookup.tuple.values, lookup.count]) for lookup in self.lookups]
 
-    def violated(self, main: U64, pre: U64) -> NDArray[np.bool_]:
+    def violated(self, main: U64, pre: U64) -> Flags:
         """(constraints, rows): which constraints do not vanish."""
-        if not self.labels:
+        if not self.constraints:
             return np.zeros((0, main.shape[1]), bool)
-        return np.stack([value != 0 for value in evaluate_columns(self.constraints, main, pre)])
+        return np.stack([value != 0 for value in evaluate_columns(self.constraint_code, main, pre)])
 
     def pair_tuples(self, number: int, main: U64, pre: U64) -> tuple[U64, U64]:
         """Received and sent tuple of a pair, (arity, rows) each; zeros where there is none. A neutral pair is two zeros."""
@@ -239,7 +239,7 @@ class RowModel:
         neutral = (received == sent).all(axis=0)
         return np.where(neutral, np.uint64(0), received), np.where(neutral, np.uint64(0), sent)
 
-    def unanswered(self, number: int, main: U64, pre: U64) -> NDArray[np.bool_]:
+    def unanswered(self, number: int, main: U64, pre: U64) -> Flags:
         """(rows,): the lookup asks for a tuple that is in no table. Never for tuples that the verifier answers."""
         lookup = self.lookups[number]
         *values, counts = evaluate_columns(self.lookup_codes[number], main, pre)
@@ -248,7 +248,7 @@ class RowModel:
         covered = np.zeros(main.shape[1], bool)
         for _, _, mask in self.servers[lookup.tuple.bus].serve_row(self.image, lookup.tuple.bus, values):
             covered |= mask
-        return (counts != 0) & ~covered
+        return np.asarray((counts != 0) & ~covered, np.bool_)
 
     def external(self, number: int, main: U64, pre: U64) -> U64 | None:
         """(arity + 1, rows) tuple and count of a lookup that the verifier answers or that the row serves; None for others."""
@@ -256,11 +256,12 @@ class RowModel:
         if not lookup.serves and lookup.tuple.bus in self.servers:
             return None
         *values, counts = evaluate_columns(self.lookup_codes[number], main, pre)
-        return np.stack([*values, counts]) * (counts != 0)
+        result: U64 = np.stack([*values, counts]) * (counts != 0)
+        return result
 
-    def refused(self, main: U64, pre: U64) -> NDArray[np.bool_]:
+    def refused(self, main: U64, pre: U64) -> Flags:
         """(rows,): some constraint or some table refuses the row."""
-        result = self.violated(main, pre).any(axis=0) if self.labels else np.zeros(main.shape[1], bool)
+        result: Flags = np.any(self.violated(main, pre), axis=0)
         for number in range(len(self.lookups)):
             result |= self.unanswered(number, main, pre)
         return result

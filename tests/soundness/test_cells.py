@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.forge import Forgery, RowModel, forgery, long_run, model, sample_run
+from tests.forge import Flags, Forgery, RowModel, forgery, long_run, model, sample_run
 from zkvm.air.evaluate import evaluate_columns
 from zkvm.air.expression import MAIN, Expr, straighten
 from zkvm.field import goldilocks
@@ -25,7 +25,7 @@ def run_of(chip: str) -> Forgery:
     return forgery(long_run() if chip == "refresh" else sample_run())
 
 
-def noticed(rows: RowModel, forged: Forgery) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+def noticed(rows: RowModel, forged: Forgery) -> dict[str, Flags]:
     """For each main column: (deltas, rows), whether changing the cell is noticed."""
     table = forged.tables[rows.chip.name]
     count = min(table.used, MOST_ROWS)
@@ -33,7 +33,7 @@ def noticed(rows: RowModel, forged: Forgery) -> dict[str, np.ndarray[tuple[int, 
     main, pre = table.main[:, chosen], table.pre[:, chosen]
     before = rows.effect(main, pre)
     assert not rows.refused(main, pre).any()
-    result = {}
+    result: dict[str, Flags] = {}
     for number, name in enumerate(rows.chip.main):
         for delta in DELTAS:
             changed = main.copy()

@@ -1,0 +1,85 @@
+"""No chip has a consistent forgery: with the same inputs every accepted row has the same outputs (see tests/soundness/consistent.py).
+
+And the search is not blind: take a line away, and it finds what that line is there to refuse.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.forge import RowModel, forgery, long_run, model, sample_run
+from tests.soundness.consistent import Search, weakened
+from zkvm.air.expression import Expr, total
+from zkvm.machine import machine
+
+CHIPS = [chip.name for chip in machine().chips if not chip.serves]
+MOST_ROWS = 4
+
+
+def free(rows: RowModel) -> list[Expr]:
+    """What a chip leaves to the prover on purpose: input bytes, how a chain is cut, which words are touched, what a refresh moves."""
+    row = rows.chip.row
+    match rows.chip.name:
+        case "read_rows":
+            masks = [row[f"mask_{k}"] for k in range(4)]
+            return [total(*masks), *(mask * row[f"new_{k}"] for k, mask in enumerate(masks))]
+        case "write_rows":
+            return [total(*(row[f"mask_{k}"] for k in range(4)))]
+        case "zero_init":
+            return [row.word, row.real, row.close]
+        case "refresh":
+            return [row.address, row.time]
+    return []
+
+
+def searches(rows: RowModel, most: int = MOST_ROWS, **cells: int) -> list[Search]:
+    """Searches from used rows that differ in their bits, a padding row last; ``cells``: from rows with these values only."""
+    forged = forgery(long_run() if rows.chip.name == "refresh" else sample_run())
+    table = forged.tables[rows.chip.name]
+    bits = [k for k, name in enumerate(rows.chip.main) if rows.chip.main[name].bits == 1]
+    kinds: dict[bytes, int] = {}
+    for number in range(table.used):
+        if all(forged.cell(rows.chip.name, number, name) == value for name, value in cells.items()):
+            kinds.setdefault(table.main[bits, number].tobytes(), number)
+    chosen = list(kinds.values())
+    if len(chosen) > most:
+        chosen = np.random.default_rng(0).permutation(chosen)[:most].tolist()
+    assert chosen
+    return [Search(rows, table.main[:, [number]], table.pre[:, [number]], free(rows)) for number in chosen]
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_no_consistent_forgery(chip: str) -> None:
+    for search in searches(model(chip, sample_run()), most=2):
+        assert search.run(3000) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chip", CHIPS)
+def test_no_consistent_forgery_in_many(chip: str) -> None:
+    for search in searches(model(chip, sample_run()), most=12):
+        assert search.run(60000, rounds=4) == []
+
+
+@pytest.mark.parametrize(
+    ("chip", "line", "cells"),
+    [
+        ("add", "result: high limb", {}),
+        ("add_immediate", "result: low limb", {}),
+        ("compare", "difference: high limb", {}),
+        ("store_part", "high half of v2", {}),
+        ("store_part", "byte: bytes 0 and 1", {}),
+        ("store_part", "only the part changes", {}),
+        ("load_word", "address: high limb", {}),
+        ("ecall", "read returns count", {"read": 1}),
+        ("ecall", "a bad descriptor returns -EBADF", {"bad_write": 1}),
+        ("brk", "first: high limb", {"below": 1}),
+        ("brk", "inside moves the break", {"inside": 1}),
+        ("write_rows", "byte: bytes 0 and 1", {}),
+        ("read_rows", "byte 1 changes under the mask only", {"mask_1": 0}),
+    ],
+)
+def test_search_finds_what_a_line_refuses(chip: str, line: str, cells: dict[str, int]) -> None:
+    rows = weakened(model(chip, sample_run()), line)
+    assert any(search.run(12000) for search in searches(rows, most=1, **cells))
