@@ -177,6 +177,17 @@ def test_random_bytes_are_refused(noise: bytes) -> None:
         assert answer["reason"] == "FORMAT"
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_mutated_proof_is_refused_whatever_the_place(draw: st.DataObject) -> None:
+    """Nothing but a verdict comes out, and none accepts."""
+    places = st.one_of(st.integers(0, 2000), st.integers(0, len(data()) - 1))
+    mutated = bytearray(data())
+    for place in draw.draw(st.lists(places, min_size=1, max_size=3, unique=True)):
+        mutated[place] ^= draw.draw(st.integers(1, 255))
+    assert verdict(bytes(mutated), echo_id())["accepted"] is False
+
+
 def test_verdict() -> None:
     answer = verdict(data(), echo_id())
     assert answer.pop("security_bits") >= 100

@@ -26,8 +26,9 @@ MAGIC = b"ZKVMRCPT"
 FORMAT_VERSION = 1
 FLAG_DEV = 1
 """The receipt has no seal; every other bit is refused."""
-MAX_JOURNAL_BYTES = 1 << 24
-"""Bound on the public output: a verifier's memory and time are proportional to it. Larger outputs commit to a hash of themselves."""
+MAX_JOURNAL_BYTES = 1 << 20
+"""Bound on the public output: a verifier sends each byte of it on a bus, which takes seconds for this many. Larger outputs write a
+hash of themselves."""
 PARAMETER_NAMES = ("blowup", "queries", "exempt_rows")
 
 DEFAULT_POLICY = Policy()

@@ -159,11 +159,11 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_output_that_fails_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(source: object, target: object) -> None:
+    def full(file: object) -> None:
         raise OSError(28, "No space left on device")
 
     (tmp_path / "out.receipt").write_bytes(b"old")
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "fsync", full)
     outcome = invoke("run", HELLO, "--dev", "--out", tmp_path / "out.receipt")
     assert (outcome.code, "No space left" in outcome.err) == (2, True)
     assert (tmp_path / "out.receipt").read_bytes() == b"old"
@@ -219,6 +219,16 @@ def test_a_bug_is_reported_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "internal error: RuntimeError: unexpected" in outcome.err
     assert "please report it" in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_a_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device", "/cache/kernel")
+
+    monkeypatch.setattr("zkvm.api.compute_image_id", full)
+    outcome = invoke("image-id", HELLO)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "refused: [Errno 28] No space left on device: '/cache/kernel'" in outcome.err
 
 
 def test_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:

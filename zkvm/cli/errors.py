@@ -32,7 +32,7 @@ def exit_code(error: BaseException) -> int:
     match error:
         case KeyboardInterrupt():
             return INTERRUPTED
-        case UsageError():
+        case UsageError() | OSError():
             return USAGE
         case GuestTrap():
             return TRAP
@@ -53,6 +53,8 @@ def message(error: BaseException) -> str:
             return "interrupted"
         case MemoryError():
             return "out of memory: use --max-memory to learn before proving what a run needs, or --params fast to need less"
+        case OSError():
+            return f"the operating system refused: {error}"
     if exit_code(error) == INTERNAL:
         hint = f"this is a bug of zkvm: please report it with the command that you ran (set {TRACEBACK_VARIABLE}=1 for the details)"
         return f"internal error: {type(error).__name__}: {error}; {hint}"
