@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from tests.toy import TOY
+from zkvm.params import Parameters, parameters
+from zkvm.prover.memory import PROCESS_BYTES, predicted_bytes
+from zkvm.shape import ProofShape
+
+
+def shape(log: int, chosen: Parameters) -> ProofShape:
+    return ProofShape(TOY, chosen, (log, log, 15))
+
+
+def test_at_least_what_is_committed() -> None:
+    """Traces, their extensions, and two digests for each leaf of three trees are alive together."""
+    for chosen in (parameters("fast"), parameters("compact")):
+        for log in (9, 15, 20):
+            sizes = shape(log, chosen)
+            columns = sum(sum(table.code.widths) * table.height for table in sizes.tables) * 8 * (1 + chosen.blowup)
+            digests = 3 * 2 * 32 * chosen.blowup * sizes.tallest
+            assert predicted_bytes(sizes) > PROCESS_BYTES + columns + digests
+
+
+def test_doubles_with_the_rows() -> None:
+    small, large = (predicted_bytes(shape(log, parameters())) - PROCESS_BYTES for log in (20, 21))
+    assert 1.9 < large / small < 2.1
+
+
+def test_grows_with_blowup_and_records() -> None:
+    by_blowup = [predicted_bytes(shape(18, parameters(name))) for name in ("fast", "balanced", "compact")]
+    assert by_blowup == sorted(by_blowup)
+    assert predicted_bytes(shape(18, parameters()), 1 << 30) - predicted_bytes(shape(18, parameters())) >= 1 << 30
