@@ -11,7 +11,7 @@ from zkvm.air.layout import EXTENSION
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import Ext, ext_scale
 from zkvm.field.goldilocks import P, root_of_unity
-from zkvm.kernels.columns import accumulate, barycentric_weights, base_powers, deep_divide_add, dot, ext_batch_inverse, point_differences
+from zkvm.kernels.columns import accumulate, barycentric_weights, base_powers, deep_divide_add, dot, inverse_differences
 from zkvm.kernels.fri_fold import fold8
 from zkvm.kernels.ntt import interpolate_coset
 from zkvm.params import FOLDING
@@ -107,8 +107,7 @@ def deep_codeword(shape: ProofShape, matrices: list[Opened], mask_lde: U64, open
         total = _lifted_sum([matrix for matrix in matrices if matrix.is_next == is_next], weights, blowup, tallest, threads)
         constant = extension.dot(weights[own], openings[own])
         point = ext_scale(zeta, shape.root()) if is_next else zeta
-        inverse = point_differences(point, points, threads=threads)
-        ext_batch_inverse(inverse, inverse, threads)
+        inverse = inverse_differences(point, points, threads=threads)
         deep_divide_add(total, constant, inverse, result, threads)
     return result.reshape(EXTENSION, blowup, tallest)
 
