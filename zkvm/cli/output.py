@@ -10,6 +10,7 @@ from typing import Any
 
 from zkvm.resources import Progress
 
+BEFORE_BAR = ("load", "execute")
 SIZE_UNITS = ("B", "KiB", "MiB", "GiB")
 
 
@@ -41,7 +42,7 @@ def size(count: float) -> str:
 
 @contextmanager
 def progress_bar(wanted: bool) -> Iterator[Progress | None]:
-    """A progress bar on standard error while it is a terminal; None otherwise."""
+    """A progress bar on standard error if it is a terminal, None otherwise. It starts after the execution: until then the guest may write."""
     if not wanted or not sys.stderr.isatty():
         yield None
         return
@@ -50,9 +51,18 @@ def progress_bar(wanted: bool) -> Iterator[Progress | None]:
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description:<9}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("load", total=1.0)
-        yield lambda phase, share: bar.update(task, completed=share, description=phase)
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("", total=1.0)
+
+    def show(phase: str, share: float) -> None:
+        if phase not in BEFORE_BAR:
+            bar.start()
+            bar.update(task, completed=share, description=phase)
+
+    try:
+        yield show
+    finally:
+        bar.stop()
 
 
 def write_bytes(stream: Any, data: bytes) -> None:
