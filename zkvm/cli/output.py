@@ -42,7 +42,7 @@ def size(count: float) -> str:
 
 @contextmanager
 def progress_bar(wanted: bool) -> Iterator[Progress | None]:
-    """A progress bar on standard error if it is a terminal, None otherwise. It starts after the execution: until then the guest may write."""
+    """A progress bar on standard error if it is a terminal, else None. It starts after the execution: until then the guest may write."""
     if not wanted or not sys.stderr.isatty():
         yield None
         return
