@@ -58,7 +58,7 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "vm": frozenset({"numpy", "elftools", "capstone"}),
     "isa": frozenset({"numpy", "capstone"}),
     "guest": frozenset(),
-    "ml": frozenset({"numpy", "onnx", "onnxruntime"}),
+    "ml": frozenset({"numpy", "onnx", "onnxruntime", "onnxslim"}),
     "cli": frozenset({"numpy", "rich", "typer"}),
     "__main__": frozenset(),
 }

@@ -1,0 +1,1 @@
+"""The model compiler: ONNX in, a guest that computes the model in integers out. See ``docs/ml.md``."""

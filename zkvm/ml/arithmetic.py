@@ -1,0 +1,99 @@
+"""Fixed-point rescaling: the one rounding rule of the integer model, in numpy and as a C expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor, frexp, log2
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.errors import UsageError
+
+IntArray = NDArray[np.int64]
+MULTIPLIER_BITS = 31
+MAX_SHIFT = 62
+FAST_SHIFT = 33
+"""From this shift on the rounding happens in the upper word of the product, which costs one multiplication and one addition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rescale:
+    """y = floor((acc * multiplier + 2^(shift - 1)) / 2^shift), cut to [lo, hi]: rounding half up, with saturation.
+
+    Attributes:
+        multipliers: one per channel, or a single one; each in [0, 2^31). shift: 1..62. bound: largest |acc|, below 2^31.
+    """
+
+    multipliers: tuple[int, ...]
+    shift: int
+    bound: int
+    lo: int
+    hi: int
+
+    def apply(self, accumulator: IntArray, channel_axis: int | None = None) -> IntArray:
+        """Rescaled integers; ``channel_axis`` says where the channels lie if there are several multipliers."""
+        multipliers = np.array(self.multipliers, np.int64)
+        if len(multipliers) > 1:
+            assert channel_axis is not None
+            shape = [1] * accumulator.ndim
+            shape[channel_axis] = len(multipliers)
+            multipliers = multipliers.reshape(shape)
+        scaled = (accumulator * multipliers + (1 << (self.shift - 1))) >> self.shift
+        return np.asarray(np.clip(scaled, self.lo, self.hi), np.int64)
+
+    @property
+    def identity(self) -> bool:
+        """Whether every accumulator within the bound is its own result."""
+        exact = all(multiplier == 1 << self.shift for multiplier in self.multipliers)
+        return exact and self.lo <= -self.bound and self.hi >= self.bound
+
+    @property
+    def left(self) -> int:
+        """Bits by which the guest shifts the accumulator left first, so that the fast path applies; 0 if it cannot."""
+        needed = max(0, FAST_SHIFT - self.shift)
+        return needed if (self.bound << needed) < 1 << 31 else 0
+
+    def arguments(self) -> str:
+        """The trailing arguments of the runtime's ``requantize``: left shift, right shift, bounds."""
+        return f"{self.left}, {self.shift + self.left}, {self.lo}, {self.hi}"
+
+    def expression(self, accumulator: str, multiplier: str | None = None) -> str:
+        """C expression of the rescaled accumulator."""
+        if self.identity:
+            return accumulator
+        return f"requantize({accumulator}, {multiplier or self.multipliers[0]}, {self.arguments()})"
+
+
+def rescale(ratios: float | NDArray[np.float64], bound: int, lo: int, hi: int, name: str) -> Rescale:
+    """The rescaling closest to multiplication by ``ratios`` (non-negative), with one shift for all of them.
+
+    Raises:
+        UsageError: an accumulator, or its product by the ratio, could leave what the guest computes with; names the layer.
+    """
+    values = np.atleast_1d(np.asarray(ratios, np.float64))
+    if bound >= 1 << 31:
+        raise UsageError(f"{name}: its sums can reach {bound}, more than a 32-bit accumulator holds")
+    largest = float(values.max())
+    if not np.isfinite(largest) or largest < 0:
+        raise UsageError(f"{name}: rescaling by {largest} is not possible")
+    if largest == 0:
+        return Rescale((0,) * len(values), FAST_SHIFT, bound, lo, hi)
+    # ratio * 2^shift fits 31 bits; frexp gives ratio = m * 2^e with m in [1/2, 1).
+    shift = min(MAX_SHIFT, MULTIPLIER_BITS - frexp(largest)[1])
+    if shift < 1:
+        # So large a ratio sends every accumulator but 0 far beyond the bounds: saturation is all that is left of it.
+        return Rescale((((1 << 31) - 1),) * len(values), 1, bound, lo, hi)
+    multipliers = np.minimum(np.round(values * 2.0**shift), (1 << 31) - 1).astype(np.int64)
+    return Rescale(tuple(int(value) for value in multipliers), shift, bound, lo, hi)
+
+
+def power_of_two_at_least(value: float) -> float:
+    """The smallest power of two >= value > 0."""
+    mantissa, exponent = frexp(value)
+    return float(2.0 ** (exponent - 1 if mantissa == 0.5 else exponent))
+
+
+def floor_log2(value: float) -> int:
+    """Largest k with 2^k <= value."""
+    return floor(log2(value))

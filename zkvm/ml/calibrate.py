@@ -1,0 +1,164 @@
+"""Calibration: what ranges the tensors of a model take on the user's data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.errors import UsageError
+from zkvm.ml import onnx_runtime
+from zkvm.ml.importer import ImportedModel, Port
+from zkvm.ml.lowering import TensorInfo, kind_of
+
+Sample = dict[str, NDArray[Any]]
+MAX_VALUES = 1 << 16
+"""Kept per tensor and sample for percentiles and errors; more are thinned evenly."""
+PERCENTILE = 99.99
+CLIP_CANDIDATES = 40
+
+
+class Method(StrEnum):
+    """How a range follows from observed values."""
+
+    MINMAX = "minmax"
+    """All of them."""
+    PERCENTILE = "percentile"
+    """All but 0.01 % of the largest magnitudes."""
+    MSE = "mse"
+    """The range with the least mean squared rounding and saturation error."""
+
+
+def load_samples(path: Path, inputs: Sequence[Port]) -> list[Sample]:
+    """Samples from ``.npy`` (one input), ``.npz`` (by name), or JSON ``{"input_data": [[...], ...]}`` with one list per input.
+
+    An array may hold one sample, or several along a first axis.
+
+    Raises:
+        UsageError: the file cannot be read, or does not fit the inputs.
+    """
+    try:
+        if path.suffix == ".npy":
+            arrays: list[Any] = [np.load(path, allow_pickle=False)]
+        elif path.suffix == ".npz":
+            archive = np.load(path, allow_pickle=False)
+            missing = [port.name for port in inputs if port.name not in archive]
+            if missing and len(inputs) > 1:
+                raise UsageError(f"{path}: no array called {missing[0]!r}; it has {', '.join(archive.files)}")
+            arrays = [archive[port.name] for port in inputs] if not missing else [archive[archive.files[0]]]
+        else:
+            content = json.loads(path.read_text())
+            if not isinstance(content, dict) or not isinstance(content.get("input_data"), list):
+                raise UsageError(f'{path}: no "input_data" list')
+            arrays = content["input_data"]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+    if len(arrays) != len(inputs):
+        raise UsageError(f"{path}: {len(arrays)} arrays for {len(inputs)} inputs ({', '.join(port.name for port in inputs)})")
+    columns = [_samples_of(path, array, port) for array, port in zip(arrays, inputs, strict=True)]
+    if len({len(column) for column in columns}) != 1:
+        raise UsageError(f"{path}: the inputs have different numbers of samples: {[len(column) for column in columns]}")
+    return [dict(zip([port.name for port in inputs], row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _samples_of(path: Path, values: Any, port: Port) -> list[NDArray[Any]]:
+    """Split one input's array into samples.
+
+    Raises:
+        UsageError: the number of elements is no multiple of the input's, or they are not finite numbers.
+    """
+    try:
+        flat = np.asarray(values)
+        flat = flat.reshape(-1) if flat.dtype != object else np.concatenate([np.asarray(part).reshape(-1) for part in values])
+        flat = flat.astype(port.dtype)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{path}: input {port.name!r} is not an array of numbers: {error}") from error
+    size = int(np.prod(port.shape, dtype=np.int64))
+    if size == 0 or len(flat) == 0 or len(flat) % size:
+        raise UsageError(f"{path}: {len(flat)} numbers for input {port.name!r}, whose shape {port.shape} takes {size}")
+    if np.issubdtype(port.dtype, np.floating) and not np.isfinite(flat).all():
+        raise UsageError(f"{path}: input {port.name!r} holds a NaN or an infinity")
+    return [np.ascontiguousarray(part.reshape(port.shape)) for part in flat.reshape(-1, size)]
+
+
+def calibrate(model: ImportedModel, samples: Sequence[Sample], method: Method = Method.MINMAX, bits: int = 16) -> dict[str, TensorInfo]:
+    """Shape, kind and range of every tensor that depends on an input.
+
+    Raises:
+        UsageError: no samples, or the model fails on one.
+    """
+    if not samples:
+        raise UsageError("calibration needs at least one sample")
+    runner = onnx_runtime.session(onnx_runtime.with_intermediates(model.proto))
+    wanted = {name for node in model.nodes for name in node.outputs if name} | {port.name for port in model.inputs}
+    wanted |= {name for name in model.outputs if name not in model.constants}
+    extremes: dict[str, tuple[float, float]] = {}
+    kept: dict[str, list[NDArray[np.float64]]] = {}
+    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+    for sample in samples:
+        results = onnx_runtime.run_session(runner, sample) | sample
+        for name in wanted & set(results):
+            array = np.asarray(results[name])
+            shapes.setdefault(name, (array.shape, array.dtype))
+            values = _finite(array)
+            low, high = extremes.get(name, (np.inf, -np.inf))
+            if values.size:
+                extremes[name] = min(low, float(values.min())), max(high, float(values.max()))
+            if method is not Method.MINMAX:
+                kept.setdefault(name, []).append(values[:: max(1, values.size // MAX_VALUES)])
+    ranges = extremes if method is Method.MINMAX else {name: observed_range(np.concatenate(kept[name]), method, bits) for name in extremes}
+    wide = _only_compared(model)
+    return {name: TensorInfo(shape, kind_of(dtype), *ranges.get(name, (0.0, 0.0)), name in wide) for name, (shape, dtype) in shapes.items()}
+
+
+def _finite(array: NDArray[Any]) -> NDArray[np.float64]:
+    values = array.reshape(-1).astype(np.float64)
+    return values[np.isfinite(values)]
+
+
+def observed_range(values: NDArray[np.float64], method: Method, bits: int) -> tuple[float, float]:
+    """Range (low, high) for observed values, clipped as the method says; never wider than the values."""
+    low, high = float(values.min()), float(values.max())
+    magnitude = max(abs(low), abs(high))
+    if method is Method.PERCENTILE:
+        magnitude = float(np.percentile(np.abs(values), PERCENTILE))
+    elif method is Method.MSE and magnitude > 0:
+        top = (1 << (bits - 1)) - 1
+        candidates = magnitude * np.arange(CLIP_CANDIDATES, 0, -1) / CLIP_CANDIDATES
+        errors = []
+        for candidate in candidates:
+            step = candidate / top
+            errors.append(float(np.square(np.clip(np.round(values / step), -top, top) * step - values).mean()))
+        magnitude = float(candidates[int(np.argmin(errors))])
+    return max(low, -magnitude), min(high, magnitude)
+
+
+COMPARING = {"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "TreeEnsembleRegressor"}
+MOVING = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Gather", "Slice", "Transpose", "Split", "Concat"}
+
+
+def _only_compared(model: ImportedModel) -> set[str]:
+    """Tensors that come from the inputs by movement alone, and whose elements are only compared with something."""
+    moved = {port.name for port in model.inputs}
+    for node in model.nodes:
+        if node.operator in MOVING and set(node.inputs) - set(model.constants) - {""} <= moved:
+            moved |= set(node.outputs)
+    wide = set(moved) - set(model.outputs)
+    for node in reversed(model.nodes):
+        if node.operator in COMPARING or (node.operator in MOVING and set(node.outputs) <= wide):
+            continue
+        wide -= set(node.inputs)
+    # Moving several tensors gives them one scale, so one that is not only compared takes the others with it.
+    changed = True
+    while changed:
+        before = len(wide)
+        for node in model.nodes:
+            if node.operator in MOVING and not set(node.outputs) <= wide:
+                wide -= set(node.inputs)
+        changed = len(wide) != before
+    return wide

@@ -1,0 +1,97 @@
+"""The model card: what a compiled model is, how exact it is, and what a run costs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.ml.calibrate import Sample
+from zkvm.ml.codegen import GeneratedCode
+from zkvm.ml.importer import ImportedModel
+from zkvm.ml.ir import Graph, Kind, View
+from zkvm.ml.lowering import Precision
+
+if TYPE_CHECKING:
+    from zkvm.ml.compile import Compilation
+
+MAX_SAMPLES = 200
+
+
+def static_card(imported: ImportedModel, graph: Graph, code: GeneratedCode, precision: Precision) -> dict[str, Any]:
+    """What is known without running: operators, shapes, sizes, approximation errors, a SHA-256 of every weight."""
+    layers = [
+        {
+            "name": operation.name,
+            "kind": operation.kind,
+            "output_shape": list(operation.output.shape),
+            "macs": operation.macs,
+            "scale": operation.output.scale,
+        }
+        for operation in graph.operations
+        if not isinstance(operation, View)
+    ]
+    used = {name for node in imported.nodes for name in node.inputs}
+    weights = {name: array for name, array in imported.constants.items() if name in used}
+    return {
+        "operators": dict(sorted(Counter(node.operator for node in imported.nodes).items())),
+        "parameters": int(sum(array.size for array in weights.values() if np.issubdtype(array.dtype, np.floating))),
+        "macs": graph.macs,
+        "activation_bits": precision.activation_bits,
+        "weight_bits": precision.weight_bits,
+        "activation_words": code.activation_words,
+        "constant_words": code.constant_words,
+        "layers": layers,
+        "approximation_errors": {name: round(error, 3) for name, error in graph.errors.items()},
+        "weight_digests": {
+            name: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest() for name, array in sorted(weights.items())
+        },
+    }
+
+
+def error_relative_to_range(integer: NDArray[Any], real: NDArray[Any]) -> float:
+    """Largest difference over the range of the float output; over its magnitude if that has a single value."""
+    if real.size == 0:
+        return 0.0
+    reals = real.astype(np.float64).reshape(-1)
+    span = float(reals.max() - reals.min()) or float(np.abs(reals).max()) or 1.0
+    return float(np.abs(integer.astype(np.float64).reshape(-1) - reals).max()) / span
+
+
+def accuracy(compilation: Compilation, samples: Sequence[Sample], floats: Sequence[Sequence[NDArray[Any]]]) -> dict[str, Any]:
+    """The integer model against the float model: largest error relative to the output's range, and equal labels."""
+    worst: dict[str, float] = {}
+    equal = 0
+    chosen = list(zip(samples, floats, strict=True))[:MAX_SAMPLES]
+    ports = compilation.imported.inputs
+    for sample, expected in chosen:
+        integers = compilation.reference([sample[port.name] for port in ports])
+        for tensor, value, array, real in zip(compilation.model.outputs, compilation.graph.outputs, integers, expected, strict=True):
+            if real.dtype.kind in "OSU":
+                continue  # class names: the integer model has their numbers
+            error = error_relative_to_range(value.dequantize(array).astype(np.float64), real)
+            worst[tensor.name] = max(worst.get(tensor.name, 0.0), error)
+        first = compilation.graph.outputs[0]
+        equal += bool(first.kind is not Kind.REAL or int(integers[0].argmax()) == int(expected[0].argmax()))
+    return {"samples": len(chosen), "largest_relative_error": worst, "same_top1": equal}
+
+
+def execution(
+    compilation: Compilation, sample: Sample, execute: Callable[[bytes, bytes], tuple[int, bytes, dict[str, int]]]
+) -> dict[str, Any]:
+    """Cycles of one run, by layer, and per multiply-accumulate."""
+    arrays, saturated = compilation.model.quantize([sample[port.name] for port in compilation.imported.inputs])
+    cycles, _, functions = execute(compilation.model.elf, compilation.model.stdin(arrays))
+    macs = {operation.name: operation.macs for operation in compilation.graph.operations if operation.macs}
+    layers = []
+    for function, name in compilation.code.functions:
+        spent = functions.get(function, 0)
+        entry: dict[str, Any] = {"name": name, "function": function, "cycles": spent}
+        if macs.get(name) and "_linear_" in function or "_matrixproduct_" in function:
+            entry["cycles_per_mac"] = round(spent / macs[name], 3)
+        layers.append(entry)
+    return {"cycles": cycles, "saturated_inputs": saturated, "layers": layers}

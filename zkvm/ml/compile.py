@@ -1,0 +1,155 @@
+"""The model compiler: ONNX and calibration data in, guest and model card out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from zkvm.errors import UsageError
+from zkvm.guest.toolchain import build
+from zkvm.ml import card, onnx_runtime
+from zkvm.ml.calibrate import Method, Sample, calibrate
+from zkvm.ml.codegen import GeneratedCode, OutputMode, Privacy, generate
+from zkvm.ml.importer import ImportedModel, import_model, load_model
+from zkvm.ml.ir import Graph, evaluate
+from zkvm.ml.lowering import Precision
+from zkvm.ml.package import CompiledModel, Tensor
+from zkvm.ml.quantize import quantize
+
+RUNTIME = Path(__file__).resolve().parent / "runtime"
+MAX_WORDS = 1 << 26
+"""Activations and constants of a guest: a quarter of its address space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user chooses.
+
+    Attributes:
+        shapes: of inputs whose dimensions are open. method: of calibration. precision, privacy: see there.
+    """
+
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    method: Method = Method.MINMAX
+    precision: Precision = Precision()
+    privacy: Privacy = Privacy()
+
+
+@dataclass
+class Compilation:
+    """Everything that a compilation made.
+
+    Attributes:
+        imported: the simplified model. graph: the integer model. code: its C source. model: what is saved.
+    """
+
+    imported: ImportedModel
+    graph: Graph
+    code: GeneratedCode
+    model: CompiledModel
+
+    def save(self, directory: Path) -> None:
+        """Write everything that ``zkvm run`` needs."""
+        self.model.save(directory, self.code.source)
+
+    def reference(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.int64]]:
+        """The integer model's outputs for real inputs."""
+        integers, _ = self.model.quantize(arrays)
+        return evaluate(self.graph, integers)
+
+
+CalibrationData = Path | Sequence[Sample]
+Execute = Callable[[bytes, bytes], tuple[int, bytes, dict[str, int]]]
+"""(ELF, private input) -> (cycles, journal, cycles by function)."""
+
+
+def import_file(source: Path | onnx.ModelProto, options: Options) -> ImportedModel:
+    """Read, check, fix shapes and simplify.
+
+    Raises:
+        UsageError: the model cannot be compiled; says why.
+    """
+    return import_model(load_model(source) if isinstance(source, Path) else source, options.shapes)
+
+
+def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options: Options) -> Compilation:
+    """Calibrate, quantize, generate code, build.
+
+    Raises:
+        UsageError: the model cannot be compiled; names the node.
+    """
+    tensors = calibrate(imported, samples, options.method, options.precision.activation_bits)
+    graph = quantize(imported, tensors, options.precision)
+    code = generate(graph, options.privacy)
+    if code.activation_words + code.constant_words > MAX_WORDS:
+        raise UsageError(
+            f"the model needs {code.activation_words} words for activations and {code.constant_words} for weights; "
+            f"a guest's memory holds {MAX_WORDS}"
+        )
+    elf = build_guest(code.source)
+    inputs = tuple(
+        Tensor(port.name, value.shape, value.kind.value, value.scale, value.lo, value.hi)
+        for port, value in zip(imported.inputs, graph.inputs, strict=True)
+    )
+    outputs = tuple(
+        Tensor(name, value.shape, value.kind.value, value.scale, value.lo, value.hi)
+        for name, value in zip(imported.outputs, graph.outputs, strict=True)
+    )
+    privacy = options.privacy
+    model = CompiledModel(
+        elf,
+        inputs,
+        outputs,
+        "private" if privacy.private_weights else "public",
+        "digest" if privacy.input_digest else "none",
+        privacy.output.value,
+        code.private_words,
+        card.static_card(imported, graph, code, options.precision),
+    )
+    return Compilation(imported, graph, code, model)
+
+
+def build_guest(source: str) -> bytes:
+    """The ELF of generated C code.
+
+    Raises:
+        UsageError: no compiler is installed. GuestError: a bug of the code generator.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "model.c"
+        path.write_text(source)
+        return build([path], Path(scratch) / "model.elf", include_directories=[RUNTIME]).read_bytes()
+
+
+def float_outputs(imported: ImportedModel, samples: Sequence[Sample]) -> list[list[NDArray[Any]]]:
+    """What the original model computes in floating point, per sample."""
+    runner = onnx_runtime.session(imported.original, optimize=True)
+    results = []
+    for sample in samples:
+        outputs = onnx_runtime.run_session(runner, sample)
+        results.append([_as_array(outputs[name]) for name in imported.outputs])
+    return results
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    """An output as an array; a list of dictionaries (class probabilities) as their values."""
+    if isinstance(value, list):
+        return np.array([list(entry.values()) for entry in value])
+    return np.asarray(value)
+
+
+def add_measurements(compilation: Compilation, samples: Sequence[Sample], execute: Execute | None) -> None:
+    """Put accuracy on the samples, and with ``execute`` cycles, into the model card."""
+    compilation.model.card["accuracy"] = card.accuracy(compilation, samples, float_outputs(compilation.imported, samples))
+    if execute is not None:
+        compilation.model.card["execution"] = card.execution(compilation, samples[0], execute)
+
+
+__all__ = ["Compilation", "Options", "OutputMode", "Precision", "Privacy", "add_measurements", "compile_imported", "import_file"]

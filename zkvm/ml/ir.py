@@ -1,0 +1,159 @@
+"""The integer model: values, operations, graph. What the operations compute here *is* the model; the guest agrees bit for bit.
+
+A value holds 32-bit integers q; a real number is q * scale (there is no zero point). Bounds [lo, hi] hold for every input that the
+guest accepts, so accumulators can be bounded before anything runs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.ml.code import CodeWriter
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
+
+
+class Kind(StrEnum):
+    """What the integers of a value stand for."""
+
+    REAL = "real"
+    """q * scale."""
+    INTEGER = "integer"
+    """Themselves: an integer tensor of the ONNX model. The scale is 1."""
+    BOOLEAN = "boolean"
+    """0 or 1."""
+
+
+@dataclass(eq=False, slots=True)
+class Value:
+    """One tensor of the integer model.
+
+    Attributes:
+        shape: of the tensor, without symbolic dimensions. lo, hi: inclusive bounds of its integers. scale: real = integer * scale.
+        data: its integers if it is a constant. root: the value whose memory this one is a view of. private: whether the constant
+            says something about the weights, which private models read as input.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    lo: int
+    hi: int
+    scale: float = 1.0
+    kind: Kind = Kind.REAL
+    data: IntArray | None = None
+    root: Value | None = None
+    private: bool = True
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def magnitude(self) -> int:
+        """Largest absolute integer."""
+        return max(abs(self.lo), abs(self.hi))
+
+    def storage(self) -> Value:
+        """The value that owns the memory."""
+        return self if self.root is None else self.root.storage()
+
+    def dequantize(self, integers: IntArray) -> NDArray[np.generic]:
+        """The numbers that integers of this value stand for: float64, int64 or bool."""
+        if self.kind is Kind.BOOLEAN:
+            return integers.astype(np.bool_)
+        return integers if self.kind is Kind.INTEGER else integers * self.scale
+
+
+@dataclass(eq=False)
+class Operation(ABC):
+    """One step of the integer model: inputs to one output.
+
+    Attributes:
+        name: of the ONNX node that it comes from, for messages and profiles. inputs: activations and constants that it reads.
+    """
+
+    name: str
+    inputs: tuple[Value, ...]
+    output: Value
+
+    @property
+    def kind(self) -> str:
+        """Short name of the operation, for the model card and for function names."""
+        return type(self).__name__.lower()
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one run."""
+        return 0
+
+    @abstractmethod
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """The output's integers, of the output's shape, from the inputs' integers."""
+
+    @abstractmethod
+    def emit(self, code: CodeWriter) -> None:
+        """Append C statements that do the same in the guest."""
+
+
+@dataclass(eq=False)
+class View(Operation):
+    """The same integers in the same order under another shape, scale or kind. Costs nothing."""
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`."""
+        return inputs[0].reshape(self.output.shape)
+
+    def emit(self, code: CodeWriter) -> None:
+        """See :class:`Operation`."""
+
+
+@dataclass
+class Graph:
+    """An integer model: operations in order of execution.
+
+    Attributes:
+        errors: largest errors that approximations make, by operation name, in units of the output's scale.
+    """
+
+    inputs: list[Value]
+    outputs: list[Value]
+    operations: list[Operation] = field(default_factory=list)
+    errors: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one run."""
+        return sum(operation.macs for operation in self.operations)
+
+    def constants(self) -> list[Value]:
+        """Every constant that an operation or an output reads, once."""
+        read = [value for operation in self.operations for value in operation.inputs] + self.outputs
+        return list({id(value.storage()): value.storage() for value in read if value.storage().data is not None}.values())
+
+
+def evaluate(graph: Graph, inputs: Sequence[IntArray]) -> list[IntArray]:
+    """Run the integer model: the reference that the guest is compared with.
+
+    Args:
+        inputs: one array of integers per input of the graph, within its bounds.
+    """
+    held: dict[int, IntArray] = {id(value): array.reshape(value.shape) for value, array in zip(graph.inputs, inputs, strict=True)}
+
+    def read(value: Value) -> IntArray:
+        if value.data is not None:
+            return value.data.reshape(value.shape)
+        return held[id(value)]
+
+    for operation in graph.operations:
+        held[id(operation.output)] = operation.evaluate(*map(read, operation.inputs))
+    return [read(value).reshape(value.shape) for value in graph.outputs]

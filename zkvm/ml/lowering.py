@@ -1,0 +1,225 @@
+"""From ONNX nodes to operations of the integer model: what every operator family needs while it does that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.errors import UsageError
+from zkvm.ml.arithmetic import IntArray, power_of_two_at_least, rescale
+from zkvm.ml.ir import INT32_MAX, INT32_MIN, Graph, Kind, Operation, Value, View
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """How many bits the integers have.
+
+    Attributes:
+        activation_bits: 8 or 16. weight_bits: at most 16; fewer where the accumulator of a layer would not hold the sum.
+        wide_bits: of tensors that are only compared, where bits cost nothing.
+    """
+
+    activation_bits: int = 16
+    weight_bits: int = 16
+    wide_bits: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An ONNX node, decoded."""
+
+    operator: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+    domain: str = ""
+
+    def has(self, position: int) -> bool:
+        """Whether an optional input is there."""
+        return position < len(self.inputs) and self.inputs[position] != ""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """What is known of an ONNX tensor: shape, kind, and its calibrated range [low, high] as real numbers.
+
+    Attributes:
+        wide: whether it is only compared.
+    """
+
+    shape: tuple[int, ...]
+    kind: Kind
+    low: float
+    high: float
+    wide: bool = False
+
+
+EvaluateNode = Callable[[Node, list[NDArray[Any]]], list[NDArray[Any]]]
+"""Runs one ONNX node on arrays, in floating point or exactly, as onnxruntime does."""
+
+
+@dataclass
+class Context:
+    """The state of a lowering.
+
+    Attributes:
+        tensors: of every ONNX tensor that is not constant. constants: by ONNX name. fused: tensor -> (its single reader's output,
+            low, high) where that reader only cuts to [low, high] and can be merged into the producer. run_node: see EvaluateNode.
+    """
+
+    tensors: dict[str, TensorInfo]
+    constants: dict[str, NDArray[Any]]
+    precision: Precision
+    graph: Graph
+    run_node: EvaluateNode
+    fused: dict[str, tuple[str, float, float]] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    _counter: int = 0
+
+    def constant(self, name: str) -> NDArray[Any] | None:
+        """The array of a constant tensor, or nothing."""
+        return self.constants.get(name)
+
+    def required_constant(self, node: Node, position: int) -> NDArray[Any]:
+        """An input that must be known at compile time.
+
+        Raises:
+            UsageError: it is computed while the model runs.
+        """
+        array = self.constants.get(node.inputs[position])
+        if array is None:
+            raise UsageError(f"{node.operator} {node.name!r}: input {position} is computed at run time; only constants are supported there")
+        return array
+
+    def add(self, operation: Operation) -> Value:
+        """Append an operation; returns its output."""
+        self.graph.operations.append(operation)
+        return operation.output
+
+    def bind(self, name: str, value: Value) -> None:
+        """Say which value an ONNX tensor is."""
+        self.values[name] = value
+
+    def fresh(self, shape: tuple[int, ...], lo: int, hi: int, scale: float = 1.0, kind: Kind = Kind.REAL, label: str = "t") -> Value:
+        """A new intermediate value."""
+        self._counter += 1
+        return Value(f"{label}_{self._counter}", shape, lo, hi, scale, kind)
+
+    def info(self, name: str) -> TensorInfo:
+        """Shape, kind and range of a tensor, constant or not."""
+        if name in self.tensors:
+            return self.tensors[name]
+        array = self.constants[name]
+        kind = kind_of(array.dtype)
+        finite = array[np.isfinite(array)].astype(np.float64) if kind is Kind.REAL else array.astype(np.float64)
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        return TensorInfo(array.shape, kind, low, high)
+
+    def target(self, name: str, shape: tuple[int, ...] | None = None) -> Value:
+        """A new value for the ONNX tensor ``name`` with the scale that its calibrated range asks for."""
+        info = self.info(name)
+        scale, lo, hi = quantization(info, self.precision)
+        return self.fresh(info.shape if shape is None else shape, lo, hi, scale, info.kind, label=name)
+
+    def operand(self, name: str) -> Value:
+        """The value of an ONNX tensor; a constant is quantized by its own range."""
+        if name in self.values:
+            return self.values[name]
+        if name not in self.constants:
+            raise UsageError(f"tensor {name!r} is used before it is computed")
+        value = self.quantized_constant(name, self.constants[name])
+        self.values[name] = value
+        return value
+
+    def quantized_constant(self, name: str, array: NDArray[Any], scale: float | None = None) -> Value:
+        """A constant as integers; of the given scale, or of the best one for its range."""
+        kind = kind_of(array.dtype)
+        if kind is not Kind.REAL:
+            integers = np.clip(array.astype(np.int64), INT32_MIN, INT32_MAX)
+            scale = 1.0
+        else:
+            if scale is None:
+                magnitude = float(np.abs(array).max()) if array.size else 0.0
+                scale, _, _ = quantization(TensorInfo(array.shape, kind, -magnitude, magnitude), Precision())
+            integers = np.clip(np.round(array.astype(np.float64) / scale), INT32_MIN, INT32_MAX).astype(np.int64)
+        lo, hi = (int(integers.min()), int(integers.max())) if integers.size else (0, 0)
+        return Value(name, tuple(array.shape), lo, hi, scale, kind, data=integers)
+
+    def view(self, value: Value, shape: tuple[int, ...], scale: float | None = None, kind: Kind | None = None) -> Value:
+        """The same integers under another shape, scale or kind."""
+        chosen_scale, chosen_kind = value.scale if scale is None else scale, value.kind if kind is None else kind
+        if value.data is not None:
+            return Value(value.name, shape, value.lo, value.hi, chosen_scale, chosen_kind, data=value.data, private=value.private)
+        result = self.fresh(shape, value.lo, value.hi, chosen_scale, chosen_kind, label=value.name)
+        result.root = value
+        return self.add(View(result.name, (value,), result))
+
+    def rescaled(self, value: Value, scale: float, name: str, lo: int | None = None, hi: int | None = None) -> Value:
+        """The value with another scale: rounded, and cut to [lo, hi] if they are given."""
+        from zkvm.ml.operators.unary import Requantize
+
+        if value.scale == scale and (lo is None or lo <= value.lo) and (hi is None or hi >= value.hi):
+            return value
+        factor = rescale(value.scale / scale, value.magnitude, INT32_MIN if lo is None else lo, INT32_MAX if hi is None else hi, name)
+        if value.data is not None:
+            integers = factor.apply(value.data.reshape(value.shape))
+            return Value(value.name, value.shape, int(integers.min()), int(integers.max()), scale, value.kind, data=integers)
+        ends = factor.apply(np.array([value.lo, value.hi], np.int64))
+        output = self.fresh(value.shape, int(ends[0]), int(ends[1]), scale, value.kind, label=value.name)
+        return self.add(Requantize(name, (value,), output, factor))
+
+
+def kind_of(dtype: np.dtype[Any]) -> Kind:
+    """What the numbers of a dtype become in the integer model."""
+    if dtype == np.bool_:
+        return Kind.BOOLEAN
+    return Kind.INTEGER if np.issubdtype(dtype, np.integer) else Kind.REAL
+
+
+def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, int]:
+    """Scale and bounds for a tensor: the best power of two for 16 bits and more, the tightest scale for 8.
+
+    A power of two keeps integers, halves and comparisons with them exact, and costs less than a bit.
+    """
+    if info.kind is Kind.BOOLEAN:
+        return 1.0, 0, 1
+    magnitude = max(abs(info.low), abs(info.high))
+    if info.kind is Kind.INTEGER:
+        bound = int(min(power_of_two_at_least(2 * magnitude + 2), 2.0**31)) - 1
+        return 1.0, 0 if info.low >= 0 else -bound, bound
+    bits = precision.wide_bits if info.wide else precision.activation_bits
+    positive = info.low >= 0
+    if not magnitude:
+        magnitude = 1.0
+    if bits == 8:
+        top = 255 if positive else 127
+        return magnitude / top, 0 if positive else -top, top
+    top = (1 << (bits - 1)) - 1
+    return power_of_two_at_least(magnitude / top), 0 if positive else -top, top
+
+
+Lowering = Callable[[Context, Node], None]
+LOWERINGS: dict[tuple[str, str], Lowering] = {}
+"""(domain, operator) -> function that appends its operations; filled by the modules in ``operators``."""
+
+
+def lowers(*operators: str, domain: str = "") -> Callable[[Lowering], Lowering]:
+    """Register a function as the lowering of operators."""
+
+    def register(function: Lowering) -> Lowering:
+        for operator in operators:
+            LOWERINGS[(domain, operator)] = function
+        return function
+
+    return register
+
+
+def bounds_of(integers: IntArray) -> tuple[int, int]:
+    """Smallest and largest integer; (0, 0) of nothing."""
+    return (int(integers.min()), int(integers.max())) if integers.size else (0, 0)

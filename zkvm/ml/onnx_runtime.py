@@ -1,0 +1,84 @@
+"""onnxruntime as the definition of what ONNX operators compute: whole models for calibration, single nodes for tables and folding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import helper
+
+from zkvm.errors import UsageError
+from zkvm.ml.lowering import Node
+
+Array = NDArray[Any]
+MAX_IR_VERSION = 10
+"""Newer files than the runtime knows are refused by it; what we write ourselves needs no newer one."""
+
+
+def session(model: onnx.ModelProto, *, optimize: bool = False) -> onnxruntime.InferenceSession:
+    """A session on one thread; without optimization every node keeps its own output.
+
+    Raises:
+        UsageError: the runtime refuses the model.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if model.ir_version > MAX_IR_VERSION:
+        model.ir_version = MAX_IR_VERSION
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime has no common base class for its errors
+        raise UsageError(f"onnxruntime does not run this model: {str(error)[:500]}") from error
+
+
+def run_session(runner: onnxruntime.InferenceSession, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """All outputs by name.
+
+    Raises:
+        UsageError: the runtime fails on these inputs.
+    """
+    names = [output.name for output in runner.get_outputs()]
+    try:
+        return dict(zip(names, runner.run(names, dict(inputs)), strict=True))
+    except Exception as error:
+        raise UsageError(f"onnxruntime fails on this input: {str(error)[:500]}") from error
+
+
+def with_intermediates(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of the model that also outputs every intermediate tensor."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    known = {output.name for output in copy.graph.output}
+    for node in copy.graph.node:
+        for name in node.output:
+            if name and name not in known:
+                copy.graph.output.append(onnx.ValueInfoProto(name=name))
+                known.add(name)
+    return copy
+
+
+def run_node(node: Node, arrays: Sequence[Array], opset: int) -> list[Array]:
+    """One node on arrays; inputs without a name are left out."""
+    present = [(name, array) for name, array in zip(node.inputs, arrays, strict=True) if name]
+    inputs = {f"x{index}": np.asarray(array) for index, (_, array) in enumerate(present)}
+    names = iter(inputs)
+    proto_inputs = [next(names) if name else "" for name in node.inputs]
+    outputs = [f"y{index}" if name else "" for index, name in enumerate(node.outputs)]
+    proto = helper.make_node(node.operator, proto_inputs, outputs, domain=node.domain, **node.attributes)
+    graph = helper.make_graph(
+        [proto],
+        "node",
+        [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape) for name, array in inputs.items()],
+        [onnx.ValueInfoProto(name=name) for name in outputs if name],
+    )
+    opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid("ai.onnx.ml", 3)] if node.domain else [])
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=MAX_IR_VERSION)
+    results = run_session(session(model), inputs)
+    return [results[name] if name else np.zeros(0) for name in outputs]

@@ -1,0 +1,132 @@
+"""Choice of elements by computed positions: Gather and GatherElements at run time, TopK."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zkvm.errors import UsageError
+from zkvm.ml.arithmetic import IntArray
+from zkvm.ml.code import CodeWriter
+from zkvm.ml.ir import Kind, Operation
+from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.operators.move import move
+from zkvm.ml.operators.reduce import as_rows
+
+
+@dataclass(eq=False)
+class Lookup(Operation):
+    """output[i] = data[base[i] + stride * p], p = the position input[which[i]]; negative positions count from the end, all are cut."""
+
+    base: IntArray
+    which: IntArray
+    stride: int
+    extent: int
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`."""
+        data, positions = inputs[0].reshape(-1), inputs[1].reshape(-1)[self.which]
+        positions = np.clip(np.where(positions < 0, positions + self.extent, positions), 0, self.extent - 1)
+        return np.asarray(data[self.base + self.stride * positions]).reshape(self.output.shape)
+
+    def emit(self, code: CodeWriter) -> None:
+        """See :class:`Operation`."""
+        base = code.constant(self.base, private=False, label="index")
+        which = code.constant(self.which, private=False, label="index")
+        data, positions = (code.pointer(value) for value in self.inputs)
+        code.line(f"for (int i = 0; i < {self.output.size}; i++) {{")
+        code.line(f"    int32_t position = ({positions})[{which}[i]];")
+        code.line(f"    if (position < 0) position += {self.extent};")
+        code.line(f"    ({code.pointer(self.output)})[i] = ({data})[{base}[i] + {self.stride} * clamp(position, 0, {self.extent - 1})];")
+        code.line("}")
+
+
+def _append(context: Context, node: Node, base: IntArray, which: IntArray, stride: int, extent: int) -> None:
+    data, positions = (context.operand(name) for name in node.inputs[:2])
+    output = context.fresh(base.shape, data.lo, data.hi, data.scale, data.kind, label=node.outputs[0])
+    context.bind(
+        node.outputs[0], context.add(Lookup(node.name, (data, positions), output, base.reshape(-1), which.reshape(-1), stride, extent))
+    )
+
+
+def lower_gather(context: Context, node: Node) -> None:
+    """Slices of the data at computed positions of one axis."""
+    data, positions = (context.operand(name) for name in node.inputs[:2])
+    axis = int(node.attributes.get("axis", 0)) % len(data.shape)
+    numbers = np.arange(data.size).reshape(data.shape)
+    first = np.take(numbers, np.zeros(positions.shape, np.int64), axis=axis)
+    which = np.arange(positions.size).reshape(positions.shape)
+    shape = [1] * axis + list(positions.shape) + [1] * (len(data.shape) - axis - 1)
+    stride = int(np.prod(data.shape[axis + 1 :], dtype=np.int64))
+    _append(context, node, first, np.ascontiguousarray(np.broadcast_to(which.reshape(shape), first.shape)), stride, data.shape[axis])
+
+
+def lower_gather_elements(context: Context, node: Node) -> None:
+    """One element per computed position, along one axis."""
+    data, positions = (context.operand(name) for name in node.inputs[:2])
+    axis = int(node.attributes.get("axis", 0)) % len(data.shape)
+    numbers = np.arange(data.size).reshape(data.shape)
+    base = np.take_along_axis(numbers, np.zeros(positions.shape, np.int64), axis=axis)
+    base = numbers[tuple(slice(0, size) if other != axis else slice(0, 1) for other, size in enumerate(positions.shape))]
+    base = np.broadcast_to(base, positions.shape)
+    stride = int(np.prod(data.shape[axis + 1 :], dtype=np.int64))
+    which = np.arange(positions.size).reshape(positions.shape)
+    _append(context, node, np.ascontiguousarray(base), which, stride, data.shape[axis])
+
+
+@dataclass(eq=False)
+class TopK(Operation):
+    """The k largest (or smallest) of each row, in order, or their positions; of equals the first comes first."""
+
+    length: int
+    count: int
+    largest: bool
+    positions: bool
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`."""
+        rows = inputs[0].reshape(-1, self.length)
+        order = np.argsort(-rows if self.largest else rows, axis=1, kind="stable")[:, : self.count]
+        return (order if self.positions else np.take_along_axis(rows, order, axis=1)).reshape(self.output.shape)
+
+    def emit(self, code: CodeWriter) -> None:
+        """See :class:`Operation`."""
+        count = self.inputs[0].size // self.length
+        better = ">" if self.largest else "<"
+        code.line(f"static uint8_t taken[{self.length}];")
+        code.line(f"for (int r = 0; r < {count}; r++) {{")
+        code.line(f"    const int32_t *row = {code.pointer(self.inputs[0])} + r * {self.length};")
+        code.line(f"    for (int i = 0; i < {self.length}; i++) taken[i] = 0;")
+        code.line(f"    for (int k = 0; k < {self.count}; k++) {{")
+        code.line("        int best = -1;")
+        code.line(f"        for (int i = 0; i < {self.length}; i++)")
+        code.line(f"            if (!taken[i] && (best < 0 || row[i] {better} row[best])) best = i;")
+        code.line("        taken[best] = 1;")
+        result = "best" if self.positions else "row[best]"
+        code.line(f"        ({code.pointer(self.output)})[r * {self.count} + k] = {result};")
+        code.line("    }")
+        code.line("}")
+
+
+@lowers("TopK")
+def lower_top(context: Context, node: Node) -> None:
+    """Largest or smallest elements of one axis, and their positions."""
+    source = context.operand(node.inputs[0])
+    rank = len(source.shape)
+    axis = int(node.attributes.get("axis", -1)) % rank
+    count = int(context.required_constant(node, 1).reshape(-1)[0])
+    if not 0 < count <= source.shape[axis]:
+        raise UsageError(f"TopK {node.name!r}: {count} elements of an axis of {source.shape[axis]}")
+    rows = as_rows(context, node.name, source, (axis,))
+    others = [size for other, size in enumerate(source.shape) if other != axis]
+    largest = bool(node.attributes.get("largest", 1))
+    for name, positions in zip(node.outputs, (False, True), strict=False):
+        if not name:
+            continue
+        kind = Kind.INTEGER if positions else source.kind
+        bounds = (0, source.shape[axis] - 1) if positions else (source.lo, source.hi)
+        result = context.fresh((*others, count), *bounds, 1.0 if positions else source.scale, kind, label=name)
+        context.add(TopK(node.name, (rows,), result, source.shape[axis], count, largest, positions))
+        index = np.moveaxis(np.arange(result.size).reshape(result.shape), -1, axis)
+        context.bind(name, move(context, node.name, [result], np.ascontiguousarray(index)))

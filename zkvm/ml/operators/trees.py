@@ -1,0 +1,128 @@
+"""Tree ensembles of ai.onnx.ml: sums of leaf weights, reached by comparing features with thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, floor
+
+import numpy as np
+
+from zkvm.errors import UsageError
+from zkvm.ml.arithmetic import IntArray, Rescale, rescale
+from zkvm.ml.code import CodeWriter
+from zkvm.ml.ir import INT32_MAX, Kind, Operation
+from zkvm.ml.lowering import Context, Node, lowers
+
+MODES = {"BRANCH_LEQ": ("<=", 0), "BRANCH_LT": ("<", 0), "BRANCH_GTE": (">=", 0), "BRANCH_GT": (">", 0)}
+LEAF = -1
+
+
+@dataclass(eq=False)
+class Trees(Operation):
+    """y = requantize(base + sum over trees of the reached leaf's weights).
+
+    Attributes:
+        nodes: (n, 4): feature (or -1: a leaf), threshold (or first row of ``leaves``), next node if x[feature] <= threshold, next
+            node if not (or the number of rows of ``leaves``). roots: first node of each tree.
+        leaves: (m, 2): output, weight. base: (outputs,).
+    """
+
+    nodes: IntArray
+    roots: IntArray
+    leaves: IntArray
+    base: IntArray
+    rescaling: Rescale
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`."""
+        features = len(self.base)
+        rows = inputs[0].reshape(-1, self.inputs[0].shape[-1])
+        result = np.zeros((len(rows), features), np.int64)
+        for number, row in enumerate(rows):
+            sums = self.base.copy()
+            for root in self.roots:
+                node = self.nodes[root]
+                while node[0] != LEAF:
+                    node = self.nodes[node[2] if row[node[0]] <= node[1] else node[3]]
+                for target, weight in self.leaves[node[1] : node[1] + node[3]]:
+                    sums[target] += weight
+            result[number] = sums
+        return self.rescaling.apply(result).reshape(self.output.shape)
+
+    def emit(self, code: CodeWriter) -> None:
+        """See :class:`Operation`."""
+        nodes = code.constant(self.nodes, label="nodes")
+        roots = code.constant(self.roots, label="roots")
+        leaves, base = code.constant(self.leaves, label="leaves"), code.constant(self.base, label="base")
+        targets, features = len(self.base), self.inputs[0].shape[-1]
+        count = self.inputs[0].size // features
+        code.line(f"for (int r = 0; r < {count}; r++) {{")
+        code.line(f"    int32_t *y = {code.pointer(self.output)} + r * {targets};")
+        code.line(f"    for (int i = 0; i < {targets}; i++) y[i] = {base}[i];")
+        code.line(f"    trees({code.pointer(self.inputs[0])} + r * {features}, {nodes}, {roots}, {len(self.roots)}, {leaves}, y);")
+        code.line(f"    for (int i = 0; i < {targets}; i++) y[i] = {self.rescaling.expression('y[i]')};")
+        code.line("}")
+
+
+@lowers("TreeEnsembleRegressor", domain="ai.onnx.ml")
+def lower_trees(context: Context, node: Node) -> None:
+    """A regressor whose result is the sum of the trees; classifiers were rewritten into one."""
+    attributes = node.attributes
+    if attributes.get("aggregate_function", "SUM") not in ("SUM", b"SUM"):
+        raise UsageError(f"{node.operator} {node.name!r}: aggregate {attributes['aggregate_function']!r}; SUM is supported")
+    source = context.operand(node.inputs[0])
+    output = context.target(node.outputs[0])
+    keys = list(zip(attributes["nodes_treeids"], attributes["nodes_nodeids"], strict=True))
+    place = {key: number for number, key in enumerate(keys)}
+    weights = np.array(attributes["target_weights"], np.float64)
+    targets = np.array(attributes["target_ids"], np.int64)
+    owners = list(zip(attributes["target_treeids"], attributes["target_nodeids"], strict=True))
+    order = sorted(range(len(owners)), key=lambda item: place[owners[item]])
+    first: dict[tuple[int, int], list[int]] = {}
+    for row, item in enumerate(order):
+        first.setdefault(owners[item], []).append(row)
+    table = _nodes(node, source.scale, keys, place, first, source.kind)
+    base = np.array(attributes.get("base_values", [0.0] * int(attributes["n_targets"])), np.float64)
+    outputs = int(attributes["n_targets"])
+    # The sum of every tree's largest leaf, and the base, must fit.
+    largest: dict[int, float] = {}
+    for (tree, _), weight in zip(owners, weights, strict=True):
+        largest[tree] = max(largest.get(tree, 0.0), abs(float(weight)))
+    total = sum(largest.values()) + float(np.abs(base).max(initial=0.0))
+    unit = max(total / (INT32_MAX // 2), 1e-30)
+    leaves = np.stack([targets[order], np.round(weights[order] / unit).astype(np.int64)], axis=1)
+    base_units = np.zeros(outputs, np.int64)
+    base_units[: len(base)] = np.round(base / unit).astype(np.int64)
+    children = {int(number) for row in table if row[0] != LEAF for number in row[2:4]}
+    roots = np.array([number for number in range(len(keys)) if number not in children], np.int64)
+    bound = min(INT32_MAX, int(total / unit) + len(largest) + 2)
+    rescaling = rescale(unit / output.scale, bound, output.lo, output.hi, node.name)
+    context.bind(node.outputs[0], context.add(Trees(node.name, (source,), output, table, roots, leaves, base_units, rescaling)))
+
+
+def _nodes(
+    node: Node,
+    scale: float,
+    keys: list[tuple[int, int]],
+    place: dict[tuple[int, int], int],
+    first: dict[tuple[int, int], list[int]],
+    kind: Kind,
+) -> IntArray:
+    """The table of nodes, every comparison as x <= threshold on integers."""
+    attributes = node.attributes
+    table = np.zeros((len(keys), 4), np.int64)
+    columns = ("nodes_modes", "nodes_featureids", "nodes_values", "nodes_truenodeids", "nodes_falsenodeids")
+    for number, (mode, feature, value, yes, no) in enumerate(zip(*(attributes[name] for name in columns), strict=True)):
+        mode = mode.decode() if isinstance(mode, bytes) else mode
+        tree = keys[number][0]
+        if mode == "LEAF":
+            rows = first.get(keys[number], [])
+            table[number] = LEAF, rows[0] if rows else 0, 0, len(rows)
+            continue
+        if mode not in MODES:
+            raise UsageError(f"{node.operator} {node.name!r}: node mode {mode}; supported: LEAF, {', '.join(MODES)}")
+        exact = float(value) / (scale if kind is Kind.REAL else 1.0)
+        threshold = int(np.clip(floor(exact) if mode in ("BRANCH_LEQ", "BRANCH_GT") else ceil(exact) - 1, -INT32_MAX, INT32_MAX))
+        branches = place[(tree, yes)], place[(tree, no)]
+        table[number] = feature, threshold, *(branches if mode in ("BRANCH_LEQ", "BRANCH_LT") else branches[::-1])
+    return table

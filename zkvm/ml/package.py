@@ -1,0 +1,198 @@
+"""A compiled model on disk: guest, metadata, and what turns real inputs into bytes and a journal into real outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.errors import UsageError
+
+FORMAT = 1
+METADATA, GUEST, WEIGHTS, SOURCE = "model.json", "model.elf", "weights.bin", "model.c"
+SALT_BYTES = DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output of a compiled model: real = integer * scale; inputs are within [lo, hi]. ``kind``: real, integer or boolean."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+    scale: float
+    lo: int
+    hi: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Numbers that people write for it."""
+        return np.dtype({"real": np.float32, "integer": np.int64, "boolean": np.bool_}[self.kind])
+
+    def quantize(self, array: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+        """Integers, and how many elements were outside the calibrated range and saturated."""
+        numbers = np.floor(array.astype(np.float64) / self.scale + 0.5) if self.kind == "real" else array.astype(np.int64)
+        return np.clip(numbers, self.lo, self.hi).astype(np.int64), int(((numbers < self.lo) | (numbers > self.hi)).sum())
+
+    def dequantize(self, integers: NDArray[np.int64]) -> NDArray[Any]:
+        """The numbers that integers stand for."""
+        shaped = integers.reshape(self.shape)
+        return shaped * self.scale if self.kind == "real" else shaped.astype(self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a journal says: the outputs by name, the label, or digests (hexadecimal), as the model was compiled."""
+
+    tensors: dict[str, NDArray[Any]]
+    label: int | None = None
+    digests: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A compiled model.
+
+    Attributes:
+        elf: the guest. inputs, outputs: in order. weights: "public" or "private". input_mode: "none" or "digest".
+        output_mode: "full", "top1" or "digest". private_words: the weights that a private model reads.
+        card: the model card, as JSON.
+    """
+
+    elf: bytes
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    weights: str
+    input_mode: str
+    output_mode: str
+    private_words: NDArray[np.int32]
+    card: dict[str, Any]
+
+    def save(self, directory: Path, source: str) -> None:
+        """Write the guest, its source, metadata and private weights."""
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / GUEST).write_bytes(self.elf)
+        (directory / SOURCE).write_text(source)
+        if self.weights == "private":
+            (directory / WEIGHTS).write_bytes(self.private_words.astype("<i4").tobytes())
+        metadata = {
+            "format": FORMAT,
+            "inputs": [_tensor_json(tensor) for tensor in self.inputs],
+            "outputs": [_tensor_json(tensor) for tensor in self.outputs],
+            "weights": self.weights,
+            "input_mode": self.input_mode,
+            "output_mode": self.output_mode,
+            "card": self.card,
+        }
+        (directory / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
+
+    @staticmethod
+    def load(directory: Path) -> CompiledModel:
+        """Read a compiled model.
+
+        Raises:
+            UsageError: not a directory that :meth:`save` wrote.
+        """
+        try:
+            metadata = json.loads((directory / METADATA).read_text())
+            if metadata["format"] != FORMAT:
+                raise UsageError(f"{directory}: format {metadata['format']}; this version reads {FORMAT}")
+            private = np.zeros(0, np.int32)
+            if metadata["weights"] == "private":
+                private = np.frombuffer((directory / WEIGHTS).read_bytes(), "<i4").astype(np.int32)
+            return CompiledModel(
+                (directory / GUEST).read_bytes(),
+                tuple(_tensor(entry) for entry in metadata["inputs"]),
+                tuple(_tensor(entry) for entry in metadata["outputs"]),
+                metadata["weights"],
+                metadata["input_mode"],
+                metadata["output_mode"],
+                private,
+                metadata["card"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{directory}: not a compiled model: {error}") from error
+
+    def stdin(self, integers: Sequence[NDArray[np.int64]], salts: Sequence[bytes] | None = None) -> bytes:
+        """The private input of the guest. Salts (32 bytes each: weights, input, output, as far as digests are committed) are random."""
+        digests = [self.weights == "private", self.input_mode == "digest", self.output_mode == "digest"]
+        chosen = iter(salts if salts is not None else [os.urandom(SALT_BYTES) for _ in range(sum(digests))])
+        parts = []
+        if digests[0]:
+            parts += [next(chosen), self.private_words.astype("<i4").tobytes()]
+        if digests[1]:
+            parts.append(next(chosen))
+        parts += [array.reshape(-1).astype("<i4").tobytes() for array in integers]
+        if digests[2]:
+            parts.append(next(chosen))
+        return b"".join(parts)
+
+    def quantize(self, arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[np.int64]], int]:
+        """Integers for all inputs, and the number of saturated elements.
+
+        Raises:
+            UsageError: another number of arrays or elements, or a NaN.
+        """
+        if len(arrays) != len(self.inputs):
+            raise UsageError(f"{len(arrays)} arrays for {len(self.inputs)} inputs")
+        results, saturated = [], 0
+        for tensor, array in zip(self.inputs, arrays, strict=True):
+            if array.size != tensor.size:
+                raise UsageError(f"input {tensor.name!r} has shape {tensor.shape}, {tensor.size} numbers; got {array.size}")
+            if tensor.kind == "real" and not np.isfinite(array.astype(np.float64)).all():
+                raise UsageError(f"input {tensor.name!r} holds a NaN or an infinity")
+            integers, outside = tensor.quantize(array.reshape(tensor.shape))
+            results.append(integers)
+            saturated += outside
+        return results, saturated
+
+    def decode(self, journal: bytes) -> Output:
+        """What a journal of this model says.
+
+        Raises:
+            UsageError: it has another length than this model writes.
+        """
+        names = [name for name, on in (("weights", self.weights == "private"), ("input", self.input_mode == "digest")) if on]
+        digests = {name: journal[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES].hex() for index, name in enumerate(names)}
+        body = journal[len(names) * DIGEST_BYTES :]
+        expected = {"full": sum(tensor.size for tensor in self.outputs) * 4, "top1": 4, "digest": DIGEST_BYTES}[self.output_mode]
+        if len(body) != expected:
+            raise UsageError(
+                f"a journal of {len(journal)} bytes is not one of this model, which writes {expected + len(journal) - len(body)}"
+            )
+        if self.output_mode == "top1":
+            return Output({}, int.from_bytes(body, "little"), digests or None)
+        if self.output_mode == "digest":
+            return Output({}, None, digests | {"output": body.hex()})
+        words = np.frombuffer(body, "<i4").astype(np.int64)
+        tensors, first = {}, 0
+        for tensor in self.outputs:
+            tensors[tensor.name] = tensor.dequantize(words[first : first + tensor.size])
+            first += tensor.size
+        return Output(tensors, None, digests or None)
+
+
+def _tensor_json(tensor: Tensor) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "kind": tensor.kind,
+        "scale": tensor.scale,
+        "lo": tensor.lo,
+        "hi": tensor.hi,
+    }
+
+
+def _tensor(entry: dict[str, Any]) -> Tensor:
+    return Tensor(entry["name"], tuple(entry["shape"]), entry["kind"], float(entry["scale"]), int(entry["lo"]), int(entry["hi"]))

@@ -1,0 +1,85 @@
+"""The integer model of an imported and calibrated ONNX model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.errors import UsageError
+from zkvm.ml import onnx_runtime
+from zkvm.ml.importer import ImportedModel
+from zkvm.ml.ir import Graph, Kind, View
+from zkvm.ml.lowering import LOWERINGS, Context, Node, Precision, TensorInfo, quantization
+from zkvm.ml.operators.unary import clip_range
+
+
+def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision: Precision) -> Graph:
+    """Lower every node to operations on integers.
+
+    Raises:
+        UsageError: a shape or attribute that is not supported, or an accumulator that could overflow; names the node.
+    """
+
+    def run_node(node: Node, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        return onnx_runtime.run_node(node, arrays, model.opset)
+
+    context = Context(dict(tensors), model.constants, precision, Graph([], []), run_node)
+    context.fused = _fusions(context, model)
+    for port in model.inputs:
+        info = tensors[port.name]
+        scale, lo, hi = quantization(info, precision)
+        value = context.fresh(port.shape, lo, hi, scale, info.kind, label=port.name)
+        context.graph.inputs.append(value)
+        context.bind(port.name, value)
+    for node in model.nodes:
+        if all(name == "" or name in context.done for name in node.outputs):
+            continue
+        before = len(context.graph.operations)
+        try:
+            LOWERINGS[(node.domain, node.operator)](context, node)
+        except (AssertionError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise UsageError(
+                f"{node.operator} (node {node.name!r}) has a form that is not supported: {error or type(error).__name__}"
+            ) from error
+        for operation in context.graph.operations[before:]:
+            operation.name = node.name
+    context.graph.outputs = [context.operand(name) for name in model.outputs]
+    _remove_unused(context.graph)
+    return context.graph
+
+
+def _fusions(context: Context, model: ImportedModel) -> dict[str, tuple[str, float, float]]:
+    """Tensors whose single reader is a Relu or Clip: that reader's output and range."""
+    readers = Counter(name for node in model.nodes for name in node.inputs) + Counter(model.outputs)
+    found = {}
+    for node in model.nodes:
+        if node.operator not in ("Relu", "Clip") or readers[node.inputs[0]] != 1 or node.inputs[0] in context.constants:
+            continue
+        if any(name and name not in context.constants for name in node.inputs[1:]):
+            continue
+        if context.tensors[node.outputs[0]].kind is Kind.REAL:
+            found[node.inputs[0]] = (node.outputs[0], *clip_range(context, node))
+    return found
+
+
+def _remove_unused(graph: Graph) -> None:
+    """Drop operations whose output nobody reads."""
+    needed = {id(value) for value in graph.outputs}
+    kept = []
+    for operation in reversed(graph.operations):
+        if id(operation.output) in needed:
+            kept.append(operation)
+            needed |= {id(value) for value in operation.inputs}
+    graph.operations = kept[::-1]
+    assert all(isinstance(operation, View) or operation.output.root is None for operation in graph.operations)
+
+
+def quantize_input(array: NDArray[Any], scale: float, lo: int, hi: int, kind: Kind) -> tuple[NDArray[np.int64], int]:
+    """Integers for an input, and how many of them were outside the calibrated range and saturated."""
+    numbers = array.astype(np.int64) if kind is not Kind.REAL else np.floor(array.astype(np.float64) / scale + 0.5)
+    saturated = int(((numbers < lo - 0.5) | (numbers > hi + 0.5)).sum())
+    return np.clip(numbers, lo, hi).astype(np.int64), saturated

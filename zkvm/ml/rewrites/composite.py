@@ -1,0 +1,243 @@
+"""Standard operators as sums, products, reductions and functions of one element."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zkvm.errors import UsageError
+from zkvm.ml.lowering import Node
+from zkvm.ml.rewrites import Builder, rewrites
+
+
+def _axes(builder: Builder, node: Node, rank: int) -> list[int]:
+    axes = node.attributes.get("axes")
+    if axes is None and node.has(1):
+        axes = builder.required(node, 1).reshape(-1).tolist()
+    return [int(axis) % rank for axis in axes] if axes else list(range(rank))
+
+
+@rewrites("ReduceL2", "ReduceLogSum", "ReduceLogSumExp")
+def rewrite_reduction(builder: Builder, node: Node) -> bool:
+    """Roots and logarithms of sums; the exponentials of differences to the maximum, so that they do not overflow."""
+    source, keep = node.inputs[0], int(node.attributes.get("keepdims", 1))
+    axes = _axes(builder, node, len(builder.shapes[source]))
+    if node.operator == "ReduceL2":
+        builder.node("Sqrt", [builder.reduce("ReduceSumSquare", source, axes, keep)], node.outputs[0])
+    elif node.operator == "ReduceLogSum":
+        builder.node("Log", [builder.reduce("ReduceSum", source, axes, keep)], node.outputs[0])
+    else:
+        largest = builder.reduce("ReduceMax", source, axes)
+        total = builder.reduce("ReduceSum", builder.node("Exp", [builder.node("Sub", [source, largest])]), axes)
+        result = builder.node("Add", [builder.node("Log", [total]), largest], None if not keep else node.outputs[0])
+        if not keep:
+            builder.node("Squeeze", [result, builder.constant(axes, np.int64)], node.outputs[0])
+    return True
+
+
+@rewrites("ReduceProd")
+def rewrite_product(builder: Builder, node: Node) -> bool:
+    """Products of slices, one after the other."""
+    source = node.inputs[0]
+    shape = builder.shapes[source]
+    axes = _axes(builder, node, len(shape))
+    for axis in axes:
+        slices = [builder.node("Gather", [source, builder.constant([index], np.int64)], axis=axis) for index in range(shape[axis])]
+        source = slices[0]
+        for part in slices[1:]:
+            source = builder.node("Mul", [source, part])
+    if node.attributes.get("keepdims", 1):
+        builder.node("Identity", [source], node.outputs[0])
+    else:
+        builder.node("Squeeze", [source, builder.constant(axes, np.int64)], node.outputs[0])
+    return True
+
+
+@rewrites("LogSoftmax")
+def rewrite_log_softmax(builder: Builder, node: Node) -> bool:
+    """x - log sum exp x."""
+    source = node.inputs[0]
+    axis = int(node.attributes.get("axis", -1)) % len(builder.shapes[source])
+    centred = builder.node("Sub", [source, builder.reduce("ReduceMax", source, [axis])])
+    total = builder.reduce("ReduceSum", builder.node("Exp", [centred]), [axis])
+    builder.node("Sub", [centred, builder.node("Log", [total])], node.outputs[0])
+    return True
+
+
+@rewrites("GlobalAveragePool", "GlobalMaxPool")
+def rewrite_global_pool(builder: Builder, node: Node) -> bool:
+    """Reductions over all pixels."""
+    axes = list(range(2, len(builder.shapes[node.inputs[0]])))
+    builder.reduce("ReduceMean" if node.operator == "GlobalAveragePool" else "ReduceMax", node.inputs[0], axes, 1, node.outputs[0])
+    return True
+
+
+@rewrites("PRelu")
+def rewrite_prelu(builder: Builder, node: Node) -> bool:
+    """max(x, 0) + slope * min(x, 0)."""
+    zero = builder.constant(0.0)
+    below = builder.node("Mul", [builder.node("Min", [node.inputs[0], zero]), node.inputs[1]])
+    builder.node("Add", [builder.node("Relu", [node.inputs[0]]), below], node.outputs[0])
+    return True
+
+
+@rewrites("ThresholdedRelu")
+def rewrite_thresholded(builder: Builder, node: Node) -> bool:
+    """x where it is above alpha, else 0."""
+    above = builder.node("Greater", [node.inputs[0], builder.constant(node.attributes.get("alpha", 1.0))])
+    builder.node("Where", [above, node.inputs[0], builder.constant(0.0)], node.outputs[0])
+    return True
+
+
+@rewrites("Gemm")
+def rewrite_gemm(builder: Builder, node: Node) -> bool:
+    """Only if it is not a layer: computed B or C, transposed A."""
+    bias_fits = not node.has(2) or (
+        node.inputs[2] in builder.constants and np.broadcast_shapes(builder.constants[node.inputs[2]].shape, (1, 1))[0] == 1
+    )
+    constants = builder.constants
+    if node.inputs[1] in constants and node.inputs[0] not in constants and bias_fits and not node.attributes.get("transA", 0):
+        return False
+    left, right = (
+        builder.node("Transpose", [name], perm=[1, 0]) if node.attributes.get(flag, 0) else name
+        for name, flag in zip(node.inputs[:2], ("transA", "transB"), strict=True)
+    )
+    last = not node.has(2) and node.attributes.get("alpha", 1.0) == 1.0
+    result = builder.node("MatMul", [left, right], node.outputs[0] if last else None)
+    if node.attributes.get("alpha", 1.0) != 1.0:
+        result = builder.node("Mul", [result, builder.constant(node.attributes["alpha"])], None if node.has(2) else node.outputs[0])
+    if node.has(2):
+        added = node.inputs[2]
+        if node.attributes.get("beta", 1.0) != 1.0:
+            added = builder.node("Mul", [added, builder.constant(node.attributes["beta"])])
+        builder.node("Add", [result, added], node.outputs[0])
+    return True
+
+
+@rewrites("OneHot")
+def rewrite_one_hot(builder: Builder, node: Node) -> bool:
+    """Comparison of the positions with 0, 1, 2, ...; positions may be given as reals."""
+    depth = int(builder.required(node, 1).reshape(-1)[0])
+    off, on = builder.required(node, 2)
+    rank = len(builder.shapes[node.inputs[0]])
+    axis = int(node.attributes.get("axis", -1)) % (rank + 1)
+    positions = builder.node("Cast", [node.inputs[0]], to=7)
+    positions = builder.node("Unsqueeze", [positions, builder.constant([axis], np.int64)])
+    negative = builder.node("Less", [positions, builder.constant(0, np.int64)])
+    positions = builder.node("Where", [negative, builder.node("Add", [positions, builder.constant(depth, np.int64)]), positions])
+    shape = [1] * (rank + 1)
+    shape[axis] = depth
+    hit = builder.node("Equal", [positions, builder.constant(np.arange(depth).reshape(shape), np.int64)])
+    builder.node("Where", [hit, builder.constant(on, on.dtype), builder.constant(off, off.dtype)], node.outputs[0])
+    return True
+
+
+@rewrites("Hardmax")
+def rewrite_hardmax(builder: Builder, node: Node) -> bool:
+    """1 at the first largest element, else 0."""
+    shape = builder.shapes[node.inputs[0]]
+    axis = int(node.attributes.get("axis", -1)) % len(shape)
+    best = builder.node("ArgMax", [node.inputs[0]], axis=axis, keepdims=1)
+    numbers = np.arange(shape[axis]).reshape([-1 if index == axis else 1 for index in range(len(shape))])
+    hit = builder.node("Equal", [best, builder.constant(numbers, np.int64)])
+    builder.node("Cast", [hit], node.outputs[0], to=1)
+    return True
+
+
+@rewrites("GroupNormalization")
+def rewrite_group_normalization(builder: Builder, node: Node) -> bool:
+    """Instance normalisation of groups, then gain and offset per channel."""
+    shape = builder.shapes[node.inputs[0]]
+    groups = int(node.attributes["num_groups"])
+    gain, offset = (builder.required(node, position) for position in (1, 2))
+    if len(gain) == groups:  # version 18: one per group
+        gain, offset = np.repeat(gain, shape[1] // groups), np.repeat(offset, shape[1] // groups)
+    grouped = builder.node("Reshape", [node.inputs[0], builder.constant([shape[0], groups, -1], np.int64)])
+    ones, zeros = builder.constant(np.ones(groups)), builder.constant(np.zeros(groups))
+    normal = builder.node("InstanceNormalization", [grouped, ones, zeros], epsilon=float(node.attributes.get("epsilon", 1e-5)))
+    back = builder.node("Reshape", [normal, builder.constant(shape, np.int64)])
+    per_channel = (-1, *[1] * (len(shape) - 2))
+    scaled = builder.node("Mul", [back, builder.constant(gain.reshape(per_channel))])
+    builder.node("Add", [scaled, builder.constant(offset.reshape(per_channel))], node.outputs[0])
+    return True
+
+
+@rewrites("LpNormalization", "MeanVarianceNormalization")
+def rewrite_normalization(builder: Builder, node: Node) -> bool:
+    """Division by a norm; or by the standard deviation, after the mean."""
+    source, rank = node.inputs[0], len(builder.shapes[node.inputs[0]])
+    if node.operator == "LpNormalization":
+        axis = int(node.attributes.get("axis", -1)) % rank
+        norm = builder.reduce("ReduceL2" if node.attributes.get("p", 2) == 2 else "ReduceL1", source, [axis])
+        builder.node("Div", [source, norm], node.outputs[0])
+        return True
+    axes = list(node.attributes.get("axes", [0, 2, 3]))
+    centred = builder.node("Sub", [source, builder.reduce("ReduceMean", source, axes)])
+    variance = builder.reduce("ReduceMean", builder.node("Mul", [centred, centred]), axes)
+    builder.node("Div", [centred, builder.node("Sqrt", [variance])], node.outputs[0])
+    return True
+
+
+@rewrites("Einsum")
+def rewrite_einsum(builder: Builder, node: Node) -> bool:
+    """Two operands without repeated letters: one batched matrix product between transpositions."""
+    equation = node.attributes["equation"].replace(" ", "")
+    terms, _, result = equation.partition("->")
+    parts = terms.split(",")
+    if len(parts) != 2 or "." in equation or not result or any(len(set(part)) != len(part) for part in (*parts, result)):
+        raise UsageError(f"Einsum {node.name!r}: equation {equation!r}; two operands without dots and repeated letters are supported")
+    left, right = parts
+    batch = [letter for letter in left if letter in right and letter in result]
+    shared = [letter for letter in left if letter in right and letter not in result]
+    rows, columns = ([letter for letter in part if letter not in batch + shared] for part in parts)
+    if set(result) != set(batch + rows + columns):
+        raise UsageError(f"Einsum {node.name!r}: equation {equation!r} sums over letters of one operand, which is not supported")
+    sizes: dict[str, int] = {}
+    for part, name in zip(parts, node.inputs, strict=True):
+        sizes |= dict(zip(part, builder.shapes[name], strict=True))
+
+    def matrix(name: str, part: str, order: list[str], inner: tuple[list[str], list[str]]) -> str:
+        turned = builder.node("Transpose", [name], perm=[part.index(letter) for letter in order])
+        extents = [int(np.prod([sizes[letter] for letter in group], dtype=np.int64)) for group in inner]
+        return builder.node("Reshape", [turned, builder.constant([*(sizes[letter] for letter in batch), *extents], np.int64)])
+
+    product = builder.node(
+        "MatMul",
+        [
+            matrix(node.inputs[0], left, batch + rows + shared, (rows, shared)),
+            matrix(node.inputs[1], right, batch + shared + columns, (shared, columns)),
+        ],
+    )
+    unfolded = builder.node("Reshape", [product, builder.constant([sizes[letter] for letter in batch + rows + columns], np.int64)])
+    builder.node("Transpose", [unfolded], node.outputs[0], perm=[(batch + rows + columns).index(letter) for letter in result])
+    return True
+
+
+@rewrites("Sum", "Mean")
+def rewrite_sum(builder: Builder, node: Node) -> bool:
+    """Sums of several tensors, one after the other."""
+    total = node.inputs[0]
+    for name in node.inputs[1:]:
+        total = builder.node("Add", [total, name])
+    if node.operator == "Mean":
+        total = builder.node("Mul", [total, builder.constant(1.0 / len(node.inputs))])
+    builder.node("Identity", [total], node.outputs[0])
+    return True
+
+
+@rewrites("LpPool", "GlobalLpPool")
+def rewrite_lp_pool(builder: Builder, node: Node) -> bool:
+    """Root of the window's sum of powers: an average pooling of |x|^p times the window's size."""
+    order = int(node.attributes.get("p", 2))
+    magnitude = builder.node("Abs", [node.inputs[0]])
+    power = magnitude if order == 1 else builder.node("Pow", [magnitude, builder.constant(float(order))])
+    if node.operator == "GlobalLpPool":
+        total = builder.reduce("ReduceSum", power, list(range(2, len(builder.shapes[node.inputs[0]]))))
+    else:
+        kept = {key: value for key, value in node.attributes.items() if key != "p"}
+        mean = builder.node("AveragePool", [power], count_include_pad=1, **kept)
+        total = builder.node("Mul", [mean, builder.constant(float(np.prod(node.attributes["kernel_shape"])))])
+    if order == 1:
+        builder.node("Identity", [total], node.outputs[0])
+    else:
+        builder.node("Pow", [total, builder.constant(1.0 / order)], node.outputs[0])
+    return True
