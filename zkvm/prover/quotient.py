@@ -19,7 +19,7 @@ from zkvm.errors import ProvingError
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import Ext
 from zkvm.field.goldilocks import P, root_of_unity
-from zkvm.kernels.columns import base_batch_inverse
+from zkvm.kernels.columns import accumulate, base_batch_inverse
 from zkvm.kernels.combine import combine_groups
 from zkvm.kernels.ntt import evaluate_coset, interpolate_coset, interpolate_cosets
 from zkvm.kernels.parallel import run_ranges
@@ -173,11 +173,16 @@ def _top_part(height: int, exempt: int, known: U64, extra: U64) -> U64:
         known: (3, 2 n) coefficients of Q0. extra: (3, 512) values of Q on the extra coset.
     """
     g = extra_shift(height)
+    # coefficients of Q0 modulo X^512 - g^512: blocks of 512 times powers of g^512
     blocks = known.reshape(EXTENSION, -1, EXTRA_POINTS)
-    weights = goldilocks.powers(pow(g, EXTRA_POINTS, P), blocks.shape[1])
-    terms = goldilocks.mul(blocks, weights[None, :, None])
-    folded = extension.total(terms.transpose(1, 2, 0)).T  # coefficients of Q0 modulo X^512 - g^512
-    reduced = evaluate_coset(np.ascontiguousarray(folded), EXTRA_POINTS, 1, g)[:, 0]
+    weights = np.zeros((blocks.shape[1], EXTENSION), np.uint64)
+    weights[:, 0] = goldilocks.powers(pow(g, EXTRA_POINTS, P), blocks.shape[1])
+    folded = np.zeros((EXTENSION, EXTRA_POINTS), np.uint64)
+    for coordinate in range(EXTENSION):
+        sums = np.zeros((EXTENSION, EXTRA_POINTS), np.uint64)
+        accumulate(blocks[coordinate], weights, sums)
+        folded[coordinate] = sums[0]
+    reduced = evaluate_coset(folded, EXTRA_POINTS, 1, g)[:, 0]
     points = extra_points(height)
     divisor = goldilocks.sub(goldilocks.pow_(points, 2 * height), np.uint64(pow(coset_shift(height), 2 * height, P)))
     values = goldilocks.mul(goldilocks.sub(extra, reduced), goldilocks.inv(divisor)[None, :])
