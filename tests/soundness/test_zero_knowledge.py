@@ -92,7 +92,8 @@ def test_exempt_rows_of_main_columns(name: str) -> None:
     """All of them, in every column; the last row's last start is determined by the others."""
     first, second = (seen[f"main {name}"][:, -BALANCED.exempt :] for _, seen in runs()[:2])
     assert_fresh(first, second)
-    assert np.array_equal(*(seen[f"main {name}"][:, : -BALANCED.exempt] for _, seen in runs()[:2]))
+    active, same = (seen[f"main {name}"][:, : -BALANCED.exempt] for _, seen in runs()[:2])
+    assert np.array_equal(active, same)
 
 
 @pytest.mark.parametrize("name", ["step", "audit", "squares"])
