@@ -17,8 +17,9 @@ from zkvm.air.builder import Bus
 from zkvm.air.check import check_buses, check_rows
 from zkvm.air.chip import Chip
 from zkvm.air.evaluate import evaluate_columns
-from zkvm.air.expression import lift, straighten
+from zkvm.air.expression import MAIN, lift, straighten
 from zkvm.air.table import Closing, Table
+from zkvm.chips.buses import MEMORY
 from zkvm.field import goldilocks
 from zkvm.field.goldilocks import P
 from zkvm.machine import ImageHeader, closings, machine, preprocessed_chips
@@ -48,7 +49,7 @@ def sample_program() -> list[Item]:
             items.append((op, "a5", "a1", 7 * number + 1))
         for op in ("beq", "bne", "blt", "bge", "bltu", "bgeu"):
             items += [(op, "a0", "a1", 8), ("addi", "zero", "a0", 1)]
-        items += [("add", "a0", "a0", "a0"), ("mul", "zero", "a0", "a0")]
+        items += [("mul", "zero", "a0", "a0"), ("add", "a0", "a0", "a0")]
     for offset in range(4):
         items += [("lb", "a2", "s0", 8 + offset), ("lbu", "a2", "s1", offset), ("lbu", "a3", "s0", 12 + offset)]
         items += [("lb", "a3", "s1", 4 + offset), ("sb", "a0", "s0", 16 + offset)]
@@ -140,6 +141,25 @@ class Forgery:
     def erase(self, chip: str, row: int) -> None:
         """Make a row padding."""
         self.tables[chip].main[:, row] = 0
+
+    def pass_on(self, address: int, time: int, value: int) -> None:
+        """Let whoever consumes what was produced at ``address`` and ``time`` consume ``value``: a lie that the bus does not see.
+
+        Its value must be a column that it does not compute with: the old value of a write, or the last value of the image.
+        """
+        for table in self.tables.values():
+            for pair in table.chip.air_buses.pairs:
+                if pair.receive is None or pair.receive.bus is not MEMORY:
+                    continue
+                columns = evaluate_columns(straighten(list(pair.receive.values)), table.main[:, : table.active], table.pre[:, : table.active])
+                found = np.flatnonzero((columns[0] == np.uint64(address)) & (columns[2] == np.uint64(time)))
+                if len(found):
+                    expr = pair.receive.values[1]
+                    assert expr.kind == MAIN
+                    assert pair.send is None or pair.send.values[1] is not expr, "the consumer is a read"
+                    table.main[expr.index, found[0]] = value % P
+                    return
+        raise AssertionError("nobody consumes that")
 
     def refusals(self, recount: bool = True) -> set[str]:
         """Labels of everything that refuses the tables: 'chip: constraint', 'chip: lookup' not in its table, 'bus name'."""
