@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from zkvm.cli import errors
 from zkvm.cli.bench import bench
+from zkvm.cli.compile import compile_model
 from zkvm.cli.guest import build, disasm
 from zkvm.cli.inspect import image_id, inspect
 from zkvm.cli.run import check, run
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 for function in (run, verify, check, inspect, image_id, build, disasm, soundness, bench):
     app.command(function.__name__.replace("_", "-"))(function)
+app.command("compile")(compile_model)
 
 
 def main() -> None:

@@ -10,11 +10,15 @@ import typer
 
 from zkvm import api
 from zkvm.api import GIB, ProveInfo, Session
+from zkvm.cli.compile import ModelRun, model_run
 from zkvm.cli.errors import DONE, REJECTED, check_writable, read_input, writing
 from zkvm.cli.output import emit, line, progress_bar, shown, size, write_bytes
 from zkvm.errors import UsageError
 
 GuestArgument = Annotated[Path, typer.Argument(metavar="GUEST.elf", help="the program, a static RV32IM executable", show_default=False)]
+ProgramArgument = Annotated[
+    Path, typer.Argument(metavar="GUEST.elf|DIR", help="the program, or a directory that zkvm compile wrote", show_default=False)
+]
 InputOption = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="the guest's private input (its fd 0)")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
 CyclesOption = Annotated[int | None, typer.Option("--max-cycles", metavar="N", min=1, help="stop the guest after so many instructions")]
@@ -23,7 +27,7 @@ FUNCTIONS_SHOWN = 12
 
 
 def run(
-    guest: GuestArgument,
+    guest: ProgramArgument,
     input_file: InputOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="RECEIPT", help="the receipt's file (default: GUEST.receipt here)")] = None,
     execute_only: Annotated[bool, typer.Option("--execute-only", help="no proof: cycles, journal, where the cycles went")] = False,
@@ -45,16 +49,17 @@ def run(
     target = out or Path(f"{guest.stem}.receipt")
     if not execute_only:
         check_writable(target)
-    stdin = read_guest_input(input_file)
+    model = model_run(guest, input_file) if guest.is_dir() else None
+    program, stdin = (guest, read_guest_input(input_file)) if model is None else (model.elf, model.stdin)
     if execute_only:
         session = api.execute(
-            guest, stdin, max_cycles=max_cycles, max_memory=limit, stdout=guest_stdout(as_json), stderr=guest_stderr, profile=True
+            program, stdin, max_cycles=max_cycles, max_memory=limit, stdout=guest_stdout(as_json), stderr=guest_stderr, profile=True
         )
-        show_session(session, as_json)
+        show_session(session, as_json, model)
         raise typer.Exit(REJECTED if session.exit_code else DONE)
     with progress_bar(not as_json) as progress:
         info = api.prove(
-            guest,
+            program,
             stdin,
             params=params,
             security=security,
@@ -69,7 +74,7 @@ def run(
         )
     with writing(target):
         length = info.receipt.save(target)
-    show_run(info, target, length, as_json)
+    show_run(info, target, length, as_json, model)
     raise typer.Exit(REJECTED if info.session.exit_code else DONE)
 
 
@@ -102,13 +107,14 @@ def guest_stderr(data: bytes) -> None:
     write_bytes(sys.stderr, data)
 
 
-def show_session(session: Session, as_json: bool) -> None:
+def show_session(session: Session, as_json: bool, model: ModelRun | None = None) -> None:
     """The result of an execution without proof."""
     if as_json:
         view = {"exit_code": session.exit_code, "journal": session.journal.hex(), "cycles": session.cycles}
-        emit(view | {"seconds": {"execute": session.seconds}, "functions": dict(session.functions)})
+        extra = {} if model is None or session.exit_code else model.view(session.journal)
+        emit(view | {"seconds": {"execute": session.seconds}, "functions": dict(session.functions)} | extra)
         return
-    line("journal", shown(session.journal))
+    show_journal(session, model)
     line("exit code", session.exit_code)
     line("cycles", session.cycles)
     line("time", f"{session.seconds:.3f} s")
@@ -116,7 +122,15 @@ def show_session(session: Session, as_json: bool) -> None:
         line("", f"{100 * cycles / session.cycles:5.1f} %  {cycles:>12}  {name}")
 
 
-def show_run(info: ProveInfo, target: Path, length: int, as_json: bool) -> None:
+def show_journal(session: Session, model: ModelRun | None) -> None:
+    """The public output; of a compiled model, what it means."""
+    if model is None or session.exit_code:
+        line("journal", shown(session.journal))
+    else:
+        model.show(session.journal)
+
+
+def show_run(info: ProveInfo, target: Path, length: int, as_json: bool, model: ModelRun | None = None) -> None:
     """The result of a proof."""
     session = info.session
     if as_json:
@@ -134,9 +148,10 @@ def show_run(info: ProveInfo, target: Path, length: int, as_json: bool) -> None:
                 "dev": info.receipt.dev,
                 "receipt": str(target),
             }
+            | ({} if model is None or session.exit_code else model.view(session.journal))
         )
         return
-    line("journal", shown(session.journal))
+    show_journal(session, model)
     line("exit code", session.exit_code)
     line("image ID", info.image_id)
     line("cycles", session.cycles)

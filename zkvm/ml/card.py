@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.ml.calibrate import Sample
 from zkvm.ml.codegen import GeneratedCode
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
 from zkvm.ml.lowering import Precision
+from zkvm.ml.samples import Sample
 
 if TYPE_CHECKING:
     from zkvm.ml.compile import Compilation

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from zkvm.errors import UsageError
 from zkvm.guest.toolchain import build
 from zkvm.ml import card, onnx_runtime
-from zkvm.ml.calibrate import Method, Sample, calibrate
+from zkvm.ml.calibrate import Method, calibrate
 from zkvm.ml.codegen import GeneratedCode, OutputMode, Privacy, generate
 from zkvm.ml.importer import ImportedModel, import_model, load_model
 from zkvm.ml.ir import Graph, evaluate
 from zkvm.ml.lowering import Precision
 from zkvm.ml.package import CompiledModel, Tensor
 from zkvm.ml.quantize import quantize
+from zkvm.ml.samples import Sample
 
 RUNTIME = Path(__file__).resolve().parent / "runtime"
 MAX_WORDS = 1 << 26
@@ -65,7 +66,6 @@ class Compilation:
         return evaluate(self.graph, integers)
 
 
-CalibrationData = Path | Sequence[Sample]
 Execute = Callable[[bytes, bytes], tuple[int, bytes, dict[str, int]]]
 """(ELF, private input) -> (cycles, journal, cycles by function)."""
 

@@ -238,8 +238,7 @@ def _convolve(
         strides, dilations, sizes, taps = [1, *strides], [1, *dilations], [1, *sizes], [1, *taps]
     height, width = sizes
     positions = tuple(
-        (size - dilation * (tap - 1) - 1) // stride + 1
-        for size, tap, stride, dilation in zip(sizes, taps, strides, dilations, strict=True)
+        (size - dilation * (tap - 1) - 1) // stride + 1 for size, tap, stride, dilation in zip(sizes, taps, strides, dilations, strict=True)
     )
     per_group = kernel.shape[1]
     shape = Geometry(

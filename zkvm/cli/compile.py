@@ -1,0 +1,168 @@
+"""``zkvm compile``, and what ``zkvm run`` does with a compiled model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from zkvm import api
+from zkvm.cli.errors import InputFileError
+from zkvm.cli.output import emit, line
+from zkvm.errors import GuestError, UsageError
+from zkvm.ml.package import GUEST, METADATA, CompiledModel
+from zkvm.ml.samples import load_samples
+
+SHOWN_VALUES = 16
+MISSING = "compiling a model needs onnx, onnxruntime and onnxslim: pip install 'zkvm[ml]'"
+
+
+def compile_model(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="the model", show_default=False)],
+    calibration: Annotated[
+        Path,
+        typer.Option("--calibration", metavar="DATA", help='typical inputs: .npy, .npz or {"input_data": [[...]]}', show_default=False),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="the directory to write", show_default=False)],
+    shape: Annotated[
+        list[str] | None, typer.Option("--shape", metavar="NAME=D,D,...", help="shape of an input with open dimensions")
+    ] = None,
+    method: Annotated[str, typer.Option("--method", metavar="minmax|percentile|mse", help="how ranges follow from the data")] = "minmax",
+    activation_bits: Annotated[int, typer.Option("--activation-bits", metavar="8|16", help="8 is faster, 16 more exact")] = 16,
+    weight_bits: Annotated[int, typer.Option("--weight-bits", metavar="2..16", help="at most; fewer where sums need room")] = 16,
+    weights: Annotated[str, typer.Option("--weights", metavar="public|private", help="private: input, with a salted digest")] = "public",
+    commit_input: Annotated[bool, typer.Option("--commit-input", help="commit a salted digest of the input")] = False,
+    outputs: Annotated[str, typer.Option("--output-mode", metavar="full|top1|digest", help="what the journal says")] = "full",
+    measure: Annotated[bool, typer.Option("--measure/--no-measure", help="run the guest once for the model card")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")] = False,
+) -> None:
+    """Compile an ONNX model to a guest, quantized by typical inputs."""
+    try:
+        from zkvm.ml import compile as compiler
+        from zkvm.ml.calibrate import Method
+    except ImportError as error:
+        raise UsageError(MISSING) from error
+    for name, value, allowed in (
+        ("--method", method, tuple(Method)),
+        ("--weights", weights, ("public", "private")),
+        ("--output-mode", outputs, tuple(compiler.OutputMode)),
+        ("--activation-bits", activation_bits, (8, 16)),
+        ("--weight-bits", weight_bits, range(2, 17)),
+    ):
+        if value not in allowed:
+            raise UsageError(f"{name} {value}: choose one of {', '.join(map(str, allowed))}")
+    options = compiler.Options(
+        shapes=dict(_shape(text) for text in shape or []),
+        method=Method(method),
+        precision=compiler.Precision(activation_bits, weight_bits),
+        privacy=compiler.Privacy(weights == "private", commit_input, compiler.OutputMode(outputs)),
+    )
+    with bad_input():
+        imported = compiler.import_file(model, options)
+        samples = load_samples(calibration, imported.inputs)
+        compilation = compiler.compile_imported(imported, samples, options)
+    compiler.add_measurements(compilation, samples, _execute if measure else None)
+    compilation.save(output)
+    _show(compilation.model, output, as_json)
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, equals, dimensions = text.rpartition("=")
+    try:
+        return name, tuple(int(part) for part in dimensions.split(",")) if equals else ()
+    except ValueError as error:
+        raise UsageError(f"--shape {text}: write NAME=1,3,32,32") from error
+
+
+def _execute(elf: bytes, stdin: bytes) -> tuple[int, bytes, dict[str, int]]:
+    session = api.execute(elf, stdin, profile=True)
+    if session.exit_code:
+        raise GuestError(f"the compiled model failed: {session.stderr.decode(errors='replace')}")
+    return session.cycles, session.journal, dict(session.functions)
+
+
+def _show(model: CompiledModel, output: Path, as_json: bool) -> None:
+    card = model.card
+    if as_json:
+        emit({"output": str(output), "card": card})
+        return
+    line("model", output)
+    line("operators", ", ".join(f"{name} {count}" for name, count in card["operators"].items()))
+    line("parameters", card["parameters"])
+    line("multiplications", card["macs"])
+    for name, error in card["accuracy"]["largest_relative_error"].items():
+        line("largest error", f"{100 * error:.4f} % of the range of {name} on {card['accuracy']['samples']} samples")
+    if "execution" in card:
+        line("cycles", card["execution"]["cycles"])
+
+
+@contextmanager
+def bad_input() -> Iterator[None]:
+    """What a model or its data is refused for is a bad input file, not wrong usage."""
+    try:
+        yield
+    except UsageError as error:
+        raise InputFileError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRun:
+    """A compiled model with an input: what the guest reads, and what its journal means.
+
+    Attributes:
+        elf: path of the guest. stdin: its private input. saturated: elements of the input that were outside the calibrated range.
+    """
+
+    model: CompiledModel
+    elf: Path
+    stdin: bytes
+    saturated: int
+
+    def view(self, journal: bytes) -> dict[str, Any]:
+        """The JSON keys that a compiled model adds."""
+        output = self.model.decode(journal)
+        tensors = [
+            {"name": name, "shape": list(array.shape), "values": array.reshape(-1).tolist()} for name, array in output.tensors.items()
+        ]
+        extra: dict[str, Any] = {"outputs": tensors, "saturated_inputs": self.saturated}
+        if output.label is not None:
+            extra["label"] = output.label
+        if output.digests:
+            extra["digests"] = output.digests
+        return extra
+
+    def show(self, journal: bytes) -> None:
+        """Readable lines."""
+        view = self.view(journal)
+        if self.saturated:
+            line("warning", f"{self.saturated} input values were outside the calibrated range and saturated")
+        for tensor in view["outputs"]:
+            values = np.asarray(tensor["values"])
+            text = np.array2string(values[:SHOWN_VALUES], precision=5, separator=", ", max_line_width=120)
+            line(tensor["name"], text + (" ..." if values.size > SHOWN_VALUES else ""))
+        for key in ("label", "digests"):
+            if key in view:
+                line(key, json.dumps(view[key]))
+
+
+def model_run(directory: Path, input_file: Path | None) -> ModelRun:
+    """Load a compiled model and its input; of a file with several samples the first.
+
+    Raises:
+        UsageError: not a compiled model, or no input. InputFileError: the input does not fit it.
+    """
+    if not (directory / METADATA).is_file():
+        raise UsageError(f"{directory}: no compiled model there (zkvm compile makes one)")
+    if input_file is None:
+        raise UsageError("a compiled model needs an input: --input x.npy, x.npz or x.json")
+    with bad_input():
+        model = CompiledModel.load(directory)
+        sample = load_samples(input_file, model.inputs)[0]
+        integers, saturated = model.quantize([sample[tensor.name] for tensor in model.inputs])
+    return ModelRun(model, directory / GUEST, model.stdin(integers), saturated)
