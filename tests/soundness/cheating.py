@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from zkvm.proof import Proof
 from zkvm.prover import prove, quotient, tapes
 from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.prover.randomness import Randomness
+from zkvm.shape import QUOTIENT_COLUMNS, ProofShape
 from zkvm.tables import build_tables, preprocess
 from zkvm.verifier.constraints import closing_fingerprints, combined_constraints, quotient_value, split_openings
 from zkvm.verifier.verify import verify_proof
@@ -125,11 +127,13 @@ def refusal(proof: Proof, statement: Statement | None = None, machine: Machine =
 
 
 def after(patch: pytest.MonkeyPatch, name: str, change: Callable[..., Any], module: Any = prove) -> None:
-    """Replace a step of the prover by itself followed by ``change(result, *arguments)``."""
+    """Replace a step of the prover by itself followed by ``change(result, ...)``, which names the step's arguments that it wants."""
     original = getattr(module, name)
+    wanted = list(signature(change).parameters)[1:]
 
     def changed(*arguments: Any, **options: Any) -> Any:
-        return change(original(*arguments, **options), *arguments)
+        given = signature(original).bind(*arguments, **options).arguments
+        return change(original(*arguments, **options), **{argument: given[argument] for argument in wanted})
 
     patch.setattr(module, name, changed)
 
@@ -148,7 +152,7 @@ class Knowledge:
         self.challenge: Ext = (0, 0, 0)
         self.terminals: dict[str, list[Ext]] = {}
 
-        def look(result: Any, shape: Any, tables: Any, alpha: Ext, beta: Ext, challenge: Ext, terminals: Any, *rest: Any) -> Any:
+        def look(result: Any, alpha: Ext, beta: Ext, challenge: Ext, terminals: Any) -> Any:
             self.alpha, self.beta, self.challenge, self.terminals = alpha, beta, challenge, terminals
             return result
 
@@ -166,11 +170,17 @@ def forge_openings(patch: pytest.MonkeyPatch) -> None:
     """The strongest lie about a false trace: shift one opened quotient value so that the constraints hold at zeta."""
     known = Knowledge(patch)
 
-    def shift(values: NDArray[np.uint64], shape: Any, matrices: Any, position: int, zeta: Ext, threads: int) -> NDArray[np.uint64]:
+    def shift(values: NDArray[np.uint64], shape: ProofShape, zeta: Ext) -> NDArray[np.uint64]:
+        position = first_chunk(shape)
         values[position] = ext_add(to_ext(values[position]), known.defect(shape, values, zeta))
         return values
 
     after(patch, "open_columns", shift)
+
+
+def first_chunk(shape: ProofShape) -> int:
+    """Position of the quotient's first column among the openings."""
+    return shape.here_count - QUOTIENT_COLUMNS
 
 
 def fingerprint(bus: Bus, values: tuple[int, ...], alpha: Ext, beta: Ext) -> Ext:

@@ -22,6 +22,7 @@ from tests.soundness.cheating import (
     Knowledge,
     after,
     fingerprint,
+    first_chunk,
     honest_statement,
     honest_tables,
     prove_tables,
@@ -194,7 +195,7 @@ def test_false_statement_with_frozen_fingerprints(monkeypatch: pytest.MonkeyPatc
     def print_of(bus: Any, *values: int) -> Ext:
         return fingerprint(bus, values, draws["alpha"], draws["beta"])
 
-    def choose(result: None, shape: Any, tables: list[Table], randomness: Any) -> None:
+    def choose(result: None, tables: list[Table]) -> None:
         cells = next(table for table in tables if table.chip.name == "step").main
         ratio = ext_mul(print_of(STATE, count, total + 1), ext_inv(print_of(STATE, count, total)))
         cells[0:3, -1] = from_ext(ext_mul(to_ext(cells[0:3, -1]), ratio))
@@ -206,7 +207,7 @@ def test_false_statement_with_frozen_fingerprints(monkeypatch: pytest.MonkeyPatc
     assert refusal(prove_tables(honest_tables(), false), false).startswith("BUS: the grand product does not close")
 
 
-def shift_terminals(result: Any, table: Table, *rest: Any) -> Any:
+def shift_terminals(result: Any, table: Table) -> Any:
     """The sums of two tables move by +d and -d: the buses still close."""
     amount = {"step": (5, 6, 7), "squares": (P - 5, P - 6, P - 7)}.get(table.chip.name, (0, 0, 0))
     bus, terminals = result
@@ -214,7 +215,7 @@ def shift_terminals(result: Any, table: Table, *rest: Any) -> Any:
     return bus, terminals
 
 
-def break_a_row(result: None, shape: Any, tables: list[Table], randomness: Any) -> None:
+def break_a_row(result: None, tables: list[Table]) -> None:
     next(table for table in tables if table.chip.name == "squares").main[2, 7] = 1
 
 
@@ -228,7 +229,7 @@ def test_false_trace_with_a_frozen_out_of_domain_point(monkeypatch: pytest.Monke
     known = Knowledge(monkeypatch)
     defects: list[Ext] = []
 
-    def measure(values: Any, shape: ProofShape, matrices: Any, position: int, zeta: Ext, threads: int) -> Any:
+    def measure(values: Any, shape: ProofShape, zeta: Ext) -> Any:
         defects.append(known.defect(shape, values, zeta))
         return values
 
@@ -236,7 +237,7 @@ def test_false_trace_with_a_frozen_out_of_domain_point(monkeypatch: pytest.Monke
         after(trial, "open_columns", measure)
         assert refusal(prove_tables(honest_tables(), transcript=Frozen(draws, labels)), transcript=Frozen(draws, labels)).startswith("OOD")
 
-    def correct(chunks: NDArray[np.uint64], *arguments: Any) -> NDArray[np.uint64]:
+    def correct(chunks: NDArray[np.uint64]) -> NDArray[np.uint64]:
         chunks[:3, 0] = add(chunks[:3, 0], from_ext(defects[0]))
         return chunks
 
@@ -250,7 +251,7 @@ def test_false_openings_with_a_frozen_batch() -> None:
     proof, draws = recorded()
     shape = accepted_frozen(proof, draws)
     zeta, gamma = draws["zeta"], draws["batching challenge"]
-    first = shape.here_count - 9
+    first = first_chunk(shape)
     at_zeta = [ext_pow(zeta, chunk * shape.chunk_length) for chunk in range(3)]
     in_batch = [ext_pow(gamma, first + 3 * chunk + 1) for chunk in range(3)]
     openings = proof.openings.copy()

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.soundness.cheating import BALANCED, WIDE, after, honest_statement, honest_tables, prove_tables, refusal, skip_own_checks
+from tests.soundness.cheating import (
+    BALANCED,
+    WIDE,
+    after,
+    first_chunk,
+    honest_statement,
+    honest_tables,
+    prove_tables,
+    refusal,
+    skip_own_checks,
+)
 from zkvm.field import goldilocks
 from zkvm.field.extension import Ext, ext_add, ext_from_base, ext_mul, ext_pow, ext_sub, to_ext
 from zkvm.field.goldilocks import P, add, root_of_unity
@@ -52,14 +62,15 @@ def test_quotient_chunks_of_too_high_degree(monkeypatch: pytest.MonkeyPatch) -> 
     x = points_at(height, blowup, coset_shift(height), np.arange(blowup * height))
     first, second = (goldilocks.pow_(x, power).reshape(blowup, height) for power in (length + top, top))
 
-    def change(lde: U64, *arguments: Any) -> U64:
+    def change(lde: U64) -> U64:
         lde[0] = add(lde[0], first)
         lde[3] = goldilocks.sub(lde[3], second)
         return lde
 
-    def open_truly(values: U64, shape: Any, matrices: Any, position: int, zeta: Ext, threads: int) -> U64:
+    def open_truly(values: U64, zeta: Ext) -> U64:
         """The prover's openings interpolate the first coset, where X^(N + 5) looks like s^N X^5."""
         seen = ext_mul(ext_from_base(pow(coset_shift(height), height, P)), ext_pow(zeta, 5))
+        position = first_chunk(shape)
         values[position] = ext_add(to_ext(values[position]), ext_sub(ext_pow(zeta, height + 5), seen))
         return values
 
@@ -72,7 +83,7 @@ def test_quotient_chunks_of_too_high_degree(monkeypatch: pytest.MonkeyPatch) -> 
 def test_quotient_tree_holds_no_polynomial(monkeypatch: pytest.MonkeyPatch, column: int) -> None:
     """One coset of a chunk, or of the mask, belongs to another polynomial; the openings are those of the first coset."""
 
-    def change(lde: U64, *arguments: Any) -> U64:
+    def change(lde: U64) -> U64:
         lde[column, 1] = add(lde[column, 1], ONE)
         return lde
 
@@ -100,7 +111,7 @@ def opening_places() -> dict[str, int]:
 def test_one_opening_is_wrong(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     place = opening_places()[kind]
 
-    def change(values: U64, *arguments: Any) -> U64:
+    def change(values: U64) -> U64:
         values[place] = ext_add(to_ext(values[place]), (1, 0, 0))
         return values
 
@@ -111,7 +122,8 @@ def test_one_opening_is_wrong(monkeypatch: pytest.MonkeyPatch, kind: str) -> Non
 def test_openings_are_wrong_along_the_kernel_of_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two chunks' values move so that the quotient's value stays: only the low-degree test can notice."""
 
-    def change(values: U64, shape: ProofShape, matrices: Any, position: int, zeta: Ext, threads: int) -> U64:
+    def change(values: U64, shape: ProofShape, zeta: Ext) -> U64:
+        position = first_chunk(shape)
         values[position] = ext_add(to_ext(values[position]), ext_pow(zeta, shape.chunk_length))
         values[position + 3] = ext_sub(to_ext(values[position + 3]), (1, 0, 0))
         return values
@@ -209,7 +221,7 @@ def plus_one(codeword: U64) -> U64:
 
 
 def test_first_layer_is_another_codeword(monkeypatch: pytest.MonkeyPatch) -> None:
-    after(monkeypatch, "deep_codeword", lambda codeword, *arguments: plus_one(codeword))
+    after(monkeypatch, "deep_codeword", plus_one)
     assert refusal(prove_tables(honest_tables())).startswith(NOT_COMMITTED)
 
 
@@ -218,7 +230,7 @@ def test_a_layer_is_another_codeword(monkeypatch: pytest.MonkeyPatch, fold: int,
     """From one fold on, everything belongs to another low-degree polynomial."""
     calls: list[int] = []
 
-    def change(codeword: U64, *arguments: Any) -> U64:
+    def change(codeword: U64) -> U64:
         calls.append(len(calls))
         return plus_one(codeword) if calls[-1] == fold else codeword
 
@@ -229,7 +241,7 @@ def test_a_layer_is_another_codeword(monkeypatch: pytest.MonkeyPatch, fold: int,
 
 @pytest.mark.parametrize("coefficient", [0, 1, 63])
 def test_final_polynomial_has_a_wrong_coefficient(monkeypatch: pytest.MonkeyPatch, coefficient: int) -> None:
-    def change(result: Any, *arguments: Any) -> Any:
+    def change(result: Any) -> Any:
         layers, final = result
         final[coefficient, 2] = add(final[coefficient, 2], ONE)
         return layers, final
@@ -247,7 +259,7 @@ def test_batched_codeword_of_degree_n(monkeypatch: pytest.MonkeyPatch) -> None:
     assert excess[0] == 0
     assert excess[1:].all()
 
-    def change(lde: U64, *arguments: Any) -> U64:
+    def change(lde: U64) -> U64:
         lde[9] = add(lde[9], excess[:, None])  # the mask is in the batch as it is
         return lde
 

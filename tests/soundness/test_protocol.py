@@ -72,7 +72,7 @@ def honest_proof() -> Proof:
 def on_bus(patch: pytest.MonkeyPatch, name: str, edit: Callable[[Any, list[Ext], Table, Ext, Ext], None]) -> None:
     """Change the bus columns and terminals of one table before they are committed."""
 
-    def change(result: Any, table: Table, code: Any, alpha: Ext, beta: Ext, *rest: Any) -> Any:
+    def change(result: Any, table: Table, alpha: Ext, beta: Ext) -> Any:
         if table.chip.name == name:
             bus, terminals = result
             edit(bus, terminals, table, alpha, beta)
@@ -191,7 +191,7 @@ def test_helper_column_is_wrong_in_one_active_row(cheat: pytest.MonkeyPatch, rea
     [("squares", slice(0, 3), False, NO_SUM), ("audit", slice(0, 3), True, NO_PRODUCT), ("step", slice(3, 6), True, NO_PRODUCT)],
 )
 def test_starts_do_not_cancel(cheat: pytest.MonkeyPatch, name: str, cells: slice, factor: bool, reason: str) -> None:
-    def change(result: None, shape: Any, tables: list[Table], randomness: Any) -> None:
+    def change(result: None, tables: list[Table]) -> None:
         own = next(table for table in tables if table.chip.name == name).main
         start = to_ext(own[cells, -1])
         own[cells, -1] = from_ext(ext_scale(start, 2) if factor else ext_add(start, extension.ONE))
@@ -201,7 +201,7 @@ def test_starts_do_not_cancel(cheat: pytest.MonkeyPatch, name: str, cells: slice
 
 
 def test_a_product_that_starts_at_zero(cheat: pytest.MonkeyPatch) -> None:
-    def change(result: None, shape: Any, tables: list[Table], randomness: Any) -> None:
+    def change(result: None, tables: list[Table]) -> None:
         next(table for table in tables if table.chip.name == "audit").main[:, -1] = 0
 
     after(cheat, "randomize_tables", change)
@@ -215,8 +215,8 @@ def test_an_exempt_row_does_the_work_of_an_active_one(cheat: pytest.MonkeyPatch,
     missing = tables["audit"].main[:, 7].copy()
     tables["audit"].main[0, 7] = 0
 
-    def place(result: None, shape: Any, ordered: list[Table], randomness: Any) -> None:
-        audit = next(table for table in ordered if table.chip.name == "audit")
+    def place(result: None, tables: list[Table]) -> None:
+        audit = next(table for table in tables if table.chip.name == "audit")
         audit.main[:, audit.active] = missing
 
     def edit(bus: Any, terminals: list[Ext], table: Table, alpha: Ext, beta: Ext) -> None:
@@ -349,9 +349,7 @@ def test_other_preprocessed_data() -> None:
     columns = {name: matrix.copy() for name, matrix in preprocess(WIDE, None).items()}
     columns["squares"][1, 3] = 10
     own = commit_preprocessed(WIDE, columns, BALANCED.blowup)
-    tables = honest_tables()
-    tables["squares"].pre = columns["squares"]
-    proof = prove_tables(tables, preprocessed=own)
+    proof = prove_tables(honest_tables(), preprocessed=own)
     assert refusal(proof).startswith("MERKLE: opened leaves do not lead to the root")
     about_own = replace(honest_statement(), preprocessed_root=own.root)
-    verify_proof(WIDE, about_own, prove_tables(tables, about_own, preprocessed=own), Policy())
+    verify_proof(WIDE, about_own, prove_tables(honest_tables(), about_own, preprocessed=own), Policy())

@@ -33,23 +33,23 @@ def watched_proof(randomness: Randomness) -> tuple[Proof, Seen]:
     """A proof of the same witness, and the prover's arrays."""
     seen: Seen = {}
 
-    def main(result: None, shape: Any, tables: list[Table], *rest: Any) -> None:
+    def main(result: None, tables: list[Table]) -> None:
         for table in tables:
             seen[f"main {table.chip.name}"] = table.main.copy()
 
-    def bus(result: Any, table: Table, *rest: Any) -> Any:
+    def bus(result: Any, table: Table) -> Any:
         seen[f"bus {table.chip.name}"] = result[0].copy()
         return result
 
-    def chunks(result: U64, *rest: Any) -> U64:
+    def chunks(result: U64) -> U64:
         seen["chunks"] = result.copy()
         return result
 
-    def salt(result: U64, randomness: Any, tree: str, shape: Any) -> U64:
+    def salt(result: U64, tree: str) -> U64:
         seen[f"salt {tree}"] = result.copy()
         return result
 
-    def masked(result: U64, coefficients: U64, *rest: Any) -> U64:
+    def masked(result: U64, coefficients: U64) -> U64:
         seen["mask"] = coefficients[-3:].copy()
         return result
 
