@@ -20,6 +20,8 @@ from zkvm.security import FIELD, Size, best_regime, bits, error_terms, proven_bi
 from zkvm.shape import ProofShape
 
 PER_DEGREE = math.log2(P)
+FUNCTIONS, CONSTRAINTS, FINGERPRINTS = 1600, 2000, 600
+"""More batched functions, constraints, and fingerprints (all tables together, per row of the tallest) than the machine has."""
 every_set = pytest.mark.parametrize("chosen", PARAMETERS, ids=lambda chosen: f"{chosen.name}-{chosen.security_bits}")
 
 
@@ -92,9 +94,9 @@ def test_query_counts_are_the_published_ones(target: int, blowup: int, m: int | 
 @every_set
 @pytest.mark.parametrize("log", [15, 16, 20, 24])
 def test_every_set_reaches_its_claim(chosen: Parameters, log: int) -> None:
-    """All terms summed, with more functions, constraints and interactions than the machine has."""
+    """All terms summed, with more of everything than the machine has."""
     tallest = 1 << log
-    _, terms = best_regime(chosen, Size(tallest, 1500, 2000, 100 * tallest))
+    _, terms = best_regime(chosen, Size(tallest, FUNCTIONS, CONSTRAINTS, FINGERPRINTS * tallest))
     assert bits(sum(terms.values())) >= chosen.security_bits
 
 
@@ -103,8 +105,9 @@ def test_the_machine_reaches_every_claim_at_its_largest(chosen: Parameters) -> N
     """Every table present, each of the largest height: more than the verifier's bound on rows admits."""
     shape = ProofShape(machine(), chosen, (24,) * len(machine().chips))
     size = size_of(shape, closing_tuples=1 << 30)
-    assert size.batched <= 1500
-    assert size.constraints <= 2000
+    assert size.batched <= FUNCTIONS
+    assert size.constraints <= CONSTRAINTS
+    assert size.interactions <= FINGERPRINTS * shape.tallest
     assert proven_bits(shape, closing_tuples=1 << 30) >= chosen.security_bits
 
 
