@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.soundness.cheating import BALANCED, WIDE, honest_statement
+from tests.soundness.cheating import BALANCED, SQUARES_BUS, WIDE, honest_statement
 from tests.toy import LAST, STATE
 from zkvm.air.table import Closing, closing
 from zkvm.errors import RejectReason, VerificationError
@@ -171,6 +171,27 @@ def test_a_closing_factor_of_zero_is_refused(number: int) -> None:
     assert to_ext(closing_fingerprints(entry, alpha, BETA)[0]) == ZERO
     with refused(RejectReason.BUS, "closing factor"):
         check_buses(SHAPE, [[ZERO, ONE, ZERO], [ONE], [ONE]], closings(), alpha, BETA)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, (1 << 14) - 1, 1 << 14, (1 << 14) + 1])
+def test_long_closings_count_every_tuple_once(count: int) -> None:
+    """The verifier's own side of both arguments, tuple by tuple: a long journal is no different from a short one."""
+    values = np.random.default_rng(count).integers(0, P, (count, 2), dtype=np.uint64)
+    for bus, sent in ((STATE, True), (STATE, False), (SQUARES_BUS, True), (SQUARES_BUS, False)):
+        entry = Closing(bus, values, sent)
+        product, total = ONE, ZERO
+        for tuple_ in values.tolist():
+            own = ext_sub(
+                ext_sub(ALPHA, ext_from_base(bus.id)), ext_add(ext_scale(BETA, tuple_[0]), ext_scale(ext_mul(BETA, BETA), tuple_[1]))
+            )
+            product, total = ext_mul(product, own), ext_add(total, ext_inv(own))
+        is_product = bus is STATE
+        terminal = (ext_inv(product) if sent else product) if is_product else ONE
+        sums = (total if sent else ext_sub(ZERO, total)) if not is_product else ZERO
+        check_buses(SHAPE, [[terminal, ONE, ZERO], [ONE], [sums]], (entry,), ALPHA, BETA)
+        wrong = [[ext_scale(terminal, 2), ONE, ZERO], [ONE], [sums]] if is_product else [[ONE, ONE, ZERO], [ONE], [ext_add(sums, ONE)]]
+        with refused(RejectReason.BUS):
+            check_buses(SHAPE, wrong, (entry,), ALPHA, BETA)
 
 
 # --- presence and bounds -------------------------------------------------------------------------------------------------------------
