@@ -73,6 +73,25 @@ def test_exit_code_is_proven(code: int) -> None:
     assert verify_proof(machine(), statement, proof, Policy()).tallest >= 1 << 15
 
 
+def test_second_instances_are_their_first_ones_again() -> None:
+    codes = {code.chip.name: code for code in machine().codes}
+    seconds = [chip for chip in machine().chips if chip.first is not None]
+    assert len(seconds) == 12
+    for chip in seconds:
+        first, second = codes[str(chip.first)], codes[chip.name]
+        assert (first.code, first.groups, first.plan.running) == (second.code, second.groups, second.plan.running)
+        assert not chip.mandatory
+        assert not chip.serves
+
+
+def test_a_run_with_second_instances_proves() -> None:
+    """5,000 steps of one kind and their refreshes fill a table of 4,096 rows and a second one."""
+    items = [("li", "t0", 2600), "again", ("addi", "t0", "t0", -1), ("addi", "a3", "a3", 1), ("bnez", "t0", "again"), *CLOSE]
+    _, shape = prove_and_verify(assemble(items))
+    heights = {table.code.chip.name: table.height for table in shape.tables}
+    assert (heights["add_immediate"], heights["add_immediate_2"]) == (4096, 2048)
+
+
 def cases(name: str) -> list[dict[str, object]]:
     """The recorded runs of a committed guest."""
     return json.loads((GUESTS / name / "expected.json").read_text())["cases"]

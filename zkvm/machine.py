@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 
+from zkvm.air.chip import second_instance
 from zkvm.air.machine import Machine, Statement
 from zkvm.air.table import Closing, closing
 from zkvm.chips.add import AddChip
@@ -42,6 +43,11 @@ from zkvm.errors import RejectReason, VerificationError
 from zkvm.isa.opcodes import FIRST_TIME
 from zkvm.params import BLOWUPS, MAX_HEIGHT, MIN_HEIGHT, Parameters
 
+SPLIT = (
+    RefreshChip, AddChip, AddImmediateChip, BitwiseChip, MultiplyChip, MultiplyImmediateChip,
+    BranchEqualChip, BranchLessChip, LoadWordChip, LoadWordRomChip, StoreWordChip, LoadPartChip,
+)  # fmt: skip
+"""Chips that have a second instance: those that long runs fill."""
 MAX_GAPS = 64
 """Most zero-initialised ranges of an image: bss, heap, stack and what alignment leaves between segments."""
 MAX_GAP_WORD = 1 << 30
@@ -60,6 +66,7 @@ def machine() -> Machine:
             BranchEqualChip(), BranchLessChip(), JumpChip(), JumpRegisterChip(),
             LoadWordChip(), LoadWordRomChip(), StoreWordChip(), LoadPartChip(), StorePartChip(),
             EcallChip(), BrkChip(), ReadRowsChip(), WriteRowsChip(), ExitChip(),
+            *map(second_instance, SPLIT),
         ),
     )  # fmt: skip
 

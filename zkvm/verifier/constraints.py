@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from zkvm.field import extension
 from zkvm.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_pow, ext_sub, to_ext
 from zkvm.field.goldilocks import P, root_of_unity
 from zkvm.shape import QUOTIENT_CHUNKS, ProofShape, coset_shift, params_of
+
+CLOSING_BLOCK = 1 << 14
+"""Tuples of the verifier that are worked on at once: a long journal takes time, but no memory beyond its own tuples."""
 
 
 def terminals_by_table(shape: ProofShape, terminals: NDArray[np.uint64]) -> list[list[Ext]]:
@@ -46,15 +50,17 @@ def check_buses(shape: ProofShape, terminals: Sequence[Sequence[Ext]], closings:
             total = ext_add(total, values[-1])
     received = ONE
     for closing in closings:
-        prints = closing_fingerprints(closing, alpha, beta)
-        if not prints.any(axis=1).all():
-            raise VerificationError(RejectReason.BUS, f"a closing factor of bus {closing.bus.name} is zero")
-        if closing.bus.argument is Argument.PRODUCT:
-            factor = _product(prints)
-            product, received = (ext_mul(product, factor), received) if closing.sent else (product, ext_mul(received, factor))
-        elif len(prints):
-            fractions = to_ext(extension.total(extension.inv(prints)))
-            total = ext_sub(total, fractions) if closing.sent else ext_add(total, fractions)
+        for first in range(0, len(closing.values), CLOSING_BLOCK):
+            block = replace(closing, values=closing.values[first : first + CLOSING_BLOCK])
+            prints = closing_fingerprints(block, alpha, beta)
+            if not prints.any(axis=1).all():
+                raise VerificationError(RejectReason.BUS, f"a closing factor of bus {closing.bus.name} is zero")
+            if closing.bus.argument is Argument.PRODUCT:
+                factor = _product(prints)
+                product, received = (ext_mul(product, factor), received) if closing.sent else (product, ext_mul(received, factor))
+            else:
+                fractions = _sum_of_inverses(prints)
+                total = ext_sub(total, fractions) if closing.sent else ext_add(total, fractions)
     if product == ZERO:
         raise VerificationError(RejectReason.BUS, "a product terminal is zero")
     if product != received:
@@ -72,6 +78,17 @@ def closing_fingerprints(closing: Closing, alpha: Ext, beta: Ext) -> NDArray[np.
         prints = extension.sub(prints, extension.mul_base(np.tile(extension.from_ext(power), (len(column), 1)), column))
         power = ext_mul(power, beta)
     return prints
+
+
+def _sum_of_inverses(values: NDArray[np.uint64]) -> Ext:
+    """Sum of 1 / v over the rows (k, 3), none of them zero, with one inversion: fractions are added in pairs."""
+    above, below = np.tile(extension.from_ext(ONE), (len(values), 1)), values
+    while len(below) > 1:
+        even = len(below) // 2 * 2
+        crossed = extension.mul(above[:even].reshape(-1, 2, EXTENSION), below[:even].reshape(-1, 2, EXTENSION)[:, ::-1])
+        above = np.concatenate([extension.total(crossed, axis=1), above[even:]])
+        below = np.concatenate([extension.mul(below[0:even:2], below[1:even:2]), below[even:]])
+    return ext_mul(to_ext(above[0]), ext_inv(to_ext(below[0])))
 
 
 def _product(values: NDArray[np.uint64]) -> Ext:
