@@ -15,10 +15,10 @@ range14    lookup  high limb of word - previous - 1              real + close
 
 Soundness. Each step is at least 1 and at most 2^30, so over the rows of a table (at most 2^24) positions are strictly increasing
 integers that do not wrap mod p: there is no cycle, a word is opened at most once, and every row is on a path from some start
-to some end. Gaps are sorted and disjoint (checked by the verifier), and a path only climbs: the path of the last start can
-reach only the last end, and so on down; (where one gap ends exactly where the next starts the two may swap ends,
-and cover the same words). So every word opened lies in a gap. A word that is not opened can not be accessed at all, because nothing else
-produces its first tuple. Word addresses are below 2^30, hence 4 word < 2^32 is in no register's way.
+to some end. Gaps are sorted and disjoint (checked by the verifier), and a path only climbs: the path of the last start can reach
+only the last end, that of the start before it only the end before, and so on down. So every word opened lies in a gap. A word that is not
+opened can not be accessed at all, because nothing else produces its first tuple. Words are below 2^30, so that 4 word < 2^32 is no
+register.
 Padding (real = close = 0) has word = previous and last = last_time = 0: both pairs are neutral. A closing row's memory pair is
 neutral in the same way.
 """
