@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
@@ -17,7 +17,7 @@ from zkvm.air.expression import Straight, straighten
 from zkvm.air.machine import Machine
 from zkvm.air.table import Table
 from zkvm.errors import LimitError, ProvingError
-from zkvm.params import EXEMPT_MAX, MAX_HEIGHT, MIN_HEIGHT
+from zkvm.params import EXEMPT_MAX, MAX_HEIGHT, MAX_ROWS, MIN_HEIGHT
 
 U64 = NDArray[np.uint64]
 Evaluator = Callable[[Straight, U64, U64], list[U64]]
@@ -72,12 +72,21 @@ def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int) -
     Raises:
         LimitError: a table would exceed the largest height.
     """
+    return heights_for(machine, {chip.name: chip.rows(execution) for chip in machine.chips if chip.first is None}, image, exempt)
+
+
+def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: int) -> tuple[int, ...]:
+    """The same from the used rows of each chip, by name.
+
+    Raises:
+        LimitError: a table would exceed the largest height, or all together the bound that keeps times from wrapping.
+    """
     splittable = {chip.first for chip in machine.chips}
     heights: dict[str, int] = {}
     for chip in machine.chips:
         if chip.first is not None:
             continue
-        used = chip.rows(execution)
+        used = rows[chip.name]
         if len(chip.preprocessed):
             heights[chip.name] = preprocessed_height(chip, image)
         elif not used and not chip.mandatory:
@@ -88,6 +97,10 @@ def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int) -
             heights[chip.name] = table_height(used, exempt)
         if heights[chip.name] > MAX_HEIGHT:
             raise LimitError(f"table {chip.name} needs {used} rows; at most {MAX_HEIGHT - exempt} fit: prove a shorter run")
+    if sum(heights.values()) >= MAX_ROWS:
+        raise LimitError(
+            f"the tables of this run have {sum(heights.values())} rows; fewer than {MAX_ROWS} can be proven: prove a shorter run"
+        )
     return tuple(heights.get(chip.name, 0) for chip in machine.chips)
 
 

@@ -120,7 +120,13 @@ def ext_product(a: tuple[Expr, Expr, Expr], b: tuple[Expr, Expr, Expr]) -> tuple
 
 
 def ext_step(a: tuple[Expr, Expr, Expr], value: Expr, factor: tuple[Expr, Expr, Expr]) -> tuple[Expr, Expr, Expr]:
-    """Coordinates of ``a - value factor``, ``factor`` made of runtime constants: one step of a fingerprint."""
+    """Coordinates of ``a - value factor``, ``factor`` made of runtime constants: one step of a fingerprint.
+
+    Raises:
+        ValueError: ``factor`` depends on a column.
+    """
+    if any(part.degree for part in factor):
+        raise ValueError("the factor of a fingerprint step must be made of runtime constants")
     left, right = triple(a), Expr(PAIR, 0, value, triple(factor), value.degree)
     first, second, third = (Expr(EXT_STEP + c, 0, left, right, max(left.degree, value.degree)) for c in range(3))
     return first, second, third

@@ -11,7 +11,7 @@ from zkvm.crypto.hashes import DIGEST_BYTES
 from zkvm.crypto.merkle import SALT_WORDS, sibling_count
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.field.goldilocks import P, is_canonical
-from zkvm.params import FOLDING, MAX_HEIGHT, MIN_HEIGHT, MIN_TALLEST, parameters_from_numbers
+from zkvm.params import FOLDING, MAX_HEIGHT, MAX_ROWS, MIN_HEIGHT, MIN_TALLEST, parameters_from_numbers
 from zkvm.proof import LayerOpening, Proof, TreeOpening
 from zkvm.shape import BUS_TREE, MAIN_TREE, MASK_COLUMNS, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape
 
@@ -89,7 +89,7 @@ def check_sums(shape: ProofShape) -> None:
     )
     if interactions >= P:
         raise reject("more interactions than field elements")
-    if 4 * rows + 4 >= 1 << 40 or (1 << 40) + (rows << 32) >= 1 << 60:
+    if rows >= MAX_ROWS:  # so 4 rows + 4 < 2^40 and 2^40 + 2^32 rows < 2^60
         raise reject("too many rows: times could wrap")
 
 
