@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 
 from tests.proving import GUESTS, guest_image, prove_and_verify, prove_execution
+from tests.vm.programs import REGION, ProgramWriter
+from zkvm.air.check import check_tables
 from zkvm.air.machine import Statement
 from zkvm.air.table import Table
 from zkvm.errors import RejectReason, VerificationError
-from zkvm.machine import ImageHeader, machine, run_statement
+from zkvm.machine import ImageHeader, machine, preprocessed_chips, run_statement
 from zkvm.params import Policy, parameters
 from zkvm.proof import Proof
+from zkvm.prover.tapes import evaluate_columns
 from zkvm.records import Execution
+from zkvm.tables import build_tables, preprocess
 from zkvm.verifier.verify import verify_proof
 from zkvm.vm.assemble import EXIT, assemble
 from zkvm.vm.executor import execute
@@ -192,3 +196,23 @@ def test_forged_journal_byte_is_refused_by_the_verifier() -> None:
 
     statement, proof = prove_execution(execution, forge=forge, journal=journal)
     assert refused(statement, proof) is RejectReason.BUS
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_programs_satisfy_the_machine(seed: int) -> None:
+    """Executor and circuit agree: every constraint and every bus holds on random whole programs."""
+    execution = execute(ProgramWriter(1000 + seed).write())
+    image, chosen = execution.image, parameters("fast")
+    columns = preprocess(machine(), image)
+    tables = build_tables(machine(), execution, image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns)
+    heights = tuple(columns[name].shape[1] if name in columns else 0 for name in preprocessed_chips())
+    header = ImageHeader(image.entry, image.initial_sp, image.gaps, heights, (bytes(32),) * 3)
+    statement = run_statement(header, chosen, execution.journal, execution.exit_code)
+    assert execution.cycles > 50
+    assert check_tables(tables, statement.closings) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_programs_prove(seed: int) -> None:
+    execution, _ = prove_and_verify(ProgramWriter(2000 + seed).write())
+    assert len(execution.journal) == REGION
