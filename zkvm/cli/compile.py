@@ -155,10 +155,10 @@ def model_run(directory: Path, input_file: Path | None) -> ModelRun:
     """Load a compiled model and its input; of a file with several samples the first.
 
     Raises:
-        UsageError: not a compiled model, or no input. InputFileError: the input does not fit it.
+        UsageError: no input. InputFileError: not a compiled model, or the input does not fit it.
     """
     if not (directory / METADATA).is_file():
-        raise UsageError(f"{directory}: no compiled model there (zkvm compile makes one)")
+        raise InputFileError(f"{directory}: Is a directory, and holds no compiled model (zkvm compile writes one)")
     if input_file is None:
         raise UsageError("a compiled model needs an input: --input x.npy, x.npz or x.json")
     with bad_input():

@@ -70,6 +70,7 @@ class Context:
     Attributes:
         tensors: of every ONNX tensor that is not constant. constants: by ONNX name. fused: tensor -> (its single reader's output,
             low, high) where that reader only cuts to [low, high] and can be merged into the producer. run_node: see EvaluateNode.
+        given: tensor -> scale and bounds that a quantized model brings along. zero_points: of its quantized tensors.
     """
 
     tensors: dict[str, TensorInfo]
@@ -79,6 +80,8 @@ class Context:
     run_node: EvaluateNode
     fused: dict[str, tuple[str, float, float]] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
+    given: dict[str, tuple[float, int, int]] = field(default_factory=dict)
+    zero_points: dict[str, int] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     _counter: int = 0
 
@@ -124,8 +127,8 @@ class Context:
     def target(self, name: str, shape: tuple[int, ...] | None = None) -> Value:
         """A new value for the ONNX tensor ``name`` with the scale that its calibrated range asks for."""
         info = self.info(name)
-        scale, lo, hi = quantization(info, self.precision)
-        return self.fresh(info.shape if shape is None else shape, lo, hi, scale, info.kind, label=name)
+        scale, lo, hi = self.given[name] if name in self.given else quantization(info, self.precision)
+        return self.fresh(info.shape if shape is None else shape, lo, hi, scale, Kind.REAL if name in self.given else info.kind, label=name)
 
     def operand(self, name: str) -> Value:
         """The value of an ONNX tensor; a constant is quantized by its own range."""

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
@@ -14,6 +13,7 @@ from zkvm.ml import onnx_runtime
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
 from zkvm.ml.lowering import LOWERINGS, Context, Node, Precision, TensorInfo, quantization
+from zkvm.ml.operators.quantized import finished, parameters, quantized_range
 from zkvm.ml.operators.unary import clip_range
 
 
@@ -47,16 +47,23 @@ def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision:
             ) from error
         for operation in context.graph.operations[before:]:
             operation.name = node.name
-    context.graph.outputs = [context.operand(name) for name in model.outputs]
+    context.graph.outputs = [finished(context, name) for name in model.outputs]
     _remove_unused(context.graph)
     return context.graph
 
 
 def _fusions(context: Context, model: ImportedModel) -> dict[str, tuple[str, float, float]]:
-    """Tensors whose single reader is a Relu or Clip: that reader's output and range."""
+    """Tensors whose single reader is a Relu, Clip or QuantizeLinear: that reader's output and range."""
     readers = Counter(name for node in model.nodes for name in node.inputs) + Counter(model.outputs)
     found = {}
     for node in model.nodes:
+        if node.operator == "QuantizeLinear" and readers[node.inputs[0]] == 1 and node.inputs[0] not in context.constants:
+            scale, zero_point = parameters(context, node)
+            lo, hi = quantized_range(zero_point)
+            context.given[node.outputs[0]] = scale, lo, hi
+            context.zero_points[node.outputs[0]] = int(zero_point)
+            found[node.inputs[0]] = (node.outputs[0], lo * scale, hi * scale)
+            continue
         if node.operator not in ("Relu", "Clip") or readers[node.inputs[0]] != 1 or node.inputs[0] in context.constants:
             continue
         if any(name and name not in context.constants for name in node.inputs[1:]):
@@ -76,10 +83,3 @@ def _remove_unused(graph: Graph) -> None:
             needed |= {id(value) for value in operation.inputs}
     graph.operations = kept[::-1]
     assert all(isinstance(operation, View) or operation.output.root is None for operation in graph.operations)
-
-
-def quantize_input(array: NDArray[Any], scale: float, lo: int, hi: int, kind: Kind) -> tuple[NDArray[np.int64], int]:
-    """Integers for an input, and how many of them were outside the calibrated range and saturated."""
-    numbers = array.astype(np.int64) if kind is not Kind.REAL else np.floor(array.astype(np.float64) / scale + 0.5)
-    saturated = int(((numbers < lo - 0.5) | (numbers > hi + 0.5)).sum())
-    return np.clip(numbers, lo, hi).astype(np.int64), saturated

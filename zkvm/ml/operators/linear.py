@@ -24,7 +24,7 @@ from zkvm.ml.operators.move import pad_value
 
 MIN_WEIGHT_MAGNITUDE = 31
 """A layer whose accumulator leaves its largest weight fewer steps than this is refused."""
-MAX_ACCUMULATORS = 16
+MAX_ACCUMULATORS = 18
 MAX_CHANNELS_AT_ONCE = 16
 MAX_POSITIONS_AT_ONCE = 4
 
@@ -78,11 +78,7 @@ class Linear(Operation):
         """See :class:`Operation`."""
         groups, channels, taps = self.weights.shape
         shape = self.geometry
-        at_once = -(-channels // -(-channels // MAX_CHANNELS_AT_ONCE))
-        positions_at_once = max(1, min(MAX_POSITIONS_AT_ONCE, MAX_ACCUMULATORS // at_once, shape.positions[1]))
-        if shape.positions[1] > 1 and positions_at_once == 1 and channels > 1:
-            # Two positions share every weight, which is worth more than more channels sharing an input.
-            at_once, positions_at_once = -(-channels // -(-channels // 8)), 2
+        at_once, positions_at_once = blocking(channels, shape.positions[1])
         many = len(self.rescaling.multipliers) > 1
         code.line(
             f"const struct linear g = {{{_commas(shape.taps)}, {_commas(shape.tap_steps)}, {_commas(shape.positions)}, "
@@ -99,6 +95,22 @@ class Linear(Operation):
                 f"linear(g, {source} + {group * shape.group_step}, {weights}, {bias}, {multiplier}, "
                 f"{target} + {group * channels * shape.channel_out}, {channels}, {positions_at_once}, {at_once});"
             )
+
+
+def blocking(channels: int, positions: int) -> tuple[int, int]:
+    """Channels and positions at once with the fewest instructions: a load per input and weight, two per product."""
+
+    def cost(at_once: int, together: int) -> int:
+        blocks = [min(at_once, channels - start) for start in range(0, channels, at_once)]
+        return -(-positions // together) * sum(together + block + 2 * together * block for block in blocks)
+
+    choices = [
+        (at_once, together)
+        for at_once in range(1, min(MAX_CHANNELS_AT_ONCE, channels) + 1)
+        for together in range(1, min(MAX_POSITIONS_AT_ONCE, positions) + 1)
+        if at_once * together <= MAX_ACCUMULATORS
+    ]
+    return min(choices, key=lambda choice: (cost(*choice), choice))
 
 
 def _commas(numbers: tuple[int, ...]) -> str:

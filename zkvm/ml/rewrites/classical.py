@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml.lowering import Node
@@ -162,6 +163,83 @@ def rewrite_linear_classifier(builder: Builder, node: Node) -> bool:
         return True
     _labels(builder, node, scores, rows, node.outputs[0])
     _post_transform(builder, node, scores, node.outputs[1])
+    return True
+
+
+def _kernel(builder: Builder, node: Node, vectors: NDArray[Any]) -> str:
+    """(rows, support vectors): the kernel of each row with each support vector."""
+    source = _as_real(builder, node.inputs[0])
+    gamma, offset, degree = (float(value) for value in node.attributes.get("kernel_params", [0.0, 0.0, 0.0]))
+    kind = node.attributes.get("kernel_type", "LINEAR")
+    products = builder.node("Gemm", [source, builder.constant(vectors)], transB=1)
+    if kind == "LINEAR":
+        return products
+    if kind == "RBF":
+        # |x - v|^2 = |x|^2 - 2 x v + |v|^2, with the smallest terms possible: vectors and rows are centred first.
+        centre = vectors.mean(axis=0)
+        moved = builder.node("Sub", [source, builder.constant(centre)])
+        around = vectors - centre
+        inner = builder.node("Gemm", [moved, builder.constant(-2 * around), builder.constant((around**2).sum(axis=1))], transB=1)
+        squares = builder.reduce("ReduceSumSquare", moved, [1])
+        return builder.node("Exp", [builder.node("Mul", [builder.node("Add", [inner, squares]), builder.constant(-gamma)])])
+    affine = builder.node("Add", [builder.node("Mul", [products, builder.constant(gamma)]), builder.constant(offset)])
+    if kind == "SIGMOID":
+        return builder.node("Tanh", [affine])
+    return builder.node("Pow", [affine, builder.constant(degree)])
+
+
+@rewrites("SVMRegressor", domain=ML)
+def rewrite_svm_regressor(builder: Builder, node: Node) -> bool:
+    """Kernel with the support vectors, then a dense layer."""
+    attributes = node.attributes
+    count = int(attributes.get("n_supports", 0))
+    if count == 0:  # a linear machine: the coefficients are the weights
+        weights = np.array(attributes["coefficients"]).reshape(1, -1)
+        scores = builder.node(
+            "Gemm", [_as_real(builder, node.inputs[0]), builder.constant(weights), builder.constant(attributes["rho"])], transB=1
+        )
+    else:
+        kernel = _kernel(builder, node, np.array(attributes["support_vectors"]).reshape(count, -1))
+        weights = np.array(attributes["coefficients"]).reshape(1, -1)
+        scores = builder.node("Gemm", [kernel, builder.constant(weights), builder.constant(attributes["rho"])], transB=1)
+    if attributes.get("one_class", 0):
+        builder.node("Sign", [scores], node.outputs[0])
+    else:
+        _post_transform(builder, node, scores, node.outputs[0])
+    return True
+
+
+@rewrites("SVMClassifier", domain=ML)
+def rewrite_svm_classifier(builder: Builder, node: Node) -> bool:
+    """One decision per pair of classes, each a vote; the class with most votes, and of equals the first, is the label."""
+    attributes = node.attributes
+    labels: Any = attributes.get("classlabels_ints", attributes.get("classlabels_strings"))
+    if "vectors_per_class" not in attributes or attributes.get("prob_a"):
+        raise UsageError(f"SVMClassifier {node.name!r}: linear machines and probabilities are not supported; export without probabilities")
+    per_class = list(attributes["vectors_per_class"])
+    classes, count = len(per_class), sum(per_class)
+    kernel = _kernel(builder, node, np.array(attributes["support_vectors"]).reshape(count, -1))
+    coefficients = np.array(attributes["coefficients"]).reshape(classes - 1, count)
+    first = np.concatenate([[0], np.cumsum(per_class)])
+    pairs = [(i, j) for i in range(classes) for j in range(i + 1, classes)]
+    weights = np.zeros((len(pairs), count))
+    for row, (i, j) in enumerate(pairs):
+        weights[row, first[i] : first[i + 1]] = coefficients[j - 1, first[i] : first[i + 1]]
+        weights[row, first[j] : first[j + 1]] = coefficients[i, first[j] : first[j + 1]]
+    decisions = builder.node("Gemm", [kernel, builder.constant(weights), builder.constant(attributes["rho"])], transB=1)
+    won = builder.node("Cast", [builder.node("Greater", [decisions, builder.constant(0.0)])], to=1)
+    # A vote for the first class of a pair where the decision is positive, else for the second.
+    votes, fixed = np.zeros((classes, len(pairs))), np.zeros(classes)
+    for row, (i, j) in enumerate(pairs):
+        votes[i, row], votes[j, row] = 1, -1
+        fixed[j] += 1
+    totals = builder.node("Gemm", [won, builder.constant(votes), builder.constant(fixed)], transB=1)
+    best = builder.node("ArgMax", [totals], axis=1, keepdims=0)
+    if attributes.get("classlabels_ints") is None or list(labels) == list(range(classes)):
+        builder.node("Identity", [best], node.outputs[0])
+    else:
+        builder.node("Gather", [builder.constant(labels, np.int64), best], node.outputs[0], axis=0)
+    builder.node("Identity", [decisions], node.outputs[1])
     return True
 
 

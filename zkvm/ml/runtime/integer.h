@@ -44,26 +44,45 @@ struct linear {
     int many; /* one multiplier per channel, or a single one */
 };
 
+/* Loads and multiply-accumulates stay in program order: a compiler that hides their latency, which costs nothing here, runs out of
+ * registers, and every spilled one costs two instructions. */
+#define LOAD(target, source) __asm__ volatile("lw %0, %1" : "=r"(target) : "m"(source))
+#define MULTIPLY_ADD(sum, left, right)                                                                               \
+    do {                                                                                                             \
+        int32_t product_;                                                                                            \
+        __asm__ volatile("mul %1, %2, %3\n\tadd %0, %0, %1" : "+r"(sum), "=&r"(product_) : "r"(left), "r"(right)); \
+    } while (0)
+
 /* acc[channel][position] += sum of x * w over one line of taps, C channels and P positions at once. */
-#define LINE_OF_TAPS(PRAGMA)                                                                  \
-    PRAGMA for (int c = 0; c < g.columns; c++) {                                              \
-        int32_t values[4];                                                                    \
-        UNROLL_ALL for (int p = 0; p < P; p++) values[p] = line[c * g.column_step + p * g.position_step]; \
-        UNROLL_ALL for (int j = 0; j < C; j++)                                                \
-            UNROLL_ALL for (int p = 0; p < P; p++) acc[j * P + p] += values[p] * weight[c * C + j]; \
+#define LINE_OF_TAPS(PRAGMA)                                                                                           \
+    PRAGMA for (int c = 0; c < g.columns; c++) {                                                                       \
+        int32_t values[4], factor;                                                                                     \
+        UNROLL_ALL for (int p = 0; p < P; p++) LOAD(values[p], line[c * g.column_step + p * g.position_step]);         \
+        UNROLL_ALL for (int j = 0; j < C; j++) {                                                                       \
+            LOAD(factor, weight[c * C + j]);                                                                           \
+            UNROLL_ALL for (int p = 0; p < P; p++) MULTIPLY_ADD(acc[j * P + p], values[p], factor);                    \
+        }                                                                                                              \
     }
 
-INLINE void linear_taps(const struct linear g, const int32_t *origin, const int32_t *weight, int32_t *acc, int P, int C) {
-    for (int plane = 0; plane < g.planes; plane++)
-        for (int row = 0; row < g.lines; row++) {
-            const int32_t *line = origin + plane * g.plane_step + row * g.line_step;
+/* Hides how a pointer came about, so that the compiler keeps one of it and not one for every line of an unrolled loop. */
+#define OPAQUE(pointer) __asm__("" : "+r"(pointer))
+#define UNROLL_NOT _Pragma("clang loop unroll(disable)")
+
+INLINE void linear_taps(const struct linear g, const int32_t *line, const int32_t *weight, int32_t *acc, int P, int C) {
+    UNROLL_NOT for (int plane = 0; plane < g.planes; plane++) {
+        UNROLL_NOT for (int row = 0; row < g.lines; row++) {
+            OPAQUE(line);
+            OPAQUE(weight);
             if (g.columns <= 8) {
                 LINE_OF_TAPS(UNROLL_ALL)
             } else {
                 LINE_OF_TAPS(UNROLL_FOUR)
             }
+            line += g.line_step;
             weight += g.columns * C;
         }
+        line += g.plane_step - g.lines * g.line_step;
+    }
 }
 
 /* C channels of a linear layer at all positions, P at a time; the last P positions may be computed twice. */
@@ -72,7 +91,7 @@ INLINE void linear_block(const struct linear g, const int32_t *x, const int32_t 
     for (int row = 0; row < g.rows; row++)
         for (int first = 0; first < g.positions; first += P) {
             int start = first + P > g.positions ? g.positions - P : first;
-            int32_t acc[16];
+            int32_t acc[18];
             UNROLL_ALL for (int j = 0; j < C; j++)
                 UNROLL_ALL for (int p = 0; p < P; p++) acc[j * P + p] = bias[j];
             linear_taps(g, x + row * g.row_step + start * g.position_step, weight, acc, P, C);

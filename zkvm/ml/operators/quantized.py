@@ -1,0 +1,66 @@
+"""QuantizeLinear and DequantizeLinear: scales and ranges that the model brings along are taken as they are.
+
+A quantized tensor u with scale s and zero point z is held as u - z, so its real value is (u - z) * s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.errors import UsageError
+from zkvm.ml.ir import Kind, Value
+from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.operators.binary import integer_binary
+
+
+def quantized_range(zero_point: NDArray[Any]) -> tuple[int, int]:
+    """Bounds of u - z for the zero point's dtype."""
+    limits = np.iinfo(zero_point.dtype)
+    return int(limits.min) - int(zero_point), int(limits.max) - int(zero_point)
+
+
+def parameters(context: Context, node: Node) -> tuple[float, NDArray[Any]]:
+    """Scale and zero point (uint8 0 if there is none) of one tensor.
+
+    Raises:
+        UsageError: several scales for an activation.
+    """
+    scale = context.required_constant(node, 1)
+    zero_point = context.required_constant(node, 2) if node.has(2) else np.zeros((), np.uint8)
+    if scale.size != 1 or zero_point.size != 1:
+        raise UsageError(f"{node.operator} {node.name!r}: {scale.size} scales for an activation; one is supported")
+    return float(scale.reshape(-1)[0]), zero_point.reshape(())
+
+
+@lowers("QuantizeLinear")
+def lower_quantize(context: Context, node: Node) -> None:
+    """Rescale to the given scale, with saturation; ties round up."""
+    scale, zero_point = parameters(context, node)
+    lo, hi = quantized_range(zero_point)
+    result = context.rescaled(context.operand(node.inputs[0]), scale, node.name, lo, hi)
+    context.zero_points[node.outputs[0]] = int(zero_point)
+    context.bind(node.outputs[0], result)
+
+
+@lowers("DequantizeLinear")
+def lower_dequantize(context: Context, node: Node) -> None:
+    """The same integers; of an integer input of the model, less the zero point."""
+    source = context.operand(node.inputs[0])
+    scale, zero_point = parameters(context, node)
+    if source.kind is Kind.INTEGER:
+        shift = context.quantized_constant("zero_point", np.array(int(zero_point), np.int64))
+        source = integer_binary(context, node.name, "Sub", source, shift)
+    context.bind(node.outputs[0], context.view(source, source.shape, scale, Kind.REAL))
+
+
+def finished(context: Context, name: str) -> Value:
+    """An output of the model: a quantized one as the integers that the model gives, zero point and all."""
+    value = context.operand(name)
+    if name not in context.zero_points or value.kind is not Kind.REAL:
+        return value
+    integers = context.view(value, value.shape, 1.0, Kind.INTEGER)
+    shift = context.quantized_constant("zero_point", np.array(context.zero_points[name], np.int64))
+    return integer_binary(context, name, "Add", integers, shift)
