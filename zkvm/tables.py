@@ -66,17 +66,21 @@ def split_heights(used: int, exempt: int) -> tuple[int, int]:
     return (half, second) if half + second <= whole - whole // 4 else (whole, 0)
 
 
-def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int) -> tuple[int, ...]:
+def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int, pad_to: int = 0) -> tuple[int, ...]:
     """Height of every chip's table for this execution, 0 = absent.
 
     Raises:
-        LimitError: a table would exceed the largest height.
+        LimitError: see :func:`heights_for`.
     """
-    return heights_for(machine, {chip.name: chip.rows(execution) for chip in machine.chips if chip.first is None}, image, exempt)
+    return heights_for(machine, {chip.name: chip.rows(execution) for chip in machine.chips if chip.first is None}, image, exempt, pad_to)
 
 
-def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: int) -> tuple[int, ...]:
+def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: int, pad_to: int = 0) -> tuple[int, ...]:
     """The same from the used rows of each chip, by name.
+
+    Args:
+        pad_to: a power of two; every table whose height the image does not fix is present and has at least this height, so that runs
+            which fit have the same heights. Tables are then not split: a second instance would tell how far a run exceeds it.
 
     Raises:
         LimitError: a table would exceed the largest height, or all together the bound that keeps times from wrapping.
@@ -89,6 +93,8 @@ def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: i
         used = rows[chip.name]
         if len(chip.preprocessed):
             heights[chip.name] = preprocessed_height(chip, image)
+        elif pad_to:
+            heights[chip.name] = max(pad_to, table_height(used, exempt))
         elif not used and not chip.mandatory:
             heights[chip.name] = 0
         elif chip.name in splittable:
@@ -113,18 +119,19 @@ def build_tables(
     preprocessed: dict[str, U64] | None = None,
     evaluate: Evaluator = evaluate_columns,
     threads: int = 1,
+    pad_to: int = 0,
 ) -> list[Table]:
     """Fill the present tables, in machine order.
 
     Args:
         preprocessed: result of :func:`preprocess`, computed if absent. evaluate: numpy walker, or the faster tape.
-        threads: tables filled at a time.
+        threads: tables filled at a time. pad_to: see :func:`heights_for`.
 
     Raises:
         LimitError: a table is too long. ProvingError: a row asks for a tuple that is in no table.
     """
     columns = preprocess(machine, image) if preprocessed is None else preprocessed
-    heights = planned_heights(machine, execution, image, exempt)
+    heights = planned_heights(machine, execution, image, exempt, pad_to)
     present = {chip.name: (chip, height) for chip, height in zip(machine.chips, heights, strict=True) if height}
 
     def fill(chip: Chip, height: int) -> list[Table]:
