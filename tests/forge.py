@@ -151,7 +151,8 @@ class Forgery:
             for pair in table.chip.air_buses.pairs:
                 if pair.receive is None or pair.receive.bus is not MEMORY:
                     continue
-                columns = evaluate_columns(straighten(list(pair.receive.values)), table.main[:, : table.active], table.pre[:, : table.active])
+                active = slice(0, table.active)
+                columns = evaluate_columns(straighten(list(pair.receive.values)), table.main[:, active], table.pre[:, active])
                 found = np.flatnonzero((columns[0] == np.uint64(address)) & (columns[2] == np.uint64(time)))
                 if len(found):
                     expr = pair.receive.values[1]

@@ -18,6 +18,8 @@ from zkvm.machine import machine
 
 DELTAS = (1, 1 << 16, 1 << 32, P - 1)
 MOST_ROWS = 32
+TABLES = ("program", "rom", "range")
+"""Tables of lookups: tests/soundness/test_padding.py shows that their padding is mute whatever it holds."""
 CHIPS = [chip.name for chip in machine().chips if chip.first is None]
 
 
@@ -81,12 +83,10 @@ def leaves(expr: Expr) -> set[int]:
     return leaves(expr.left) | leaves(expr.right)
 
 
-@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("chip", [name for name in CHIPS if name not in TABLES])
 def test_a_cell_in_padding_is_refused_or_harmless(chip: str) -> None:
     """A padding row with any one cell changed is refused or puts nothing on a bus, so it is padding still."""
     rows = model(chip, sample_run())
-    if len(rows.chip.preprocessed) and chip != "ram_image":
-        pytest.skip("a table of lookups: test_padding shows that its padding is mute")
     width = len(rows.chip.main)
     main = np.zeros((width, width * len(DELTAS)), np.uint64)
     for number in range(width):
