@@ -41,8 +41,12 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "verifier.__main__": (*BASE, "machine", "receipt"),  # the stand-alone program: above the package that it lies in
     "receipt": (*BASE, "crypto", "machine", "proof", "codec", "shape", "security", "verifier"),
     "resources": ("errors",),
-    "api": (*BASE, "records", "air.check", "machine", "proof", "shape", "security", "tables", "receipt", "resources", "vm", "prover"),
-    "__init__": (*BASE, "api", "receipt"),
+    "session": (*BASE, "records", "resources", "vm", "kernels.interpreter"),
+    "api": (*BASE, "records", "air.check", "machine", "proof", "shape", "security", "session", "tables", "receipt", "resources", "vm", "prover"),
+    "prediction": (*BASE, "machine", "records", "resources", "shape", "prover.memory"),
+    "profiling": (*BASE, "isa.opcodes", "machine", "prediction", "records", "resources", "session", "shape", "tables", "vm"),
+    "flamegraph": ("profiling",),
+    "__init__": (*BASE, "api", "prediction", "profiling", "receipt", "session"),
     "guest": ("errors",),
     "ml": ("errors", "guest"),
     "cli": ("",),  # anything: nothing imports it

@@ -10,10 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zkvm.api import ProveInfo, Session, check, compute_image_id, execute, load_image, prove
+    from zkvm.api import ProveInfo, check, compute_image_id, execute, load_image, prove
     from zkvm.errors import (
+        Cancelled,
         ElfError,
         FormatError,
+        Frame,
         GuestError,
         GuestTrap,
         LimitError,
@@ -24,28 +26,39 @@ if TYPE_CHECKING:
         ZkvmError,
     )
     from zkvm.params import Policy
+    from zkvm.prediction import Prediction
+    from zkvm.profiling import Profile, profile
     from zkvm.receipt import Claim, Receipt
+    from zkvm.session import ExecutorEnv, Session
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "zkvm.api": ("ProveInfo", "Session", "check", "compute_image_id", "execute", "load_image", "prove"),
+    "zkvm.api": ("ProveInfo", "check", "compute_image_id", "execute", "load_image", "prove"),
     "zkvm.errors": (
-        "ElfError", "FormatError", "GuestError", "GuestTrap", "LimitError", "ProvingError", "RejectReason", "UsageError",
-        "VerificationError", "ZkvmError",
+        "Cancelled", "ElfError", "FormatError", "Frame", "GuestError", "GuestTrap", "LimitError", "ProvingError", "RejectReason",
+        "UsageError", "VerificationError", "ZkvmError",
     ),
     "zkvm.params": ("Policy",),
+    "zkvm.prediction": ("Prediction",),
+    "zkvm.profiling": ("Profile", "profile"),
     "zkvm.receipt": ("Claim", "Receipt"),
+    "zkvm.session": ("ExecutorEnv", "Session"),
 }  # fmt: skip
 
 __all__ = [
+    "Cancelled",
     "Claim",
     "ElfError",
+    "ExecutorEnv",
     "FormatError",
+    "Frame",
     "GuestError",
     "GuestTrap",
     "LimitError",
     "Policy",
+    "Prediction",
+    "Profile",
     "ProveInfo",
     "ProvingError",
     "Receipt",
@@ -58,6 +71,7 @@ __all__ = [
     "compute_image_id",
     "execute",
     "load_image",
+    "profile",
     "prove",
 ]
 

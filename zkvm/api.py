@@ -6,23 +6,21 @@ a :class:`zkvm.errors.UsageError` that says what to install.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.errors import ElfError, LimitError, ProvingError, UsageError, VerificationError
+from zkvm.errors import LimitError, ProvingError, UsageError, VerificationError
 from zkvm.machine import ImageHeader, machine, preprocessed_chips, run_statement
-from zkvm.params import BLOWUPS, MAX_HEIGHT, Parameters, Policy, parameters
+from zkvm.params import BLOWUPS, MAX_HEIGHT, MIN_HEIGHT, Parameters, Policy, parameters
 from zkvm.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
 from zkvm.records import Execution, Image
 from zkvm.resources import Clock, Progress, peak_memory_bytes, prove_extra, thread_count
 from zkvm.security import proven_bits
+from zkvm.session import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
 from zkvm.shape import ProofShape
 from zkvm.tables import build_tables, planned_heights, preprocess, preprocessed_height
 
@@ -32,32 +30,7 @@ if TYPE_CHECKING:
     from zkvm.prover.preprocessed import Preprocessed
 
 Matrices = dict[str, NDArray[np.uint64]]
-Elf = bytes | str | os.PathLike[str]
-"""The content of an ELF file, or its path."""
-Sink = Callable[[bytes], object]
-"""Called with what the guest writes, as it does."""
-
 GIB = 1 << 30
-MAX_PROFILED_CYCLES = 1 << 24
-"""Longer runs are not profiled: the records of this many take 1.2 GB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One run of a guest.
-
-    Attributes:
-        cycles: executed instructions. exit_code: 32-bit word. journal: public output. stdout, stderr: what the guest told the host.
-        seconds: of the execution. functions: (name, cycles), most first, if a profile was asked for and the run is short enough.
-    """
-
-    cycles: int
-    exit_code: int
-    journal: bytes
-    stdout: bytes
-    stderr: bytes
-    seconds: float
-    functions: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +61,7 @@ def load_image(elf: Elf) -> Image:
     Raises:
         ElfError: the file cannot be read, or is not a program for this machine. UsageError: the ``prove`` extra is missing.
     """
-    with prove_extra():
-        from zkvm.vm.elf import load_image as load
-    if isinstance(elf, bytes):
-        return load(elf)
-    try:
-        content = Path(elf).read_bytes()
-    except OSError as error:
-        raise ElfError(f"{os.fspath(elf)}: {error.strerror}") from error
-    try:
-        return load(content)
-    except ElfError as error:
-        raise ElfError(f"{os.fspath(elf)}: {error}") from error
+    return read_elf(elf)[1]
 
 
 def compute_image_id(elf: Elf, threads: int | None = None) -> str:
@@ -118,7 +80,7 @@ def compute_image_id(elf: Elf, threads: int | None = None) -> str:
 
 def execute(
     elf: Elf,
-    stdin: bytes = b"",
+    stdin: bytes | ExecutorEnv = b"",
     *,
     max_cycles: int | None = None,
     max_memory: int | None = None,
@@ -129,21 +91,28 @@ def execute(
     """Run a guest without proving.
 
     Args:
-        stdin: the private input. max_cycles: instructions after which it is stopped. max_memory: bytes that it may take.
-        stdout, stderr: called with what the guest writes. profile: also count cycles by function (runs of up to 2^24 cycles).
+        stdin: the private input, or a whole environment; with an environment the other arguments are its own.
+        max_cycles: instructions after which it is stopped. max_memory: bytes that it may take.
+        stdout, stderr: called with what the guest writes.
+        profile: also count cycles by function; :func:`zkvm.profile` tells more.
 
     Raises:
         ElfError: see :func:`load_image`. GuestTrap: it did something unprovable. LimitError: it reached a limit.
-        UsageError: the ``prove`` extra is missing.
+        Cancelled: the environment asked for it. UsageError: the ``prove`` extra is missing.
     """
-    image = load_image(elf)
-    session = _session(_run(image, stdin, False, max_cycles, max_memory, stdout, stderr))
-    if profile and session.cycles <= MAX_PROFILED_CYCLES:
-        session = replace(session, functions=_cycles_by_function(_run(image, stdin, True, max_cycles)))
-    return session
+    env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
+    file, image = read_elf(elf)
+    if not profile:
+        return session_of(run_image(file, image, env, trace=False))
+    with prove_extra():
+        from zkvm.vm.profiler import Costs, Recorder
+    recorder = Recorder(image, Costs.nothing())
+    execution = run_image(file, image, env, trace=True, runner=recorder.run)
+    recorder.finish(execution)
+    return replace(session_of(execution), functions=recorder.cycles_by_function())
 
 
-def check(elf: Elf, stdin: bytes = b"", *, max_cycles: int | None = None) -> list[Failure]:
+def check(elf: Elf, stdin: bytes | ExecutorEnv = b"", *, max_cycles: int | None = None) -> list[Failure]:
     """Run a guest and check every constraint and every bus of its tables, without proving; no failures mean that it can be proven.
 
     Raises:
@@ -151,8 +120,8 @@ def check(elf: Elf, stdin: bytes = b"", *, max_cycles: int | None = None) -> lis
     """
     from zkvm.air.check import Failure, check_tables
 
-    image = load_image(elf)
-    execution = _run(image, stdin, True, max_cycles)
+    file, image = read_elf(elf)
+    execution = run_image(file, image, environment(stdin, max_cycles=max_cycles), trace=True)
     with prove_extra():
         from zkvm.prover.tapes import evaluate_columns
     chosen = parameters()
@@ -167,12 +136,13 @@ def check(elf: Elf, stdin: bytes = b"", *, max_cycles: int | None = None) -> lis
 
 def prove(
     elf: Elf,
-    stdin: bytes = b"",
+    stdin: bytes | ExecutorEnv = b"",
     *,
     params: str = "balanced",
     security: int = 100,
     zk: bool = True,
     dev: bool = False,
+    pad_to: int = 0,
     threads: int | None = None,
     max_cycles: int | None = None,
     max_memory: int | None = None,
@@ -184,9 +154,10 @@ def prove(
     """Run a guest and prove the run.
 
     Args:
-        elf: the program. stdin: the private input, the guest's fd 0.
+        elf: the program. stdin: the private input, the guest's fd 0; or a whole environment, which then has limits and outputs of its own.
         params, security: parameter set ``fast``, ``balanced`` or ``compact`` with 100 or 128 proven bits.
         zk: whether the proof hides everything but the claim and the journal. dev: no proof, a dev receipt.
+        pad_to: a power of two; all tables but the image's are present and have at least so many rows, so that heights tell less.
         threads: all of the machine's by default. max_cycles: instructions after which the run is stopped.
         max_memory: bytes; more than the prediction for this run, or it is refused before proving. verify: check the receipt at the end.
         stdout, stderr: called with what the guest writes.
@@ -196,22 +167,25 @@ def prove(
 
     Raises:
         ElfError: see :func:`load_image`. GuestTrap: the guest did something unprovable. LimitError: a limit was reached.
-        UsageError: unknown parameters, or the ``prove`` extra is missing. ProvingError: a bug of this package.
+        Cancelled: the environment asked for it; nothing is left behind. UsageError: unknown parameters, or the ``prove`` extra is missing.
+        ProvingError: a bug of this package.
     """
     started = time.perf_counter()
     chosen, workers = parameters(params, security), thread_count(threads)
-    clock = Clock(progress)
+    _check_padding(pad_to)
+    env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
+    clock = Clock(_stoppable(progress, env))
     with clock("load"):
         _import_prover()
-        image = load_image(elf)
+        file, image = read_elf(elf)
     with clock("execute"):
-        execution = _run(image, stdin, not dev, max_cycles, max_memory, stdout, stderr)
+        execution = run_image(file, image, env, trace=not dev)
     if (length := len(execution.journal)) > MAX_JOURNAL_BYTES:
         raise LimitError(f"the journal has {length} bytes; a receipt holds at most {MAX_JOURNAL_BYTES}: write a hash of it instead")
-    shape = None if dev else _planned_shape(execution, image, chosen, max_memory)
+    shape = None if dev else _planned_shape(execution, image, chosen, env.max_memory, pad_to)
     with clock("image"):
         header, columns, committed = _committed_image(image, chosen.blowup, workers)
-    seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers)
+    seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, pad_to)
     claim = Claim(header.image_id(), execution.exit_code, journal_digest(execution.journal), chosen.numbers)
     receipt = Receipt(claim, header, execution.journal, seal)
     if verify:
@@ -220,7 +194,17 @@ def prove(
     clock.end()
     clock.seconds["total"] = time.perf_counter() - started
     bits = int(proven_bits(shape)) if shape else 0
-    return ProveInfo(receipt, _session(execution), header.image_id().hex(), bits, peak_memory_bytes(), clock.seconds)
+    return ProveInfo(receipt, session_of(execution), header.image_id().hex(), bits, peak_memory_bytes(), clock.seconds)
+
+
+def _check_padding(pad_to: int) -> None:
+    """Whether tables can have this height; 0 is no padding.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if pad_to and (not MIN_HEIGHT <= pad_to <= MAX_HEIGHT or pad_to & (pad_to - 1)):
+        raise UsageError(f"padding to {pad_to} rows: a power of two from {MIN_HEIGHT} to {MAX_HEIGHT} is needed")
 
 
 def _import_prover() -> None:
@@ -230,40 +214,15 @@ def _import_prover() -> None:
         import zkvm.vm.executor  # noqa: F401
 
 
-def _run(
-    image: Image,
-    stdin: bytes,
-    trace: bool,
-    max_cycles: int | None,
-    max_memory: int | None = None,
-    stdout: Sink | None = None,
-    stderr: Sink | None = None,
-) -> Execution:
-    with prove_extra():
-        from zkvm.vm.executor import DEFAULT_MAX_CYCLES
-        from zkvm.vm.executor import execute as run
-    limit = DEFAULT_MAX_CYCLES if max_cycles is None else max_cycles
-    if limit < 1:
-        raise UsageError(f"a limit of {limit} cycles: at least 1 is needed")
-    return run(image, stdin, trace=trace, max_cycles=limit, max_memory=max_memory, stdout=stdout, stderr=stderr)
+def _stoppable(progress: Progress | None, env: ExecutorEnv) -> Progress:
+    """Progress that first asks whether to go on: every phase begins with it."""
 
+    def step(phase: str, share: float) -> None:
+        env.check()
+        if progress is not None:
+            progress(phase, share)
 
-def _session(execution: Execution) -> Session:
-    return Session(
-        execution.cycles, execution.exit_code, execution.journal, execution.stdout, execution.stderr, execution.seconds.get("execute", 0.0)
-    )
-
-
-def _cycles_by_function(execution: Execution) -> tuple[tuple[str, int], ...]:
-    """Executed instructions of each function, most first."""
-    image = execution.image
-    rows = np.concatenate([execution.steps["row"], execution.ecalls["row"]])
-    counts = np.bincount(rows, minlength=len(image.program))
-    names = ["(before the first symbol)", *(name for _, name in image.symbols)]
-    starts = np.array([address for address, _ in image.symbols], np.uint64)
-    owners = np.searchsorted(starts, image.program["pc"], side="right")
-    cycles = np.bincount(owners, weights=counts, minlength=len(names)).astype(np.int64)
-    return tuple((names[owner], int(cycles[owner])) for owner in np.argsort(-cycles, kind="stable") if cycles[owner])
+    return step
 
 
 def _preprocess(image: Image) -> Matrices:
@@ -292,7 +251,7 @@ def _committed_image(image: Image, blowup: int, threads: int) -> tuple[ImageHead
     return _header(image, columns, roots), columns, committed
 
 
-def _planned_shape(execution: Execution, image: Image, chosen: Parameters, max_memory: int | None) -> ProofShape:
+def _planned_shape(execution: Execution, image: Image, chosen: Parameters, max_memory: int | None, pad_to: int) -> ProofShape:
     """The shape of the proof to come.
 
     Raises:
@@ -300,7 +259,7 @@ def _planned_shape(execution: Execution, image: Image, chosen: Parameters, max_m
     """
     with prove_extra():
         from zkvm.prover.memory import predicted_bytes
-    heights = planned_heights(machine(), execution, image, chosen.exempt)
+    heights = planned_heights(machine(), execution, image, chosen.exempt, pad_to)
     shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
     records = (execution.steps, execution.refreshes, execution.ecalls, execution.reads, execution.writes)
     needed = predicted_bytes(shape, sum(array.nbytes for array in records))
@@ -321,6 +280,7 @@ def _seal(
     chosen: Parameters,
     zk: bool,
     threads: int,
+    pad_to: int,
 ) -> Proof:
     with prove_extra():
         from zkvm.prover.prove import prove_tables
@@ -328,7 +288,14 @@ def _seal(
         from zkvm.prover.tapes import evaluate_columns
     with clock("trace"):
         tables = build_tables(
-            machine(), execution, execution.image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns, threads=threads
+            machine(),
+            execution,
+            execution.image,
+            chosen.exempt,
+            preprocessed=columns,
+            evaluate=evaluate_columns,
+            threads=threads,
+            pad_to=pad_to,
         )
     statement = run_statement(header, chosen, execution.journal, execution.exit_code)
     seal, seconds = prove_tables(

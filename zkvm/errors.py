@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class ZkvmError(Exception):
@@ -21,18 +22,38 @@ class ElfError(GuestError):
     """The file is not an executable that this machine can prove: says what is wrong and where."""
 
 
+class Frame(NamedTuple):
+    """One function that the guest is in.
+
+    Attributes:
+        function: name and offset. pc: of the instruction that traps, or of the call. file, line: in the source; '' and 0 if unknown.
+    """
+
+    function: str
+    pc: int
+    file: str
+    line: int
+
+
 class GuestTrap(GuestError):
     """The guest did something unprovable (illegal instruction, bad access): carries the place.
 
     Attributes:
         pc: address of the instruction. cycle: instructions executed before it. kind: short machine-readable name.
+        frames: the calls that lead there, innermost first; empty if nobody looked.
     """
+
+    frames: tuple[Frame, ...] = ()
 
     def __init__(self, kind: str, message: str, pc: int, cycle: int) -> None:
         super().__init__(message)
         self.kind = kind
         self.pc = pc
         self.cycle = cycle
+
+
+class Cancelled(ZkvmError):
+    """The caller asked to stop: nothing was produced and nothing is left running."""
 
 
 class LimitError(GuestError):

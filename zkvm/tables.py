@@ -188,7 +188,7 @@ def _count_chunk(
     table: Table, asked: list[Lookup], start: int, servers: dict[Bus, Table], image: Any, evaluate: Evaluator, lock: Lock
 ) -> None:
     code = straighten([value for lookup in asked for value in (*lookup.tuple.values, lookup.count)])
-    end = min(table.used + (-table.used) % 8, table.active)  # padding rows are mute; whole vectors for the kernel
+    end = table.used + (-table.used) % 8  # whole vectors for the kernel; padding and exempt rows are still zero, hence mute
     stop = min(start + _CHUNK, end)
     columns = evaluate(code, table.main[:, start:stop], table.pre[:, start:stop])
     position = 0

@@ -13,6 +13,8 @@ from zkvm.cli.bench import bench
 from zkvm.cli.compile import compile_model
 from zkvm.cli.guest import build, disasm
 from zkvm.cli.inspect import image_id, inspect
+from zkvm.cli.new import new
+from zkvm.cli.profile import profile
 from zkvm.cli.run import check, run
 from zkvm.cli.soundness import soundness
 from zkvm.cli.verify import verify
@@ -56,7 +58,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for function in (run, verify, check, inspect, image_id, build, disasm, soundness, bench):
+for function in (run, verify, check, inspect, image_id, profile, new, build, disasm, soundness, bench):
     app.command(function.__name__.replace("_", "-"))(function)
 app.command("compile")(compile_model)
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from zkvm import api
-from zkvm.api import GIB, ProveInfo, Session
+from zkvm.api import GIB, ProveInfo
 from zkvm.cli.compile import ModelRun, model_run
 from zkvm.cli.errors import DONE, REJECTED, check_writable, read_input, writing
 from zkvm.cli.output import emit, line, progress_bar, shown, size, write_bytes
 from zkvm.errors import UsageError
+from zkvm.params import MAX_HEIGHT, MIN_HEIGHT
+from zkvm.prediction import Prediction
+from zkvm.profiling import Profile
+from zkvm.profiling import profile as profile_run
+from zkvm.session import ExecutorEnv, Session, Sink
 
 GuestArgument = Annotated[Path, typer.Argument(metavar="GUEST.elf", help="the program, a static RV32IM executable", show_default=False)]
 ProgramArgument = Annotated[
@@ -34,6 +41,9 @@ def run(
     params: Annotated[str, typer.Option("--params", metavar="fast|balanced|compact", help="speed against size")] = "balanced",
     security: Annotated[int, typer.Option("--security", metavar="100|128", help="proven bits")] = 100,
     no_zk: Annotated[bool, typer.Option("--no-zk", help="do not hide the private input")] = False,
+    pad_to: Annotated[
+        str, typer.Option("--pad-to", metavar="2^N", help="give all tables but the program's at least so many rows: heights tell less")
+    ] = "",
     dev: Annotated[bool, typer.Option("--dev", help="a dev receipt: nothing is proven, no verifier accepts it unasked")] = False,
     max_cycles: CyclesOption = None,
     max_memory: Annotated[
@@ -52,11 +62,10 @@ def run(
     model = model_run(guest, input_file) if guest.is_dir() else None
     program, stdin = (guest, read_guest_input(input_file)) if model is None else (model.elf, model.stdin)
     if execute_only:
-        session = api.execute(
-            program, stdin, max_cycles=max_cycles, max_memory=limit, stdout=guest_stdout(as_json), stderr=guest_stderr, profile=True
-        )
-        show_session(session, as_json, model)
-        raise typer.Exit(REJECTED if session.exit_code else DONE)
+        env = ExecutorEnv(stdin, guest_stdout(as_json), guest_stderr, max_cycles=max_cycles, max_memory=limit)
+        profile = profile_run(program, env, params=params, security=security, threads=threads)
+        show_execution(profile, as_json, model)
+        raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
     with progress_bar(not as_json) as progress:
         info = api.prove(
             program,
@@ -65,6 +74,7 @@ def run(
             security=security,
             zk=not no_zk,
             dev=dev,
+            pad_to=parse_height(pad_to) if pad_to else 0,
             threads=threads,
             max_cycles=max_cycles,
             max_memory=limit,
@@ -91,12 +101,24 @@ def check(guest: GuestArgument, input_file: InputOption = None, max_cycles: Cycl
     raise typer.Exit(REJECTED if failures else DONE)
 
 
+def parse_height(text: str) -> int:
+    """A table's height written as 2^N or as a number.
+
+    Raises:
+        UsageError: it is neither, or too large for any table.
+    """
+    match = re.fullmatch(r"2\^(\d{1,2})|(\d{1,9})", text.strip())
+    if match is None or (match[1] and int(match[1]) > 30):
+        raise UsageError(f"{text!r} is no height: write 2^N, with N from {MIN_HEIGHT.bit_length() - 1} to {MAX_HEIGHT.bit_length() - 1}")
+    return 1 << int(match[1]) if match[1] else int(match[2])
+
+
 def read_guest_input(path: Path | None) -> bytes:
     """The private input; empty without a file."""
     return b"" if path is None else read_input(path)
 
 
-def guest_stdout(as_json: bool) -> api.Sink:
+def guest_stdout(as_json: bool) -> Sink:
     """Where the guest's standard output goes: to ours, but to standard error while that carries JSON."""
     stream = sys.stderr if as_json else sys.stdout
     return lambda data: write_bytes(stream, data)
@@ -107,19 +129,33 @@ def guest_stderr(data: bytes) -> None:
     write_bytes(sys.stderr, data)
 
 
-def show_session(session: Session, as_json: bool, model: ModelRun | None = None) -> None:
-    """The result of an execution without proof."""
+def show_execution(profile: Profile, as_json: bool, model: ModelRun | None = None) -> None:
+    """The result of an execution without proof, and what a proof would take."""
+    session, prediction = profile.session, profile.prediction
+    functions = sorted(profile.functions, key=lambda entry: (-entry.cycles, entry.name))
     if as_json:
         view = {"exit_code": session.exit_code, "journal": session.journal.hex(), "cycles": session.cycles}
+        view |= {"seconds": {"execute": session.seconds}, "functions": {entry.name: entry.cycles for entry in functions}}
+        view |= {"cells": profile.cells, "prediction": None if prediction is None else asdict(prediction)}
         extra = {} if model is None or session.exit_code else model.view(session.journal)
-        emit(view | {"seconds": {"execute": session.seconds}, "functions": dict(session.functions)} | extra)
+        emit(view | extra)
         return
     show_journal(session, model)
     line("exit code", session.exit_code)
     line("cycles", session.cycles)
     line("time", f"{session.seconds:.3f} s")
-    for name, cycles in session.functions[:FUNCTIONS_SHOWN]:
-        line("", f"{100 * cycles / session.cycles:5.1f} %  {cycles:>12}  {name}")
+    show_prediction(prediction)
+    for entry in functions[:FUNCTIONS_SHOWN]:
+        line("", f"{100 * entry.cycles / session.cycles:5.1f} %  {entry.cycles:>12}  {entry.name}")
+
+
+def show_prediction(prediction: Prediction | None) -> None:
+    """What proving would take."""
+    if prediction is None:
+        line("proof", "the run is too long for one proof")
+        return
+    about = f"about {prediction.seconds:.1f} s with {prediction.threads} threads, {size(prediction.memory_bytes)}"
+    line("proof", f"{about} (predicted for {prediction.params}, {prediction.security} bits)")
 
 
 def show_journal(session: Session, model: ModelRun | None) -> None:

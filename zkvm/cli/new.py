@@ -1,0 +1,26 @@
+"""``zkvm new``: a guest project that builds and runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zkvm.cli.output import emit
+from zkvm.cli.run import JsonOption
+
+
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="NAME", help="the project's name, and the directory to make", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Start a project: a guest in C, a host in Python, a Makefile, a README."""
+    from zkvm.guest.template import new_project
+
+    files = new_project(folder)
+    if as_json:
+        emit({"project": str(folder), "files": [file.name for file in files]})
+        return
+    print(f"{folder}: {', '.join(file.name for file in files)}")
+    print(f"next: cd {folder}; zkvm build main.c -o {folder.name}.elf; python host.py")

@@ -1,0 +1,96 @@
+"""``zkvm profile``: where cycles and proving cost go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zkvm.cli.compile import model_run
+from zkvm.cli.errors import DONE, REJECTED, check_writable, writing
+from zkvm.cli.output import emit, line
+from zkvm.cli.run import (
+    CyclesOption,
+    InputOption,
+    JsonOption,
+    ProgramArgument,
+    guest_stderr,
+    guest_stdout,
+    read_guest_input,
+    show_prediction,
+)
+from zkvm.errors import UsageError
+from zkvm.flamegraph import html, speedscope
+from zkvm.profiling import Profile
+from zkvm.profiling import profile as profile_run
+from zkvm.receipt import write_atomically
+from zkvm.session import ExecutorEnv
+
+SHOWN = 20
+HTML, JSON = (".html", ".htm"), (".json",)
+
+
+def profile(
+    guest: ProgramArgument,
+    input_file: InputOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="flame graph: FILE.html (self-contained) or FILE.json (speedscope)")
+    ] = None,
+    params: Annotated[str, typer.Option("--params", metavar="fast|balanced|compact", help="of the proof that is predicted")] = "balanced",
+    security: Annotated[int, typer.Option("--security", metavar="100|128", help="its proven bits")] = 100,
+    threads: Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="its threads (default: all)")] = None,
+    max_cycles: CyclesOption = None,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, help="lines of each list")] = SHOWN,
+    as_json: JsonOption = False,
+) -> None:
+    """Execute the guest and show its cycles and its proving cost by function, source line and chip."""
+    if out is not None:
+        if out.suffix not in (*HTML, *JSON):
+            raise UsageError(f"--out {out}: end it in .html for a page of its own, or in .json for speedscope")
+        check_writable(out)
+    model = model_run(guest, input_file) if guest.is_dir() else None
+    program, stdin = (guest, read_guest_input(input_file)) if model is None else (model.elf, model.stdin)
+    env = ExecutorEnv(stdin, guest_stdout(as_json), guest_stderr, max_cycles=max_cycles)
+    result = profile_run(program, env, params=params, security=security, threads=threads)
+    if out is not None:
+        text = html(result, guest.name) if out.suffix in HTML else json.dumps(speedscope(result, guest.name))
+        with writing(out):
+            write_atomically(out, text.encode())
+    if as_json:
+        emit(result.to_json())
+    else:
+        show(result, rows)
+        if out is not None:
+            line("flame graph", out)
+    raise typer.Exit(REJECTED if result.session.exit_code else DONE)
+
+
+def show(result: Profile, rows: int) -> None:
+    """The lists, most expensive first."""
+    cycles, cells = result.session.cycles, result.charged_cells
+    line("cycles", cycles)
+    charged = f"{100 * cells / result.cells:.0f} % charged below, the rest is fixed tables and padding" if result.cells else ""
+    line("cells", f"{result.cells} committed, {charged}" if result.cells else f"{cells} used")
+    show_prediction(result.prediction)
+    print("\n    cost   cycles  with calls         cells        cycles  function")
+    for function in result.functions[:rows]:
+        shares = f"{share(function.cells, cells)}  {share(function.cycles, cycles)}     {share(function.total_cells, cells)}"
+        print(f"{shares}  {function.cells:>12}  {function.cycles:>12}  {function.name}")
+    if result.lines:
+        print("\n    cost   cycles         cells        cycles  line")
+        for entry in result.lines[:rows]:
+            shares = f"{share(entry.cells, cells)}  {share(entry.cycles, cycles)}"
+            where = f"{entry.file}:{entry.line}" if entry.file else "(no line)"
+            print(f"{shares}  {entry.cells:>12}  {entry.cycles:>12}  {where}")
+    else:
+        print("\nno source lines: build with debug information (zkvm build keeps it)")
+    print("\n    cost          rows        height  columns  chip")
+    for chip in sorted(result.chips, key=lambda chip: -chip.cells)[:rows]:
+        print(f"{share(chip.cells, result.cells)}  {chip.rows:>12}  {chip.height:>12}  {chip.columns:>7}  {chip.name}")
+
+
+def share(part: int, whole: int) -> str:
+    """A percentage."""
+    return f"{100 * part / max(whole, 1):6.1f} %"

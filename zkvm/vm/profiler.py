@@ -1,0 +1,239 @@
+"""Where a run's cycles and cells go: by instruction and by call stack, while the guest runs.
+
+The recorder drives the interpreter, looks at its records in batches and forgets them, so that long runs take little memory. The call
+stack is a shadow stack: an instruction that links pushes where it returns to, a jump to a register that returns pops it. Calls that the
+compiler inlined or turned into jumps are seen as part of their caller, or in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.isa import opcodes
+from zkvm.isa.semantics import LOADS, STORES
+from zkvm.kernels import interpreter as kernel
+from zkvm.records import CHAIN_ROW, Execution, Image
+from zkvm.vm.executor import run_kernel
+from zkvm.vm.state import MachineState
+
+Int = NDArray[np.int64]
+
+BATCH = 1 << 19
+"""Records that are looked at together."""
+MAX_DEPTH = 200
+"""Deeper calls are counted for the call at this depth; a direct recursion counts as one call."""
+LINK_REGISTERS = tuple(opcodes.REGISTER_BASE + index for index in (1, 5))
+"""ra and t0: what calls write and returns jump to (RISC-V calling convention, "Standard register conventions")."""
+BEFORE_SYMBOLS = "(before the first symbol)"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Cells that things cost, where a cell is one committed base-field element of one row.
+
+    Attributes:
+        steps: (2, 256) int64 by origin of the loaded word (1: ROM) and operation. calls: by call number. other_call: any other call.
+        refresh, zero_word, read_row, write_row: of one row of that kind.
+    """
+
+    steps: Int
+    calls: Mapping[int, int]
+    other_call: int
+    refresh: int
+    zero_word: int
+    read_row: int
+    write_row: int
+
+    @classmethod
+    def nothing(cls) -> Costs:
+        """Counts cycles only."""
+        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the guest on the way to where it is.
+
+    Attributes:
+        return_pc: where it returns to. node: the caller's node.
+    """
+
+    return_pc: int
+    node: int
+
+
+@dataclass(slots=True)
+class CallTree:
+    """Functions by call path; node 0 is the root, which is no function.
+
+    Attributes:
+        parents, functions, depths: per node. cycles, cells: spent in the node itself, not in what it calls.
+    """
+
+    parents: list[int] = field(default_factory=lambda: [0])
+    functions: list[int] = field(default_factory=lambda: [-1])
+    depths: list[int] = field(default_factory=lambda: [0])
+    cycles: list[int] = field(default_factory=lambda: [0])
+    cells: list[int] = field(default_factory=lambda: [0])
+    _children: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def child(self, node: int, function: int) -> int:
+        """The node of a function called from ``node``."""
+        if self.functions[node] == function or self.depths[node] >= MAX_DEPTH:
+            return node
+        found = self._children.get((node, function))
+        if found is None:
+            found = self._children[node, function] = len(self.parents)
+            self.parents.append(node)
+            self.functions.append(function)
+            self.depths.append(self.depths[node] + 1)
+            self.cycles.append(0)
+            self.cells.append(0)
+        return found
+
+    def replaced(self, node: int, function: int) -> int:
+        """The node of a function that goes on in place of ``node``'s."""
+        return node if self.functions[node] == function else self.child(self.parents[node], function)
+
+
+class Recorder:
+    """Runs a guest and counts.
+
+    Attributes:
+        names: of functions; number 0 is what lies before the first symbol. owner: (n,) function of each program row.
+        row_cycles, row_cells: (n,) int64 by program row. tree: by call path. stack: the calls that the guest is in.
+        refreshes: how many, over the whole run. used: rows by operation, (2, 256) int64 as in :class:`Costs`.
+    """
+
+    def __init__(self, image: Image, costs: Costs) -> None:
+        program = image.program
+        self.image, self.costs = image, costs
+        self.names = (BEFORE_SYMBOLS, *(name for _, name in image.symbols))
+        starts = np.array([address for address, _ in image.symbols], np.uint64)
+        self.owner: Int = np.searchsorted(starts, program["pc"], side="right").astype(np.int64)
+        self.row_cycles: Int = np.zeros(len(program), np.int64)
+        self.row_cells: Int = np.zeros(len(program), np.int64)
+        self.used: Int = np.zeros((2, 256), np.int64)
+        self.refreshes = 0
+        self.tree, self.stack = CallTree(), list[Call]()
+        self._pc, self._op = program["pc"].astype(np.int64), program["op"].astype(np.int64)
+        jumps = (self._op == opcodes.JAL) | (self._op == opcodes.JALR)
+        self._links = jumps & np.isin(program["rd"], LINK_REGISTERS)
+        returns = (self._op == opcodes.JALR) & np.isin(program["rs1"], LINK_REGISTERS) & (program["imm"] == 0)
+        self._returns = returns & ~self._links
+        self._accesses = np.isin(np.arange(256), [*LOADS, *STORES])
+        self._gap_edges = np.array([edge for gap in image.gaps for edge in gap], np.uint64)
+        self._last, self._node = -1, 0
+        self._calls: list[tuple[int, int, int]] = []  # of the batch: records before it, row, time
+        self._call_nodes: list[tuple[int, int]] = []  # of the run: row and node, in the order of Execution.ecalls
+
+    def run(self, state: MachineState, cycle_limit: int) -> int:
+        """The interpreter, as a :data:`zkvm.vm.executor.Runner`."""
+        if int(state.counters[kernel.STEPS]) >= BATCH:
+            self.look(state)
+        status = run_kernel(state, cycle_limit)
+        if status == kernel.CALLED:
+            self._calls.append((int(state.counters[kernel.STEPS]), state.row, state.time))
+        return status
+
+    def look(self, state: MachineState) -> None:
+        """Count the records of a running guest, and forget them."""
+        self.count(state.steps[: int(state.counters[kernel.STEPS])], state.refreshes[: int(state.counters[kernel.REFRESHES])])
+        state.counters[kernel.STEPS] = state.counters[kernel.REFRESHES] = 0
+
+    def finish(self, execution: Execution) -> None:
+        """Count what is left when the guest has ended, and what its calls cost."""
+        self.count(execution.steps, execution.refreshes)
+        for (row, node), call in zip(self._call_nodes, execution.ecalls, strict=True):
+            self._add(row, node, self.costs.calls.get(int(call["a7"]), self.costs.other_call))
+        for records, cost in ((execution.reads, self.costs.read_row), (execution.writes, self.costs.write_row)):
+            self._count_chain(records, execution.ecalls["time"], cost)
+
+    def cycles_by_function(self) -> tuple[tuple[str, int], ...]:
+        """(name, cycles) of every function that ran, most first."""
+        cycles = np.bincount(self.owner, weights=self.row_cycles, minlength=len(self.names)).astype(np.int64)
+        return tuple((self.names[k], int(cycles[k])) for k in np.argsort(-cycles, kind="stable").tolist() if cycles[k])
+
+    def count(self, steps: NDArray[Any], refreshes: NDArray[Any]) -> None:
+        """Count a batch: STEP and REFRESH records that follow those counted before."""
+        places = [place for place, _, _ in self._calls]
+        rows: Int = np.insert(steps["row"].astype(np.int64), places, [row for _, row, _ in self._calls])
+        if not len(rows):
+            return
+        times = np.insert(steps["time"], places, np.array([time for _, _, time in self._calls], np.uint64))
+        operations, rom = self._op[steps["row"]], steps["rom"].astype(np.int64)
+        self.used += np.bincount(256 * rom + operations, minlength=512).reshape(2, 256)
+        self.refreshes += len(refreshes)
+        cells: Int = np.insert(self.costs.steps[rom, operations], places, 0)
+        first = self._accesses[operations] & (steps["tm"] == 0) & (rom == 0)
+        first[first] = self._zero_initialised(steps["address"][first])
+        cells += np.insert(first.astype(np.int64) * self.costs.zero_word, places, 0)
+        fresh = (refreshes["t_prev"] == 0) & self._zero_initialised(refreshes["address"])
+        where = np.searchsorted(times, (refreshes["time"] + np.uint64(1)) // np.uint64(4) * np.uint64(4))
+        np.add.at(cells, where, self.costs.refresh + fresh * self.costs.zero_word)
+        self.row_cycles += np.bincount(rows, minlength=len(self.row_cycles))
+        np.add.at(self.row_cells, rows, cells)
+        self._follow(rows, cells, np.array(places, np.int64) + np.arange(len(places)))
+        self._calls = []
+
+    def _follow(self, rows: Int, cells: Int, calls: Int) -> None:
+        """Walk the call tree along executed rows, of which those at ``calls`` are system calls."""
+        if self._last < 0:
+            self._last = int(rows[0])
+            self._node = self.tree.child(0, int(self.owner[rows[0]]))
+        before = np.concatenate([[self._last], rows[:-1]])
+        changes = self._links[before] | self._returns[before] | (self.owner[rows] != self.owner[before])
+        changes[0] = True  # a new batch is a new segment
+        starts = np.flatnonzero(changes)
+        lengths = np.diff(np.append(starts, len(rows)))
+        nodes = []
+        sums = np.add.reduceat(cells, starts)
+        segments = zip(before[starts].tolist(), rows[starts].tolist(), lengths.tolist(), sums.tolist(), strict=True)
+        for previous, row, length, cost in segments:
+            self._step(previous, row)
+            self.tree.cycles[self._node] += length
+            self.tree.cells[self._node] += cost
+            nodes.append(self._node)
+        places = np.searchsorted(starts, calls, side="right") - 1
+        self._call_nodes += [(int(rows[call]), nodes[place]) for call, place in zip(calls, places, strict=True)]
+        self._last = int(rows[-1])
+
+    def _step(self, previous: int, row: int) -> None:
+        """Keep the shadow stack when execution goes from one row to another."""
+        function = int(self.owner[row])
+        if self._links[previous]:
+            self.stack.append(Call(int(self._pc[previous]) + 4, self._node))
+            self._node = self.tree.child(self._node, function)
+            return
+        if self._returns[previous]:
+            target = int(self._pc[row])
+            for depth in range(len(self.stack) - 1, -1, -1):
+                if self.stack[depth].return_pc == target:
+                    self._node = self.stack[depth].node
+                    del self.stack[depth:]
+                    break
+        self._node = self.tree.replaced(self._node, function)
+
+    def _zero_initialised(self, addresses: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which byte addresses are in a zero-initialised range."""
+        edges_below = np.searchsorted(self._gap_edges, addresses.astype(np.uint64) // np.uint64(4), side="right")
+        return np.asarray(edges_below % 2 == 1)
+
+    def _count_chain(self, records: NDArray[Any], call_times: NDArray[np.uint64], cost: int) -> None:
+        """Cells of the words that calls move: CHAIN_ROW records."""
+        assert records.dtype == CHAIN_ROW
+        zero = (records["t_prev"] == 0) & (records["rom"] == 0) & self._zero_initialised(records["address"])
+        cells = cost + zero * self.costs.zero_word
+        call = np.searchsorted(call_times, records["time"])
+        for number in np.unique(call).tolist():
+            row, node = self._call_nodes[number]
+            self._add(row, node, int(cells[call == number].sum()))
+
+    def _add(self, row: int, node: int, cells: int) -> None:
+        self.row_cells[row] += cells
+        self.tree.cells[node] += cells
