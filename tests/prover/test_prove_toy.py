@@ -11,6 +11,8 @@ import pytest
 from tests.toy import TOY, AuditChip, SquaresChip, StepChip, toy_statement, toy_walk
 from zkvm.air.check import check_tables
 from zkvm.air.chip import second_instance
+from zkvm.air.evaluate import evaluate_columns
+from zkvm.air.expression import MAIN, column, straighten
 from zkvm.air.machine import Machine, Statement
 from zkvm.errors import ProvingError, RejectReason, VerificationError
 from zkvm.params import PARAMETERS, Parameters, Policy, parameters
@@ -96,6 +98,23 @@ def test_a_second_instance_takes_the_rows_that_would_double_the_first() -> None:
     assert check_tables(tables, statement.closings) == []
     proof, _ = prove_tables(machine, chosen, statement, tables, preprocessed, threads=2)
     assert verify_proof(machine, statement, proof, Policy()).tallest == 1 << 15
+
+
+@pytest.mark.parametrize("chosen", PARAMETERS, ids=lambda chosen: f"{chosen.name}-{chosen.security_bits}")
+def test_a_full_table_is_counted_to_its_last_row(chosen: Parameters) -> None:
+    """The number of active rows need not be a multiple of the kernel's vectors."""
+    walk = toy_walk((1 << 11) - chosen.exempt)
+    fast, plain = (build_tables(TOY, walk, None, chosen.exempt, evaluate=walker) for walker in (tapes.evaluate_columns, evaluate_columns))
+    assert fast[0].used == fast[0].active
+    for one, other in zip(fast, plain, strict=True):
+        assert np.array_equal(one.main, other.main)
+    assert fast[2].main[0].sum() == len(walk.numbers)
+
+
+def test_a_tape_refuses_part_of_a_vector() -> None:
+    code = straighten([column(MAIN, 0)])
+    with pytest.raises(ProvingError, match="whole vectors"):
+        tapes.evaluate_columns(code, np.zeros((1, 12), np.uint64), np.zeros((0, 12), np.uint64))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from zkvm.air.expression import Straight
 from zkvm.air.tape import Tape, lower
 from zkvm.errors import ProvingError
 from zkvm.kernels.parallel import run_ranges
-from zkvm.kernels.tape_runner import BLOCK, GROUPS, MAX_TERMS, SUMS, run_tape
+from zkvm.kernels.tape_runner import BLOCK, GROUPS, LANES, MAX_TERMS, SUMS, run_tape
 from zkvm.prover.scratch import scratch
 
 U64 = NDArray[np.uint64]
@@ -56,6 +56,8 @@ def run(
     Args:
         out: (outputs, rows) uint64, or (9, rows) sums of an accumulating tape (``powers`` given: (k, 3) challenge powers).
     """
+    if rows % LANES or out.shape[1] != rows:
+        raise ProvingError(f"a tape runs on whole vectors of {LANES} rows, not on {rows} of {out.shape[1]}")
     if powers is not None and tape.outputs > MAX_TERMS:
         raise ProvingError(f"{tape.outputs} constraints do not fit one accumulator of {MAX_TERMS}")
     nothing = ColumnSet(_EMPTY, 0, 0)
