@@ -31,7 +31,7 @@ from zkvm.chips.common import (
     write_columns,
     write_rd,
 )
-from zkvm.chips.memory_access import address_columns, byte_address, check_aligned, fill_address, select_loads, word_access
+from zkvm.chips.memory_access import address_columns, byte_address, check_aligned, count_loads, fill_address, select_loads, word_access
 from zkvm.isa.opcodes import LW
 from zkvm.records import Execution
 
@@ -66,7 +66,7 @@ class LoadWordChip(Chip):
 
     def rows(self, execution: Execution) -> int:
         """One per executed load of a word from RAM."""
-        return len(select_loads(execution, (LW,), rom=False))
+        return count_loads(execution, (LW,), rom=False)
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy the records."""

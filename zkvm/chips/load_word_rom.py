@@ -32,7 +32,7 @@ from zkvm.chips.common import (
     write_columns,
     write_rd,
 )
-from zkvm.chips.memory_access import address_columns, byte_address, fill_address, select_loads
+from zkvm.chips.memory_access import address_columns, byte_address, count_loads, fill_address, select_loads
 from zkvm.isa.opcodes import LW
 from zkvm.records import Execution
 
@@ -66,7 +66,7 @@ class LoadWordRomChip(Chip):
 
     def rows(self, execution: Execution) -> int:
         """One per executed load of a word from ROM."""
-        return len(select_loads(execution, (LW,), rom=True))
+        return count_loads(execution, (LW,), rom=True)
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy the records."""

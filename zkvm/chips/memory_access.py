@@ -24,7 +24,7 @@ from zkvm.air.chip import Trace
 from zkvm.air.columns import Column, Row, bit, cell, limb
 from zkvm.air.expression import Expr, total, weighted_sum
 from zkvm.chips.buses import BYTES, RANGE14, RANGE16
-from zkvm.chips.common import SLOT_MEMORY, TWO_32, Access, Steps, high_limb, select_steps
+from zkvm.chips.common import SLOT_MEMORY, TWO_32, Access, Steps, high_limb
 from zkvm.records import Execution
 
 BYTE_SELECTORS = ("byte_at_0", "byte_at_1", "byte_at_2", "byte_at_3")
@@ -73,11 +73,21 @@ def fill_address(trace: Trace, steps: Steps, ram: bool) -> None:
         steps.put(trace, address_low=address >> np.uint64(2) & np.uint64(0x3FFF))
 
 
+def count_loads(execution: Execution, operations: Sequence[int], rom: bool) -> int:
+    """How many executed loads read RAM, or ROM."""
+    return len(_load_positions(execution, operations, rom))
+
+
 def select_loads(execution: Execution, operations: Sequence[int], rom: bool) -> Steps:
-    """The executed loads from RAM, or from ROM."""
-    steps = select_steps(execution, operations)
-    chosen = steps.steps["rom"] == int(rom)
-    return Steps(steps.steps[chosen], steps.program[chosen])
+    """The executed loads from RAM, or from ROM, in order."""
+    steps = execution.steps[_load_positions(execution, operations, rom)]
+    return Steps(steps, execution.image.program[steps["row"]])
+
+
+def _load_positions(execution: Execution, operations: Sequence[int], rom: bool) -> NDArray[Any]:
+    loads = execution.steps_of(operations)
+    chosen: NDArray[Any] = loads[execution.steps["rom"][loads] == int(rom)]
+    return chosen
 
 
 # --- parts of a word ------------------------------------------------------------------------------------------------------------
