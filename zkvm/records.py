@@ -77,6 +77,16 @@ CHAIN_ROW = np.dtype(
 """One aligned word moved by a read or a journal write."""
 
 
+def take_records(records: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
+    """``records[positions]`` of a structured array, moved as whole 64-bit words: several times faster than numpy's own way."""
+    words = records.dtype.itemsize // 8
+    if records.dtype.itemsize % 8 or not records.flags.c_contiguous:
+        return records[positions]
+    rows = np.take(records.view(np.uint64).reshape(-1, words), positions, axis=0)
+    taken: NDArray[Any] = rows.view(records.dtype).reshape(-1)
+    return taken
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """A program as the machine sees it: the part of a proof that is fixed before the run.

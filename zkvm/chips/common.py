@@ -24,7 +24,7 @@ from zkvm.air.expression import Expr, Operand, total, weighted_sum
 from zkvm.chips.buses import MEMORY, PROGRAM, RANGE15, RANGE16, STATE
 from zkvm.field.goldilocks import P, inv, mul
 from zkvm.isa.opcodes import TIME_STEP
-from zkvm.records import Execution
+from zkvm.records import Execution, take_records
 
 TWO_16 = 1 << 16
 TWO_31 = 1 << 31
@@ -233,8 +233,13 @@ def count_steps(execution: Execution, operations: Sequence[int]) -> int:
 
 def select_steps(execution: Execution, operations: Sequence[int]) -> Steps:
     """The executed steps that are one of the operations, in order."""
-    steps = execution.steps[execution.steps_of(operations)]
-    return Steps(steps, execution.image.program[steps["row"]])
+    return steps_at(execution, execution.steps_of(operations))
+
+
+def steps_at(execution: Execution, positions: NDArray[np.int64]) -> Steps:
+    """The executed steps at these positions."""
+    steps = take_records(execution.steps, positions)
+    return Steps(steps, take_records(execution.image.program, steps["row"]))
 
 
 def low16(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

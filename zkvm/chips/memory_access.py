@@ -24,7 +24,7 @@ from zkvm.air.chip import Trace
 from zkvm.air.columns import Column, Row, bit, cell, limb
 from zkvm.air.expression import Expr, total, weighted_sum
 from zkvm.chips.buses import BYTES, RANGE14, RANGE16
-from zkvm.chips.common import SLOT_MEMORY, TWO_32, Access, Steps, high_limb
+from zkvm.chips.common import SLOT_MEMORY, TWO_32, Access, Steps, high_limb, steps_at
 from zkvm.records import Execution
 
 BYTE_SELECTORS = ("byte_at_0", "byte_at_1", "byte_at_2", "byte_at_3")
@@ -80,8 +80,7 @@ def count_loads(execution: Execution, operations: Sequence[int], rom: bool) -> i
 
 def select_loads(execution: Execution, operations: Sequence[int], rom: bool) -> Steps:
     """The executed loads from RAM, or from ROM, in order."""
-    steps = execution.steps[_load_positions(execution, operations, rom)]
-    return Steps(steps, execution.image.program[steps["row"]])
+    return steps_at(execution, _load_positions(execution, operations, rom))
 
 
 def _load_positions(execution: Execution, operations: Sequence[int], rom: bool) -> NDArray[Any]:
