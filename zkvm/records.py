@@ -80,10 +80,11 @@ CHAIN_ROW = np.dtype(
 def take_records(records: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
     """``records[positions]`` of a structured array, moved as whole 64-bit words: several times faster than numpy's own way."""
     words = records.dtype.itemsize // 8
+    taken: NDArray[Any]
     if records.dtype.itemsize % 8 or not records.flags.c_contiguous:
-        return records[positions]
-    rows = np.take(records.view(np.uint64).reshape(-1, words), positions, axis=0)
-    taken: NDArray[Any] = rows.view(records.dtype).reshape(-1)
+        taken = records[positions]
+    else:
+        taken = np.take(records.view(np.uint64).reshape(-1, words), positions, axis=0).view(records.dtype).reshape(-1)
     return taken
 
 
