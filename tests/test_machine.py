@@ -98,7 +98,8 @@ def test_a_run_with_second_instances_proves() -> None:
 
 def cases(name: str) -> list[dict[str, object]]:
     """The recorded runs of a committed guest."""
-    return json.loads((GUESTS / name / "expected.json").read_text())["cases"]
+    recorded: list[dict[str, object]] = json.loads((GUESTS / name / "expected.json").read_text())["cases"]
+    return recorded
 
 
 @pytest.mark.parametrize("name", ["all_instructions", "digits", "echo", "hello"])
@@ -179,7 +180,7 @@ def test_wrong_claims_are_refused() -> None:
 def test_wrong_claim_cannot_be_proven_either() -> None:
     execution, _, _ = echo()
     for change in ({"journal": execution.journal[::-1]}, {"exit_code": 77}):
-        statement, proof = prove_execution(execution, **change)  # type: ignore[arg-type]
+        statement, proof = prove_execution(execution, **change)
         assert refused(statement, proof) is RejectReason.BUS
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def evaluate_columns(code: Straight, main: Matrix, pre: Matrix) -> list[NDArray[
     return [values[position] for position in code.outputs]
 
 
-def evaluate_point(code: Straight, leaves: dict[int, Sequence[Ext]], params: Sequence[int]) -> list[Ext]:
+def evaluate_point(code: Straight, leaves: Mapping[int, Sequence[Ext]], params: Sequence[int]) -> list[Ext]:
     """Values of the outputs at one extension point.
 
     Args:
