@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.lowering import TensorInfo, kind_of
+from zkvm.ml.lowering import Node, TensorInfo, kind_of
 from zkvm.ml.samples import Sample
 
 MAX_VALUES = 1 << 16
@@ -46,12 +46,13 @@ def calibrate(model: ImportedModel, samples: Sequence[Sample], method: Method = 
     extremes: dict[str, tuple[float, float]] = {}
     kept: dict[str, list[NDArray[np.float64]]] = {}
     shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+    rows = _only_softmax(model)
     for sample in samples:
         results = onnx_runtime.run_session(runner, sample) | sample
         for name in wanted & set(results):
             array = np.asarray(results[name])
             shapes.setdefault(name, (array.shape, array.dtype))
-            values = _finite(array)
+            values = _finite(array) if name not in rows else _without_masked(array, rows[name])
             low, high = extremes.get(name, (np.inf, -np.inf))
             if values.size:
                 extremes[name] = min(low, float(values.min())), max(high, float(values.max()))
@@ -65,6 +66,30 @@ def calibrate(model: ImportedModel, samples: Sequence[Sample], method: Method = 
 def _finite(array: NDArray[Any]) -> NDArray[np.float64]:
     values = array.reshape(-1).astype(np.float64)
     return values[np.isfinite(values)]
+
+
+MASKED = 16.0
+"""What lies so far below the largest element of a row is nothing after a softmax: exp(-16) is a ten-millionth."""
+
+
+def _only_softmax(model: ImportedModel) -> dict[str, int]:
+    """Tensors that only a Softmax reads, and its axis: masks put huge negative numbers there, which need no resolution."""
+    readers: dict[str, list[Node]] = {}
+    for node in model.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    return {
+        name: int(nodes[0].attributes.get("axis", -1))
+        for name, nodes in readers.items()
+        if len(nodes) == 1 and nodes[0].operator == "Softmax" and name not in model.outputs
+    }
+
+
+def _without_masked(array: NDArray[Any], axis: int) -> NDArray[np.float64]:
+    """Values, cut where they are far below the largest of their row."""
+    values = array.astype(np.float64)
+    largest = values.max(axis=axis, keepdims=True)
+    return _finite(np.maximum(values, largest - MASKED))
 
 
 def observed_range(values: NDArray[np.float64], method: Method, bits: int) -> tuple[float, float]:

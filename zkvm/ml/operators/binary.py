@@ -65,7 +65,7 @@ class Product(Operation):
 
 @dataclass(eq=False)
 class Quotient(Operation):
-    """y = a * multiplier / (b * 2^shift), rounded half up, cut to the bounds; b = 0 gives the bound on a's side (a = 0: the upper)."""
+    """y = a * multiplier / (b * 2^shift), rounded half up, cut to the bounds; b = 0 gives the bound on a's side, and 0 / 0 is 0."""
 
     multiplier: int
     shift: int
@@ -77,7 +77,7 @@ class Quotient(Operation):
         numerator, denominator = np.where(denominator < 0, -numerator, numerator), np.abs(denominator)
         safe = np.where(denominator == 0, 1, denominator)
         quotient = np.clip((2 * numerator + safe) // (2 * safe), self.output.lo, self.output.hi)
-        return np.where(denominator == 0, np.where(a < 0, self.output.lo, self.output.hi), quotient)
+        return np.where(denominator == 0, np.select([a < 0, a > 0], [self.output.lo, self.output.hi], 0), quotient)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
@@ -254,8 +254,20 @@ def _pair(context: Context, node: Node, left: Value, right: Value, last: bool) -
     if operator == "Div":
         return quotient(context, node.name, left, right, output)
     assert last
+    left, right = (_within_reach(context, value, other, output) for value, other in ((left, right), (right, left)))
     left, right = _fitting(context, node.name, left), _fitting(context, node.name, right)
     return real_sum(context, node.name, left, right, output, 1 if operator == "Add" else -1)
+
+
+def _within_reach(context: Context, value: Value, other: Value, output: Value) -> Value:
+    """A constant term cut to what can make a difference, because what is beyond saturates anyway: masks of -10^9, say."""
+    if value.data is None:
+        return value
+    limit = 2 * (output.magnitude * output.scale + other.magnitude * other.scale)
+    reals = value.data.reshape(value.shape) * value.scale
+    if np.abs(reals).max(initial=0.0) <= limit:
+        return value
+    return context.quantized_constant(value.name, np.clip(reals, -limit, limit))
 
 
 def _fitting(context: Context, name: str, value: Value) -> Value:

@@ -20,6 +20,7 @@ from zkvm.ml.operators.linear import fused_target
 
 MAX_ENTRIES_LOG2 = 12
 MIN_ENTRIES_LOG2 = 4
+FINE_ENTRIES = 1 << 11
 MAX_INTERPOLATION_BITS = 13
 """(difference of two 16-bit entries) * part < 2^(17 + 13) fits a word."""
 GOOD_ENOUGH = 1.0
@@ -58,21 +59,38 @@ class Clamp(Operation):
 
 @dataclass(eq=False)
 class Table(Operation):
-    """y = interpolation in ``entries``, 2^bits integers apart, from integer ``first`` on."""
+    """y = interpolation in ``entries``, 2^bits integers apart, from integer ``first`` on.
+
+    Where the function bends too much for that, near 0 as roots and logarithms do, ``fine`` holds its values at all integers from
+    ``fine_first`` on.
+    """
 
     entries: IntArray
     first: int
     bits: int
+    fine: IntArray
+    fine_first: int
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
-        return interpolate(self.entries, inputs[0], self.first, self.inputs[0].hi, self.bits).reshape(self.output.shape)
+        x = inputs[0].reshape(self.output.shape)
+        result = interpolate(self.entries, x, self.first, self.inputs[0].hi, self.bits)
+        if not len(self.fine):
+            return result
+        place = np.clip(x - self.fine_first, 0, len(self.fine) - 1)
+        return np.where(x - self.fine_first == place, self.fine[place], result)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
         table = code.constant(self.entries, private=False, label="table")
-        call = f"interpolate({table}, ({code.pointer(self.inputs[0])})[i], {self.first}, {self.inputs[0].hi}, {self.bits})"
-        code.line(f"for (int i = 0; i < {self.output.size}; i++) ({code.pointer(self.output)})[i] = {call};")
+        code.line(f"for (int i = 0; i < {self.output.size}; i++) {{")
+        code.line(f"    int32_t x = ({code.pointer(self.inputs[0])})[i];")
+        result = f"interpolate({table}, x, {self.first}, {self.inputs[0].hi}, {self.bits})"
+        if len(self.fine):
+            fine, last = code.constant(self.fine, private=False, label="table"), self.fine_first + len(self.fine) - 1
+            result = f"x >= {self.fine_first} && x <= {last} ? {fine}[x - {self.fine_first}] : {result}"
+        code.line(f"    ({code.pointer(self.output)})[i] = {result};")
+        code.line("}")
 
 
 def interpolate(entries: IntArray, x: IntArray, lo: int, hi: int, bits: int) -> IntArray:
@@ -125,9 +143,18 @@ def tabulate(context: Context, name: str, source: Value, output: Value, samples:
     bottom = np.nanmin(np.where(np.isfinite(units), units, np.inf), initial=0.0)
     # Where the function has no value (a logarithm of a negative number, say) the result is the nearest bound.
     known = np.nan_to_num(units, nan=bottom, posinf=top + output.hi, neginf=bottom + output.lo)
-    entries, bits, error = make_table(np.clip(known, output.lo, output.hi))
+    values = np.clip(known, output.lo, output.hi)
+    entries, bits, error = make_table(values)
+    fine, first = np.zeros(0, np.int64), 0
+    if error > GOOD_ENOUGH and source.lo <= 0 <= source.hi:
+        first = max(source.lo, -FINE_ENTRIES // 2)
+        part = values[first - source.lo : first - source.lo + FINE_ENTRIES]
+        fine = np.round(part).astype(np.int64)
+        differences = np.abs(interpolate(entries, np.arange(len(values)), 0, len(values) - 1, bits) - values)
+        differences[first - source.lo : first - source.lo + len(part)] = np.abs(fine - part)
+        error = float(differences.max())
     context.graph.errors[name] = max(error, context.graph.errors.get(name, 0.0))
-    return context.add(Table(name, (source,), output, entries, source.lo, bits))
+    return context.add(Table(name, (source,), output, entries, source.lo, bits, fine, first))
 
 
 TABULATED = (

@@ -168,7 +168,8 @@ def rewrite_normalization(builder: Builder, node: Node) -> bool:
     if node.operator == "LpNormalization":
         axis = int(node.attributes.get("axis", -1)) % rank
         norm = builder.reduce("ReduceL2" if node.attributes.get("p", 2) == 2 else "ReduceL1", source, [axis])
-        builder.node("Div", [source, norm], node.outputs[0])
+        # A row of zeros stays one.
+        builder.node("Div", [source, builder.node("Max", [norm, builder.constant(1e-12)])], node.outputs[0])
         return True
     axes = list(node.attributes.get("axes", [0, 2, 3]))
     centred = builder.node("Sub", [source, builder.reduce("ReduceMean", source, axes)])

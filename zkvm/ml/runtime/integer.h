@@ -147,9 +147,9 @@ INLINE int32_t divide_round(int32_t numerator, int32_t denominator) {
 }
 
 /* value * multiplier / (divisor * 2^shift), rounded half up, cut to [lo, hi]; the caller knows that both products fit a word.
- * Division by 0 gives the bound on the value's side. */
+ * Division by 0 gives the bound on the value's side; 0 / 0 is 0. */
 INLINE int32_t divide(int32_t value, int32_t divisor, int32_t multiplier, int shift, int32_t lo, int32_t hi) {
-    if (divisor == 0) return value < 0 ? lo : hi;
+    if (divisor == 0) return value < 0 ? lo : value > 0 ? hi : 0;
     int32_t numerator = value * multiplier, denominator = divisor * (1 << shift);
     if (denominator < 0) {
         numerator = -numerator;
