@@ -170,7 +170,7 @@ def run_image(file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runne
             runner=watched,
         )
     except GuestTrap as trap:
-        raise explain(trap, image, file, env.stdin) from None
+        raise explain(trap, image, file, env.stdin, said=env.stderr is None) from None
 
 
 def _watched(env: ExecutorEnv, runner: Runner | None, *, keep: bool) -> Runner:

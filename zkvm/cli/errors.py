@@ -69,7 +69,7 @@ def report(error: BaseException, as_json: bool) -> int:
     if as_json:
         view = {"error": text, "kind": type(error).__name__, "exit_code": code}
         if isinstance(error, GuestTrap):
-            view |= {"trap": error.kind, "pc": error.pc, "cycle": error.cycle}
+            view |= {"trap": error.kind, "pc": error.pc, "cycle": error.cycle, "frames": [frame._asdict() for frame in error.frames]}
         print(json.dumps(view))
     print(f"zkvm: {text}", file=sys.stderr)
     return code

@@ -22,7 +22,9 @@ def build(
     include: Annotated[list[Path] | None, typer.Option("-I", "--include", metavar="DIR", help="directory for #include")] = None,
     define: Annotated[list[str] | None, typer.Option("-D", "--define", metavar="NAME[=VALUE]", help="preprocessor macro")] = None,
     optimization: Annotated[str, typer.Option("-O", "--optimize", metavar="0|1|2|3|s|z", help="optimization level")] = "3",
-    debug: Annotated[bool, typer.Option("-g", "--debug", help="keep line tables for messages")] = False,
+    debug: Annotated[
+        bool, typer.Option("-g/-s", "--debug/--strip", help="keep line tables for messages and profiles; the image ID is the same")
+    ] = True,
     no_runtime: Annotated[bool, typer.Option("--no-runtime", help="the sources define _start themselves")] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -18,6 +18,7 @@ from zkvm.errors import Frame, GuestTrap, LimitError
 from zkvm.isa.disasm import disassemble
 from zkvm.records import Image
 from zkvm.vm.executor import execute
+from zkvm.vm.image import LOWEST_ADDRESS
 from zkvm.vm.profiler import Costs, Recorder
 from zkvm.vm.state import MachineState, symbol_at
 
@@ -89,13 +90,17 @@ def _unit_rows(program: Any, names: dict[str, int]) -> list[tuple[int, int, int,
             directory = header["include_directory"][folder].decode("utf-8", "replace")
             name = f"{directory}/{name}" if directory not in ("", ".") else name
         files[number + first] = names.setdefault(name.removeprefix("./"), len(names))
-    rows = []
+    rows: list[tuple[int, int, int, int]] = []
+    begin = 0
     for entry in program.get_entries():
         state = entry.state
         if state is None:
             continue
         if state.end_sequence:
             rows.append((int(state.address), 0, -1, 0))
+            if rows[begin][0] < LOWEST_ADDRESS:  # a function that the linker dropped: its lines are left, at address 0
+                del rows[begin:]
+            begin = len(rows)
         elif state.line:  # line 0: made by the compiler, belongs to what is before it
             rows.append((int(state.address), 1, files.get(int(state.file), -1), int(state.line)))
     return rows
@@ -103,7 +108,8 @@ def _unit_rows(program: Any, names: dict[str, int]) -> list[tuple[int, int, int,
 
 def call_stack(image: Image, lines: LineTable, pc: int, recorder: Recorder) -> tuple[Frame, ...]:
     """The frames of a guest that is at ``pc``, innermost first."""
-    places = [pc, *(call.return_pc - 4 for call in reversed(recorder.stack))]
+    calls = [call.return_pc - 4 for call in reversed(recorder.stack)]
+    places = calls if calls[:1] == [pc] else [pc, *calls]  # a call that leads nowhere is where the guest is, and has been made
     return tuple(Frame(symbol_at(image, place), place, *lines.place(place)) for place in places)
 
 
@@ -122,21 +128,23 @@ def replay(image: Image, stdin: bytes, trap: GuestTrap) -> tuple[Recorder, bytes
         execute(image, stdin, stderr=said.extend, runner=watched, max_cycles=trap.cycle + 1)
     except (GuestTrap, LimitError):
         recorder.look(state[0])
+        recorder.arrive(state[0].row)
     return recorder, bytes(said)
 
 
-def explain(trap: GuestTrap, image: Image, file: bytes, stdin: bytes) -> GuestTrap:
+def explain(trap: GuestTrap, image: Image, file: bytes, stdin: bytes, *, said: bool) -> GuestTrap:
     """A trap with its place in the source, the instructions around it, the registers, the calls, and the guest's own last words.
 
     Args:
         trap: as the executor raised it. file: the ELF file. stdin: of the run.
+        said: whether to repeat what the guest wrote to its standard error, because nobody has seen it yet.
     """
     lines = read_lines(file)
     what, _, *registers = str(trap).splitlines()
     repeated = replay(image, stdin, trap)
     here = Frame(symbol_at(image, trap.pc), trap.pc, *lines.place(trap.pc))
     frames = call_stack(image, lines, trap.pc, repeated[0]) if repeated else (here,)
-    text = [what, f"  at pc 0x{trap.pc:08x} <{here.function}>{_source(here)} after {trap.cycle} cycles", *_neighbourhood(image, trap.pc)]
+    text = [what, f"  at pc 0x{trap.pc:08x} <{here.function}>{_source(here)}, after {trap.cycle} cycles", *_neighbourhood(image, trap.pc)]
     text += registers
     if repeated:
         text.append("  call stack, innermost first:")
@@ -146,7 +154,7 @@ def explain(trap: GuestTrap, image: Image, file: bytes, stdin: bytes) -> GuestTr
         text.append(f"  no call stack: the run is longer than {MAX_REPLAY} cycles")
     if not lines.names:
         text.append("  no source lines: build with debug information (zkvm build keeps it)")
-    if repeated and repeated[1]:
+    if said and repeated and repeated[1]:
         text.append("  the guest's last words:")
         text += [f"    {line}" for line in repeated[1][-SAID_BYTES:].decode("utf-8", "replace").splitlines()]
     result = GuestTrap(trap.kind, "\n".join(text), trap.pc, trap.cycle)

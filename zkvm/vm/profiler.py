@@ -2,7 +2,7 @@
 
 The recorder drives the interpreter, looks at its records in batches and forgets them, so that long runs take little memory. The call
 stack is a shadow stack: an instruction that links pushes where it returns to, a jump to a register that returns pops it. Calls that the
-compiler inlined or turned into jumps are seen as part of their caller, or in its place.
+compiler inlined or turned into jumps are seen as part of their caller, or in its place. Any jump to where a call returns to is its return.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class CallTree:
 
     def replaced(self, node: int, function: int) -> int:
         """The node of a function that goes on in place of ``node``'s."""
-        return node if self.functions[node] == function else self.child(self.parents[node], function)
+        return node if self.functions[node] == function or self.depths[node] >= MAX_DEPTH else self.child(self.parents[node], function)
 
 
 class Recorder:
@@ -124,8 +124,7 @@ class Recorder:
         self._pc, self._op = program["pc"].astype(np.int64), program["op"].astype(np.int64)
         jumps = (self._op == opcodes.JAL) | (self._op == opcodes.JALR)
         self._links = jumps & np.isin(program["rd"], LINK_REGISTERS)
-        returns = (self._op == opcodes.JALR) & np.isin(program["rs1"], LINK_REGISTERS) & (program["imm"] == 0)
-        self._returns = returns & ~self._links
+        self._returns = (self._op == opcodes.JALR) & ~self._links
         self._accesses = np.isin(np.arange(256), [*LOADS, *STORES])
         self._gap_edges = np.array([edge for gap in image.gaps for edge in gap], np.uint64)
         self._last, self._node = -1, 0
@@ -145,6 +144,14 @@ class Recorder:
         """Count the records of a running guest, and forget them."""
         self.count(state.steps[: int(state.counters[kernel.STEPS])], state.refreshes[: int(state.counters[kernel.REFRESHES])])
         state.counters[kernel.STEPS] = state.counters[kernel.REFRESHES] = 0
+
+    def arrive(self, row: int) -> None:
+        """Execution has gone on to a row that is not executed: it traps. If there was no row to go to, ``row`` is the last one."""
+        if self._last not in (-1, row):
+            self._step(self._last, row)
+            self._last = row
+        elif self._last == row and self._links[row]:
+            self.stack.append(Call(int(self._pc[row]) + 4, self._node))
 
     def finish(self, execution: Execution) -> None:
         """Count what is left when the guest has ended, and what its calls cost."""
@@ -183,11 +190,11 @@ class Recorder:
 
     def _follow(self, rows: Int, cells: Int, calls: Int) -> None:
         """Walk the call tree along executed rows, of which those at ``calls`` are system calls."""
-        if self._last < 0:
-            self._last = int(rows[0])
+        if self._last < 0:  # the run begins: as if execution went on from an instruction before it, which is no jump
             self._node = self.tree.child(0, int(self.owner[rows[0]]))
         before = np.concatenate([[self._last], rows[:-1]])
         changes = self._links[before] | self._returns[before] | (self.owner[rows] != self.owner[before])
+        continues = not changes[0]
         changes[0] = True  # a new batch is a new segment
         starts = np.flatnonzero(changes)
         lengths = np.diff(np.append(starts, len(rows)))
@@ -195,7 +202,9 @@ class Recorder:
         sums = np.add.reduceat(cells, starts)
         segments = zip(before[starts].tolist(), rows[starts].tolist(), lengths.tolist(), sums.tolist(), strict=True)
         for previous, row, length, cost in segments:
-            self._step(previous, row)
+            if not continues:
+                self._step(previous, row)
+            continues = False
             self.tree.cycles[self._node] += length
             self.tree.cells[self._node] += cost
             nodes.append(self._node)
@@ -206,6 +215,8 @@ class Recorder:
     def _step(self, previous: int, row: int) -> None:
         """Keep the shadow stack when execution goes from one row to another."""
         function = int(self.owner[row])
+        if previous < 0:
+            return
         if self._links[previous]:
             self.stack.append(Call(int(self._pc[previous]) + 4, self._node))
             self._node = self.tree.child(self._node, function)

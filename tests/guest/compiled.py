@@ -1,0 +1,23 @@
+"""C guests of tests, built once per process; tests that need them are skipped without the compiler."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from zkvm.guest.toolchain import build
+
+needs_compiler = pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="the guest extra (ziglang) is not installed")
+
+
+@cache
+def compiled(source: str, *, name: str = "main.c", debug_lines: bool = True, runtime: bool = True, optimization: str = "3") -> bytes:
+    """The ELF file of one source."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_text(source)
+        return build([path], Path(folder) / "guest.elf", debug_lines=debug_lines, runtime=runtime, optimization=optimization).read_bytes()

@@ -1,0 +1,134 @@
+"""Profiles: functions, lines, chips, call paths, what a proof of the run will commit."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import zkvm
+from tests.guest.compiled import compiled, needs_compiler
+from tests.receipts import ECHO, GUESTS, HELLO, TEXT
+from zkvm import profiling
+from zkvm.flamegraph import SCHEMA, html, speedscope, tree
+from zkvm.isa import opcodes
+from zkvm.machine import machine
+from zkvm.profiling import Profile
+from zkvm.vm.executor import execute
+
+SOURCE = r"""#include <zkvm.h>
+__attribute__((noinline)) uint32_t mix(uint32_t x) {
+    for (int i = 0; i < 100; i++)
+        x = x * 2654435761u ^ x >> 7;
+    return x;
+}
+int main(void) {
+    uint32_t x = zkvm_read_u32();
+    for (int i = 0; i < 3; i++) x = mix(x);
+    zkvm_commit_u32(x);
+    return 0;
+}
+"""
+
+
+def test_every_operation_and_call_has_the_chip_that_proves_it() -> None:
+    steps, calls = profiling.serving_chips()
+    served = {operation for operation in range(256) if steps[0, operation] or steps[1, operation]}
+    every = {number for number in opcodes.NAMES if number < 46} - {opcodes.ECALL, opcodes.TRAP}
+    assert served == every
+    assert (steps[0, opcodes.ADD], steps[0, opcodes.LW], steps[1, opcodes.LW]) == ("add", "load_word", "load_word_rom")
+    assert steps[0, opcodes.SLL] == steps[0, opcodes.DIV] == "divide"
+    assert calls == {63: "ecall", 64: "ecall", 93: "exit", 94: "exit", 214: "brk", profiling.OTHER_CALL: "ecall"}
+
+
+@pytest.mark.parametrize("params", ["fast", "compact"])
+def test_the_predicted_tables_are_those_of_the_proof(params: str) -> None:
+    profile = zkvm.profile(ECHO, TEXT, params=params)
+    receipt = zkvm.prove(ECHO, TEXT, params=params, verify=False).receipt
+    assert receipt.seal is not None
+    heights = {chip.name: 1 << log for chip, log in zip(machine().chips, receipt.seal.log_heights, strict=True) if log}
+    assert {chip.name: chip.height for chip in profile.chips} == heights
+    widths = {code.chip.name: sum(code.widths[1:]) for code in machine().codes}
+    assert profile.cells == sum(height * widths[name] for name, height in heights.items())
+    assert 0 < profile.charged_cells < profile.cells
+
+
+def test_tables_of_a_longer_run_with_second_instances() -> None:
+    case = json.loads((GUESTS / "mixed" / "expected.json").read_text())["cases"]
+    stdin = bytes.fromhex(next(entry["input"] for entry in case if entry["name"] == "2^16"))
+    elf = GUESTS / "mixed" / "mixed.elf"
+    profile = zkvm.profile(elf, stdin)
+    execution = execute(zkvm.load_image(elf), stdin)
+    rows = {chip.name: chip.rows(execution) for chip in machine().chips if chip.first is None}
+    assert {chip.name: chip.rows for chip in profile.chips} == {
+        name: count for name, count in rows.items() if name in {c.name for c in profile.chips}
+    }
+    assert sum(entry.cycles for entry in profile.functions) == execution.cycles == profile.session.cycles
+
+
+@needs_compiler
+def test_lines_and_functions_of_a_loop() -> None:
+    profile = zkvm.profile(compiled(SOURCE), bytes(4))
+    loop = next(entry for entry in profile.lines if (entry.file, entry.line) == ("main.c", 4))
+    assert profile.lines[0] == loop
+    assert loop.cycles >= 3 * 100 * 3  # multiply, shift, exclusive or
+    assert sum(entry.cycles for entry in profile.lines) == profile.session.cycles
+    assert sum(entry.cells for entry in profile.lines) == profile.charged_cells
+    by_name = {entry.name: entry for entry in profile.functions}
+    assert profile.functions[0].name == "mix"
+    assert by_name["main"].total_cycles == by_name["main"].cycles + by_name["mix"].cycles + by_name["zkvm_read_exact"].cycles
+    assert by_name["_start"].total_cells == profile.charged_cells
+    assert ("_start", "main", "mix") in [path for path, _, _ in profile.paths]
+
+
+def test_without_line_tables_there_are_no_lines() -> None:
+    assert zkvm.profile(HELLO).lines == ()
+
+
+def test_a_run_too_long_for_a_proof_is_still_profiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    from zkvm import tables
+
+    monkeypatch.setattr(tables, "MAX_HEIGHT", 1 << 10)
+    profile = zkvm.profile(HELLO)
+    assert (profile.prediction, profile.cells) == (None, 0)
+    assert profile.charged_cells > 0
+
+
+def test_json_view() -> None:
+    profile = zkvm.profile(HELLO)
+    view = json.loads(json.dumps(profile.to_json()))
+    assert (view["cycles"], view["journal"], view["exit_code"]) == (125, b"hello".hex(), 0)
+    assert {"name", "cycles", "cells", "total_cycles", "total_cells"} == set(view["functions"][0])
+    assert {"name", "rows", "height", "columns", "cells"} == set(view["chips"][0])
+
+
+def check_speedscope(profile: Profile) -> None:
+    view = json.loads(json.dumps(speedscope(profile, "guest")))
+    assert view["$schema"] == SCHEMA
+    names = [frame["name"] for frame in view["shared"]["frames"]]
+    assert len(names) == len(set(names))
+    for entry, weights in zip(view["profiles"], ([c for *_, c in profile.paths], [c for _, c, _ in profile.paths]), strict=True):
+        assert entry["type"] == "sampled"
+        assert entry["weights"] == weights
+        assert entry["endValue"] - entry["startValue"] == sum(weights)
+        assert [tuple(names[frame] for frame in sample) for sample in entry["samples"]] == [path for path, _, _ in profile.paths]
+
+
+def test_speedscope_files() -> None:
+    check_speedscope(zkvm.profile(HELLO))
+
+
+def test_flame_graph_page_is_self_contained() -> None:
+    profile = zkvm.profile(HELLO)
+    page = html(profile, "<script>")
+    assert "http" not in page.replace("https://www.speedscope.app", "")
+    assert page.count("</script>") == 1
+    data = json.loads(page.split("const data = ", 1)[1].split(";\nlet unit", 1)[0])
+    assert data["name"] == "<script>"
+
+    def total(node: dict[str, object], key: str) -> int:
+        return int(str(node[key])) + sum(total(child, key) for child in node["k"])  # type: ignore[attr-defined]
+
+    assert total(data["tree"], "c") == profile.charged_cells
+    assert total(data["tree"], "y") == profile.session.cycles
+    assert data["tree"] == tree(profile)
