@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -126,8 +127,8 @@ def test_flame_graph_page_is_self_contained() -> None:
     data = json.loads(page.split("const data = ", 1)[1].split(";\nlet unit", 1)[0])
     assert data["name"] == "<script>"
 
-    def total(node: dict[str, object], key: str) -> int:
-        return int(str(node[key])) + sum(total(child, key) for child in node["k"])  # type: ignore[attr-defined]
+    def total(node: dict[str, Any], key: str) -> int:
+        return int(node[key]) + sum(total(child, key) for child in node["k"])
 
     assert total(data["tree"], "c") == profile.charged_cells
     assert total(data["tree"], "y") == profile.session.cycles
