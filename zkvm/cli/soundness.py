@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from zkvm.cli.errors import DONE, REJECTED
 from zkvm.cli.output import emit, line, size
 from zkvm.cli.run import JsonOption
 from zkvm.codec import expected_bytes
@@ -29,17 +30,20 @@ def soundness(
     m, terms = best_regime(shape.parameters, size_of(shape))
     regime = "unique decoding" if m is None else f"Johnson bound, m = {m}"
     total, length = proven_bits(shape), expected_bytes(shape)
+    reached = total >= security
     if as_json:
         view = {"params": params, "rows": height, "regime": regime, "terms": {name: bits(error) for name, error in terms.items()}}
-        emit(view | {"security_bits": total, "claimed_bits": security, "proof_bytes": length})
-        return
+        emit(view | {"security_bits": total, "claimed_bits": security, "claim_reached": reached, "proof_bytes": length})
+        raise typer.Exit(DONE if reached else REJECTED)
     line("parameters", f"{params}, {security} bits: blowup {shape.parameters.blowup}, {shape.parameters.queries} queries")
     line("rows", f"2^{height.bit_length() - 1} in each of {len(shape.tables)} tables")
     line("regime", regime)
     for name, error in terms.items():
         line(f"  {name}", f"{bits(error):7.1f} bits")
     line("all together", f"{total:7.1f} bits")
+    line("claim", f"{security} bits, {'reached' if reached else 'NOT REACHED: every verifier refuses such a proof'}")
     line("proof", f"about {size(length)}")
+    raise typer.Exit(DONE if reached else REJECTED)
 
 
 def parse_rows(text: str) -> int:
