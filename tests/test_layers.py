@@ -43,7 +43,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "resources": ("errors",),
     "session": (*BASE, "records", "resources", "vm", "kernels.interpreter"),
     "api": (*BASE, "records", "air.check", "machine", "proof", "shape", "security", "session", "tables", "receipt", "resources", "vm", "prover"),
-    "prediction": (*BASE, "machine", "records", "resources", "shape", "prover.memory"),
+    "prediction": (*BASE, "kernels.ntt", "resources", "shape"),
     "profiling": (*BASE, "isa.opcodes", "machine", "prediction", "records", "resources", "session", "shape", "tables", "vm"),
     "flamegraph": ("profiling",),
     "__init__": (*BASE, "api", "prediction", "profiling", "receipt", "session"),

@@ -138,7 +138,7 @@ def profile(
     try:
         heights = heights_for(machine(), rows, image, chosen.exempt)
         shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
-        prediction = predict(shape, execution.cycles, recorder.refreshes, threads)
+        prediction = predict(shape, threads)
     except LimitError:
         heights, prediction = (0,) * len(machine().chips), None
     chips = chip_costs(rows, heights)
