@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+sys.path.insert(0, str(ROOT))
 
-from train_mnist import TRAINING_IMAGES, load_mnist  # noqa: E402
-
+from tools.train_mnist import TRAINING_IMAGES, load_mnist  # noqa: E402
 from zkvm import api  # noqa: E402
 from zkvm.ml import compile as compiler  # noqa: E402
 from zkvm.ml.ir import evaluate  # noqa: E402

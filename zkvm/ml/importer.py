@@ -119,7 +119,8 @@ def fix_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> o
             _fix_dimension(entry.name, dimension, position, None if given is None else given[position])
     del fixed.graph.value_info[:]
     for output in fixed.graph.output:
-        output.type.tensor_type.ClearField("shape")
+        if output.type.HasField("tensor_type"):
+            output.type.tensor_type.ClearField("shape")
     return fixed
 
 
@@ -176,6 +177,8 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model in the compiler's operator version, simplified where the simplifier can."""
+    if not any(entry.domain in ("", "ai.onnx") for entry in model.opset_import):
+        model.opset_import.append(helper.make_opsetid("", OPSET))
     if opset_of(model) < OPSET:
         try:
             model = onnx.version_converter.convert_version(model, OPSET)

@@ -25,7 +25,7 @@ class Precision:
 
     activation_bits: int = 16
     weight_bits: int = 16
-    wide_bits: int = 25
+    wide_bits: int = 31
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -320,20 +319,15 @@ MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
 
 @lowers(*COMPARISONS)
 def lower_comparison(context: Context, node: Node) -> None:
-    """Comparisons. A constant is moved to the next integer on the right side, so that comparing with it is exact."""
+    """Comparisons, on integers of one scale."""
     operator, names = COMPARISONS[node.operator], list(node.inputs)
     if names[0] in context.constants:
         operator, names = MIRRORED[operator], names[::-1]
     left = context.operand(names[0])
     constant = context.constants.get(names[1])
     if constant is not None and left.kind is Kind.REAL:
-        exact = constant.astype(np.float64) / left.scale
-        if operator == "==":
-            # No integer stands for a constant that is off the grid, except the nearest.
-            integers = np.round(exact)
-        else:
-            integers = np.vectorize(ceil if operator in ("<", ">=") else floor, otypes=[float])(np.clip(exact, INT32_MIN, INT32_MAX))
-        clipped = np.clip(integers, INT32_MIN, INT32_MAX).astype(np.int64)
+        # Rounded as inputs are, so that equal numbers stay equal: trees split at values that the data has.
+        clipped = np.clip(np.floor(constant.astype(np.float64) / left.scale + 0.5), INT32_MIN, INT32_MAX).astype(np.int64)
         right = Value(names[1], constant.shape, int(clipped.min()), int(clipped.max()), left.scale, data=clipped)
     else:
         right = context.operand(names[1])

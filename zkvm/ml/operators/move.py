@@ -147,8 +147,8 @@ MOVED: dict[str, tuple[int, ...] | None] = {
     "Pad": (0,), "Trilu": (0,), "Reshape": (0,), "Flatten": (0,), "Squeeze": (0,), "Unsqueeze": (0,), "Identity": (0,), "Dropout": (0,),
 }  # fmt: skip
 """None: all of them."""
-FILLING = ("Pad", "Trilu", "CenterCropPad")
-"""Operators that put something of their own where no element goes: zero, or what Pad says."""
+REAL_ONLY = ("Resize", "Upsample", "DepthToSpace", "SpaceToDepth")
+"""Operators that onnxruntime does not have for int64."""
 
 
 @lowers(*MOVED)
@@ -191,8 +191,8 @@ def _numbers(context: Context, node: Node, arrays: list[NDArray[Any]]) -> list[N
         inputs = (*node.inputs[:2], "", *node.inputs[3:])
         node = replace(node, inputs=inputs)
         arrays = [*arrays[:2], np.zeros(0), *arrays[3:]]
-    if node.operator in ("Resize", "Upsample"):
-        # Not defined on int64 everywhere; element numbers below 2^24 are exact in float32.
+    if node.operator in REAL_ONLY:
+        # Element numbers below 2^24 are exact in float32.
         arrays = [arrays[0].astype(np.float32), *arrays[1:]]
     return context.run_node(node, arrays)
 

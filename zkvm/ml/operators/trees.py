@@ -121,8 +121,10 @@ def _nodes(
             continue
         if mode not in MODES:
             raise UsageError(f"{node.operator} {node.name!r}: node mode {mode}; supported: LEAF, {', '.join(MODES)}")
-        exact = float(value) / (scale if kind is Kind.REAL else 1.0)
-        threshold = int(np.clip(floor(exact) if mode in ("BRANCH_LEQ", "BRANCH_GT") else ceil(exact) - 1, -INT32_MAX, INT32_MAX))
+        # Rounded as inputs are, so that a feature equal to the threshold stays equal. Integers are compared as they are.
+        below = mode in ("BRANCH_LT", "BRANCH_GTE")
+        exact = floor(float(value) / scale + 0.5) - below if kind is Kind.REAL else ceil(value) - 1 if below else floor(value)
+        threshold = int(np.clip(exact, -INT32_MAX, INT32_MAX))
         branches = place[(tree, yes)], place[(tree, no)]
         table[number] = feature, threshold, *(branches if mode in ("BRANCH_LEQ", "BRANCH_LT") else branches[::-1])
     return table

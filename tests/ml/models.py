@@ -1,0 +1,90 @@
+"""Small ONNX models, and the comparison that every operator must pass: guest = integer model, and both close to onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from zkvm.ml import compile as compiler
+from zkvm.ml.card import error_relative_to_range
+from zkvm.ml.compile import Compilation, Options, compile_imported, float_outputs
+from zkvm.ml.importer import import_model
+from zkvm.ml.ir import evaluate
+from zkvm.ml.samples import Sample
+from zkvm.vm.elf import load_image
+from zkvm.vm.executor import execute
+
+Array = NDArray[Any]
+OPSET = 18
+
+
+def model_of(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Mapping[str, Array],
+    outputs: Sequence[str],
+    constants: Mapping[str, Array] | None = None,
+    *,
+    opset: int = OPSET,
+    domains: Sequence[str] = (),
+) -> onnx.ModelProto:
+    """A model whose inputs have the shapes and types of the arrays."""
+    graph = helper.make_graph(
+        list(nodes),
+        "test",
+        [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape) for name, array in inputs.items()],
+        [onnx.ValueInfoProto(name=name) for name in outputs],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in (constants or {}).items()],
+    )
+    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 3 if "ml" in domain else 1) for domain in domains)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def single(
+    operator: str, inputs: Mapping[str, Array], constants: Mapping[str, Array] | None = None, outputs: int = 1, **attributes: Any
+) -> onnx.ModelProto:
+    """A model of one node that reads all inputs, then all constants."""
+    names = [f"y{index}" for index in range(outputs)]
+    node = helper.make_node(operator, [*inputs, *(constants or {})], names, name="node", **attributes)
+    return model_of([node], inputs, names, constants)
+
+
+def compiled(model: onnx.ModelProto, samples: Sequence[Sample], options: Options | None = None) -> Compilation:
+    """The model, calibrated on the samples."""
+    return compile_imported(import_model(model), samples, options or compiler.Options())
+
+
+def run_guest(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> tuple[bytes, int]:
+    """Journal and cycles of the guest; it must exit with 0."""
+    execution = execute(load_image(made.model.elf), made.model.stdin(integers), trace=False)
+    assert execution.exit_code == 0, execution.stderr
+    return execution.journal, execution.cycles
+
+
+def check(model: onnx.ModelProto, samples: Sequence[Sample], tolerance: float = 0.001, options: Options | None = None) -> Compilation:
+    """Compile; on every sample the guest gives the integer model's bits, and these are within ``tolerance`` of the float output's range."""
+    made = compiled(model, samples, options)
+    for sample, expected in zip(samples, float_outputs(made.imported, samples), strict=True):
+        integers, saturated = made.model.quantize([sample[port.name] for port in made.imported.inputs])
+        assert saturated == 0
+        results = evaluate(made.graph, integers)
+        journal, _ = run_guest(made, integers)
+        assert journal == b"".join(result.astype("<i4").tobytes() for result in results)
+        for value, result, real in zip(made.graph.outputs, results, expected, strict=True):
+            assert result.shape == real.shape
+            assert error_relative_to_range(value.dequantize(result), real) <= tolerance
+    return made
+
+
+def normal(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
+    """Random numbers around 0, float32."""
+    return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(np.float32)
+
+
+def positive(*shape: int, seed: int = 0) -> Array:
+    """Random numbers in [0.1, 4), float32."""
+    return np.random.default_rng(seed).uniform(0.1, 4, shape).astype(np.float32)

@@ -1,0 +1,165 @@
+"""Models and data that cannot be compiled: every one a clear error before any long work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from tests.ml.models import check, compiled, model_of, normal, single
+from zkvm.errors import UsageError
+from zkvm.ml.compile import Options, Precision, compile_imported
+from zkvm.ml.importer import fix_shapes, import_model, load_model
+from zkvm.ml.samples import load_samples
+
+
+def gemm() -> onnx.ModelProto:
+    return single("Gemm", {"x": normal(1, 4)}, {"w": normal(4, 3, seed=1)})
+
+
+def with_open_dimension(position: int) -> onnx.ModelProto:
+    model = single("Relu", {"x": normal(1, 4)})
+    model.graph.input[0].type.tensor_type.shape.dim[position].dim_param = "n"
+    return model
+
+
+def test_corrupt_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"\x08\xff not a model")
+    with pytest.raises(UsageError, match="not a"):
+        load_model(path)
+
+
+def test_truncated_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(gemm().SerializeToString()[:-20])
+    with pytest.raises(UsageError, match="not a"):
+        load_model(path)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        load_model(tmp_path / "absent.onnx")
+
+
+def test_missing_external_data(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(single("Gemm", {"x": normal(1, 64)}, {"w": normal(64, 64)}), str(path), save_as_external_data=True, location="weights.bin")
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(UsageError, match="external data is missing"):
+        load_model(path)
+
+
+def test_weights_that_are_not_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    model = single("Gemm", {"x": normal(1, 2)}, {"w": np.array([[np.nan], [1]], np.float32)})
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y0", onnx.TensorProto.FLOAT, [1, 1]))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UsageError, match="weight 'w' holds a NaN"):
+        load_model(path)
+
+
+def test_first_open_dimension_is_one_sample() -> None:
+    fixed = fix_shapes(with_open_dimension(0), {})
+    assert [dimension.dim_value for dimension in fixed.graph.input[0].type.tensor_type.shape.dim] == [1, 4]
+
+
+def test_other_open_dimensions_need_a_shape() -> None:
+    with pytest.raises(UsageError, match=r"dimension 1 \(n\) is open"):
+        fix_shapes(with_open_dimension(1), {})
+    fixed = fix_shapes(with_open_dimension(1), {"x": (1, 9)})
+    assert fixed.graph.input[0].type.tensor_type.shape.dim[1].dim_value == 9
+
+
+@pytest.mark.parametrize(("shapes", "message"), [({"x": (1, 5)}, "is 4, not 5"), ({"x": (4,)}, "2 dimensions"), ({"y": (1,)}, "no input")])
+def test_shapes_that_contradict(shapes: dict[str, tuple[int, ...]], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        fix_shapes(gemm(), shapes)
+
+
+def test_unsupported_operator_is_named() -> None:
+    model = single("NonZero", {"x": normal(3)})
+    with pytest.raises(UsageError, match=r"operator NonZero \(node 'node'.*supported: .*Conv"):
+        import_model(model)
+
+
+def test_unsupported_attribute_is_named() -> None:
+    x = normal(1, 1, 3, 3)
+    constants = {"roi": np.zeros(0, np.float32), "scales": np.array([1, 1, 2, 2], np.float32)}
+    with pytest.raises(UsageError, match="Resize 'node': mode 'linear'"):
+        compiled(single("Resize", {"x": x}, constants, mode="linear"), [{"x": x}])
+
+
+def test_control_flow() -> None:
+    branch = helper.make_graph([helper.make_node("Identity", ["x"], ["b"])], "branch", [], [onnx.ValueInfoProto(name="b")])
+    node = helper.make_node("If", ["c"], ["y"], name="choice", then_branch=branch, else_branch=branch)
+    with pytest.raises(UsageError, match="subgraph"):
+        import_model(model_of([node], {"x": normal(2), "c": np.array(True)}, ["y"]))
+
+
+def test_accumulator_that_could_overflow_names_the_layer() -> None:
+    """A million products of 16-bit activations: no bits are left for the weights."""
+    x = np.ones((1, 1 << 17), np.float32)
+    model = single("Gemm", {"x": x}, {"w": np.ones((1 << 17, 1), np.float32)})
+    with pytest.raises(UsageError, match="node"):
+        compiled(model, [{"x": x}])
+
+
+def test_model_too_large_for_memory() -> None:
+    x = np.zeros((1, 1), np.float32)
+    constant = {"shape": np.array([1 << 14, 1 << 13])}
+    with pytest.raises(UsageError, match="memory"):
+        compiled(single("Expand", {"x": x}, constant), [{"x": x}])
+
+
+def test_shape_and_constants_are_folded() -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Gather", ["s", "one"], ["n"]),
+        helper.make_node("Unsqueeze", ["n", "zero"], ["m"]),
+        helper.make_node("Concat", ["m", "minus"], ["target"], axis=0),
+        helper.make_node("Reshape", ["x", "target"], ["y"]),
+    ]
+    constants = {"one": np.array(1), "zero": np.array([0]), "minus": np.array([-1])}
+    x = normal(2, 3)
+    made = check(model_of(nodes, {"x": x}, ["y"], constants), [{"x": x}])
+    assert made.model.outputs[0].shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "cannot be read"),
+        ('{"data": []}', "input_data"),
+        ('{"input_data": [[1, 2, 3]]}', "takes 4"),
+        ('{"input_data": [[1, 2], [3, 4]]}', "2 arrays for 1 inputs"),
+        ('{"input_data": [["a", "b", "c", "d"]]}', "not an array of numbers"),
+        ('{"input_data": [[1, 2, 3, NaN]]}', "NaN"),
+    ],
+)
+def test_bad_data(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=message):
+        load_samples(path, import_model(gemm()).inputs)
+
+
+def test_data_files_agree(tmp_path: Path) -> None:
+    ports = import_model(gemm()).inputs
+    array = normal(3, 4)
+    np.save(tmp_path / "x.npy", array)
+    np.savez(tmp_path / "x.npz", x=array)
+    (tmp_path / "x.json").write_text(json.dumps({"input_data": [array.tolist()]}))
+    for name in ("x.npy", "x.npz", "x.json"):
+        samples = load_samples(tmp_path / name, ports)
+        assert len(samples) == 3
+        np.testing.assert_allclose(np.concatenate([sample["x"] for sample in samples]), array, rtol=1e-6)
+
+
+def test_calibration_needs_samples() -> None:
+    with pytest.raises(UsageError, match="at least one sample"):
+        compile_imported(import_model(gemm()), [], Options(precision=Precision()))

@@ -1,0 +1,161 @@
+"""Compiled models on disk, the privacy modes, and a proof."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import blake3
+import numpy as np
+import pytest
+from onnx import helper
+
+from tests.ml.models import compiled, model_of, normal, run_guest
+from zkvm import api
+from zkvm.errors import UsageError
+from zkvm.ml.calibrate import Method, observed_range
+from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy
+from zkvm.ml.ir import evaluate
+from zkvm.ml.memory import plan_memory
+from zkvm.ml.package import CompiledModel
+from zkvm.vm.elf import load_image
+from zkvm.vm.executor import execute
+
+SAMPLE = {"x": normal(1, 20)}
+SALTS = [bytes([number]) * 32 for number in (1, 2, 3)]
+
+
+def perceptron(privacy: Privacy | None = None, width: int = 8) -> Compilation:
+    nodes = [
+        helper.make_node("Gemm", ["x", "w1"], ["h"], name="first"),
+        helper.make_node("Tanh", ["h"], ["t"], name="tanh"),
+        helper.make_node("Gemm", ["t", "w2"], ["y"], name="second"),
+    ]
+    constants = {"w1": normal(20, width, seed=1), "w2": normal(width, 4, seed=2)}
+    model = model_of(nodes, SAMPLE, ["y"], constants)
+    return compiled(model, [SAMPLE], Options(privacy=privacy or Privacy()))
+
+
+def digest(salt: bytes, words: np.ndarray) -> bytes:
+    return blake3.blake3(salt + words.astype("<i4").tobytes()).digest()
+
+
+@pytest.mark.parametrize("width", [8, 40], ids=["one-chunk", "several-chunks"])
+def test_all_digests(width: int) -> None:
+    made = perceptron(Privacy(True, True, OutputMode.DIGEST), width)
+    integers, _ = made.model.quantize([SAMPLE["x"]])
+    stdin = made.model.stdin(integers, SALTS)
+    journal = execute(load_image(made.model.elf), stdin, trace=False).journal
+    result = evaluate(made.graph, integers)[0].reshape(-1)
+    private = made.model.private_words
+    assert len(private) * 4 > (1024 if width == 40 else 0)
+    assert journal == digest(SALTS[0], private) + digest(SALTS[1], integers[0].reshape(-1)) + digest(SALTS[2], result)
+    decoded = made.model.decode(journal)
+    assert decoded.digests is not None
+    assert list(decoded.digests) == ["weights", "input", "output"]
+
+
+def test_private_weights_are_not_in_the_program() -> None:
+    made = perceptron(Privacy(private_weights=True))
+    public = perceptron()
+    weights = made.model.private_words[:4].astype("<i4").tobytes()  # the first layer's
+    assert weights in public.model.elf
+    assert weights not in made.model.elf
+
+
+def test_top1() -> None:
+    made = perceptron(Privacy(output=OutputMode.TOP1))
+    integers, _ = made.model.quantize([SAMPLE["x"]])
+    journal, _ = run_guest(made, integers)
+    assert made.model.decode(journal).label == int(evaluate(made.graph, integers)[0].argmax())
+
+
+def test_input_out_of_its_range_is_refused_by_the_guest() -> None:
+    made = perceptron()
+    high = np.full((1, 20), made.graph.inputs[0].hi, np.int64)
+    run_guest(made, [high])
+    for beyond in (made.graph.inputs[0].hi + 1, made.graph.inputs[0].lo - 1):
+        high[0, 7] = beyond
+        execution = execute(load_image(made.model.elf), made.model.stdin([high]), trace=False)
+        assert (execution.exit_code, execution.journal) == (1, b"")
+
+
+def test_saturation_is_counted() -> None:
+    made = perceptron()
+    integers, saturated = made.model.quantize([np.full((1, 20), 1e6, np.float32)])
+    assert saturated == 20
+    assert (integers[0] == made.graph.inputs[0].hi).all()
+
+
+def test_largest_inputs_do_not_overflow() -> None:
+    """The bound of every sum holds for the inputs that make it largest, sign by sign."""
+    made = perceptron()
+    bound = made.graph.inputs[0].hi
+    for column in range(8):
+        signs = np.sign(normal(20, 8, seed=1)[:, column]).astype(np.int64)
+        for direction in (1, -1):
+            integers = [(direction * signs * bound).reshape(1, 20)]
+            journal, _ = run_guest(made, integers)
+            assert journal == evaluate(made.graph, integers)[0].astype("<i4").tobytes()
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    made = perceptron(Privacy(private_weights=True))
+    made.save(tmp_path / "model")
+    loaded = CompiledModel.load(tmp_path / "model")
+    integers, _ = loaded.quantize([SAMPLE["x"]])
+    assert loaded.stdin(integers, SALTS) == made.model.stdin(integers, SALTS)
+    assert (loaded.elf, loaded.inputs, loaded.outputs, loaded.card) == (
+        made.model.elf,
+        made.model.inputs,
+        made.model.outputs,
+        made.model.card,
+    )
+
+
+def test_not_a_model(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a compiled model"):
+        CompiledModel.load(tmp_path)
+    (tmp_path / "model.json").write_text('{"format": 99}')
+    with pytest.raises(UsageError, match="format 99"):
+        CompiledModel.load(tmp_path)
+
+
+def test_journal_of_another_length() -> None:
+    with pytest.raises(UsageError, match="not one of this model"):
+        perceptron().model.decode(b"12345")
+
+
+def test_card() -> None:
+    card = perceptron().model.card
+    assert (card["parameters"], card["macs"]) == (192, 192)
+    assert card["operators"] == {"Gemm": 2, "Tanh": 1}
+    assert set(card["weight_digests"]) == {"w1", "w2"}
+    assert 0 <= card["approximation_errors"]["tanh"] < 2
+
+
+def test_memory_is_reused_but_never_shared() -> None:
+    graph = perceptron().graph
+    plan = plan_memory(graph)
+    values = [*graph.inputs, *(operation.output for operation in graph.operations)]
+    assert plan.words < sum(value.size for value in values)
+    for operation in graph.operations:
+        target = set(range(plan.offsets[id(operation.output)], plan.offsets[id(operation.output)] + operation.output.size))
+        for source in operation.inputs:
+            assert target.isdisjoint(range(plan.offsets[id(source)], plan.offsets[id(source)] + source.size))
+
+
+def test_calibration_methods() -> None:
+    values = np.concatenate([np.linspace(-1, 1, 100_001), [50.0]])
+    assert observed_range(values, Method.MINMAX, 8) == (-1, 50)
+    assert observed_range(values, Method.PERCENTILE, 8)[1] < 2
+    assert observed_range(values, Method.MSE, 8)[1] < 50
+
+
+def test_proof_of_a_compiled_model() -> None:
+    made = perceptron()
+    integers, _ = made.model.quantize([SAMPLE["x"]])
+    info = api.prove(made.model.elf, made.model.stdin(integers), params="fast")
+    info.receipt.verify(info.image_id)
+    outputs = made.model.decode(info.receipt.journal).tensors["y"]
+    expected = made.graph.outputs[0].dequantize(evaluate(made.graph, integers)[0])
+    np.testing.assert_array_equal(outputs, expected)
