@@ -88,7 +88,12 @@ class Machine:
 
     @cached_property
     def digest(self) -> bytes:
-        """BLAKE3 over buses, columns and constraints: 32 bytes that change with any of them."""
+        """BLAKE3 of :attr:`description`: 32 bytes that change with any bus, column or constraint."""
+        return blake3(self.description.encode())
+
+    @property
+    def description(self) -> str:
+        """Everything that is proven, as text: buses; of every chip its columns, the nodes of its constraints, which of them must vanish."""
         lines = [self.name]
         lines += [f"bus {bus.id} {bus.name} {bus.arity} {bus.argument.value}" for bus in self.buses]
         for code in self.codes:
@@ -96,7 +101,7 @@ class Machine:
             lines.append(f"chip {code.chip.name} {pre} {main} {bus} {code.chip.mandatory}")
             lines += [f"{kind} {a} {b}" for kind, a, b in code.code.nodes]
             lines += [f"{position} {group}" for position, group in zip(code.code.outputs, code.groups, strict=True)]
-        return blake3("\n".join(lines).encode())
+        return "\n".join(lines)
 
     def chip_number(self, name: str) -> int:
         """Position of the chip called ``name``."""

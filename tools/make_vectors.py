@@ -1,0 +1,269 @@
+"""Test vectors of the protocol, step by step, for whoever writes a second verifier: tests/vectors/.
+
+``python tools/make_vectors.py`` writes them, ``--check`` compares them with what the code does now. ``docs/protocol.md`` explains them.
+Numbers are decimal strings (they need 64 bits), extension elements lists of three, bytes hexadecimal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+
+from zkvm import api
+from zkvm.air.evaluate import evaluate_point
+from zkvm.air.layout import MAX_ARITY
+from zkvm.air.machine import ACTIVE, START, TERMINAL
+from zkvm.crypto.hashes import KEY_LEAF, KEY_NODE, blake3
+from zkvm.crypto.merkle import chain_leaves, hash_pairs
+from zkvm.crypto.transcript import Kind, Transcript
+from zkvm.field import extension
+from zkvm.field.extension import ONE, ZERO, Ext, ext_add, ext_inv, ext_mul, ext_pow, from_ext, to_ext
+from zkvm.field.goldilocks import P, root_of_unity
+from zkvm.machine import machine, run_statement
+from zkvm.params import GRINDING_BITS
+from zkvm.proof import Proof
+from zkvm.receipt import Receipt
+from zkvm.shape import ProofShape, coset_shift, params_of
+from zkvm.steps import DOMAIN, GRINDING_LABEL, Steps
+from zkvm.verifier.constraints import closing_fingerprints, quotient_value, selectors, split_openings, terminals_by_table
+from zkvm.verifier.fri import deep_values, fold, points_at
+from zkvm.verifier.shape import tree_positions
+
+FOLDER = ROOT / "tests" / "vectors"
+GUEST = ROOT / "guest_programs" / "hello" / "hello.elf"
+SHOWN = 3
+"""Query positions whose values are listed."""
+
+
+class RecordingTranscript(Transcript):
+    """A transcript that remembers its state after each step."""
+
+    states: list[dict[str, Any]]
+
+    def __init__(self, domain: str) -> None:
+        self.states = []
+        super().__init__(domain)
+
+    def _step(self, state: bytes, label: str, kind: Kind, length: int) -> None:
+        super()._step(state, label, kind, length)
+        self.states.append({"label": label, "kind": int(kind), "length": length, "state": state.hex()})
+
+
+def ext(value: Ext) -> list[str]:
+    """An extension element."""
+    return [str(int(part)) for part in value]
+
+
+def numbers(values: Any) -> Any:
+    """An array of field elements."""
+    return [numbers(value) for value in values] if np.ndim(values) else str(int(values))
+
+
+def primitives() -> dict[str, Any]:
+    """What does not depend on the machine: field, extension, hashes, transcript, domains, folding."""
+    a, b = (3, P - 1, 1 << 63), (P - 2, 5, 1 << 32)
+    transcript = RecordingTranscript("vectors")
+    transcript.absorb_bytes("bytes", b"abc")
+    transcript.absorb_int("integer", 2**64 - 1)
+    transcript.absorb_elements("elements", np.array([0, 1, P - 1], np.uint64))
+    drawn, indices = transcript.draw_extension("challenge"), transcript.draw_indices("indices", 5, 1 << 20)
+    seed = transcript.grinding_seed("work")
+    row, salt = np.arange(1, 6, dtype=np.uint64)[None], np.array([[6, 7]], np.uint64)
+    leaf = chain_leaves([row, row + np.uint64(10)], salt)
+    eight = np.arange(24, dtype=np.uint64).reshape(1, 8, 3) * np.uint64(0x1234_5678_9ABC)
+    x = points_at(512, 4, coset_shift(512), np.array([1000], np.int64))
+    return {
+        "field": {"p": str(P), "generator": "7", "roots": {str(k): str(root_of_unity(1 << k)) for k in (1, 3, 9, 15, 24, 32)}},
+        "extension": {
+            "a": ext(a), "b": ext(b), "product": ext(ext_mul(a, b)), "inverse of a": ext(ext_inv(a)), "a^1000": ext(ext_pow(a, 1000)),
+        },
+        "blake3": {"abc": blake3(b"abc").hex(), "key of leaves": KEY_LEAF.hex(), "key of nodes": KEY_NODE.hex()},
+        "leaf": {
+            "rows, short to tall": [numbers(row[0]), numbers(row[0] + np.uint64(10))], "salt": numbers(salt[0]),
+            "digest": leaf[0].tobytes().hex(),
+        },
+        "node": {"of that leaf twice": hash_pairs(np.concatenate([leaf, leaf]))[0].tobytes().hex()},
+        "transcript": {
+            "domain": "vectors",
+            "steps": transcript.states,
+            "challenge": ext(drawn),
+            "indices below 2^20": indices.tolist(),
+            "grinding seed 'work'": seed.hex(),
+        },
+        "domain": {
+            "coset shifts": {str(1 << k): str(coset_shift(1 << k)) for k in (9, 15, 20, 24)},
+            "height 512, blowup 4, position 1000": numbers(x[0]),
+        },
+        "fold": {"leaf": numbers(eight[0]), "x": numbers(x[0]), "challenge": ext(a), "value": numbers(fold(eight, x, a)[0])},
+    }  # fmt: skip
+
+
+def receipt() -> Receipt:
+    """A receipt that is the same every time: no randomness, so it hides nothing."""
+    return api.prove(GUEST, params="compact", zk=False, verify=False).receipt
+
+
+def run(made: Receipt) -> dict[str, Any]:
+    """Every intermediate value of verifying a receipt."""
+    proof = made.seal
+    assert proof is not None
+    statement = run_statement(made.header, made.parameters, made.journal, made.claim.exit_code)
+    shape = ProofShape(machine(), made.parameters, proof.log_heights)
+    transcript = RecordingTranscript(DOMAIN)
+    steps = Steps(transcript)
+    steps.statement(machine(), statement, shape, proof.zk)
+    alpha, beta = steps.main(proof.main_root)
+    challenge = steps.bus(proof.bus_root, proof.terminals)
+    zeta = steps.quotient(proof.quotient_root)
+    batching = steps.openings(proof.openings)
+    folding = [steps.layer(number, root) for number, root in enumerate(proof.fri_roots)]
+    seed = steps.final(proof.final)
+    positions = steps.queries(proof.nonce, shape.parameters.queries, shape.parameters.blowup * shape.tallest)
+    return {
+        "receipt": "hello.receipt",
+        "image id": made.header.image_id().hex(),
+        "machine digest": machine().digest.hex(),
+        "journal": made.journal.hex(),
+        "parameters": list(proof.parameters),
+        "heights": {table.code.chip.name: table.height for table in shape.tables},
+        "absorbed header": made.header.to_bytes().hex(),
+        "transcript": transcript.states,
+        "challenges": {
+            "alpha": ext(alpha), "beta": ext(beta), "constraints": ext(challenge), "zeta": ext(zeta), "batching": ext(batching),
+            "folding": [ext(value) for value in folding],
+        },
+        "grinding": {"label": GRINDING_LABEL, "bits": GRINDING_BITS, "seed": seed.hex(), "nonce": str(proof.nonce)},
+        "positions": positions.tolist(),
+        "buses": buses(shape, proof, statement, alpha, beta),
+        "constraints": constraints(shape, proof, alpha, beta, challenge, zeta),
+        "openings": openings(shape, proof, positions, zeta, batching, folding),
+    }  # fmt: skip
+
+
+def buses(shape: ProofShape, proof: Proof, statement: Any, alpha: Ext, beta: Ext) -> dict[str, Any]:
+    """The closing equation, factor by factor."""
+    product, total = ONE, ZERO
+    for table, values in zip(shape.tables, terminals_by_table(shape, proof.terminals), strict=True):
+        has_sum = table.code.plan.has_sum
+        for value in values[:-1] if has_sum else values:
+            product = ext_mul(product, value)
+        total = ext_add(total, values[-1]) if has_sum else total
+    closings = [
+        {
+            "bus": entry.bus.name, "id": entry.bus.id, "sent": entry.sent, "tuples": numbers(entry.values),
+            "fingerprints": numbers(closing_fingerprints(entry, alpha, beta)),
+        }
+        for entry in statement.closings
+    ]  # fmt: skip
+    return {"product of product terminals": ext(product), "sum of sum terminals": ext(total), "of the verifier": closings}
+
+
+def constraints(shape: ProofShape, proof: Proof, alpha: Ext, beta: Ext, challenge: Ext, zeta: Ext) -> dict[str, Any]:
+    """The constraints at zeta: weighted sums by table and group, divided by the vanishing polynomials, and the quotient."""
+    leaves, quotient = split_openings(shape, proof.openings)
+    combined, power, tables = ZERO, ONE, []
+    for table, columns, own in zip(shape.tables, leaves, terminals_by_table(shape, proof.terminals), strict=True):
+        params = params_of(alpha, beta, MAX_ARITY, list(own))
+        sums = {ACTIVE: ZERO, START: ZERO, TERMINAL: ZERO}
+        values = evaluate_point(table.code.code, dict(columns), params)
+        for value, group in zip(values, table.code.groups, strict=True):
+            sums[group] = ext_add(sums[group], ext_mul(power, value))
+            power = ext_mul(power, challenge)
+        inverses = selectors(table.height, shape.parameters.exempt, ext_pow(zeta, shape.tallest // table.height))
+        for group, inverse in zip((ACTIVE, START, TERMINAL), inverses, strict=True):
+            combined = ext_add(combined, ext_mul(sums[group], inverse))
+        names = ("active", "start", "terminal")
+        tables.append(
+            {
+                "chip": table.code.chip.name,
+                "constraints": len(values),
+                "sums": {name: ext(sums[group]) for name, group in zip(names, (ACTIVE, START, TERMINAL), strict=True)},
+                "1 / vanishing": {name: ext(value) for name, value in zip(names, inverses, strict=True)},
+            }
+        )
+    value = quotient_value(shape, quotient, zeta)
+    assert value == combined
+    return {"tables": tables, "combined": ext(combined), "quotient at zeta": ext(value)}
+
+
+def openings(shape: ProofShape, proof: Proof, positions: Any, zeta: Ext, batching: Ext, folding: list[Ext]) -> dict[str, Any]:
+    """Leaf digests, batched values and folds at the first query positions."""
+    trees = {"preprocessed": proof.preprocessed, "main": proof.main, "bus": proof.bus, "quotient": proof.quotient}
+    leaves = {name: [leaf.tobytes().hex() for leaf in chain_leaves(tree.rows, tree.salts)[:SHOWN]] for name, tree in trees.items()}
+    blowup, shift = shape.parameters.blowup, coset_shift(shape.tallest)
+    values = deep_values(shape, proof, positions, zeta, batching)
+    x = points_at(shape.tallest, blowup, shift, positions)
+    result: dict[str, Any] = {"leaves": leaves, "x": numbers(x[:SHOWN]), "batched values": numbers(values[:SHOWN]), "layers": []}
+    for height, layer, challenge in zip(shape.fri_heights, proof.layers, folding, strict=True):
+        short = height // 8
+        indices = np.unique(tree_positions(positions, height, short))
+        base = indices // short * height + indices % short
+        points = points_at(height, blowup, shift, base)
+        folded = fold(layer.leaves.reshape(len(indices), 8, 3), points, challenge)
+        digests = chain_leaves([layer.leaves[:SHOWN]], None)
+        result["layers"].append(
+            {
+                "points": height * blowup, "leaf positions": indices[:SHOWN].tolist(), "x": numbers(points[:SHOWN]),
+                "leaves": [digest.tobytes().hex() for digest in digests], "folded": numbers(folded[:SHOWN]),
+            }
+        )  # fmt: skip
+        positions, shift = indices, pow(shift, 8, P)
+    x = points_at(shape.final_length, blowup, shift, positions)[:SHOWN]
+    powers = [extension.powers(to_ext(from_ext((int(point), 0, 0))), len(proof.final)) for point in x]
+    result["final polynomial"] = {"x": numbers(x), "values": [numbers(extension.dot(power, proof.final)) for power in powers]}
+    return result
+
+
+def chips() -> dict[str, Any]:
+    """What the machine's text does not say outright: which bus columns run, what is fixed by the image, who is whose second instance."""
+    view = {}
+    for code in machine().codes:
+        pre, main, bus = code.widths
+        view[code.chip.name] = {
+            "preprocessed": pre, "main": main, "bus": bus, "mandatory": code.chip.mandatory, "second instance of": code.chip.first,
+            "running columns": list(code.plan.running), "last one is a sum": code.plan.has_sum,
+            "opened at the next row": list(code.next_columns),
+        }  # fmt: skip
+    return view
+
+
+def machine_text() -> str:
+    """The machine as the text that its digest hashes."""
+    text = machine().description
+    assert blake3(text.encode()) == machine().digest
+    return text
+
+
+def files() -> dict[str, bytes]:
+    """Content of every file."""
+    made = receipt()
+    views = {"primitives.json": primitives(), "hello.json": run(made), "machine.json": chips()}
+    result = {name: (json.dumps(view, indent=1) + "\n").encode() for name, view in views.items()}
+    return result | {"hello.receipt": made.to_bytes(), "machine.txt": machine_text().encode()}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the vectors, or compare."""
+    if arguments not in ([], ["--check"]):
+        print(__doc__)
+        return 2
+    stale = [name for name, content in files().items() if not (FOLDER / name).is_file() or (FOLDER / name).read_bytes() != content]
+    if arguments:
+        for name in stale:
+            print(f"tests/vectors/{name} is not current: run python tools/make_vectors.py")
+        return int(bool(stale))
+    FOLDER.mkdir(exist_ok=True)
+    for name, content in files().items():
+        (FOLDER / name).write_bytes(content)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
