@@ -1,0 +1,89 @@
+"""``zkvm compile``, and ``zkvm run`` on what it wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from tests.cli.running import invoke
+from tests.ml.models import normal, single
+
+X = normal(1, 6)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A folder with model.onnx, x.npy, x.json and wrong.json."""
+    proto = single("Gemm", {"x": X}, {"w": normal(6, 3, seed=1)})
+    proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("y0", onnx.TensorProto.FLOAT, [1, 3]))
+    onnx.save(proto, str(tmp_path / "model.onnx"))
+    np.save(tmp_path / "x.npy", X)
+    (tmp_path / "x.json").write_text(json.dumps({"input_data": [X.reshape(-1).tolist()]}))
+    (tmp_path / "far.json").write_text(json.dumps({"input_data": [[1e6, 0, 0, 0, 0, 0]]}))
+    (tmp_path / "wrong.json").write_text(json.dumps({"input_data": [[1, 2]]}))
+    return tmp_path
+
+
+def compile_in(folder: Path, *more: str) -> Path:
+    outcome = invoke("compile", folder / "model.onnx", "--calibration", folder / "x.npy", "-o", folder / "out", "--json", *more)
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["card"]["macs"] == 18
+    assert outcome.json["card"]["execution"]["cycles"] > 0
+    return folder / "out"
+
+
+def test_compile_and_run(model: Path) -> None:
+    directory = compile_in(model)
+    expected = X @ normal(6, 3, seed=1)
+    for name in ("x.npy", "x.json"):
+        outcome = invoke("run", directory, "--input", model / name, "--execute-only", "--json")
+        assert outcome.code == 0
+        (output,) = outcome.json["outputs"]
+        assert (output["name"], output["shape"], outcome.json["saturated_inputs"]) == ("y0", [1, 3], 0)
+        np.testing.assert_allclose(output["values"], expected.reshape(-1), atol=1e-3)
+
+
+def test_proof(model: Path) -> None:
+    directory = compile_in(model, "--weights", "private", "--commit-input", "--output-mode", "top1")
+    receipt = model / "r.receipt"
+    outcome = invoke("run", directory, "--input", model / "x.npy", "--params", "fast", "--out", receipt, "--json")
+    assert outcome.code == 0
+    assert outcome.json["label"] == int((X @ normal(6, 3, seed=1)).argmax())
+    assert set(outcome.json["digests"]) == {"weights", "input"}
+    assert invoke("verify", receipt, "--image-id", outcome.json["image_id"]).code == 0
+
+
+def test_saturation_is_told(model: Path) -> None:
+    directory = compile_in(model)
+    outcome = invoke("run", directory, "--input", model / "far.json", "--execute-only")
+    assert "1 input values were outside the calibrated range" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("compile", "absent.onnx", "--calibration", "x.npy", "-o", "out"), 3, "No such file"),
+        (("compile", "x.npy", "--calibration", "x.npy", "-o", "out"), 3, "not a"),
+        (("compile", "model.onnx", "--calibration", "wrong.json", "-o", "out"), 3, "takes 6"),
+        (("compile", "model.onnx", "--calibration", "x.npy", "-o", "out", "--activation-bits", "9"), 2, "choose one of 8, 16"),
+        (("compile", "model.onnx", "--calibration", "x.npy", "-o", "out", "--shape", "x=a"), 2, "NAME=1,3,32,32"),
+        (("compile", "model.onnx", "--calibration", "x.npy", "-o", "out", "--shape", "x=1,7"), 3, "is 6, not 7"),
+    ],
+)
+def test_bad_input(model: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, message: str) -> None:
+    monkeypatch.chdir(model)
+    outcome = invoke(*arguments)
+    assert outcome.code == code
+    assert message in outcome.err
+    assert not (model / "out").exists()
+
+
+def test_run_needs_an_input_that_fits(model: Path) -> None:
+    directory = compile_in(model)
+    assert invoke("run", directory, "--execute-only").code == 2
+    assert invoke("run", directory, "--input", model / "wrong.json", "--execute-only").code == 3
