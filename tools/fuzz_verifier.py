@@ -102,7 +102,7 @@ def check_bytes(program: bytes) -> str:
     Raises:
         Finding: another error than a refusal, or bytes that decode to something with another encoding.
     """
-    which = bool(program) and program[0] >= 128
+    which = bool(program) and program[0] >= 224  # seals are a thousand times longer: one run in eight
     base = honest_bytes()[which]
     data = changed_bytes(base, program)
     try:
