@@ -6,7 +6,7 @@ JOBS ?= 2
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint guests
+.PHONY: help setup demo test test-long lint guests docs
 
 help:
 	@echo "make demo       prove and verify one image classification"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-long  all tests, the slow ones too"
 	@echo "make lint       ruff and mypy"
 	@echo "make guests     rebuild the committed guest programs"
+	@echo "make docs       generated pages, test vectors, and the API reference in build/reference"
 
 # The stamp is written last, so that an interrupted installation is done again.
 $(VENV)/.installed: pyproject.toml
@@ -38,3 +39,8 @@ lint: setup
 
 guests: setup
 	$(RUN) tools/build_guests.py
+
+docs: setup
+	$(RUN) tools/describe_air.py
+	$(RUN) tools/make_vectors.py
+	$(RUN) -W error -m pdoc -d google -o build/reference zkvm zkvm.guest.toolchain
