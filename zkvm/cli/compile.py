@@ -12,12 +12,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from zkvm import api
 from zkvm.cli.errors import InputFileError
 from zkvm.cli.output import emit, line
 from zkvm.errors import GuestError, UsageError
-from zkvm.ml.package import GUEST, METADATA, CompiledModel
+from zkvm.ml.package import GUEST, METADATA, CompiledModel, GuestRun
 from zkvm.ml.samples import load_samples
+from zkvm.profiling import profile as profile_run
+from zkvm.session import ExecutorEnv
 
 SHOWN_VALUES = 16
 MISSING = "compiling a model needs onnx, onnxruntime and onnxslim: pip install 'zkvm[ml]'"
@@ -80,11 +81,15 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
         raise UsageError(f"--shape {text}: write NAME=1,3,32,32") from error
 
 
-def _execute(elf: bytes, stdin: bytes) -> tuple[int, bytes, dict[str, int]]:
-    session = api.execute(elf, stdin, profile=True)
-    if session.exit_code:
-        raise GuestError(f"the compiled model failed: {session.stderr.decode(errors='replace')}")
-    return session.cycles, session.journal, dict(session.functions)
+def _execute(elf: bytes, stdin: bytes) -> GuestRun:
+    profile = profile_run(elf, ExecutorEnv(stdin))
+    if profile.session.exit_code:
+        raise GuestError(f"the compiled model failed: {profile.session.stderr.decode(errors='replace')}")
+    functions = {entry.name: entry.cycles for entry in profile.functions}
+    prediction = profile.prediction
+    if prediction is None:
+        return GuestRun(profile.session.cycles, functions, None, None)
+    return GuestRun(profile.session.cycles, functions, prediction.seconds, prediction.memory_bytes)
 
 
 def _show(model: CompiledModel, output: Path, as_json: bool) -> None:
@@ -100,6 +105,8 @@ def _show(model: CompiledModel, output: Path, as_json: bool) -> None:
         line("largest error", f"{100 * error:.4f} % of the range of {name} on {card['accuracy']['samples']} samples")
     if "execution" in card:
         line("cycles", card["execution"]["cycles"])
+        if card["execution"]["predicted_proof_seconds"] is not None:
+            line("proof", f"about {card['execution']['predicted_proof_seconds']:.1f} s (predicted, default parameters)")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from zkvm.ml.codegen import GeneratedCode
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
 from zkvm.ml.lowering import Precision
+from zkvm.ml.package import Execute
 from zkvm.ml.samples import Sample
 
 if TYPE_CHECKING:
@@ -80,18 +81,22 @@ def accuracy(compilation: Compilation, samples: Sequence[Sample], floats: Sequen
     return {"samples": len(chosen), "largest_relative_error": worst, "same_top1": equal}
 
 
-def execution(
-    compilation: Compilation, sample: Sample, execute: Callable[[bytes, bytes], tuple[int, bytes, dict[str, int]]]
-) -> dict[str, Any]:
-    """Cycles of one run, by layer, and per multiply-accumulate."""
+def execution(compilation: Compilation, sample: Sample, execute: Execute) -> dict[str, Any]:
+    """Cycles of one run, by layer, and per multiply-accumulate; predicted time (s) and memory (bytes) of a proof."""
     arrays, saturated = compilation.model.quantize([sample[port.name] for port in compilation.imported.inputs])
-    cycles, _, functions = execute(compilation.model.elf, compilation.model.stdin(arrays))
+    run = execute(compilation.model.elf, compilation.model.stdin(arrays))
     macs = {operation.name: operation.macs for operation in compilation.graph.operations if operation.macs}
     layers = []
     for function, name in compilation.code.functions:
-        spent = functions.get(function, 0)
+        spent = run.functions.get(function, 0)
         entry: dict[str, Any] = {"name": name, "function": function, "cycles": spent}
-        if macs.get(name) and "_linear_" in function or "_matrixproduct_" in function:
+        if macs.get(name) and ("_linear_" in function or "_matrixproduct_" in function):
             entry["cycles_per_mac"] = round(spent / macs[name], 3)
         layers.append(entry)
-    return {"cycles": cycles, "saturated_inputs": saturated, "layers": layers}
+    return {
+        "cycles": run.cycles,
+        "predicted_proof_seconds": run.proof_seconds,
+        "predicted_proof_bytes_of_memory": run.proof_bytes,
+        "saturated_inputs": saturated,
+        "layers": layers,
+    }

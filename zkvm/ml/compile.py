@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from zkvm.ml.codegen import GeneratedCode, OutputMode, Privacy, generate
 from zkvm.ml.importer import ImportedModel, import_model, load_model
 from zkvm.ml.ir import Graph, evaluate
 from zkvm.ml.lowering import Precision
-from zkvm.ml.package import CompiledModel, Tensor
+from zkvm.ml.package import CompiledModel, Execute, Tensor
 from zkvm.ml.quantize import quantize
 from zkvm.ml.samples import Sample
 
@@ -64,10 +64,6 @@ class Compilation:
         """The integer model's outputs for real inputs."""
         integers, _ = self.model.quantize(arrays)
         return evaluate(self.graph, integers)
-
-
-Execute = Callable[[bytes, bytes], tuple[int, bytes, dict[str, int]]]
-"""(ELF, private input) -> (cycles, journal, cycles by function)."""
 
 
 def import_file(source: Path | onnx.ModelProto, options: Options) -> ImportedModel:

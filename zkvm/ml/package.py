@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,20 @@ from zkvm.errors import UsageError
 FORMAT = 1
 METADATA, GUEST, WEIGHTS, SOURCE = "model.json", "model.elf", "weights.bin", "model.c"
 SALT_BYTES = DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class GuestRun:
+    """One run of the guest: cycles, also by function, and what a proof of it is predicted to take (None: too long for one proof)."""
+
+    cycles: int
+    functions: dict[str, int]
+    proof_seconds: float | None
+    proof_bytes: int | None
+
+
+Execute = Callable[[bytes, bytes], GuestRun]
+"""Runs an ELF on a private input."""
 
 
 @dataclass(frozen=True, slots=True)
