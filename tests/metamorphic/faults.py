@@ -21,7 +21,7 @@ from zkvm.vm.executor import execute
 from zkvm.vm.reference import run_reference
 from zkvm.vm.state import MachineState
 
-MAX_CYCLES = 200_000
+MAX_CYCLES = 40_000
 Mistake = Callable[[MachineState, random.Random], None]
 
 
