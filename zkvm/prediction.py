@@ -1,14 +1,15 @@
 """How long a proof will take and how much memory, before it starts.
 
-Both are linear in what is committed: cells (elements of main and bus columns), cells on the low-degree extension, and points of the
-largest domain. The coefficients were fitted to 38 proofs of four guests (14 to 1,048,145 cycles) under the three parameter sets. Memory
-was within 7 % of every measured peak; processor seconds within 25 % but for runs of 2^20 cycles, which took up to 1.6 times the fit while
-other work shared the caches of the machine. Time is scaled by a measurement of this machine's speed and means one that has nothing else
-to do. ``--max-memory`` refuses by an upper bound instead, :func:`zkvm.prover.memory.predicted_bytes`.
+Both follow what is committed: cells (elements of main and bus columns), cells on the low-degree extension, and points of the largest
+domain; where the extension leaves the caches, its cells take longer. The coefficients were fitted to 47 proofs of four guests (14 to
+1,048,145 cycles) under the three parameter sets. Memory was within 8 % of every measured peak, processor seconds within 12 % root mean
+square and 27 % at most. Time is scaled by a measurement of this machine's speed and means one that has nothing else to do; how it falls
+with threads is an assumption. ``--max-memory`` refuses by an upper bound instead, :func:`zkvm.prover.memory.predicted_bytes`.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -19,8 +20,10 @@ from zkvm.resources import prove_extra, thread_count
 from zkvm.shape import ProofShape
 
 MEBIBYTE = 1 << 20
-BASE_SECONDS, CELL_SECONDS, EXTENDED_CELL_SECONDS, POINT_SECONDS = 0.18, 65e-9, 12.3e-9, 650e-9
+BASE_SECONDS, CELL_SECONDS, EXTENDED_CELL_SECONDS, POINT_SECONDS = 0.168, 73.5e-9, 5e-9, 1105e-9
 """Processor seconds: of any proof, per cell, per cell and coset of the extension, per point of the largest domain."""
+CACHED_CELLS, UNCACHED_SECONDS = 32e6, 4.6e-9
+"""Extended cells from which on each takes longer, and by how much with every doubling."""
 SERIAL_SHARE = 0.15
 """Of a proof's processor seconds, what more threads do not help."""
 BASE_BYTES, EXTENDED_CELL_BYTES, POINT_BYTES = 219 * MEBIBYTE, 8.12, 585
@@ -65,7 +68,9 @@ def committed_cells(shape: ProofShape) -> int:
 def processor_seconds(shape: ProofShape) -> float:
     """Seconds of all threads together on the reference machine."""
     cells, points = committed_cells(shape), shape.tallest * shape.parameters.blowup
-    return BASE_SECONDS + cells * (CELL_SECONDS + EXTENDED_CELL_SECONDS * shape.parameters.blowup) + points * POINT_SECONDS
+    extended = cells * shape.parameters.blowup
+    doublings = max(0.0, math.log2(extended / CACHED_CELLS))
+    return BASE_SECONDS + cells * CELL_SECONDS + extended * (EXTENDED_CELL_SECONDS + UNCACHED_SECONDS * doublings) + points * POINT_SECONDS
 
 
 def memory_bytes(shape: ProofShape) -> int:
