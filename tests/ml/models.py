@@ -14,7 +14,7 @@ from zkvm.ml import compile as compiler
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compile import Compilation, Options, compile_imported, float_outputs
 from zkvm.ml.importer import import_model
-from zkvm.ml.ir import evaluate
+from zkvm.ml.ir import Value, evaluate
 from zkvm.ml.samples import Sample
 from zkvm.vm.elf import load_image
 from zkvm.vm.executor import execute
@@ -27,7 +27,7 @@ def model_of(
     nodes: Sequence[onnx.NodeProto],
     inputs: Mapping[str, Array],
     outputs: Sequence[str],
-    constants: Mapping[str, Array] | None = None,
+    constants: Mapping[str, Any] | None = None,
     *,
     opset: int = OPSET,
     domains: Sequence[str] = (),
@@ -45,7 +45,7 @@ def model_of(
 
 
 def single(
-    operator: str, inputs: Mapping[str, Array], constants: Mapping[str, Array] | None = None, outputs: int = 1, **attributes: Any
+    operator: str, inputs: Mapping[str, Array], constants: Mapping[str, Any] | None = None, outputs: int = 1, **attributes: Any
 ) -> onnx.ModelProto:
     """A model of one node that reads all inputs, then all constants."""
     names = [f"y{index}" for index in range(outputs)]
@@ -66,18 +66,47 @@ def run_guest(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> tuple
 
 
 def check(model: onnx.ModelProto, samples: Sequence[Sample], tolerance: float = 0.001, options: Options | None = None) -> Compilation:
-    """Compile; on every sample the guest gives the integer model's bits, and these are within ``tolerance`` of the float output's range."""
+    """Compile; on every sample the guest gives the integer model's bits, and these are within ``tolerance`` of the float output's range.
+
+    Also on inputs at the ends of their bounds, where sums are largest; there and everywhere values are within their bounds.
+    """
     made = compiled(model, samples, options)
     for sample, expected in zip(samples, float_outputs(made.imported, samples), strict=True):
         integers, saturated = made.model.quantize([sample[port.name] for port in made.imported.inputs])
         assert saturated == 0
-        results = evaluate(made.graph, integers)
-        journal, _ = run_guest(made, integers)
-        assert journal == b"".join(result.astype("<i4").tobytes() for result in results)
+        results = agreed(made, integers)
         for value, result, real in zip(made.graph.outputs, results, expected, strict=True):
             assert result.shape == real.shape
             assert error_relative_to_range(value.dequantize(result), real) <= tolerance
+    random = np.random.default_rng(0)
+    for choices in ((0, 1), (0,), (1,), (0, 0.5, 1)):
+        agreed(made, [_extreme(value, random, choices) for value in made.graph.inputs])
     return made
+
+
+def _extreme(value: Value, random: np.random.Generator, choices: Sequence[float]) -> NDArray[np.int64]:
+    """Integers at given places between the bounds."""
+    places = random.choice(choices, value.shape)
+    return np.asarray(value.lo + np.floor(places * (value.hi - value.lo)), np.int64)
+
+
+def agreed(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """The integer model's outputs, after comparing them with the guest's and every value with its bounds."""
+    held: dict[int, NDArray[np.int64]] = {id(value): array for value, array in zip(made.graph.inputs, integers, strict=True)}
+    for operation in made.graph.operations:
+        arrays = [
+            value.data.reshape(value.shape) if value.data is not None else held[id(value)].reshape(value.shape)
+            for value in operation.inputs
+        ]
+        result = operation.evaluate(*arrays)
+        assert result.shape == operation.output.shape
+        assert result.min() >= operation.output.lo, operation.name
+        assert result.max() <= operation.output.hi, operation.name
+        held[id(operation.output)] = result
+    results = evaluate(made.graph, integers)
+    journal, _ = run_guest(made, integers)
+    assert journal == b"".join(result.astype("<i4").tobytes() for result in results)
+    return results
 
 
 def normal(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
