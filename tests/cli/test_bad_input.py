@@ -187,7 +187,7 @@ def test_output_that_fails_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (("soundness", "--rows", "1000000"), "power of two"),
         (("soundness", "--rows", "2^40"), "power of two"),
         (("soundness", "--rows", "many"), "power of two"),
-        (("build", HELLO, "-o", "out.elf"), "not a C or assembly file"),
+        (("build", HELLO, "-o", "out.elf"), "not a C, C++ or assembly file"),
         (("build", "absent.c", "-o", "out.elf"), "no such file"),
         (("nonsense",), "nonsense"),
     ],

@@ -19,7 +19,8 @@ SDK = Path(__file__).resolve().parent
 INCLUDE = SDK / "include"
 LINKER_SCRIPT = SDK / "runtime" / "link.ld"
 RUNTIME_SOURCES = tuple(SDK / "runtime" / name for name in ("start.S", "zkvm.c", "memory.c"))
-SOURCE_SUFFIXES = (".c", ".S", ".s")
+CPP_SUFFIXES = (".cpp", ".cc", ".cxx")
+SOURCE_SUFFIXES = (".c", ".S", ".s", *CPP_SUFFIXES)
 
 TARGET_FLAGS = (
     "--target=riscv32-freestanding-none",
@@ -28,8 +29,17 @@ TARGET_FLAGS = (
     "-mcpu=generic_rv32+m+relax",
     "-static",
 )
+C_FLAGS = ("-std=c11",)
+CPP_FLAGS = (
+    # The SDK's C files are part of the same command, so no language standard is named; C++20 only where it is C++.
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-threadsafe-statics",
+    # The header's system call needs register variables.
+    "-Wno-register",
+)
+"""Beside C++ sources: the parts of the language that need no run-time library."""
 COMPILE_FLAGS = (
-    "-std=c11",
     "-ffreestanding",
     # Zig turns on the undefined-behaviour sanitizer unless told otherwise.
     "-fno-sanitize=all",
@@ -57,7 +67,8 @@ def build(
     """Compiles and links ``sources`` into one static executable.
 
     Args:
-        sources: C (``.c``) and assembly (``.S``, ``.s``) files; the order is the link order.
+        sources: C (``.c``), C++ (``.cpp``, ``.cc``, ``.cxx``) and assembly (``.S``, ``.s``) files; the order is the link order. C++
+            without exceptions, run-time types, the standard library and constructors at file scope.
         output: the ELF file to write; replaced only if everything succeeds.
         include_directories: further directories for ``#include``.
         defines: preprocessor macros.
@@ -74,11 +85,12 @@ def build(
     """
     paths = [_checked_source(source) for source in sources]
     if not paths:
-        raise UsageError("nothing to compile: name at least one C or assembly file")
+        raise UsageError("nothing to compile: name at least one C, C++ or assembly file")
     target = Path(output)
     command = [
         *_compiler(),
         *TARGET_FLAGS,
+        *(CPP_FLAGS if any(path.suffix in CPP_SUFFIXES for path in paths) else C_FLAGS),
         *COMPILE_FLAGS,
         f"-O{optimization}",
         *_prefix_maps(paths),
@@ -103,7 +115,7 @@ def build(
 def _checked_source(source: Path | str) -> Path:
     path = Path(source)
     if path.suffix not in SOURCE_SUFFIXES:
-        raise UsageError(f"{path}: not a C or assembly file (known endings: {', '.join(SOURCE_SUFFIXES)})")
+        raise UsageError(f"{path}: not a C, C++ or assembly file (known endings: {', '.join(SOURCE_SUFFIXES)})")
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     return path.resolve()

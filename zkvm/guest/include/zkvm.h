@@ -17,8 +17,19 @@
 #ifndef ZKVM_H
 #define ZKVM_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+int main(void); /* C linkage: a freestanding C++ main has none by itself */
+#define ZKVM_NORETURN [[noreturn]]
+#define ZKVM_RESTRICT __restrict
+#else
+#define ZKVM_NORETURN _Noreturn
+#define ZKVM_RESTRICT restrict
+#endif
 
 #define ZKVM_FD_INPUT 0   /* private input, supplied by the host */
 #define ZKVM_FD_OUTPUT 1  /* shown by the host, not proven */
@@ -41,7 +52,7 @@ static inline int32_t zkvm_syscall(uint32_t number, uint32_t first, uint32_t sec
 }
 
 /* Ends the run. The exit code is public; a verifier demands 0 unless told otherwise. */
-_Noreturn static inline void zkvm_exit(int32_t code) {
+ZKVM_NORETURN static inline void zkvm_exit(int32_t code) {
     zkvm_syscall(ZKVM_SYS_EXIT, (uint32_t)code, 0, 0);
     __builtin_unreachable();
 }
@@ -85,17 +96,32 @@ void zkvm_log(const char *text);
 /* Shows a text, a number in decimal and a newline on the host's standard output. Not proven. */
 void zkvm_log_i32(const char *text, int32_t value);
 
+/* Formats a text as printf does and shows it on the host's standard error; returns its length. Not proven.
+ * Knows %d %i %u %x %X %o %c %s %p %%, the flags - and 0, a width (or *), a precision for %s, and the sizes l, ll, z, h, hh. */
+__attribute__((format(printf, 1, 2))) int zkvm_printf(const char *format, ...);
+int zkvm_vprintf(const char *format, va_list arguments);
+
 /* Shows a message on the host's standard error and ends the run with exit code 1. */
-_Noreturn void zkvm_panic(const char *message);
+ZKVM_NORETURN void zkvm_panic(const char *message);
+
+/* Panics with file, line and text of a condition that does not hold. Not removed by any build. */
+#define ZKVM_TEXT_OF(line) #line
+#define ZKVM_LINE(line) ZKVM_TEXT_OF(line)
+#define zkvm_assert(condition) \
+    ((condition) ? (void)0 : zkvm_panic(__FILE__ ":" ZKVM_LINE(__LINE__) ": assertion failed: " #condition))
 
 /* Takes `length` zeroed bytes, aligned to 16, from the heap; panics if there are no more. They are never given back. */
 void *zkvm_allocate(size_t length);
 
 /* The parts of the C library that compilers call on their own. */
-void *memcpy(void *restrict target, const void *restrict source, size_t length);
+void *memcpy(void *ZKVM_RESTRICT target, const void *ZKVM_RESTRICT source, size_t length);
 void *memmove(void *target, const void *source, size_t length);
 void *memset(void *target, int value, size_t length);
 int memcmp(const void *left, const void *right, size_t length);
 size_t strlen(const char *text);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
