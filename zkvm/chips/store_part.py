@@ -91,9 +91,7 @@ class StorePartChip(Chip):
         assert_selectors(air, row)
         low = row.low_0 + row.low_1 * 256
         byte_change = [row[name] * (row.low_0 - row[f"byte_{k}"]) * BYTE_WEIGHTS[k] for k, name in enumerate(BYTE_SELECTORS)]
-        half_change = [
-            row[f"half_at_{k}"] * (low - row[f"byte_{k}"] - row[f"byte_{k + 1}"] * 256) * BYTE_WEIGHTS[k] for k in (0, 2)
-        ]
+        half_change = [row[f"half_at_{k}"] * (low - row[f"byte_{k}"] - row[f"byte_{k + 1}"] * 256) * BYTE_WEIGHTS[k] for k in (0, 2)]
         air.assert_equal("only the part changes", row.new - word_of(row, "byte"), total(*byte_change, *half_change))
         assert_neutral(air, row.t, self._accesses(row))
 
