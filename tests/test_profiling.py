@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
@@ -133,3 +135,38 @@ def test_flame_graph_page_is_self_contained() -> None:
     assert total(data["tree"], "c") == profile.charged_cells
     assert total(data["tree"], "y") == profile.session.cycles
     assert data["tree"] == tree(profile)
+
+
+PAGE_STUB = """
+function el(tag) { return { tag, style: {}, kids: [], append(...more) { this.kids.push(...more); }, replaceChildren() { this.kids = []; },
+  insertRow() { const row = el("tr"); this.kids.push(row); return row; } }; }
+const made = {};
+const document = { getElementById: id => made[id] ??= el(id), querySelector: query => made[query] ??= el(query), createElement: el,
+  querySelectorAll: query => made.radios ??= [{ value: "c" }, { value: "y" }] };
+"""
+PAGE_USE = """
+const names = () => made.graph.kids.map(box => box.textContent), result = { all: names(), heading: made.h1.textContent };
+made.radios[1].onchange();
+made.graph.kids[2].onclick();
+made.graph.kids[0].onmouseenter();
+Object.assign(result, { zoomed: names(), detail: made.detail.textContent, rows: made.functions.kids.length });
+made.reset.onclick();
+console.log(JSON.stringify(Object.assign(result, { reset: names() })));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no JavaScript interpreter (node) to run the page's script")
+def test_flame_graph_page_draws_zooms_and_resets() -> None:
+    profile = zkvm.profile(HELLO)
+    script = html(profile, "hello").split("<script>")[1].split("</script>")[0]
+    result = subprocess.run(["node", "-"], input=PAGE_STUB + script + PAGE_USE, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stderr
+    seen = json.loads(result.stdout)
+    functions = {entry.name for entry in profile.functions}
+    assert set(seen["all"]) == functions | {"all"}
+    assert seen["all"][:2] == ["all", "_start"]
+    assert seen["zoomed"][0] == seen["all"][2] == "main"
+    assert seen["detail"].startswith("main: ")
+    assert seen["rows"] == 1 + len(profile.functions)
+    assert sorted(seen["reset"]) == sorted(seen["all"])
+    assert seen["heading"] == "Profile of hello"

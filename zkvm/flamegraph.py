@@ -39,16 +39,19 @@ def speedscope(profile: Profile, name: str) -> dict[str, Any]:
 
 def tree(profile: Profile) -> dict[str, Any]:
     """Call paths as nested {n: name, c: own cells, y: own cycles, k: children}."""
-    root: dict[str, Any] = {"n": "all", "c": 0, "y": 0, "k": []}
-    nodes: dict[tuple[str, ...], dict[str, Any]] = {(): root}
+    nodes: list[dict[str, Any]] = [{"n": "all", "c": 0, "y": 0, "k": []}]
+    children: dict[tuple[int, str], int] = {}
     for path, cycles, cells in profile.paths:
-        for depth in range(1, len(path) + 1):
-            if path[:depth] not in nodes:
-                node = nodes[path[:depth]] = {"n": path[depth - 1], "c": 0, "y": 0, "k": []}
-                nodes[path[: depth - 1]]["k"].append(node)
-        nodes[path]["c"] += cells
-        nodes[path]["y"] += cycles
-    return root
+        at = 0
+        for function in path:
+            if (at, function) not in children:
+                children[at, function] = len(nodes)
+                nodes.append({"n": function, "c": 0, "y": 0, "k": []})
+                nodes[at]["k"].append(nodes[-1])
+            at = children[at, function]
+        nodes[at]["c"] += cells
+        nodes[at]["y"] += cycles
+    return nodes[0]
 
 
 def html(profile: Profile, name: str) -> str:
@@ -81,7 +84,12 @@ const get = id => document.getElementById(id), number = value => value.toLocaleS
 document.querySelector("h1").textContent = "Profile of " + data.name;
 get("summary").textContent = number(data.cycles) + " cycles, " + number(data.cells) + " committed cells, of which " +
   number(data.charged) + " are charged to instructions and calls; the rest is fixed tables and padding.";
-function total(node) { return node[unit] + node.k.reduce((sum, child) => sum + total(child), 0); }
+function sum(node) { /* own and called, of both units, once */
+  node.t = { c: node.c, y: node.y };
+  for (const child of node.k) { sum(child); node.t.c += child.t.c; node.t.y += child.t.y; }
+}
+sum(data.tree);
+const total = node => node.t[unit];
 function color(name) {
   let hash = 0;
   for (const letter of name) hash = (hash * 31 + letter.charCodeAt(0)) >>> 0;

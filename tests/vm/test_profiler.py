@@ -116,6 +116,11 @@ def test_batches_do_not_matter(program: list[Item], monkeypatch: pytest.MonkeyPa
     assert whole.stack == parts.stack
 
 
+def test_too_many_call_paths_count_for_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiler, "MAX_NODES", 3)
+    assert paths(record(assemble(CALLS))) == {("main",): 9, ("main", "twice"): 8}
+
+
 def test_a_longjmp_drops_the_frames_between() -> None:
     program: list[Item] = [
         "main", ("call", "outer"), "back", ("mv", "a0", "zero"), *EXIT,

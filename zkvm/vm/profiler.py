@@ -27,6 +27,8 @@ BATCH = 1 << 19
 """Records that are looked at together."""
 MAX_DEPTH = 200
 """Deeper calls are counted for the call at this depth; a direct recursion counts as one call."""
+MAX_NODES = 100_000
+"""Call paths that are told apart; calls on further ones count for their caller."""
 LINK_REGISTERS = tuple(opcodes.REGISTER_BASE + index for index in (1, 5))
 """ra and t0: what calls write and returns jump to (RISC-V calling convention, "Standard register conventions")."""
 BEFORE_SYMBOLS = "(before the first symbol)"
@@ -87,6 +89,8 @@ class CallTree:
         if self.functions[node] == function or self.depths[node] >= MAX_DEPTH:
             return node
         found = self._children.get((node, function))
+        if found is None and len(self.parents) >= MAX_NODES:
+            return node
         if found is None:
             found = self._children[node, function] = len(self.parents)
             self.parents.append(node)
@@ -98,7 +102,9 @@ class CallTree:
 
     def replaced(self, node: int, function: int) -> int:
         """The node of a function that goes on in place of ``node``'s."""
-        return node if self.functions[node] == function or self.depths[node] >= MAX_DEPTH else self.child(self.parents[node], function)
+        caller = self.parents[node]
+        full = len(self.parents) >= MAX_NODES and (caller, function) not in self._children
+        return node if self.functions[node] == function or self.depths[node] >= MAX_DEPTH or full else self.child(caller, function)
 
 
 class Recorder:
