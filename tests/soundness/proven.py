@@ -1,0 +1,64 @@
+"""Makes the forgery tests prove what they forge: each set of forged tables goes through a prover that skips its own checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.forge import Forgery
+from tests.proving import header_of
+from tests.soundness.cheating import skip_own_checks
+from zkvm.air.table import Table
+from zkvm.errors import RejectReason, VerificationError
+from zkvm.machine import machine, run_statement
+from zkvm.params import EXEMPT_MAX, Policy, parameters
+from zkvm.prover.preprocessed import commit_preprocessed
+from zkvm.prover.prove import prove_tables
+from zkvm.tables import preprocess
+from zkvm.verifier.verify import verify_proof
+
+CHOSEN = parameters("fast", 128)
+"""The set with as many exempt rows as the forged tables have."""
+CONSTRAINTS = {f"{code.chip.name}: {constraint.label}" for code in machine().codes for constraint in code.chip.air_constraints}
+
+
+def verdict(forged: Forgery) -> RejectReason | None:
+    """Prove the tables as they are and verify; why the verifier refuses, or None."""
+    assert CHOSEN.exempt == EXEMPT_MAX
+    committed = commit_preprocessed(machine(), preprocess(machine(), forged.image), CHOSEN.blowup)
+    honest = run_statement(header_of(forged.image, committed, CHOSEN), CHOSEN, b"", 0)
+    statement = replace(honest, closings=forged.closings)
+    tables = [Table(own.chip, own.height, own.active, own.used, own.main.copy(), own.pre) for own in forged.tables.values()]
+    proof, _ = prove_tables(machine(), CHOSEN, statement, tables, committed, threads=2)
+    try:
+        verify_proof(machine(), statement, proof, Policy(128))
+    except VerificationError as error:
+        return error.reason
+    return None
+
+
+def expected(labels: set[str]) -> RejectReason | None:
+    """Buses are checked first; whatever is no constraint is a tuple that does not cancel."""
+    if not labels:
+        return None
+    return RejectReason.OOD if labels <= CONSTRAINTS else RejectReason.BUS
+
+
+@pytest.fixture(autouse=True)
+def proven(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[RejectReason | None]]:
+    """Whatever a test says that the machine refuses is proven, and the verifier's reason must be the one that follows."""
+    skip_own_checks(monkeypatch)
+    reasons: list[RejectReason | None] = []
+    own = Forgery.refusals
+
+    def refusals(forged: Forgery, recount: bool = True) -> set[str]:
+        labels = own(forged, recount)
+        reasons.append(verdict(forged))
+        assert reasons[-1] is expected(labels), f"{labels}: {reasons[-1]}"
+        return labels
+
+    monkeypatch.setattr(Forgery, "refusals", refusals)
+    yield reasons
+    assert reasons

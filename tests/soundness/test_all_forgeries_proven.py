@@ -1,0 +1,13 @@
+"""Every forgery, proven by a prover that skips its own checks, and refused by the verifier for the reason that follows."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.soundness import test_forgeries
+from tests.soundness.proven import proven
+
+pytestmark = pytest.mark.slow
+globals().update({name: value for name, value in vars(test_forgeries).items() if name.startswith("test_") or name == "forged"})
+
+__all__ = ["proven"]
