@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from zkvm.crypto.hashes import KEY_LEAF, blake3_many_words
 from zkvm.crypto.merkle import chain_leaves, tree_levels, verify_multiproof
 from zkvm.errors import UsageError, VerificationError
-from zkvm.prover import commit
+from zkvm.kernels import parallel
 from zkvm.prover.commit import MerkleTree
 
 U64Array = NDArray[np.uint64]
@@ -63,7 +63,7 @@ def test_tree_equals_the_reference(shapes: list[tuple[int, int, int]], salted: b
 
 
 def test_threads_do_not_change_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commit, "_SERIAL_ROWS", 1)
+    monkeypatch.setattr(parallel, "TASK_WORDS", 64)
     levels = [random_words(3, 4, 512), random_words(6, 4, 2048)]
     salt = random_words(2, 4, 2048)
     assert MerkleTree.commit(levels, salt, threads=3).root == MerkleTree.commit(levels, salt).root

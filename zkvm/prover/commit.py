@@ -5,8 +5,7 @@ The format is that of :mod:`zkvm.crypto.merkle`; the hashing is done by kernels,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from zkvm.crypto.hashes import KEY_LEAF, KEY_NODE
 from zkvm.crypto.merkle import SALT_WORDS, sibling_positions
 from zkvm.errors import UsageError
 from zkvm.kernels.merkle import TILE_ROWS, hash_columns, hash_pairs
+from zkvm.kernels.parallel import run_ranges
 
 U8Array = NDArray[np.uint8]
 U32Array = NDArray[np.uint32]
@@ -25,8 +25,8 @@ Level = U64Array | Sequence[U64Array]
 
 FRI_POINTS = 8
 """Values of one FRI leaf: the points that one folding step joins."""
-_SERIAL_ROWS = 4096
-"""Fewer hashes than this are not worth a second thread."""
+_NODE_WORDS = 12
+"""64-bit words that hashing a node touches: two digests in, one out."""
 
 _KEY_LEAF_WORDS: U32Array = np.frombuffer(KEY_LEAF, dtype="<u4").astype(np.uint32)
 _KEY_NODE_WORDS: U32Array = np.frombuffer(KEY_NODE, dtype="<u4").astype(np.uint32)
@@ -44,20 +44,6 @@ class Opening:
     rows: list[U64Array]
     salts: U64Array
     siblings: U8Array
-
-
-def _run_ranges(work: Callable[[int, int], None], rows: int, threads: int) -> None:
-    """Call ``work(start, stop)`` on ranges that cover ``rows``, on several threads if it pays."""
-    pieces = 1 if rows < _SERIAL_ROWS or threads <= 1 else 4 * threads
-    step = -(-rows // pieces)
-    step += -step % TILE_ROWS
-    ranges = [(start, min(start + step, rows)) for start in range(0, rows, step)]
-    if len(ranges) == 1:
-        work(*ranges[0])
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for result in [pool.submit(work, *bounds) for bounds in ranges]:
-            result.result()
 
 
 def _addresses(columns: U64Array) -> U64Array:
@@ -92,7 +78,7 @@ class MerkleTree:
             def hash_range(start: int, stop: int, below: U32Array = below, above: U32Array = above) -> None:
                 hash_pairs(below, _KEY_NODE_WORDS, above, start, stop)
 
-            _run_ranges(hash_range, above.shape[1], threads)
+            run_ranges(hash_range, above.shape[1], _NODE_WORDS, threads, TILE_ROWS)
             self._digests.append(above)
         self.root = self._digests[-1][:, 0].astype("<u4").tobytes()
 
@@ -131,7 +117,7 @@ class MerkleTree:
             ) -> None:
                 hash_columns(addresses, height, height, prefix, prefix_rows, _KEY_LEAF_WORDS, out, start, stop)
 
-            _run_ranges(hash_range, cosets * height, threads)
+            run_ranges(hash_range, cosets * height, len(addresses), threads, TILE_ROWS)
             prefix, prefix_rows = out, height
         return cls(prefix, tables, salts[0] if salts else None, threads)
 
@@ -157,7 +143,7 @@ class MerkleTree:
         def hash_range(start: int, stop: int) -> None:
             hash_columns(addresses, group_rows, rows, no_prefix, 1, _KEY_LEAF_WORDS, out, start, stop)
 
-        _run_ranges(hash_range, cosets * group_rows, threads)
+        run_ranges(hash_range, cosets * group_rows, len(addresses), threads, TILE_ROWS)
         # The same values as a matrix of 24 columns: a view, for opening.
         groups = values.reshape(3, cosets, FRI_POINTS, group_rows).transpose(2, 0, 1, 3)
         return cls(out, [[groups[point] for point in range(FRI_POINTS)]], None, threads)
