@@ -53,6 +53,10 @@ SLOW_SECONDS = 10.0
 """Processor time that no single check may take: honest ones take a tenth of a second."""
 
 
+REPORT_SECONDS = 60.0
+"""How often a long run says how far it is."""
+
+
 class Finding(Exception):
     """The verifier accepted something false, or failed in a way that is no refusal."""
 
@@ -283,11 +287,16 @@ def fuzz(target: str, runs: int, seed: int, seconds: float = float("inf")) -> Co
     rng = random.Random(seed)
     check = CHECKS[target]
     ends: Counter[str] = Counter()
-    stop = time.monotonic() + seconds
+    now = time.monotonic()
+    stop, report = now + seconds, now + REPORT_SECONDS
     for _ in range(runs):
         ends[check(random_program(rng))] += 1
-        if time.monotonic() > stop:
+        now = time.monotonic()
+        if now > stop:
             break
+        if now > report:
+            print(f"{ends.total()} runs", file=sys.stderr, flush=True)
+            report = now + REPORT_SECONDS
     return ends
 
 
