@@ -44,16 +44,25 @@ def test_every_operation_and_call_has_the_chip_that_proves_it() -> None:
     assert calls == {63: "ecall", 64: "ecall", 93: "exit", 94: "exit", 214: "brk", profiling.OTHER_CALL: "ecall"}
 
 
-@pytest.mark.parametrize("params", ["fast", "compact"])
-def test_the_predicted_tables_are_those_of_the_proof(params: str) -> None:
-    profile = zkvm.profile(ECHO, TEXT, params=params)
-    receipt = zkvm.prove(ECHO, TEXT, params=params, verify=False).receipt
+@pytest.mark.parametrize(("params", "pad_to"), [("fast", 0), ("compact", 0), ("fast", 1 << 10)])
+def test_the_predicted_tables_are_those_of_the_proof(params: str, pad_to: int) -> None:
+    profile = zkvm.profile(ECHO, TEXT, params=params, pad_to=pad_to)
+    receipt = zkvm.prove(ECHO, TEXT, params=params, pad_to=pad_to, verify=False).receipt
     assert receipt.seal is not None
-    heights = {chip.name: 1 << log for chip, log in zip(machine().chips, receipt.seal.log_heights, strict=True) if log}
+    heights: dict[str, int] = {}
+    for chip, log in zip(machine().chips, receipt.seal.log_heights, strict=True):
+        if log:
+            name = chip.first or chip.name
+            heights[name] = heights.get(name, 0) + (1 << log)
     assert {chip.name: chip.height for chip in profile.chips} == heights
     widths = {code.chip.name: sum(code.widths[1:]) for code in machine().codes}
     assert profile.cells == sum(height * widths[name] for name, height in heights.items())
     assert 0 < profile.charged_cells < profile.cells
+
+
+def test_padding_is_a_power_of_two() -> None:
+    with pytest.raises(zkvm.UsageError, match="power of two"):
+        zkvm.profile(ECHO, TEXT, pad_to=1000)
 
 
 def test_tables_of_a_longer_run_with_second_instances() -> None:

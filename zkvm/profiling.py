@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.errors import LimitError
+from zkvm.errors import LimitError, UsageError
 from zkvm.isa import opcodes
 from zkvm.machine import machine
 from zkvm.params import parameters
@@ -112,13 +112,15 @@ def profile(
     max_cycles: int | None = None,
     max_memory: int | None = None,
     threads: int | None = None,
+    pad_to: int = 0,
     stdout: Sink | None = None,
     stderr: Sink | None = None,
 ) -> Profile:
     """Run a guest without proving and tell where its cost lies.
 
     Args:
-        stdin: the private input, or a whole environment. params, security, threads: of the proof that is predicted.
+        stdin: the private input, or a whole environment. params, security, threads, pad_to: of the proof that is
+            predicted, as for :func:`zkvm.prove`.
         max_cycles, max_memory: limits of this run.
         stdout, stderr: called with what the guest writes.
 
@@ -129,6 +131,8 @@ def profile(
         from zkvm.vm.debug import read_lines
         from zkvm.vm.profiler import Recorder
     chosen = parameters(params, security)
+    if pad_to & (pad_to - 1):
+        raise UsageError(f"padding to {pad_to} rows: a power of two is needed")
     file, image = read_elf(elf)
     recorder = Recorder(image, costs())
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
@@ -136,7 +140,7 @@ def profile(
     recorder.finish(execution)
     rows = used_rows(recorder, execution)
     try:
-        heights = heights_for(machine(), rows, image, chosen.exempt)
+        heights = heights_for(machine(), rows, image, chosen.exempt, pad_to)
         shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
         prediction = predict(shape, threads)
     except LimitError:

@@ -194,7 +194,7 @@ def test_disasm() -> None:
 
 def test_build(tmp_path: Path) -> None:
     pytest.importorskip("ziglang")
-    outcome = invoke("build", GUESTS / "echo" / "main.c", "-o", tmp_path / "echo.elf", "--json")
+    outcome = invoke("build", GUESTS / "echo" / "main.c", "-o", tmp_path / "echo.elf", "--strip", "--json")
     assert outcome.code == 0
     assert outcome.json["bytes"] == (tmp_path / "echo.elf").stat().st_size
     assert (tmp_path / "echo.elf").read_bytes() == ECHO.read_bytes()

@@ -63,7 +63,8 @@ def run(
     program, stdin = (guest, read_guest_input(input_file)) if model is None else (model.elf, model.stdin)
     if execute_only:
         env = ExecutorEnv(stdin, guest_stdout(as_json), guest_stderr, max_cycles=max_cycles, max_memory=limit)
-        profile = profile_run(program, env, params=params, security=security, threads=threads)
+        padding = parse_height(pad_to) if pad_to else 0
+        profile = profile_run(program, env, params=params, security=security, threads=threads, pad_to=padding)
         show_execution(profile, as_json, model)
         raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
     with progress_bar(not as_json) as progress:
