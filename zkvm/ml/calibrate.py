@@ -63,9 +63,19 @@ def calibrate(model: ImportedModel, samples: Sequence[Sample], method: Method = 
     return {name: TensorInfo(shape, kind_of(dtype), *ranges.get(name, (0.0, 0.0)), name in wide) for name, (shape, dtype) in shapes.items()}
 
 
+INFINITE = 100.0
+"""What an infinity is taken for, beyond four times the other values: masks need no more, because exp(-100) is nothing."""
+
+
 def _finite(array: NDArray[Any]) -> NDArray[np.float64]:
+    """All numbers as a list; infinities as large numbers."""
     values = array.reshape(-1).astype(np.float64)
-    return values[np.isfinite(values)]
+    values = values[~np.isnan(values)]
+    finite = np.isfinite(values)
+    if finite.all():
+        return values
+    limit = INFINITE + 4 * float(np.abs(values[finite]).max(initial=0.0))
+    return np.clip(values, -limit, limit)
 
 
 MASKED = 16.0
@@ -89,7 +99,7 @@ def _without_masked(array: NDArray[Any], axis: int) -> NDArray[np.float64]:
     """Values, cut where they are far below the largest of their row."""
     values = array.astype(np.float64)
     largest = values.max(axis=axis, keepdims=True)
-    return _finite(np.maximum(values, largest - MASKED))
+    return _finite(np.where(np.isfinite(largest), np.maximum(values, largest - MASKED), np.nan))
 
 
 def observed_range(values: NDArray[np.float64], method: Method, bits: int) -> tuple[float, float]:

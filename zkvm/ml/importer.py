@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.inliner
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
@@ -179,6 +180,7 @@ def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model in the compiler's operator version, simplified where the simplifier can."""
     if not any(entry.domain in ("", "ai.onnx") for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid("", OPSET))
+    model = _expanded(model)
     if opset_of(model) < OPSET:
         try:
             model = onnx.version_converter.convert_version(model, OPSET)
@@ -192,6 +194,22 @@ def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
         slim: onnx.ModelProto = onnxslim.slim(model)
         return slim
     except Exception:  # a failure of the simplifier costs efficiency, not correctness: constants are folded here too
+        return model
+
+
+def _expanded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model's own functions, and operators that ONNX defines by others, written out as far as the compiler does not know them."""
+    from zkvm.ml.rewrites import REWRITES
+
+    known = {operator for domain, operator in (*LOWERINGS, *REWRITES) if domain == ""} | {"Constant", "Shape", "Size"}
+    unknown = {node.op_type for node in model.graph.node if node.domain in ("", "ai.onnx")} - known
+    if not unknown and not model.functions:
+        return model
+    try:
+        if model.functions:
+            model = onnx.inliner.inline_local_functions(model)
+        return onnx.inliner.inline_selected_functions(model, [("", name) for name in unknown], inline_schema_functions=True)
+    except Exception:  # what cannot be replaced is reported as unsupported, by name
         return model
 
 

@@ -41,24 +41,29 @@ static inline uint32_t blake3_rotate(uint32_t x, int by) {
 
 /* Compresses one block; the first eight words of the result replace `value`. */
 static void blake3_compress(uint32_t value[8], const uint32_t block[16], uint32_t counter, uint32_t length, uint32_t flags) {
-    static const uint8_t order[16] = {2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8};
-    uint32_t m[16], next[16], s[16];
-    for (int i = 0; i < 16; i++) m[i] = block[i];
+    /* Which message word each round uses, in order: the permutation applied again and again. Unrolled, the indices cost nothing. */
+    static const uint8_t order[7][16] = {
+        {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
+        {2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8},
+        {3, 4, 10, 12, 13, 2, 7, 14, 6, 5, 9, 0, 11, 15, 8, 1},
+        {10, 7, 12, 9, 14, 3, 13, 15, 4, 0, 11, 2, 5, 8, 1, 6},
+        {12, 13, 9, 11, 15, 10, 14, 8, 7, 2, 5, 3, 0, 1, 6, 4},
+        {9, 14, 11, 5, 8, 12, 15, 1, 13, 3, 0, 10, 2, 6, 4, 7},
+        {11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13}};
+    uint32_t s[16];
     for (int i = 0; i < 8; i++) s[i] = value[i];
     for (int i = 0; i < 4; i++) s[8 + i] = blake3_iv[i];
     s[12] = counter, s[13] = 0, s[14] = length, s[15] = flags;
-    for (int round = 0;; round++) {
-        BLAKE3_MIX(s[0], s[4], s[8], s[12], m[0], m[1]);
-        BLAKE3_MIX(s[1], s[5], s[9], s[13], m[2], m[3]);
-        BLAKE3_MIX(s[2], s[6], s[10], s[14], m[4], m[5]);
-        BLAKE3_MIX(s[3], s[7], s[11], s[15], m[6], m[7]);
-        BLAKE3_MIX(s[0], s[5], s[10], s[15], m[8], m[9]);
-        BLAKE3_MIX(s[1], s[6], s[11], s[12], m[10], m[11]);
-        BLAKE3_MIX(s[2], s[7], s[8], s[13], m[12], m[13]);
-        BLAKE3_MIX(s[3], s[4], s[9], s[14], m[14], m[15]);
-        if (round == 6) break;
-        for (int i = 0; i < 16; i++) next[i] = m[order[i]];
-        for (int i = 0; i < 16; i++) m[i] = next[i];
+    _Pragma("clang loop unroll(full)") for (int round = 0; round < 7; round++) {
+        const uint8_t *at = order[round];
+        BLAKE3_MIX(s[0], s[4], s[8], s[12], block[at[0]], block[at[1]]);
+        BLAKE3_MIX(s[1], s[5], s[9], s[13], block[at[2]], block[at[3]]);
+        BLAKE3_MIX(s[2], s[6], s[10], s[14], block[at[4]], block[at[5]]);
+        BLAKE3_MIX(s[3], s[7], s[11], s[15], block[at[6]], block[at[7]]);
+        BLAKE3_MIX(s[0], s[5], s[10], s[15], block[at[8]], block[at[9]]);
+        BLAKE3_MIX(s[1], s[6], s[11], s[12], block[at[10]], block[at[11]]);
+        BLAKE3_MIX(s[2], s[7], s[8], s[13], block[at[12]], block[at[13]]);
+        BLAKE3_MIX(s[3], s[4], s[9], s[14], block[at[14]], block[at[15]]);
     }
     for (int i = 0; i < 8; i++) value[i] = s[i] ^ s[i + 8];
 }

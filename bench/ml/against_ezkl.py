@@ -1,0 +1,126 @@
+"""Proves the same ONNX file with this package and, if it is installed, with EZKL: seconds and peak memory of both, each in its own process.
+
+Models: perceptron 784-128-10, LeNet-5 (28 x 28, padding 2, ReLU, maxima), and the smallest layer, with random weights; or ONNX files given.
+EZKL runs with private input and parameters and public output, calibrated for resources. Its reference string is made on the spot; that time
+is shown apart, as is the set-up: neither exists here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tools.train_mnist import LENET, dense_nodes, export, initial, lenet_nodes  # noqa: E402
+
+PERCEPTRON = {"w1": (128, 784), "b1": (128,), "w2": (10, 128), "b2": (10,)}
+
+
+def make_models(folder: Path) -> list[Path]:
+    """Write the models with random weights."""
+    from onnx import helper
+
+    random = np.random.default_rng(0)
+    flatten = helper.make_node("Flatten", ["image"], ["flat"], name="flatten")
+    export(folder / "perceptron.onnx", initial(random, PERCEPTRON), [flatten, *dense_nodes("flat", [("w1", "b1"), ("w2", "b2")])])
+    export(folder / "lenet5.onnx", initial(random, LENET), lenet_nodes())
+    tiny = {"w1": (4, 784), "b1": (4,), "w2": (10, 4), "b2": (10,)}
+    export(folder / "tiny.onnx", initial(random, tiny), [flatten, *dense_nodes("flat", [("w1", "b1"), ("w2", "b2")])])
+    return [folder / f"{name}.onnx" for name in ("tiny", "perceptron", "lenet5")]
+
+
+def ours(model: Path, params: str) -> dict[str, Any]:
+    """Compile, prove twice (the second is warm), verify."""
+    from zkvm import api
+    from zkvm.ml import compile as compiler
+
+    sample = {"image": np.random.default_rng(1).random((1, 1, 28, 28), np.float32)}
+    started = time.perf_counter()
+    made = compiler.compile_imported(compiler.import_file(model, compiler.Options()), [sample], compiler.Options())
+    compiled = time.perf_counter() - started
+    integers, _ = made.model.quantize([sample["image"]])
+    infos = [api.prove(made.model.elf, made.model.stdin(integers), params=params) for _ in range(2)]
+    started = time.perf_counter()
+    infos[1].receipt.verify(infos[1].image_id)
+    return {
+        "compile": compiled,
+        "prove": infos[1].seconds["total"],
+        "verify": time.perf_counter() - started,
+        "cycles": infos[1].cycles,
+        "receipt_bytes": len(infos[1].receipt.to_bytes()),
+        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20),
+    }
+
+
+def theirs(model: Path) -> dict[str, Any]:
+    """EZKL's own sequence of steps, timed."""
+    import ezkl
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        data = np.random.default_rng(1).random(784).tolist()
+        (folder / "input.json").write_text(json.dumps({"input_data": [data]}))
+        paths = {name: str(folder / name) for name in ("settings", "compiled", "srs", "witness", "vk", "pk", "proof")}
+        arguments = ezkl.PyRunArgs()
+        arguments.input_visibility = arguments.param_visibility = "private"
+        arguments.output_visibility = "public"
+        seconds: dict[str, Any] = {}
+
+        def timed(name: str, function: Any, *values: Any) -> None:
+            started = time.perf_counter()
+            function(*values)
+            seconds[name] = time.perf_counter() - started
+
+        ezkl.gen_settings(str(model), paths["settings"], py_run_args=arguments)
+        timed("calibrate", ezkl.calibrate_settings, str(folder / "input.json"), str(model), paths["settings"], "resources")
+        ezkl.compile_circuit(str(model), paths["compiled"], paths["settings"])
+        rows = json.loads(Path(paths["settings"]).read_text())["run_args"]["logrows"]
+        timed("reference string", ezkl.gen_srs, paths["srs"], rows)
+        ezkl.gen_witness(str(folder / "input.json"), paths["compiled"], paths["witness"])
+        timed("set-up", ezkl.setup, paths["compiled"], paths["vk"], paths["pk"], paths["srs"])
+        timed("prove", ezkl.prove, paths["witness"], paths["compiled"], paths["pk"], paths["proof"], paths["srs"])
+        timed("verify", ezkl.verify, paths["proof"], paths["settings"], paths["vk"], paths["srs"])
+        return seconds | {"peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)}
+
+
+def main() -> None:
+    """Every model in a process per system."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", type=Path, nargs="*", help="ONNX files with one input (1, 1, 28, 28); default: the three")
+    parser.add_argument("--params", default="balanced")
+    parser.add_argument("--only", choices=("ours", "theirs"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.only:
+        print(json.dumps(ours(arguments.models[0], arguments.params) if arguments.only == "ours" else theirs(arguments.models[0])))
+        return
+    systems = ["ours", *(["theirs"] if importlib.util.find_spec("ezkl") else [])]
+    with tempfile.TemporaryDirectory() as scratch:
+        for model in arguments.models or make_models(Path(scratch)):
+            for system in systems:
+                command = [sys.executable, __file__, str(model), "--only", system, "--params", arguments.params]
+                result = subprocess.run(command, capture_output=True, text=True, check=False)
+                name = "zkvm" if system == "ours" else "EZKL"
+                lines = result.stdout.strip().splitlines()
+                if result.returncode or not lines:
+                    print(f"{model.stem:12} {name:5} failed: {result.stderr.strip().splitlines()[-1:]}")
+                    continue
+                values = json.loads(lines[-1])
+                print(f"{model.stem:12} {name:5} " + ", ".join(f"{key} {value:.3g}" for key, value in values.items()), flush=True)
+    if len(systems) == 1:
+        print("ezkl is not installed: pip install ezkl")
+
+
+if __name__ == "__main__":
+    main()
