@@ -11,7 +11,7 @@ from zkvm.errors import GuestTrap, LimitError
 from zkvm.isa import opcodes
 from zkvm.kernels import interpreter as kernel
 from zkvm.records import CHAIN_ROW, ECALL, Execution, Image
-from zkvm.vm.state import MachineState, missing_instruction, trap
+from zkvm.vm.state import MachineState, missing_instruction, symbol_at, trap
 from zkvm.vm.syscalls import A0, Host, Sink, handle_call
 
 DEFAULT_MAX_CYCLES = 1 << 28
@@ -80,7 +80,8 @@ def execute(
         if status == kernel.LIMIT:
             state.check_memory()
             if state.cycles >= max_cycles:
-                raise LimitError(f"the guest has not ended after {max_cycles} cycles: raise --max-cycles, or look for an endless loop")
+                reached = f"{max_cycles} cycles (it is in {symbol_at(image, state.pc)}, pc 0x{state.pc:08x})"
+                raise LimitError(f"the guest has not ended after {reached}: raise --max-cycles, or look for an endless loop")
         elif status == kernel.CALLED:
             running = handle_call(state, host)
         elif status == kernel.BUFFER_FULL:
