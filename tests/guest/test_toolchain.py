@@ -94,6 +94,17 @@ def test_compile_errors_are_reported_and_write_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out.elf").exists()
 
 
+def test_warnings_are_shown_and_do_not_stop_the_build(tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text("int main(void) { int unused = 3; return 0; }\n")
+    seen: list[str] = []
+    build([tmp_path / "main.c"], tmp_path / "out.elf", warn=seen.append)
+    assert len(seen) == 1
+    assert "unused variable 'unused'" in seen[0]
+    (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
+    build([tmp_path / "main.c"], tmp_path / "out.elf", warn=seen.append)
+    assert len(seen) == 1
+
+
 def test_unusable_sources_are_refused(tmp_path: Path) -> None:
     shutil.copy(DIGITS / "README.md", tmp_path)
     with pytest.raises(UsageError, match="name at least one"):

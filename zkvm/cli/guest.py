@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +46,7 @@ def build(
             optimization=optimization,
             debug_lines=debug,
             runtime=not no_runtime,
+            warn=lambda text: print(text, file=sys.stderr),
         )
     length = output.stat().st_size
     if as_json:

@@ -10,7 +10,7 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from zkvm.errors import GuestError, UsageError
@@ -63,6 +63,7 @@ def build(
     optimization: str = "3",
     debug_lines: bool = False,
     runtime: bool = True,
+    warn: Callable[[str], object] | None = None,
 ) -> Path:
     """Compiles and links ``sources`` into one static executable.
 
@@ -74,6 +75,7 @@ def build(
         defines: preprocessor macros.
         optimization: Clang's level: ``0``, ``1``, ``2``, ``3``, ``s`` or ``z``.
         debug_lines: keep line tables (not loaded, not part of the image ID).
+        warn: called with the compiler's warnings, if there are any.
         runtime: link the SDK's start-up code and library; without it the sources define ``_start``.
 
     Returns:
@@ -109,6 +111,8 @@ def build(
         if result.returncode != 0 or not linked.exists():
             raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}")
         target.write_bytes(linked.read_bytes())
+    if warn is not None and result.stderr.strip():
+        warn(result.stderr.strip())
     return target
 
 
