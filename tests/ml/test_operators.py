@@ -30,6 +30,7 @@ LAYERS: list[Case] = [
     ),
     ("Conv", {"x": normal(1, 4, 7, 7)}, {"w": normal(6, 2, 3, 2, seed=1)}, {"group": 2, "dilations": [2, 1]}),
     ("Conv", {"x": normal(1, 4, 7, 7)}, {"w": normal(4, 1, 3, 3, seed=1)}, {"group": 4, "auto_pad": "SAME_UPPER"}),
+    ("Conv", {"x": normal(3, 2, 5, 6)}, {"w": normal(3, 2, 3, 3, seed=1), "b": normal(3, seed=2)}, {}),
     ("Conv", {"x": normal(1, 3, 12)}, {"w": normal(2, 3, 5, seed=1)}, {"auto_pad": "SAME_LOWER"}),
     ("Conv", {"x": normal(1, 1, 20, 20)}, {"w": normal(2, 1, 11, 11, seed=1)}, {}),
     (
@@ -55,6 +56,7 @@ LAYERS: list[Case] = [
 POOLS: list[Case] = [
     ("MaxPool", {"x": normal(1, 2, 7, 7)}, {}, {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1]}),
     ("MaxPool", {"x": normal(1, 2, 7, 7)}, {}, {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}),
+    ("MaxPool", {"x": normal(2, 2, 6, 6)}, {}, {"kernel_shape": [2, 2]}),
     ("MaxPool", {"x": normal(1, 2, 9)}, {}, {"kernel_shape": [3], "dilations": [2]}),
     ("AveragePool", {"x": normal(1, 2, 7, 7)}, {}, {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
     ("AveragePool", {"x": normal(1, 2, 7, 7)}, {}, {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1}),
@@ -113,6 +115,7 @@ REDUCTIONS: list[Case] = [
         (name, {"x": normal(3, 4, 5)}, {"axes": np.array([0, 2])}, {"keepdims": 0})
         for name in ("ReduceL2", "ReduceSumSquare", "ReduceLogSumExp")
     ),
+    ("CumSum", {"x": normal(3, 5)}, {"axis": np.array(1)}, {}),
     ("ReduceProd", {"x": positive(3, 4)}, {"axes": np.array([1])}, {}),
     ("ReduceSum", {"x": np.arange(12).reshape(3, 4)}, {}, {}),
     ("ArgMax", {"x": normal(3, 7)}, {}, {"axis": 1}),

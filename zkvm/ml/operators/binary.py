@@ -1,10 +1,9 @@
-"""Functions of two elements, with broadcasting: sums, products, quotients, comparisons, logic, and choice by a condition."""
+"""Functions of two elements, with broadcasting: sums, products, quotients, and exact arithmetic on integers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from zkvm.ml.operators.linear import fused_target, matmul_constant_left, matmul_
 from zkvm.ml.operators.move import broadcast
 
 
-def _loop(code: CodeWriter, operation: Operation, expression: str) -> None:
+def elementwise(code: CodeWriter, operation: Operation, expression: str) -> None:
     """target[i] = expression of a and b, the elements of the two inputs."""
     left, right = (code.pointer(value) for value in operation.inputs[:2])
     code.line(f"UNROLL_FOUR for (int i = 0; i < {operation.output.size}; i++) {{")
@@ -44,7 +43,7 @@ class Sum(Operation):
         """See :class:`Operation`."""
         half = (1 << self.shift) >> 1
         total = f"(a * {self.left} + b * {self.right} + {half}) >> {self.shift}"
-        _loop(code, self, f"clamp({total}, {self.output.lo}, {self.output.hi})")
+        elementwise(code, self, f"clamp({total}, {self.output.lo}, {self.output.hi})")
 
 
 @dataclass(eq=False)
@@ -59,7 +58,7 @@ class Product(Operation):
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
-        _loop(code, self, self.rescaling.expression("(a * b)"))
+        elementwise(code, self, self.rescaling.expression("(a * b)"))
 
 
 @dataclass(eq=False)
@@ -81,7 +80,7 @@ class Quotient(Operation):
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
         lo, hi = self.output.lo, self.output.hi
-        _loop(code, self, f"divide(a, b, {self.multiplier}, {self.shift}, {lo}, {hi})")
+        elementwise(code, self, f"divide(a, b, {self.multiplier}, {self.shift}, {lo}, {hi})")
 
 
 @dataclass(eq=False)
@@ -119,9 +118,9 @@ class Whole(Operation):
         if self.function in wide:
             expression = wide[self.function]
             if _whole_bound(self.function, self.inputs[0], self.inputs[1]) <= INT32_MAX:
-                _loop(code, self, f"clamp({expression.replace('(int64_t)', '')}, {self.output.lo}, {self.output.hi})")
+                elementwise(code, self, f"clamp({expression.replace('(int64_t)', '')}, {self.output.lo}, {self.output.hi})")
             else:
-                _loop(code, self, f"clamp64({expression}, {self.output.lo}, {self.output.hi})")
+                elementwise(code, self, f"clamp64({expression}, {self.output.lo}, {self.output.hi})")
             return
         expression = {
             "Max": "a > b ? a : b",
@@ -133,49 +132,10 @@ class Whole(Operation):
             "BitwiseOr": "a | b",
             "BitwiseXor": "a ^ b",
         }[self.function]
-        _loop(code, self, f"clamp({expression}, {self.output.lo}, {self.output.hi})")
+        elementwise(code, self, f"clamp({expression}, {self.output.lo}, {self.output.hi})")
 
 
-@dataclass(eq=False)
-class Compare(Operation):
-    """y = a <operator> b as 0 or 1, on integers of one scale; also ``&&``, ``||`` and exclusive or, as ``!=``, of booleans."""
-
-    operator: str
-
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`."""
-        a, b = inputs
-        functions: dict[str, Callable[[], Any]] = {
-            "<": lambda: a < b,
-            "<=": lambda: a <= b,
-            ">": lambda: a > b,
-            ">=": lambda: a >= b,
-            "==": lambda: a == b,
-            "!=": lambda: a != b,
-            "&&": lambda: (a != 0) & (b != 0),
-            "||": lambda: (a != 0) | (b != 0),
-        }
-        return np.asarray(functions[self.operator](), np.int64).reshape(self.output.shape)
-
-    def emit(self, code: CodeWriter) -> None:
-        """See :class:`Operation`."""
-        _loop(code, self, f"a {self.operator} b")
-
-
-@dataclass(eq=False)
-class Select(Operation):
-    """y = a where the third input is not 0, else b."""
-
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`."""
-        return np.where(inputs[2] != 0, inputs[0], inputs[1])
-
-    def emit(self, code: CodeWriter) -> None:
-        """See :class:`Operation`."""
-        _loop(code, self, f"({code.pointer(self.inputs[2])})[i] ? a : b")
-
-
-def _operands(context: Context, name: str, left: Value, right: Value) -> tuple[Value, Value]:
+def broadcast_pair(context: Context, name: str, left: Value, right: Value) -> tuple[Value, Value]:
     """Both values, repeated to the shape that they broadcast to."""
     shape = np.broadcast_shapes(left.shape, right.shape)
     return broadcast(context, name, left, shape), broadcast(context, name, right, shape)
@@ -189,7 +149,7 @@ def _whole_bound(function: str, left: Value, right: Value) -> int:
 
 def integer_binary(context: Context, name: str, function: str, left: Value, right: Value) -> Value:
     """Append exact arithmetic; the caller knows that the scales agree."""
-    left, right = _operands(context, name, left, right)
+    left, right = broadcast_pair(context, name, left, right)
     bound = min(_whole_bound(function, left, right), INT32_MAX)
     if function.startswith("Bitwise"):
         bound = INT32_MAX
@@ -201,7 +161,7 @@ def integer_binary(context: Context, name: str, function: str, left: Value, righ
 
 def real_sum(context: Context, name: str, left: Value, right: Value, output: Value, sign: int) -> Value:
     """Append left + sign * right for real values of any scales."""
-    left, right = _operands(context, name, left, right)
+    left, right = broadcast_pair(context, name, left, right)
     ratios = left.scale / output.scale, right.scale / output.scale
     # The largest shift for which multipliers and the sum stay below 2^31.
     weight = left.magnitude * ratios[0] + right.magnitude * ratios[1] + 1
@@ -245,7 +205,7 @@ def _pair(context: Context, node: Node, left: Value, right: Value, last: bool) -
         return shifted
     output = fused_target(context, node.outputs[0])
     if operator == "Mul":
-        left, right = _operands(context, node.name, left, right)
+        left, right = broadcast_pair(context, node.name, left, right)
         left, right = _fitting(context, node.name, left), _fitting(context, node.name, right)
         bound = left.magnitude * right.magnitude
         factor = rescale(left.scale * right.scale / output.scale, bound, output.lo, output.hi, node.name)
@@ -300,7 +260,7 @@ def _scaled_only(context: Context, node: Node, left: Value, right: Value) -> Val
 
 def quotient(context: Context, name: str, left: Value, right: Value, output: Value) -> Value:
     """Append left / right for real values."""
-    left, right = _operands(context, name, left, right)
+    left, right = broadcast_pair(context, name, left, right)
     left, right = _fitting(context, name, left), _fitting(context, name, right)
     ratio = left.scale / (right.scale * output.scale)
     # numerator a * m and denominator b << s, both below 2^31 with room for rounding; m / 2^s = ratio.
@@ -311,82 +271,6 @@ def quotient(context: Context, name: str, left: Value, right: Value, output: Val
     if left.magnitude * multiplier >= 1 << 31:
         raise UsageError(f"{name}: the quotient needs more than 32 bits: its scale {output.scale:.3g} is too fine for its inputs")
     return context.add(Quotient(name, (left, right), output, multiplier, shift))
-
-
-COMPARISONS = {"Less": "<", "LessOrEqual": "<=", "Greater": ">", "GreaterOrEqual": ">=", "Equal": "=="}
-MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
-
-
-@lowers(*COMPARISONS)
-def lower_comparison(context: Context, node: Node) -> None:
-    """Comparisons, on integers of one scale."""
-    operator, names = COMPARISONS[node.operator], list(node.inputs)
-    if names[0] in context.constants:
-        operator, names = MIRRORED[operator], names[::-1]
-    left = context.operand(names[0])
-    constant = context.constants.get(names[1])
-    if constant is not None and left.kind is Kind.REAL:
-        # Rounded as inputs are, so that equal numbers stay equal: trees split at values that the data has.
-        clipped = np.clip(np.floor(constant.astype(np.float64) / left.scale + 0.5), INT32_MIN, INT32_MAX).astype(np.int64)
-        right = Value(names[1], constant.shape, int(clipped.min()), int(clipped.max()), left.scale, data=clipped)
-    else:
-        right = context.operand(names[1])
-        if left.kind is Kind.REAL:
-            scale = max(left.scale, right.scale)
-            left, right = context.rescaled(left, scale, node.name), context.rescaled(right, scale, node.name)
-    left, right = _operands(context, node.name, left, right)
-    output = context.fresh(left.shape, 0, 1, kind=Kind.BOOLEAN, label=node.outputs[0])
-    context.bind(node.outputs[0], context.add(Compare(node.name, (left, right), output, operator)))
-
-
-LOGIC = {"And": "&&", "Or": "||", "Xor": "!=", "Not": "=="}
-
-
-@lowers(*LOGIC)
-def lower_logic(context: Context, node: Node) -> None:
-    """Logic on booleans; not x is x == 0."""
-    left = context.operand(node.inputs[0])
-    right = context.operand(node.inputs[1]) if node.has(1) else context.quantized_constant("zero", np.zeros((), np.int64))
-    left, right = _operands(context, node.name, left, right)
-    output = context.fresh(left.shape, 0, 1, kind=Kind.BOOLEAN, label=node.outputs[0])
-    context.bind(node.outputs[0], context.add(Compare(node.name, (left, right), output, LOGIC[node.operator])))
-
-
-@lowers("Where")
-def lower_where(context: Context, node: Node) -> None:
-    """Choice by a condition."""
-    condition = context.operand(node.inputs[0])
-    names = node.inputs[1:3]
-    kind = context.info(node.outputs[0]).kind
-    if kind is Kind.REAL:
-        target = context.target(node.outputs[0])
-        arrays = [context.constants.get(name) for name in names]
-        values = [
-            context.rescaled(context.operand(name), target.scale, node.name, target.lo, target.hi)
-            if array is None
-            else context.quantized_constant(name, np.clip(array, target.lo * target.scale, target.hi * target.scale), target.scale)
-            for name, array in zip(names, arrays, strict=True)
-        ]
-        scale = target.scale
-    else:
-        values, scale = [context.operand(name) for name in names], 1.0
-    shape = np.broadcast_shapes(condition.shape, *(value.shape for value in values))
-    parts = [broadcast(context, node.name, value, tuple(shape)) for value in (*values, condition)]
-    lo, hi = min(value.lo for value in values), max(value.hi for value in values)
-    output = context.fresh(tuple(shape), lo, hi, scale, kind, label=node.outputs[0])
-    context.bind(node.outputs[0], context.add(Select(node.name, tuple(parts), output)))
-
-
-@lowers("Sign")
-def lower_sign(context: Context, node: Node) -> None:
-    """-1, 0 or 1: (x > 0) - (x < 0)."""
-    source = context.operand(node.inputs[0])
-    zero = broadcast(context, node.name, context.quantized_constant("zero", np.zeros((), np.int64)), source.shape)
-    above, below = (
-        context.add(Compare(node.name, (source, zero), context.fresh(source.shape, 0, 1, kind=source.kind), operator)) for operator in "><"
-    )
-    difference = integer_binary(context, node.name, "Sub", above, below)
-    context.bind(node.outputs[0], context.view(difference, difference.shape, 1.0, source.kind))
 
 
 @lowers("MatMul")

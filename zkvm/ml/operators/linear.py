@@ -20,7 +20,7 @@ from zkvm.ml.arithmetic import IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import INT32_MAX, FloatArray, Operation, Value
 from zkvm.ml.lowering import Context, Node, lowers
-from zkvm.ml.operators.move import pad_value
+from zkvm.ml.operators.move import Move, move, pad_value
 
 MIN_WEIGHT_MAGNITUDE = 31
 """A layer whose accumulator leaves its largest weight fewer steps than this is refused."""
@@ -152,12 +152,22 @@ def quantize_layer(
     return integers, biases, rescale(steps * source.scale / output.scale, bound, output.lo, output.hi, name)
 
 
-def _append(context: Context, node: Node, source: Value, weights: FloatArray, bias: FloatArray, shape: Geometry, groups: int) -> None:
-    """Quantize and append the layer, merged with a Relu or Clip that follows it."""
+def _append(
+    context: Context, node: Node, source: Value, weights: FloatArray, bias: FloatArray, shape: Geometry, groups: int, batch: int = 1
+) -> None:
+    """Quantize and append the layer, merged with a Relu or Clip that follows it; a batch one sample after the other."""
     output = fused_target(context, node.outputs[0])
     integers, biases, rescaling = quantize_layer(context, node.name, source, weights, bias, output)
-    grouped = integers.reshape(groups, -1, integers.shape[1])
-    context.add(Linear(node.name, (source,), output, grouped, biases.reshape(groups, -1), shape, rescaling))
+    grouped, biases = integers.reshape(groups, -1, integers.shape[1]), biases.reshape(groups, -1)
+    if batch == 1:
+        context.add(Linear(node.name, (source,), output, grouped, biases, shape, rescaling))
+        return
+    results = []
+    for numbers in np.arange(source.size).reshape(batch, -1):
+        sample = move(context, node.name, [source], numbers)
+        part = context.fresh((output.size // batch,), output.lo, output.hi, output.scale, label=node.name)
+        results.append(context.add(Linear(node.name, (sample,), part, grouped, biases, shape, rescaling)))
+    context.add(Move(node.name, tuple(results), output, np.arange(output.size).reshape(output.shape)))
 
 
 def fused_target(context: Context, name: str) -> Value:
@@ -241,8 +251,6 @@ def _convolve(
     groups: int,
 ) -> None:
     """Pad, treat a line as an image of height 1, and append the layer."""
-    if source.shape[0] != 1:
-        raise UsageError(f"{node.operator} {node.name!r}: batch of {source.shape[0]}; compiled models take one sample")
     source = pad_value(context, node.name, source, [0, 0, *pads[: len(strides)], 0, 0, *pads[len(strides) :]], 0)
     sizes = list(source.shape[2:])
     taps = list(kernel.shape[2:])
@@ -262,7 +270,7 @@ def _convolve(
         channel_out=positions[0] * positions[1],
         group_step=per_group * height * width,
     )
-    _append(context, node, source, kernel.reshape(kernel.shape[0], -1), bias, shape, groups)
+    _append(context, node, source, kernel.reshape(kernel.shape[0], -1), bias, shape, groups, source.shape[0])
 
 
 def spatial_pads(node: Node, sizes: tuple[int, ...], kernel: tuple[int, ...], strides: list[int], dilations: list[int]) -> list[int]:

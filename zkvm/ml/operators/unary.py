@@ -287,7 +287,7 @@ def lower_cast(context: Context, node: Node) -> None:
     elif kind is Kind.INTEGER:
         context.bind(node.outputs[0], rounded(context, node.name, source, "Truncate", kind))
     else:
-        from zkvm.ml.operators.binary import Compare
+        from zkvm.ml.operators.compare import Compare
 
         zero = context.quantized_constant("zero", np.zeros(source.shape, np.int64))
         output = context.fresh(source.shape, 0, 1, kind=Kind.BOOLEAN)

@@ -1,0 +1,131 @@
+"""Comparisons, logic, choice by a condition, and sign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zkvm.ml.arithmetic import IntArray
+from zkvm.ml.code import CodeWriter
+from zkvm.ml.ir import INT32_MAX, INT32_MIN, Kind, Operation, Value
+from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.operators.binary import broadcast_pair, elementwise, integer_binary
+from zkvm.ml.operators.move import broadcast
+
+
+@dataclass(eq=False)
+class Compare(Operation):
+    """y = a <operator> b as 0 or 1, on integers of one scale; also ``&&``, ``||`` and exclusive or, as ``!=``, of booleans."""
+
+    operator: str
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`."""
+        a, b = inputs
+        functions: dict[str, Callable[[], Any]] = {
+            "<": lambda: a < b,
+            "<=": lambda: a <= b,
+            ">": lambda: a > b,
+            ">=": lambda: a >= b,
+            "==": lambda: a == b,
+            "!=": lambda: a != b,
+            "&&": lambda: (a != 0) & (b != 0),
+            "||": lambda: (a != 0) | (b != 0),
+        }
+        return np.asarray(functions[self.operator](), np.int64).reshape(self.output.shape)
+
+    def emit(self, code: CodeWriter) -> None:
+        """See :class:`Operation`."""
+        elementwise(code, self, f"a {self.operator} b")
+
+
+@dataclass(eq=False)
+class Select(Operation):
+    """y = a where the third input is not 0, else b."""
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`."""
+        return np.where(inputs[2] != 0, inputs[0], inputs[1])
+
+    def emit(self, code: CodeWriter) -> None:
+        """See :class:`Operation`."""
+        elementwise(code, self, f"({code.pointer(self.inputs[2])})[i] ? a : b")
+
+
+COMPARISONS = {"Less": "<", "LessOrEqual": "<=", "Greater": ">", "GreaterOrEqual": ">=", "Equal": "=="}
+MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
+
+
+@lowers(*COMPARISONS)
+def lower_comparison(context: Context, node: Node) -> None:
+    """Comparisons, on integers of one scale."""
+    operator, names = COMPARISONS[node.operator], list(node.inputs)
+    if names[0] in context.constants:
+        operator, names = MIRRORED[operator], names[::-1]
+    left = context.operand(names[0])
+    constant = context.constants.get(names[1])
+    if constant is not None and left.kind is Kind.REAL:
+        # Rounded as inputs are, so that equal numbers stay equal: trees split at values that the data has.
+        clipped = np.clip(np.floor(constant.astype(np.float64) / left.scale + 0.5), INT32_MIN, INT32_MAX).astype(np.int64)
+        right = Value(names[1], constant.shape, int(clipped.min()), int(clipped.max()), left.scale, data=clipped)
+    else:
+        right = context.operand(names[1])
+        if left.kind is Kind.REAL:
+            scale = max(left.scale, right.scale)
+            left, right = context.rescaled(left, scale, node.name), context.rescaled(right, scale, node.name)
+    left, right = broadcast_pair(context, node.name, left, right)
+    output = context.fresh(left.shape, 0, 1, kind=Kind.BOOLEAN, label=node.outputs[0])
+    context.bind(node.outputs[0], context.add(Compare(node.name, (left, right), output, operator)))
+
+
+LOGIC = {"And": "&&", "Or": "||", "Xor": "!=", "Not": "=="}
+
+
+@lowers(*LOGIC)
+def lower_logic(context: Context, node: Node) -> None:
+    """Logic on booleans; not x is x == 0."""
+    left = context.operand(node.inputs[0])
+    right = context.operand(node.inputs[1]) if node.has(1) else context.quantized_constant("zero", np.zeros((), np.int64))
+    left, right = broadcast_pair(context, node.name, left, right)
+    output = context.fresh(left.shape, 0, 1, kind=Kind.BOOLEAN, label=node.outputs[0])
+    context.bind(node.outputs[0], context.add(Compare(node.name, (left, right), output, LOGIC[node.operator])))
+
+
+@lowers("Where")
+def lower_where(context: Context, node: Node) -> None:
+    """Choice by a condition."""
+    condition = context.operand(node.inputs[0])
+    names = node.inputs[1:3]
+    kind = context.info(node.outputs[0]).kind
+    if kind is Kind.REAL:
+        target = context.target(node.outputs[0])
+        arrays = [context.constants.get(name) for name in names]
+        values = [
+            context.rescaled(context.operand(name), target.scale, node.name, target.lo, target.hi)
+            if array is None
+            else context.quantized_constant(name, np.clip(array, target.lo * target.scale, target.hi * target.scale), target.scale)
+            for name, array in zip(names, arrays, strict=True)
+        ]
+        scale = target.scale
+    else:
+        values, scale = [context.operand(name) for name in names], 1.0
+    shape = np.broadcast_shapes(condition.shape, *(value.shape for value in values))
+    parts = [broadcast(context, node.name, value, tuple(shape)) for value in (*values, condition)]
+    lo, hi = min(value.lo for value in values), max(value.hi for value in values)
+    output = context.fresh(tuple(shape), lo, hi, scale, kind, label=node.outputs[0])
+    context.bind(node.outputs[0], context.add(Select(node.name, tuple(parts), output)))
+
+
+@lowers("Sign")
+def lower_sign(context: Context, node: Node) -> None:
+    """-1, 0 or 1: (x > 0) - (x < 0)."""
+    source = context.operand(node.inputs[0])
+    zero = broadcast(context, node.name, context.quantized_constant("zero", np.zeros((), np.int64)), source.shape)
+    above, below = (
+        context.add(Compare(node.name, (source, zero), context.fresh(source.shape, 0, 1, kind=source.kind), operator)) for operator in "><"
+    )
+    difference = integer_binary(context, node.name, "Sub", above, below)
+    context.bind(node.outputs[0], context.view(difference, difference.shape, 1.0, source.kind))
