@@ -161,7 +161,7 @@ def _compare(graph: Graph, arrays: list[NDArray[Any]], expected: list[NDArray[An
     integers = []
     for value, array in zip(graph.inputs, arrays, strict=True):
         numbers = np.floor(array.astype(np.float64) / value.scale + 0.5) if value.kind is Kind.REAL else array
-        integers.append(np.clip(numbers.astype(np.int64), value.lo, value.hi))
+        integers.append(np.clip(np.nan_to_num(numbers), value.lo, value.hi).astype(np.int64))
     worst = 0.0
     for value, result, real in zip(graph.outputs, evaluate(graph, integers), expected, strict=True):
         if tuple(result.shape) != tuple(real.shape):

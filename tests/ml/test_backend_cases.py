@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
+
+from tests.ml.scripts import bench_script
 
 LEAST_PASSED = {"node": 880, "simple": 7, "pytorch-converted": 60, "pytorch-operator": 33}
 MOST_INEXACT = 20
@@ -15,13 +14,7 @@ MOST_INEXACT = 20
 
 @pytest.mark.parametrize("kind", LEAST_PASSED)
 def test_backend_cases(kind: str) -> None:
-    path = Path(__file__).resolve().parents[2] / "bench" / "ml" / "backend_cases.py"
-    spec = importlib.util.spec_from_file_location("bench_ml_backend_cases", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module = bench_script("backend_cases")
     outcomes = [module.run_case(case, False) for case in module.cases(kind)]
     counts = Counter(outcome.result for outcome in outcomes)
     print(f"{kind}: {len(outcomes)} cases, {dict(counts)}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from tests.ml.scripts import bench_script
 
 VARIABLE = "ZKVM_MODELS"
 FOLDER = Path(os.environ.get(VARIABLE, ""))
@@ -18,28 +17,16 @@ PROVEN = ("1l_conv", "1l_mlp", "1l_softmax", "boolean", "gru", "oh_decision_tree
 pytestmark = pytest.mark.skipif(not NAMES, reason=f"the variable {VARIABLE} names no folder of NAME/network.onnx and NAME/input.json")
 
 
-def table() -> ModuleType:
-    """The script that prints the table."""
-    path = Path(__file__).resolve().parents[2] / "bench" / "ml" / "models.py"
-    spec = importlib.util.spec_from_file_location("bench_ml_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_model(name: str) -> None:
-    row = table().measure(FOLDER / name)
+    row = bench_script("models").measure(FOLDER / name)
     assert (row.status, row.exact, row.same_label) == ("ok", True, True)
     assert row.error <= 0.01
 
 
 @pytest.mark.parametrize("name", PROVEN)
 def test_proof(name: str) -> None:
-    row = table().measure(FOLDER / name, prove=True, params="fast")
+    row = bench_script("models").measure(FOLDER / name, prove=True, params="fast")
     assert row.status == "ok"
     assert row.receipt_bytes > 0
 
@@ -47,6 +34,6 @@ def test_proof(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_every_model_is_proven(name: str) -> None:
-    row = table().measure(FOLDER / name, prove=True)
+    row = bench_script("models").measure(FOLDER / name, prove=True)
     assert row.status == "ok"
     assert row.receipt_bytes > 0

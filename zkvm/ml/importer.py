@@ -188,9 +188,9 @@ def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
             raise UsageError(f"the model cannot be converted to ONNX operator version {OPSET}: {str(error)[:300]}") from error
     if any(entry.domain not in ("", "ai.onnx") for entry in model.opset_import):
         return model
-    import onnxslim
-
     try:
+        import onnxslim
+
         slim: onnx.ModelProto = onnxslim.slim(model)
         return slim
     except Exception:  # a failure of the simplifier costs efficiency, not correctness: constants are folded here too
