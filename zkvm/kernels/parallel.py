@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
-TASK_WORDS = 2**17
+TASK_WORDS = 2**19
 """Work is grouped until a task touches about this many words: smaller ones cost more to hand out than to run."""
 
 
