@@ -8,15 +8,15 @@ machine; numba's cache keeps code for different features apart.
 from __future__ import annotations
 
 import llvmlite.binding as llvm
-from numba.core import config
+import numba
 
 
 def has_wide_vectors() -> bool:
     """Whether kernels are compiled for 512-bit vectors."""
-    features = config.CPU_FEATURES
+    features = numba.config.CPU_FEATURES  # type: ignore[attr-defined]
     if features is not None:
         return "+avx512f" in features.split(",")
-    if config.CPU_NAME not in (None, "", llvm.get_host_cpu_name()):
+    if numba.config.CPU_NAME not in (None, "", llvm.get_host_cpu_name()):  # type: ignore[attr-defined]
         return False
     try:
         return bool(llvm.get_host_cpu_features().get("avx512f", False))
