@@ -101,7 +101,7 @@ class Part:
     @property
     def size(self) -> int:
         """Bytes."""
-        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 def salted_trees(shape: ProofShape) -> tuple[tuple[str, list[tuple[int, int]]], ...]:

@@ -71,6 +71,7 @@ def machine() -> Machine:
     )  # fmt: skip
 
 
+@cache
 def preprocessed_chips() -> tuple[str, ...]:
     """Names of the chips with preprocessed columns, in machine order: the order of an image header's heights."""
     return tuple(chip.name for chip in machine().chips if len(chip.preprocessed))
