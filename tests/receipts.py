@@ -23,9 +23,9 @@ TEXT = b"seven words that the guest repeats"
 
 
 @cache
-def toy_proof(zk: bool = True) -> tuple[Statement, Proof]:
-    """A proof of the toy machine."""
-    chosen, walk = parameters("balanced"), toy_walk(700)
+def toy_proof(zk: bool = True, name: str = "balanced") -> tuple[Statement, Proof]:
+    """A proof of the toy machine with the parameters called ``name``."""
+    chosen, walk = parameters(name), toy_walk(700)
     committed = commit_preprocessed(TOY, preprocess(TOY, None), chosen.blowup)
     statement = toy_statement(700, int(walk.sums[-1]), committed.root)
     randomness = Randomness() if zk else Randomness.zeros()

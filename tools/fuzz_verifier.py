@@ -4,10 +4,10 @@
     python tools/fuzz_verifier.py proofs --runs 20000        # changed proofs that reach the arithmetic
     python tools/fuzz_verifier.py bytes --coverage corpus/   # coverage-guided, needs the `atheris` package
 
-A *program* is a byte string that says what to change, eight bytes for each change; random programs, Hypothesis and atheris use the same
-ones, so a finding is a short string. Proofs are also checked with the honest proof's challenges: then a change does not end at the first
-check that a new challenge breaks, but at the one that is there for it. Anything but a refusal is a finding: it is printed and the
-exit code is 1.
+A *program* is a byte string that says what to change (``tests/fuzz/mutations.py``), so a finding is a short string. Changed bytes are
+those of a dev receipt, of a seal, and of a whole receipt. Proofs are also checked with the honest proof's challenges: then a change
+does not end at the first check that a new challenge breaks, but at the one that is there for it. Anything but a refusal is a finding: it
+is printed and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from __future__ import annotations
 import argparse
 import importlib
 import random
+import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-import numpy as np
+import blake3
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -33,22 +36,20 @@ if "--coverage" in sys.argv:
     with atheris.instrument_imports(include=["zkvm.codec", "zkvm.receipt", "zkvm.shape", "zkvm.verifier"]):
         import zkvm.receipt  # noqa: F401  (first of all imports, so that branches are seen)
 
+from tests.fuzz.mutations import CHANGE_BYTES, changed_bytes, changed_proof, same
 from tests.receipts import dev_receipt, toy_proof
 from tests.soundness.replay import Frozen, Recorder
 from tests.toy import TOY
 from zkvm.air.machine import Statement
 from zkvm.codec import decode_proof, encode_proof
 from zkvm.errors import FormatError, VerificationError
-from zkvm.field.goldilocks import P
+from zkvm.machine import machine, run_statement
 from zkvm.params import Policy
 from zkvm.proof import Proof
 from zkvm.receipt import Receipt
 from zkvm.verifier.shape import check_shape
 from zkvm.verifier.verify import verify_proof
 
-CHANGE_BYTES = 8
-HEAD_BYTES = 512
-SPECIAL = (0, 1, P - 1, P, P + 1, 2**64 - 1, 2**63, 2**32, 2**32 - 1, 2**31)
 SLOW_SECONDS = 10.0
 """Processor time that no single check may take: honest ones take a tenth of a second."""
 
@@ -61,178 +62,120 @@ class Finding(Exception):
     """The verifier accepted something false, or failed in a way that is no refusal."""
 
 
-def changes(program: bytes) -> Iterator[tuple[int, int, int]]:
-    """(operation, place, value) of each change."""
-    for start in range(0, len(program) - CHANGE_BYTES + 1, CHANGE_BYTES):
-        change = program[start : start + CHANGE_BYTES]
-        yield change[0], int.from_bytes(change[1:5], "little"), int.from_bytes(change[5:], "little")
+def read_dev_receipt(data: bytes) -> bytes:
+    """Decode a receipt without a seal and verify it; returns its encoding.
+
+    Raises:
+        VerificationError: it is refused. Finding: it is accepted with another claim.
+    """
+    receipt, honest = Receipt.from_bytes(data), dev_receipt().claim
+    encoded = receipt.to_bytes()
+    receipt.verify(honest.image_id, policy=Policy(allow_dev=True))
+    if receipt.seal is None and receipt.claim != honest:
+        raise Finding("accepted with another claim")
+    return encoded
 
 
-def changed_bytes(base: bytes, program: bytes) -> bytes:
-    """The bytes after all changes: replaced, inserted, removed and repeated bytes, special numbers; half of them in the head."""
-    data = bytearray(base)
-    for operation, place, value in changes(program):
-        length = min(len(data), HEAD_BYTES) if operation & 8 else len(data)
-        at = place % (length + 1)
-        match operation & 7:
-            case 0:
-                data[at : at + 1] = bytes([value & 255])
-            case 1:
-                data[at : at + 1] = bytes([data[at] ^ 1 << value % 8]) if at < len(data) else b""
-            case 2:
-                del data[at:]
-            case 3:
-                data[at:at] = value.to_bytes(3, "little")[: 1 + value % 3]
-            case 4:
-                del data[at : at + value % 64]
-            case 5:
-                data[at:at] = data[at : at + value % 64]
-            case 6:
-                data[at : at + 8] = SPECIAL[value % len(SPECIAL)].to_bytes(8, "little")
-            case _:
-                data[at : at + 4] = (SPECIAL[value % len(SPECIAL)] & 0xFFFF_FFFF).to_bytes(4, "little")
-    return bytes(data)
+def read_receipt(data: bytes) -> bytes:
+    """Decode a receipt and check everything that is checked before arithmetic, but for its image; returns its encoding.
+
+    Raises:
+        VerificationError: it is refused.
+    """
+    receipt = Receipt.from_bytes(data)
+    encoded = receipt.to_bytes()
+    statement = run_statement(receipt.header, receipt.parameters, receipt.journal, receipt.claim.exit_code)
+    if receipt.seal is not None:
+        check_shape(machine(), statement, receipt.seal)
+    return encoded
+
+
+def read_seal(data: bytes) -> bytes:
+    """Decode a proof of the toy machine and check its shape; returns its encoding.
+
+    Raises:
+        VerificationError: it is refused.
+    """
+    proof = decode_proof(TOY, data)
+    encoded = encode_proof(proof)
+    check_shape(TOY, toy_proof(name="compact")[0], proof)
+    return encoded
+
+
+@dataclass(frozen=True)
+class Base:
+    """Honest bytes to change, and what reads them: it returns their encoding, so that a second encoding of one thing is noticed."""
+
+    name: str
+    data: bytes
+    read: Callable[[bytes], bytes]
 
 
 @cache
-def honest_bytes() -> tuple[bytes, bytes]:
-    """A receipt without a seal, and a seal of the toy machine: everything that is decoded, at a size that decodes fast."""
-    return dev_receipt().to_bytes(), encode_proof(toy_proof()[1])
+def bases() -> tuple[Base, Base, Base]:
+    """From short and fast to long and slow; the last one is of the real machine from the first byte to the last."""
+    return (
+        Base("dev receipt", dev_receipt().to_bytes(), read_dev_receipt),
+        Base("toy seal", encode_proof(toy_proof(name="compact")[1]), read_seal),
+        Base("receipt", (ROOT / "tests" / "compat" / "hello-compact-100.receipt").read_bytes(), read_receipt),
+    )
+
+
+def base_of(program: bytes) -> Base:
+    """Seven programs in eight change the dev receipt; of the others, one in eight the receipt, which is a thousand times longer."""
+    if not program or program[0] < 224:
+        return bases()[0]
+    return bases()[2 if program[-1] >= 224 else 1]
+
+
+BODY = re.compile(r"the body must have (\d+) bytes, not (\d+)")
+NUMBERS = re.compile(r"\d+")
+
+
+def read_fitted(base: Base, data: bytes, fit: bool) -> tuple[bytes, bytes]:
+    """Read changed bytes; with ``fit``, a body whose length its head contradicts gets that length, so that a changed head is not the end.
+
+    Returns:
+        The bytes that were read, and the encoding of what they hold.
+
+    Raises:
+        VerificationError: they are refused.
+    """
+    try:
+        return data, base.read(data)
+    except FormatError as error:
+        found = BODY.search(error.detail)
+        if not fit or found is None:
+            raise
+    missing = int(found[1]) - int(found[2])
+    data = data + bytes(missing) if missing > 0 else data[:missing]
+    return data, base.read(data)
 
 
 def check_bytes(program: bytes) -> str:
-    """Decode changed bytes, and check the shape of what decodes; returns how it ended.
+    """Decode changed bytes, and check the shape of what decodes; returns which base they come from and how it ended.
 
     Raises:
         Finding: another error than a refusal, or bytes that decode to something with another encoding.
     """
-    which = bool(program) and program[0] >= 224  # seals are a thousand times longer: one run in eight
-    base = honest_bytes()[which]
-    data = changed_bytes(base, program)
+    base = base_of(program)
     try:
-        if not which:
-            receipt = Receipt.from_bytes(data)
-            require(receipt.to_bytes() == data, "two encodings of one receipt", program)
-            receipt.verify(dev_receipt().claim.image_id, policy=Policy(allow_dev=True))
-            require(receipt.claim == dev_receipt().claim, "accepted with another claim", program)
-            return "decoded"
-        proof = decode_proof(TOY, data)
-        require(encode_proof(proof) == data, "two encodings of one proof", program)
-        check_shape(TOY, toy_proof()[0], proof)
-        return "decoded"
-    except FormatError:
-        return "not decoded"
+        data, encoded = read_fitted(base, changed_bytes(base.data, program), bool(program) and program[0] & 16 != 0)
     except VerificationError as error:
-        return error.reason.name
-    except Finding:
-        raise
+        where = NUMBERS.sub("#", error.detail.partition(":")[0]) if isinstance(error, FormatError) else "decoded"
+        return f"{base.name}: {error.reason.name}, {where}"
+    except Finding as finding:
+        raise Finding(f"{finding}: program {program.hex()}") from finding
     except Exception as error:
         raise Finding(f"{type(error).__name__}: {error} on bytes program {program.hex()}") from error
+    require(encoded == data, "two encodings of one thing", program)
+    return f"{base.name}: passed, {'unchanged' if data == base.data else 'changed'}"
 
 
 def require(condition: bool, message: str, program: bytes) -> None:
     """Raise a finding unless the condition holds."""
     if not condition:
         raise Finding(f"{message}: program {program.hex()}")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A value of a proof, and how to put another in its place."""
-
-    path: str
-    value: Any
-    put: Callable[[Any], Any]
-
-
-def slots(value: Any, put: Callable[[Any], Any], path: str = "") -> Iterator[Slot]:
-    """Every array, number, flag and root of a proof."""
-    if is_dataclass(value):
-        for field in fields(value):
-
-            def put_field(new: Any, name: str = field.name) -> Any:
-                return put(replace(value, **{name: new}))  # type: ignore[type-var]
-
-            yield from slots(getattr(value, field.name), put_field, f"{path}.{field.name}".lstrip("."))
-    elif isinstance(value, tuple) and value and not isinstance(value[0], int):
-        for number, item in enumerate(value):
-
-            def put_item(new: Any, number: int = number) -> Any:
-                return put((*value[:number], new, *value[number + 1 :]))
-
-            yield from slots(item, put_item, f"{path}[{number}]")
-    else:
-        yield Slot(path, value, put)
-
-
-def changed_value(value: Any, operation: int, place: int, argument: int) -> Any:
-    """Another value of the same type, mostly of the same shape."""
-    if isinstance(value, np.ndarray):
-        return changed_array(value, operation, place, argument)
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        return (value ^ 1 << place % 64) if operation & 1 else SPECIAL[argument % len(SPECIAL)]
-    if isinstance(value, bytes):
-        at = place % max(len(value), 1)
-        return value[:at] + bytes([value[at] ^ 1 << argument % 8]) + value[at + 1 :]
-    if isinstance(value, tuple):
-        at = place % max(len(value), 1)
-        return (*value[:at], argument % 32, *value[at + 1 :])
-    return value
-
-
-def changed_array(value: Any, operation: int, place: int, argument: int) -> Any:
-    """Single elements moved, replaced or swapped; rows swapped, copied or cleared; one row fewer; an element that is not canonical."""
-    if not value.size:
-        return value
-    result = value.copy()
-    flat, at = result.reshape(-1), place % value.size
-    other = (place // 7 + argument) % value.size
-    row, other_row = place % len(value), argument % len(value)
-    modulus = P if value.dtype == np.uint64 else 256
-    match operation & 7:
-        case 0:
-            flat[at] = (int(flat[at]) + 1) % modulus
-        case 1:
-            flat[at] = SPECIAL[argument % 3] % modulus
-        case 2:
-            flat[at] = argument * (2**40 + 1) % modulus
-        case 3:
-            flat[[at, other]] = flat[[other, at]]
-        case 4:
-            result[[row, other_row]] = result[[other_row, row]]
-        case 5:
-            result[row] = result[other_row]
-        case 6:
-            flat[at] = (modulus - int(flat[at])) % modulus
-        case _:
-            if argument % 4:
-                result[row] = 0
-            elif argument % 8:
-                return result[:-1]
-            elif value.dtype == np.uint64:
-                flat[at] = P
-    return result
-
-
-def changed_proof(proof: Proof, program: bytes) -> tuple[Proof, list[str]]:
-    """The proof after all changes, and which values were changed."""
-    paths = []
-    for operation, place, argument in changes(program):
-        found = list(slots(proof, lambda new: new))
-        slot = found[(operation >> 3) * 31 % len(found) if operation & 128 else place % len(found)]
-        proof = slot.put(changed_value(slot.value, operation, place // len(found), argument))
-        paths.append(slot.path)
-    return proof, paths
-
-
-def same(first: Proof, second: Proof) -> bool:
-    """Whether two proofs hold equal values."""
-    return all(
-        np.array_equal(left.value, right.value) if isinstance(left.value, np.ndarray) else left.value == right.value
-        for left, right in zip(slots(first, lambda new: new), slots(second, lambda new: new), strict=True)
-    )
 
 
 @cache
@@ -273,6 +216,16 @@ def check_proof(program: bytes) -> str:
 CHECKS = {"bytes": check_bytes, "proofs": check_proof}
 
 
+def quick_hashes(target: str) -> ExitStack:
+    """While changed bytes are read, image IDs and digests of journals come from the `blake3` package: it agrees with ours, which
+    ``tests/crypto`` compares, and takes a thousandth of the time. Proofs are verified with our own."""
+    stack = ExitStack()
+    if target == "bytes":
+        for module in ("zkvm.machine", "zkvm.receipt"):
+            stack.enter_context(patch(f"{module}.blake3", lambda data: blake3.blake3(data).digest()))
+    return stack
+
+
 def random_program(rng: random.Random) -> bytes:
     """One to four changes, mostly one."""
     return rng.randbytes(CHANGE_BYTES * rng.choice((1, 1, 1, 2, 3, 4)))
@@ -289,21 +242,23 @@ def fuzz(target: str, runs: int, seed: int, seconds: float = float("inf")) -> Co
     ends: Counter[str] = Counter()
     now = time.monotonic()
     stop, report = now + seconds, now + REPORT_SECONDS
-    for _ in range(runs):
-        ends[check(random_program(rng))] += 1
-        now = time.monotonic()
-        if now > stop:
-            break
-        if now > report:
-            print(f"{ends.total()} runs", file=sys.stderr, flush=True)
-            report = now + REPORT_SECONDS
+    with quick_hashes(target):
+        for _ in range(runs):
+            ends[check(random_program(rng))] += 1
+            now = time.monotonic()
+            if now > stop:
+                break
+            if now > report:
+                print(f"{ends.total()} runs", file=sys.stderr, flush=True)
+                report = now + REPORT_SECONDS
     return ends
 
 
 def fuzz_with_coverage(target: str, arguments: list[str]) -> None:
     """Hand over to atheris (libFuzzer), which does not return; ``arguments`` are libFuzzer's, the corpus folder among them."""
-    atheris.Setup([sys.argv[0], *arguments], lambda data: None if CHECKS[target](data) else None)
-    atheris.Fuzz()
+    with quick_hashes(target):
+        atheris.Setup([sys.argv[0], *arguments], lambda data: None if CHECKS[target](data) else None)
+        atheris.Fuzz()
 
 
 def run(arguments: list[str]) -> int:
@@ -327,7 +282,7 @@ def run(arguments: list[str]) -> int:
     except Finding as finding:
         print(f"FINDING: {finding}")
         return 1
-    for end, count in sorted(ends.items(), key=lambda item: -item[1]):
+    for end, count in ends.most_common():
         print(f"{count:>10}  {end}")
     print(f"{ends.total()} runs in {time.perf_counter() - started:.1f} s, no finding")
     return 0

@@ -66,10 +66,15 @@ class ProofShape:
 
     def levels(self, tree: int) -> list[tuple[int, int]]:
         """(height, width) of the levels of a tree, short to tall, without empty ones."""
-        widths: dict[int, int] = {}
+        return [(height, widths[tree]) for height, widths in self._widths.items() if widths[tree]]
+
+    @cached_property
+    def _widths(self) -> dict[int, list[int]]:
+        """For each height, short to tall, the columns of its tables in each tree."""
+        widths = {table.height: [0, 0, 0] for table in self.tables}
         for table in self.tables:
-            widths[table.height] = widths.get(table.height, 0) + table.code.widths[tree]
-        return [(height, width) for height, width in sorted(widths.items()) if width]
+            widths[table.height] = [sum(pair) for pair in zip(widths[table.height], table.code.widths, strict=True)]
+        return widths
 
     @property
     def chunk_length(self) -> int:

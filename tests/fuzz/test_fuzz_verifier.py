@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.mutations import changed_array, changed_bytes, same, slots
 from tests.receipts import HELLO, echo_receipt, toy_proof
 from zkvm import api
 from zkvm.errors import FormatError, VerificationError
@@ -60,8 +61,14 @@ def test_changed_proofs(program: bytes) -> None:
 
 def test_random_programs_reach_every_kind_of_check() -> None:
     """Otherwise the long run would be long for nothing."""
-    ends = TOOL.fuzz("bytes", 2000, 1)
-    assert {"not decoded", "decoded", "CLAIM", "IMAGE_ID"} <= set(ends)
+    ends = TOOL.fuzz("bytes", 10_000, 1)
+    read = {end.partition(", ")[0] for end in ends if "FORMAT" not in end}
+    assert {"dev receipt: passed", "dev receipt: CLAIM", "dev receipt: IMAGE_ID", "toy seal: passed", "receipt: passed"} <= read
+    assert {
+        "toy seal: FORMAT, opened leaves of FRI layer #",
+        "toy seal: FORMAT, openings",
+        "receipt: FORMAT, the body must have # bytes, not #",
+    } <= ends.keys()
     ends = TOOL.fuzz("proofs", 250, 1)
     reasons = {end.partition(" ")[0] for end in ends}
     assert {"SHAPE", "POLICY", "BUS", "OOD", "MERKLE", "GRINDING"} <= reasons
@@ -77,19 +84,19 @@ def test_many_random_programs() -> None:
 def test_every_value_of_a_proof_is_a_slot() -> None:
     """Mutations reach all of them, and putting a value back changes nothing."""
     proof = toy_proof()[1]
-    found = list(TOOL.slots(proof, lambda new: new))
+    found = list(slots(proof, lambda new: new))
     paths = {slot.path for slot in found}
     assert {"terminals", "openings", "final", "nonce", "zk", "fri_roots[0]", "main.rows[0]", "bus.salts", "layers[1].siblings"} <= paths
-    assert all(TOOL.same(slot.put(slot.value), proof) for slot in found)
+    assert all(same(slot.put(slot.value), proof) for slot in found)
 
 
 @pytest.mark.parametrize("operation", range(8))
 def test_operations_change_something(operation: int) -> None:
     base = bytes(range(1, 101))
     program = bytes([operation]) + (37).to_bytes(4, "little") + (9).to_bytes(3, "little")
-    assert TOOL.changed_bytes(base, program) != base
+    assert changed_bytes(base, program) != base
     array = np.arange(1, 41, dtype=np.uint64).reshape(8, 5)
-    changed = TOOL.changed_array(array, operation, 37, 9)
+    changed = changed_array(array, operation, 37, 9)
     assert changed.shape != array.shape or not np.array_equal(changed, array)
 
 
@@ -147,7 +154,7 @@ def test_memory_of_changed_receipts() -> None:
     rng = random.Random(3)
     for _ in range(40):
         program = bytes([8 | rng.randrange(8)]) + rng.randbytes(7)
-        changed = TOOL.changed_bytes(data, program)
+        changed = changed_bytes(data, program)
         assert peak_bytes(lambda changed=changed: Receipt.from_bytes(changed)) < DECODING_BYTES * len(changed) + FIXED_BYTES
 
 

@@ -16,7 +16,7 @@ ACTIVE, START, TERMINAL = range(3)
 """Where a constraint holds: on rows [0, n - h); on row n - 1 only; on row n - h only."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ChipCode:
     """A chip's constraints as straight-line code.
 
@@ -32,7 +32,7 @@ class ChipCode:
     groups: tuple[int, ...]
     code: Straight
 
-    @property
+    @cached_property
     def widths(self) -> tuple[int, int, int]:
         """Committed base columns: preprocessed, main, bus."""
         return len(self.chip.preprocessed), len(self.chip.main), self.plan.base_columns
