@@ -1,12 +1,14 @@
-"""A table over a folder of public ONNX models (``NAME/network.onnx`` with ``NAME/input.json``, as the examples of zkonduit/ezkl have them).
+"""A table over a folder of public ONNX models (``NAME/network.onnx`` with ``NAME/input.json``, as the examples of zkonduit/ezkl are).
 
-For each: whether it compiles, whether guest and integer model agree bit for bit on the sample and on random inputs of its size, the largest
-error against onnxruntime relative to the output's range, the same for the label, cycles; with ``--prove`` also a proof, verified.
+For each: whether it compiles, whether guest and integer model agree bit for bit on the sample and on random inputs of its range, the
+largest error against onnxruntime relative to the output's range, whether the label is the same, cycles; with ``--prove`` also a proof,
+verified. Ends with 1 if any model fails. With ``--rows FILE`` every row is added to a file, and models in it are not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -29,12 +31,18 @@ from zkvm.ml.ir import Kind, evaluate
 from zkvm.ml.samples import Sample, load_samples
 
 VARIABLE = "ZKVM_MODELS"
+BESIDE = Path(__file__).resolve().parents[3] / "shared" / "models"
+"""Where the folder is if the variable names none."""
 RANDOM_INPUTS = 3
+TOLERANCE = 0.01
 
 
 @dataclass(slots=True)
 class Row:
-    """One model. ``error`` is relative to the output's range, of the sample and the random inputs; ``status`` is "ok" or a message."""
+    """One model. ``error`` is relative to the output's range, of the sample and the random inputs; ``status`` is "ok" or a message.
+
+    ``seconds``, ``peak_gib`` and ``receipt_bytes`` are those of the proof if it was made; ``proven`` says that its receipt was accepted.
+    """
 
     name: str
     status: str = "ok"
@@ -44,9 +52,37 @@ class Row:
     error: float = 0.0
     same_label: bool = True
     cycles: int = 0
+    proven: bool = False
     seconds: float = 0.0
     peak_gib: float = 0.0
     receipt_bytes: int = 0
+
+    @property
+    def good(self) -> bool:
+        """It compiles, guest and integer model agree, label and numbers are those of the float model."""
+        return self.status == "ok" and self.exact and self.same_label and self.error <= TOLERANCE
+
+    def line(self) -> str:
+        """As a row of a Markdown table."""
+        if self.status != "ok":
+            return f"| {self.name} | {self.status} |"
+        proof = f"{self.seconds:.2f} | {self.peak_gib:.2f}" if self.proven else "- | -"
+        exact, same = ("yes" if flag else "NO" for flag in (self.exact, self.same_label))
+        return f"| {self.name} | {self.parameters} | {self.macs} | {exact} | {100 * self.error:.4f} % | {same} | {self.cycles} | {proof} |"
+
+
+HEADING = """| model | parameters | MACs | guest = integer model | largest error | same label | cycles | prove s | peak GiB |
+|---|---|---|---|---|---|---|---|---|"""
+
+
+def default_folder() -> Path:
+    """The folder of models that the variable names, else the one beside the checkout."""
+    return Path(os.environ.get(VARIABLE) or BESIDE)
+
+
+def folders(folder: Path) -> list[Path]:
+    """One per model, in order."""
+    return sorted(path.parent for path in folder.glob("*/network.onnx"))
 
 
 def like(sample: Sample, ports: list[Port], random: np.random.Generator) -> Sample:
@@ -65,8 +101,6 @@ def like(sample: Sample, ports: list[Port], random: np.random.Generator) -> Samp
 
 def measure(folder: Path, prove: bool = False, params: str = "balanced") -> Row:
     """Compile, compare, and prove if asked."""
-    from zkvm.vm.executor import execute
-
     row = Row(folder.name)
     try:
         imported = compiler.import_file(folder / "network.onnx", compiler.Options())
@@ -74,64 +108,91 @@ def measure(folder: Path, prove: bool = False, params: str = "balanced") -> Row:
         random = np.random.default_rng(0)
         samples = [sample, *(like(sample, imported.inputs, random) for _ in range(RANDOM_INPUTS))]
         made = compiler.compile_imported(imported, samples, compiler.Options())
-        row.parameters, row.macs, row.exact = made.model.card["parameters"], made.graph.macs, True
-        image = api.load_image(made.model.elf)
-        for inputs, expected in zip(samples, float_outputs(imported, samples), strict=True):
-            integers, _ = made.model.quantize([inputs[port.name] for port in imported.inputs])
-            results = evaluate(made.graph, integers)
-            run = execute(image, made.model.stdin(integers), trace=False)
-            row.exact &= run.exit_code == 0 and run.journal == b"".join(result.astype("<i4").tobytes() for result in results)
-            row.cycles = run.cycles
-            for value, result, real in zip(made.graph.outputs, results, expected, strict=True):
-                row.error = max(row.error, error_relative_to_range(value.dequantize(result), real))
-                row.same_label &= value.kind is not Kind.REAL or bool(
-                    real.reshape(-1)[int(result.argmax())] >= real.max() - 1e-3 * float(np.ptp(real) or abs(real).max())
-                )
+        row.parameters, row.macs = made.model.card["parameters"], made.graph.macs
+        compare(row, made, samples)
         if prove:
-            integers, _ = made.model.quantize([sample[port.name] for port in imported.inputs])
-            info = api.prove(made.model.elf, made.model.stdin(integers), params=params)
-            info.receipt.verify(info.image_id)
-            row.seconds, row.peak_gib = info.seconds["total"], info.peak_memory_bytes / api.GIB
-            row.receipt_bytes = len(info.receipt.to_bytes())
+            prove_sample(row, made, sample, params)
     except ZkvmError as error:
         row.status = str(error)[:200]
     return row
 
 
+def compare(row: Row, made: compiler.Compilation, samples: list[Sample]) -> None:
+    """Guest against integer model, integer model against float model, on every sample."""
+    from zkvm.vm.executor import execute
+
+    image = api.load_image(made.model.elf)
+    row.exact = True
+    for inputs, expected in zip(samples, float_outputs(made.imported, samples), strict=True):
+        integers, _ = made.model.quantize([inputs[port.name] for port in made.imported.inputs])
+        results = evaluate(made.graph, integers)
+        run = execute(image, made.model.stdin(integers), trace=False)
+        row.exact &= run.exit_code == 0 and run.journal == journal_of(results)
+        row.cycles = run.cycles
+        for value, result, real in zip(made.graph.outputs, results, expected, strict=True):
+            row.error = max(row.error, error_relative_to_range(value.dequantize(result), real))
+            if value.kind is Kind.REAL:
+                nearly_largest = real.max() - 1e-3 * float(np.ptp(real) or abs(real).max())
+                row.same_label &= bool(real.reshape(-1)[int(result.argmax())] >= nearly_largest)
+
+
+def journal_of(results: list[NDArray[np.int64]]) -> bytes:
+    """What a guest commits for these outputs."""
+    return b"".join(result.astype("<i4").tobytes() for result in results)
+
+
+def prove_sample(row: Row, made: compiler.Compilation, sample: Sample, params: str) -> None:
+    """Prove, verify, and see that the receipt says what the integer model computes."""
+    integers, _ = made.model.quantize([sample[port.name] for port in made.imported.inputs])
+    _forget_peak()
+    info = api.prove(made.model.elf, made.model.stdin(integers), params=params)
+    info.receipt.verify(info.image_id)
+    row.proven = info.receipt.journal == journal_of(evaluate(made.graph, integers))
+    row.receipt_bytes = len(info.receipt.to_bytes())
+    row.seconds, row.peak_gib = info.seconds["total"], info.peak_memory_bytes / api.GIB
+
+
+def _forget_peak() -> None:
+    """Start the process's largest resident size anew, where the system can: every model shows its own."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def known_rows(path: Path | None) -> dict[str, Row]:
+    """The rows that a former run left, by name."""
+    if path is None or not path.exists():
+        return {}
+    rows = [Row(**json.loads(line)) for line in path.read_text().splitlines()]
+    return {row.name: row for row in rows}
+
+
 def main() -> None:
-    """Print the table as Markdown, or JSON lines."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=os.environ.get(VARIABLE), help=f"default: the variable {VARIABLE}")
+    parser.add_argument("folder", type=Path, nargs="?", default=default_folder(), help=f"default: {VARIABLE}, else ../shared/models")
     parser.add_argument("--only", nargs="*", default=[], help="names of models")
     parser.add_argument("--prove", action="store_true")
     parser.add_argument("--params", default="balanced")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rows", type=Path, metavar="FILE", help="rows as JSON lines: added to, and not measured again")
     arguments = parser.parse_args()
-    if arguments.folder is None:
-        parser.error(f"name a folder of models, or set {VARIABLE}")
-    folders = sorted(path.parent for path in arguments.folder.glob("*/network.onnx"))
+    chosen = [path for path in folders(arguments.folder) if not arguments.only or path.name in arguments.only]
+    if not chosen:
+        parser.error(f"{arguments.folder} holds no NAME/network.onnx")
+    known = known_rows(arguments.rows)
+    if arguments.prove and any(path.name not in known for path in chosen):
+        measure(chosen[0], True, arguments.params)  # the first proof of a process loads the kernels
+    print(HEADING)
     rows = []
-    if not arguments.json:
-        print("| model | parameters | MACs | guest = integer model | largest error | same label | cycles | prove s | peak GiB |")
-        print("|---|---|---|---|---|---|---|---|---|")
-    for folder in folders:
-        if arguments.only and folder.name not in arguments.only:
-            continue
-        row = measure(folder, arguments.prove, arguments.params)
+    for path in chosen:
+        row = known.get(path.name) or measure(path, arguments.prove, arguments.params)
         rows.append(row)
-        if arguments.json:
-            print(json.dumps(asdict(row)), flush=True)
-        elif row.status != "ok":
-            print(f"| {row.name} | {row.status} |", flush=True)
-        else:
-            print(
-                f"| {row.name} | {row.parameters} | {row.macs} | {'yes' if row.exact else 'NO'} | {100 * row.error:.4f} % | "
-                f"{'yes' if row.same_label else 'NO'} | {row.cycles} | {row.seconds:.2f} | {row.peak_gib:.2f} |",
-                flush=True,
-            )
-    good = [row for row in rows if row.status == "ok" and row.exact]
-    if not arguments.json:
-        print(f"\n{len(rows)} models: {len(good)} compile with guest = integer model; {sum(row.error <= 0.01 for row in good)} within 1 %")
+        print(row.line(), flush=True)
+        if arguments.rows is not None and path.name not in known:
+            with arguments.rows.open("a") as file:
+                file.write(json.dumps(asdict(row)) + "\n")
+    good, proven = sum(row.good for row in rows), sum(row.proven for row in rows)
+    print(f"\n{len(rows)} models: {good} with guest = integer model, the same label and within 1 %; {proven} proven and verified")
+    raise SystemExit(good < len(rows) or (arguments.prove and proven < len(rows)))
 
 
 if __name__ == "__main__":

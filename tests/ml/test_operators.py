@@ -10,6 +10,7 @@ import pytest
 from onnx import helper
 
 from tests.ml.models import check, model_of, normal, positive, single
+from tests.ml.networks import attention
 from zkvm.ml.compile import Options, Precision
 
 Case = tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]
@@ -214,16 +215,4 @@ def test_relu_is_merged_into_the_layer() -> None:
 
 
 def test_attention() -> None:
-    """Products of activations, a mask of -10^9, and a softmax."""
-    x = normal(6, 8)
-    mask = np.triu(np.full((6, 6), -1e9, np.float32), 1)
-    nodes = [
-        *(helper.make_node("MatMul", ["x", f"w{part}"], [part], name=part) for part in "qkv"),
-        helper.make_node("Transpose", ["k"], ["kt"], name="turn", perm=[1, 0]),
-        helper.make_node("MatMul", ["q", "kt"], ["scores"], name="scores"),
-        helper.make_node("Add", ["scores", "mask"], ["masked"], name="masked"),
-        helper.make_node("Softmax", ["masked"], ["weights"], name="weights"),
-        helper.make_node("MatMul", ["weights", "v"], ["y"], name="mixed"),
-    ]
-    constants = {f"w{part}": normal(8, 8, seed=seed) for seed, part in enumerate("qkv")}
-    check(model_of(nodes, {"x": x}, ["y"], constants | {"mask": mask}), [{"x": x}], 0.002)
+    check(*attention(), 0.002)

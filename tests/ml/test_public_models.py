@@ -1,39 +1,31 @@
-"""Public models, if a folder of them is named: all compile, the guest computes the integer model's bits, within 1 % of the float model."""
+"""Public models, where there is a folder of them: all compile, guest and integer model agree, within 1 %; a dozen are proven."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
 
 import pytest
 
 from tests.ml.scripts import bench_script
 
-VARIABLE = "ZKVM_MODELS"
-FOLDER = Path(os.environ.get(VARIABLE, ""))
-NAMES = sorted(path.parent.name for path in FOLDER.glob("*/network.onnx")) if os.environ.get(VARIABLE) else []
-PROVEN = ("1l_conv", "1l_mlp", "1l_softmax", "boolean", "gru", "oh_decision_tree")
+MODELS = bench_script("models")
+FOLDER = MODELS.default_folder()
+NAMES = [path.name for path in MODELS.folders(FOLDER)]
+PROVEN = (
+    "1l_max_pool", "1l_softmax", "1l_topk", "1l_upsample", "4l_relu_conv_fc", "boolean",
+    "gru", "layernorm", "oh_decision_tree", "quantize_dequantize", "sklearn_mlp", "xgboost_reg",
+)  # fmt: skip
 
-pytestmark = pytest.mark.skipif(not NAMES, reason=f"the variable {VARIABLE} names no folder of NAME/network.onnx and NAME/input.json")
+pytestmark = pytest.mark.skipif(not NAMES, reason=f"{FOLDER} holds no NAME/network.onnx ({MODELS.VARIABLE} names another folder)")
 
 
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_model(name: str) -> None:
-    row = bench_script("models").measure(FOLDER / name)
-    assert (row.status, row.exact, row.same_label) == ("ok", True, True)
-    assert row.error <= 0.01
-
-
-@pytest.mark.parametrize("name", PROVEN)
-def test_proof(name: str) -> None:
-    row = bench_script("models").measure(FOLDER / name, prove=True, params="fast")
-    assert row.status == "ok"
-    assert row.receipt_bytes > 0
+    row = MODELS.measure(FOLDER / name, prove=name in PROVEN, params="fast")
+    assert row.good
+    assert row.proven == (name in PROVEN)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_every_model_is_proven(name: str) -> None:
-    row = bench_script("models").measure(FOLDER / name, prove=True)
-    assert row.status == "ok"
-    assert row.receipt_bytes > 0
+    row = MODELS.measure(FOLDER / name, prove=True)
+    assert (row.good, row.proven) == (True, True)

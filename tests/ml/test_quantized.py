@@ -2,66 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
-import onnx
 import pytest
-from numpy.typing import NDArray
-from onnx import helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import QuantFormat
 
-from tests.ml.models import compiled, model_of, normal, run_guest, single
+from tests.ml.models import compiled, normal, run_guest, single
+from tests.ml.networks import quantized
 from zkvm.ml.compile import float_outputs
-from zkvm.ml.importer import load_model
 from zkvm.ml.ir import evaluate
-
-SAMPLES: list[dict[str, NDArray[Any]]] = [{"x": normal(1, 2, 8, 8, seed=seed)} for seed in range(10)]
-
-
-class Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds the samples."""
-
-    def __init__(self) -> None:
-        self.rest = list(SAMPLES)
-
-    def get_next(self) -> dict[str, NDArray[Any]] | None:
-        return self.rest.pop() if self.rest else None
-
-
-def small_network() -> onnx.ModelProto:
-    nodes = [
-        helper.make_node("Conv", ["x", "k", "b"], ["c"], name="conv"),
-        helper.make_node("Relu", ["c"], ["r"], name="relu"),
-        helper.make_node("MaxPool", ["r"], ["p"], name="pool", kernel_shape=[2, 2], strides=[2, 2]),
-        helper.make_node("Flatten", ["p"], ["f"], name="flatten"),
-        helper.make_node("Gemm", ["f", "w", "v"], ["y"], name="dense", transB=1),
-    ]
-    constants = {"k": normal(3, 2, 3, 3, seed=1), "b": normal(3, seed=2), "w": normal(5, 27, seed=3), "v": normal(5, seed=4)}
-    model = model_of(nodes, SAMPLES[0], ["y"], constants)
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 5]))
-    return model
 
 
 @pytest.mark.parametrize("form", [QuantFormat.QDQ, QuantFormat.QOperator], ids=["qdq", "operators"])
 @pytest.mark.parametrize("per_channel", [False, True])
-def test_exported_network(tmp_path: Path, form: QuantFormat, per_channel: bool) -> None:
-    onnx.save(small_network(), str(tmp_path / "float.onnx"))
-    quantize_static(
-        str(tmp_path / "float.onnx"),
-        str(tmp_path / "int8.onnx"),
-        Reader(),
-        quant_format=form,
-        per_channel=per_channel,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
-    made = compiled(load_model(tmp_path / "int8.onnx"), SAMPLES)
+def test_exported_network(form: QuantFormat, per_channel: bool) -> None:
+    model, samples = quantized(form, per_channel)
+    made = compiled(model, samples)
     scales = {operation.output.scale for operation in made.graph.operations}
     assert len(scales) >= 3
     steps = made.graph.outputs[0].scale
-    for sample, expected in zip(SAMPLES, float_outputs(made.imported, SAMPLES), strict=True):
+    for sample, expected in zip(samples, float_outputs(made.imported, samples), strict=True):
         integers, _ = made.model.quantize([sample["x"]])
         result = evaluate(made.graph, integers)
         assert run_guest(made, integers)[0] == result[0].astype("<i4").tobytes()
