@@ -1,10 +1,11 @@
-"""BLAKE3 on sixteen lanes: the compression as one vector intrinsic, and the search for a proof of work.
+"""BLAKE3 on as many lanes as a vector has 32-bit words: the compression as one intrinsic, and the search for a proof of work.
 
-Sixteen messages of one length are hashed together. Word ``i`` of all of them is one vector of 16 x 32 bits, and a whole compression is one
-intrinsic on such vectors: plain numba loops over lanes are not vectorised and take eight times as long. Twin: :mod:`zkvm.crypto.hashes`.
+So many messages of one length are hashed together: 16 with 512-bit vectors, else 8. Word ``i`` of all of them is one vector, and a whole
+compression is one intrinsic on such vectors: plain numba loops over lanes are not vectorised and take eight times as long, and vectors
+wider than the machine's spill most of the state. Twin: :mod:`zkvm.crypto.hashes`.
 
-Layout. Digests are kept as 32-bit words, word-major: (8, count) uint32, so that sixteen neighbours are contiguous in every word. A buffer
-of vectors is a flat uint32 array, vector ``i`` at ``16 i``: chaining values and output are 8 vectors, a block is 16, a *tail* is the 4
+Layout. Digests are kept as 32-bit words, word-major: (8, count) uint32, so that neighbours are contiguous in every word. A buffer of
+vectors is a flat uint32 array, vector ``i`` at ``LANES i``: chaining values and output are 8 vectors, a block is 16, a *tail* is the 4
 words counter low, counter high, block length, flags.
 """
 
@@ -18,13 +19,15 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from zkvm.kernels.width import WORD_LANES
+
 U32Array = NDArray[np.uint32]
 U64Array = NDArray[np.uint64]
 
 INITIAL_VECTOR = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
 MESSAGE_PERMUTATION = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
 
-LANES = 16
+LANES = 2 * WORD_LANES
 CV_WORDS = 8 * LANES
 """Length of a buffer of one chaining value a lane."""
 BLOCK_WORDS = 16 * LANES
@@ -40,6 +43,9 @@ FULL_BLOCK = np.uint32(64)
 _VECTOR = ir.VectorType(ir.IntType(32), LANES)
 _PAIR = ir.VectorType(ir.IntType(32), 2 * LANES)
 _WORD = ir.IntType(32)
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_HAS_ROTATIONS = LANES == 16
+"""Narrower instruction sets have no rotations of 32-bit words, but shuffles of bytes."""
 
 
 # ----- vector intrinsics -------------------------------------------------------------------------------------------------------
@@ -52,13 +58,21 @@ def _vector_at(context: Any, builder: Any, array_type: Any, array: Any, offset: 
     return builder.bitcast(builder.gep(data, [place]), _VECTOR.as_pointer())
 
 
+def _fenced(builder: Any, value: Any) -> Any:
+    """The same value, about which LLVM knows nothing: it would combine a shuffle with the one before, and then compute both."""
+    name = f"llvm.arithmetic.fence.v{LANES}f32"
+    fence = builder.module.declare_intrinsic(name, (), ir.FunctionType(_FLOATS, [_FLOATS]))
+    return builder.bitcast(builder.call(fence, [builder.bitcast(value, _FLOATS)]), _VECTOR)
+
+
 def _mix(builder: Any, v: list[Any], places: tuple[int, int, int, int], even: Any, odd: Any) -> None:
-    """BLAKE3's mixing of four state words on vectors. LLVM turns the shift pairs into rotations."""
+    """BLAKE3's mixing of four state words on vectors. LLVM turns the shift pairs into rotations or, for whole bytes, into shuffles."""
 
     def rotate_right(x: Any, bits: int) -> Any:
         right = ir.Constant(_VECTOR, [bits] * LANES)
         left = ir.Constant(_VECTOR, [32 - bits] * LANES)
-        return builder.or_(builder.lshr(x, right), builder.shl(x, left))
+        rotated = builder.or_(builder.lshr(x, right), builder.shl(x, left))
+        return rotated if bits % 8 or _HAS_ROTATIONS else _fenced(builder, rotated)
 
     a, b, c, d = places
     for word, first, second in ((even, 16, 12), (odd, 8, 7)):
@@ -129,6 +143,20 @@ def _split_words(typing_context: Any, address: Any, block: Any, even: Any, odd: 
     return types.void(types.uint64, block, types.intp, types.intp), generate
 
 
+def _join_words(typing_context: Any, block: Any, even: Any, odd: Any, address: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, even_index, odd_index, place = arguments
+        words = []
+        for index in (even_index, odd_index):
+            offset = builder.mul(index, ir.Constant(index.type, LANES))
+            words.append(builder.load(_vector_at(context, builder, signature.args[0], array, offset, 0), align=4))
+        mask = ir.Constant(_PAIR, [lane + LANES * which for lane in range(LANES) for which in (0, 1)])
+        builder.store(builder.shuffle_vector(*words, mask), builder.inttoptr(place, _PAIR.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.void(block, types.intp, types.intp, types.uint64), generate
+
+
 def _read_word(typing_context: Any, address: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(builder.inttoptr(arguments[0], _WORD.as_pointer()), align=4)
@@ -137,7 +165,7 @@ def _read_word(typing_context: Any, address: Any) -> Any:
 
 
 compress: Any = intrinsic(_compress)
-"""``compress(state, offset, block, tail, out, out_offset)``: compress sixteen lanes.
+"""``compress(state, offset, block, tail, out, out_offset)``: compress all lanes.
 
 The chaining values are 8 vectors at ``state[offset:]``; 8 vectors are written at ``out[out_offset:]``, which may be the same place.
 """
@@ -146,11 +174,14 @@ compress_full: Any = intrinsic(_compress_full)
 """As :data:`compress` with all 16 output vectors, for extendable output."""
 
 split_words: Any = intrinsic(_split_words)
-"""``split_words(address, block, even, odd)``: read 32 words at a byte address, separate the even ones from the odd ones.
+"""``split_words(address, block, even, odd)``: read two vectors at a byte address, separate their even words from the odd ones.
 
-They become vectors ``even`` and ``odd`` of ``block``. On 16 little-endian 64-bit words these are low and high halves; on 16 pairs of
-digest words, left and right children.
+They become vectors ``even`` and ``odd`` of ``block``. On little-endian 64-bit words these are low and high halves; on pairs of digest
+words, left and right children.
 """
+
+join_words: Any = intrinsic(_join_words)
+"""``join_words(block, even, odd, address)``: the inverse of :data:`split_words`, from vectors of ``block`` to a byte address."""
 
 read_word: Any = intrinsic(_read_word)
 """``read_word(address)``: the 32-bit word at a byte address."""
@@ -161,7 +192,7 @@ read_word: Any = intrinsic(_read_word)
 
 @njit(cache=True, nogil=True)
 def aligned_words(count: int) -> U32Array:
-    """A buffer of ``count`` words on a 64-byte boundary, so that no vector crosses a cache line."""
+    """A buffer of ``count`` words that begins on a vector boundary, so that no vector crosses a cache line."""
     buffer = np.empty(count + LANES, dtype=np.uint32)
     offset = (-(buffer.ctypes.data // 4)) % LANES
     return buffer[offset : offset + count]

@@ -1,7 +1,7 @@
-"""Digests of Merkle trees on sixteen lanes: rows of column-major matrices to leaves, pairs of digests to nodes.
+"""Digests of Merkle trees, a vector of them together: rows of column-major matrices to leaves, pairs of digests to nodes.
 
-Digests are word-major, (8, count) uint32 (see :mod:`zkvm.kernels.blake3`): sixteen neighbouring rows of a column, or sixteen pairs of
-neighbouring digests, are one contiguous read that needs no transposition. Twin: :mod:`zkvm.crypto.merkle`.
+Digests are word-major, (8, count) uint32 (see :mod:`zkvm.kernels.blake3`): neighbouring rows of a column, or pairs of neighbouring digests,
+are one contiguous read that needs no transposition. A group is as many rows as there are lanes. Twin: :mod:`zkvm.crypto.merkle`.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from zkvm.kernels.blake3 import (
 
 CHUNK_BLOCKS = 16
 """Blocks of a full chunk of 1024 bytes."""
-TILE_GROUPS = 32
-"""Groups of 16 rows hashed block by block together: a block reads 8 columns, each 4 KiB in a row, which the prefetcher follows."""
-TILE_ROWS = TILE_GROUPS * LANES
+TILE_ROWS = 512
+"""Rows hashed block by block together: a block reads 8 columns, each 4 KiB in a row, which the prefetcher follows."""
+TILE_GROUPS = TILE_ROWS // LANES
 STACK_DEPTH = 16
 """Subtree values kept while a message's chunks are joined: enough for 2^16 chunks, 64 MiB a leaf."""
 
 
 @njit(cache=True, nogil=True)
 def _read_pairs(address: np.uint64, lanes: int, block: U32Array, even: int, odd: int) -> None:
-    """:func:`split_words` for a group of fewer than 16 lanes: absent lanes read as 0, nothing beyond is touched."""
+    """:func:`split_words` for an incomplete group: absent lanes read as 0, nothing beyond is touched."""
     for lane in range(LANES):
         first, second = np.uint32(0), np.uint32(0)
         if lane < lanes:
