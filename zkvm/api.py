@@ -176,7 +176,7 @@ def prove(
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
     clock = Clock(_stoppable(progress, env))
     with clock("load"):
-        _import_prover()
+        _prepare_prover()
         file, image = read_elf(elf)
     with clock("execute"):
         execution = run_image(file, image, env, trace=not dev)
@@ -207,11 +207,13 @@ def _check_padding(pad_to: int) -> None:
         raise UsageError(f"padding to {pad_to} rows: a power of two from {MIN_HEIGHT} to {MAX_HEIGHT} is needed")
 
 
-def _import_prover() -> None:
-    """Load the compiled kernels first, so that no phase's seconds hold that of another's imports."""
+def _prepare_prover() -> None:
+    """Load the compiled kernels first, so that no phase's seconds hold that of another's imports; keep memory between phases."""
     with prove_extra():
         import zkvm.prover.prove
         import zkvm.vm.executor  # noqa: F401
+        from zkvm.prover.memory import keep_freed_pages
+    keep_freed_pages()
 
 
 def _stoppable(progress: Progress | None, env: ExecutorEnv) -> Progress:

@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+
+import pytest
+
 from tests.toy import TOY
 from zkvm.params import Parameters, parameters
 from zkvm.prover.memory import PROCESS_BYTES, predicted_bytes
@@ -29,3 +35,23 @@ def test_grows_with_blowup_and_records() -> None:
     by_blowup = [predicted_bytes(shape(18, parameters(name))) for name in ("fast", "balanced", "compact")]
     assert by_blowup == sorted(by_blowup)
     assert predicted_bytes(shape(18, parameters()), 1 << 30) - predicted_bytes(shape(18, parameters())) >= 1 << 30
+
+
+HELD = """
+import numpy as np
+from zkvm.prover.memory import keep_freed_pages
+def resident():
+    return 4096 * int(open("/proc/self/statm").read().split()[1])
+keep_freed_pages()
+array = np.ones(1 << 23)
+full = resident()
+del array
+print(full - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries decide by themselves")
+def test_freed_pages_are_kept() -> None:
+    """64 MiB would go back to the system at once; in a process of its own, because the setting is one of the process."""
+    given_back = int(subprocess.run([sys.executable, "-c", HELD], capture_output=True, check=True, text=True).stdout)
+    assert given_back < 1 << 20
