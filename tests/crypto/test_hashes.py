@@ -93,15 +93,15 @@ def test_non_contiguous_words_hash_as_their_values() -> None:
     assert np.array_equal(hashes.blake3_many_words(words.T), hashes.blake3_many_words(words.T.copy()))
 
 
-def test_lane_compression_equals_scalar_compression_with_high_counters() -> None:
-    rng = np.random.default_rng(3)
-    chaining = rng.integers(0, 2**32, (8, 5), dtype=np.uint32)
-    block = rng.integers(0, 2**32, (16, 5), dtype=np.uint32)
-    counters = np.array([0, 1, 2**32 - 1, 2**32, 2**64 - 1], dtype=np.uint64)
-    out = hashes.compress_lanes(chaining, block, counters, 17, 11, full_output=True)
-    for lane in range(5):
-        expected = hashes.compress_scalar(chaining[:, lane].tolist(), block[:, lane].tolist(), int(counters[lane]), 17, 11)
-        assert out[:, lane].tolist() == expected
+def test_hashes_in_lockstep_are_the_same_hashes() -> None:
+    """Messages of different lengths and keys, none to several chunks, finish at different steps."""
+    rng = np.random.default_rng(2)
+    batches = [rng.integers(0, 256, (lanes, length), dtype=np.uint8) for lanes, length in ((3, 0), (1, 5000), (4, 64), (2, 1025), (5, 700))]
+    keys = [None, PUBLISHED_KEY, None, None, PUBLISHED_KEY]
+    results = hashes.run(hashes.together([hashes.hash_steps(batch, key) for batch, key in zip(batches, keys, strict=True)]))
+    for batch, key, digests in zip(batches, keys, results, strict=True):
+        assert [row.tobytes() for row in digests] == [reference_digest(row.tobytes(), key) for row in batch]
+    assert hashes.run(hashes.together([])) == []
 
 
 def test_keys_separate_leaves_from_nodes() -> None:

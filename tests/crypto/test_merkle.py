@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from zkvm.crypto.hashes import KEY_LEAF, KEY_NODE
 from zkvm.crypto.merkle import (
+    OpenedTrees,
     chain_leaves,
     multiproof_roots,
     sibling_count,
     sibling_positions,
     tree_levels,
     verify_multiproof,
-    verify_multiproofs,
+    verify_trees,
 )
 from zkvm.errors import RejectReason, VerificationError
 
@@ -137,23 +138,52 @@ def test_a_node_does_not_pass_as_a_leaf() -> None:
     assert chain_leaves([as_row], None)[0].tobytes() != level[0].tobytes()
 
 
-def test_several_trees_together(proof: Proof) -> None:
+def test_several_trees_of_one_size(proof: Proof) -> None:
     _, leaf_count, indices, _, _ = proof
     trees = [tree_levels(random_leaves(leaf_count, seed)) for seed in range(3)]
-    roots = [levels[-1][0].tobytes() for levels in trees]
     leaves = np.stack([levels[0][indices] for levels in trees])
     siblings = np.stack([siblings_of(levels, indices) for levels in trees])
-    verify_multiproofs(roots, leaf_count, indices, leaves, siblings)
-    assert [row.tobytes() for row in multiproof_roots(leaf_count, indices, leaves, siblings)] == roots
-    for tree in range(3):
-        changed = siblings.copy()
-        changed[tree, 2, 0] ^= 1
-        with pytest.raises(VerificationError, match=f"tree {tree}"):
-            verify_multiproofs(roots, leaf_count, indices, leaves, changed)
-    with pytest.raises(VerificationError, match="2 roots for 3 trees"):
-        verify_multiproofs(roots[:2], leaf_count, indices, leaves, siblings)
+    roots = multiproof_roots(leaf_count, indices, leaves, siblings)
+    assert [row.tobytes() for row in roots] == [levels[-1][0].tobytes() for levels in trees]
     with pytest.raises(VerificationError, match="per tree"):
-        verify_multiproofs(roots, leaf_count, indices, leaves, siblings[:2])
+        multiproof_roots(leaf_count, indices, leaves, siblings[:2])
+
+
+def opened_trees(names: list[str], leaf_count: int, indices: IndexArray, widths: list[int], seed: int) -> OpenedTrees:
+    """Honest openings of salted trees of two matrices each."""
+    rng = np.random.default_rng(seed)
+    rows, salts, roots, siblings = [], [], [], []
+    for _ in names:
+        matrices = [rng.integers(0, 2**64, (leaf_count, width), dtype=np.uint64) for width in widths]
+        salt = rng.integers(0, 2**64, (leaf_count, 2), dtype=np.uint64)
+        levels = tree_levels(chain_leaves(matrices, salt))
+        roots.append(levels[-1][0].tobytes())
+        rows.append([matrix[indices] for matrix in matrices])
+        salts.append(salt[indices])
+        siblings.append(siblings_of(levels, indices))
+    return OpenedTrees(names, roots, leaf_count, indices, rows, salts, siblings)
+
+
+def test_trees_of_any_sizes_together() -> None:
+    """Trees of different heights and leaf lengths run in lockstep; each is refused under its own name."""
+    groups = [
+        opened_trees(["a", "b"], 64, as_indices(0, 1, 5, 33, 34, 63), [3, 150], 1),
+        opened_trees(["c"], 1, as_indices(0), [1], 2),
+        opened_trees(["d"], 256, as_indices(7, 200), [300, 2, 9], 3),
+    ]
+    verify_trees(groups)
+    for number, group in enumerate(groups):
+        for tree, name in enumerate(group.names):
+            group.rows[tree][-1][0, 0] ^= np.uint64(1)
+            with pytest.raises(VerificationError, match=f"MERKLE: .*root of {name}$"):
+                verify_trees(groups)
+            group.rows[tree][-1][0, 0] ^= np.uint64(1)
+            if number != 1:  # a tree of one leaf has no siblings
+                group.siblings[tree][-1, 0] ^= np.uint8(1)
+                with pytest.raises(VerificationError, match=f"MERKLE: .*root of {name}$"):
+                    verify_trees(groups)
+                group.siblings[tree][-1, 0] ^= np.uint8(1)
+    verify_trees(groups)
 
 
 def slow_leaf(rows: list[list[int]], salt: list[int]) -> bytes:

@@ -62,6 +62,35 @@ def test_inverse_and_powers() -> None:
         gl.pow_(values, -1)
 
 
+def test_inverse_of_any_shape() -> None:
+    values = np.array(EDGES[1:13], dtype=np.uint64).reshape(2, 3, 2)
+    assert gl.inv(values).shape == (2, 3, 2)
+    assert gl.mul(values, gl.inv(values)).ravel().tolist() == [1] * 12
+    assert gl.inv(np.uint64(gl.P - 1)).tolist() == gl.P - 1
+    assert gl.inv(np.array([], dtype=np.uint64)).tolist() == []
+    with pytest.raises(ZeroDivisionError):
+        gl.inv(np.uint64(0))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 8, 33])
+def test_power_table(count: int) -> None:
+    values = np.array(EDGES, dtype=np.uint64)
+    assert gl.power_table(values, count).tolist() == [[pow(x, i, gl.P) for i in range(count)] for x in EDGES]
+
+
+@pytest.mark.parametrize("inner", [0, 1, 14, 1023, 1024, 1025, 3000])
+def test_matrix_product(inner: int) -> None:
+    """The largest values fill the sums of limbs to their bounds."""
+    rng = np.random.default_rng(inner)
+    a, b = (rng.integers(0, gl.P, shape, dtype=np.uint64) for shape in ((4, inner), (inner, 3)))
+    a[0], b[:, 0] = gl.P - 1, gl.P - 1
+    a[1], b[:, 1] = 2**63, 2**64 - 2**32
+    if inner == 14:
+        a[2], b[:, 2] = EDGES, EDGES[::-1]
+    expected = [[sum(x * y for x, y in zip(row, column, strict=True)) % gl.P for column in b.T.tolist()] for row in a.tolist()]
+    assert gl.matmul(a, b).tolist() == expected
+
+
 def test_roots_of_unity() -> None:
     assert gl.root_of_unity(1) == 1
     assert gl.root_of_unity(2) == gl.P - 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zkvm.crypto import hashes
+from zkvm.crypto import compression, hashes
 from zkvm.field.goldilocks import P
 from zkvm.kernels.random import GROUP_ELEMENTS, fill_random
 
@@ -19,12 +19,12 @@ REFUSED_ELEMENT = 5_471_194_698
 
 
 def group_twin(key: U32Array, group: int, attempt: int) -> U64Array:
-    """The 128 words of a group by the definition, from the lane compression of :mod:`zkvm.crypto.hashes`."""
+    """The 128 words of a group by the definition, from the lane compression of :mod:`zkvm.crypto.compression`."""
     block = np.zeros((16, 16), dtype=np.uint32)
     block[0], block[1] = attempt % 2**32, attempt >> 32
     counters = np.arange(16 * group, 16 * group + 16, dtype=np.uint64)
-    flags = hashes.CHUNK_START | hashes.CHUNK_END | hashes.ROOT | hashes.KEYED_HASH
-    words = hashes.compress_lanes(np.repeat(key[:, None], 16, axis=1), block, counters, 8, flags, full_output=True)
+    flags = compression.CHUNK_START | compression.CHUNK_END | compression.ROOT | compression.KEYED_HASH
+    words = compression.compress_lanes(np.repeat(key[:, None], 16, axis=1), block, counters, 8, flags, full_output=True)
     return np.ascontiguousarray(words.T).view(np.uint64).T.reshape(-1)
 
 

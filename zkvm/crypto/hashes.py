@@ -1,106 +1,57 @@
-"""BLAKE3 from its specification: one message at a time in Python integers, or many equal-length messages as numpy lanes.
+"""BLAKE3 from its specification: one message at a time in Python integers, or many messages as numpy lanes.
 
 Source: "BLAKE3: one function, fast everywhere" (O'Connor, Aumasson, Neves, Wilcox-O'Hearn), sections 2.1-2.6. This is the verifier's
-hash: it needs numpy alone. A verifier hashes a few hundred equal-length messages a tree level, so :func:`blake3_many` spends a fixed
-number of numpy calls for all of them, whatever their count.
+hash: it needs numpy alone. Hashes of many messages are written as *steps*: generators that yield the inputs of their next compressions
+and are sent the results. :func:`together` runs any number of them in lockstep, so that messages of different lengths, and trees of
+different heights, share numpy calls.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-U8Array = NDArray[np.uint8]
-U32Array = NDArray[np.uint32]
-U64Array = NDArray[np.uint64]
+from zkvm.crypto.compression import (
+    BLOCK_BYTES,
+    CHUNK_BYTES,
+    CHUNK_END,
+    CHUNK_START,
+    INITIAL_VECTOR,
+    KEYED_HASH,
+    PARENT,
+    ROOT,
+    U8Array,
+    U32Array,
+    U64Array,
+    compress_lanes,
+    compress_many,
+    compress_scalar,
+    lane_inputs,
+)
+
+T = TypeVar("T")
+Steps: TypeAlias = Generator[U32Array, U32Array, T]
+"""A hash in steps: yields (28, lanes) inputs of compressions (:func:`lane_inputs`), is sent their (8, lanes) results, returns a T."""
 
 DIGEST_BYTES: Final = 32
 KEY_BYTES: Final = 32
-BLOCK_BYTES: Final = 64
-CHUNK_BYTES: Final = 1024
 
-INITIAL_VECTOR: Final = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
-"""Chaining value of an unkeyed hash (table 1 of the specification: the initial value of SHA-256)."""
-
-MESSAGE_PERMUTATION: Final = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
-"""Word ``i`` of a round's message is word ``MESSAGE_PERMUTATION[i]`` of the round before (table 2)."""
-
-ROUNDS: Final = 7
-
-CHUNK_START: Final = 1
-CHUNK_END: Final = 2
-PARENT: Final = 4
-ROOT: Final = 8
-KEYED_HASH: Final = 16
-"""Domain flags of a compression (table 3)."""
-
-_MASK32: Final = 0xFFFFFFFF
 _SMALL_BYTES: Final = 2 * CHUNK_BYTES
 """Above this the numpy lanes over chunks are faster than Python integers."""
 _LANE_GROUP: Final = 2048
 """Lanes compressed at once: bounds the temporary arrays (one group holds 112 message words a lane, 900 KiB)."""
 
 
-def _message_schedule() -> tuple[tuple[int, ...], ...]:
-    """Indices of the original message words used by each round, ``ROUNDS`` tuples of 16."""
-    rounds = [tuple(range(16))]
-    for _ in range(ROUNDS - 1):
-        rounds.append(tuple(rounds[-1][i] for i in MESSAGE_PERMUTATION))
-    return tuple(rounds)
-
-
-MESSAGE_SCHEDULE: Final = _message_schedule()
-
-# A round mixes 4 columns, then 4 diagonals; a mixing takes an even and an odd word. Axes: round, (column, diagonal), (even, odd), 4.
-_LANE_SCHEDULE: Final = np.array(MESSAGE_SCHEDULE, dtype=np.intp).reshape(ROUNDS, 2, 4, 2).transpose(0, 1, 3, 2).copy()
-
-_DIAGONALS: Final = tuple((i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4) for i in range(4))
-_MIXINGS: Final = tuple((i, 4 + i, 8 + i, 12 + i) for i in range(4)) + _DIAGONALS
-"""State words of the eight mixings of a round (figure 1 of the specification)."""
-
-
-# ----- one compression on Python integers --------------------------------------------------------------------------------------
-
-
-def compress_scalar(
-    chaining: tuple[int, ...] | list[int], block: tuple[int, ...] | list[int], counter: int, block_length: int, flags: int
-) -> list[int]:
-    """BLAKE3's compression function (section 2.2) on Python integers: the plain reference of every other version.
-
-    Args:
-        chaining: 8 words. block: 16 words. counter: 64-bit chunk or output counter. block_length: bytes used, 0..64. flags: domain flags.
-
-    Returns:
-        The 16 output words; the first 8 are the next chaining value.
-    """
-    v = [*chaining, *INITIAL_VECTOR[:4], counter & _MASK32, (counter >> 32) & _MASK32, block_length, flags]
-    for schedule in MESSAGE_SCHEDULE:
-        for mixing, (a, b, c, d) in enumerate(_MIXINGS):
-            va = (v[a] + v[b] + block[schedule[2 * mixing]]) & _MASK32
-            x = v[d] ^ va
-            vd = (x >> 16 | x << 16) & _MASK32
-            vc = (v[c] + vd) & _MASK32
-            x = v[b] ^ vc
-            vb = (x >> 12 | x << 20) & _MASK32
-            va = (va + vb + block[schedule[2 * mixing + 1]]) & _MASK32
-            x = vd ^ va
-            vd = (x >> 8 | x << 24) & _MASK32
-            vc = (vc + vd) & _MASK32
-            x = vb ^ vc
-            v[a], v[b], v[c], v[d] = va, (x >> 7 | x << 25) & _MASK32, vc, vd
-    low = [v[i] ^ v[i + 8] for i in range(8)]
-    return low + [v[i + 8] ^ chaining[i] for i in range(8)]
-
-
 def _words_of(data: bytes) -> tuple[int, ...]:
-    return tuple(int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4))
+    return struct.unpack(f"<{len(data) // 4}I", data)
 
 
 def _bytes_of(words: list[int]) -> bytes:
-    return b"".join(word.to_bytes(4, "little") for word in words)
+    return struct.pack(f"<{len(words)}I", *words)
 
 
 @dataclass(frozen=True)
@@ -180,7 +131,7 @@ def blake3(data: bytes, key: bytes | None = None, length: int = DIGEST_BYTES) ->
     if len(data) <= _SMALL_BYTES:
         return _small_root(data, key_words, flags).output(length)
     message = np.frombuffer(data, dtype=np.uint8)[None, :]
-    chaining, block = _large_root(message, key_words, flags)
+    chaining, block = run(_large_root_steps(message, key_words, flags))
     node = _RootNode(tuple(chaining[:, 0].tolist()), tuple(block[:, 0].tolist()), BLOCK_BYTES, flags | PARENT)
     return node.output(length)
 
@@ -196,75 +147,39 @@ def _key_words(key: bytes | None) -> tuple[tuple[int, ...], int]:
 # ----- many messages as lanes --------------------------------------------------------------------------------------------------
 
 
-def _rotate_right(words: U32Array, bits: int, scratch: U32Array) -> None:
-    """Rotate every word right in place, using ``scratch`` of the same shape."""
-    np.left_shift(words, np.uint32(32 - bits), out=scratch)
-    np.right_shift(words, np.uint32(bits), out=words)
-    np.bitwise_or(words, scratch, out=words)
+def together(tasks: Sequence[Steps[Any]]) -> Steps[list[Any]]:
+    """Several hashes in steps as one, in lockstep: their compressions share numpy calls. Returns the results in order."""
+    results: list[Any] = [None] * len(tasks)
+    wanted: dict[int, U32Array] = {}
+
+    def advance(number: int, values: U32Array | None) -> None:
+        """Send a task what it waits for; note what it wants next, or what it returns."""
+        try:
+            wanted[number] = next(tasks[number]) if values is None else tasks[number].send(values)
+        except StopIteration as end:
+            wanted.pop(number, None)
+            results[number] = end.value
+
+    for number in range(len(tasks)):
+        advance(number, None)
+    while wanted:
+        waiting = list(wanted)
+        ends = np.cumsum([wanted[number].shape[1] for number in waiting])
+        values = yield np.concatenate([wanted[number] for number in waiting], axis=1)
+        for number, part in zip(waiting, np.split(values, ends[:-1], axis=1), strict=True):
+            advance(number, part)
+    return results
 
 
-def _mix_rows(a: U32Array, b: U32Array, c: U32Array, d: U32Array, even: U32Array, odd: U32Array, scratch: U32Array) -> None:
-    """Four mixings at once (the function G of section 2.2): arrays are (4, lanes), a row of the 4 x 4 state each."""
-    a += b
-    a += even
-    d ^= a
-    _rotate_right(d, 16, scratch)
-    c += d
-    b ^= c
-    _rotate_right(b, 12, scratch)
-    a += b
-    a += odd
-    d ^= a
-    _rotate_right(d, 8, scratch)
-    c += d
-    b ^= c
-    _rotate_right(b, 7, scratch)
-
-
-_ROLL_1: Final = np.array([1, 2, 3, 0])
-_ROLL_2: Final = np.array([2, 3, 0, 1])
-_ROLL_3: Final = np.array([3, 0, 1, 2])
-
-
-def compress_lanes(
-    chaining: U32Array,
-    block: U32Array,
-    counter: U64Array | int,
-    block_length: U32Array | int,
-    flags: U32Array | int,
-    *,
-    full_output: bool = False,
-) -> U32Array:
-    """BLAKE3's compression function on ``lanes`` independent inputs.
-
-    Args:
-        chaining: (8, lanes) or (8, 1) uint32. block: (16, lanes) uint32. counter: (lanes,) uint64 or one integer.
-        block_length, flags: (lanes,) uint32 or one integer. full_output: return all 16 words (for the extendable output).
-
-    Returns:
-        (8, lanes) uint32, or (16, lanes).
-    """
-    lanes = block.shape[1]
-    state = np.empty((4, 4, lanes), dtype=np.uint32)
-    state[:2] = chaining.reshape(2, 4, chaining.shape[1])
-    state[2] = np.array(INITIAL_VECTOR[:4], dtype=np.uint32)[:, None]
-    wide = np.asarray(counter, dtype=np.uint64)
-    state[3, 0] = wide & np.uint64(_MASK32)
-    state[3, 1] = wide >> np.uint64(32)
-    state[3, 2] = block_length
-    state[3, 3] = flags
-    a, b, c, d = state
-    scratch = np.empty((4, lanes), dtype=np.uint32)
-    message = block[_LANE_SCHEDULE]
-    for columns, diagonals in message:
-        _mix_rows(a, b, c, d, columns[0], columns[1], scratch)
-        b, c, d = b[_ROLL_1], c[_ROLL_2], d[_ROLL_3]  # diagonals become columns
-        _mix_rows(a, b, c, d, diagonals[0], diagonals[1], scratch)
-        b, c, d = b[_ROLL_3], c[_ROLL_2], d[_ROLL_1]
-    low = np.concatenate([a ^ c, b ^ d])
-    if not full_output:
-        return low
-    return np.concatenate([low, c ^ chaining[:4], d ^ chaining[4:]])
+def run(task: Steps[T]) -> T:
+    """The result of a hash in steps."""
+    try:
+        wanted = next(task)
+        while True:
+            wanted = task.send(compress_many(wanted))
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def _message_words(messages: U8Array) -> U32Array:
@@ -279,7 +194,7 @@ def _message_words(messages: U8Array) -> U32Array:
     return np.ascontiguousarray(words.transpose(1, 2, 0), dtype=np.uint32)
 
 
-def _chunk_values(words: U32Array, length: int, key: U32Array, flags: int) -> U32Array:
+def _chunk_steps(words: U32Array, length: int, key: U32Array, flags: int) -> Steps[U32Array]:
     """Chaining values of all chunks of messages longer than one chunk: (8, chunks, lanes).
 
     The chunks are lanes too. The last chunk may be shorter: it leaves the group when its blocks are used up.
@@ -303,37 +218,43 @@ def _chunk_values(words: U32Array, length: int, key: U32Array, flags: int) -> U3
         if index == last_blocks - 1:
             block_flags[(chunks - 1) * lanes :] |= np.uint32(CHUNK_END)
             block_length[(chunks - 1) * lanes :] = length - (blocks - 1) * BLOCK_BYTES
-        values[:, :active] = compress_lanes(values[:, :active], block, counter[:active], block_length, block_flags)
+        values[:, :active] = yield lane_inputs(values[:, :active], block, counter[:active], block_length, block_flags)
     return values.reshape(8, chunks, lanes)
 
 
-def _large_root(messages: U8Array, key: tuple[int, ...], flags: int) -> tuple[U32Array, U32Array]:
+def _large_root_steps(messages: U8Array, key: tuple[int, ...], flags: int) -> Steps[tuple[U32Array, U32Array]]:
     """Root node of messages longer than one chunk: chaining (8, 1) and block (16, lanes); its flags are ``flags | PARENT``."""
     key_column = np.array(key, dtype=np.uint32)
     lanes, length = messages.shape
-    values = _chunk_values(_message_words(messages), length, key_column, flags)
+    values = yield from _chunk_steps(_message_words(messages), length, key_column, flags)
     while values.shape[1] > 2:
         pairs = values.shape[1] // 2
         left, right = values[:, 0 : 2 * pairs : 2], values[:, 1 : 2 * pairs : 2]
         block = np.concatenate([left, right]).reshape(16, pairs * lanes)
-        merged = compress_lanes(key_column[:, None], block, 0, BLOCK_BYTES, flags | PARENT).reshape(8, pairs, lanes)
-        values = np.concatenate([merged, values[:, 2 * pairs :]], axis=1)  # an odd last value moves up unchanged
+        merged = yield lane_inputs(key_column[:, None], block, 0, BLOCK_BYTES, flags | PARENT)
+        values = np.concatenate([merged.reshape(8, pairs, lanes), values[:, 2 * pairs :]], axis=1)  # an odd last value moves up unchanged
     return key_column[:, None], np.concatenate([values[:, 0], values[:, 1]])
 
 
-def _hash_group(messages: U8Array, key: tuple[int, ...], flags: int) -> U32Array:
-    """Digests (8, lanes) of one group of equal-length messages."""
+def hash_steps(messages: U8Array, key: bytes | None = None) -> Steps[U8Array]:
+    """:func:`blake3_many` in steps, all messages at once.
+
+    Raises:
+        ValueError: the key is not 32 bytes.
+    """
+    key_words, flags = _key_words(key)
     length = messages.shape[1]
     if length > CHUNK_BYTES:
-        chaining, block = _large_root(messages, key, flags)
-        return compress_lanes(chaining, block, 0, BLOCK_BYTES, flags | PARENT | ROOT)
-    words = _message_words(messages)
-    value = np.array(key, dtype=np.uint32)[:, None]
-    last = words.shape[0] - 1
-    for index, block in enumerate(words):
-        block_flags = flags | (CHUNK_START if index == 0 else 0) | (CHUNK_END | ROOT if index == last else 0)
-        value = compress_lanes(value, block, 0, length - last * BLOCK_BYTES if index == last else BLOCK_BYTES, block_flags)
-    return value
+        chaining, block = yield from _large_root_steps(messages, key_words, flags)
+        value = yield lane_inputs(chaining, block, 0, BLOCK_BYTES, flags | PARENT | ROOT)
+    else:
+        words = _message_words(messages)
+        value = np.array(key_words, dtype=np.uint32)[:, None]
+        last = words.shape[0] - 1
+        for index, block in enumerate(words):
+            block_flags = flags | (CHUNK_START if index == 0 else 0) | (CHUNK_END | ROOT if index == last else 0)
+            value = yield lane_inputs(value, block, 0, length - last * BLOCK_BYTES if index == last else BLOCK_BYTES, block_flags)
+    return np.ascontiguousarray(value.T).astype("<u4", copy=False).view(np.uint8)
 
 
 def blake3_many(messages: U8Array, key: bytes | None = None) -> U8Array:
@@ -348,14 +269,18 @@ def blake3_many(messages: U8Array, key: bytes | None = None) -> U8Array:
     Raises:
         ValueError: the key is not 32 bytes.
     """
-    key_words, flags = _key_words(key)
     lanes, length = messages.shape
     out = np.empty((lanes, DIGEST_BYTES), dtype=np.uint8)
     group = max(_LANE_GROUP * CHUNK_BYTES // max(length, CHUNK_BYTES), 1)  # chunks are lanes too
     for start in range(0, lanes, group):
-        digests = _hash_group(messages[start : start + group], key_words, flags)
-        out[start : start + group] = np.ascontiguousarray(digests.T).astype("<u4", copy=False).view(np.uint8)
+        out[start : start + group] = run(hash_steps(messages[start : start + group], key))
     return out
+
+
+def message_bytes(words: U64Array) -> U8Array:
+    """Messages given as 64-bit words, (lanes, count) uint64, each word as 8 little-endian bytes: (lanes, 8 count) uint8."""
+    lanes, count = words.shape
+    return np.ascontiguousarray(words).astype("<u8", copy=False).view(np.uint8).reshape(lanes, 8 * count)
 
 
 def blake3_many_words(words: U64Array, key: bytes | None = None) -> U8Array:
@@ -367,9 +292,7 @@ def blake3_many_words(words: U64Array, key: bytes | None = None) -> U8Array:
     Returns:
         (lanes, 32) uint8 digests.
     """
-    data = np.ascontiguousarray(words).astype("<u8", copy=False)
-    lanes, count = data.shape
-    return blake3_many(data.view(np.uint8).reshape(lanes, 8 * count), key)
+    return blake3_many(message_bytes(words), key)
 
 
 def digest_words(digests: U8Array) -> U64Array:

@@ -8,12 +8,14 @@ that the verifier cannot compute itself. Its length follows from the indices, so
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.crypto.hashes import DIGEST_BYTES, KEY_LEAF, KEY_NODE, U8Array, U64Array, blake3_many, blake3_many_words, digest_words
+from zkvm.crypto.compression import U8Array, U64Array
+from zkvm.crypto.hashes import DIGEST_BYTES, KEY_LEAF, KEY_NODE, Steps, blake3_many, digest_words, hash_steps, message_bytes, run, together
 from zkvm.errors import RejectReason, VerificationError
 
 IndexArray = NDArray[np.int64]
@@ -22,8 +24,8 @@ SALT_WORDS: Final = 2
 """64-bit words of salt in every leaf of a hiding tree."""
 
 
-def chain_leaves(rows: Sequence[U64Array], salts: U64Array | None) -> U8Array:
-    """Leaf digests of a tree that commits several matrices of different heights (the leaf rule).
+def leaf_steps(rows: Sequence[U64Array], salts: U64Array | None) -> Steps[U8Array]:
+    """Leaf digests of a tree that commits several matrices of different heights (the leaf rule), in steps.
 
     From the shortest matrix to the tallest, ``leaf_0 = H(row_0)`` and ``leaf_l = H(leaf_(l-1) || row_l)`` with
     ``H = BLAKE3`` keyed by :data:`KEY_LEAF`; the tallest level appends the salt. All words are little-endian 64-bit.
@@ -43,10 +45,15 @@ def chain_leaves(rows: Sequence[U64Array], salts: U64Array | None) -> U8Array:
         parts = [row] if digests is None else [digest_words(digests), row]
         if level == len(rows) - 1 and salts is not None:
             parts.append(salts)
-        digests = blake3_many_words(np.concatenate(parts, axis=1), KEY_LEAF)
+        digests = yield from hash_steps(message_bytes(np.concatenate(parts, axis=1)), KEY_LEAF)
     if digests is None:
         raise ValueError("a leaf needs at least one row")
     return digests
+
+
+def chain_leaves(rows: Sequence[U64Array], salts: U64Array | None) -> U8Array:
+    """Result of :func:`leaf_steps`."""
+    return run(leaf_steps(rows, salts))
 
 
 def hash_pairs(digests: U8Array) -> U8Array:
@@ -76,9 +83,9 @@ def sibling_positions(leaf_count: int, indices: IndexArray) -> list[IndexArray]:
     nodes = _checked_indices(leaf_count, indices)
     positions = []
     for _ in range(leaf_count.bit_length() - 1):
-        _, alone = _has_partner(nodes)
+        left_of_pair, alone = _has_partner(nodes)
         positions.append(nodes[alone] ^ 1)
-        nodes = np.unique(nodes >> 1)
+        nodes = nodes[left_of_pair | alone] >> 1
     return positions
 
 
@@ -100,8 +107,8 @@ def _checked_indices(leaf_count: int, indices: IndexArray) -> IndexArray:
     return nodes
 
 
-def multiproof_roots(leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> U8Array:
-    """Roots that follow from multiproofs of one index set in several trees of one size: the trees' hashes share numpy calls.
+def multiproof_steps(leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> Steps[U8Array]:
+    """Roots that follow from multiproofs of one index set in several trees of one size, in steps.
 
     Args:
         leaf_count: leaves of each tree, a power of two. indices: (k,) int64, sorted and unique.
@@ -134,9 +141,15 @@ def multiproof_roots(leaf_count: int, indices: IndexArray, leaves: U8Array, sibl
         parents, is_right = nodes[keep] >> 1, (nodes[keep] & 1 == 1)[None, :, None]
         mine, sibling = digests[:, keep], other[:, keep]
         pairs = np.concatenate([np.where(is_right, sibling, mine), np.where(is_right, mine, sibling)], axis=2)
-        digests = hash_pairs(pairs.reshape(-1, DIGEST_BYTES)).reshape(trees, parents.size, DIGEST_BYTES)
+        hashed = yield from hash_steps(pairs.reshape(-1, 2 * DIGEST_BYTES), KEY_NODE)
+        digests = hashed.reshape(trees, parents.size, DIGEST_BYTES)
         nodes, used = parents, used + taken
     return digests[:, 0]
+
+
+def multiproof_roots(leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> U8Array:
+    """Result of :func:`multiproof_steps`."""
+    return run(multiproof_steps(leaf_count, indices, leaves, siblings))
 
 
 def verify_multiproof(root: bytes, leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> None:
@@ -154,18 +167,36 @@ def verify_multiproof(root: bytes, leaf_count: int, indices: IndexArray, leaves:
         raise VerificationError(RejectReason.MERKLE, "opened leaves do not lead to the root")
 
 
-def verify_multiproofs(roots: Sequence[bytes], leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> None:
-    """:func:`verify_multiproof` for several trees of one size opened at the same indices, hashed together.
+@dataclass(frozen=True, slots=True)
+class OpenedTrees:
+    """Trees of one size opened at the same indices.
 
-    Args:
-        roots: one of 32 bytes per tree. leaf_count, indices: as there. leaves: (trees, k, 32) uint8. siblings: (trees, m, 32) uint8.
+    Attributes:
+        names, roots: of each tree, for messages and 32 bytes. leaf_count: a power of two. indices: (k,) int64, sorted and unique.
+        rows, salts, siblings: of each tree, see :func:`leaf_steps` and :func:`verify_multiproof`.
+    """
+
+    names: Sequence[str]
+    roots: Sequence[bytes]
+    leaf_count: int
+    indices: IndexArray
+    rows: Sequence[Sequence[U64Array]]
+    salts: Sequence[U64Array | None]
+    siblings: Sequence[U8Array]
+
+    def steps(self) -> Steps[U8Array]:
+        """Roots that follow from what is opened, in steps: (trees, 32) uint8."""
+        leaves = yield from together([leaf_steps(rows, salts) for rows, salts in zip(self.rows, self.salts, strict=True)])
+        return (yield from multiproof_steps(self.leaf_count, self.indices, np.stack(leaves), np.stack(self.siblings)))
+
+
+def verify_trees(groups: Sequence[OpenedTrees]) -> None:
+    """Check that all opened rows are under their roots; all trees are hashed in lockstep.
 
     Raises:
         VerificationError: MERKLE, naming the first tree that fails.
     """
-    if len(roots) != leaves.shape[0]:
-        raise VerificationError(RejectReason.MERKLE, f"{len(roots)} roots for {leaves.shape[0]} trees")
-    computed = multiproof_roots(leaf_count, indices, leaves, siblings)
-    for tree, root in enumerate(roots):
-        if computed[tree].tobytes() != root:
-            raise VerificationError(RejectReason.MERKLE, f"tree {tree}: opened leaves do not lead to the root")
+    for group, computed in zip(groups, run(together([group.steps() for group in groups])), strict=True):
+        for name, root, digest in zip(group.names, group.roots, computed, strict=True):
+            if digest.tobytes() != root:
+                raise VerificationError(RejectReason.MERKLE, f"opened leaves do not lead to the root of {name}")

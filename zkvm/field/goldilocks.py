@@ -11,6 +11,7 @@ Products: with a = a0 + a1 2^32 and b = b0 + b1 2^32, the four 32-bit partial pr
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TypeAlias
 
 import numpy as np
@@ -104,15 +105,22 @@ def pow_(a: FieldLike, exponent: int) -> FieldArray:
 
 
 def inv(a: FieldLike) -> FieldArray:
-    """1 / a, elementwise, by Fermat's a^(p-2).
+    """1 / a, elementwise: one inversion for all, and three products of Python integers for each (Montgomery's trick).
 
     Raises:
         ZeroDivisionError: a value is zero.
     """
-    a = np.asarray(a, dtype=np.uint64)
-    if np.any(a == np.uint64(0)):
+    array = np.asarray(a, dtype=np.uint64)
+    values = array.ravel().tolist()
+    if 0 in values:
         raise ZeroDivisionError("zero has no inverse")
-    return pow_(a, P - 2)
+    products = list(accumulate(values, lambda x, y: x * y % P, initial=1))
+    inverse = pow(products[-1], -1, P)
+    for position in range(len(values) - 1, -1, -1):  # inverse of the product of values[: position + 1]
+        value = values[position]
+        values[position] = inverse * products[position] % P
+        inverse = inverse * value % P
+    return np.array(values, dtype=np.uint64).reshape(array.shape)
 
 
 def root_of_unity(order: int) -> int:
@@ -136,3 +144,32 @@ def powers(base: int, count: int) -> FieldArray:
         result[filled : filled + step] = mul(result[:step], factor)
         filled += step
     return result[:count]
+
+
+def power_table(bases: FieldArray, count: int) -> FieldArray:
+    """Powers 0 to count - 1 of each base: (k,) to (k, count), by doubling."""
+    result = np.ones((len(bases), count), dtype=np.uint64)
+    filled, factor = 1, bases
+    while filled < count:
+        step = min(filled, count - filled)
+        result[:, filled : filled + step] = mul(result[:, :step], factor[:, None])
+        filled, factor = 2 * filled, mul(factor, factor)
+    return result
+
+
+def matmul(a: FieldArray, b: FieldArray) -> FieldArray:
+    """Matrix product: (k, w) and (w, c) to (k, c).
+
+    Halves of 32 bits on the left and limbs of 22 bits on the right: 2^10 products of 54 bits add up to less than 2^64, so the sums
+    are exact and only they are reduced.
+    """
+    halves = np.concatenate([a & _EPSILON, a >> _32])
+    limbs = np.concatenate([b >> np.uint64(shift) & np.uint64(2**22 - 1) for shift in (0, 22, 44)], axis=1)
+    scales = np.array([[pow(2, half + limb, P) for limb in (0, 22, 44)] for half in (0, 32)], dtype=np.uint64)
+    result = np.zeros((len(a), b.shape[1]), dtype=np.uint64)
+    for first in range(0, len(b), 1 << 10):
+        sums = halves[:, first : first + (1 << 10)] @ limbs[first : first + (1 << 10)]
+        parts = mul(sums.reshape(2, len(a), 3, b.shape[1]), scales[:, None, :, None])
+        for part in parts.swapaxes(1, 2).reshape(6, len(a), b.shape[1]):
+            result = add(result, part)
+    return result
