@@ -13,7 +13,7 @@ from onnx import helper
 from tests.ml.models import check, compiled, model_of, normal, single
 from zkvm.errors import UsageError
 from zkvm.ml.compile import Options, Precision, compile_imported
-from zkvm.ml.importer import fix_shapes, import_model, load_model
+from zkvm.ml.importer import MAX_FILE_BYTES, fix_shapes, import_model, load_model
 from zkvm.ml.samples import load_samples
 
 
@@ -63,6 +63,15 @@ def test_weights_that_are_not_numbers(tmp_path: Path) -> None:
         load_model(path)
 
 
+def test_computed_constant_that_is_not_a_number() -> None:
+    nodes = [
+        helper.make_node("Log", ["c"], ["l"]),
+        helper.make_node("Mul", ["x", "l"], ["y"]),
+    ]
+    with pytest.raises(UsageError, match="constant 'l' holds a NaN"):
+        import_model(model_of(nodes, {"x": normal(1, 2)}, ["y"], {"c": np.float32(-1)}))
+
+
 def test_first_open_dimension_is_one_sample() -> None:
     fixed = fix_shapes(with_open_dimension(0), {})
     assert [dimension.dim_value for dimension in fixed.graph.input[0].type.tensor_type.shape.dim] == [1, 4]
@@ -109,11 +118,37 @@ def test_accumulator_that_could_overflow_names_the_layer() -> None:
         compiled(model, [{"x": x}])
 
 
-def test_model_too_large_for_memory() -> None:
-    x = np.zeros((1, 1), np.float32)
-    constant = {"shape": np.array([1 << 14, 1 << 13])}
-    with pytest.raises(UsageError, match="memory"):
-        compiled(single("Expand", {"x": x}, constant), [{"x": x}])
+@pytest.mark.parametrize("columns", [1 << 13, 1 << 50], ids=["activations", "absurd"])
+def test_model_too_large_for_memory(columns: int) -> None:
+    """Known from the shapes, before anything is computed."""
+    constant = {"shape": np.array([1 << 14, columns])}
+    with pytest.raises(UsageError, match=r"tensor 'y0' has shape \(16384, .*memory"):
+        import_model(single("Expand", {"x": np.zeros((1, 1), np.float32)}, constant))
+
+
+def test_all_activations_together_too_large_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zkvm.ml.compile.MAX_WORDS", 15)
+    with pytest.raises(UsageError, match=r"needs \d+ words for activations and \d+ for weights"):
+        compiled(gemm(), [{"x": normal(1, 4)}])
+
+
+def test_too_many_parameters(tmp_path: Path) -> None:
+    """Refused by what the file says of them, before the data beside it are read."""
+    path = tmp_path / "model.onnx"
+    onnx.save(gemm(), str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    model = onnx.load(str(path), load_external_data=False)
+    model.graph.initializer[0].dims[0] = 1 << 40
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(UsageError, match="3298534883328 parameters"):
+        load_model(path)
+
+
+def test_huge_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    with path.open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)  # takes no space
+    with pytest.raises(UsageError, match="models of at most"):
+        load_model(path)
 
 
 def test_shape_and_constants_are_folded() -> None:

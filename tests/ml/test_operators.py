@@ -207,6 +207,20 @@ def test_eight_bits(name: str) -> None:
     check(single(operator, inputs, constants, **attributes), [inputs], 0.03, Options(precision=Precision(8, 8)))
 
 
+def test_outputs_of_eight_bit_models_have_sixteen() -> None:
+    """Also when they are moved first; but not what another node reads too."""
+    x = normal(1, 10)
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["h"], name="first"),
+        helper.make_node("Gemm", ["h", "w"], ["g"], name="second"),
+        helper.make_node("Reshape", ["h", "shape"], ["z"], name="also read by a layer"),
+        helper.make_node("Reshape", ["g", "shape"], ["y"], name="turned"),
+    ]
+    model = model_of(nodes, {"x": x}, ["y", "z"], {"w": normal(10, 10, seed=1), "shape": np.array([2, 5])})
+    made = check(model, [{"x": x}], 0.03, Options(precision=Precision(8, 8)))
+    assert [value.hi for value in made.graph.outputs] == [32767, 127]
+
+
 def test_relu_is_merged_into_the_layer() -> None:
     x = normal(1, 10)
     nodes = [helper.make_node("Gemm", ["x", "w"], ["h"], name="dense"), helper.make_node("Relu", ["h"], ["y"], name="relu")]

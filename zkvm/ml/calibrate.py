@@ -19,6 +19,10 @@ MAX_VALUES = 1 << 16
 """Kept per tensor and sample for percentiles and errors; more are thinned evenly."""
 PERCENTILE = 99.99
 CLIP_CANDIDATES = 40
+COMPARED_BITS = 31
+"""Of tensors that are only compared, where bits cost nothing."""
+OUTPUT_BITS = 16
+"""Of outputs, at least: no sum has them as terms, and in 8 bits close labels change places."""
 
 
 class Method(StrEnum):
@@ -58,9 +62,14 @@ def calibrate(model: ImportedModel, samples: Sequence[Sample], method: Method = 
                 extremes[name] = min(low, float(values.min())), max(high, float(values.max()))
             if method is not Method.MINMAX:
                 kept.setdefault(name, []).append(values[:: max(1, values.size // MAX_VALUES)])
-    ranges = extremes if method is Method.MINMAX else {name: observed_range(np.concatenate(kept[name]), method, bits) for name in extremes}
-    wide = _only_compared(model)
-    return {name: TensorInfo(shape, kind_of(dtype), *ranges.get(name, (0.0, 0.0)), name in wide) for name, (shape, dtype) in shapes.items()}
+    least = dict.fromkeys(_only_output(model), OUTPUT_BITS) | dict.fromkeys(_only_compared(model), COMPARED_BITS)
+    ranges = extremes
+    if method is not Method.MINMAX:
+        ranges = {name: observed_range(np.concatenate(kept[name]), method, max(bits, least.get(name, 0))) for name in extremes}
+    return {
+        name: TensorInfo(shape, kind_of(dtype), *ranges.get(name, (0.0, 0.0)), least.get(name, 0))
+        for name, (shape, dtype) in shapes.items()
+    }
 
 
 INFINITE = 100.0
@@ -78,19 +87,24 @@ def _finite(array: NDArray[Any]) -> NDArray[np.float64]:
     return np.clip(values, -limit, limit)
 
 
+def _readers(model: ImportedModel) -> dict[str, list[Node]]:
+    """The nodes that read a tensor, by its name."""
+    readers: dict[str, list[Node]] = {}
+    for node in model.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    return readers
+
+
 MASKED = 16.0
 """What lies so far below the largest element of a row is nothing after a softmax: exp(-16) is a ten-millionth."""
 
 
 def _only_softmax(model: ImportedModel) -> dict[str, int]:
     """Tensors that only a Softmax reads, and its axis: masks put huge negative numbers there, which need no resolution."""
-    readers: dict[str, list[Node]] = {}
-    for node in model.nodes:
-        for name in node.inputs:
-            readers.setdefault(name, []).append(node)
     return {
         name: int(nodes[0].attributes.get("axis", -1))
-        for name, nodes in readers.items()
+        for name, nodes in _readers(model).items()
         if len(nodes) == 1 and nodes[0].operator == "Softmax" and name not in model.outputs
     }
 
@@ -121,6 +135,16 @@ def observed_range(values: NDArray[np.float64], method: Method, bits: int) -> tu
 
 COMPARING = {"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "TreeEnsembleRegressor"}
 MOVING = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Gather", "Slice", "Transpose", "Split", "Concat"}
+
+
+def _only_output(model: ImportedModel) -> set[str]:
+    """Outputs, and what only becomes one by movement, that no other node reads."""
+    readers, final = _readers(model), set[str]()
+    for node in reversed(model.nodes):
+        for name in node.outputs:
+            if all(reader.operator in MOVING and set(reader.outputs) <= final for reader in readers.get(name, ())):
+                final.add(name)
+    return final
 
 
 def _only_compared(model: ImportedModel) -> set[str]:

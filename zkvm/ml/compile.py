@@ -17,7 +17,7 @@ from zkvm.guest.toolchain import build
 from zkvm.ml import card, onnx_runtime
 from zkvm.ml.calibrate import Method, calibrate
 from zkvm.ml.codegen import GeneratedCode, OutputMode, Privacy, generate
-from zkvm.ml.importer import ImportedModel, import_model, load_model
+from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.ir import Graph, evaluate
 from zkvm.ml.lowering import Precision
 from zkvm.ml.package import CompiledModel, Execute, Tensor
@@ -25,8 +25,6 @@ from zkvm.ml.quantize import quantize
 from zkvm.ml.samples import Sample
 
 RUNTIME = Path(__file__).resolve().parent / "runtime"
-MAX_WORDS = 1 << 26
-"""Activations and constants of a guest: a quarter of its address space."""
 
 
 @dataclass(frozen=True, slots=True)

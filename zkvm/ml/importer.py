@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,10 @@ from zkvm.ml import onnx_runtime
 from zkvm.ml.lowering import LOWERINGS, Node
 
 MAX_FILE_BYTES = 1 << 30
-MAX_PARAMETERS = 1 << 26
-"""More weights than this cannot lie in a guest's memory."""
+MAX_WORDS = 1 << 26
+"""Activations and constants of a guest: a quarter of its address space."""
 OPSET = 18
 """Models are converted to this version; newer ones stay as they are."""
-FOLDABLE_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,11 @@ def load_model(path: Path) -> onnx.ModelProto:
     if size > MAX_FILE_BYTES:
         raise UsageError(f"{path}: {size} bytes; models of at most {MAX_FILE_BYTES} bytes can be compiled")
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), load_external_data=False)
+        _check_count(model)
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except UsageError:
+        raise
     except Exception as error:  # protobuf, OS and validation errors have no common base class
         reason = "its external data is missing" if "external" in str(error).lower() or isinstance(error, OSError) else "not an ONNX file"
         raise UsageError(f"{path}: {reason}: {str(error)[:300]}") from error
@@ -77,16 +81,26 @@ def load_model(path: Path) -> onnx.ModelProto:
     return model
 
 
+def _check_count(model: onnx.ModelProto) -> None:
+    """Refuse more weights than a guest's memory holds, before they are read."""
+    total = sum(prod(tensor.dims) for tensor in model.graph.initializer)
+    if total > MAX_WORDS:
+        raise UsageError(f"the model has {total} parameters; at most {MAX_WORDS} fit the memory of a guest")
+
+
 def _check_weights(model: onnx.ModelProto) -> None:
     """Refuse weights that no integer model can have."""
-    total = 0
     for tensor in model.graph.initializer:
         array = numpy_helper.to_array(tensor)
-        total += array.size
         if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array.astype(np.float64)).all():
             raise UsageError(f"weight {tensor.name!r} holds a NaN or an infinity")
-    if total > MAX_PARAMETERS:
-        raise UsageError(f"the model has {total} parameters; at most {MAX_PARAMETERS} fit the memory of a guest")
+
+
+def _check_sizes(model: onnx.ModelProto) -> None:
+    """Refuse tensors that no guest can hold, before anything computes them."""
+    for name, shape in _inferred_shapes(model).items():
+        if prod(shape) > MAX_WORDS:
+            raise UsageError(f"tensor {name!r} has shape {shape}, {prod(shape)} words; the memory of a guest holds {MAX_WORDS}")
 
 
 def fix_shapes(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]]) -> onnx.ModelProto:
@@ -149,6 +163,7 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
 
     assert operators.__all__
     original = fix_shapes(model, shapes or {})
+    _check_sizes(original)
     converted = rewrite(_convert(original))
     opset = opset_of(converted)
     for initializer in converted.graph.initializer:
@@ -156,6 +171,9 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
         for entry in [entry for entry in converted.graph.input if entry.name == initializer.name]:
             converted.graph.input.remove(entry)
     nodes, constants = fold(converted, opset)
+    for name, array in constants.items():
+        if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
+            raise UsageError(f"constant {name!r} holds a NaN")
     for node in nodes:
         if (node.domain, node.operator) not in LOWERINGS:
             known = ", ".join(sorted(operator for domain, operator in LOWERINGS if domain == node.domain))
@@ -255,18 +273,24 @@ def fold(model: onnx.ModelProto, opset: int) -> tuple[list[Node], dict[str, NDAr
     return live, constants
 
 
-def traced_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors that shape inference finds, else of a run on zeros."""
+def _inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors for which shape inference finds all dimensions."""
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     shapes: dict[str, tuple[int, ...]] = {}
     for entry in (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input):
         dimensions = entry.type.tensor_type.shape.dim
         if entry.type.tensor_type.HasField("shape") and all(dimension.HasField("dim_value") for dimension in dimensions):
             shapes[entry.name] = tuple(dimension.dim_value for dimension in dimensions)
+    return shapes
+
+
+def traced_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors that shape inference finds, else of a run on zeros."""
+    shapes = _inferred_shapes(model)
     produced = {name for node in model.graph.node for name in node.output if name}
     if produced <= set(shapes):
         return shapes
     runner = onnx_runtime.session(onnx_runtime.with_intermediates(model))
-    zeros = {port.name: np.zeros(port.shape, port.dtype) for port in map(_port, inferred.graph.input)}
+    zeros = {port.name: np.zeros(port.shape, port.dtype) for port in map(_port, model.graph.input)}
     results = onnx_runtime.run_session(runner, zeros)
     return shapes | {name: tuple(array.shape) for name, array in results.items() if isinstance(array, np.ndarray)}

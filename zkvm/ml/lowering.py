@@ -20,12 +20,10 @@ class Precision:
 
     Attributes:
         activation_bits: 8 or 16. weight_bits: at most 16; fewer where the accumulator of a layer would not hold the sum.
-        wide_bits: of tensors that are only compared, where bits cost nothing.
     """
 
     activation_bits: int = 16
     weight_bits: int = 16
-    wide_bits: int = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +47,14 @@ class TensorInfo:
     """What is known of an ONNX tensor: shape, kind, and its calibrated range [low, high] as real numbers.
 
     Attributes:
-        wide: whether it is only compared.
+        bits: that it has at least, whatever the precision of activations: where bits cost nothing.
     """
 
     shape: tuple[int, ...]
     kind: Kind
     low: float
     high: float
-    wide: bool = False
+    bits: int = 0
 
 
 EvaluateNode = Callable[[Node, list[NDArray[Any]]], list[NDArray[Any]]]
@@ -196,7 +194,7 @@ def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, in
     if info.kind is Kind.INTEGER:
         bound = int(min(power_of_two_at_least(2 * magnitude + 2), 2.0**31)) - 1
         return 1.0, 0 if info.low >= 0 else -bound, bound
-    bits = precision.wide_bits if info.wide else precision.activation_bits
+    bits = max(info.bits, precision.activation_bits)
     positive = info.low >= 0
     if not magnitude:
         magnitude = 1.0
