@@ -11,9 +11,10 @@ from onnx import helper
 
 from tests.ml.models import compiled, model_of, normal, run_guest
 from zkvm import api
+from zkvm.cli.compile import profiled_run
 from zkvm.errors import UsageError
 from zkvm.ml.calibrate import Method, observed_range
-from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy
+from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy, add_measurements
 from zkvm.ml.ir import evaluate
 from zkvm.ml.memory import plan_memory
 from zkvm.ml.package import CompiledModel
@@ -131,6 +132,26 @@ def test_card() -> None:
     assert card["operators"] == {"Gemm": 2, "Tanh": 1}
     assert set(card["weight_digests"]) == {"w1", "w2"}
     assert 0 <= card["approximation_errors"]["tanh"] < 2
+
+
+@pytest.mark.parametrize("layer", ["dense", "convolution", "pointwise"])
+def test_cycles_of_a_multiplication(layer: str) -> None:
+    """The card says what each layer costs, by the profiler; inner loops stay within 3.5 cycles per multiply-accumulate."""
+    shapes = {
+        "dense": ((1, 400), (400, 120)),
+        "convolution": ((1, 6, 14, 14), (16, 6, 5, 5)),
+        "pointwise": ((1, 64, 10, 10), (32, 64, 1, 1)),
+    }
+    inputs, weights = (normal(*shape, seed=seed) for seed, shape in enumerate(shapes[layer]))
+    operator = "MatMul" if layer == "dense" else "Conv"
+    sample = {"x": inputs}
+    made = compiled(model_of([helper.make_node(operator, ["x", "w"], ["y"], name=layer)], sample, ["y"], {"w": weights}), [sample])
+    add_measurements(made, [sample], profiled_run)
+    execution = made.model.card["execution"]
+    (entry,) = execution["layers"]
+    assert entry["name"] == layer
+    assert 0.9 * execution["cycles"] < entry["cycles"] < execution["cycles"]
+    assert 2 < entry["cycles_per_mac"] <= 3.5
 
 
 def test_memory_is_reused_but_never_shared() -> None:

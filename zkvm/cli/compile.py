@@ -68,7 +68,7 @@ def compile_model(
         imported = compiler.import_file(model, options)
         samples = load_samples(calibration, imported.inputs)
         compilation = compiler.compile_imported(imported, samples, options)
-    compiler.add_measurements(compilation, samples, _execute if measure else None)
+    compiler.add_measurements(compilation, samples, profiled_run if measure else None)
     compilation.save(output)
     _show(compilation.model, output, as_json)
 
@@ -81,7 +81,8 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
         raise UsageError(f"--shape {text}: write NAME=1,3,32,32") from error
 
 
-def _execute(elf: bytes, stdin: bytes) -> GuestRun:
+def profiled_run(elf: bytes, stdin: bytes) -> GuestRun:
+    """Cycles by function of one run, and what a proof of it is predicted to take."""
     profile = profile_run(elf, ExecutorEnv(stdin))
     if profile.session.exit_code:
         raise GuestError(f"the compiled model failed: {profile.session.stderr.decode(errors='replace')}")
@@ -104,9 +105,16 @@ def _show(model: CompiledModel, output: Path, as_json: bool) -> None:
     for name, error in card["accuracy"]["largest_relative_error"].items():
         line("largest error", f"{100 * error:.4f} % of the range of {name} on {card['accuracy']['samples']} samples")
     if "execution" in card:
-        line("cycles", card["execution"]["cycles"])
-        if card["execution"]["predicted_proof_seconds"] is not None:
-            line("proof", f"about {card['execution']['predicted_proof_seconds']:.1f} s (predicted, default parameters)")
+        _show_execution(card["execution"])
+
+
+def _show_execution(execution: dict[str, Any]) -> None:
+    line("cycles", execution["cycles"])
+    for layer in execution["layers"]:
+        if "cycles_per_mac" in layer:
+            line("layer", f"{layer['name']}: {layer['cycles']} cycles, {layer['cycles_per_mac']:.2f} per multiplication")
+    if execution["predicted_proof_seconds"] is not None:
+        line("proof", f"about {execution['predicted_proof_seconds']:.1f} s (predicted, default parameters)")
 
 
 @contextmanager
