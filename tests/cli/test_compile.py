@@ -12,6 +12,8 @@ from onnx import helper
 
 from tests.cli.running import invoke
 from tests.ml.models import normal, single
+from zkvm.crypto.hashes import blake3
+from zkvm.ml.package import CompiledModel
 
 X = normal(1, 6)
 
@@ -55,6 +57,11 @@ def test_proof(model: Path) -> None:
     assert outcome.code == 0
     assert outcome.json["label"] == int((X @ normal(6, 3, seed=1)).argmax())
     assert set(outcome.json["digests"]) == {"weights", "input"}
+    card = json.loads((directory / "model.json").read_text())["card"]
+    assert outcome.json["digests"]["weights"] == card["execution"]["weights_digest"]
+    tensor = CompiledModel.load(directory).inputs[0]
+    hashed = bytes.fromhex(outcome.json["salts"]["input"]) + tensor.quantize(X)[0].astype("<i4").tobytes()
+    assert outcome.json["digests"]["input"] == blake3(hashed).hex()
     assert invoke("verify", receipt, "--image-id", outcome.json["image_id"]).code == 0
 
 

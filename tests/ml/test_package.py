@@ -22,7 +22,7 @@ from zkvm.vm.elf import load_image
 from zkvm.vm.executor import execute
 
 SAMPLE = {"x": normal(1, 20)}
-SALTS = [bytes([number]) * 32 for number in (1, 2, 3)]
+SALTS = {"input": bytes([2]) * 32, "output": bytes([3]) * 32}
 
 
 def perceptron(privacy: Privacy | None = None, width: int = 8) -> Compilation:
@@ -47,9 +47,9 @@ def test_all_digests(width: int) -> None:
     stdin = made.model.stdin(integers, SALTS)
     journal = execute(load_image(made.model.elf), stdin, trace=False).journal
     result = evaluate(made.graph, integers)[0].reshape(-1)
-    private = made.model.private_words
-    assert len(private) * 4 > (1024 if width == 40 else 0)
-    assert journal == digest(SALTS[0], private) + digest(SALTS[1], integers[0].reshape(-1)) + digest(SALTS[2], result)
+    private = made.model.private_weights
+    assert len(private) > (1024 if width == 40 else 32)
+    assert journal == blake3.blake3(private).digest() + digest(SALTS["input"], integers[0].reshape(-1)) + digest(SALTS["output"], result)
     decoded = made.model.decode(journal)
     assert decoded.digests is not None
     assert list(decoded.digests) == ["weights", "input", "output"]
@@ -58,9 +58,19 @@ def test_all_digests(width: int) -> None:
 def test_private_weights_are_not_in_the_program() -> None:
     made = perceptron(Privacy(private_weights=True))
     public = perceptron()
-    weights = made.model.private_words[:4].astype("<i4").tobytes()  # the first layer's
+    weights = made.model.private_weights[32:48]  # the first layer's
     assert weights in public.model.elf
     assert weights not in made.model.elf
+
+
+def test_private_weights_have_one_digest_and_inputs_a_new_one_each_time() -> None:
+    made = perceptron(Privacy(private_weights=True, input_digest=True))
+    add_measurements(made, [SAMPLE], profiled_run)
+    integers, _ = made.model.quantize([SAMPLE["x"]])
+    digests = [made.model.decode(run_guest(made, integers)[0]).digests or {} for _ in range(2)]
+    assert digests[0]["weights"] == digests[1]["weights"] == made.model.card["execution"]["weights_digest"]
+    assert digests[0]["input"] != digests[1]["input"]
+    assert perceptron(Privacy(private_weights=True)).model.private_weights[:32] != made.model.private_weights[:32]
 
 
 def test_top1() -> None:

@@ -89,8 +89,8 @@ def profiled_run(elf: bytes, stdin: bytes) -> GuestRun:
     functions = {entry.name: entry.cycles for entry in profile.functions}
     prediction = profile.prediction
     if prediction is None:
-        return GuestRun(profile.session.cycles, functions, None, None)
-    return GuestRun(profile.session.cycles, functions, prediction.seconds, prediction.memory_bytes)
+        return GuestRun(profile.session.journal, profile.session.cycles, functions, None, None)
+    return GuestRun(profile.session.journal, profile.session.cycles, functions, prediction.seconds, prediction.memory_bytes)
 
 
 def _show(model: CompiledModel, output: Path, as_json: bool) -> None:
@@ -113,6 +113,8 @@ def _show_execution(execution: dict[str, Any]) -> None:
     for layer in execution["layers"]:
         if "cycles_per_mac" in layer:
             line("layer", f"{layer['name']}: {layer['cycles']} cycles, {layer['cycles_per_mac']:.2f} per multiplication")
+    if "weights_digest" in execution:
+        line("weights digest", f"{execution['weights_digest']} (the start of every journal)")
     if execution["predicted_proof_seconds"] is not None:
         line("proof", f"about {execution['predicted_proof_seconds']:.1f} s (predicted, default parameters)")
 
@@ -132,12 +134,14 @@ class ModelRun:
 
     Attributes:
         elf: path of the guest. stdin: its private input. saturated: elements of the input that were outside the calibrated range.
+        salts: of the digests of input and output, as far as there are: needed to show later what was hashed.
     """
 
     model: CompiledModel
     elf: Path
     stdin: bytes
     saturated: int
+    salts: dict[str, bytes]
 
     def view(self, journal: bytes) -> dict[str, Any]:
         """The JSON keys that a compiled model adds."""
@@ -150,6 +154,8 @@ class ModelRun:
             extra["label"] = output.label
         if output.digests:
             extra["digests"] = output.digests
+        if self.salts:
+            extra["salts"] = {name: salt.hex() for name, salt in self.salts.items()}
         return extra
 
     def show(self, journal: bytes) -> None:
@@ -161,7 +167,7 @@ class ModelRun:
             values = np.asarray(tensor["values"])
             text = np.array2string(values[:SHOWN_VALUES], precision=5, separator=", ", max_line_width=120)
             line(tensor["name"], text + (" ..." if values.size > SHOWN_VALUES else ""))
-        for key in ("label", "digests"):
+        for key in ("label", "digests", "salts"):
             if key in view:
                 line(key, json.dumps(view[key]))
 
@@ -180,4 +186,5 @@ def model_run(directory: Path, input_file: Path | None) -> ModelRun:
         model = CompiledModel.load(directory)
         sample = load_samples(input_file, model.inputs)[0]
         integers, saturated = model.quantize([sample[tensor.name] for tensor in model.inputs])
-    return ModelRun(model, directory / GUEST, model.stdin(integers), saturated)
+    salts = model.fresh_salts()
+    return ModelRun(model, directory / GUEST, model.stdin(integers, salts), saturated, salts)

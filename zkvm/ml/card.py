@@ -14,7 +14,7 @@ from zkvm.ml.codegen import GeneratedCode
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
 from zkvm.ml.lowering import Precision
-from zkvm.ml.package import Execute
+from zkvm.ml.package import DIGEST_BYTES, Execute
 from zkvm.ml.samples import Sample
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def accuracy(compilation: Compilation, samples: Sequence[Sample], floats: Sequen
 
 
 def execution(compilation: Compilation, sample: Sample, execute: Execute) -> dict[str, Any]:
-    """Cycles of one run, by layer, and per multiply-accumulate; predicted time (s) and memory (bytes) of a proof."""
+    """Cycles of one run, by layer and multiply-accumulate; predicted time (s) and memory (bytes) of a proof; digest of private weights."""
     arrays, saturated = compilation.model.quantize([sample[port.name] for port in compilation.imported.inputs])
     run = execute(compilation.model.elf, compilation.model.stdin(arrays))
     macs = {operation.name: operation.macs for operation in compilation.graph.operations if operation.macs}
@@ -93,7 +93,8 @@ def execution(compilation: Compilation, sample: Sample, execute: Execute) -> dic
         if macs.get(name) and ("_linear_" in function or "_matrixproduct_" in function):
             entry["cycles_per_mac"] = round(spent / macs[name], 3)
         layers.append(entry)
-    return {
+    digest = {"weights_digest": run.journal[:DIGEST_BYTES].hex()} if compilation.model.weights == "private" else {}
+    return digest | {
         "cycles": run.cycles,
         "predicted_proof_seconds": run.proof_seconds,
         "predicted_proof_bytes_of_memory": run.proof_bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from zkvm.ml.codegen import GeneratedCode, OutputMode, Privacy, generate
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.ir import Graph, evaluate
 from zkvm.ml.lowering import Precision
-from zkvm.ml.package import CompiledModel, Execute, Tensor
+from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute, Tensor
 from zkvm.ml.quantize import quantize
 from zkvm.ml.samples import Sample
 
@@ -104,7 +105,7 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
         "private" if privacy.private_weights else "public",
         "digest" if privacy.input_digest else "none",
         privacy.output.value,
-        code.private_words,
+        os.urandom(SALT_BYTES) + code.private_words.astype("<i4").tobytes() if privacy.private_weights else b"",
         card.static_card(imported, graph, code, options.precision),
     )
     return Compilation(imported, graph, code, model)

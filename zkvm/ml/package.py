@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 
-FORMAT = 1
+FORMAT = 2
 METADATA, GUEST, WEIGHTS, SOURCE = "model.json", "model.elf", "weights.bin", "model.c"
 SALT_BYTES = DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class GuestRun:
-    """One run of the guest: cycles, also by function, and what a proof of it is predicted to take (None: too long for one proof)."""
+    """One run of the guest: journal, cycles, also by function, and what a proof is predicted to take (None: too long for one proof)."""
 
+    journal: bytes
     cycles: int
     functions: dict[str, int]
     proof_seconds: float | None
@@ -80,8 +81,8 @@ class CompiledModel:
 
     Attributes:
         elf: the guest. inputs, outputs: in order. weights: "public" or "private". input_mode: "none" or "digest".
-        output_mode: "full", "top1" or "digest". private_words: the weights that a private model reads.
-        card: the model card, as JSON.
+        output_mode: "full", "top1" or "digest". private_weights: what a private model reads before its input: a salt,
+        made once so that all its receipts show one digest, and the weights' words; else empty. card: the model card, as JSON.
     """
 
     elf: bytes
@@ -90,7 +91,7 @@ class CompiledModel:
     weights: str
     input_mode: str
     output_mode: str
-    private_words: NDArray[np.int32]
+    private_weights: bytes
     card: dict[str, Any]
 
     def save(self, directory: Path, source: str) -> None:
@@ -99,7 +100,7 @@ class CompiledModel:
         (directory / GUEST).write_bytes(self.elf)
         (directory / SOURCE).write_text(source)
         if self.weights == "private":
-            (directory / WEIGHTS).write_bytes(self.private_words.astype("<i4").tobytes())
+            (directory / WEIGHTS).write_bytes(self.private_weights)
         metadata = {
             "format": FORMAT,
             "inputs": [_tensor_json(tensor) for tensor in self.inputs],
@@ -122,9 +123,7 @@ class CompiledModel:
             metadata = json.loads((directory / METADATA).read_text())
             if metadata["format"] != FORMAT:
                 raise UsageError(f"{directory}: format {metadata['format']}; this version reads {FORMAT}")
-            private = np.zeros(0, np.int32)
-            if metadata["weights"] == "private":
-                private = np.frombuffer((directory / WEIGHTS).read_bytes(), "<i4").astype(np.int32)
+            private = (directory / WEIGHTS).read_bytes() if metadata["weights"] == "private" else b""
             return CompiledModel(
                 (directory / GUEST).read_bytes(),
                 tuple(_tensor(entry) for entry in metadata["inputs"]),
@@ -138,19 +137,16 @@ class CompiledModel:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{directory}: not a compiled model: {error}") from error
 
-    def stdin(self, integers: Sequence[NDArray[np.int64]], salts: Sequence[bytes] | None = None) -> bytes:
-        """The private input of the guest. Salts (32 bytes each: weights, input, output, as far as digests are committed) are random."""
-        digests = [self.weights == "private", self.input_mode == "digest", self.output_mode == "digest"]
-        chosen = iter(salts if salts is not None else [os.urandom(SALT_BYTES) for _ in range(sum(digests))])
-        parts = []
-        if digests[0]:
-            parts += [next(chosen), self.private_words.astype("<i4").tobytes()]
-        if digests[1]:
-            parts.append(next(chosen))
-        parts += [array.reshape(-1).astype("<i4").tobytes() for array in integers]
-        if digests[2]:
-            parts.append(next(chosen))
-        return b"".join(parts)
+    def fresh_salts(self) -> dict[str, bytes]:
+        """A salt for every digest of this model but that of the weights; who knows it can show later what was hashed."""
+        committed = {"input": self.input_mode == "digest", "output": self.output_mode == "digest"}
+        return {name: os.urandom(SALT_BYTES) for name, on in committed.items() if on}
+
+    def stdin(self, integers: Sequence[NDArray[np.int64]], salts: Mapping[str, bytes] | None = None) -> bytes:
+        """The private input of the guest; with fresh salts if none are given."""
+        chosen = self.fresh_salts() if salts is None else salts
+        words = [array.reshape(-1).astype("<i4").tobytes() for array in integers]
+        return b"".join([self.private_weights, chosen.get("input", b""), *words, chosen.get("output", b"")])
 
     def quantize(self, arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[np.int64]], int]:
         """Integers for all inputs, and the number of saturated elements.
