@@ -171,14 +171,14 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
         for entry in [entry for entry in converted.graph.input if entry.name == initializer.name]:
             converted.graph.input.remove(entry)
     nodes, constants = fold(converted, opset)
-    for name, array in constants.items():
-        if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
-            raise UsageError(f"constant {name!r} holds a NaN")
     for node in nodes:
         if (node.domain, node.operator) not in LOWERINGS:
             known = ", ".join(sorted(operator for domain, operator in LOWERINGS if domain == node.domain))
             where = f"node {node.name!r}, domain {node.domain or 'ai.onnx'}"
             raise UsageError(f"operator {node.operator} ({where}) is not supported; supported: {known}")
+    for name, array in constants.items():
+        if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
+            raise UsageError(f"constant {name!r} holds a NaN")
     inputs = [_port(entry) for entry in converted.graph.input]
     return ImportedModel(converted, original, nodes, constants, inputs, [output.name for output in converted.graph.output], opset)
 
