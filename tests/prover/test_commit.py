@@ -64,6 +64,7 @@ def test_tree_equals_the_reference(shapes: list[tuple[int, int, int]], salted: b
 
 def test_threads_do_not_change_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "TASK_WORDS", 64)
+    monkeypatch.setattr(parallel, "SERIAL_WORDS", 0)
     levels = [random_words(3, 4, 512), random_words(6, 4, 2048)]
     salt = random_words(2, 4, 2048)
     assert MerkleTree.commit(levels, salt, threads=3).root == MerkleTree.commit(levels, salt).root

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 TASK_WORDS = 2**19
 """A range touches about this many words, so that threads that are slower than others get fewer of them."""
-SERIAL_WORDS = 2**15
+SERIAL_WORDS = 2**16
 """Work that touches fewer words is done before another thread has woken up."""
 
 

@@ -5,8 +5,10 @@ The format is that of :mod:`zkvm.crypto.merkle`; the hashing is done by kernels,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +27,11 @@ Level = U64Array | Sequence[U64Array]
 
 FRI_POINTS = 8
 """Values of one FRI leaf: the points that one folding step joins."""
-_NODE_WORDS = 12
-"""64-bit words that hashing a node touches: two digests in, one out."""
-
+_TILE_LEVELS = TILE_ROWS.bit_length() - 1
+"""Levels of nodes over the leaves of one tile; ranges of leaves are whole tiles."""
 _KEY_LEAF_WORDS: U32Array = np.frombuffer(KEY_LEAF, dtype="<u4").astype(np.uint32)
 _KEY_NODE_WORDS: U32Array = np.frombuffer(KEY_NODE, dtype="<u4").astype(np.uint32)
+_NO_DIGESTS: U32Array = np.empty((8, 0), dtype=np.uint32)
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,30 @@ def _tables(level: Level) -> list[U64Array]:
     return [level] if isinstance(level, np.ndarray) else list(level)
 
 
+def _tree_digests(leaves: U32Array, hash_leaves: Callable[[int, int], None], words_each: int, threads: int) -> list[U32Array]:
+    """Digests of all levels, the leaves first: (8, leaves), (8, leaves / 2), .. (8, 1) uint32.
+
+    The nodes over a range of leaves are hashed together with it: the digests are still in the cache, and threads meet once a tree.
+
+    Args:
+        leaves: filled by ``hash_leaves(start, stop)``. words_each: 64-bit words of a leaf.
+    """
+    digests = [leaves]
+    while digests[-1].shape[1] > 1:
+        digests.append(np.empty((8, digests[-1].shape[1] // 2), dtype=np.uint32))
+
+    def hash_range(start: int, stop: int) -> None:
+        hash_leaves(start, stop)
+        for below, above in pairwise(digests[: 1 + _TILE_LEVELS]):
+            start, stop = start // 2, stop // 2
+            hash_pairs(below, _KEY_NODE_WORDS, above, start, stop)
+
+    run_ranges(hash_range, leaves.shape[1], words_each, threads, TILE_ROWS)
+    for below, above in pairwise(digests[_TILE_LEVELS:]):
+        hash_pairs(below, _KEY_NODE_WORDS, above, 0, above.shape[1])
+    return digests
+
+
 class MerkleTree:
     """A Merkle tree with the data under it.
 
@@ -65,22 +91,13 @@ class MerkleTree:
         leaf_count: number of leaves, a power of two. root: 32 bytes.
     """
 
-    def __init__(self, leaf_digests: U32Array, levels: list[list[U64Array]], salt: U64Array | None, threads: int) -> None:
-        """Build the nodes over leaf digests ((8, leaves) uint32). Use :meth:`commit` or :meth:`commit_fri`."""
-        self.leaf_count = leaf_digests.shape[1]
+    def __init__(self, digests: list[U32Array], levels: list[list[U64Array]], salt: U64Array | None) -> None:
+        """A tree of given digests, the leaves' first. Use :meth:`commit` or :meth:`commit_fri`."""
+        self.leaf_count = digests[0].shape[1]
         self._levels = levels
         self._salt = salt
-        self._digests = [leaf_digests]
-        while self._digests[-1].shape[1] > 1:
-            below = self._digests[-1]
-            above = np.empty((8, below.shape[1] // 2), dtype=np.uint32)
-
-            def hash_range(start: int, stop: int, below: U32Array = below, above: U32Array = above) -> None:
-                hash_pairs(below, _KEY_NODE_WORDS, above, start, stop)
-
-            run_ranges(hash_range, above.shape[1], _NODE_WORDS, threads, TILE_ROWS)
-            self._digests.append(above)
-        self.root = self._digests[-1][:, 0].astype("<u4").tobytes()
+        self._digests = digests
+        self.root = digests[-1][:, 0].astype("<u4").tobytes()
 
     @classmethod
     def commit(cls, levels: Sequence[Level], salt: U64Array | None = None, threads: int = 1) -> MerkleTree:
@@ -100,26 +117,18 @@ class MerkleTree:
             if salt.size != SALT_WORDS * cosets * heights[-1]:
                 raise UsageError(f"salt must hold {SALT_WORDS} words for each of {cosets} x {heights[-1]} leaves")
             salts = [np.ascontiguousarray(salt).reshape(SALT_WORDS, cosets, heights[-1])]
-        prefix, prefix_rows = np.empty((8, 0), dtype=np.uint32), 1
-        for index, (height, level) in enumerate(zip(heights, tables, strict=True)):
-            is_tallest = index == len(tables) - 1
-            addresses = np.concatenate([_addresses(table) for table in level + (salts if is_tallest else [])])
-            out = np.empty((8, cosets * height), dtype=np.uint32)
-
-            def hash_range(
-                start: int,
-                stop: int,
-                addresses: U64Array = addresses,
-                height: int = height,
-                prefix: U32Array = prefix,
-                prefix_rows: int = prefix_rows,
-                out: U32Array = out,
-            ) -> None:
-                hash_columns(addresses, height, height, prefix, prefix_rows, _KEY_LEAF_WORDS, out, start, stop)
-
-            run_ranges(hash_range, cosets * height, len(addresses), threads, TILE_ROWS)
-            prefix, prefix_rows = out, height
-        return cls(prefix, tables, salts[0] if salts else None, threads)
+        below, below_rows = _NO_DIGESTS, 1
+        for height, level in zip(heights[:-1], tables[:-1], strict=True):
+            addresses = np.concatenate([_addresses(table) for table in level])
+            digests = np.empty((8, cosets * height), dtype=np.uint32)
+            hash_rows = partial(hash_columns, addresses, height, height, below, below_rows, _KEY_LEAF_WORDS, digests)
+            run_ranges(hash_rows, cosets * height, len(addresses), threads, TILE_ROWS)
+            below, below_rows = digests, height
+        height = heights[-1]
+        addresses = np.concatenate([_addresses(table) for table in tables[-1] + salts])
+        leaves = np.empty((8, cosets * height), dtype=np.uint32)
+        hash_rows = partial(hash_columns, addresses, height, height, below, below_rows, _KEY_LEAF_WORDS, leaves)
+        return cls(_tree_digests(leaves, hash_rows, len(addresses), threads), tables, salts[0] if salts else None)
 
     @classmethod
     def commit_fri(cls, values: U64Array, threads: int = 1) -> MerkleTree:
@@ -137,16 +146,12 @@ class MerkleTree:
         group_rows = rows // FRI_POINTS
         offsets = np.arange(FRI_POINTS, dtype=np.uint64) * np.uint64(8 * group_rows)
         addresses = (offsets[:, None] + _addresses(values)[None, :]).reshape(-1)
-        out = np.empty((8, cosets * group_rows), dtype=np.uint32)
-        no_prefix = np.empty((8, 0), dtype=np.uint32)
-
-        def hash_range(start: int, stop: int) -> None:
-            hash_columns(addresses, group_rows, rows, no_prefix, 1, _KEY_LEAF_WORDS, out, start, stop)
-
-        run_ranges(hash_range, cosets * group_rows, len(addresses), threads, TILE_ROWS)
+        leaves = np.empty((8, cosets * group_rows), dtype=np.uint32)
+        hash_rows = partial(hash_columns, addresses, group_rows, rows, _NO_DIGESTS, 1, _KEY_LEAF_WORDS, leaves)
         # The same values as a matrix of 24 columns: a view, for opening.
         groups = values.reshape(3, cosets, FRI_POINTS, group_rows).transpose(2, 0, 1, 3)
-        return cls(out, [[groups[point] for point in range(FRI_POINTS)]], None, threads)
+        levels = [[groups[point] for point in range(FRI_POINTS)]]
+        return cls(_tree_digests(leaves, hash_rows, len(addresses), threads), levels, None)
 
     def open(self, indices: IndexArray) -> Opening:
         """Open the leaves at ``indices``: (k,) int64, sorted and unique."""

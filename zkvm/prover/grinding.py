@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
 
 from zkvm.errors import ProvingError
 from zkvm.kernels.blake3 import grind
+from zkvm.kernels.parallel import TASK_WORDS, run_ranges
 
-CHUNK_NONCES: Final = 1 << 18
-"""Nonces tried between two looks at ``cancelled``: about 2 ms."""
+CHUNK_NONCES: Final = 1 << 16
+"""Nonces that a thread tries before it looks whether another has found a smaller one: about a millisecond."""
+ROUND_CHUNKS: Final = 16
+"""Chunks tried between two looks at ``cancelled``."""
 MAX_BITS: Final = 48
 """More work than this (a month on one core) is a mistake."""
 
@@ -31,19 +33,20 @@ def search_nonce(seed: bytes, bits: int, threads: int = 1, cancelled: Callable[[
     if bits == 0:
         return 0
     words = np.frombuffer(seed, dtype="<u4").astype(np.uint32)
-
-    def search_chunk(start: int) -> int | None:
-        found = np.zeros(1, dtype=np.uint64)
-        hit = grind(words, np.uint64(bits), np.uint64(start), np.uint64(CHUNK_NONCES), found)
-        return int(found[0]) if hit else None
-
+    nonces: list[int] = []
     start = 0
-    with ThreadPoolExecutor(max(threads, 1)) as pool:
-        while not cancelled():
-            round_starts = range(start, start + max(threads, 1) * CHUNK_NONCES, CHUNK_NONCES)
-            chunks: list[Future[int | None]] = [pool.submit(search_chunk, chunk_start) for chunk_start in round_starts]
-            nonces = [nonce for chunk in chunks if (nonce := chunk.result()) is not None]
-            if nonces:
-                return nonces[0]
-            start = round_starts[-1] + CHUNK_NONCES
-    raise ProvingError("the search for a proof of work was cancelled")
+
+    def search_chunk(first: int, last: int) -> None:
+        found = np.zeros(1, dtype=np.uint64)
+        first_nonce = start + first * CHUNK_NONCES
+        if nonces and min(nonces) < first_nonce:
+            return
+        if grind(words, np.uint64(bits), np.uint64(first_nonce), np.uint64((last - first) * CHUNK_NONCES), found):
+            nonces.append(int(found[0]))
+
+    while not nonces:
+        if cancelled():
+            raise ProvingError("the search for a proof of work was cancelled")
+        run_ranges(search_chunk, ROUND_CHUNKS, TASK_WORDS, threads)
+        start += ROUND_CHUNKS * CHUNK_NONCES
+    return min(nonces)

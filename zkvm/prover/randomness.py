@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -11,10 +10,10 @@ from numpy.typing import NDArray
 
 from zkvm.crypto.hashes import blake3
 from zkvm.errors import ProvingError
+from zkvm.kernels.parallel import run_ranges
 from zkvm.kernels.random import GROUP_ELEMENTS, fill_random
 
 SEED_BYTES: Final = 32
-_SERIAL_ELEMENTS: Final = 1 << 16
 
 
 class Randomness:
@@ -63,13 +62,10 @@ class Randomness:
         out = np.empty(shape, dtype=np.uint64)
         flat = out.reshape(-1)
         key = np.frombuffer(blake3(b"zkvm/randomness/1:" + stream.encode(), self._seed), dtype="<u4").astype(np.uint32)
-        if threads <= 1 or flat.size < _SERIAL_ELEMENTS:
-            fill_random(key, np.uint64(0), flat)
-            return out
-        step = -(-flat.size // threads)
-        step += -step % GROUP_ELEMENTS
-        with ThreadPoolExecutor(threads) as pool:
-            starts = range(0, flat.size, step)
-            for result in [pool.submit(fill_random, key, np.uint64(start), flat[start : start + step]) for start in starts]:
-                result.result()
+
+        def fill_groups(first: int, last: int) -> None:
+            start, stop = first * GROUP_ELEMENTS, last * GROUP_ELEMENTS
+            fill_random(key, np.uint64(start), flat[start:stop])
+
+        run_ranges(fill_groups, -(-flat.size // GROUP_ELEMENTS), GROUP_ELEMENTS, threads)
         return out
