@@ -59,14 +59,14 @@ def test_kernel_equals_twin(seed: int) -> None:
     main, pre, bus = (columns(seed * 10 + k, 3, rows) for k in range(3))
     sets = [tapes.columns_of(array) for array in (main, pre, bus)]
     out = np.empty((7, rows), np.uint64)
-    tapes.run(lower(code), PARAMS, sets[0], sets[1], out, rows, bus=sets[2], following=sets[2], shift=1)
+    tapes.bind(lower(code), PARAMS).run(sets[0], sets[1], out, rows, bus=sets[2], following=sets[2], shift=1)
     rolled = np.roll(bus, -1, axis=1)
     assert np.array_equal(out, tape_reference.run_tape(lower(code), PARAMS, main, pre, bus, rolled, None))
     groups = [rng.randrange(3) for _ in range(7)]
     powers = columns(seed + 500, 7, 8)[:, :3].copy()
     sums = np.empty((9, rows), np.uint64)
     tape = lower(code, groups)
-    tapes.run(tape, PARAMS, sets[0], sets[1], sums, rows, bus=sets[2], following=sets[2], powers=powers, threads=2)
+    tapes.bind(tape, PARAMS, powers).run(sets[0], sets[1], sums, rows, bus=sets[2], following=sets[2], threads=2)
     assert np.array_equal(sums, tape_reference.run_tape(tape, PARAMS, main, pre, bus, rolled, powers))
 
 
@@ -78,7 +78,7 @@ def test_tape_equals_expressions(seed: int) -> None:
     code = straighten([random_expression(rng, leaves, 4) for _ in range(9)])
     main, pre = columns(seed, 4, 16), columns(seed + 50, 4, 16)
     out = np.empty((9, 16), np.uint64)
-    tapes.run(lower(code), PARAMS, tapes.columns_of(main), tapes.columns_of(pre), out, 16)
+    tapes.bind(lower(code), PARAMS).run(tapes.columns_of(main), tapes.columns_of(pre), out, 16)
     for row in range(16):
         point = {kind: [(int(value), 0, 0) for value in array[:, row]] for kind, array in ((MAIN, main), (PRE, pre))}
         assert evaluate_point(code, point, PARAMS) == [(int(value), 0, 0) for value in out[:, row]]
@@ -100,7 +100,7 @@ def test_one_coset_of_an_extension_and_its_next_row() -> None:
     code = straighten([column(BUS, 1), column(BUS_NEXT, 0)])
     chosen = tapes.columns_of(array, 2)
     out = np.empty((2, 64), np.uint64)
-    tapes.run(lower(code), (), tapes.columns_of(None), tapes.columns_of(None), out, 64, bus=chosen, following=chosen)
+    tapes.bind(lower(code), ()).run(tapes.columns_of(None), tapes.columns_of(None), out, 64, bus=chosen, following=chosen)
     assert np.array_equal(out[0], array[1, 2])
     assert np.array_equal(out[1], np.roll(array[0, 2], -1))
 

@@ -238,7 +238,7 @@ def interpolate_coset(values: FieldArray, shift: int = 1, threads: int = 1) -> F
     return interpolate_cosets(values[:, None], shift, threads)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _interpolation_tables(size: int, blowup: int, shift: int) -> tuple[FieldArray, FieldArray]:
     """The inverse twiddles of every coset, and ``factors[t, j]`` = w_B^(-jt) shift^(-tn) / B, which separate the parts."""
     root, small_root = root_of_unity(size * blowup), root_of_unity(blowup)

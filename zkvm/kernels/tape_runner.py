@@ -171,6 +171,7 @@ def run_tape(
     accumulators: Flat,
     out: Flat,
     out_stride: Any,
+    out_start: Any,
     accumulating: bool,
 ) -> None:
     """Run ``code`` on rows [start, stop), multiples of 8.
@@ -179,7 +180,8 @@ def run_tape(
         following, shift: bus columns at the next row: row + shift of these columns, cyclic in ``height`` (shift 1 on the bus columns
             themselves, shift 0 on columns already evaluated at the next point).
         registers: (registers * BLOCK,) scratch. accumulators: (GROUPS * SUMS * BLOCK,) scratch.
-        out: flat; an accumulating tape writes its GROUPS * 3 sums there, another one its outputs, ``out_stride`` apart.
+        out: flat; an accumulating tape writes its GROUPS * 3 sums there, another one its outputs, ``out_stride`` apart. Its first row is
+            row ``out_start``.
     """
     for row in range(start, stop, BLOCK):
         width = min(BLOCK, stop - row)
@@ -213,10 +215,10 @@ def run_tape(
                 _accumulate(registers, a * BLOCK, powers, number, accumulators, b, width)
             elif operation == OP_OUT:
                 for k in range(0, width, LANES):
-                    store(out, number * out_stride + row + k, load(registers, a * BLOCK + k))
+                    store(out, number * out_stride + row - out_start + k, load(registers, a * BLOCK + k))
             elif operation >= OP_EXT_MUL:
                 _extension(operation, registers, code[step], pool, width)
             else:
                 _arithmetic(operation, registers, a * BLOCK, b * BLOCK, pool, b, target, width)
         if accumulating:
-            _write_sums(accumulators, out, out_stride, row, width)
+            _write_sums(accumulators, out, out_stride, row - out_start, width)

@@ -11,12 +11,15 @@ from zkvm.air.layout import EXTENSION
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import Ext, ext_scale
 from zkvm.field.goldilocks import P, root_of_unity
-from zkvm.kernels.columns import accumulate, barycentric_weights, base_powers, deep_divide_add, dot, inverse_differences
+from zkvm.kernels.columns import barycentric_weights, base_powers, deep_divide_add, dot, inverse_differences
+from zkvm.kernels.dots import BLOCK, accumulate_rows
 from zkvm.kernels.fri_fold import fold8
 from zkvm.kernels.ntt import interpolate_coset
+from zkvm.kernels.parallel import run_ranges
 from zkvm.params import FOLDING
 from zkvm.prover.columns import Committed
 from zkvm.prover.commit import MerkleTree
+from zkvm.prover.tasks import share_out
 from zkvm.shape import ProofShape, coset_shift
 from zkvm.steps import Steps
 
@@ -81,14 +84,18 @@ def open_columns(shape: ProofShape, matrices: list[Opened], zeta: Ext, threads: 
     """
     values = np.zeros((shape.opening_count, EXTENSION), np.uint64)
     weights: dict[tuple[int, bool], U64] = {}
-    for matrix in matrices:
-        key = (matrix.height, matrix.is_next)
-        if key not in weights:
-            point = extension.ext_pow(zeta, shape.tallest // matrix.height)
-            step = root_of_unity(matrix.height) if matrix.is_next else 1
-            scale = step * pow(coset_shift(matrix.height), -1, P) % P
-            weights[key] = barycentric_weights(matrix.height, ext_scale(point, scale), threads)
-        values[matrix.position : matrix.position + len(matrix.lde)] = dot(matrix.flat, weights[key], threads)
+    for height, is_next in dict.fromkeys((matrix.height, matrix.is_next) for matrix in matrices):
+        point = extension.ext_pow(zeta, shape.tallest // height)
+        step = root_of_unity(height) if is_next else 1
+        scale = step * pow(coset_shift(height), -1, P) % P
+        weights[height, is_next] = barycentric_weights(height, ext_scale(point, scale), threads)
+
+    def work(number: int, threads: int) -> None:
+        matrix = matrices[number]
+        opened = dot(matrix.flat, weights[matrix.height, matrix.is_next], threads)
+        values[matrix.position : matrix.position + len(matrix.lde)] = opened
+
+    share_out(work, [len(matrix.lde) * matrix.height for matrix in matrices], threads)
     return values
 
 
@@ -114,20 +121,33 @@ def deep_codeword(shape: ProofShape, matrices: list[Opened], mask_lde: U64, open
 
 def _lifted_sum(matrices: list[Opened], weights: U64, blowup: int, tallest: int, threads: int) -> U64:
     """Weighted sum of all columns on the tallest domain: (3, B N)."""
-    total: U64 | None = None
+    total = np.zeros((EXTENSION, 0), np.uint64)
     for height in sorted({matrix.height for matrix in matrices} | {tallest}):
-        size = blowup * height
-        if total is not None:
-            lifted = total.reshape(EXTENSION, blowup, -1)
-            total = np.ascontiguousarray(np.tile(lifted, (1, 1, height // lifted.shape[2]))).reshape(EXTENSION, size)
-        else:
-            total = np.zeros((EXTENSION, size), np.uint64)
-        for matrix in matrices:
-            if matrix.height == height:
-                own = np.ascontiguousarray(weights[matrix.position : matrix.position + len(matrix.lde)])
-                accumulate(matrix.flat, own, total, threads)
-    assert total is not None
+        total = _lifted(total, blowup, height)
+        own = [matrix for matrix in matrices if matrix.height == height]
+        terms = [(matrix.flat, weights[matrix.position : matrix.position + len(matrix.lde)]) for matrix in own]
+        _accumulate(terms, total, threads)
     return total
+
+
+def _accumulate(terms: list[tuple[U64, U64]], total: U64, threads: int) -> None:
+    """Add matrices (w, m) times weights (w, 3) to ``total`` (3, m): all matrices on the same rows by one task."""
+
+    def work(first: int, last: int) -> None:
+        for matrix, weights in terms:
+            accumulate_rows(matrix, weights, total, first, last)
+
+    run_ranges(work, total.shape[1], sum(len(matrix) for matrix, _ in terms), threads, BLOCK)
+
+
+def _lifted(total: U64, blowup: int, height: int) -> U64:
+    """(3, B m) values repeated on every coset until it has n rows: (3, B n); zeros if there are none yet."""
+    if not total.size:
+        return np.zeros((EXTENSION, blowup * height), np.uint64)
+    lower = total.reshape(EXTENSION, blowup, 1, -1)
+    lifted = np.empty((EXTENSION, blowup, height // lower.shape[3], lower.shape[3]), np.uint64)
+    lifted[:] = lower
+    return lifted.reshape(EXTENSION, -1)
 
 
 def domain_points(height: int, blowup: int) -> U64:

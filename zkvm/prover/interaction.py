@@ -16,7 +16,7 @@ from zkvm.air.tape import Tape, lower
 from zkvm.field.extension import Ext
 from zkvm.kernels.columns import ext_batch_inverse, ext_mul_vectors, prefix_product, prefix_sum
 from zkvm.kernels.combine import add_into
-from zkvm.kernels.parallel import run_ranges
+from zkvm.kernels.parallel import TASK_WORDS, run_ranges
 from zkvm.prover import tapes
 from zkvm.prover.randomness import Randomness
 from zkvm.prover.scratch import scratch
@@ -25,8 +25,6 @@ from zkvm.shape import params_of
 U64 = NDArray[np.uint64]
 _CHUNK = 1 << 12
 """Rows whose fractions are computed and inverted while they are in cache."""
-_CHUNK_WORDS = 1 << 12
-"""Larger than a task, so that every chunk is a task of its own."""
 
 
 @lru_cache(maxsize=64)
@@ -42,28 +40,39 @@ def bus_columns(table: Table, code: ChipCode, alpha: Ext, beta: Ext, randomness:
     Returns:
         (3 e, n) uint64 columns and the terminals of the running columns: their values at row n - h.
     """
-    plan, height, active = code.plan, table.height, table.active
+    plan = code.plan
     bus = _fractions(table, code, alpha, beta, threads)
-    terminals: list[Ext] = []
-    for rank, number in enumerate(plan.running):
-        own = bus[EXTENSION * number : EXTENSION * number + EXTENSION]
-        start = table.main[EXTENSION * rank : EXTENSION * rank + EXTENSION, height - 1].copy()
-        if plan.has_sum and number == plan.extension_columns - 1:
-            for helper in range(len(plan.products), number):
-                add_into(bus[EXTENSION * helper : EXTENSION * helper + EXTENSION], own)
-            prefix_sum(_copied(own), start, own)
-        else:
-            prefix_product(_copied(own), start, own)
-        terminals.append((int(own[0, active]), int(own[1, active]), int(own[2, active])))
+    terminals: list[Ext] = [(0, 0, 0)] * len(plan.running)
+
+    def run(first: int, last: int) -> None:
+        for rank in range(first, last):
+            own = _running_column(table, code, bus, rank)
+            terminals[rank] = (int(own[0, table.active]), int(own[1, table.active]), int(own[2, table.active]))
+
+    run_ranges(run, len(plan.running), TASK_WORDS, threads)
     _randomize(bus, code, table, randomness)
     return bus, terminals
+
+
+def _running_column(table: Table, code: ChipCode, bus: U64, rank: int) -> U64:
+    """Turn the steps of the running column of this rank into products or sums, in place: its view (3, n) of ``bus``."""
+    number = code.plan.running[rank]
+    own = bus[EXTENSION * number : EXTENSION * number + EXTENSION]
+    start = table.main[EXTENSION * rank : EXTENSION * rank + EXTENSION, table.height - 1].copy()
+    if code.plan.has_sum and number == code.plan.extension_columns - 1:
+        for helper in range(len(code.plan.products), number):
+            add_into(bus[EXTENSION * helper : EXTENSION * helper + EXTENSION], own)
+        prefix_sum(_copied(own), start, own)
+    else:
+        prefix_product(_copied(own), start, own)
+    return own
 
 
 def _fractions(table: Table, code: ChipCode, alpha: Ext, beta: Ext, threads: int) -> U64:
     """Each bus column's step on every row: numerator times inverse denominator."""
     height, columns = table.height, code.plan.extension_columns
-    tape = fraction_tape(code.chip)
-    params = params_of(alpha, beta, MAX_ARITY, [])
+    tape = tapes.bind(fraction_tape(code.chip), params_of(alpha, beta, MAX_ARITY, []))
+    main, pre = tapes.columns_of(table.main), tapes.columns_of(table.pre)
     bus = np.empty((EXTENSION * columns, height), np.uint64)
 
     def work(start: int, stop: int) -> None:
@@ -71,17 +80,14 @@ def _fractions(table: Table, code: ChipCode, alpha: Ext, beta: Ext, threads: int
         out = scratch("fractions", (2 * EXTENSION * columns, width))
         inverse = scratch("inverses", (EXTENSION, width))
         product = scratch("products", (EXTENSION, width))
-        main, pre = tapes.columns_of(table.main), tapes.columns_of(table.pre)
-        main = tapes.ColumnSet(main.data, main.stride, start)
-        pre = tapes.ColumnSet(pre.data, pre.stride, start if table.pre.size else 0)
-        tapes.run(tape, params, main, pre, out, width)
+        tape.run(main, pre, out, height, start=start)
         for number in range(columns):
             first = 2 * EXTENSION * number
             ext_batch_inverse(out[first + EXTENSION : first + 2 * EXTENSION], inverse)
             ext_mul_vectors(out[first : first + EXTENSION], inverse, product)
             bus[EXTENSION * number : EXTENSION * (number + 1), start:stop] = product
 
-    run_ranges(work, height, _CHUNK_WORDS, threads, _CHUNK)
+    run_ranges(work, height, TASK_WORDS, threads, _CHUNK)
     return bus
 
 

@@ -27,7 +27,8 @@ from zkvm.prover.interaction import bus_columns
 from zkvm.prover.preprocessed import Preprocessed, by_height
 from zkvm.prover.quotient import quotient_chunks
 from zkvm.prover.randomness import Randomness
-from zkvm.shape import MASK_COLUMNS, ProofShape
+from zkvm.prover.tasks import share_out
+from zkvm.shape import BUS_TREE, MASK_COLUMNS, ProofShape
 from zkvm.steps import DOMAIN, Steps
 
 U64 = NDArray[np.uint64]
@@ -113,7 +114,7 @@ def prove_tables(
     chunks = quotient_chunks(shape, list(committed.values()), alpha, beta, challenge, terminals, randomness, threads)
     mask = randomness.elements("mask", (MASK_COLUMNS, shape.tallest))
     quotient_lde = evaluate_coset(np.concatenate([chunks, mask]), shape.tallest, parameters.blowup, threads=threads)
-    quotient_tree = MerkleTree.commit([quotient_lde], _salt(randomness, "quotient", shape), threads)
+    quotient_tree = MerkleTree.commit([quotient_lde], _salt(randomness, "quotient", shape, threads), threads)
     zeta = steps.quotient(quotient_tree.root)
     # 4 ----- openings
     clock.phase("openings")
@@ -180,8 +181,8 @@ def randomize_tables(shape: ProofShape, tables: Sequence[Table], randomness: Ran
         products[-1][:] = extension.ext_inv(product)
 
 
-def _salt(randomness: Randomness, tree: str, shape: ProofShape) -> U64:
-    return randomness.elements(f"salt {tree}", (SALT_WORDS, shape.parameters.blowup, shape.tallest))
+def _salt(randomness: Randomness, tree: str, shape: ProofShape, threads: int) -> U64:
+    return randomness.elements(f"salt {tree}", (SALT_WORDS, shape.parameters.blowup, shape.tallest), threads)
 
 
 def commit_main(
@@ -193,28 +194,36 @@ def commit_main(
     threads: int,
 ) -> MerkleTree:
     """Extend and commit the main columns of every table."""
-    for table in tables:
-        target = committed[table.chip.name]
-        target.main_lde, target.main_extra, _ = extend(table.main, shape.parameters.blowup, threads)
-        if table.chip.name in preprocessed.columns:
-            name = table.chip.name
+    targets = [committed[table.chip.name] for table in tables]
+    for target in targets:
+        if (name := target.chip.name) in preprocessed.columns:
             target.pre_lde, target.pre_extra = preprocessed.lde[name], preprocessed.extra[name]
-    levels = by_height([committed[table.chip.name].main_lde for table in tables])
-    return MerkleTree.commit(levels, _salt(randomness, "main", shape), threads)
+
+    def work(number: int, threads: int) -> None:
+        target = targets[number]
+        target.main_lde, target.main_extra, _ = extend(tables[number].main, shape.parameters.blowup, threads)
+
+    share_out(work, [table.main.size for table in tables], threads)
+    levels = by_height([target.main_lde for target in targets])
+    return MerkleTree.commit(levels, _salt(randomness, "main", shape, threads), threads)
 
 
 def commit_bus(
     shape: ProofShape, tables: Sequence[Table], committed: dict[str, Committed], alpha: Ext, beta: Ext, randomness: Randomness, threads: int
 ) -> tuple[MerkleTree, dict[str, list[Ext]]]:
     """Fill, extend and commit the bus columns of every table; nothing needs its trace afterwards."""
+    targets = [committed[table.chip.name] for table in tables]
     terminals: dict[str, list[Ext]] = {}
-    for table in tables:
-        target = committed[table.chip.name]
+
+    def work(number: int, threads: int) -> None:
+        table, target = tables[number], targets[number]
         columns, terminals[table.chip.name] = bus_columns(table, target.code, alpha, beta, randomness, threads)
         table.main = _SPENT
         target.bus_lde, target.bus_extra, target.next_extra = extend(columns, shape.parameters.blowup, threads, with_next=True)
-    levels = by_height([committed[table.chip.name].bus_lde for table in tables])
-    return MerkleTree.commit(levels, _salt(randomness, "bus", shape), threads), terminals
+
+    share_out(work, [target.height * target.code.widths[BUS_TREE] for target in targets], threads)
+    levels = by_height([target.bus_lde for target in targets])
+    return MerkleTree.commit(levels, _salt(randomness, "bus", shape, threads), threads), terminals
 
 
 def _fold_positions(positions: NDArray[np.int64], tallest: int, height: int) -> NDArray[np.int64]:

@@ -22,15 +22,22 @@ from zkvm.field.goldilocks import P, root_of_unity
 from zkvm.kernels.columns import accumulate, base_batch_inverse
 from zkvm.kernels.combine import combine_groups
 from zkvm.kernels.ntt import evaluate_coset, interpolate_coset, interpolate_cosets
-from zkvm.kernels.parallel import run_ranges
+from zkvm.kernels.parallel import TASK_WORDS, run_ranges
 from zkvm.params import EXTRA_POINTS
 from zkvm.prover import tapes
 from zkvm.prover.columns import Committed, extra_shift
 from zkvm.prover.randomness import Randomness
 from zkvm.prover.scratch import scratch
+from zkvm.prover.tasks import share_out
 from zkvm.shape import QUOTIENT_CHUNKS, ProofShape, coset_shift, params_of
 
 U64 = NDArray[np.uint64]
+
+
+_CHUNK = 1 << 12
+"""Rows whose constraints of all tables are summed while the sums are in cache."""
+_SUMS = 9
+"""Outputs of an accumulating tape: three groups of constraints, three coordinates."""
 
 
 @lru_cache(maxsize=64)
@@ -123,47 +130,52 @@ def height_quotient(
     """
     blowup, exempt = shape.parameters.blowup, shape.parameters.exempt
     shift = coset_shift(height)
-    half_step = root_of_unity(2 * height)
-    values = np.zeros((2, EXTENSION, height), np.uint64)
+    selectors = [coset_selectors(height, exempt, shift * pow(root_of_unity(2 * height), half, P) % P) for half in range(2)]
+    bound = [tapes.bind(constraint_tape(table.chip)[1], params[table.chip.name], powers[table.chip.name]) for table in tables]
+    values = np.zeros((EXTENSION, 2 * height), np.uint64)
+    chunk = min(_CHUNK, height)
+
+    def work(first: int, last: int) -> None:
+        for begin in range(first, last, chunk):
+            half, start = divmod(begin, height)
+            for table, tape in zip(tables, bound, strict=True):
+                sums = _sums_on_coset(table, tape, half * (blowup // 2), start, chunk)
+                _add_quotients(sums, selectors[half], start, values, begin)
+
+    run_ranges(work, 2 * height, TASK_WORDS, threads, chunk)  # cosets 0 and B/2 of the LDE: the domain s <w_2n>
     extra = np.zeros((EXTENSION, EXTRA_POINTS), np.uint64)
-    for half in range(2):  # cosets 0 and B/2 of the LDE: the domain s <w_2n>
-        inverses = coset_selectors(height, exempt, shift * pow(half_step, half, P) % P)
-        for table in tables:
-            _accumulate(table, half * (blowup // 2), powers, params, inverses, values[half], threads)
-    for table in tables:
-        _accumulate(table, -1, powers, params, extra_selectors(height, exempt), extra, threads)
-    known = interpolate_cosets(np.ascontiguousarray(values.transpose(1, 0, 2)), shift, threads)
+    for table, tape in zip(tables, bound, strict=True):
+        _add_quotients(_sums_on_extra(table, tape), extra_selectors(height, exempt), 0, extra, 0)
+    known = interpolate_cosets(values.reshape(EXTENSION, 2, height), shift, threads)
     top = _top_part(height, exempt, known, extra)
-    result = np.zeros((EXTENSION, 2 * height + EXTRA_POINTS), np.uint64)
-    result[:, : 2 * height] = known
-    result[:, 2 * height :] = top
+    result = np.concatenate([known, top], axis=1)
     correction = goldilocks.mul(top, np.uint64(pow(shift, 2 * height, P)))
     result[:, :EXTRA_POINTS] = goldilocks.sub(result[:, :EXTRA_POINTS], correction)
     return result
 
 
-def _accumulate(
-    table: Committed, coset: int, powers: dict[str, U64], params: dict[str, list[int]], inverses: U64, out: U64, threads: int
-) -> None:
-    """Add one table's share of the quotient on an LDE coset, or on the extra coset (-1), to ``out`` (3, m)."""
-    _, tape = constraint_tape(table.chip)
-    name = table.chip.name
-    rows = out.shape[1]
-    if coset < 0:
-        sets = (tapes.columns_of(table.main_extra), tapes.columns_of(table.pre_extra), tapes.columns_of(table.bus_extra))
-        following, shift = tapes.columns_of(table.next_extra), 0
-    else:
-        sets = (tapes.columns_of(table.main_lde, coset), tapes.columns_of(table.pre_lde, coset), tapes.columns_of(table.bus_lde, coset))
-        following, shift = sets[2], 1
-    sums = scratch("constraint sums", (9, rows))
-    main, pre, bus = sets
-    tapes.run(tape, params[name], main, pre, sums, rows, bus=bus, following=following, shift=shift, powers=powers[name], threads=threads)
-    flat_inverses, flat_out = inverses.reshape(-1), out.reshape(-1)
+def _sums_on_coset(table: Committed, tape: tapes.Bound, coset: int, start: int, rows: int) -> U64:
+    """One table's constraints by group on rows of an LDE coset, times the challenge's powers: (9, rows) scratch."""
+    sums = scratch("constraint sums", (_SUMS, rows))
+    main, pre = tapes.columns_of(table.main_lde, coset), tapes.columns_of(table.pre_lde, coset)
+    bus = tapes.columns_of(table.bus_lde, coset)
+    tape.run(main, pre, sums, table.height, bus=bus, following=bus, start=start)
+    return sums
 
-    def work(start: int, stop: int) -> None:
-        combine_groups(sums.reshape(-1), rows, flat_inverses, rows, flat_out, rows, start, stop)
 
-    run_ranges(work, rows, 12, threads, 8)
+def _sums_on_extra(table: Committed, tape: tapes.Bound) -> U64:
+    """The same on the extra coset: (9, 512) scratch."""
+    sums = scratch("constraint sums", (_SUMS, EXTRA_POINTS))
+    main, pre, bus = tapes.columns_of(table.main_extra), tapes.columns_of(table.pre_extra), tapes.columns_of(table.bus_extra)
+    tape.run(main, pre, sums, EXTRA_POINTS, bus=bus, following=tapes.columns_of(table.next_extra), shift=0)
+    return sums
+
+
+def _add_quotients(sums: U64, inverses: U64, start: int, out: U64, first: int) -> None:
+    """Add (9, m) sums, times inverse selectors (3, n) from row ``start``, to columns first to first + m of ``out`` (3, k)."""
+    rows = sums.shape[1]
+    flat_inverses, flat_out = inverses.reshape(-1)[start:], out.reshape(-1)[first:]
+    combine_groups(sums.reshape(-1), rows, flat_inverses, inverses.shape[1], flat_out, out.shape[1], 0, rows)
 
 
 def _top_part(height: int, exempt: int, known: U64, extra: U64) -> U64:
@@ -205,7 +217,7 @@ def lifted_quotient(shape: ProofShape, per_height: dict[int, U64]) -> U64:
         require_zero(coefficients[:, used:], "the quotient does not fit its chunks: a constraint fails")
         part = coefficients[:, :used]
         target = total[:, : part.shape[1] * step : step]
-        total[:, : part.shape[1] * step : step] = goldilocks.add(target, part[:, : target.shape[1]])
+        target[:] = goldilocks.add(target, part[:, : target.shape[1]])
     return total
 
 
@@ -243,8 +255,12 @@ def quotient_chunks(
         powers[name] = all_powers[first : first + count]
         params[name] = params_of(alpha, beta, MAX_ARITY, terminals[name])
         first += count
-    per_height = {
-        height: height_quotient(shape, height, [table for table in tables if table.height == height], powers, params, threads)
-        for height in shape.heights
-    }
+    per_height: dict[int, U64] = {}
+    groups = [[table for table in tables if table.height == height] for height in shape.heights]
+
+    def work(number: int, threads: int) -> None:
+        height = shape.heights[number]
+        per_height[height] = height_quotient(shape, height, groups[number], powers, params, threads)
+
+    share_out(work, [sum(sum(table.code.widths) * table.height for table in group) for group in groups], threads)
     return blinded_chunks(shape, lifted_quotient(shape, per_height), randomness)

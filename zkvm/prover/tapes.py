@@ -37,51 +37,80 @@ def columns_of(array: U64 | None, coset: int = 0) -> ColumnSet:
     return ColumnSet(array.reshape(-1), array.shape[1] * array.shape[2], coset * array.shape[2])
 
 
-def run(
-    tape: Tape,
-    params: Sequence[int],
-    main: ColumnSet,
-    pre: ColumnSet,
-    out: U64,
-    rows: int,
-    *,
-    bus: ColumnSet | None = None,
-    following: ColumnSet | None = None,
-    shift: int = 1,
-    powers: U64 | None = None,
-    threads: int = 1,
-) -> None:
-    """Run a tape on ``rows`` rows.
+_NOTHING = ColumnSet(_EMPTY, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A tape with its runtime constants.
+
+    Attributes:
+        powers: flat challenge powers of an accumulating tape; None: the tape writes its outputs.
+    """
+
+    tape: Tape
+    pool: U64
+    powers: U64 | None
+
+    def run(
+        self,
+        main: ColumnSet,
+        pre: ColumnSet,
+        out: U64,
+        height: int,
+        *,
+        bus: ColumnSet = _NOTHING,
+        following: ColumnSet = _NOTHING,
+        shift: int = 1,
+        start: int = 0,
+        threads: int = 1,
+    ) -> None:
+        """Run on as many rows as ``out`` has, from row ``start`` of columns of ``height`` rows.
+
+        Args:
+            out: (outputs, rows) uint64, or (9, rows) sums of an accumulating tape. following, shift: columns at the next row.
+
+        Raises:
+            ProvingError: these are not whole vectors of rows of the columns.
+        """
+        rows = out.shape[1]
+        if rows % LANES or start % LANES or start + rows > height:
+            raise ProvingError(f"a tape runs on whole vectors of {LANES} rows, not on {rows} from row {start} of {height}")
+        tape, flat_out = self.tape, out.reshape(-1)
+        powers = _EMPTY if self.powers is None else self.powers
+
+        def work(first: int, last: int) -> None:
+            registers = scratch("tape registers", tape.registers * BLOCK)
+            accumulators = scratch("tape sums", GROUPS * SUMS * BLOCK)
+            run_tape(
+                tape.code, self.pool, powers,
+                main.data, main.stride, main.offset, pre.data, pre.stride, pre.offset, bus.data, bus.stride, bus.offset,
+                following.data, following.stride, following.offset, shift, height, start + first, start + last,
+                registers, accumulators, flat_out, rows, start, self.powers is not None,
+            )  # fmt: skip
+
+        run_ranges(work, rows, len(tape.code), threads, BLOCK)
+
+
+def bind(tape: Tape, params: Sequence[int], powers: U64 | None = None) -> Bound:
+    """Fix the runtime constants of a tape.
 
     Args:
-        out: (outputs, rows) uint64, or (9, rows) sums of an accumulating tape (``powers`` given: (k, 3) challenge powers).
+        powers: (k, 3) challenge powers of an accumulating tape.
+
+    Raises:
+        ProvingError: more constraints than an accumulator takes.
     """
-    if rows % LANES or out.shape[1] != rows:
-        raise ProvingError(f"a tape runs on whole vectors of {LANES} rows, not on {rows} of {out.shape[1]}")
-    if powers is not None and tape.outputs > MAX_TERMS:
+    if powers is None:
+        return Bound(tape, tape.pool(params), None)
+    if tape.outputs > MAX_TERMS:
         raise ProvingError(f"{tape.outputs} constraints do not fit one accumulator of {MAX_TERMS}")
-    nothing = ColumnSet(_EMPTY, 0, 0)
-    bus, following = bus or nothing, following or nothing
-    pool = tape.pool(params)
-    flat_powers = _EMPTY if powers is None else np.ascontiguousarray(powers).reshape(-1)
-    flat_out = out.reshape(-1)
-
-    def work(start: int, stop: int) -> None:
-        registers = scratch("tape registers", tape.registers * BLOCK)
-        accumulators = scratch("tape sums", GROUPS * SUMS * BLOCK)
-        run_tape(
-            tape.code, pool, flat_powers,
-            main.data, main.stride, main.offset, pre.data, pre.stride, pre.offset, bus.data, bus.stride, bus.offset,
-            following.data, following.stride, following.offset, shift, rows, start, stop,
-            registers, accumulators, flat_out, rows, powers is not None,
-        )  # fmt: skip
-
-    run_ranges(work, rows, len(tape.code), threads, BLOCK)
+    return Bound(tape, tape.pool(params), np.ascontiguousarray(powers).reshape(-1))
 
 
 def evaluate_columns(code: Straight, main: U64, pre: U64) -> list[U64]:
     """The tape's version of :func:`zkvm.air.evaluate.evaluate_columns`; the arrays are contiguous with a multiple of 8 rows."""
     rows = main.shape[1]
     out = np.empty((len(code.outputs), rows), np.uint64)
-    run(lower(code), (), columns_of(np.ascontiguousarray(main)), columns_of(np.ascontiguousarray(pre)), out, rows)
+    bind(lower(code), ()).run(columns_of(np.ascontiguousarray(main)), columns_of(np.ascontiguousarray(pre)), out, rows)
     return list(out)
