@@ -51,7 +51,7 @@ def test_compile_and_run(model: Path) -> None:
 
 
 def test_proof(model: Path) -> None:
-    directory = compile_in(model, "--weights", "private", "--commit-input", "--output-mode", "top1")
+    directory = compile_in(model, "--weights", "private", "--commit-input", "--output", "top1")
     receipt = model / "r.receipt"
     outcome = invoke("run", directory, "--input", model / "x.npy", "--params", "fast", "--out", receipt, "--json")
     assert outcome.code == 0
@@ -78,6 +78,7 @@ def test_saturation_is_told(model: Path) -> None:
         (("compile", "x.npy", "--calibration", "x.npy", "-o", "out"), 3, "not a"),
         (("compile", "model.onnx", "--calibration", "wrong.json", "-o", "out"), 3, "takes 6"),
         (("compile", "model.onnx", "--calibration", "x.npy", "-o", "out", "--activation-bits", "9"), 2, "choose one of 8, 16"),
+        (("compile", "model.onnx", "--calibration", "x.npy", "-o", "out", "--output", "none"), 2, "choose one of full, top1, digest"),
         (("compile", "model.onnx", "--calibration", "x.npy", "-o", "out", "--shape", "x=a"), 2, "NAME=1,3,32,32"),
         (("compile", "model.onnx", "--calibration", "x.npy", "-o", "out", "--shape", "x=1,7"), 3, "is 6, not 7"),
     ],

@@ -30,7 +30,7 @@ def compile_model(
         Path,
         typer.Option("--calibration", metavar="DATA", help='typical inputs: .npy, .npz or {"input_data": [[...]]}', show_default=False),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="the directory to write", show_default=False)],
+    directory: Annotated[Path, typer.Option("-o", "--directory", metavar="DIR", help="the directory to write", show_default=False)],
     shape: Annotated[
         list[str] | None, typer.Option("--shape", metavar="NAME=D,D,...", help="shape of an input with open dimensions")
     ] = None,
@@ -39,7 +39,7 @@ def compile_model(
     weight_bits: Annotated[int, typer.Option("--weight-bits", metavar="2..16", help="at most; fewer where sums need room")] = 16,
     weights: Annotated[str, typer.Option("--weights", metavar="public|private", help="private: input, with a salted digest")] = "public",
     commit_input: Annotated[bool, typer.Option("--commit-input", help="commit a salted digest of the input")] = False,
-    outputs: Annotated[str, typer.Option("--output-mode", metavar="full|top1|digest", help="what the journal says")] = "full",
+    output: Annotated[str, typer.Option("--output", metavar="full|top1|digest", help="what the journal says")] = "full",
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="run the guest once for the model card")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")] = False,
 ) -> None:
@@ -52,7 +52,7 @@ def compile_model(
     for name, value, allowed in (
         ("--method", method, tuple(Method)),
         ("--weights", weights, ("public", "private")),
-        ("--output-mode", outputs, tuple(compiler.OutputMode)),
+        ("--output", output, tuple(compiler.OutputMode)),
         ("--activation-bits", activation_bits, (8, 16)),
         ("--weight-bits", weight_bits, range(2, 17)),
     ):
@@ -62,15 +62,15 @@ def compile_model(
         shapes=dict(_shape(text) for text in shape or []),
         method=Method(method),
         precision=compiler.Precision(activation_bits, weight_bits),
-        privacy=compiler.Privacy(weights == "private", commit_input, compiler.OutputMode(outputs)),
+        privacy=compiler.Privacy(weights == "private", commit_input, compiler.OutputMode(output)),
     )
     with bad_input():
         imported = compiler.import_file(model, options)
         samples = load_samples(calibration, imported.inputs)
         compilation = compiler.compile_imported(imported, samples, options)
     compiler.add_measurements(compilation, samples, profiled_run if measure else None)
-    compilation.save(output)
-    _show(compilation.model, output, as_json)
+    compilation.save(directory)
+    _show(compilation.model, directory, as_json)
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
@@ -93,12 +93,12 @@ def profiled_run(elf: bytes, stdin: bytes) -> GuestRun:
     return GuestRun(profile.session.journal, profile.session.cycles, functions, prediction.seconds, prediction.memory_bytes)
 
 
-def _show(model: CompiledModel, output: Path, as_json: bool) -> None:
+def _show(model: CompiledModel, directory: Path, as_json: bool) -> None:
     card = model.card
     if as_json:
-        emit({"output": str(output), "card": card})
+        emit({"directory": str(directory), "card": card})
         return
-    line("model", output)
+    line("model", directory)
     line("operators", ", ".join(f"{name} {count}" for name, count in card["operators"].items()))
     line("parameters", card["parameters"])
     line("multiplications", card["macs"])
