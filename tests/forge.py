@@ -6,14 +6,15 @@ for but in no table, a bus that does not balance. Multiplicities are counted aga
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.air.builder import Bus
+from zkvm.air.builder import Bus, Pair
 from zkvm.air.check import check_buses, check_rows
 from zkvm.air.chip import Chip
 from zkvm.air.evaluate import evaluate_columns
@@ -142,12 +143,9 @@ class Forgery:
         """Make a row padding."""
         self.tables[chip].main[:, row] = 0
 
-    def pass_on(self, address: int, time: int, value: int) -> None:
-        """Let whoever consumes what was produced at ``address`` and ``time`` consume ``value``: a lie that the bus does not see.
-
-        Its value must be a column that it does not compute with: the old value of a write, or the last value of the image.
-        """
-        for table in self.tables.values():
+    def consumer(self, address: int, time: int) -> tuple[str, int, Pair]:
+        """Who consumes what was produced on the memory bus at ``address`` and ``time``: chip, row and pair."""
+        for name, table in self.tables.items():
             for pair in table.chip.air_buses.pairs:
                 if pair.receive is None or pair.receive.bus is not MEMORY:
                     continue
@@ -155,12 +153,46 @@ class Forgery:
                 columns = evaluate_columns(straighten(list(pair.receive.values)), table.main[:, active], table.pre[:, active])
                 found = np.flatnonzero((columns[0] == np.uint64(address)) & (columns[2] == np.uint64(time)))
                 if len(found):
-                    expr = pair.receive.values[1]
-                    assert expr.kind == MAIN
-                    assert pair.send is None or pair.send.values[1] is not expr, "the consumer is a read"
-                    table.main[expr.index, found[0]] = value % P
-                    return
+                    return name, int(found[0]), pair
         raise AssertionError("nobody consumes that")
+
+    def pass_on(self, address: int, time: int, value: int) -> None:
+        """Let whoever consumes what was produced at ``address`` and ``time`` consume ``value``: a lie that the bus does not see.
+
+        Its value must be a column that it does not compute with: the old value of a write, or the last value of the image.
+        """
+        assert self.spread(address, time, value) == 0, "the consumer is a read"
+
+    def spread(self, address: int, time: int, value: int) -> int:
+        """:meth:`pass_on` through all reads, up to the next write or the end; returns the number of reads."""
+        for reads in itertools.count():
+            chip, row, pair = self.consumer(address, time)
+            table = self.tables[chip]
+            assert pair.receive is not None
+            expr = pair.receive.values[1]
+            assert expr.kind == MAIN
+            table.main[expr.index, row] = value % P
+            if pair.send is None or pair.send.values[1] is not expr:
+                return reads
+            time = int(evaluate_columns(straighten([pair.send.values[2]]), table.main[:, [row]], table.pre[:, [row]])[0][0])
+        raise AssertionError("a path ends")
+
+    def follow(self, address: int, time: int, previous: int) -> None:
+        """Let whoever consumes what was produced at ``time`` consume what was produced at ``previous``: takes an access out, or in."""
+        chip, row, pair = self.consumer(address, time)
+        assert pair.receive is not None
+        expr = pair.receive.values[2]
+        assert expr.kind == MAIN
+        self.tables[chip].main[expr.index, row] = previous % P
+
+    def program(self, pc: int, **fields: int) -> None:
+        """Another instruction at ``pc``, in the image and in its table: the forged run is then one of that program."""
+        program = self.image.program.copy()
+        row = int(np.flatnonzero(program["pc"] == pc)[0])
+        for name, value in fields.items():
+            program[name][row] = value
+            self[f"program.{name}"][row] = value
+        self.image = replace(self.image, program=program)
 
     def refusals(self, recount: bool = True) -> set[str]:
         """Labels of everything that refuses the tables: 'chip: constraint', 'chip: lookup' not in its table, 'bus name'."""

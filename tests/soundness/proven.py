@@ -10,11 +10,12 @@ import pytest
 from tests.forge import Forgery
 from tests.proving import header_of
 from tests.soundness.cheating import skip_own_checks
+from zkvm.air.machine import Machine
 from zkvm.air.table import Table
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.machine import machine, run_statement
 from zkvm.params import EXEMPT_MAX, Policy, parameters
-from zkvm.prover.preprocessed import commit_preprocessed
+from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.prover.prove import prove_tables
 from zkvm.tables import preprocess
 from zkvm.verifier.verify import verify_proof
@@ -24,16 +25,25 @@ CHOSEN = parameters("fast", 128)
 CONSTRAINTS = {f"{code.chip.name}: {constraint.label}" for code in machine().codes for constraint in code.chip.air_constraints}
 
 
-def verdict(forged: Forgery) -> RejectReason | None:
-    """Prove the tables as they are and verify; why the verifier refuses, or None."""
+def verdict(
+    forged: Forgery, weaker: Machine | None = None, tables: Preprocessed | None = None, believed: bool = False
+) -> RejectReason | None:
+    """Prove the tables as they are and verify; why the verifier refuses, or None.
+
+    Args:
+        weaker: prove and verify by this machine. tables: the prover's own preprocessed tables.
+        believed: the verifier takes the root of these, not of the image's.
+    """
     assert CHOSEN.exempt == EXEMPT_MAX
-    committed = commit_preprocessed(machine(), preprocess(machine(), forged.image), CHOSEN.blowup)
-    honest = run_statement(header_of(forged.image, committed, CHOSEN), CHOSEN, b"", 0)
+    used = weaker or machine()
+    committed = commit_preprocessed(used, preprocess(used, forged.image), CHOSEN.blowup)
+    known = tables if tables is not None and believed else committed
+    honest = run_statement(header_of(forged.image, known, CHOSEN), CHOSEN, b"", 0)
     statement = replace(honest, closings=forged.closings)
-    tables = [Table(own.chip, own.height, own.active, own.used, own.main.copy(), own.pre) for own in forged.tables.values()]
-    proof, _ = prove_tables(machine(), CHOSEN, statement, tables, committed, threads=2)
+    filled = [Table(own.chip, own.height, own.active, own.used, own.main.copy(), own.pre) for own in forged.tables.values()]
+    proof, _ = prove_tables(used, CHOSEN, statement, filled, tables or committed, threads=2)
     try:
-        verify_proof(machine(), statement, proof, Policy(128))
+        verify_proof(used, statement, proof, Policy(128))
     except VerificationError as error:
         return error.reason
     return None

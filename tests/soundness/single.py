@@ -1,0 +1,58 @@
+"""Forgeries that one line refuses and nothing else: the machine without that line accepts them.
+
+A line is a constraint or a lookup of a chip, by its label. The weaker machine is the real one but for it, in prover and verifier alike.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from tests.forge import Forgery
+from zkvm.air.builder import AirBuilder, BusBuilder
+from zkvm.air.chip import Chip
+from zkvm.air.columns import Row
+from zkvm.air.machine import Machine
+from zkvm.machine import machine
+
+
+@cache
+def without(chip: Chip, label: str) -> Chip:
+    """The chip without one constraint or lookup."""
+    labels = {constraint.label for constraint in chip.air_constraints} | {lookup.label for lookup in chip.air_buses.lookups}
+    assert label in labels, f"{chip.name} has no line {label!r}"
+
+    class Weak(type(chip)):  # type: ignore[misc]
+        """The chip less one line."""
+
+        def constraints(self, air: AirBuilder, row: Row) -> None:
+            super().constraints(air, row)
+            air.constraints = [own for own in air.constraints if own.label != label]
+
+        def interactions(self, buses: BusBuilder, row: Row) -> None:
+            super().interactions(buses, row)
+            buses.lookups = [own for own in buses.lookups if own.label != label]
+
+    return Weak()
+
+
+@cache
+def machine_without(line: str) -> Machine:
+    """The machine without the line 'chip: label'."""
+    name, _, label = line.partition(": ")
+    return Machine(f"rv32im without {line}", tuple(without(chip, label) if chip.name == name else chip for chip in machine().chips))
+
+
+def weaken(forged: Forgery, line: str) -> Machine:
+    """Give the forged tables to the machine without a line."""
+    weak = machine_without(line)
+    name = line.partition(": ")[0]
+    forged.tables[name].chip = weak.chips[weak.chip_number(name)]
+    return weak
+
+
+def refused_by(forged: Forgery, line: str) -> Machine:
+    """Demand that a line of a chip refuses the forged tables and that nothing else does; returns the machine without it."""
+    assert forged.refusals() == {line}
+    weak = weaken(forged, line)
+    assert forged.refusals() == set()
+    return weak
