@@ -14,6 +14,7 @@ from tests.ml.models import check, compiled, model_of, normal, single
 from zkvm.errors import UsageError
 from zkvm.ml.compile import Options, Precision, compile_imported
 from zkvm.ml.importer import MAX_FILE_BYTES, fix_shapes, import_model, load_model
+from zkvm.ml.samples import MAX_FILE_BYTES as MAX_DATA_BYTES
 from zkvm.ml.samples import load_samples
 
 
@@ -181,6 +182,20 @@ def test_bad_data(tmp_path: Path, content: str, message: str) -> None:
     path.write_text(content)
     with pytest.raises(UsageError, match=message):
         load_samples(path, import_model(gemm()).inputs)
+
+
+def test_data_of_another_shape(tmp_path: Path) -> None:
+    """Several samples along a first axis are taken; a number of elements that is no multiple of the input's is not."""
+    np.save(tmp_path / "x.npy", normal(2, 5))
+    with pytest.raises(UsageError, match=r"10 numbers for input 'x', whose shape \(1, 4\) takes 4"):
+        load_samples(tmp_path / "x.npy", import_model(gemm()).inputs)
+
+
+def test_huge_data(tmp_path: Path) -> None:
+    with (tmp_path / "x.npy").open("wb") as file:
+        file.truncate(MAX_DATA_BYTES + 1)  # takes no space
+    with pytest.raises(UsageError, match="files of at most"):
+        load_samples(tmp_path / "x.npy", import_model(gemm()).inputs)
 
 
 def test_data_files_agree(tmp_path: Path) -> None:

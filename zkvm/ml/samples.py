@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from zkvm.errors import UsageError
 
 Sample = dict[str, NDArray[Any]]
-MAX_FILE_BYTES = 1 << 32
+MAX_FILE_BYTES = 1 << 31
 
 
 class Port(Protocol):
@@ -41,6 +41,8 @@ def load_samples(path: Path, inputs: Sequence[Port]) -> list[Sample]:
         UsageError: the file cannot be read, or does not fit the inputs.
     """
     try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UsageError(f"{path}: {path.stat().st_size} bytes; files of at most {MAX_FILE_BYTES} are read")
         if path.suffix == ".npy":
             arrays: list[Any] = [np.load(path, allow_pickle=False)]
         elif path.suffix == ".npz":
