@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+# The products are small: several threads mostly wait for each other, and add up in another order on every machine.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import onnx
@@ -150,9 +154,7 @@ def lenet_gradients(p: Parameters, x: Floats, labels: NDArray[np.int64]) -> Para
 Gradients = Callable[[Parameters, Floats, NDArray[np.int64]], Parameters]
 
 
-def train(
-    shapes: dict[str, tuple[int, ...]], gradients: Gradients, images: Floats, labels: NDArray[np.int64], epochs: int
-) -> Parameters:
+def train(shapes: dict[str, tuple[int, ...]], gradients: Gradients, images: Floats, labels: NDArray[np.int64], epochs: int) -> Parameters:
     """Adam with a falling step."""
     random = np.random.default_rng(SEED)
     parameters = initial(random, shapes)
