@@ -13,7 +13,7 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from zkvm.crypto import hashes
+from zkvm.crypto import compression
 from zkvm.crypto.transcript import proof_of_work_holds
 from zkvm.kernels import blake3 as kernel
 
@@ -53,7 +53,7 @@ def expected_output(state: U32Array, block: U32Array, tail: U32Array) -> U32Arra
     lanes = []
     for lane in range(LANES):
         counter = int(tail[0, lane]) | int(tail[1, lane]) << 32
-        words = hashes.compress_scalar(state[:, lane].tolist(), block[:, lane].tolist(), counter, int(tail[2, lane]), int(tail[3, lane]))
+        words = compression.compress_scalar(state[:, lane].tolist(), block[:, lane].tolist(), counter, int(tail[2, lane]), int(tail[3, lane]))
         lanes.append(words)
     return np.array(lanes, dtype=np.uint32).T
 

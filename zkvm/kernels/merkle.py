@@ -65,31 +65,18 @@ def _write_lanes(values: U32Array, offset: int, lanes: int, out: U32Array, first
 
 
 @njit(cache=True, nogil=True)
-def _fill_block(
-    addresses: U64Array, first_word: int, row: np.uint64, prefix: U32Array, child: int, prefix_rows: int, lanes: int, block: U32Array
-) -> None:
-    """One block of the messages of ``lanes`` rows: 64-bit words ``first_word`` to ``first_word + 8``, zeros after the end.
-
-    ``row``: element offset of the first row in every column. ``child``: row of the prefix within its coset, lane 0.
-    """
-    prefix_words = 4 if prefix.shape[1] else 0
-    for position in range(8):
-        word = first_word + position
-        if word < prefix_words:
-            base = child & ~(prefix_rows - 1)
+def _read_prefix(prefix: U32Array, prefix_rows: int, coset: int, row: int, block: U32Array) -> None:
+    """The digests that begin the messages of rows ``row``, ``row + 1``, .. of a coset: the first 8 vectors of their first block."""
+    first = coset * prefix_rows | (row & (prefix_rows - 1))
+    if prefix_rows >= LANES and row & (LANES - 1) == 0:  # neighbours: vectors are copied
+        for i in range(8):
             for lane in range(LANES):
-                below = base | ((child + lane) & (prefix_rows - 1))
-                block[2 * position * LANES + lane] = prefix[2 * word, below]
-                block[(2 * position + 1) * LANES + lane] = prefix[2 * word + 1, below]
-        elif word < prefix_words + addresses.size:
-            place = addresses[word - prefix_words] + np.uint64(8) * row
-            if lanes == LANES:
-                split_words(place, block, 2 * position, 2 * position + 1)
-            else:
-                _read_pairs(place, lanes, block, 2 * position, 2 * position + 1)
-        else:
-            for lane in range(2 * LANES):
-                block[2 * position * LANES + lane] = np.uint32(0)
+                block[i * LANES + lane] = prefix[i, first + lane]
+    else:
+        for lane in range(LANES):
+            below = coset * prefix_rows | ((row + lane) & (prefix_rows - 1))
+            for i in range(8):
+                block[i * LANES + lane] = prefix[i, below]
 
 
 @njit(cache=True, nogil=True)
@@ -121,18 +108,27 @@ def _absorb_block(
     values: U32Array,
 ) -> None:
     """Absorb block ``index`` of rows ``inner`` to ``inner + rows`` of a coset; a chunk's first block starts from the key."""
-    first_column = 8 * index - (4 if prefix.shape[1] else 0)
-    all_columns = first_column >= 0 and first_column + 8 <= addresses.size
+    prefix_words = 4 if prefix.shape[1] else 0
+    first = prefix_words if index == 0 else 0
+    column = 8 * index - prefix_words
+    last = min(8, addresses.size - column)  # words first to last of the block are of columns, those after the message's end are 0
+    for i in range(2 * LANES * last, BLOCK_WORDS):
+        block[i] = np.uint32(0)
     for group in range((rows + LANES - 1) // LANES):
         row = inner + group * LANES
         lanes = min(LANES, rows - group * LANES)
-        place = np.uint64(coset * coset_stride + row)
-        if all_columns and lanes == LANES:  # nearly all blocks of a wide matrix: no call, no branch per word
-            for position in range(8):
-                split_words(addresses[first_column + position] + np.uint64(8) * place, block, 2 * position, 2 * position + 1)
+        place = np.uint64(8) * np.uint64(coset * coset_stride + row)
+        if first > 0:
+            _read_prefix(prefix, prefix_rows, coset, row, block)
+        if lanes < LANES:
+            for word in range(first, last):
+                _read_pairs(addresses[column + word] + place, lanes, block, 2 * word, 2 * word + 1)
+        elif last - first == 8:  # nearly all blocks of a wide matrix: no loop
+            for word in range(8):
+                split_words(addresses[column + word] + place, block, 2 * word, 2 * word + 1)
         else:
-            child = coset * prefix_rows | (row & (prefix_rows - 1))
-            _fill_block(addresses, 8 * index, place, prefix, child, prefix_rows, lanes, block)
+            for word in range(first, last):
+                split_words(addresses[column + word] + place, block, 2 * word, 2 * word + 1)
         if index & (CHUNK_BLOCKS - 1) == 0:
             compress(key_state, 0, block, tail, values, group * CV_WORDS)
         else:
