@@ -53,7 +53,8 @@ def expected_output(state: U32Array, block: U32Array, tail: U32Array) -> U32Arra
     lanes = []
     for lane in range(LANES):
         counter = int(tail[0, lane]) | int(tail[1, lane]) << 32
-        words = compression.compress_scalar(state[:, lane].tolist(), block[:, lane].tolist(), counter, int(tail[2, lane]), int(tail[3, lane]))
+        length, flags = int(tail[2, lane]), int(tail[3, lane])
+        words = compression.compress_scalar(state[:, lane].tolist(), block[:, lane].tolist(), counter, length, flags)
         lanes.append(words)
     return np.array(lanes, dtype=np.uint32).T
 
