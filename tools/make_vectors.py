@@ -30,11 +30,10 @@ from zkvm.machine import machine, run_statement
 from zkvm.params import GRINDING_BITS
 from zkvm.proof import Proof
 from zkvm.receipt import Receipt
-from zkvm.shape import ProofShape, coset_shift, params_of
+from zkvm.shape import ProofShape, coset_shift, params_of, tree_positions
 from zkvm.steps import DOMAIN, GRINDING_LABEL, Steps
 from zkvm.verifier.constraints import closing_fingerprints, quotient_value, selectors, split_openings, terminals_by_table
 from zkvm.verifier.fri import deep_values, fold, points_at
-from zkvm.verifier.shape import tree_positions
 
 FOLDER = ROOT / "tests" / "vectors"
 GUEST = ROOT / "guest_programs" / "hello" / "hello.elf"

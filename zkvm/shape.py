@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from zkvm.air.layout import EXTENSION
 from zkvm.air.machine import ChipCode, Machine
 from zkvm.field.extension import Ext, ext_mul
@@ -124,6 +127,11 @@ class ProofShape:
     def root(self) -> int:
         """w_N."""
         return root_of_unity(self.tallest)
+
+
+def tree_positions(positions: NDArray[np.int64], tallest: int, height: int) -> NDArray[np.int64]:
+    """Where the query positions (coset j, row k; flat j N + k) lie in a tree of a smaller height: j n + (k mod n)."""
+    return positions // tallest * height + positions % tallest % height
 
 
 def params_of(alpha: Ext, beta: Ext, powers: int, terminals: list[Ext]) -> list[int]:

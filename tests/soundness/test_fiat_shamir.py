@@ -40,9 +40,8 @@ from zkvm.params import PROTOCOL_VERSION, Parameters, Policy, parameters
 from zkvm.proof import Proof
 from zkvm.prover import deep, prove
 from zkvm.prover.commit import MerkleTree
-from zkvm.shape import ProofShape, coset_shift
+from zkvm.shape import ProofShape, coset_shift, tree_positions
 from zkvm.verifier.fri import points_at
-from zkvm.verifier.shape import tree_positions
 from zkvm.verifier.verify import verify_proof
 
 INVENTORY = Path(__file__).parent / "transcript_inventory.txt"

@@ -17,7 +17,7 @@ from zkvm.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv
 from zkvm.field.goldilocks import FieldArray, P, root_of_unity
 from zkvm.machine import machine
 from zkvm.params import FOLDING, PARAMETERS, Parameters, parameters
-from zkvm.shape import BUS_TREE, MAIN_TREE, PREPROCESSED, ProofShape, coset_shift
+from zkvm.shape import BUS_TREE, MAIN_TREE, PREPROCESSED, ProofShape, coset_shift, tree_positions
 from zkvm.verifier.constraints import (
     admissible,
     check_buses,
@@ -28,7 +28,7 @@ from zkvm.verifier.constraints import (
     split_openings,
 )
 from zkvm.verifier.fri import fold, points_at
-from zkvm.verifier.shape import check_presence, check_sums, tree_positions
+from zkvm.verifier.shape import check_presence, check_sums
 
 SHAPE = ProofShape(WIDE, BALANCED, (11, 11, 15))
 POINT: Ext = (3, 5, 7)

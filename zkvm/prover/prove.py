@@ -28,7 +28,7 @@ from zkvm.prover.preprocessed import Preprocessed, by_height
 from zkvm.prover.quotient import quotient_chunks
 from zkvm.prover.randomness import Randomness
 from zkvm.prover.tasks import share_out
-from zkvm.shape import BUS_TREE, MASK_COLUMNS, ProofShape
+from zkvm.shape import BUS_TREE, MASK_COLUMNS, QUOTIENT_COLUMNS, ProofShape, tree_positions
 from zkvm.steps import DOMAIN, Steps
 
 U64 = NDArray[np.uint64]
@@ -86,14 +86,7 @@ def prove_tables(
     """
     randomness = randomness or Randomness()
     clock = Clock(progress)
-    by_name = {table.chip.name: table for table in tables}
-    logs = tuple(by_name[chip.name].height.bit_length() - 1 if chip.name in by_name else 0 for chip in machine.chips)
-    shape = ProofShape(machine, parameters, logs)
-    committed = {
-        entry.code.chip.name: Committed(entry.code.chip, entry.code, entry.height, by_name[entry.code.chip.name].active)
-        for entry in shape.tables
-    }
-    ordered = [by_name[entry.code.chip.name] for entry in shape.tables]
+    shape, ordered, committed = arranged(machine, parameters, tables)
     # 0 ----- everything public enters the transcript
     steps = Steps(transcript or Transcript(DOMAIN))
     steps.statement(machine, statement, shape, not randomness.is_zero)
@@ -105,25 +98,22 @@ def prove_tables(
     # 2 ----- bus columns and terminals
     clock.phase("bus")
     bus_tree, terminals = commit_bus(shape, ordered, committed, alpha, beta, randomness, threads)
-    terminal_array = np.array([part for entry in shape.tables for part in terminals[entry.code.chip.name]], np.uint64).reshape(
-        -1, EXTENSION
-    )
+    joined = [part for entry in shape.tables for part in terminals[entry.code.chip.name]]
+    terminal_array = np.array(joined, np.uint64).reshape(-1, EXTENSION)
     challenge = steps.bus(bus_tree.root, terminal_array)
     # 3 ----- quotient chunks and mask
     clock.phase("quotient")
     chunks = quotient_chunks(shape, list(committed.values()), alpha, beta, challenge, terminals, randomness, threads)
-    mask = randomness.elements("mask", (MASK_COLUMNS, shape.tallest))
-    quotient_lde = evaluate_coset(np.concatenate([chunks, mask]), shape.tallest, parameters.blowup, threads=threads)
-    quotient_tree = MerkleTree.commit([quotient_lde], _salt(randomness, "quotient", shape, threads), threads)
+    quotient_lde, quotient_tree = commit_quotient(shape, chunks, randomness, threads)
     zeta = steps.quotient(quotient_tree.root)
     # 4 ----- openings
     clock.phase("openings")
-    matrices = opened_matrices(shape, committed, quotient_lde[: len(chunks)])
+    matrices = opened_matrices(shape, committed, quotient_lde[:QUOTIENT_COLUMNS])
     openings = open_columns(shape, matrices, zeta, threads)
     batching = steps.openings(openings)
     # 5 ----- batched codeword and FRI layers
     clock.phase("fri")
-    codeword = deep_codeword(shape, matrices, quotient_lde[len(chunks) :], openings, zeta, batching, threads)
+    codeword = deep_codeword(shape, matrices, quotient_lde[QUOTIENT_COLUMNS:], openings, zeta, batching, threads)
     layers, final = fold_layers(shape, codeword, steps, threads)
     # 6 ----- final polynomial
     seed = steps.final(final)
@@ -133,25 +123,31 @@ def prove_tables(
     positions = steps.queries(nonce, parameters.queries, parameters.blowup * shape.tallest)
     # 8 ----- openings at the positions
     proof = Proof(
-        parameters=parameters.numbers,
-        zk=not randomness.is_zero,
-        log_heights=logs,
-        main_root=main_tree.root,
-        bus_root=bus_tree.root,
-        quotient_root=quotient_tree.root,
-        terminals=terminal_array,
-        openings=openings,
-        fri_roots=tuple(tree.root for tree in layers),
-        final=final,
-        nonce=nonce,
+        parameters=parameters.numbers, zk=not randomness.is_zero, log_heights=shape.log_heights,
+        main_root=main_tree.root, bus_root=bus_tree.root, quotient_root=quotient_tree.root,
+        terminals=terminal_array, openings=openings,
+        fri_roots=tuple(tree.root for tree in layers), final=final, nonce=nonce,
         preprocessed=open_tree(preprocessed.tree, positions, shape, salted=False),
         main=open_tree(main_tree, positions, shape),
         bus=open_tree(bus_tree, positions, shape),
         quotient=open_tree(quotient_tree, positions, shape),
         layers=open_layers(layers, positions, shape),
-    )
+    )  # fmt: skip
     clock.phase("")
     return proof, clock.seconds
+
+
+def arranged(machine: Machine, parameters: Parameters, tables: Sequence[Table]) -> tuple[ProofShape, list[Table], dict[str, Committed]]:
+    """The shape of the proof, the tables in its order, and a place for the columns of each."""
+    by_name = {table.chip.name: table for table in tables}
+    logs = tuple(by_name[chip.name].height.bit_length() - 1 if chip.name in by_name else 0 for chip in machine.chips)
+    shape = ProofShape(machine, parameters, logs)
+    ordered = [by_name[entry.code.chip.name] for entry in shape.tables]
+    committed = {
+        table.chip.name: Committed(table.chip, entry.code, table.height, table.active)
+        for table, entry in zip(ordered, shape.tables, strict=True)
+    }
+    return shape, ordered, committed
 
 
 def randomize_tables(shape: ProofShape, tables: Sequence[Table], randomness: Randomness) -> None:
@@ -226,15 +222,17 @@ def commit_bus(
     return MerkleTree.commit(levels, _salt(randomness, "bus", shape, threads), threads), terminals
 
 
-def _fold_positions(positions: NDArray[np.int64], tallest: int, height: int) -> NDArray[np.int64]:
-    """Unique positions on the domain of a smaller height: coset j, row k mod n."""
-    return np.unique(positions // tallest * height + positions % tallest % height)
+def commit_quotient(shape: ProofShape, chunks: U64, randomness: Randomness, threads: int) -> tuple[U64, MerkleTree]:
+    """Extend and commit the quotient chunks (9, N), coefficients, and a uniform mask."""
+    mask = randomness.elements("mask", (MASK_COLUMNS, shape.tallest), threads)
+    lde = evaluate_coset(np.concatenate([chunks, mask]), shape.tallest, shape.parameters.blowup, threads=threads)
+    return lde, MerkleTree.commit([lde], _salt(randomness, "quotient", shape, threads), threads)
 
 
 def open_tree(tree: MerkleTree, positions: NDArray[np.int64], shape: ProofShape, *, salted: bool = True) -> TreeOpening:
     """Rows of a tree at the query positions; a shorter tree at the positions folded onto it."""
     height = tree.leaf_count // shape.parameters.blowup
-    opening = tree.open(_fold_positions(positions, shape.tallest, height))
+    opening = tree.open(np.unique(tree_positions(positions, shape.tallest, height)))
     return TreeOpening(tuple(opening.rows), opening.salts if salted else None, opening.siblings)
 
 
@@ -242,6 +240,6 @@ def open_layers(layers: Sequence[MerkleTree], positions: NDArray[np.int64], shap
     """Leaves of every FRI layer at the query positions."""
     opened = []
     for tree, height in zip(layers, shape.fri_heights, strict=True):
-        leaves, siblings = tree.open_fri(_fold_positions(positions, shape.tallest, height // FOLDING))
+        leaves, siblings = tree.open_fri(np.unique(tree_positions(positions, shape.tallest, height // FOLDING)))
         opened.append(LayerOpening(leaves, siblings))
     return tuple(opened)

@@ -15,8 +15,7 @@ from zkvm.field.extension import Ext, ext_scale, from_ext
 from zkvm.field.goldilocks import P, root_of_unity
 from zkvm.params import FOLDING
 from zkvm.proof import Proof, TreeOpening
-from zkvm.shape import BUS_TREE, MAIN_TREE, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape, coset_shift
-from zkvm.verifier.shape import tree_positions
+from zkvm.shape import BUS_TREE, MAIN_TREE, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape, coset_shift, tree_positions
 
 Array = NDArray[np.uint64]
 

@@ -13,7 +13,7 @@ from zkvm.errors import RejectReason, VerificationError
 from zkvm.field.goldilocks import P, is_canonical
 from zkvm.params import FOLDING, MAX_HEIGHT, MAX_ROWS, MIN_HEIGHT, MIN_TALLEST, parameters_from_numbers
 from zkvm.proof import LayerOpening, Proof, TreeOpening
-from zkvm.shape import BUS_TREE, MAIN_TREE, MASK_COLUMNS, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape
+from zkvm.shape import BUS_TREE, MAIN_TREE, MASK_COLUMNS, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape, tree_positions
 
 
 def reject(detail: str) -> VerificationError:
@@ -106,11 +106,6 @@ def check_elements(name: str, values: NDArray[np.uint64], expected: tuple[int, .
     check_array(name, values, np.uint64, expected)
     if not is_canonical(values):
         raise reject(f"{name}: an element is not canonical")
-
-
-def tree_positions(positions: NDArray[np.int64], tallest: int, height: int) -> NDArray[np.int64]:
-    """Where the query positions (coset j, row k; flat j N + k) lie in a tree of a smaller height: j n + (k mod n)."""
-    return positions // tallest * height + positions % tallest % height
 
 
 def check_openings(shape: ProofShape, proof: Proof, positions: NDArray[np.int64]) -> None:
