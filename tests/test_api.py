@@ -35,7 +35,7 @@ def test_a_missing_program(tmp_path: Path) -> None:
 def test_execute() -> None:
     written: list[bytes] = []
     session = zkvm.execute(FILE, stdout=written.append)
-    assert (session.cycles, session.exit_code, session.journal) == (125, 0, b"hello")
+    assert (session.cycles, session.exit_code, session.journal) == (28, 0, b"hello")
     assert b"".join(written) == session.stdout == b"hello from the guest\n"
     assert session.functions == ()
     assert zkvm.execute(ECHO, TEXT).journal == TEXT
@@ -56,7 +56,7 @@ def test_prove_reports_progress_and_figures() -> None:
     phases = [phase for phase, _ in seen if phase]
     assert list(info.seconds) == [*phases, "total"]
     assert info.seconds["total"] >= sum(info.seconds[phase] for phase in phases)
-    assert (info.cycles, info.session.journal, info.image_id) == (125, b"hello", zkvm.compute_image_id(FILE))
+    assert (info.cycles, info.session.journal, info.image_id) == (28, b"hello", zkvm.compute_image_id(FILE))
     assert info.security_bits >= 100
     assert info.peak_memory_bytes > 50 << 20
     assert info.receipt.verify(info.image_id).exit_code == 0
@@ -85,9 +85,9 @@ def test_the_self_check_is_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_limits() -> None:
     with pytest.raises(LimitError, match="about .* GiB, more than the limit of 0.10 GiB"):
         zkvm.prove(FILE, max_memory=api.GIB // 10)
-    with pytest.raises(LimitError, match="124 cycles"):
-        zkvm.prove(FILE, max_cycles=124)
-    assert zkvm.execute(FILE, max_cycles=125).cycles == 125
+    with pytest.raises(LimitError, match="27 cycles"):
+        zkvm.prove(FILE, max_cycles=27)
+    assert zkvm.execute(FILE, max_cycles=28).cycles == 28
     for wrong in (0, -1):
         with pytest.raises(UsageError):
             zkvm.execute(FILE, max_cycles=wrong)

@@ -105,8 +105,9 @@ def execute(
     if not profile:
         return session_of(run_image(file, image, env, trace=False))
     with prove_extra():
+        from zkvm.vm.dwarf import read_debug
         from zkvm.vm.profiler import Costs, Recorder
-    recorder = Recorder(image, Costs.nothing())
+    recorder = Recorder(image, Costs.nothing(), read_debug(file).inlined)
     execution = run_image(file, image, env, trace=True, runner=recorder.run)
     recorder.finish(execution)
     return replace(session_of(execution), functions=recorder.cycles_by_function())

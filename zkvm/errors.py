@@ -27,12 +27,14 @@ class Frame(NamedTuple):
 
     Attributes:
         function: name and offset. pc: of the instruction that traps, or of the call. file, line: in the source; '' and 0 if unknown.
+        inlined: the compiler put its code into the next frame's function.
     """
 
     function: str
     pc: int
     file: str
     line: int
+    inlined: bool = False
 
 
 class GuestTrap(GuestError):

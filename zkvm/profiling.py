@@ -128,13 +128,14 @@ def profile(
         ElfError, GuestTrap, LimitError, UsageError: as :func:`zkvm.execute`.
     """
     with prove_extra():
-        from zkvm.vm.debug import read_lines
+        from zkvm.vm.dwarf import read_debug
         from zkvm.vm.profiler import Recorder
     chosen = parameters(params, security)
     if pad_to & (pad_to - 1):
         raise UsageError(f"padding to {pad_to} rows: a power of two is needed")
     file, image = read_elf(elf)
-    recorder = Recorder(image, costs())
+    debug = read_debug(file)
+    recorder = Recorder(image, costs(), debug.inlined)
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
     execution = run_image(file, image, env, trace=True, runner=recorder.run)
     recorder.finish(execution)
@@ -146,12 +147,11 @@ def profile(
     except LimitError:
         heights, prediction = (0,) * len(machine().chips), None
     chips = chip_costs(rows, heights)
-    lines = read_lines(file)
-    files, numbers = lines.find(image.program["pc"])
+    files, numbers = debug.lines.find(image.program["pc"])
     return Profile(
         session=session_of(execution),
         functions=function_costs(recorder),
-        lines=line_costs(recorder, files, numbers, lines.names),
+        lines=line_costs(recorder, files, numbers, debug.lines.names),
         chips=chips,
         paths=call_paths(recorder.tree, recorder.names),
         cells=sum(chip.cells for chip in chips),
@@ -239,8 +239,8 @@ def chip_costs(rows: dict[str, int], heights: tuple[int, ...]) -> tuple[ChipCost
 def function_costs(recorder: Recorder) -> tuple[FunctionCost, ...]:
     """Cost of each function that ran; in a recursion its inner calls count once."""
     count = len(recorder.names)
-    cycles = np.bincount(recorder.owner, weights=recorder.row_cycles, minlength=count).astype(np.int64)
-    cells = np.bincount(recorder.owner, weights=recorder.row_cells, minlength=count).astype(np.int64)
+    cycles = np.bincount(recorder.function, weights=recorder.row_cycles, minlength=count).astype(np.int64)
+    cells = np.bincount(recorder.function, weights=recorder.row_cells, minlength=count).astype(np.int64)
     total_cycles, total_cells = [0] * count, [0] * count
     tree = recorder.tree
     for node in range(1, len(tree.parents)):
@@ -252,7 +252,9 @@ def function_costs(recorder: Recorder) -> tuple[FunctionCost, ...]:
             total_cycles[function] += tree.cycles[node]
             total_cells[function] += tree.cells[node]
     found = [
-        FunctionCost(recorder.names[k], int(cycles[k]), int(cells[k]), total_cycles[k], total_cells[k]) for k in range(count) if cycles[k]
+        FunctionCost(recorder.names[k], int(cycles[k]), int(cells[k]), total_cycles[k], total_cells[k])
+        for k in range(count)
+        if cycles[k] or total_cycles[k]
     ]
     return tuple(sorted(found, key=lambda entry: (-entry.cells, entry.name)))
 

@@ -22,7 +22,7 @@ from zkvm.vm.executor import execute
 
 CHIP = EcallChip()
 DATA = 0x80_0000
-NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 0x1000, 0xFFFF_FFFF)
+NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4097, 0xFFFF_FFFF)
 DESCRIPTORS = (0, 1, 2, 3, 4, 5, 0xFFFF_FFFF)
 
 
@@ -42,7 +42,7 @@ def forged() -> Forgery:
 
 
 def test_shape() -> None:
-    assert shape(CHIP) == (34, 7, 8, 51)
+    assert shape(CHIP) == (38, 7, 8, 52)
 
 
 def test_results() -> None:
@@ -55,6 +55,8 @@ def test_results() -> None:
             expected = delivered.pop(0) if descriptor == 0 else opcodes.EBADF
         elif number == 64:
             expected = 4 if descriptor in (1, 2, 3) else opcodes.EBADF
+        elif number == 4096:
+            expected = int(np.sum(np.concatenate([run.steps["time"], run.ecalls["time"]]) < call["time"]))
         else:
             expected = opcodes.ENOSYS
         assert int(call["result"]) == expected
@@ -72,7 +74,7 @@ def test_the_list_of_served_numbers_is_complete() -> None:
     """Every chip that looks ECALL up proves calls of this list, and 'unknown' excludes all of it."""
     users = {chip.name for chip in machine().chips for lookup in chip.air_buses.lookups if _asks_for_ecall(lookup)}
     assert users == {"ecall", "brk", "exit"}
-    assert set(SERVED) == {63, 64, 93, 94, 214}
+    assert set(SERVED) == {63, 64, 93, 94, 214, 4096}
 
 
 def _asks_for_ecall(lookup: Lookup) -> bool:
@@ -92,15 +94,18 @@ def test_no_call_passes_for_another_kind(claimed: str) -> None:
         forged.write("ecall", row, **dict.fromkeys(FLAGS, 0) | {claimed: 1})
         number, fd, length, count = (forged.cell("ecall", row, name) for name in ("a7", "a0", "a2", "count"))
         nonzero = {
-            "unknown": np.prod([(number - served) % P for served in SERVED], dtype=object) % P,
+            "unknown": np.prod([(number - served) % P for served in SERVED[:5]], dtype=object) % P,
             "bad_read": fd,
             "bad_write": (fd - 1) * (fd - 2) * (fd - 3) % P,
         }.get(claimed, 1)
-        result = {"read": count, "journal": length, "output": length, "unknown": opcodes.ENOSYS}.get(claimed, opcodes.EBADF)
+        cycles = (forged.cell("ecall", row, "t") - opcodes.FIRST_TIME) // opcodes.TIME_STEP
+        results = {"read": count, "journal": length, "output": length, "cycles": cycles, "unknown": opcodes.ENOSYS}
+        result = results.get(claimed, opcodes.EBADF)
         count = {"read": count, "journal": length}.get(claimed, 0)
         pointer = forged.cell("ecall", row, "journal_pointer")
         after = pointer + count if claimed == "journal" else pointer
-        checked = after if claimed == "journal" else length - count
+        not_cycles = pow(number - opcodes.SYS_CYCLES, P - 2, P)
+        checked = {"journal": after, "unknown": not_cycles}.get(claimed, length - count)
         cells = {"result": result, "count": count, "pointer_after": after, "checked": checked, "checked_low": checked % (1 << 16)}
         forged.write("ecall", row, inverse=pow(int(nonzero), P - 2, P), **cells)
         violated = {label for label in forged.refusals() if label.startswith("ecall: ")}
@@ -173,3 +178,35 @@ def test_a_call_without_bytes_starts_no_chain(forged: Forgery) -> None:
     row = forged.row("ecall", unknown=1)
     forged.write("ecall", row, count=4)
     assert forged.refusals() == {"ecall: only read and journal move bytes", "bus chain"}
+
+
+def test_cycles_is_the_number_of_instructions_before(forged: Forgery) -> None:
+    """Any other number is refused by the one line that says so."""
+    row = forged.row("ecall", cycles=1)
+    time, honest = forged.cell("ecall", row, "t"), forged.cell("ecall", row, "result")
+    assert 4 * honest + 4 == time
+    for result in (0, honest - 1, honest + 1, opcodes.ENOSYS):
+        forged.pass_on(opcodes.REGISTER_BASE + 10, time, result)
+        forged.write("ecall", row, result=result)
+        assert forged.refusals() == {"ecall: cycles returns the instructions before it"}
+
+
+def test_cycles_is_no_unknown_number(forged: Forgery) -> None:
+    """The second inverse has no witness at 4096, whatever the prover puts there; at every other number it is what it must be."""
+    row = forged.row("ecall", cycles=1)
+    forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), opcodes.ENOSYS)
+    second = np.prod([(opcodes.SYS_CYCLES - served) % P for served in SERVED[:5]], dtype=object) % P
+    forged.write("ecall", row, cycles=0, unknown=1, result=opcodes.ENOSYS, inverse=pow(int(second), P - 2, P))
+    for checked in (0, 1, P - 1, 1 << 32):
+        forged.write("ecall", row, checked=checked)
+        assert forged.refusals() == {"ecall: an unknown number is not that of cycles"}
+
+
+def test_unknown_numbers_have_both_inverses(forged: Forgery) -> None:
+    for name, value in (("inverse", 0), ("checked", 0)):
+        row = forged.row("ecall", unknown=1)
+        before = forged.cell("ecall", row, name)
+        forged.write("ecall", row, **{name: value})
+        assert len(forged.refusals()) == 1
+        forged.write("ecall", row, **{name: before})
+    assert forged.refusals() == set()

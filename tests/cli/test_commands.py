@@ -88,7 +88,7 @@ def test_execute_only_tells_where_the_cycles_went() -> None:
     view = outcome.json
     assert outcome.code == 0
     assert view["journal"] == b"hello".hex()
-    assert sum(view["functions"].values()) == view["cycles"] == 125
+    assert sum(view["functions"].values()) == view["cycles"] == 28
     assert "main" in view["functions"]
     assert "main" in invoke("run", HELLO, "--execute-only").out
 

@@ -13,7 +13,7 @@ from zkvm.vm.assemble import EXIT
 def test_lists() -> None:
     outcome = invoke("profile", HELLO)
     assert outcome.code == 0
-    assert "zkvm_log" in outcome.out
+    assert "  main\n" in outcome.out
     assert "no source lines: build with debug information" in outcome.out
     assert "range" in outcome.out
     assert "predicted for balanced" in outcome.out

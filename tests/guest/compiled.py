@@ -9,15 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from zkvm.guest.toolchain import build
+from zkvm.guest import toolchain
 
 needs_compiler = pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="the guest extra (ziglang) is not installed")
 
 
 @cache
-def compiled(source: str, *, name: str = "main.c", debug_lines: bool = True, runtime: bool = True, optimization: str = "3") -> bytes:
-    """The ELF file of one source."""
+def compiled(
+    source: str,
+    *,
+    name: str = "main.c",
+    debug_lines: bool = True,
+    runtime: bool = True,
+    optimization: str = "3",
+    flags: tuple[str, ...] = (),
+) -> bytes:
+    """The ELF file of one source; ``flags``: of the compiler, after the driver's own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_text(source)
-        return build([path], Path(folder) / "guest.elf", debug_lines=debug_lines, runtime=runtime, optimization=optimization).read_bytes()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(toolchain, "LINK_FLAGS", (*toolchain.LINK_FLAGS, *flags))
+            elf = toolchain.build([path], Path(folder) / "guest.elf", debug_lines=debug_lines, runtime=runtime, optimization=optimization)
+        return elf.read_bytes()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools.emulator import emulate
+from zkvm.api import check
 from zkvm.guest.toolchain import build
 from zkvm.vm.elf import load_image
 from zkvm.vm.executor import execute
@@ -62,6 +63,28 @@ def test_library_functions(elf: Path) -> None:
     assert seen.exit_code == 7
     own = execute(load_image(elf.read_bytes()), stdin)
     assert (own.journal, own.stdout, own.exit_code, own.cycles) == (seen.journal, seen.stdout, 7, seen.cycles)
+
+
+def test_cycles_count_the_instructions_before_the_call(tmp_path: Path) -> None:
+    source = tmp_path / "cycles.c"
+    source.write_text(
+        "#include <zkvm.h>\nint main(void) {\n    uint64_t first = zkvm_cycles();\n    volatile uint32_t x = zkvm_read_u32();\n"
+        "    for (uint32_t i = x; i != 0; i--) x = x * 5 + 1;\n    uint64_t spent = zkvm_cycles() - first;\n"
+        "    zkvm_commit(&first, 8);\n    zkvm_commit(&spent, 8);\n    return 0;\n}\n"
+    )
+    elf = build([source], tmp_path / "cycles.elf")
+    spent = []
+    for rounds in (1, 100):
+        stdin = rounds.to_bytes(4, "little")
+        own, seen = execute(load_image(elf.read_bytes()), stdin), emulate(elf, stdin)
+        assert (own.journal, own.cycles) == (seen.journal, seen.cycles)
+        first, count = (int.from_bytes(own.journal[at : at + 8], "little") for at in (0, 8))
+        times = own.ecalls["time"][own.ecalls["a7"] == 4096]
+        assert [first, first + count] == [(int(time) - 4) // 4 for time in times]
+        assert first + count < own.cycles
+        spent.append(count)
+    assert (spent[1] - spent[0]) % 99 == 0
+    assert check(elf, (3).to_bytes(4, "little")) == []
 
 
 def test_input_that_ends_early_is_a_panic(elf: Path) -> None:

@@ -50,6 +50,48 @@ def test_software_floats_and_long_division(tmp_path: Path) -> None:
     assert seen.journal == (123456 * 1000000007 // 789 & 0xFFFF_FFFF).to_bytes(4, "little") + (1).to_bytes(4, "little")
 
 
+CALLED_BY_THE_COMPILER = r"""
+#include <zkvm.h>
+struct large { uint32_t words[40]; char bytes[13]; };
+__attribute__((noinline)) struct large make(uint32_t x) {
+    struct large made = {{0}, {0}};
+    made.words[x % 40] = x;
+    made.bytes[3] = (char)x;
+    return made;
+}
+int main(void) {
+    struct large one = make(zkvm_read_u32()), two = one;
+    double third = (double)one.words[7] / 3.0;
+    int64_t quotient = (int64_t)third * 1000003 / (int32_t)one.words[7];
+    zkvm_assert(memcmp(&one, &two, sizeof one) == 0);
+    zkvm_commit(&two.words[7], sizeof two.words[7]);
+    zkvm_commit(two.bytes, sizeof two.bytes);
+    zkvm_commit(&quotient, sizeof quotient);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("optimization", ["0", "1", "3", "s"])
+def test_what_the_compiler_calls_on_its_own_survives_link_time_optimisation(tmp_path: Path, optimization: str) -> None:
+    (tmp_path / "main.c").write_text(CALLED_BY_THE_COMPILER)
+    elf = build([tmp_path / "main.c"], tmp_path / "out.elf", optimization=optimization)
+    seen = emulate(elf, (47).to_bytes(4, "little"))
+    assert seen.exit_code == 0
+    assert seen.journal == (47).to_bytes(4, "little") + bytes([0, 0, 0, 47, *bytes(9)]) + (15 * 1000003 // 47).to_bytes(8, "little")
+
+
+def test_calls_across_files_are_inlined(tmp_path: Path) -> None:
+    (tmp_path / "one.c").write_text("unsigned twice(unsigned x) { return x + x; }\n")
+    (tmp_path / "main.c").write_text("unsigned twice(unsigned);\nint main(void) { return (int)twice(21); }\n")
+    elf = build([tmp_path / "main.c", tmp_path / "one.c"], tmp_path / "out.elf")
+    assert emulate(elf).exit_code == 42
+    with elf.open("rb") as stream:
+        table = ELFFile(stream).get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
+        assert table.get_symbol_by_name("twice") is None
+
+
 @pytest.mark.parametrize("elf", sorted(GUEST_PROGRAMS.glob("*/*.elf")), ids=lambda path: path.stem)
 def test_segments(elf: Path) -> None:
     with elf.open("rb") as stream:

@@ -55,6 +55,11 @@ def test_no_consistent_forgery(chip: str) -> None:
         assert search.run(3000) == []
 
 
+def test_the_number_of_cycles_cannot_be_chosen() -> None:
+    (search,) = searches(model("ecall", sample_run()), cycles=1)
+    assert search.run(3000) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chip", CHIPS)
 def test_no_consistent_forgery_in_many(chip: str) -> None:
@@ -74,6 +79,7 @@ def test_no_consistent_forgery_in_many(chip: str) -> None:
         ("load_word", "address: high limb", {}),
         ("ecall", "read returns count", {"read": 1}),
         ("ecall", "a bad descriptor returns -EBADF", {"bad_write": 1}),
+        ("ecall", "cycles returns the instructions before it", {"cycles": 1}),
         ("brk", "first: high limb", {"below": 1}),
         ("brk", "inside moves the break", {"inside": 1}),
         ("write_rows", "byte: bytes 0 and 1", {}),

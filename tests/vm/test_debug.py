@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import zkvm
@@ -33,11 +32,26 @@ int main(void) {
     return 0;
 }
 """
+INLINED = r"""#include <zkvm.h>
+static int table[4];
+static inline int *pick(int i) { return i == 3 ? (int *)0 : &table[i]; }
+static inline int load(int i) { return *(volatile int *)pick(i); }
+static inline int sum(int n) {
+    int total = 0;
+    for (int i = 0; i < n; i++) total += load(i);
+    return total;
+}
+int main(void) {
+    int n = (int)zkvm_read_u32();
+    zkvm_commit_u32((uint32_t)sum(n));
+    return 0;
+}
+"""
 FOUR = (4).to_bytes(4, "little")
 
 
-def line_of(text: str) -> int:
-    return next(number for number, line in enumerate(SOURCE.splitlines(), 1) if text in line)
+def line_of(text: str, source: str = SOURCE) -> int:
+    return next(number for number, line in enumerate(source.splitlines(), 1) if text in line)
 
 
 def trap_of(elf: bytes, stdin: bytes = b"", env: zkvm.ExecutorEnv | None = None) -> GuestTrap:
@@ -62,6 +76,21 @@ def test_a_null_pointer_shows_source_and_calls() -> None:
     assert f"-> 0x{trap.pc:08x}  lw a0, 0(a0)" in text
     assert "a0 = 0x00000000" in text
     assert text.endswith("the guest's last words:\n    last words")
+
+
+@needs_compiler
+def test_inlined_functions_are_named_above_the_one_that_they_are_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    trap = trap_of(compiled(INLINED), FOUR)
+    expected = [
+        ("load", True, "main.c", line_of("int load(", INLINED)),
+        ("sum", True, "main.c", line_of("total += load", INLINED)),
+        ("main", False, "main.c", line_of("sum(n)", INLINED)),
+    ]
+    assert [(frame.function.split("+")[0], frame.inlined, frame.file, frame.line) for frame in trap.frames[:3]] == expected
+    assert {frame.pc for frame in trap.frames[:3]} == {trap.pc}
+    assert f"    0x{trap.pc:08x}  load (inlined), main.c:{line_of('int load(', INLINED)}\n" in str(trap)
+    monkeypatch.setattr(debug, "MAX_REPLAY", 1)
+    assert trap_of(compiled(INLINED), FOUR).frames == trap.frames[:3]  # without the run's repetition, the calls are not known
 
 
 @needs_compiler
@@ -110,33 +139,3 @@ def test_a_long_run_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     trap = trap_of(guest([("nop",), ("nop",), ("lw", "a0", "zero", 0), *EXIT]))
     assert len(trap.frames) == 1
     assert "no call stack: the run is longer than 1 cycles" in str(trap)
-
-
-def test_line_tables_of_files_without_any() -> None:
-    table = debug.read_lines(guest([*EXIT]))
-    assert (table.names, table.place(0x10000)) == ((), ("", 0))
-    assert debug.read_lines(b"not an ELF file").names == ()
-
-
-@needs_compiler
-def test_line_tables() -> None:
-    elf = compiled(SOURCE)
-    table = debug.read_lines(elf)
-    assert {"main.c", "zkvm/runtime/zkvm.c"} <= set(table.names)
-    assert np.all(np.diff(table.starts.astype(np.int64)) > 0)
-    assert table.place(0) == ("", 0)
-    image = zkvm.load_image(elf)
-    addresses = {name: address for address, name in image.symbols}
-    assert table.place(addresses["load"]) == ("main.c", line_of("int load(int i)"))
-    assert table.place(int(image.program["pc"][-1]) + 4096) == ("", 0)  # past the end of the last sequence
-
-
-@needs_compiler
-@pytest.mark.parametrize("cut", [0.35, 0.5, 0.65, 0.8])
-def test_damaged_tables_are_no_error(cut: float) -> None:
-    """Nothing that is proven depends on them."""
-    elf = bytearray(compiled(SOURCE))
-    place = int(len(elf) * cut)
-    elf[place : place + 64] = bytes(range(191, 255))
-    table = debug.read_lines(bytes(elf))
-    assert np.all(np.diff(table.starts.astype(object)) > 0)  # whatever is left of it can still be searched

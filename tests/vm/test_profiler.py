@@ -11,14 +11,15 @@ from zkvm.machine import machine
 from zkvm.records import Image
 from zkvm.vm import executor, profiler
 from zkvm.vm.assemble import EXIT, Item, assemble
+from zkvm.vm.dwarf import InlinedCall, InlineTable
 from zkvm.vm.executor import execute
 from zkvm.vm.profiler import Costs, Recorder
 
 Paths = dict[tuple[str, ...], int]
 
 
-def record(image: Image, stdin: bytes = b"", costs: Costs | None = None) -> Recorder:
-    recorder = Recorder(image, costs or Costs.nothing())
+def record(image: Image, stdin: bytes = b"", costs: Costs | None = None, inlined: InlineTable | None = None) -> Recorder:
+    recorder = Recorder(image, costs or Costs.nothing(), inlined)
     recorder.finish(execute(image, stdin, runner=recorder.run))
     return recorder
 
@@ -130,3 +131,30 @@ def test_a_longjmp_drops_the_frames_between() -> None:
     recorder = record(assemble(program))
     assert recorder.stack == []
     assert paths(recorder) == {("main",): 1, ("back",): 3, ("main", "outer"): 2, ("main", "outer", "inner"): 2}
+
+
+def test_inlined_calls_are_paths_below_the_function_that_they_are_in() -> None:
+    """Of main's call of twice, the instruction itself is of an inlined function; of leaf, its first instruction is of two."""
+    image = assemble(CALLS)
+    address = {name: start for start, name in image.symbols}
+    calls = (InlinedCall(0, "", "", 0), InlinedCall(0, "outer", "", 0), InlinedCall(0, "middle", "", 0), InlinedCall(2, "inner", "", 0))
+    starts = np.array([address["main"], address["leaf"], address["leaf"]], np.uint64)
+    recorder = record(image, costs=profiling.costs(), inlined=InlineTable(calls, starts, starts + np.uint64(4), np.array([1, 2, 3])))
+    leaf = ("middle (inlined)", "inner (inlined)")
+    assert paths(recorder) == {
+        ("main",): 4,
+        ("main", "outer (inlined)"): 1,
+        ("main", "outer (inlined)", "twice"): 4,
+        ("main", "outer (inlined)", "twice", "leaf"): 2,
+        ("main", "outer (inlined)", "twice", "leaf", *leaf): 2,
+        ("main", "tail"): 2,
+        ("main", "leaf"): 1,
+        ("main", "leaf", *leaf): 1,
+    }
+    assert recorder.stack == []
+    functions = {entry.name: (entry.cycles, entry.total_cycles) for entry in profiling.function_costs(recorder)}
+    assert functions["inner (inlined)"] == (3, 3)
+    assert functions["middle (inlined)"] == (0, 3)
+    assert functions["leaf"] == (3, 6)
+    assert dict(recorder.cycles_by_function()) == {name: own for name, (own, _) in functions.items() if own}
+    assert sum(recorder.tree.cells) == recorder.row_cells.sum()

@@ -1,4 +1,4 @@
-"""Every ecall but exit and brk: read, write, and the calls that fail. One row a call; the bytes move in chain rows.
+"""Every ecall but exit and brk: read, write, cycles, and the calls that fail. One row a call; the bytes move in chain rows.
 
 Each kind is a flag, at most one of them is 1:
 
@@ -10,6 +10,7 @@ journal       64 with fd 3                    len; chain rows read the bytes, th
 output        64 with fd 1 or 2               len; nothing is read or proven
 bad_read      63 with any other fd            -EBADF
 bad_write     64 with any other fd            -EBADF
+cycles        4096                            instructions executed before the call
 unknown       no number that any chip serves  -ENOSYS
 ============  ==============================  ==============================================================
 
@@ -27,17 +28,20 @@ range16   lookup  the journal pointer's time                                    
 
 Soundness.
 
-* The result is a function of a7, a0, a2 and the count of a read. Kinds prove what they need: equalities directly, inequality
-  by an inverse of a product over the excluded values. ``unknown`` excludes exactly SERVED, the numbers of all chips.
+* The result is a function of a7, a0, a2, t and the count of a read. Kinds prove what they need: equalities directly, inequality
+  by an inverse of a product over the excluded values. ``unknown`` excludes exactly SERVED, the numbers of all chips: the last one
+  by an inverse of its own, in ``checked``, which nothing else constrains in such a row.
+* cycles: states are on one path from (entry, FIRST_TIME), every instruction adds TIME_STEP, and the verifier bounds the sum of all heights
+  below 2^28. So at the k-th instruction t = 4 + 4 k as integers, without wrapping, and (t - 4) / 4 = k is a word.
 * Chain: t is the time of one call only, because states are on one path of increasing time. The two tuples that the call puts on
   the bus are joined by rows that each move one to four bytes of a word, at strictly increasing addresses in [0, 2^32):
   they form one path, no cycle, and its length proves count = a sum of at most 2^26 bytes, as an integer. With no chain rows
   count = 0, and the call's own two tuples are equal: so calls without data set it to 0. The path starts at a1 and ends at
   a1 + count <= 2^32.
 * read: len - count is in [0, 2^32), so count <= len; both are the proven result. journal: count = len.
-* ``checked`` is len - count of a read, or the new journal pointer of a write, which must be a word again. ``shift`` on the chain is
-  journal pointer - a1, so that the byte at address x has the journal index pointer + (x - a1). A read passes on a shift of
-  0, which its rows demand: its ``journal_pointer`` cell holds a1, on a pair that is neutral.
+* ``checked`` is len - count of a read, or the new journal pointer of a write, which must be a word again. ``shift`` on the
+  chain is journal pointer - a1, so that the byte at address x has the journal index pointer + (x - a1). A read passes on a
+  shift of 0, which its rows demand: its ``journal_pointer`` cell holds a1, on a pair that is neutral.
 * Padding (no flag): result = a0, count = 0, times and pointer unchanged: every pair is neutral.
 """
 
@@ -73,16 +77,19 @@ from zkvm.isa.opcodes import (
     FD_JOURNAL,
     FD_STDERR,
     FD_STDOUT,
+    FIRST_TIME,
     SYS_BRK,
+    SYS_CYCLES,
     SYS_EXIT,
     SYS_EXIT_GROUP,
     SYS_READ,
     SYS_WRITE,
+    TIME_STEP,
 )
 from zkvm.records import Execution
 
-FLAGS = ("read", "journal", "output", "bad_read", "bad_write", "unknown")
-SERVED = (SYS_READ, SYS_WRITE, SYS_EXIT, SYS_EXIT_GROUP, SYS_BRK)
+FLAGS = ("read", "journal", "output", "bad_read", "bad_write", "cycles", "unknown")
+SERVED = (SYS_READ, SYS_WRITE, SYS_EXIT, SYS_EXIT_GROUP, SYS_BRK, SYS_CYCLES)
 """The one list of calls that some chip proves; ``unknown`` is every other number."""
 _FIRST = -SYS_READ * SYS_WRITE * SYS_EXIT % P
 _SECOND = _FIRST * SYS_EXIT_GROUP * SYS_BRK % P
@@ -91,7 +98,7 @@ _DESCRIPTOR = -FD_STDOUT * FD_STDERR * FD_JOURNAL % P
 
 
 class EcallChip(Chip):
-    """read, write and failing calls."""
+    """read, write, cycles and failing calls."""
 
     name = "ecall"
     columns = Columns(
@@ -100,13 +107,14 @@ class EcallChip(Chip):
         result=word("what a0 holds after the call"),
         pointer_after=word("journal pointer after the call"),
         count=cell("bytes that the chain moves"),
-        checked=word("len - count of a read, or the journal pointer after a write"),
+        checked=cell("len - count of a read; the journal pointer after a write; the inverse of a7 - 4096 of an unknown call"),
         checked_low=low_limb("checked"),
         read=bit("read from fd 0"),
         journal=bit("write to fd 3"),
         output=bit("write to fd 1 or 2"),
         bad_read=bit("read from another fd"),
         bad_write=bit("write to another fd"),
+        cycles=bit("how many instructions were executed"),
         unknown=bit("a number that no chip serves"),
         number_first=cell("(a7 - 63) (a7 - 64) (a7 - 93), less its value at 0"),
         number_second=cell("that product times (a7 - 94) (a7 - 214), less its value at 0"),
@@ -132,6 +140,7 @@ class EcallChip(Chip):
         assert_flags(air, row, *FLAGS)
         air.assert_zero("read calls have number 63", (row.read + row.bad_read) * (row.a7 - SYS_READ))
         air.assert_zero("write calls have number 64", (row.journal + row.output + row.bad_write) * (row.a7 - SYS_WRITE))
+        air.assert_zero("cycles has number 4096", row.cycles * (row.a7 - SYS_CYCLES))
         air.assert_zero("read is from fd 0", row.read * (row.a0 - FD_INPUT))
         air.assert_zero("journal is fd 3", row.journal * (row.a0 - FD_JOURNAL))
         air.assert_zero("output is fd 1 or 2", row.output * (row.a0 - FD_STDOUT) * (row.a0 - FD_STDERR))
@@ -140,6 +149,7 @@ class EcallChip(Chip):
         air.assert_zero("write returns len", (row.journal + row.output) * (row.result - row.a2))
         air.assert_zero("a bad descriptor returns -EBADF", (row.bad_read + row.bad_write) * (row.result - EBADF))
         air.assert_zero("an unknown number returns -ENOSYS", row.unknown * (row.result - ENOSYS))
+        air.assert_zero("cycles returns the instructions before it", row.cycles * (row.result * TIME_STEP + FIRST_TIME - row.t))
         air.assert_zero("only read and journal move bytes", (1 - row.read - row.journal) * row.count)
         air.assert_zero("journal moves len bytes", row.journal * (row.count - row.a2))
         air.assert_zero("journal pointer grows by count", row.journal * (row.pointer_after - row.journal_pointer - row.count))
@@ -154,6 +164,7 @@ class EcallChip(Chip):
         air.assert_zero("second product of numbers", second - first * (row.a7 - SYS_EXIT_GROUP) * (row.a7 - SYS_BRK))
         air.assert_zero("product of descriptors", descriptor - (row.a0 - FD_STDOUT) * (row.a0 - FD_STDERR) * (row.a0 - FD_JOURNAL))
         air.assert_zero("an unknown number is none that is served", row.unknown * (second * row.inverse - 1))
+        air.assert_zero("an unknown number is not that of cycles", row.unknown * ((row.a7 - SYS_CYCLES) * row.checked - 1))
         air.assert_zero("a bad read is not from fd 0", row.bad_read * ((row.a0 - FD_INPUT) * row.inverse - 1))
         air.assert_zero("a bad write is not to fd 1, 2 or 3", row.bad_write * (descriptor * row.inverse - 1))
 
@@ -180,20 +191,23 @@ class EcallChip(Chip):
         fill_calls(trace, execution, calls, "a7", "a0", "a1", "a2", "journal_pointer")
         values = {name: calls[name].astype(np.uint64) for name in ("a7", "a0", "a1", "a2", "result", "count", "journal_pointer")}
         number, fd = values["a7"], values["a0"]
-        is_read, is_write = number == SYS_READ, number == SYS_WRITE
+        is_read, is_write, is_cycles = number == SYS_READ, number == SYS_WRITE, number == SYS_CYCLES
         flags = {
             "read": is_read & (fd == FD_INPUT),
             "journal": is_write & (fd == FD_JOURNAL),
             "output": is_write & ((fd == FD_STDOUT) | (fd == FD_STDERR)),
             "bad_read": is_read & (fd != FD_INPUT),
             "bad_write": is_write & ((fd == 0) | (fd > FD_JOURNAL)),
-            "unknown": ~(is_read | is_write),
+            "cycles": is_cycles,
+            "unknown": ~(is_read | is_write | is_cycles),
         }
         journal, read = flags["journal"], flags["read"]
         pointer = np.where(journal, values["journal_pointer"], values["a1"])
         after = np.where(journal, pointer + values["count"], pointer)
-        checked = np.where(journal, after, np.where(read, values["a2"] - values["count"], 0)).astype(np.uint64)
-        first, second, descriptor = _product(number, SERVED[:3]), _product(number, SERVED), _product(fd, (FD_STDOUT, FD_STDERR, FD_JOURNAL))
+        not_cycles = goldilocks.inv(np.where(flags["unknown"], _product(number, (SYS_CYCLES,)), np.uint64(1)))
+        checked = np.select([journal, read, flags["unknown"]], [after, values["a2"] - values["count"], not_cycles], 0).astype(np.uint64)
+        first, second = _product(number, SERVED[:3]), _product(number, SERVED[:5])
+        descriptor = _product(fd, (FD_STDOUT, FD_STDERR, FD_JOURNAL))
         nonzero = np.select([flags["unknown"], flags["bad_read"], flags["bad_write"]], [second, fd, descriptor], 1).astype(np.uint64)
         columns = {
             **flags,

@@ -1,8 +1,9 @@
 """Where a run's cycles and cells go: by instruction and by call stack, while the guest runs.
 
 The recorder drives the interpreter, looks at its records in batches and forgets them, so that long runs take little memory. The call
-stack is a shadow stack: an instruction that links pushes where it returns to, a jump to a register that returns pops it. Calls that the
-compiler inlined or turned into jumps are seen as part of their caller, or in its place. Any jump to where a call returns to is its return.
+stack is a shadow stack: an instruction that links pushes where it returns to, a jump to a register that returns pops it. A call that the
+compiler turned into a jump is seen in place of its caller. Any jump to where a call returns to is its return. Inlined calls are no calls to
+the stack; debug information says which instructions are theirs, and the tree shows them below the function that they are in.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from zkvm.isa import opcodes
 from zkvm.isa.semantics import LOADS, STORES
 from zkvm.kernels import interpreter as kernel
 from zkvm.records import CHAIN_ROW, Execution, Image
+from zkvm.vm.dwarf import InlineTable
 from zkvm.vm.executor import run_kernel
 from zkvm.vm.state import MachineState
 
@@ -32,6 +34,8 @@ MAX_NODES = 100_000
 LINK_REGISTERS = tuple(opcodes.REGISTER_BASE + index for index in (1, 5))
 """ra and t0: what calls write and returns jump to (RISC-V calling convention, "Standard register conventions")."""
 BEFORE_SYMBOLS = "(before the first symbol)"
+INLINED = " (inlined)"
+"""After the name of an inlined function, to tell its cost from that of its calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +115,26 @@ class Recorder:
     """Runs a guest and counts.
 
     Attributes:
-        names: of functions; number 0 is what lies before the first symbol. owner: (n,) function of each program row.
+        names: of functions; number 0 is what lies before the first symbol, inlined ones come last. owner: (n,) function of each program
+            row. function: (n,) the same, or the innermost inlined function that the row comes from.
         row_cycles, row_cells: (n,) int64 by program row. tree: by call path. stack: the calls that the guest is in.
         refreshes: how many, over the whole run. used: rows by operation, (2, 256) int64 as in :class:`Costs`.
     """
 
-    def __init__(self, image: Image, costs: Costs) -> None:
+    def __init__(self, image: Image, costs: Costs, inlined: InlineTable | None = None) -> None:
+        """``inlined``: what was, if that is known."""
         program = image.program
         self.image, self.costs = image, costs
-        self.names = (BEFORE_SYMBOLS, *(name for _, name in image.symbols))
+        table = inlined or InlineTable.empty()
+        symbols = (BEFORE_SYMBOLS, *(name for _, name in image.symbols))
+        numbers: dict[str, int] = {}
+        self._inlined = [0, *(len(symbols) + numbers.setdefault(call.function + INLINED, len(numbers)) for call in table.calls[1:])]
+        self._around = [call.parent for call in table.calls]
+        self.names = (*symbols, *numbers)
         starts = np.array([address for address, _ in image.symbols], np.uint64)
         self.owner: Int = np.searchsorted(starts, program["pc"], side="right").astype(np.int64)
+        self._scope: Int = table.find(program["pc"])
+        self.function: Int = np.where(self._scope > 0, np.array(self._inlined)[self._scope], self.owner)
         self.row_cycles: Int = np.zeros(len(program), np.int64)
         self.row_cells: Int = np.zeros(len(program), np.int64)
         self.used: Int = np.zeros((2, 256), np.int64)
@@ -169,7 +182,7 @@ class Recorder:
 
     def cycles_by_function(self) -> tuple[tuple[str, int], ...]:
         """(name, cycles) of every function that ran, most first."""
-        cycles = np.bincount(self.owner, weights=self.row_cycles, minlength=len(self.names)).astype(np.int64)
+        cycles = np.bincount(self.function, weights=self.row_cycles, minlength=len(self.names)).astype(np.int64)
         return tuple((self.names[k], int(cycles[k])) for k in np.argsort(-cycles, kind="stable").tolist() if cycles[k])
 
     def count(self, steps: NDArray[Any], refreshes: NDArray[Any]) -> None:
@@ -205,18 +218,24 @@ class Recorder:
         starts = np.flatnonzero(changes)
         lengths = np.diff(np.append(starts, len(rows)))
         nodes = []
-        sums = np.add.reduceat(cells, starts)
-        segments = zip(before[starts].tolist(), rows[starts].tolist(), lengths.tolist(), sums.tolist(), strict=True)
-        for previous, row, length, cost in segments:
+        for previous, row in zip(before[starts].tolist(), rows[starts].tolist(), strict=True):
             if not continues:
                 self._step(previous, row)
             continues = False
-            self.tree.cycles[self._node] += length
-            self.tree.cells[self._node] += cost
             nodes.append(self._node)
-        places = np.searchsorted(starts, calls, side="right") - 1
-        self._call_nodes += [(int(rows[call]), nodes[place]) for call, place in zip(calls, places, strict=True)]
+        every = np.repeat(np.array(nodes, np.int64), lengths)
+        pairs, which = np.unique(every * len(self._inlined) + self._scope[rows], return_inverse=True)
+        totals = np.bincount(which), np.bincount(which, weights=cells).astype(np.int64)
+        for pair, count, cost in zip(pairs.tolist(), *(values.tolist() for values in totals), strict=True):
+            node = self._inside(*divmod(pair, len(self._inlined)))
+            self.tree.cycles[node] += count
+            self.tree.cells[node] += cost
+        self._call_nodes += zip(rows[calls].tolist(), every[calls].tolist(), strict=True)
         self._last = int(rows[-1])
+
+    def _inside(self, node: int, scope: int) -> int:
+        """The node of an inlined call, or of none, in the function that ``node`` is."""
+        return self.tree.child(self._inside(node, self._around[scope]), self._inlined[scope]) if scope else node
 
     def _step(self, previous: int, row: int) -> None:
         """Keep the shadow stack when execution goes from one row to another."""
@@ -225,7 +244,7 @@ class Recorder:
             return
         if self._links[previous]:
             self.stack.append(Call(int(self._pc[previous]) + 4, self._node))
-            self._node = self.tree.child(self._node, function)
+            self._node = self.tree.child(self._inside(self._node, int(self._scope[previous])), function)
             return
         if self._returns[previous]:
             target = int(self._pc[row])
@@ -253,4 +272,4 @@ class Recorder:
 
     def _add(self, row: int, node: int, cells: int) -> None:
         self.row_cells[row] += cells
-        self.tree.cells[node] += cells
+        self.tree.cells[self._inside(node, int(self._scope[row]))] += cells

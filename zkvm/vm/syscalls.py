@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.isa import opcodes
+from zkvm.isa import opcodes, semantics
 from zkvm.kernels import interpreter as kernel
 from zkvm.records import CHAIN_ROW, ECALL
 from zkvm.vm.memory import ROM
@@ -69,6 +69,8 @@ def handle_call(state: MachineState, host: Host) -> bool:
         result, rows = _write(state, host, call, a0, a1, a2)
     elif a7 == opcodes.SYS_BRK:
         result = _brk(state, call, a0)
+    elif a7 == opcodes.SYS_CYCLES:
+        result = state.cycles & semantics.MASK32
     else:
         result = opcodes.ENOSYS
     call["result"] = result
