@@ -54,10 +54,10 @@ class Reader:
         Raises:
             FormatError: fewer are left.
         """
-        if count > self.left:
-            raise FormatError(f"{what}: {count} bytes expected at offset {self.position}, {self.left} are left")
-        self.position += count
-        return self._data[self.position - count : self.position]
+        start, self.position = self.position, self.position + count
+        if self.position > len(self._data):
+            raise FormatError(f"{what}: {count} bytes expected at offset {start}, {len(self._data) - start} are left")
+        return self._data[start : self.position]
 
     def integer(self, width: int, what: str, low: int = 0, high: int | None = None) -> int:
         """An unsigned integer of ``width`` bytes in [low, high].
