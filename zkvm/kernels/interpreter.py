@@ -74,7 +74,7 @@ def _divide_signed(a: Any, b: Any, remainder: Any) -> Any:
     return (~size + ONE) & MASK32 if negative else size
 
 
-@njit("uint64(int64, uint64, uint64)", cache=True, nogil=True, error_model="numpy")
+@njit("uint64(int64, uint64, uint64)", cache=True, nogil=True, error_model="numpy", forceinline=True)
 def compute(op: Any, a: Any, b: Any) -> Any:
     """Value of rd from two 32-bit operands."""
     if op == opcodes.ADD:
