@@ -108,6 +108,11 @@ def second_instance(chip: type[Chip]) -> Chip:
 
     It is one more optional table with the same constraints and buses, so it changes nothing that can be proven, only the padding.
     """
-    members = {"name": f"{chip.name}_2", "first": chip.name, "__doc__": chip.__doc__, "__module__": chip.__module__}
+    members = {"name": f"{chip.name}_2", "first": chip.name, "second_of": chip, "__doc__": chip.__doc__, "__module__": chip.__module__}
     instance: Chip = type(f"{chip.__name__}2", (chip,), members)()
     return instance
+
+
+def is_second_of(chip: Chip, first: Chip) -> bool:
+    """Whether :func:`second_instance` made ``chip`` of exactly the class of ``first``: what is derived from one holds for the other."""
+    return vars(type(chip)).get("second_of") is type(first)

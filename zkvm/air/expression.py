@@ -1,13 +1,14 @@
 """Symbolic polynomials over the columns of one table.
 
-An :class:`Expr` is an immutable tree over the base field. Columns of the extension field are three base columns, so one kind
-of expression serves every reader: the verifier evaluates it with extension scalars at one point, the checker with numpy
-columns, the prover as a tape.
+An :class:`Expr` is a tree over the base field, never changed after it is made (not frozen: a machine makes thousands at start); leaves are
+shared. Columns of the extension field are three base columns, so one kind of expression serves every reader: the verifier evaluates it
+with extension scalars at one point, the checker with numpy columns, the prover as a tape.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 from zkvm.field.goldilocks import P
@@ -26,7 +27,7 @@ KIND_NAMES = ("const", "main", "pre", "bus", "next", "param", "+", "-", "*", "pa
 Operand: TypeAlias = "Expr | int"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Expr:
     """A node: ``kind`` with ``index`` (leaves: value or column number) or with ``left`` and ``right``."""
 
@@ -81,16 +82,19 @@ class Expr:
         return self.left, self.right
 
 
+@cache
 def const(value: int) -> Expr:
     """A constant, reduced mod p."""
     return Expr(CONST, value % P)
 
 
+@cache
 def column(kind: int, index: int) -> Expr:
     """Column ``index`` of kind MAIN, PRE, BUS or BUS_NEXT."""
     return Expr(kind, index, degree=1)
 
 
+@cache
 def param(index: int) -> Expr:
     """Runtime constant ``index``."""
     return Expr(PARAM, index)
@@ -168,16 +172,14 @@ def straighten(expressions: list[Expr]) -> Straight:
     seen: dict[int, int] = {}
 
     def number(expr: Expr) -> int:
-        known = seen.get(id(expr))
-        if known is not None:
-            return known
-        if expr.kind < ADD:
+        """Position of an expression that was not seen yet."""
+        if expr.left is None or expr.right is None:
             key = (expr.kind, expr.index, 0)
         else:
-            left, right = (number(child) for child in expr.children())
-            if expr.kind in (ADD, MUL) and left > right:
-                left, right = right, left
-            key = (expr.kind, left, right)
+            left, right = seen.get(id(expr.left)), seen.get(id(expr.right))
+            left = number(expr.left) if left is None else left
+            right = number(expr.right) if right is None else right
+            key = (expr.kind, right, left) if left > right and expr.kind in (ADD, MUL) else (expr.kind, left, right)
         position = numbers.setdefault(key, len(nodes))
         if position == len(nodes):
             nodes.append(key)
@@ -185,5 +187,5 @@ def straighten(expressions: list[Expr]) -> Straight:
         return position
 
     # `expressions` keeps every node alive, so an id is never reused while `seen` is in use.
-    outputs = tuple(number(expr) for expr in expressions)
+    outputs = tuple(seen[id(expr)] if id(expr) in seen else number(expr) for expr in expressions)
     return Straight(tuple(nodes), outputs)

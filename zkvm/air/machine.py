@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from zkvm.air.builder import Bus, Constraint
-from zkvm.air.chip import Chip
+from zkvm.air.chip import Chip, is_second_of
 from zkvm.air.expression import BUS, BUS_NEXT, Straight, param, straighten
 from zkvm.air.layout import EXTENSION, PARAM_COUNT, BusLayout, bus_constraints, ext, layout, start_cells
 from zkvm.air.table import Closing
@@ -72,8 +72,12 @@ class Machine:
 
     @cached_property
     def codes(self) -> tuple[ChipCode, ...]:
-        """Derived code of every chip, in order."""
-        return tuple(chip_code(chip) for chip in self.chips)
+        """Derived code of every chip, in order; a second instance has that of the first."""
+        codes: list[ChipCode] = []
+        for chip in self.chips:
+            first = next((code for code in codes if is_second_of(chip, code.chip)), None)
+            codes.append(replace(first, chip=chip) if first else chip_code(chip))
+        return tuple(codes)
 
     @cached_property
     def buses(self) -> tuple[Bus, ...]:

@@ -6,6 +6,8 @@ as much for four words as for four hundred, so :func:`compress_many` works on al
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -49,18 +51,41 @@ MESSAGE_SCHEDULE: Final = _message_schedule()
 # A round mixes 4 columns, then 4 diagonals; a mixing takes an even and an odd word. Axes: round, (column, diagonal), (even, odd), 4.
 _LANE_SCHEDULE: Final = np.array(MESSAGE_SCHEDULE, dtype=np.intp).reshape(ROUNDS, 2, 4, 2).transpose(0, 1, 3, 2).copy()
 
-_DIAGONALS: Final = tuple((i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4) for i in range(4))
-_MIXINGS: Final = tuple((i, 4 + i, 8 + i, 12 + i) for i in range(4)) + _DIAGONALS
-"""State words of the eight mixings of a round (figure 1 of the specification)."""
-
 
 # ----- one compression on Python integers --------------------------------------------------------------------------------------
 
+_FIELD: Final = 64
+"""Bits between the words of a row of the 4 x 4 state that lie in one Python integer: room for a carry and for rotations."""
+_WORDS: Final = sum(MASK32 << _FIELD * i for i in range(4))
+_ROW: Final = (1 << 4 * _FIELD) - 1
+_SCALAR_SCHEDULE: Final = tuple(_LANE_SCHEDULE.ravel().tolist())
 
-def compress_scalar(
-    chaining: tuple[int, ...] | list[int], block: tuple[int, ...] | list[int], counter: int, block_length: int, flags: int
-) -> list[int]:
-    """BLAKE3's compression function (section 2.2) on Python integers: the plain reference of every other version.
+
+def _pack(words: Sequence[int]) -> list[int]:
+    """Rows of four words each."""
+    data = struct.pack(f"<{len(words)}Q", *words)
+    step = 4 * _FIELD // 8
+    return [int.from_bytes(data[i : i + step], "little") for i in range(0, len(data), step)]
+
+
+def _mix_packed(a: int, b: int, c: int, d: int, even: int, odd: int) -> tuple[int, int, int, int]:
+    """Four mixings at once (the function G of section 2.2) on packed rows."""
+    a = (a + b + even) & _WORDS
+    d ^= a
+    d = (d >> 16 | d << 16) & _WORDS
+    c = (c + d) & _WORDS
+    b ^= c
+    b = (b >> 12 | b << 20) & _WORDS
+    a = (a + b + odd) & _WORDS
+    d ^= a
+    d = (d >> 8 | d << 24) & _WORDS
+    c = (c + d) & _WORDS
+    b ^= c
+    return a, (b >> 7 | b << 25) & _WORDS, c, d
+
+
+def compress_scalar(chaining: Sequence[int], block: Sequence[int], counter: int, block_length: int, flags: int) -> list[int]:
+    """BLAKE3's compression function (section 2.2) on Python integers, each a row of the state.
 
     Args:
         chaining: 8 words. block: 16 words. counter: 64-bit chunk or output counter. block_length: bytes used, 0..64. flags: domain flags.
@@ -68,23 +93,20 @@ def compress_scalar(
     Returns:
         The 16 output words; the first 8 are the next chaining value.
     """
-    v = [*chaining, *INITIAL_VECTOR[:4], counter & MASK32, (counter >> 32) & MASK32, block_length, flags]
-    for schedule in MESSAGE_SCHEDULE:
-        for mixing, (a, b, c, d) in enumerate(_MIXINGS):
-            va = (v[a] + v[b] + block[schedule[2 * mixing]]) & MASK32
-            x = v[d] ^ va
-            vd = (x >> 16 | x << 16) & MASK32
-            vc = (v[c] + vd) & MASK32
-            x = v[b] ^ vc
-            vb = (x >> 12 | x << 20) & MASK32
-            va = (va + vb + block[schedule[2 * mixing + 1]]) & MASK32
-            x = vd ^ va
-            vd = (x >> 8 | x << 24) & MASK32
-            vc = (vc + vd) & MASK32
-            x = vb ^ vc
-            v[a], v[b], v[c], v[d] = va, (x >> 7 | x << 25) & MASK32, vc, vd
-    low = [v[i] ^ v[i + 8] for i in range(8)]
-    return low + [v[i + 8] ^ chaining[i] for i in range(8)]
+    first, second, c, d = _pack([*chaining, *INITIAL_VECTOR[:4], counter & MASK32, (counter >> 32) & MASK32, block_length, flags])
+    a, b = first, second
+    message = iter(_pack([block[i] for i in _SCALAR_SCHEDULE]))
+    for _ in range(ROUNDS):
+        a, b, c, d = _mix_packed(a, b, c, d, next(message), next(message))
+        b = b >> _FIELD | b << 3 * _FIELD & _ROW  # diagonals become columns
+        c = c >> 2 * _FIELD | c << 2 * _FIELD & _ROW
+        d = d >> 3 * _FIELD | d << _FIELD & _ROW
+        a, b, c, d = _mix_packed(a, b, c, d, next(message), next(message))
+        b = b >> 3 * _FIELD | b << _FIELD & _ROW
+        c = c >> 2 * _FIELD | c << 2 * _FIELD & _ROW
+        d = d >> _FIELD | d << 3 * _FIELD & _ROW
+    output = b"".join(row.to_bytes(4 * _FIELD // 8, "little") for row in (a ^ c, b ^ d, c ^ first, d ^ second))
+    return list(struct.unpack("<16Q", output))
 
 
 # ----- many compressions as lanes ------------------------------------------------------------------------------------------------

@@ -134,16 +134,14 @@ def multiproof_steps(leaf_count: int, indices: IndexArray, leaves: U8Array, sibl
     for _ in range(leaf_count.bit_length() - 1):
         left_of_pair, alone = _has_partner(nodes)
         taken = int(np.count_nonzero(alone))
-        other = np.empty_like(digests)
-        other[:, alone] = siblings[:, used : used + taken]
-        other[:, :-1][:, left_of_pair[:-1]] = digests[:, 1:][:, left_of_pair[:-1]]
-        keep = left_of_pair | alone  # the right child of a present pair is consumed by its left sibling
-        parents, is_right = nodes[keep] >> 1, (nodes[keep] & 1 == 1)[None, :, None]
-        mine, sibling = digests[:, keep], other[:, keep]
-        pairs = np.concatenate([np.where(is_right, sibling, mine), np.where(is_right, mine, sibling)], axis=2)
-        hashed = yield from hash_steps(pairs.reshape(-1, 2 * DIGEST_BYTES), KEY_NODE)
-        digests = hashed.reshape(trees, parents.size, DIGEST_BYTES)
-        nodes, used = parents, used + taken
+        mine = np.flatnonzero(left_of_pair | alone)  # the right child of a present pair is consumed by its left sibling
+        other = np.where(alone[mine], nodes.size - 1 + np.cumsum(alone)[mine], mine + 1)
+        is_right = nodes[mine] & 1 == 1
+        children = np.stack([np.where(is_right, other, mine), np.where(is_right, mine, other)], axis=1)
+        known = np.concatenate([digests, siblings[:, used : used + taken]], axis=1)
+        hashed = yield from hash_steps(known[:, children].reshape(-1, 2 * DIGEST_BYTES), KEY_NODE)
+        digests = hashed.reshape(trees, mine.size, DIGEST_BYTES)
+        nodes, used = nodes[mine] >> 1, used + taken
     return digests[:, 0]
 
 

@@ -178,10 +178,7 @@ def powers(element: Ext, count: int) -> FieldArray:
 
 def total(a: FieldArray, axis: int = 0) -> FieldArray:
     """Sum along one leading axis of an array (..., 3); an empty sum is 0. ``axis`` counts from the front."""
-    low: FieldArray = np.asarray(np.sum(a & np.uint64(2**32 - 1), axis=axis, dtype=np.uint64))  # exact below 2^32 terms
-    high: FieldArray = np.asarray(np.sum(a >> np.uint64(32), axis=axis, dtype=np.uint64))
-    two_32 = np.uint64(2**32)
-    return goldilocks.add(goldilocks.mul(high % np.uint64(P), two_32), low % np.uint64(P))
+    return goldilocks.total(a, axis)
 
 
 def dot(a: FieldArray, b: FieldArray) -> FieldArray:

@@ -32,6 +32,7 @@ ROOT_OF_UNITY_2_32 = pow(GENERATOR, (P - 1) >> TWO_ADICITY, P)
 _P = np.uint64(P)
 _EPSILON = np.uint64(2**32 - 1)
 _32 = np.uint64(32)
+_LIMB_SCALES = np.array([[pow(2, half + limb, P) for limb in (0, 22, 44)] for half in (0, 32)], dtype=np.uint64)[:, None, :, None]
 _wrapping = np.errstate(over="ignore")  # numpy warns when a 0-d result wraps, and wrapping is meant here
 
 
@@ -43,12 +44,17 @@ def is_canonical(array: FieldArray) -> bool:
 @_wrapping
 def add(a: FieldLike, b: FieldLike) -> FieldArray:
     """a + b, elementwise."""
-    return sub(a, np.subtract(_P, b))  # p - b lies in (0, p]: sub allows its second operand to be p
+    return _subtract(a, np.subtract(_P, b))  # p - b lies in (0, p]
 
 
 @_wrapping
 def sub(a: FieldLike, b: FieldLike) -> FieldArray:
-    """a - b, elementwise. ``b`` may also be p."""
+    """a - b, elementwise."""
+    return _subtract(a, b)
+
+
+def _subtract(a: FieldLike, b: FieldLike) -> FieldArray:
+    """a - b for b up to p."""
     difference = np.subtract(a, b)  # wraps on borrow; adding p undoes the wrap
     return np.where(np.less(a, b), difference + _P, difference)
 
@@ -61,7 +67,7 @@ def neg(a: FieldLike) -> FieldArray:
 
 @_wrapping
 def mul(a: FieldLike, b: FieldLike) -> FieldArray:
-    """a b, elementwise."""
+    """a b, elementwise. The operands may be any 64-bit integers."""
     a, b = np.asarray(a), np.asarray(b)
     a_low, a_high = a & _EPSILON, a >> _32
     b_low, b_high = b & _EPSILON, b >> _32
@@ -73,7 +79,6 @@ def mul(a: FieldLike, b: FieldLike) -> FieldArray:
     return _reduce(high, low)
 
 
-@_wrapping
 def _reduce(high: FieldArray, low: FieldArray) -> FieldArray:
     """``high 2^64 + low`` mod p, canonical."""
     difference = low - (high >> _32)  # wraps at most once; a wrap added 2^64 = 2^32 - 1 mod p
@@ -83,6 +88,13 @@ def _reduce(high: FieldArray, low: FieldArray) -> FieldArray:
     total = np.where(total < term, total + _EPSILON, total)
     result: FieldArray = np.where(total >= _P, total - _P, total)
     return result
+
+
+def total(a: FieldArray, axis: int = 0) -> FieldArray:
+    """Sum along one axis, of any 64-bit integers; an empty sum is 0."""
+    low: FieldArray = np.asarray(np.sum(a & _EPSILON, axis=axis, dtype=np.uint64))  # exact below 2^32 terms
+    high: FieldArray = np.asarray(np.sum(a >> _32, axis=axis, dtype=np.uint64))
+    return add(mul(high, np.uint64(2**32)), low % _P)
 
 
 def pow_(a: FieldLike, exponent: int) -> FieldArray:
@@ -164,12 +176,10 @@ def matmul(a: FieldArray, b: FieldArray) -> FieldArray:
     are exact and only they are reduced.
     """
     halves = np.concatenate([a & _EPSILON, a >> _32])
-    limbs = np.concatenate([b >> np.uint64(shift) & np.uint64(2**22 - 1) for shift in (0, 22, 44)], axis=1)
-    scales = np.array([[pow(2, half + limb, P) for limb in (0, 22, 44)] for half in (0, 32)], dtype=np.uint64)
+    limbs = np.concatenate([b.T >> np.uint64(shift) & np.uint64(2**22 - 1) for shift in (0, 22, 44)])
     result = np.zeros((len(a), b.shape[1]), dtype=np.uint64)
     for first in range(0, len(b), 1 << 10):
-        sums = halves[:, first : first + (1 << 10)] @ limbs[first : first + (1 << 10)]
-        parts = mul(sums.reshape(2, len(a), 3, b.shape[1]), scales[:, None, :, None])
-        for part in parts.swapaxes(1, 2).reshape(6, len(a), b.shape[1]):
-            result = add(result, part)
+        sums = np.einsum("kw,cw->kc", halves[:, first : first + (1 << 10)], limbs[:, first : first + (1 << 10)])
+        parts = mul(sums.reshape(2, len(a), 3, b.shape[1]), _LIMB_SCALES)
+        result = add(result, total(parts.swapaxes(1, 2).reshape(6, len(a), b.shape[1])))
     return result

@@ -12,7 +12,6 @@ from zkvm.air.builder import Argument
 from zkvm.air.evaluate import evaluate_point
 from zkvm.air.expression import BUS, BUS_NEXT, MAIN, PRE
 from zkvm.air.layout import EXTENSION, MAX_ARITY
-from zkvm.air.machine import ACTIVE, START, TERMINAL
 from zkvm.air.table import Closing
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.field import extension
@@ -106,7 +105,9 @@ def admissible(shape: ProofShape, zeta: Ext) -> bool:
 
 
 def selectors(height: int, exempt: int, point: Ext) -> tuple[Ext, Ext, Ext]:
-    """1 / vanishing polynomial of the active rows, of row n - 1 and of row n - h, at a point of the table's own domain scale.
+    """1 / vanishing polynomial of the groups ACTIVE, START and TERMINAL: of the active rows, of row n - 1 and of row n - h.
+
+    The point is at the table's own domain scale.
 
     The active rows' polynomial is (X^n - 1) / E(X), E the product over the exempt rows.
     """
@@ -153,17 +154,14 @@ def combined_constraints(
     zeta: Ext,
 ) -> Ext:
     """Sum of lambda^i C_i / (its vanishing polynomial) over the lifted tables, at zeta; ``leaves`` of :func:`split_openings`."""
-    combined, power = ZERO, ONE
     inverses = {height: selectors(height, shape.parameters.exempt, ext_pow(zeta, shape.tallest // height)) for height in shape.heights}
+    values: list[Ext] = []
+    vanishing: list[Ext] = []
     for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
-        values = evaluate_point(table.code.code, dict(columns), params_of(alpha, beta, MAX_ARITY, list(own)))
-        sums = {ACTIVE: ZERO, START: ZERO, TERMINAL: ZERO}
-        for value, group in zip(values, table.code.groups, strict=True):
-            sums[group] = ext_add(sums[group], ext_mul(power, value))
-            power = ext_mul(power, challenge)
-        for group, inverse in zip((ACTIVE, START, TERMINAL), inverses[table.height], strict=True):
-            combined = ext_add(combined, ext_mul(sums[group], inverse))
-    return combined
+        values += evaluate_point(table.code.code, columns, params_of(alpha, beta, MAX_ARITY, list(own)))
+        vanishing += [inverses[table.height][group] for group in table.code.groups]
+    weights = extension.mul(extension.powers(challenge, len(values)), np.array(vanishing, np.uint64))
+    return to_ext(extension.dot(np.array(values, np.uint64), weights))
 
 
 def check_constraints(
