@@ -19,6 +19,7 @@ int main(void) {
 }
 """
 
+
 def unsigned(value: int, bits: int = 32) -> int:
     return value % (1 << bits)
 
@@ -47,7 +48,7 @@ def test_long_texts_take_few_calls() -> None:
 
 @needs_compiler
 def test_assertions() -> None:
-    elf = compiled('#include <zkvm.h>\n\nint main(void) {\n    zkvm_assert(zkvm_read_u32() < 10);\n    return 0;\n}\n')
+    elf = compiled("#include <zkvm.h>\n\nint main(void) {\n    zkvm_assert(zkvm_read_u32() < 10);\n    return 0;\n}\n")
     assert zkvm.execute(elf, (9).to_bytes(4, "little")).exit_code == 0
     failed = zkvm.execute(elf, (10).to_bytes(4, "little"))
     assert (failed.exit_code, failed.stderr) == (1, b"main.c:4: assertion failed: zkvm_read_u32() < 10\n")

@@ -1,4 +1,4 @@
-"""Compiles C and assembly to RV32IM ELF files with the pinned Zig distribution of Clang and LLD.
+"""Compiles C, C++ and assembly to RV32IM ELF files with the pinned Zig distribution of Clang and LLD.
 
 The same sources give the same bytes in every directory and on every machine: paths are mapped away, nothing is dated, and
 the compiler's version is pinned by the ``guest`` extra.
