@@ -350,3 +350,34 @@ def test_other_statement_field_with_frozen_challenges() -> None:
     other = replace(honest_statement(), fields=(*honest_statement().fields, ("note", b"another claim")))
     accepted_frozen(proof, draws, other)
     assert refusal(proof, other).startswith("BUS")
+
+
+class Misled(Recorder):
+    """Absorbs something else in one place: a protocol that forgets what stands there."""
+
+    def __init__(self, forgotten: str) -> None:
+        super().__init__()
+        self.forgotten = forgotten
+
+    def absorb_bytes(self, label: str, data: bytes) -> None:
+        super().absorb_bytes(label, b"anything" if label == self.forgotten else data)
+
+    def absorb_int(self, label: str, value: int) -> None:
+        super().absorb_int(label, value + 1000 if label == self.forgotten else value)
+
+
+BEFORE_THE_TRACE = [line.partition(" | ")[0] for line in INVENTORY.read_text().splitlines()[1:]]
+BEFORE_THE_TRACE = BEFORE_THE_TRACE[: BEFORE_THE_TRACE.index("main root")]
+
+
+@pytest.mark.parametrize("label", BEFORE_THE_TRACE)
+def test_what_is_public_with_frozen_challenges(label: str) -> None:
+    """A proof whose challenges were drawn for other heights, another machine, root or parameter: everything but the absorption holds.
+
+    Heights, too, must be fixed before alpha and beta: who may choose them later has a start cell in another row for each choice, and some
+    tables times some heights to choose from until the false buses close.
+    """
+    transcript = Misled(label)
+    proof = prove_tables(honest_tables(), transcript=transcript)
+    accepted_frozen(proof, transcript.draws)
+    assert refusal(proof).startswith("BUS")
