@@ -56,6 +56,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
         "resources",
         "vm",
         "prover",
+        "kernels.trace",
     ),
     "prediction": (*BASE, "kernels.ntt", "resources", "shape"),
     "profiling": (*BASE, "isa.opcodes", "machine", "prediction", "records", "resources", "session", "shape", "tables", "vm"),

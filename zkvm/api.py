@@ -286,6 +286,7 @@ def _seal(
     pad_to: int,
 ) -> Proof:
     with prove_extra():
+        from zkvm.kernels.trace import count_values
         from zkvm.prover.prove import prove_tables
         from zkvm.prover.randomness import Randomness
         from zkvm.prover.tapes import evaluate_columns
@@ -297,6 +298,7 @@ def _seal(
             chosen.exempt,
             preprocessed=columns,
             evaluate=evaluate_columns,
+            count=count_values,
             threads=threads,
             pad_to=pad_to,
         )

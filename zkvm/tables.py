@@ -21,11 +21,15 @@ from zkvm.params import EXEMPT_MAX, MAX_HEIGHT, MAX_ROWS, MIN_HEIGHT
 
 U64 = NDArray[np.uint64]
 Evaluator = Callable[[Straight, U64, U64], list[U64]]
+Counter = Callable[[U64, U64, NDArray[np.bool_], U64], int]
+"""Numpy walker :func:`count_values`, or its kernel."""
 
 SPLIT_MINIMUM = 1 << 12
 """A first instance shorter than this is not worth the openings of a second one."""
 _CHUNK = 1 << 16
 """Rows whose lookups are counted at once: the tuples stay in cache."""
+_VALUES = 1 << 16
+"""Values that are counted in a histogram: all that range checks allow."""
 
 
 def table_height(used: int, exempt: int) -> int:
@@ -110,6 +114,24 @@ def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: i
     return tuple(heights.get(chip.name, 0) for chip in machine.chips)
 
 
+def count_values(values: U64, counts: U64, known: NDArray[np.bool_], histogram: U64) -> int:
+    """Add to ``histogram`` how often each value is asked for: on the rows whose count is not zero.
+
+    Args:
+        values, counts: (k,). known: (m,) which values can be asked for. histogram: (m,).
+
+    Returns:
+        The first row that asks for another value, in which case the histogram is not to be used; -1 if there is none.
+    """
+    live = np.flatnonzero(counts)
+    asked = np.minimum(values[live], np.uint64(len(known))).astype(np.int64)
+    strange = ~np.append(known, False)[asked]
+    if strange.any():
+        return int(live[np.argmax(strange)])
+    histogram += np.bincount(asked, minlength=len(known)).astype(np.uint64)
+    return -1
+
+
 def build_tables(
     machine: Machine,
     execution: Any,
@@ -118,13 +140,14 @@ def build_tables(
     *,
     preprocessed: dict[str, U64] | None = None,
     evaluate: Evaluator = evaluate_columns,
+    count: Counter = count_values,
     threads: int = 1,
     pad_to: int = 0,
 ) -> list[Table]:
     """Fill the present tables, in machine order.
 
     Args:
-        preprocessed: result of :func:`preprocess`, computed if absent. evaluate: numpy walker, or the faster tape.
+        preprocessed: result of :func:`preprocess`, computed if absent. evaluate, count: numpy walkers, or the faster kernels.
         threads: tables filled at a time. pad_to: see :func:`heights_for`.
 
     Raises:
@@ -155,7 +178,7 @@ def build_tables(
     with ThreadPoolExecutor(threads) as pool:
         filled = {table.chip.name: table for group in pool.map(lambda item: fill(*item), work) for table in group}
     tables = [filled[name] for name in present]
-    count_multiplicities(tables, image, evaluate, threads)
+    count_multiplicities(tables, image, evaluate, threads, count)
     return tables
 
 
@@ -163,31 +186,87 @@ def _empty_table(chip: Chip, height: int, exempt: int, pre: U64) -> Table:
     return Table(chip, height, height - exempt, 0, np.zeros((len(chip.main), height), np.uint64), pre)
 
 
-def count_multiplicities(tables: Sequence[Table], image: Any, evaluate: Evaluator = evaluate_columns, threads: int = 1) -> None:
+class _Server:
+    """A bus and the table that serves it, while its multiplicities are counted.
+
+    Where tuples are single values, those below ``_VALUES`` are counted in a histogram and served once at the end.
+    """
+
+    def __init__(self, table: Table, bus: Bus, image: Any, count: Counter) -> None:
+        self.table, self.bus, self.image, self.count, self.lock = table, bus, image, count, Lock()
+        self.histogram = np.zeros(_VALUES if bus.arity == 1 else 0, np.uint64)
+        self.known = np.zeros(len(self.histogram), bool)
+        values = [np.arange(len(self.histogram), dtype=np.uint64)] * bus.arity
+        for column, _, mask in table.chip.serve_row(image, bus, values):
+            table.main[table.chip.main.index(column)] = 0
+            self.known |= mask
+
+    def ask(self, values: list[U64], counts: U64, label: str, start: int) -> None:
+        """Count the tuples of one lookup on consecutive rows from ``start``.
+
+        Raises:
+            ProvingError: a tuple is not in the table.
+        """
+        if self.bus.arity == 1:
+            own = np.zeros_like(self.histogram)
+            if self.count(values[0], counts, self.known, own) < 0:
+                with self.lock:
+                    self.histogram += own
+                return
+        live = np.flatnonzero(counts)
+        chosen = [value[live] for value in values]
+        missing = ~self._serve(chosen, None)
+        if missing.any():
+            first = int(np.argmax(missing))
+            asked = [int(value[first]) for value in chosen]
+            raise ProvingError(f"{label}: row {int(live[first]) + start} asks for {asked}, which is not in bus {self.bus.name}")
+
+    def finish(self) -> None:
+        """Serve what the histogram holds."""
+        values = np.flatnonzero(self.histogram)
+        self._serve([values.astype(np.uint64)] * self.bus.arity, self.histogram[values])
+
+    def _serve(self, values: list[U64], times: U64 | None) -> NDArray[np.bool_]:
+        """Add the tuples to the multiplicities, each once or the given number of times; which of them the table has."""
+        table = self.table
+        covered = np.zeros(len(values[0]), bool)
+        for column, where, mask in table.chip.serve_row(self.image, self.bus, values):
+            mask = mask & ~covered
+            covered |= mask
+            weights = None if times is None else times[mask].astype(np.float64)  # exact: far below 2^53
+            counts = np.bincount(where[mask], weights, minlength=table.active).astype(np.uint64)
+            with self.lock:
+                table.main[table.chip.main.index(column), : table.active] += counts
+        return covered
+
+
+def count_multiplicities(
+    tables: Sequence[Table], image: Any, evaluate: Evaluator = evaluate_columns, threads: int = 1, count: Counter = count_values
+) -> None:
     """Set every multiplicity column to the number of times its tuple is asked for.
 
     Raises:
         ProvingError: a tuple is in no table (names chip, lookup and row).
     """
-    servers = {bus: table for table in tables for bus in table.chip.serves}
-    for table in servers.values():
-        for bus in table.chip.serves:
-            for column, _, _ in table.chip.serve_row(image, bus, [np.zeros(0, np.uint64)] * bus.arity):
-                table.main[table.chip.main.index(column)] = 0
-    lock = Lock()
+    servers = {bus: _Server(table, bus, image, count) for table in tables for bus in table.chip.serves}
     work = []
     for table in tables:
-        asked = [lookup for lookup in table.chip.air_buses.lookups if not lookup.serves and lookup.tuple.bus in servers]
-        work += [(table, asked, start) for start in range(0, table.used if asked else 0, _CHUNK)]
+        asked = tuple(lookup for lookup in table.chip.air_buses.lookups if not lookup.serves and lookup.tuple.bus in servers)
+        code = straighten([value for lookup in asked for value in (*lookup.tuple.values, lookup.count)])
+        work += [(table, asked, code, start) for start in range(0, table.used if asked else 0, _CHUNK)]
+
+    def run(item: tuple[Table, tuple[Lookup, ...], Straight, int]) -> None:
+        _count_chunk(*item, servers, evaluate)
+
     with ThreadPoolExecutor(threads) as pool:
-        for result in [pool.submit(_count_chunk, *item, servers, image, evaluate, lock) for item in work]:
-            result.result()
+        list(pool.map(run, work))
+    for server in servers.values():
+        server.finish()
 
 
 def _count_chunk(
-    table: Table, asked: list[Lookup], start: int, servers: dict[Bus, Table], image: Any, evaluate: Evaluator, lock: Lock
+    table: Table, asked: tuple[Lookup, ...], code: Straight, start: int, servers: dict[Bus, _Server], evaluate: Evaluator
 ) -> None:
-    code = straighten([value for lookup in asked for value in (*lookup.tuple.values, lookup.count)])
     end = table.used + (-table.used) % 8  # whole vectors for the kernel; padding and exempt rows are still zero, hence mute
     stop = min(start + _CHUNK, end)
     columns = evaluate(code, table.main[:, start:stop], table.pre[:, start:stop])
@@ -196,20 +275,4 @@ def _count_chunk(
         arity = lookup.tuple.bus.arity
         values, counts = columns[position : position + arity], columns[position + arity]
         position += arity + 1
-        live = np.flatnonzero(counts)
-        server = servers[lookup.tuple.bus]
-        _serve(server, lookup, [value[live] for value in values], f"{table.chip.name}: {lookup.label}", live + start, image, lock)
-
-
-def _serve(server: Table, lookup: Lookup, values: list[U64], label: str, rows: NDArray[np.int64], image: Any, lock: Lock) -> None:
-    covered = np.zeros(len(rows), bool)
-    for column, where, mask in server.chip.serve_row(image, lookup.tuple.bus, values):
-        mask = mask & ~covered
-        covered |= mask
-        counts = np.bincount(where[mask], minlength=server.active).astype(np.uint64)
-        with lock:
-            server.main[server.chip.main.index(column), : server.active] += counts
-    if not covered.all():
-        first = int(np.flatnonzero(~covered)[0])
-        missing = [int(value[first]) for value in values]
-        raise ProvingError(f"{label}: row {int(rows[first])} asks for {missing}, which is not in bus {lookup.tuple.bus.name}")
+        servers[lookup.tuple.bus].ask(values, counts, f"{table.chip.name}: {lookup.label}", start)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from zkvm.air.expression import Straight
@@ -108,9 +110,23 @@ def bind(tape: Tape, params: Sequence[int], powers: U64 | None = None) -> Bound:
     return Bound(tape, tape.pool(params), np.ascontiguousarray(powers).reshape(-1))
 
 
+@lru_cache(maxsize=64)
+def _lowered(code: Straight) -> Tape:
+    return lower(code)
+
+
+def _rows_of(columns: U64) -> ColumnSet:
+    """Rows of a trace, a view (w, m) of a contiguous (w, n) array, without a copy."""
+    width, rows = columns.shape
+    if not columns.size:
+        return _NOTHING
+    stride = columns.strides[0] // columns.itemsize
+    return ColumnSet(as_strided(columns, ((width - 1) * stride + rows,), (columns.itemsize,)), stride, 0)
+
+
 def evaluate_columns(code: Straight, main: U64, pre: U64) -> list[U64]:
-    """The tape's version of :func:`zkvm.air.evaluate.evaluate_columns`; the arrays are contiguous with a multiple of 8 rows."""
+    """The tape's version of :func:`zkvm.air.evaluate.evaluate_columns` on a multiple of 8 consecutive rows of traces."""
     rows = main.shape[1]
     out = np.empty((len(code.outputs), rows), np.uint64)
-    bind(lower(code), ()).run(columns_of(np.ascontiguousarray(main)), columns_of(np.ascontiguousarray(pre)), out, rows)
+    bind(_lowered(code), ()).run(_rows_of(main), _rows_of(pre), out, rows)
     return list(out)
