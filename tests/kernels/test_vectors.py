@@ -12,7 +12,8 @@ from zkvm.field import extension as ext
 from zkvm.field.goldilocks import FieldArray, P
 from zkvm.kernels import extension as kernel_ext
 from zkvm.kernels import goldilocks as gl
-from zkvm.kernels import vectors
+from zkvm.kernels import tiles, vectors
+from zkvm.kernels.words import LANES
 
 EDGES = [0, 1, 2, 2**8, 2**16, 2**24 - 1, 2**24, 2**32 - 1, 2**32, 2**32 + 1, 2**40, 2**48, 2**63 - 1, 2**63]
 EDGES += [P - 2**32, P - 2**24, P - 2, P - 1]
@@ -30,7 +31,7 @@ def operands(values: list[int]) -> tuple[FieldArray, FieldArray]:
 
 @njit
 def run_vectors(a: Any, b: Any, out: Any) -> None:
-    for i in range(0, len(a), 8):
+    for i in range(0, len(a), LANES):
         x, y = vectors.load(a, i), vectors.load(b, i)
         vectors.store(out[0], i, vectors.add(x, y))
         vectors.store(out[1], i, vectors.sub(x, y))
@@ -38,7 +39,7 @@ def run_vectors(a: Any, b: Any, out: Any) -> None:
         vectors.store(out[3], i, vectors.mul_2_24(x))
         vectors.store(out[4], i, vectors.mul_2_48(x))
         vectors.store(out[5], i, vectors.mul_2_72(x))
-        vectors.store(out[6], i, vectors.splat(a[i + 3]))
+        vectors.store(out[6], i, vectors.splat(a[i | 7]))
         vectors.store(out[7], i, vectors.canonical(x))
         z = vectors.canonical(y)
         vectors.store(out[8], i, vectors.add_any(x, z))
@@ -58,7 +59,7 @@ def test_vector_operations() -> None:
     assert out[2].tolist() == [x * y % P for x, y in pairs]
     for row, shift in ((3, 24), (4, 48), (5, 72), (11, 22), (12, 44)):
         assert out[row].tolist() == [(x << shift) % P for x, _ in pairs]
-    assert np.array_equal(out[6], np.repeat(a[3::8], 8))
+    assert np.array_equal(out[6], np.repeat(a[7::8], 8))
 
 
 def test_operations_on_any_words() -> None:
@@ -76,46 +77,35 @@ def test_operations_on_any_words() -> None:
 
 
 @njit
-def run_transpose(a: Any) -> Any:
-    rows = vectors.transpose(
-        vectors.load(a, 0),
-        vectors.load(a, 8),
-        vectors.load(a, 16),
-        vectors.load(a, 24),
-        vectors.load(a, 32),
-        vectors.load(a, 40),
-        vectors.load(a, 48),
-        vectors.load(a, 56),
-    )
-    out = np.empty(64, dtype=np.uint64)
-    vectors.store(out, 0, rows[0])
-    vectors.store(out, 8, rows[1])
-    vectors.store(out, 16, rows[2])
-    vectors.store(out, 24, rows[3])
-    vectors.store(out, 32, rows[4])
-    vectors.store(out, 40, rows[5])
-    vectors.store(out, 48, rows[6])
-    vectors.store(out, 56, rows[7])
-    return out, vectors.lane(rows[2], 5)
+def run_transpose(a: Any, out: Any) -> Any:
+    for row in range(0, 8, LANES):
+        columns = tiles.from_rows(tiles.load8(a, 8 * row, LANES))
+        for column in range(8):
+            out[0, column, row] = vectors.lane(columns[column], LANES - 1)
+        tiles.store8(out[1].reshape(-1), 8 * row, LANES, tiles.to_rows(columns))
+    tiles.transpose_tile(a, 0, 8, out[2].reshape(-1), 0, 8)
 
 
-def test_transpose_and_lane() -> None:
+def test_tiles() -> None:
     matrix = np.arange(64, dtype=np.uint64).reshape(8, 8)
-    out, lane = run_transpose(matrix.reshape(-1))
-    assert np.array_equal(out.reshape(8, 8), matrix.T)
-    assert lane == matrix[5, 2]
+    out = np.zeros((3, 8, 8), dtype=np.uint64)
+    run_transpose(matrix.reshape(-1), out)
+    last = np.arange(LANES - 1, 8, LANES)
+    assert np.array_equal(out[0][:, ::LANES], matrix.T[:, last])
+    assert np.array_equal(out[1], matrix)
+    assert np.array_equal(out[2], matrix.T)
 
 
 @njit
 def run_extension(a: Any, b: Any, out: Any) -> None:
     rows = a.shape[1]
-    for i in range(0, rows, 8):
+    for i in range(0, rows, LANES):
         x, y = kernel_ext.ext_load(a, i, rows), kernel_ext.ext_load(b, i, rows)
         kernel_ext.ext_store(out[0], i, rows, kernel_ext.ext_add(x, y))
         kernel_ext.ext_store(out[1], i, rows, kernel_ext.ext_sub(x, y))
         kernel_ext.ext_store(out[2], i, rows, kernel_ext.ext_mul(x, y))
         kernel_ext.ext_store(out[3], i, rows, kernel_ext.ext_scale(x, y[0]))
-        (d0, d1, d2), norm = kernel_ext.ext_adjugate_any(x)
+        d0, d1, d2, norm = kernel_ext.ext_adjugate_any(x)
         adjugate = vectors.canonical(d0), vectors.canonical(d1), vectors.canonical(d2)
         kernel_ext.ext_store(out[4], i, rows, kernel_ext.ext_mul(adjugate, x))
         vectors.store(out[5], i, vectors.canonical(norm))

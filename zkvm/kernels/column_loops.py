@@ -13,6 +13,7 @@ from numba import int64, njit, uint64, void
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels.extension import ext_add, ext_load, ext_mul, ext_scale, ext_splat, ext_store, ext_sub
 from zkvm.kernels.vectors import load, sub
+from zkvm.kernels.words import LANES
 
 MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]
@@ -22,7 +23,7 @@ WORDS = uint64[::1]
 def ext_mul_rows(a: Any, b: Any, out: Any, first: Any, last: Any) -> None:
     """out = a b."""
     rows = a.shape[1]
-    for row in range(first, last, 8):
+    for row in range(first, last, LANES):
         ext_store(out, row, rows, ext_mul(ext_load(a, row, rows), ext_load(b, row, rows)))
 
 
@@ -30,7 +31,7 @@ def ext_mul_rows(a: Any, b: Any, out: Any, first: Any, last: Any) -> None:
 def ext_scale_rows(a: Any, factors: Any, out: Any, first: Any, last: Any) -> None:
     """out = a factors, with base-field factors."""
     rows = a.shape[1]
-    for row in range(first, last, 8):
+    for row in range(first, last, LANES):
         ext_store(out, row, rows, ext_scale(ext_load(a, row, rows), load(factors, row)))
 
 
@@ -39,7 +40,7 @@ def deep_divide_rows(accumulated: Any, constant: Any, inverses: Any, out: Any, f
     """out = (accumulated - constant) inverses."""
     rows = out.shape[1]
     subtrahend = ext_splat(constant)
-    for row in range(first, last, 8):
+    for row in range(first, last, LANES):
         difference = ext_sub(ext_load(accumulated, row, rows), subtrahend)
         ext_store(out, row, rows, ext_mul(difference, ext_load(inverses, row, rows)))
 
@@ -49,7 +50,7 @@ def deep_divide_add_rows(accumulated: Any, constant: Any, inverses: Any, out: An
     """out += (accumulated - constant) inverses."""
     rows = out.shape[1]
     subtrahend = ext_splat(constant)
-    for row in range(first, last, 8):
+    for row in range(first, last, LANES):
         difference = ext_sub(ext_load(accumulated, row, rows), subtrahend)
         quotient = ext_mul(difference, ext_load(inverses, row, rows))
         ext_store(out, row, rows, ext_add(ext_load(out, row, rows), quotient))
@@ -60,7 +61,7 @@ def point_minus_rows(point: Any, values: Any, out: Any, first: Any, last: Any) -
     """out = point - values, base-field values."""
     rows = out.shape[1]
     p0, p1, p2 = ext_splat(point)
-    for row in range(first, last, 8):
+    for row in range(first, last, LANES):
         ext_store(out, row, rows, (sub(p0, load(values, row)), p1, p2))
 
 
@@ -69,11 +70,11 @@ def ext_powers_fill(point: Any, out: Any) -> None:
     """out[:, i] = point^i."""
     rows = out.shape[1]
     value = (gl.ONE, gl.ZERO, gl.ZERO)
-    for i in range(8):
+    for i in range(LANES):
         out[0, i], out[1, i], out[2, i] = value
         value = gl.ext_mul(value[0], value[1], value[2], point[0], point[1], point[2])
     step = ext_splat(value)
     current = ext_load(out, 0, rows)
-    for row in range(8, rows, 8):
+    for row in range(LANES, rows, LANES):
         current = ext_mul(current, step)
         ext_store(out, row, rows, current)

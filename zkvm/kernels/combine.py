@@ -9,8 +9,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from zkvm.kernels.vectors import add, load, mul, store
+from zkvm.kernels.words import LANES
 
-LANES = 8
 Flat = NDArray[np.uint64]
 
 

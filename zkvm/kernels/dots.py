@@ -14,6 +14,7 @@ import numpy as np
 from numba import int64, njit, uint64, void
 
 from zkvm.kernels import goldilocks as gl
+from zkvm.kernels.tiles import load3, load6, store3, store6
 from zkvm.kernels.vectors import (
     add,
     add_any,
@@ -30,9 +31,10 @@ from zkvm.kernels.vectors import (
     splat,
     store,
 )
+from zkvm.kernels.words import LANES
 
 MATRIX = uint64[:, ::1]
-BLOCK = 512
+BLOCK = 64 * LANES
 """Rows per block of :func:`accumulate_rows`: the nine sums of one block are 36 KiB and stay in the first-level cache."""
 DOT_BLOCK = 128
 """Rows per block of :func:`dot_columns`: the eighteen limbs of one block are 18 KiB."""
@@ -71,7 +73,7 @@ def _add_column(sums: Any, base: Any, matrix: Any, first: Any, count: Any, limbs
 
     Fetches the rows at ``following`` ahead: the next column is elsewhere in memory, where no hardware expects it.
     """
-    for row in range(0, count, 8):
+    for row in range(0, count, LANES):
         at = base + row
         prefetch(matrix, following + row)
         s0, s1, s2 = load(sums, at), load(sums, at + BLOCK), load(sums, at + 2 * BLOCK)
@@ -96,7 +98,7 @@ def accumulate_rows(matrix: Any, coefficients: Any, accumulator: Any, first: Any
                 _add_column(sums, 3 * BLOCK, matrix, start, count, cut(splat(coefficients[column, 1])), start + rows)
                 _add_column(sums, 6 * BLOCK, matrix, start, count, cut(splat(coefficients[column, 2])), start + rows)
             for coordinate in range(3):
-                for row in range(0, count, 8):
+                for row in range(0, count, LANES):
                     at = 3 * BLOCK * coordinate + row
                     total = reduced(load(sums, at), load(sums, at + BLOCK), load(sums, at + 2 * BLOCK))
                     place = coordinate * rows + block + row
@@ -104,54 +106,34 @@ def accumulate_rows(matrix: Any, coefficients: Any, accumulator: Any, first: Any
 
 
 @njit(inline="always")
-def _load6(limbs: Any, start: Any) -> Any:
-    low = load(limbs, start), load(limbs, start + 8), load(limbs, start + 16)
-    return low[0], low[1], low[2], load(limbs, start + 24), load(limbs, start + 32), load(limbs, start + 40)
-
-
-@njit(inline="always")
 def _cut_rows(weights: Any, first: Any, count: Any, limbs: Any) -> None:
-    """The 18 limb vectors of every group of eight rows, one group after the other."""
+    """The 18 limb vectors of every vector of rows, one after the other."""
     rows = weights.shape[1]
-    for row in range(0, count, 8):
+    for row in range(0, count, LANES):
         for coordinate in range(3):
             pieces = cut(load(weights, coordinate * rows + first + row))
-            at = 18 * row + 48 * coordinate
-            store(limbs, at, pieces[0])
-            store(limbs, at + 8, pieces[1])
-            store(limbs, at + 16, pieces[2])
-            store(limbs, at + 24, pieces[3])
-            store(limbs, at + 32, pieces[4])
-            store(limbs, at + 40, pieces[5])
+            store6(limbs, 18 * row + 6 * LANES * coordinate, LANES, pieces)
 
 
 @njit(inline="always")
 def _dot_block(sums: Any, at: Any, matrix: Any, first: Any, count: Any, limbs: Any, following: Any) -> None:
     """Adds one column's rows of a block to its nine sums, and fetches the rows at ``following`` ahead."""
-    a0, a1, a2 = load(sums, at), load(sums, at + 8), load(sums, at + 16)
-    b0, b1, b2 = load(sums, at + 24), load(sums, at + 32), load(sums, at + 40)
-    c0, c1, c2 = load(sums, at + 48), load(sums, at + 56), load(sums, at + 64)
-    for row in range(0, count, 8):
+    a, b, c = load3(sums, at, LANES), load3(sums, at + 3 * LANES, LANES), load3(sums, at + 6 * LANES, LANES)
+    for row in range(0, count, LANES):
         prefetch(matrix, following + row)
         cell = load(matrix, first + row)
-        a0, a1, a2 = extend_sums(a0, a1, a2, cell, _load6(limbs, 18 * row))
-        b0, b1, b2 = extend_sums(b0, b1, b2, cell, _load6(limbs, 18 * row + 48))
-        c0, c1, c2 = extend_sums(c0, c1, c2, cell, _load6(limbs, 18 * row + 96))
-    store(sums, at, a0)
-    store(sums, at + 8, a1)
-    store(sums, at + 16, a2)
-    store(sums, at + 24, b0)
-    store(sums, at + 32, b1)
-    store(sums, at + 40, b2)
-    store(sums, at + 48, c0)
-    store(sums, at + 56, c1)
-    store(sums, at + 64, c2)
+        a = extend_sums(a[0], a[1], a[2], cell, load6(limbs, 18 * row, LANES))
+        b = extend_sums(b[0], b[1], b[2], cell, load6(limbs, 18 * row + 6 * LANES, LANES))
+        c = extend_sums(c[0], c[1], c[2], cell, load6(limbs, 18 * row + 12 * LANES, LANES))
+    store3(sums, at, LANES, a)
+    store3(sums, at + 3 * LANES, LANES, b)
+    store3(sums, at + 6 * LANES, LANES, c)
 
 
 @njit(inline="always")
 def _lane_sum(vector: Any) -> Any:
     total = gl.ZERO
-    for i in range(8):
+    for i in range(LANES):
         total = gl.add(total, lane(vector, i))
     return total
 
@@ -161,18 +143,18 @@ def dot_columns(matrix: Any, weights: Any, out: Any, first: Any, last: Any) -> N
     """out[c] = sum_k weights[:, k] matrix[c, k] for columns first..last - 1, over as many leading rows as there are weights."""
     rows, stride = weights.shape[1], matrix.shape[1]
     limbs = np.empty(18 * DOT_BLOCK, dtype=np.uint64)
-    sums = np.zeros(72 * (last - first), dtype=np.uint64)
+    sums = np.zeros(9 * LANES * (last - first), dtype=np.uint64)
     out[first:last] = gl.ZERO
     for block in range(0, rows, DOT_BLOCK):
         count = min(DOT_BLOCK, rows - block)
         _cut_rows(weights, block, count, limbs)
         for column in range(first, last):
-            _dot_block(sums, 72 * (column - first), matrix, column * stride + block, count, limbs, (column + 1) * stride + block)
+            _dot_block(sums, 9 * LANES * (column - first), matrix, column * stride + block, count, limbs, (column + 1) * stride + block)
         end = block + count
-        if end == rows or end % (8 * TERMS) == 0:
+        if end == rows or end % (LANES * TERMS) == 0:
             for column in range(first, last):
                 for coordinate in range(3):
-                    at = 72 * (column - first) + 24 * coordinate
-                    total = _lane_sum(reduced(load(sums, at), load(sums, at + 8), load(sums, at + 16)))
+                    at = 9 * LANES * (column - first) + 3 * LANES * coordinate
+                    total = _lane_sum(reduced(load(sums, at), load(sums, at + LANES), load(sums, at + 2 * LANES)))
                     out[column, coordinate] = gl.add(out[column, coordinate], total)
             sums[:] = gl.ZERO

@@ -13,11 +13,13 @@ import numpy as np
 from numba import int64, njit, uint64, void
 
 from zkvm.field.goldilocks import FieldArray, P, root_of_unity
+from zkvm.kernels.butterflies import split8
 from zkvm.kernels.extension import ext_add, ext_mul, ext_scale, ext_splat, ext_store
 from zkvm.kernels.parallel import run_ranges
-from zkvm.kernels.transforms import split8
+from zkvm.kernels.tiles import canonical8, load8
 from zkvm.kernels.twiddles import fill_geometric
-from zkvm.kernels.vectors import canonical, load, splat
+from zkvm.kernels.vectors import load, splat
+from zkvm.kernels.words import LANES
 
 MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]
@@ -26,18 +28,7 @@ WORDS = uint64[::1]
 @njit(inline="always")
 def _split(values: Any, start: Any, stride: Any) -> Any:
     """The coefficients 8 x^r f_r of one coordinate, in bit-reversed order of r."""
-    c = split8(
-        load(values, start),
-        load(values, start + stride),
-        load(values, start + 2 * stride),
-        load(values, start + 3 * stride),
-        load(values, start + 4 * stride),
-        load(values, start + 5 * stride),
-        load(values, start + 6 * stride),
-        load(values, start + 7 * stride),
-    )
-    low = canonical(c[0]), canonical(c[1]), canonical(c[2]), canonical(c[3])
-    return low[0], low[1], low[2], low[3], canonical(c[4]), canonical(c[5]), canonical(c[6]), canonical(c[7])
+    return canonical8(split8(load8(values, start, stride)))
 
 
 @njit(void(WORDS, int64, int64, WORDS, WORDS, uint64, WORDS, int64, int64), cache=True, nogil=True)
@@ -51,7 +42,7 @@ def fold8_rows(
     stride = len(inverse_points)
     scaled_beta = ext_splat(beta)
     factor = splat(eighth)
-    for k in range(0, stride, 8):
+    for k in range(0, stride, LANES):
         a = _split(values, start + k, stride)
         b = _split(values, start + k + plane, stride)
         c = _split(values, start + k + 2 * plane, stride)

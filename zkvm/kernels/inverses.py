@@ -9,12 +9,16 @@ from numba import boolean, int64, njit, uint64, void
 
 from zkvm.kernels.extension import ext_adjugate_any, ext_load, ext_scale, ext_store
 from zkvm.kernels.goldilocks import ONE
-from zkvm.kernels.vectors import add, add_any, canonical, load, mul, mul_any, splat, store, sub
+from zkvm.kernels.tiles import canonical4, load4, store4
+from zkvm.kernels.vectors import add, add_any, load, mul, mul_any, splat, store, sub
+from zkvm.kernels.words import LANES
 
 MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]
 BLOCK = 4096
-"""Elements per Fermat power: 72 products for 8 lanes, one waiting for the other."""
+"""Elements per Fermat power: 72 products of vectors, one waiting for the other."""
+GROUP = 4 * LANES
+"""Elements that a batch inversion takes in one step."""
 
 
 @njit(inline="always")
@@ -38,43 +42,35 @@ def _inverse(a: Any) -> Any:
     return mul_any(_square_times(o31, 33), o32)
 
 
+@njit(inline="always")
+def _times4(v: Any, w: Any) -> Any:
+    return mul_any(v[0], w[0]), mul_any(v[1], w[1]), mul_any(v[2], w[2]), mul_any(v[3], w[3])
+
+
 @njit(void(WORDS, int64, WORDS, int64, int64), cache=True, nogil=True)
 def invert_block(values: Any, first: Any, out: Any, start: Any, count: Any) -> None:
-    """out[start + i] = 1 / values[first + i] for i < count, a multiple of 32.
+    """out[start + i] = 1 / values[first + i] for i < count, a multiple of :data:`GROUP`.
 
     Takes any words; no value is zero; not in place. Four interleaved chains: each product waits for the one before it in its chain.
     """
-    p0, p1, p2, p3 = load(values, first), load(values, first + 8), load(values, first + 16), load(values, first + 24)
-    for i in range(32, count, 32):
-        f, s = first + i, start + i - 32
-        store(out, s, p0)
-        store(out, s + 8, p1)
-        store(out, s + 16, p2)
-        store(out, s + 24, p3)
-        p0, p1 = mul_any(p0, load(values, f)), mul_any(p1, load(values, f + 8))
-        p2, p3 = mul_any(p2, load(values, f + 16)), mul_any(p3, load(values, f + 24))
-    p01, p23 = mul_any(p0, p1), mul_any(p2, p3)
+    p = load4(values, first, LANES)
+    for i in range(GROUP, count, GROUP):
+        store4(out, start + i - GROUP, LANES, p)
+        p = _times4(p, load4(values, first + i, LANES))
+    p01, p23 = mul_any(p[0], p[1]), mul_any(p[2], p[3])
     inverse = _inverse(mul_any(p01, p23))
     i01, i23 = mul_any(inverse, p23), mul_any(inverse, p01)
-    i0, i1, i2, i3 = mul_any(i01, p1), mul_any(i01, p0), mul_any(i23, p3), mul_any(i23, p2)
-    for i in range(count - 32, 0, -32):
-        f, s = first + i, start + i
-        store(out, s, mul(i0, load(out, s - 32)))
-        store(out, s + 8, mul(i1, load(out, s - 24)))
-        store(out, s + 16, mul(i2, load(out, s - 16)))
-        store(out, s + 24, mul(i3, load(out, s - 8)))
-        i0, i1 = mul_any(i0, load(values, f)), mul_any(i1, load(values, f + 8))
-        i2, i3 = mul_any(i2, load(values, f + 16)), mul_any(i3, load(values, f + 24))
-    store(out, start, canonical(i0))
-    store(out, start + 8, canonical(i1))
-    store(out, start + 16, canonical(i2))
-    store(out, start + 24, canonical(i3))
+    chains = mul_any(i01, p[1]), mul_any(i01, p[0]), mul_any(i23, p[3]), mul_any(i23, p[2])
+    for i in range(count - GROUP, 0, -GROUP):
+        store4(out, start + i, LANES, canonical4(_times4(chains, load4(out, start + i - GROUP, LANES))))
+        chains = _times4(chains, load4(values, first + i, LANES))
+    store4(out, start, LANES, canonical4(chains))
 
 
 @njit(inline="always")
 def _invert_padded(norms: Any, inverses: Any, count: Any) -> None:
-    """The inverses of the first ``count`` norms; ones fill the last group of 32."""
-    padded = (count + 31) // 32 * 32
+    """The inverses of the first ``count`` norms; ones fill the last group."""
+    padded = (count + GROUP - 1) // GROUP * GROUP
     for i in range(count, padded):
         norms[i] = ONE
     invert_block(norms, 0, inverses, 0, padded)
@@ -100,12 +96,12 @@ def ext_inverse_rows(values: Any, out: Any, first: Any, last: Any) -> None:
     inverses = np.empty(BLOCK, dtype=np.uint64)
     for block in range(first, last, BLOCK):
         count = min(BLOCK, last - block)
-        for i in range(0, count, 8):
-            adjugate, norm = ext_adjugate_any(ext_load(values, block + i, rows))
-            ext_store(out, block + i, rows, adjugate)
+        for i in range(0, count, LANES):
+            d0, d1, d2, norm = ext_adjugate_any(ext_load(values, block + i, rows))
+            ext_store(out, block + i, rows, (d0, d1, d2))
             store(norms, i, norm)
         _invert_padded(norms, inverses, count)
-        for i in range(0, count, 8):
+        for i in range(0, count, LANES):
             ext_store(out, block + i, rows, ext_scale(ext_load(out, block + i, rows), load(inverses, i)))
 
 
@@ -128,12 +124,12 @@ def rational_rows(values: Any, numerator: Any, cubic: Any, times_x: Any, out: An
     c0, c1, c2 = splat(cubic[0]), splat(cubic[1]), splat(cubic[2])
     for block in range(first, last, BLOCK):
         count = min(BLOCK, last - block)
-        for i in range(0, count, 8):
+        for i in range(0, count, LANES):
             x = load(values, block + i)
             inner = sub(mul(sub(c2, x), x), c1)
             store(norms, i, add(mul(inner, x), c0))
         _invert_padded(norms, inverses, count)
-        for i in range(0, count, 8):
+        for i in range(0, count, LANES):
             x = load(values, block + i)
             factor = load(inverses, i)
             if times_x:

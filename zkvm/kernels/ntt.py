@@ -20,6 +20,7 @@ from zkvm.kernels.interpolation import bit_reverse, join_cosets
 from zkvm.kernels.parallel import run_ranges
 from zkvm.kernels.transforms import LEVELS, WORDS, forward, inverse
 from zkvm.kernels.twiddles import bit_reversed_powers, forward_table, inverse_table, transform_levels
+from zkvm.kernels.words import LANES
 
 EXTRA_POINTS = 512
 """Size of the extra cosets that a plan can evaluate besides the extension."""
@@ -31,14 +32,14 @@ TABLES = uint64[:, ::1]
 def _weighted_sum(values: Any, start: Any, weights: Any, count: Any) -> Any:
     """Sum of ``values[start + i] weights[i]``, i < count (a power of two)."""
     total = gl.ZERO
-    if count < 8:
+    if count < LANES:
         for i in range(count):
             total = gl.add(total, gl.mul(values[start + i], weights[i]))
         return total
     partial = vectors.splat(gl.ZERO)
-    for i in range(0, count, 8):
+    for i in range(0, count, LANES):
         partial = vectors.add(partial, vectors.mul(vectors.load(values, start + i), vectors.load(weights, i)))
-    for i in range(8):
+    for i in range(LANES):
         total = gl.add(total, vectors.lane(partial, i))
     return total
 

@@ -9,13 +9,13 @@ from numba import int64, njit, uint64, void
 
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels.extension import ext_load, ext_mul, ext_splat, ext_store
-from zkvm.kernels.vectors import load, store, transpose
+from zkvm.kernels.tiles import TILE, transpose_tile
+from zkvm.kernels.words import LANES
 
 MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]
 SEGMENTS = 8
-"""A long product is cut into one segment a lane: a single chain would wait for every product."""
-TILE = 8
+"""A long product is cut into segments, a lane each: a single chain would wait for every product."""
 _PLANE = SEGMENTS * TILE
 
 
@@ -42,29 +42,6 @@ def _products_in_order(ratios: Any, first: Any, last: Any, value: Any, out: Any)
     value[0], value[1], value[2] = v0, v1, v2
 
 
-@njit(void(WORDS, int64, int64, WORDS, int64, int64), cache=True, nogil=True)
-def _transpose_tile(source: Any, first: Any, source_stride: Any, target: Any, start: Any, target_stride: Any) -> None:
-    """Eight vectors ``source_stride`` words apart, transposed, to eight vectors ``target_stride`` words apart."""
-    t0, t1, t2, t3, t4, t5, t6, t7 = transpose(
-        load(source, first),
-        load(source, first + source_stride),
-        load(source, first + 2 * source_stride),
-        load(source, first + 3 * source_stride),
-        load(source, first + 4 * source_stride),
-        load(source, first + 5 * source_stride),
-        load(source, first + 6 * source_stride),
-        load(source, first + 7 * source_stride),
-    )
-    store(target, start, t0)
-    store(target, start + target_stride, t1)
-    store(target, start + 2 * target_stride, t2)
-    store(target, start + 3 * target_stride, t3)
-    store(target, start + 4 * target_stride, t4)
-    store(target, start + 5 * target_stride, t5)
-    store(target, start + 6 * target_stride, t6)
-    store(target, start + 7 * target_stride, t7)
-
-
 @njit(void(WORDS, int64, WORDS, int64, WORDS), cache=True, nogil=True)
 def _products_by_segment(ratios: Any, rows: Any, out: Any, kept: Any, totals: Any) -> None:
     """Every segment's running products from 1, and the product of every segment: ``totals`` (3 * 8).
@@ -73,17 +50,19 @@ def _products_by_segment(ratios: Any, rows: Any, out: Any, kept: Any, totals: An
     """
     segment = rows // SEGMENTS
     tile = np.empty(3 * _PLANE, dtype=np.uint64)
-    running = ext_splat((gl.ONE, gl.ZERO, gl.ZERO))
+    totals[:SEGMENTS], totals[SEGMENTS:] = gl.ONE, gl.ZERO
     for row in range(0, segment, TILE):
         for plane in range(3):
-            _transpose_tile(ratios, plane * rows + row, segment, tile, plane * _PLANE, TILE)
-        for i in range(0, _PLANE, SEGMENTS):
-            ratio = ext_load(tile, i, _PLANE)
-            ext_store(tile, i, _PLANE, running)
-            running = ext_mul(running, ratio)
+            transpose_tile(ratios, plane * rows + row, segment, tile, plane * _PLANE, TILE)
+        for part in range(0, SEGMENTS, LANES):
+            running = ext_load(totals, part, SEGMENTS)
+            for i in range(part, _PLANE, SEGMENTS):
+                ratio = ext_load(tile, i, _PLANE)
+                ext_store(tile, i, _PLANE, running)
+                running = ext_mul(running, ratio)
+            ext_store(totals, part, SEGMENTS, running)
         for plane in range(3):
-            _transpose_tile(tile, plane * _PLANE, TILE, out, plane * kept + row, segment)
-    ext_store(totals, 0, SEGMENTS, running)
+            transpose_tile(tile, plane * _PLANE, TILE, out, plane * kept + row, segment)
 
 
 @njit(void(MATRIX, WORDS, MATRIX, WORDS), cache=True, nogil=True)
@@ -99,7 +78,7 @@ def prefix_product_rows(ratios: Any, start: Any, out: Any, final: Any) -> None:
         _products_by_segment(ratios.reshape(-1), rows, out.reshape(-1), kept, totals)
         for i in range(SEGMENTS):
             factor = ext_splat(final)
-            for row in range(i * segment, (i + 1) * segment, 8):
+            for row in range(i * segment, (i + 1) * segment, LANES):
                 ext_store(out, row, kept, ext_mul(ext_load(out, row, kept), factor))
             product = gl.ext_mul(final[0], final[1], final[2], totals[i], totals[SEGMENTS + i], totals[2 * SEGMENTS + i])
             final[0], final[1], final[2] = product

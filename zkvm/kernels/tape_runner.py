@@ -1,4 +1,4 @@
-"""Runs a tape (see :mod:`zkvm.air.tape`) over blocks of rows, eight rows to a vector.
+"""Runs a tape (see :mod:`zkvm.air.tape`) over blocks of rows, one vector of rows at a time.
 
 A column set is a flat array with a stride between columns and an offset of its first row, so that one coset of an LDE array
 (w, B, n) is a column set without a copy. The reference twin is :func:`zkvm.prover.tape_reference.run_tape`.
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from zkvm.kernels.dots import cut, extend_sums, reduced
 from zkvm.kernels.extension import ext_mul, ext_scale, ext_sub
 from zkvm.kernels.vectors import add, load, mul, splat, store, sub
+from zkvm.kernels.words import LANES
 
 BLOCK = 256
 """Rows per block: a register is 2 KiB, the registers of a chip stay in L2, and decoding a step costs little beside it."""
-LANES = 8
 GROUPS = 3
 """Accumulators of an accumulating tape: active, start and terminal constraints."""
 SUMS = 9
@@ -50,7 +50,7 @@ def _load_next(columns: Flat, base: Any, row: Any, height: Any, shift: Any, regi
 
 @njit(inline="always")
 def _add_terms(sums: Flat, base: Any, value: Any, limbs: Any) -> None:
-    """One coordinate's three sums at ``base`` take eight cells times a factor cut into limbs (see :mod:`zkvm.kernels.dots`)."""
+    """One coordinate's three sums at ``base`` take a vector of cells times a factor cut into limbs (see :mod:`zkvm.kernels.dots`)."""
     s0, s1, s2 = extend_sums(load(sums, base), load(sums, base + BLOCK), load(sums, base + 2 * BLOCK), value, limbs)
     store(sums, base, s0)
     store(sums, base + BLOCK, s1)

@@ -12,6 +12,7 @@ from zkvm.field.goldilocks import FieldArray, P, powers, root_of_unity
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels import vectors
 from zkvm.kernels.transforms import LEAF, WORDS
+from zkvm.kernels.words import LANES
 
 _LEAF_WORDS = 8 + LEAF
 
@@ -20,14 +21,12 @@ _LEAF_WORDS = 8 + LEAF
 def fill_geometric(out: Any, start: Any, count: Any, first: Any, ratio: Any) -> None:
     """``out[start + i] = first ratio^i`` for i < count, a multiple of 8."""
     value = first
-    for i in range(8):
+    for i in range(LANES):
         out[start + i] = value
         value = gl.mul(value, ratio)
-    ratio2 = gl.mul(ratio, ratio)
-    ratio4 = gl.mul(ratio2, ratio2)
-    step = vectors.splat(gl.mul(ratio4, ratio4))
+    step = vectors.splat(gl.power(ratio, np.uint64(LANES)))
     current = vectors.load(out, start)
-    for i in range(8, count, 8):
+    for i in range(LANES, count, LANES):
         current = vectors.mul(current, step)
         vectors.store(out, start + i, current)
 

@@ -1,0 +1,45 @@
+"""The kernels with vectors of the width that this machine does not choose."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import pytest
+
+from zkvm.kernels import width
+
+FOLDER = Path(__file__).parent
+LOCKSTEP = ["test_vectors.py", "test_ntt.py", "test_columns.py", "test_tape_runner.py"]
+PROGRAM = """
+import sys
+import pytest
+from zkvm.kernels import width
+width.WORD_LANES = 12 - width.WORD_LANES
+from zkvm.kernels import vectors
+assert vectors.LANES == width.WORD_LANES
+sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", *sys.argv[1:]]))
+"""
+
+
+def test_lockstep_in_the_other_width(tmp_path: Path) -> None:
+    """LLVM splits vectors that are wider than the machine's, and narrow ones run on any machine."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "PYTEST_"))}
+    path = os.pathsep.join([str(FOLDER.parents[1]), os.environ.get("PYTHONPATH", "")])
+    variables = {**inherited, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", PROGRAM, *(str(FOLDER / name) for name in LOCKSTEP)]
+    done = subprocess.run(command, env=variables, cwd=FOLDER.parents[1], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "wide"),
+    [("skylake-avx512", "+avx2,+avx512f", True), ("haswell", "+avx2", False), ("znver9", "", False), ("another", None, False)],
+)
+def test_the_width_follows_the_settings_of_numba(name: str, features: str | None, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba.config, "CPU_NAME", name)
+    monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
+    assert width.has_wide_vectors() is wide
