@@ -49,8 +49,8 @@ def test_limits_and_outputs() -> None:
     out: list[bytes] = []
     session = zkvm.execute(HELLO, ExecutorEnv(stdout=out.append))
     assert b"".join(out) == session.stdout == b"hello from the guest\n"
-    with pytest.raises(zkvm.LimitError, match=r"after 100 cycles \(it is in \w+\+0x\w+, pc 0x000\w{5}\): raise --max-cycles"):
-        zkvm.execute(HELLO, ExecutorEnv(max_cycles=100))
+    with pytest.raises(zkvm.LimitError, match=r"after 20 cycles \(it is in \w+\+0x\w+, pc 0x000\w{5}\): raise --max-cycles"):
+        zkvm.execute(HELLO, ExecutorEnv(max_cycles=20))
     with pytest.raises(zkvm.LimitError, match="raise --max-memory"):
         zkvm.prove(HELLO, ExecutorEnv(max_memory=1 << 27))
 
