@@ -12,7 +12,7 @@ from zkvm.field import extension as ext
 from zkvm.field.goldilocks import FieldArray, P
 from zkvm.kernels import extension as kernel_ext
 from zkvm.kernels import goldilocks as gl
-from zkvm.kernels import tiles, vectors
+from zkvm.kernels import vectors
 from zkvm.kernels.words import LANES
 
 EDGES = [0, 1, 2, 2**8, 2**16, 2**24 - 1, 2**24, 2**32 - 1, 2**32, 2**32 + 1, 2**40, 2**48, 2**63 - 1, 2**63]
@@ -74,26 +74,6 @@ def test_operations_on_any_words() -> None:
     assert [x % P for x in out[8].tolist()] == [(x + y) % P for x, y in pairs]
     assert [x % P for x in out[9].tolist()] == [(x - y) % P for x, y in pairs]
     assert [x % P for x in out[10].tolist()] == [x * y % P for x, y in pairs]
-
-
-@njit
-def run_transpose(a: Any, out: Any) -> Any:
-    for row in range(0, 8, LANES):
-        columns = tiles.from_rows(tiles.load8(a, 8 * row, LANES))
-        for column in range(8):
-            out[0, column, row] = vectors.lane(columns[column], LANES - 1)
-        tiles.store8(out[1].reshape(-1), 8 * row, LANES, tiles.to_rows(columns))
-    tiles.transpose_tile(a, 0, 8, out[2].reshape(-1), 0, 8)
-
-
-def test_tiles() -> None:
-    matrix = np.arange(64, dtype=np.uint64).reshape(8, 8)
-    out = np.zeros((3, 8, 8), dtype=np.uint64)
-    run_transpose(matrix.reshape(-1), out)
-    last = np.arange(LANES - 1, 8, LANES)
-    assert np.array_equal(out[0][:, ::LANES], matrix.T[:, last])
-    assert np.array_equal(out[1], matrix)
-    assert np.array_equal(out[2], matrix.T)
 
 
 @njit

@@ -13,7 +13,8 @@ import pytest
 from zkvm.kernels import width
 
 FOLDER = Path(__file__).parent
-LOCKSTEP = ["test_vectors.py", "test_ntt.py", "test_columns.py", "test_tape_runner.py"]
+NAMES = ["vectors", "tiles", "limbs", "butterflies", "ntt", "columns", "tape_runner"]
+LOCKSTEP = [f"test_{name}.py" for name in NAMES]
 PROGRAM = """
 import sys
 import pytest
