@@ -25,12 +25,12 @@ from zkvm.crypto.merkle import chain_leaves, hash_pairs
 from zkvm.crypto.transcript import Kind, Transcript
 from zkvm.field import extension
 from zkvm.field.extension import ONE, ZERO, Ext, ext_add, ext_inv, ext_mul, ext_pow, from_ext, to_ext
-from zkvm.field.goldilocks import P, root_of_unity
+from zkvm.field.goldilocks import P, coset_shift, root_of_unity
 from zkvm.machine import machine, run_statement
 from zkvm.params import GRINDING_BITS
 from zkvm.proof import Proof
 from zkvm.receipt import Receipt
-from zkvm.shape import ProofShape, coset_shift, params_of, tree_positions
+from zkvm.shape import ProofShape, params_of, tree_positions
 from zkvm.steps import DOMAIN, GRINDING_LABEL, Steps
 from zkvm.verifier.constraints import closing_fingerprints, quotient_value, selectors, split_openings, terminals_by_table
 from zkvm.verifier.fri import deep_values, fold, points_at

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from zkvm.air.layout import EXTENSION
 from zkvm.air.machine import ChipCode, Machine
 from zkvm.field.extension import Ext, ext_mul
-from zkvm.field.goldilocks import GENERATOR, P, root_of_unity
+from zkvm.field.goldilocks import root_of_unity
 from zkvm.params import FINAL_COEFFICIENTS, FOLDING, Parameters
 
 QUOTIENT_CHUNKS = 3
@@ -19,11 +19,6 @@ QUOTIENT_COLUMNS = EXTENSION * QUOTIENT_CHUNKS
 MASK_COLUMNS = EXTENSION
 PREPROCESSED, MAIN_TREE, BUS_TREE = range(3)
 """Trees that hold the tables; the index into a chip's widths. The quotient tree holds chunks and mask at the full height."""
-
-
-def coset_shift(height: int) -> int:
-    """s_n = 7^(2^30 / n): squaring steps down a height, and it does not depend on the run's tallest table."""
-    return pow(GENERATOR, (1 << 30) // height, P)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zkvm.field import goldilocks as gl
-from zkvm.field.goldilocks import FieldArray, P
+from zkvm.field.goldilocks import FieldArray, P, coset_shift
 from zkvm.kernels import ntt as kernel
 from zkvm.prover import reference
 
@@ -26,7 +26,7 @@ def random_columns(width: int, rows: int, seed: int = 0) -> FieldArray:
 def test_lde_agrees_with_evaluation(log_height: int, blowup: int) -> None:
     columns = random_columns(3, 1 << log_height, log_height)
     before = columns.copy()
-    shift = kernel.coset_shift(1 << log_height)
+    shift = coset_shift(1 << log_height)
     result = kernel.lde(columns, blowup, threads=2)
     assert np.array_equal(columns, before)
     if log_height <= 9:

@@ -35,12 +35,12 @@ from zkvm.air.machine import Machine, Statement
 from zkvm.air.table import Table
 from zkvm.field import goldilocks
 from zkvm.field.extension import Ext, ext_add, ext_inv, ext_mul, ext_pow, ext_sub, from_ext, to_ext
-from zkvm.field.goldilocks import P, add
+from zkvm.field.goldilocks import P, add, coset_shift
 from zkvm.params import PROTOCOL_VERSION, Parameters, Policy, parameters
 from zkvm.proof import Proof
 from zkvm.prover import deep, prove
 from zkvm.prover.commit import MerkleTree
-from zkvm.shape import ProofShape, coset_shift, tree_positions
+from zkvm.shape import ProofShape, tree_positions
 from zkvm.verifier.fri import points_at
 from zkvm.verifier.verify import verify_proof
 

@@ -24,12 +24,12 @@ from tests.soundness.cheating import (
 )
 from zkvm.field import goldilocks
 from zkvm.field.extension import Ext, ext_add, ext_from_base, ext_mul, ext_pow, ext_sub, to_ext
-from zkvm.field.goldilocks import P, add, root_of_unity
+from zkvm.field.goldilocks import P, add, coset_shift, root_of_unity
 from zkvm.params import Policy
 from zkvm.proof import LayerOpening, Proof, TreeOpening
 from zkvm.prover import deep, prove
 from zkvm.prover.commit import MerkleTree
-from zkvm.shape import ProofShape, coset_shift
+from zkvm.shape import ProofShape
 from zkvm.verifier.fri import points_at
 from zkvm.verifier.verify import verify_proof
 

@@ -17,12 +17,12 @@ from tests.soundness.cheating import BALANCED, WIDE, after, committed, honest_st
 from zkvm.air.table import Table
 from zkvm.field import extension
 from zkvm.field.extension import ONE, Ext, ext_mul, to_ext
-from zkvm.field.goldilocks import P, root_of_unity
+from zkvm.field.goldilocks import P, coset_shift, root_of_unity
 from zkvm.params import MIN_HEIGHT, PARAMETERS, Policy
 from zkvm.proof import Proof
 from zkvm.prover import prove
 from zkvm.prover.randomness import Randomness
-from zkvm.shape import ProofShape, coset_shift
+from zkvm.shape import ProofShape
 from zkvm.verifier.verify import verify_proof
 
 U64 = NDArray[np.uint64]

@@ -14,10 +14,10 @@ from zkvm.air.table import Closing, closing
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_pow, ext_scale, ext_sub, to_ext
-from zkvm.field.goldilocks import FieldArray, P, root_of_unity
+from zkvm.field.goldilocks import FieldArray, P, coset_shift, root_of_unity
 from zkvm.machine import machine
 from zkvm.params import FOLDING, PARAMETERS, Parameters, parameters
-from zkvm.shape import BUS_TREE, MAIN_TREE, PREPROCESSED, ProofShape, coset_shift, tree_positions
+from zkvm.shape import BUS_TREE, MAIN_TREE, PREPROCESSED, ProofShape, tree_positions
 from zkvm.verifier.constraints import (
     admissible,
     check_buses,

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from tests.zk.linear import explains, rank
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import Ext, ext_scale
-from zkvm.field.goldilocks import P, root_of_unity
+from zkvm.field.goldilocks import P, coset_shift, root_of_unity
 from zkvm.params import PARAMETERS, Parameters
-from zkvm.shape import coset_shift
 
 U64 = NDArray[np.uint64]
 ZETA: Ext = (1234567890123456789, 987654321987654321, 555555555555555555)

@@ -146,6 +146,11 @@ def root_of_unity(order: int) -> int:
     return pow(ROOT_OF_UNITY_2_32, (1 << TWO_ADICITY) // order, P)
 
 
+def coset_shift(height: int) -> int:
+    """s_n = 7^(2^30 / n), the shift of the extension coset of height n: squaring steps down a height, whatever the tallest table."""
+    return pow(GENERATOR, (1 << 30) // height, P)
+
+
 def powers(base: int, count: int) -> FieldArray:
     """``[1, base, base^2, ...]``: shape (count,), by doubling."""
     result = np.ones(max(count, 1), dtype=np.uint64)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import boolean, int64, njit, uint64, void
 
-from zkvm.field.goldilocks import GENERATOR, FieldArray, P, root_of_unity
+from zkvm.field.goldilocks import FieldArray, P, coset_shift, root_of_unity
 from zkvm.kernels import goldilocks as gl
 from zkvm.kernels import vectors
 from zkvm.kernels.interpolation import bit_reverse, join_cosets
@@ -92,11 +92,6 @@ def extend_columns(
         for extra in range(extras):
             start = (column * extras + extra) * EXTRA_POINTS
             _fold_coset(scratch, size, extra_weights[extra], extra_out, start, extra_levels, extra_twiddles[extra])
-
-
-def coset_shift(height: int) -> int:
-    """The shift s_n = 7^(2^30 / n) of the extension coset of a table of height n: the square of s_2n is s_n."""
-    return pow(GENERATOR, 2**30 // height, P)
 
 
 def _check_height(height: int, minimum: int = MINIMUM_HEIGHT) -> None:

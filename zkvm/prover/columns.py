@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from zkvm.air.chip import Chip
 from zkvm.air.machine import ChipCode
-from zkvm.field.goldilocks import GENERATOR, P, root_of_unity
+from zkvm.field.goldilocks import GENERATOR, P, coset_shift, root_of_unity
 from zkvm.kernels.ntt import lde_plan
 from zkvm.params import EXTRA_POINTS
-from zkvm.shape import coset_shift
 
 U64 = NDArray[np.uint64]
 _NONE: U64 = np.zeros((0, 0), np.uint64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from zkvm.air.layout import EXTENSION
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import Ext, ext_scale
-from zkvm.field.goldilocks import P, root_of_unity
+from zkvm.field.goldilocks import P, coset_shift, root_of_unity
 from zkvm.kernels.columns import barycentric_weights, base_powers, deep_divide_add, dot, inverse_differences
 from zkvm.kernels.dots import BLOCK, accumulate_rows
 from zkvm.kernels.fri_fold import fold8
@@ -20,7 +20,7 @@ from zkvm.params import FOLDING
 from zkvm.prover.columns import Committed
 from zkvm.prover.commit import MerkleTree
 from zkvm.prover.tasks import share_out
-from zkvm.shape import ProofShape, coset_shift
+from zkvm.shape import ProofShape
 from zkvm.steps import Steps
 
 U64 = NDArray[np.uint64]

@@ -18,7 +18,7 @@ from zkvm.air.tape import Tape, lower
 from zkvm.errors import ProvingError
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import Ext
-from zkvm.field.goldilocks import P, root_of_unity
+from zkvm.field.goldilocks import P, coset_shift, root_of_unity
 from zkvm.kernels.columns import accumulate, base_batch_inverse
 from zkvm.kernels.combine import combine_groups
 from zkvm.kernels.ntt import evaluate_coset, interpolate_coset, interpolate_cosets
@@ -29,7 +29,7 @@ from zkvm.prover.columns import Committed, extra_shift
 from zkvm.prover.randomness import Randomness
 from zkvm.prover.scratch import scratch
 from zkvm.prover.tasks import share_out
-from zkvm.shape import QUOTIENT_CHUNKS, ProofShape, coset_shift, params_of
+from zkvm.shape import QUOTIENT_CHUNKS, ProofShape, params_of
 
 U64 = NDArray[np.uint64]
 

@@ -16,8 +16,8 @@ from zkvm.air.table import Closing
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.field import extension
 from zkvm.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_pow, ext_sub, to_ext
-from zkvm.field.goldilocks import P, root_of_unity
-from zkvm.shape import QUOTIENT_CHUNKS, ProofShape, coset_shift, params_of
+from zkvm.field.goldilocks import P, coset_shift, root_of_unity
+from zkvm.shape import QUOTIENT_CHUNKS, ProofShape, params_of
 
 CLOSING_BLOCK = 1 << 14
 """Tuples of the verifier that are worked on at once: a long journal takes time, but no memory beyond its own tuples."""

@@ -12,10 +12,10 @@ from zkvm.crypto.merkle import OpenedTrees, verify_trees
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import Ext, ext_scale, from_ext
-from zkvm.field.goldilocks import P, root_of_unity
+from zkvm.field.goldilocks import P, coset_shift, root_of_unity
 from zkvm.params import FOLDING
 from zkvm.proof import Proof, TreeOpening
-from zkvm.shape import BUS_TREE, MAIN_TREE, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape, coset_shift, tree_positions
+from zkvm.shape import BUS_TREE, MAIN_TREE, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape, tree_positions
 
 Array = NDArray[np.uint64]
 
