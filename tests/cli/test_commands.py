@@ -12,6 +12,7 @@ import pytest
 from tests.cli.running import guest, invoke
 from tests.receipts import ECHO, GUESTS, HELLO, TEXT, dev_receipt, echo_receipt
 from zkvm.api import compute_image_id
+from zkvm.cli.main import COMMANDS, load
 from zkvm.receipt import Receipt
 from zkvm.vm.assemble import EXIT
 
@@ -214,8 +215,26 @@ def test_soundness() -> None:
 
 def test_help_names_every_command() -> None:
     text = invoke("--help").out
-    for command in ("run", "verify", "check", "inspect", "image-id", "build", "disasm", "soundness"):
-        assert command in text
+    for command in COMMANDS:
+        assert f" {command} " in text
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_commands_are_listed_with_the_first_line_of_their_help(name: str) -> None:
+    assert load(name).help.partition("\n")[0] == COMMANDS[name][1]
+    text = invoke(name, "--help").out
+    assert "--help" in text
+    assert COMMANDS[name][1].split()[0] in text
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("verify", "--help"), ("inspect", "--help")])
+def test_a_command_loads_what_it_needs_only(arguments: tuple[str, ...]) -> None:
+    code = (
+        f"import sys; sys.argv[1:] = {list(arguments)!r}\nfrom zkvm.cli.main import main\ntry:\n    main()\nexcept SystemExit:\n    pass\n"
+    )
+    code += "print([name for name in ('numba', 'elftools', 'zkvm.api', 'zkvm.ml') if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    assert result.stdout.splitlines()[-1] == "[]"
 
 
 def without(package: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from zkvm.cli.errors import check_writable, read_input, writing
+from zkvm.cli.options import GuestArgument, JsonOption
 from zkvm.cli.output import emit, line, size
-from zkvm.cli.run import GuestArgument, JsonOption
 from zkvm.errors import ElfError, UsageError
 from zkvm.resources import prove_extra
 

@@ -8,16 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from zkvm.cli.errors import InputFileError, read_input
+from zkvm.cli.options import GuestArgument, JsonOption
 from zkvm.cli.output import emit, line, shown, size
-from zkvm.cli.run import GuestArgument, JsonOption
 from zkvm.errors import ElfError, FormatError
-from zkvm.receipt import MAGIC, Receipt
 
 FileArgument = Annotated[Path, typer.Argument(metavar="RECEIPT|GUEST.elf", help="a receipt or a program", show_default=False)]
 
 
 def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
     """Show what is inside a receipt (without verifying it) or a program."""
+    from zkvm.receipt import MAGIC, Receipt
+
     data = read_input(file)
     if data.startswith(MAGIC):
         try:
@@ -36,7 +37,9 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
 def image_id(guest: GuestArgument, as_json: JsonOption = False) -> None:
     """Print the image ID of a program: what a verifier must know to check its receipts."""
     from zkvm import api
+    from zkvm.cli.start import load_kernels
 
+    load_kernels()
     identity = api.compute_image_id(guest)
     if as_json:
         emit({"image_id": identity, "content_id": api.load_image(guest).content_id.hex()})
@@ -47,9 +50,11 @@ def image_id(guest: GuestArgument, as_json: JsonOption = False) -> None:
 def program_view(data: bytes) -> dict[str, Any]:
     """What the machine sees of an ELF file."""
     from zkvm import api
+    from zkvm.cli.start import load_kernels
     from zkvm.isa.opcodes import REGISTER_COUNT
     from zkvm.vm.elf import parse_elf
 
+    load_kernels()
     image = api.load_image(data)
     segments = [
         {

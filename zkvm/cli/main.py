@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from zkvm.cli import errors
-from zkvm.cli.bench import bench
-from zkvm.cli.compile import compile_model
-from zkvm.cli.guest import build, disasm
-from zkvm.cli.inspect import image_id, inspect
-from zkvm.cli.new import new
-from zkvm.cli.profile import profile
-from zkvm.cli.run import check, run
-from zkvm.cli.soundness import soundness
-from zkvm.cli.verify import verify
 from zkvm.errors import ZkvmError
 
+COMMANDS = {
+    "run": ("run:run", "Execute the guest, prove the run, verify the receipt, write it, print the journal."),
+    "verify": ("verify:verify", "Accept a receipt as the proof of a run of a program, or reject it with a reason."),
+    "check": ("run:check", "Execute the guest and check every constraint and bus, without proving; names what fails."),
+    "inspect": ("inspect:inspect", "Show what is inside a receipt (without verifying it) or a program."),
+    "image-id": ("inspect:image_id", "Print the image ID of a program: what a verifier must know to check its receipts."),
+    "profile": ("profile:profile", "Execute the guest and show its cycles and its proving cost by function, source line and chip."),
+    "new": ("new:new", "Start a project: a guest in C, a host in Python, a Makefile, a README."),
+    "build": ("guest:build", "Compile C, C++ or assembly to a program for this machine."),
+    "disasm": ("guest:disasm", "List the program's instructions with the names of its functions."),
+    "soundness": (
+        "soundness:soundness",
+        "Show the proven security of a proof term by term, for the worst case: every table present and as tall as the tallest.",
+    ),
+    "bench": ("bench:bench", "Measure the figures that the README quotes (in a checkout of the project)."),
+    "compile": ("compile:compile_model", "Compile an ONNX model to a guest, quantized by typical inputs."),
+}
+"""Name -> module and function, and the first line of its help. A command's module is imported when the command is given: each needs other
+packages, and a list of commands needs none."""
 EPILOG = (
     "Exit codes: 0 done or accepted, 1 rejected or the guest exited non-zero, 2 usage, 3 bad input file, 4 guest trap, 5 limit reached."
 )
@@ -32,6 +43,12 @@ class Commands(TyperGroup):
         """Remember whether JSON is wanted: errors too are then an object."""
         ctx.obj = "--json" in args
         return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load the command that is asked for."""
+        if args and args[0] in COMMANDS:
+            self.commands[args[0]] = load(args[0])
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; an error becomes a paragraph and an exit code."""
@@ -58,9 +75,16 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for function in (run, verify, check, inspect, image_id, profile, new, build, disasm, soundness, bench):
-    app.command(function.__name__.replace("_", "-"))(function)
-app.command("compile")(compile_model)
+for _name, (_, _text) in COMMANDS.items():
+    app.command(_name, help=_text)(lambda: None)  # stands in the list until it is loaded
+
+
+def load(name: str) -> Any:
+    """The command of this name."""
+    module, _, function = COMMANDS[name][0].partition(":")
+    single = typer.Typer(add_completion=False)
+    single.command(name)(getattr(import_module(f"zkvm.cli.{module}"), function))
+    return typer.main.get_command(single)
 
 
 def main() -> None:

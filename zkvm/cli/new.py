@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from zkvm.cli.options import JsonOption
 from zkvm.cli.output import emit
-from zkvm.cli.run import JsonOption
 
 
 def new(

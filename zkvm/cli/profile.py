@@ -10,17 +10,10 @@ import typer
 
 from zkvm.cli.compile import model_run
 from zkvm.cli.errors import DONE, REJECTED, check_writable, writing
+from zkvm.cli.options import CyclesOption, InputOption, JsonOption, ProgramArgument
 from zkvm.cli.output import emit, line
-from zkvm.cli.run import (
-    CyclesOption,
-    InputOption,
-    JsonOption,
-    ProgramArgument,
-    guest_stderr,
-    guest_stdout,
-    read_guest_input,
-    show_prediction,
-)
+from zkvm.cli.run import guest_stderr, guest_stdout, read_guest_input, show_prediction
+from zkvm.cli.start import load_kernels
 from zkvm.errors import UsageError
 from zkvm.flamegraph import html, speedscope
 from zkvm.profiling import Profile
@@ -52,6 +45,7 @@ def profile(
         check_writable(out)
     model = model_run(guest, input_file) if guest.is_dir() else None
     program, stdin = (guest, read_guest_input(input_file)) if model is None else (model.elf, model.stdin)
+    load_kernels()
     env = ExecutorEnv(stdin, guest_stdout(as_json), guest_stderr, max_cycles=max_cycles)
     result = profile_run(program, env, params=params, security=security, threads=threads)
     if out is not None:

@@ -6,29 +6,24 @@ import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from zkvm import api
 from zkvm.api import GIB, ProveInfo
-from zkvm.cli.compile import ModelRun, model_run
 from zkvm.cli.errors import DONE, REJECTED, check_writable, read_input, writing
+from zkvm.cli.options import CyclesOption, GuestArgument, InputOption, JsonOption, ProgramArgument
 from zkvm.cli.output import emit, line, progress_bar, shown, size, write_bytes
+from zkvm.cli.start import PROVER, load_kernels
 from zkvm.errors import UsageError
 from zkvm.params import MAX_HEIGHT, MIN_HEIGHT
-from zkvm.prediction import Prediction
-from zkvm.profiling import Profile
-from zkvm.profiling import profile as profile_run
 from zkvm.session import ExecutorEnv, Session, Sink
 
-GuestArgument = Annotated[Path, typer.Argument(metavar="GUEST.elf", help="the program, a static RV32IM executable", show_default=False)]
-ProgramArgument = Annotated[
-    Path, typer.Argument(metavar="GUEST.elf|DIR", help="the program, or a directory that zkvm compile wrote", show_default=False)
-]
-InputOption = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="the guest's private input (its fd 0)")]
-JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
-CyclesOption = Annotated[int | None, typer.Option("--max-cycles", metavar="N", min=1, help="stop the guest after so many instructions")]
+if TYPE_CHECKING:
+    from zkvm.cli.compile import ModelRun
+    from zkvm.prediction import Prediction
+    from zkvm.profiling import Profile
 
 FUNCTIONS_SHOWN = 12
 
@@ -59,9 +54,16 @@ def run(
     target = out or Path(f"{guest.stem}.receipt")
     if not execute_only:
         check_writable(target)
-    model = model_run(guest, input_file) if guest.is_dir() else None
+    model = None
+    if guest.is_dir():
+        from zkvm.cli.compile import model_run
+
+        model = model_run(guest, input_file)
     program, stdin = (guest, read_guest_input(input_file)) if model is None else (model.elf, model.stdin)
+    load_kernels(PROVER)
     if execute_only:
+        from zkvm.profiling import profile as profile_run
+
         env = ExecutorEnv(stdin, guest_stdout(as_json), guest_stderr, max_cycles=max_cycles, max_memory=limit)
         padding = parse_height(pad_to) if pad_to else 0
         profile = profile_run(program, env, params=params, security=security, threads=threads, pad_to=padding)
@@ -91,7 +93,9 @@ def run(
 
 def check(guest: GuestArgument, input_file: InputOption = None, max_cycles: CyclesOption = None, as_json: JsonOption = False) -> None:
     """Execute the guest and check every constraint and bus, without proving; names what fails."""
-    failures = api.check(guest, read_guest_input(input_file), max_cycles=max_cycles)
+    stdin = read_guest_input(input_file)
+    load_kernels()
+    failures = api.check(guest, stdin, max_cycles=max_cycles)
     if as_json:
         rows = [{"where": failure.where, "label": failure.label, "detail": failure.detail, "row": failure.row} for failure in failures]
         emit({"ok": not failures, "failures": rows})

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from zkvm.cli.errors import DONE, REJECTED
+from zkvm.cli.options import JsonOption
 from zkvm.cli.output import emit, line, size
-from zkvm.cli.run import JsonOption
 from zkvm.codec import expected_bytes
 from zkvm.errors import UsageError
 from zkvm.machine import machine

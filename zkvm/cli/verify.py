@@ -10,11 +10,10 @@ from typing import Annotated
 import typer
 
 from zkvm.cli.errors import DONE, REJECTED, read_input
+from zkvm.cli.options import JsonOption
 from zkvm.cli.output import emit, line, shown
-from zkvm.cli.run import JsonOption
 from zkvm.errors import UsageError
 from zkvm.params import Policy
-from zkvm.receipt import verdict
 
 ReceiptArgument = Annotated[Path, typer.Argument(metavar="RECEIPT", help="the receipt's file", show_default=False)]
 
@@ -31,10 +30,14 @@ def verify(
     """Accept a receipt as the proof of a run of a program, or reject it with a reason."""
     if (image_id is None) == (elf is None):
         raise UsageError("say which program the receipt must be for: either --image-id HEX or --elf GUEST.elf")
+    from zkvm.receipt import verdict
+
     data = read_input(receipt)
     if elf is not None:
         from zkvm import api
+        from zkvm.cli.start import load_kernels
 
+        load_kernels()
         image_id = api.compute_image_id(elf)
     assert image_id is not None
     started = time.perf_counter()
