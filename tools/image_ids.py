@@ -13,9 +13,12 @@ import json
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the machine beside these guests, whichever is installed
+
 import zkvm
 
-GUESTS = Path(__file__).parents[1] / "guest_programs"
+GUESTS = ROOT / "guest_programs"
 PAGE = GUESTS / "image_ids.json"
 
 

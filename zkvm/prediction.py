@@ -1,15 +1,15 @@
 """How long a proof will take and how much memory, before it starts.
 
-Both follow what is committed: cells (elements of main and bus columns), cells on the low-degree extension, and points of the largest
-domain; where the extension leaves the caches, its cells take longer. The coefficients were fitted to 47 proofs of four guests (14 to
-1,048,145 cycles) under the three parameter sets. Memory was within 8 % of every measured peak, processor seconds within 12 % root mean
-square and 27 % at most. Time is scaled by a measurement of this machine's speed and means one that has nothing else to do; how it falls
-with threads is an assumption. ``--max-memory`` refuses by an upper bound instead, :func:`zkvm.prover.memory.predicted_bytes`.
+Both follow what is committed: cells (elements of main and bus columns) and cells on the low-degree extension; memory also the points of
+the largest domain. Time was fitted to 29 proofs of two guests (11,710 to 1,045,021 cycles) under the three parameter sets, on one and two
+threads, each after another one in the same process: 12 % root mean square, 29 % at most. It is scaled by a measurement of this machine's
+speed and means one that has nothing else to do; more than two threads are an extrapolation. Memory was fitted to 17 of 26 peaks of an
+earlier version, all within 8 %. ``--max-memory`` refuses by an upper bound instead, :func:`zkvm.prover.memory.predicted_bytes`.
 """
 
 from __future__ import annotations
 
-import math
+import statistics
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -20,17 +20,15 @@ from zkvm.resources import prove_extra, thread_count
 from zkvm.shape import ProofShape
 
 MEBIBYTE = 1 << 20
-BASE_SECONDS, CELL_SECONDS, EXTENDED_CELL_SECONDS, POINT_SECONDS = 0.168, 73.5e-9, 5e-9, 1105e-9
-"""Processor seconds: of any proof, per cell, per cell and coset of the extension, per point of the largest domain."""
-CACHED_CELLS, UNCACHED_SECONDS = 32e6, 4.6e-9
-"""Extended cells from which on each takes longer, and by how much with every doubling."""
-SERIAL_SHARE = 0.15
-"""Of a proof's processor seconds, what more threads do not help."""
+BASE_SECONDS, CELL_SECONDS, EXTENDED_CELL_SECONDS = 0.469, 57.4e-9, 9.38e-9
+"""Seconds on one thread: of any proof, per cell, per cell and coset of the extension."""
+SERIAL_SHARE = 0.46
+"""Of these, what more threads do not help."""
 BASE_BYTES, EXTENDED_CELL_BYTES, POINT_BYTES = 219 * MEBIBYTE, 8.12, 585
 """Of the process with its kernels, per cell and coset of trace and extension, per point of the largest domain."""
 
-BENCHMARK_SHAPE, BENCHMARK_BLOWUP, BENCHMARK_RUNS = (4, 1 << 14), 4, 7
-REFERENCE_SECONDS = 1.33e-3
+BENCHMARK_SHAPE, BENCHMARK_BLOWUP, BENCHMARK_RUNS = (4, 1 << 14), 4, 60
+REFERENCE_SECONDS = 2.13e-3
 """Of one low-degree extension of that shape on one core of the machine that the coefficients are from."""
 
 
@@ -39,7 +37,8 @@ class Prediction:
     """What proving a run takes.
 
     Attributes:
-        params, security, threads: of the proof. seconds: execution to self-check, kernels compiled. memory_bytes: peak of the process.
+        params, security, threads: of the proof. seconds: execution to self-check, of a process that has proven before.
+        memory_bytes: peak of the process.
     """
 
     params: str
@@ -56,7 +55,7 @@ def predict(shape: ProofShape, threads: int | None = None) -> Prediction:
         UsageError: the ``prove`` extra is missing, or less than one thread.
     """
     workers, chosen = thread_count(threads), shape.parameters
-    seconds = processor_seconds(shape) * slowness() * (SERIAL_SHARE + (1 - SERIAL_SHARE) / workers)
+    seconds = single_thread_seconds(shape) * slowness() * (SERIAL_SHARE + (1 - SERIAL_SHARE) / workers)
     return Prediction(chosen.name, chosen.security_bits, workers, seconds, memory_bytes(shape))
 
 
@@ -65,12 +64,9 @@ def committed_cells(shape: ProofShape) -> int:
     return sum(sum(table.code.widths[1:]) * table.height for table in shape.tables)
 
 
-def processor_seconds(shape: ProofShape) -> float:
-    """Seconds of all threads together on the reference machine."""
-    cells, points = committed_cells(shape), shape.tallest * shape.parameters.blowup
-    extended = cells * shape.parameters.blowup
-    doublings = max(0.0, math.log2(extended / CACHED_CELLS))
-    return BASE_SECONDS + cells * CELL_SECONDS + extended * (EXTENDED_CELL_SECONDS + UNCACHED_SECONDS * doublings) + points * POINT_SECONDS
+def single_thread_seconds(shape: ProofShape) -> float:
+    """Seconds of one thread on the reference machine."""
+    return BASE_SECONDS + committed_cells(shape) * (CELL_SECONDS + shape.parameters.blowup * EXTENDED_CELL_SECONDS)
 
 
 def memory_bytes(shape: ProofShape) -> int:
@@ -81,7 +77,10 @@ def memory_bytes(shape: ProofShape) -> int:
 
 @cache
 def slowness() -> float:
-    """Seconds that this machine takes for what takes the reference machine one: the fastest of a few short extensions on one core."""
+    """Seconds that this machine takes for what takes the reference machine one: the median of short extensions on one core.
+
+    A shared processor's speed changes within tens of milliseconds, and a proof sees all of it: not the fastest, and a quarter of a second.
+    """
     with prove_extra():
         from zkvm.kernels.ntt import lde_plan
     columns = np.arange(BENCHMARK_SHAPE[0] * BENCHMARK_SHAPE[1], dtype=np.uint64).reshape(BENCHMARK_SHAPE)
@@ -93,4 +92,4 @@ def slowness() -> float:
         started = time.perf_counter()
         plan.run(columns, out, 1)
         samples.append(time.perf_counter() - started)
-    return min(samples) / REFERENCE_SECONDS
+    return statistics.median(samples) / REFERENCE_SECONDS
