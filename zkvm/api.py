@@ -261,11 +261,11 @@ def _planned_shape(execution: Execution, image: Image, chosen: Parameters, max_m
         LimitError: a table would be too long, or proving would take more than ``max_memory`` bytes.
     """
     with prove_extra():
-        from zkvm.prover.memory import predicted_bytes
+        from zkvm.prover.memory import predicted_bytes, process_bytes
     heights = planned_heights(machine(), execution, image, chosen.exempt, pad_to)
     shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
     records = (execution.steps, execution.refreshes, execution.ecalls, execution.reads, execution.writes)
-    needed = predicted_bytes(shape, sum(array.nbytes for array in records))
+    needed = predicted_bytes(shape, sum(array.nbytes for array in records), process_bytes())
     if max_memory is not None and needed > max_memory:
         raise LimitError(
             f"proving {execution.cycles} cycles with parameters {chosen.name!r} takes about {needed / GIB:.2f} GiB, "

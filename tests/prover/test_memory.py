@@ -8,7 +8,7 @@ import pytest
 
 from tests.toy import TOY
 from zkvm.params import Parameters, parameters
-from zkvm.prover.memory import PROCESS_BYTES, predicted_bytes
+from zkvm.prover.memory import LATER_BYTES, PROCESS_BYTES, predicted_bytes, process_bytes
 from zkvm.shape import ProofShape
 
 
@@ -17,11 +17,11 @@ def shape(log: int, chosen: Parameters) -> ProofShape:
 
 
 def test_at_least_what_is_committed() -> None:
-    """Traces, their extensions, and two digests for each leaf of three trees are alive together."""
+    """The extensions of all columns, the main traces and two digests for each leaf of three trees are alive together."""
     for chosen in (parameters("fast"), parameters("compact")):
         for log in (9, 15, 20):
             sizes = shape(log, chosen)
-            columns = sum(sum(table.code.widths) * table.height for table in sizes.tables) * 8 * (1 + chosen.blowup)
+            columns = sum((sum(table.code.widths) * chosen.blowup + table.code.widths[1]) * table.height for table in sizes.tables) * 8
             digests = 3 * 2 * 32 * chosen.blowup * sizes.tallest
             assert predicted_bytes(sizes) > PROCESS_BYTES + columns + digests
 
@@ -35,6 +35,12 @@ def test_grows_with_blowup_and_records() -> None:
     by_blowup = [predicted_bytes(shape(18, parameters(name))) for name in ("fast", "balanced", "compact")]
     assert by_blowup == sorted(by_blowup)
     assert predicted_bytes(shape(18, parameters()), 1 << 30) - predicted_bytes(shape(18, parameters())) >= 1 << 30
+
+
+def test_what_the_process_takes() -> None:
+    assert LATER_BYTES < process_bytes() <= PROCESS_BYTES
+    sizes = shape(15, parameters())
+    assert predicted_bytes(sizes) - predicted_bytes(sizes, process=LATER_BYTES) == PROCESS_BYTES - LATER_BYTES
 
 
 HELD = """
