@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -126,8 +127,10 @@ def guest(name: str, case: str | None = None) -> tuple[Path, bytes]:
 def bench_execute(runs: int = 3) -> Figures:
     """Instructions a second of the interpreter on the mixed guest, with and without a trace."""
     from zkvm.api import load_image
+    from zkvm.prover.memory import keep_freed_pages
     from zkvm.vm.executor import execute
 
+    keep_freed_pages()  # as a proof does
     path, stdin = guest("mixed", "2^20")
     image = load_image(path)
     figures: Figures = {}
@@ -214,6 +217,25 @@ def bench_mixed(runs: int = RUNS) -> Figures:
     return figures
 
 
+def bench_scaling(runs: int = RUNS) -> Figures:
+    """A proof of 2^20 cycles under ``fast`` on one thread, on two, and two one-thread proofs in processes of their own at the same time.
+
+    The last says what two cores of this machine are worth: no program gains more than two independent ones.
+    """
+    single = prove_in_child("mixed", "2^20", "fast", 1, runs)["seconds"]
+    double = prove_in_child("mixed", "2^20", "fast", 2, runs)["seconds"]
+    with ThreadPoolExecutor(2) as pool:
+        pair = list(pool.map(lambda _: prove_in_child("mixed", "2^20", "fast", 1, runs)["seconds"]["total"], range(2)))
+    return {
+        "one_thread_s": single["total"],
+        "two_threads_s": double["total"],
+        "two_processes_s": round(statistics.mean(pair), 3),
+        "two_threads_speedup": round(single["total"] / double["total"], 2),
+        "two_processes_speedup": round(2 * single["total"] / statistics.mean(pair), 2),
+        "speedup_by_phase": {phase: round(single[phase] / double[phase], 2) for phase in single if double[phase]},
+    }
+
+
 def bench_digits(runs: int = RUNS) -> Figures:
     """The digit classifier on one image, default parameters."""
     return prove_in_child("digits", "", "balanced", 2, runs)
@@ -226,6 +248,7 @@ BENCHES: dict[str, Callable[[int], Figures]] = {
     "digits": bench_digits,
     "commands": bench_commands,
     "mixed": bench_mixed,
+    "scaling": bench_scaling,
 }
 
 
@@ -243,7 +266,7 @@ def run_benches(names: list[str], runs: int = RUNS) -> Figures:
 
 
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(help="kernels, columns, execute, digits, commands, mixed; all by default")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(BENCHES)}; all by default")] = None,
     runs: Annotated[int, typer.Option("--runs", min=1, max=100, help="counted runs of each proof, after a warm-up")] = RUNS,
     as_json: JsonOption = False,
 ) -> None:
