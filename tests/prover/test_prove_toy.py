@@ -114,7 +114,7 @@ def test_a_full_table_is_counted_to_its_last_row(chosen: Parameters) -> None:
 def test_a_tape_refuses_part_of_a_vector() -> None:
     code = straighten([column(MAIN, 0)])
     with pytest.raises(ProvingError, match="whole vectors"):
-        tapes.evaluate_columns(code, np.zeros((1, 12), np.uint64), np.zeros((0, 12), np.uint64))
+        tapes.evaluate_columns(code, np.zeros((1, 10), np.uint64), np.zeros((0, 10), np.uint64))
 
 
 @pytest.mark.parametrize(
