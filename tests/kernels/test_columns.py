@@ -96,16 +96,12 @@ def pairs(rows: int) -> tuple[FieldArray, FieldArray]:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_row_products(threads: int) -> None:
     a, b = pairs(1000)
-    product = np.ascontiguousarray(ext.mul(a.T, b.T).T)
-    assert np.array_equal(kernel.ext_mul_vectors(a, b, None, threads), product)
     scaled = np.ascontiguousarray(ext.mul_base(a.T, b[1]).T)
     assert np.array_equal(kernel.ext_scale_vectors(a, b[1].copy(), None, threads), scaled)
     assert np.array_equal(kernel.deep_divide(a, POINT, b, None, threads), reference.deep_divide(a, ext.from_ext(POINT), b))
     out = a.copy()
     kernel.deep_divide_add(a, POINT, b, out, threads)
     assert np.array_equal(out, gl.add(a, reference.deep_divide(a, ext.from_ext(POINT), b)))
-    kernel.ext_mul_vectors(a, b, a)
-    assert np.array_equal(a, product)
     difference = kernel.point_differences(POINT, b[0].copy(), None, threads)
     assert np.array_equal(difference, ext.sub(ext.from_ext(POINT), ext.embed(b[0])).T)
     for point in (POINT, (0, 1, 0), (5, 0, P - 1)):
@@ -117,18 +113,29 @@ def test_row_products(threads: int) -> None:
 
 @pytest.mark.parametrize("rows", [8, 64, 1024, 5000])
 def test_batch_inverses(rows: int) -> None:
-    values = np.random.default_rng(5).integers(1, P, (3, rows), dtype=np.uint64)
-    values[0, :7], values[1, :7], values[2, :7] = EDGES[1:], 0, 0
-    values[0, 7] = 0
-    expected = np.ascontiguousarray(ext.inv(values.T).T)
-    assert np.array_equal(kernel.ext_batch_inverse(values, None, 2), expected)
-    kernel.ext_batch_inverse(values, values)
-    assert np.array_equal(values, expected)
     base = np.random.default_rng(6).integers(1, P, rows, dtype=np.uint64)
     base[:7] = EDGES[1:]
     assert np.array_equal(kernel.base_batch_inverse(base, None, 2), gl.inv(base))
     with pytest.raises(ValueError, match="must not be the input"):
         kernel.base_batch_inverse(base, base)
+
+
+@pytest.mark.parametrize(("columns", "first_term", "width"), [(1, 0, 32), (1, 1, 64), (4, 1, 96), (3, 3, 512), (5, 0, 4096)])
+def test_fractions(columns: int, first_term: int, width: int) -> None:
+    fractions = random_matrix(6 * columns, width, 9)
+    fractions[4::6, :8] = fractions[5::6, :8] = 0  # denominators in the base field, without its zero
+    fractions[3::6, 0] = 1
+    expected, out = random_matrix(3 * columns, width + 64, 10), random_matrix(3 * columns, width + 64, 10)
+    expected[:, 32 : 32 + width] = reference.ext_fractions(fractions, first_term)
+    kernel.ext_fractions(fractions, first_term, out, 32, np.empty((2, columns * width), np.uint64))
+    assert np.array_equal(out, expected)
+
+
+@pytest.mark.parametrize(("width", "start"), [(8, 0), (32, 40), (32, 4), (32, -8)])
+def test_fractions_outside_their_columns_are_refused(width: int, start: int) -> None:
+    fractions, out, norms = (np.ones(shape, np.uint64) for shape in ((6, width), (3, 64), (2, width)))
+    with pytest.raises(ValueError, match="do not fit"):
+        kernel.ext_fractions(fractions, 0, out, start, norms)
 
 
 @pytest.mark.parametrize("rows", [8, 64, 512, 4096, 5000])
@@ -166,9 +173,9 @@ def test_fold8_of_a_polynomial() -> None:
 def test_bad_shapes_are_refused() -> None:
     good = np.zeros((3, 64), dtype=np.uint64)
     with pytest.raises(ValueError, match="multiple of 8"):
-        kernel.ext_mul_vectors(np.zeros((3, 63), dtype=np.uint64), np.zeros((3, 63), dtype=np.uint64))
+        kernel.ext_scale_vectors(np.zeros((3, 63), dtype=np.uint64), np.zeros(63, dtype=np.uint64))
     with pytest.raises(ValueError, match="contiguous"):
-        kernel.ext_mul_vectors(good, np.zeros((64, 3), dtype=np.uint64).T)
+        kernel.ext_scale_vectors(np.zeros((64, 3), dtype=np.uint64).T, good[0])
     with pytest.raises(ValueError, match="coefficients"):
         kernel.accumulate(good, np.zeros((2, 3), dtype=np.uint64), good)
     with pytest.raises(ValueError, match="scalar"):

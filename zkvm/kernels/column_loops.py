@@ -19,14 +19,6 @@ MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]
 
 
-@njit(void(MATRIX, MATRIX, MATRIX, int64, int64), cache=True, nogil=True)
-def ext_mul_rows(a: Any, b: Any, out: Any, first: Any, last: Any) -> None:
-    """out = a b."""
-    rows = a.shape[1]
-    for row in range(first, last, LANES):
-        ext_store(out, row, rows, ext_mul(ext_load(a, row, rows), ext_load(b, row, rows)))
-
-
 @njit(void(MATRIX, WORDS, MATRIX, int64, int64), cache=True, nogil=True)
 def ext_scale_rows(a: Any, factors: Any, out: Any, first: Any, last: Any) -> None:
     """out = a factors, with base-field factors."""

@@ -84,16 +84,6 @@ def base_powers(base: int, count: int, first: int = 1) -> FieldArray:
     return out
 
 
-def ext_mul_vectors(a: FieldArray, b: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
-    """``a b`` row by row: (3, m), (3, m) to (3, m). ``out`` may be ``a`` or ``b``."""
-    rows = _rows(a)
-    _check("a", a, (3, rows))
-    _check("b", b, (3, rows))
-    result = _output(out, (3, rows))
-    run_ranges(lambda i, j: loops.ext_mul_rows(a, b, result, i, j), rows, 9, threads, 8)
-    return result
-
-
 def ext_scale_vectors(a: FieldArray, factors: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
     """``a factors`` row by row with base-field factors: (3, m), (m,) to (3, m). ``out`` may be ``a``."""
     rows = _rows(a)
@@ -104,20 +94,28 @@ def ext_scale_vectors(a: FieldArray, factors: FieldArray, out: FieldArray | None
     return result
 
 
-def ext_batch_inverse(values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
-    """``1 / values``: (3, m) to (3, m). ``out`` may be ``values``.
+def ext_fractions(fractions: FieldArray, first_term: int, out: FieldArray, start: int, norms: FieldArray) -> None:
+    """``out[:, start + i] = numerators / denominators`` for c columns of the extension; then the last += columns first_term and on.
 
-    A zero makes the inverses of up to 4096 rows around it zero: callers exclude zeros.
+    Args:
+        fractions: (6 c, m), three rows a numerator, three its denominator; destroyed. m is a multiple of 32. Callers exclude zero
+            denominators, which spoil the whole call. first_term: c - 1 or more: nothing to add. out: (3 c, n). norms: (2, c m) work space.
     """
-    rows = _rows(values)
-    _check("values", values, (3, rows))
-    result = _output(out, (3, rows))
-    run_ranges(lambda i, j: inverses.ext_inverse_rows(values, result, i, j), rows, 6, threads, inverses.BLOCK)
-    return result
+    rows, columns = _rows(out), out.shape[0] // 3
+    width = _rows(fractions)
+    _check("fractions", fractions, (6 * columns, width))
+    _check("out", out, (3 * columns, rows))
+    _check("norms", norms, (2, columns * width))
+    if width % 32 or columns == 0 or start % 8 or first_term < 0 or not 0 <= start <= rows - width:
+        raise ValueError(f"{width} fractions from row {start} do not fit {columns} columns of {rows} rows")
+    inverses.fraction_rows(fractions, first_term, out, start, norms)
 
 
 def base_batch_inverse(values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
-    """``1 / values``: (m,) to (m,), not in place; zeros as in :func:`ext_batch_inverse`."""
+    """``1 / values``: (m,) to (m,), not in place.
+
+    A zero makes the inverses of up to 4096 rows around it zero: callers exclude zeros.
+    """
     rows = _rows(values[None])
     _check("values", values, (rows,))
     result = _output(out, (rows,))

@@ -28,11 +28,3 @@ def combine_groups(sums: Flat, stride: Any, inverses: Flat, inverse_stride: Any,
                 term = mul(load(sums, (3 * group + c) * stride + row), load(inverses, group * inverse_stride + row))
                 value = add(value, term)
             store(out, c * out_stride + row, value)
-
-
-@njit(cache=True, nogil=True)
-def add_into(source: NDArray[np.uint64], target: NDArray[np.uint64]) -> None:
-    """target += source, both (c, m) with m a multiple of 8."""
-    flat_source, flat_target = source.reshape(-1), target.reshape(-1)
-    for k in range(0, flat_source.size, LANES):
-        store(flat_target, k, add(load(flat_target, k), load(flat_source, k)))

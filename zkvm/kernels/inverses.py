@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import boolean, int64, njit, uint64, void
 
-from zkvm.kernels.extension import ext_adjugate_any, ext_load, ext_scale, ext_store
+from zkvm.kernels.extension import ext_add, ext_adjugate_any, ext_load, ext_mul, ext_scale, ext_store
 from zkvm.kernels.goldilocks import ONE
 from zkvm.kernels.tiles import canonical4, load4, store4
 from zkvm.kernels.vectors import add, add_any, load, mul, mul_any, splat, store, sub
@@ -88,21 +88,33 @@ def base_inverse_rows(values: Any, out: Any, first: Any, last: Any) -> None:
         out[block : block + count] = inverses[:count]
 
 
-@njit(void(MATRIX, MATRIX, int64, int64), cache=True, nogil=True)
-def ext_inverse_rows(values: Any, out: Any, first: Any, last: Any) -> None:
-    """out = 1 / values on a range of rows: adjugates, then one batch inversion of the norms. In place is allowed."""
-    rows = values.shape[1]
-    norms = np.empty(BLOCK, dtype=np.uint64)
-    inverses = np.empty(BLOCK, dtype=np.uint64)
-    for block in range(first, last, BLOCK):
-        count = min(BLOCK, last - block)
-        for i in range(0, count, LANES):
-            d0, d1, d2, norm = ext_adjugate_any(ext_load(values, block + i, rows))
-            ext_store(out, block + i, rows, (d0, d1, d2))
-            store(norms, i, norm)
-        _invert_padded(norms, inverses, count)
-        for i in range(0, count, LANES):
-            ext_store(out, block + i, rows, ext_scale(ext_load(out, block + i, rows), load(inverses, i)))
+@njit(void(MATRIX, int64, MATRIX, int64, MATRIX), cache=True, nogil=True)
+def fraction_rows(fractions: Any, first_term: Any, out: Any, start: Any, norms: Any) -> None:
+    """Column c of ``out``, from row ``start`` on, = numerator c / denominator c; the last also gets columns first_term and on.
+
+    One Fermat power serves all columns. fractions: (6 c, m), numerators and denominators by turns, m a multiple of :data:`GROUP`;
+    the denominators become their adjugates. out: (3 c, n). norms: (2, c m) work space.
+    """
+    width, rows, columns = fractions.shape[1], out.shape[1], out.shape[0] // 3
+    inverses = norms[1]
+    for number in range(columns):
+        denominator = (6 * number + 3) * width
+        for i in range(0, width, LANES):
+            d0, d1, d2, norm = ext_adjugate_any(ext_load(fractions, denominator + i, width))
+            ext_store(fractions, denominator + i, width, (d0, d1, d2))
+            store(norms, number * width + i, norm)
+    invert_block(norms[0], 0, inverses, 0, columns * width)
+    for number in range(columns):
+        numerator, target = 6 * number * width, 3 * number * rows + start
+        for i in range(0, width, LANES):
+            adjugate = ext_load(fractions, numerator + 3 * width + i, width)
+            inverse = ext_scale(adjugate, load(inverses, number * width + i))
+            ext_store(out, target + i, rows, ext_mul(ext_load(fractions, numerator + i, width), inverse))
+    last = 3 * (columns - 1) * rows + start
+    for number in range(first_term, columns - 1):
+        for i in range(0, width, LANES):
+            term = ext_load(out, 3 * number * rows + start + i, rows)
+            ext_store(out, last + i, rows, ext_add(ext_load(out, last + i, rows), term))
 
 
 @njit(inline="always")

@@ -14,8 +14,7 @@ from zkvm.air.machine import ChipCode
 from zkvm.air.table import Table
 from zkvm.air.tape import Tape, lower
 from zkvm.field.extension import Ext
-from zkvm.kernels.columns import ext_batch_inverse, ext_mul_vectors, prefix_product, prefix_sum
-from zkvm.kernels.combine import add_into
+from zkvm.kernels.columns import ext_fractions, prefix_product, prefix_sum
 from zkvm.kernels.parallel import TASK_WORDS, run_ranges
 from zkvm.prover import tapes
 from zkvm.prover.randomness import Randomness
@@ -59,17 +58,13 @@ def _running_column(table: Table, code: ChipCode, bus: U64, rank: int) -> U64:
     number = code.plan.running[rank]
     own = bus[EXTENSION * number : EXTENSION * number + EXTENSION]
     start = table.main[EXTENSION * rank : EXTENSION * rank + EXTENSION, table.height - 1].copy()
-    if code.plan.has_sum and number == code.plan.extension_columns - 1:
-        for helper in range(len(code.plan.products), number):
-            add_into(bus[EXTENSION * helper : EXTENSION * helper + EXTENSION], own)
-        prefix_sum(_copied(own), start, own)
-    else:
-        prefix_product(_copied(own), start, own)
+    prefix = prefix_product if number < len(code.plan.products) else prefix_sum
+    prefix(_copied(own), start, own)
     return own
 
 
 def _fractions(table: Table, code: ChipCode, alpha: Ext, beta: Ext, threads: int) -> U64:
-    """Each bus column's step on every row: numerator times inverse denominator."""
+    """Each bus column's step on every row: numerator / denominator; that of a running sum includes the helpers."""
     height, columns = table.height, code.plan.extension_columns
     tape = tapes.bind(fraction_tape(code.chip), params_of(alpha, beta, MAX_ARITY, []))
     main, pre = tapes.columns_of(table.main), tapes.columns_of(table.pre)
@@ -78,14 +73,8 @@ def _fractions(table: Table, code: ChipCode, alpha: Ext, beta: Ext, threads: int
     def work(start: int, stop: int) -> None:
         width = stop - start
         out = scratch("fractions", (2 * EXTENSION * columns, width))
-        inverse = scratch("inverses", (EXTENSION, width))
-        product = scratch("products", (EXTENSION, width))
         tape.run(main, pre, out, height, start=start)
-        for number in range(columns):
-            first = 2 * EXTENSION * number
-            ext_batch_inverse(out[first + EXTENSION : first + 2 * EXTENSION], inverse)
-            ext_mul_vectors(out[first : first + EXTENSION], inverse, product)
-            bus[EXTENSION * number : EXTENSION * (number + 1), start:stop] = product
+        ext_fractions(out, len(code.plan.products), bus, start, scratch("norms", (2, columns * width)))
 
     run_ranges(work, height, TASK_WORDS, threads, _CHUNK)
     return bus

@@ -67,6 +67,14 @@ def barycentric_weights(height: int, point: Ext) -> FieldArray:
     return np.ascontiguousarray(weights.T)
 
 
+def ext_fractions(fractions: FieldArray, first_term: int) -> FieldArray:
+    """(6 c, m), numerators and denominators by turns, to quotients (3 c, m); the last one plus those from first_term on."""
+    columns = [ext.mul(six[:3].T, ext.inv(six[3:].T)) for six in fractions.reshape(-1, 6, fractions.shape[1])]
+    for term in columns[first_term:-1]:
+        columns[-1] = ext.add(columns[-1], term)
+    return np.concatenate([column.T for column in columns])
+
+
 def prefix_product(ratios: FieldArray, start: FieldArray) -> FieldArray:
     """(3, m), (3,) to (3, m + 1): out[0] = start, out[i + 1] = out[i] ratios[i]."""
     out = [ext.to_ext(start)]
