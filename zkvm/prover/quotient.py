@@ -195,9 +195,8 @@ def _top_part(height: int, exempt: int, known: U64, extra: U64) -> U64:
         accumulate(blocks[coordinate], weights, sums)
         folded[coordinate] = sums[0]
     reduced = evaluate_coset(folded, EXTRA_POINTS, 1, g)[:, 0]
-    points = extra_points(height)
-    divisor = goldilocks.sub(goldilocks.pow_(points, 2 * height), np.uint64(pow(coset_shift(height), 2 * height, P)))
-    values = goldilocks.mul(goldilocks.sub(extra, reduced), goldilocks.inv(divisor)[None, :])
+    divisor = pow(g, 2 * height, P) - pow(coset_shift(height), 2 * height, P)  # one for all points: 512 divides 2 n
+    values = goldilocks.mul(goldilocks.sub(extra, reduced), np.uint64(pow(divisor, -1, P)))
     top = interpolate_coset(np.ascontiguousarray(values), g)
     require_zero(top[:, max(exempt - 2, 0) :], f"the quotient of the tables of height {height} has too high a degree: a constraint fails")
     return top
