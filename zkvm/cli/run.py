@@ -159,7 +159,7 @@ def show_prediction(prediction: Prediction | None) -> None:
     if prediction is None:
         line("proof", "the run is too long for one proof")
         return
-    about = f"about {prediction.seconds:.1f} s with {prediction.threads} threads, {size(prediction.memory_bytes)}"
+    about = f"about {prediction.seconds:.1f} s with {prediction.threads} threads once kernels are loaded, {size(prediction.memory_bytes)}"
     line("proof", f"{about} (predicted for {prediction.params}, {prediction.security} bits)")
 
 
