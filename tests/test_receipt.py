@@ -18,6 +18,7 @@ from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
 from zkvm.machine import MAX_GAPS, machine, preprocessed_chips
 from zkvm.params import PARAMETERS, Parameters, Policy
 from zkvm.receipt import FORMAT_VERSION, MAGIC, MAX_JOURNAL_BYTES, Receipt, parse_image_id, verdict, write_atomically
+from zkvm.shape import ProofShape
 
 FLAGS_AT, DIGEST_AT, GAPS_AT = 10, 12, 52
 
@@ -254,3 +255,17 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def test_bits_count_what_the_journal_puts_on_the_buses(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+
+    def bits(shape: ProofShape, closing_tuples: int) -> float:
+        counted.append(closing_tuples)
+        return 101.9
+
+    monkeypatch.setattr("zkvm.receipt.proven_bits", bits)
+    receipt = echo_receipt()
+    assert receipt.security_bits() == 101
+    replace(receipt, journal=receipt.journal + bytes(1000)).security_bits()
+    assert counted[1] - counted[0] == 1000

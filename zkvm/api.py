@@ -19,7 +19,6 @@ from zkvm.params import BLOWUPS, MAX_HEIGHT, MIN_HEIGHT, Parameters, Policy, par
 from zkvm.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
 from zkvm.records import Execution, Image
 from zkvm.resources import Clock, Progress, peak_memory_bytes, prove_extra, thread_count
-from zkvm.security import proven_bits
 from zkvm.session import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
 from zkvm.shape import ProofShape
 from zkvm.tables import build_tables, planned_heights, preprocess, preprocessed_height
@@ -39,7 +38,7 @@ class ProveInfo:
 
     Attributes:
         seconds: by phase, in order, then ``verify`` (the self-check) and ``total``. peak_memory_bytes: largest resident size of this
-            process so far. security_bits: proven bits of this proof's shape, rounded down; 0 for a dev receipt.
+            process so far. security_bits: proven bits of this proof, rounded down; 0 for a dev receipt.
     """
 
     receipt: Receipt
@@ -183,7 +182,8 @@ def prove(
         execution = run_image(file, image, env, trace=not dev)
     if (length := len(execution.journal)) > MAX_JOURNAL_BYTES:
         raise LimitError(f"the journal has {length} bytes; a receipt holds at most {MAX_JOURNAL_BYTES}: write a hash of it instead")
-    shape = None if dev else _planned_shape(execution, image, chosen, env.max_memory, pad_to)
+    if not dev:
+        _check_size(execution, image, chosen, env.max_memory, pad_to)
     with clock("image"):
         header, columns, committed = _committed_image(image, chosen.blowup, workers)
     seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, pad_to)
@@ -194,8 +194,7 @@ def prove(
             _self_check(receipt, Policy(security, allow_dev=dev))
     clock.end()
     clock.seconds["total"] = time.perf_counter() - started
-    bits = int(proven_bits(shape)) if shape else 0
-    return ProveInfo(receipt, session_of(execution), header.image_id().hex(), bits, peak_memory_bytes(), clock.seconds)
+    return ProveInfo(receipt, session_of(execution), header.image_id().hex(), receipt.security_bits(), peak_memory_bytes(), clock.seconds)
 
 
 def _check_padding(pad_to: int) -> None:
@@ -254,8 +253,8 @@ def _committed_image(image: Image, blowup: int, threads: int) -> tuple[ImageHead
     return _header(image, columns, roots), columns, committed
 
 
-def _planned_shape(execution: Execution, image: Image, chosen: Parameters, max_memory: int | None, pad_to: int) -> ProofShape:
-    """The shape of the proof to come.
+def _check_size(execution: Execution, image: Image, chosen: Parameters, max_memory: int | None, pad_to: int) -> None:
+    """Whether the tables can be proven, and in this memory.
 
     Raises:
         LimitError: a table would be too long, or proving would take more than ``max_memory`` bytes.
@@ -271,7 +270,6 @@ def _planned_shape(execution: Execution, image: Image, chosen: Parameters, max_m
             f"proving {execution.cycles} cycles with parameters {chosen.name!r} takes about {needed / GIB:.2f} GiB, "
             f"more than the limit of {max_memory / GIB:.2f} GiB: raise --max-memory, or choose --params fast"
         )
-    return shape
 
 
 def _seal(

@@ -120,6 +120,17 @@ class Receipt:
         verify_proof(machine(), run_statement(self.header, chosen, self.journal, self.claim.exit_code), self.seal, policy)
         return self.claim
 
+    def security_bits(self) -> int:
+        """Whole bits that the seal's shape and statement are proven to give, those that :meth:`verify` compares; 0 for a dev receipt.
+
+        Meaningful for a receipt that was accepted.
+        """
+        if self.seal is None:
+            return 0
+        chosen = self.parameters
+        statement = run_statement(self.header, chosen, self.journal, self.claim.exit_code)
+        return int(proven_bits(ProofShape(machine(), chosen, self.seal.log_heights), statement.closing_tuples))
+
     def to_bytes(self) -> bytes:
         """The binary form, described in ``docs/receipts.md``.
 
@@ -237,16 +248,13 @@ def verdict(data: bytes, image_id: str | bytes, *, policy: Policy = DEFAULT_POLI
         claim = receipt.verify(expected, policy=policy, exit_code=exit_code)
     except VerificationError as error:
         return {"accepted": False, "reason": error.reason.value, "detail": error.detail}
-    bits = 0
-    if receipt.seal is not None:
-        bits = int(proven_bits(ProofShape(machine(), receipt.parameters, receipt.seal.log_heights)))
     return {
         "accepted": True,
         "image_id": claim.image_id.hex(),
         "exit_code": claim.exit_code,
         "journal": receipt.journal.hex(),
         "parameters": dict(zip(PARAMETER_NAMES, claim.parameters, strict=True)),
-        "security_bits": bits,
+        "security_bits": receipt.security_bits(),
         "zk": receipt.zk,
         "dev": receipt.dev,
     }

@@ -54,7 +54,7 @@ def test_a_set_below_its_claim_is_refused_whatever_is_demanded(monkeypatch: pyte
 def test_the_demand_is_compared_with_the_shape_s_own_bits(name: str) -> None:
     chosen = parameters(name)
     shape = verify_proof(WIDE, honest_statement(WIDE, chosen), proof_of(chosen), Policy(0))
-    bits = proven_bits(shape, sum(len(closing.values) for closing in honest_statement(WIDE, chosen).closings))
+    bits = proven_bits(shape, honest_statement(WIDE, chosen).closing_tuples)
     assert verify_proof(WIDE, honest_statement(WIDE, chosen), proof_of(chosen), Policy(math.floor(bits))) == shape
     assert f"{bits:.1f} proven bits" in refused(chosen, Policy(math.floor(bits) + 1))
 

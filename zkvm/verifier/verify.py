@@ -29,7 +29,7 @@ def verify_proof(machine: Machine, statement: Statement, proof: Proof, policy: P
     """
     # 0 ----- shape and policy, before any arithmetic; then everything public enters the transcript
     shape = check_shape(machine, statement, proof)
-    bits = proven_bits(shape, sum(len(closing.values) for closing in statement.closings))
+    bits = proven_bits(shape, statement.closing_tuples)
     if bits < max(policy.min_security_bits, shape.parameters.security_bits):
         raise VerificationError(RejectReason.POLICY, f"{bits:.1f} proven bits for this shape, {policy.min_security_bits} demanded")
     steps = Steps(transcript or Transcript(DOMAIN))
