@@ -31,7 +31,8 @@ def split_range(count: int, words_each: int, threads: int, step: int = 1) -> lis
 def run_ranges(task: Callable[[int, int], None], count: int, words_each: int, threads: int, step: int = 1) -> None:
     """Calls ``task(first, last)`` on consecutive ranges that cover ``range(count)``, in this thread and up to ``threads - 1`` others.
 
-    Every thread takes the next range once it is done with one. When this returns or raises, no range is running.
+    Every thread takes the next range once it is done with one. When this returns or raises, no range is running
+    (an interrupt may leave one that ends by itself).
 
     Args:
         task: runs one range; must be safe to run beside itself on other ranges.
