@@ -1,7 +1,7 @@
 """Refuses what numba compiles without a word into wrong or unportable arithmetic. Usage: ``python tools/lint_kernels.py [FILE...]``.
 
 In numba, ``uint64 + 1`` is an int64 and ``uint64 + loop index`` becomes a float64: field elements lose their low bits
-silently. In every compiled function of ``zkvm/kernels`` this refuses:
+silently. In every compiled function of ``zkvm/kernels/source`` this refuses:
 
 - ``/`` (always floating point), ``fastmath``, ``parallel``, and a decorator without ``cache`` and ``nogil`` (or ``inline``);
 - an integer literal or a loop index in arithmetic with a ``uint64`` value.
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-KERNELS = Path(__file__).resolve().parent.parent / "zkvm" / "kernels"
+KERNELS = Path(__file__).resolve().parent.parent / "zkvm" / "kernels" / "source"
 FORBIDDEN_OPTIONS = ("fastmath", "parallel")
 
 

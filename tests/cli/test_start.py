@@ -41,7 +41,7 @@ load_kernels()
 assert gc.isenabled() and gc.get_freeze_count()
 assert "scipy" not in sys.modules
 import numpy as np
-from zkvm.kernels.goldilocks import mul
+from zkvm.kernels.source.goldilocks import mul
 assert mul(np.uint64(2**63), np.uint64(2)) == 2**32 - 1
 if find_spec("scipy"):
     import scipy.linalg

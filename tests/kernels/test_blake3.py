@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from zkvm.crypto import compression
 from zkvm.crypto.transcript import proof_of_work_holds
-from zkvm.kernels import blake3 as kernel
+from zkvm.kernels.source import blake3 as kernel
 
 U32Array = NDArray[np.uint32]
 
@@ -127,7 +127,7 @@ import sys
 import pytest
 import zkvm.kernels.width as width
 width.WORD_LANES = 12 - width.WORD_LANES
-from zkvm.kernels.blake3 import LANES
+from zkvm.kernels.source.blake3 import LANES
 assert LANES == int(sys.argv[1])
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[2:]]))
 """

@@ -9,9 +9,9 @@ import pytest
 from numba import njit
 
 from zkvm.field.goldilocks import FieldArray, P, root_of_unity
-from zkvm.kernels import tiles
-from zkvm.kernels.butterflies import join2, join4, join8, split2, split4, split8
-from zkvm.kernels.words import LANES
+from zkvm.kernels.source import tiles
+from zkvm.kernels.source.butterflies import join2, join4, join8, split2, split4, split8
+from zkvm.kernels.source.words import LANES
 
 WORDS = [0, 1, 2**32 - 1, 2**32, 2**63 - 1, 2**63, P - 2**32, P - 1, P, 2**64 - 2**32, 2**64 - 1]
 RUNS = 512

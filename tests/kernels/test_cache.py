@@ -14,7 +14,7 @@ from numba.core import event
 recorder = event.RecordingListener()
 event.register("numba:compile", recorder)
 import numba, numpy as np
-from zkvm.kernels import dots, goldilocks
+from zkvm.kernels.source import dots, goldilocks
 matrix = np.ones((2, 64), dtype=np.uint64)
 out = np.empty((2, 3), dtype=np.uint64)
 dots.dot_columns(matrix, np.ones((3, 64), dtype=np.uint64), out, 0, 2)

@@ -10,8 +10,8 @@ from llvmlite import ir
 from numba import njit
 
 from zkvm.field.goldilocks import P
-from zkvm.kernels import limbs, tiles
-from zkvm.kernels.words import LANES
+from zkvm.kernels.source import limbs, tiles
+from zkvm.kernels.source.words import LANES
 
 TOP = 2**62 - 1
 PARTS = [0, 1, 2**31, 2**32 - 1, 2**32, 2**61 - 2**32, 2**61, TOP - 2**32, TOP]

@@ -12,7 +12,7 @@ from zkvm.air.evaluate import evaluate_columns, evaluate_point
 from zkvm.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, column, const, ext_product, ext_step, param, straighten
 from zkvm.air.tape import lower
 from zkvm.field.goldilocks import P
-from zkvm.kernels import combine, tape_runner
+from zkvm.kernels.source import combine, tape_runner
 from zkvm.prover import tape_reference, tapes
 
 EDGES = [0, 1, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from zkvm.kernels import tiles, vectors
-from zkvm.kernels.words import LANES
+from zkvm.kernels.source import tiles, vectors
+from zkvm.kernels.source.words import LANES
 
 
 @njit

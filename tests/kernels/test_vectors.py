@@ -10,10 +10,10 @@ from numba import njit
 
 from zkvm.field import extension as ext
 from zkvm.field.goldilocks import FieldArray, P
-from zkvm.kernels import extension as kernel_ext
-from zkvm.kernels import goldilocks as gl
-from zkvm.kernels import vectors
-from zkvm.kernels.words import LANES
+from zkvm.kernels.source import extension as kernel_ext
+from zkvm.kernels.source import goldilocks as gl
+from zkvm.kernels.source import vectors
+from zkvm.kernels.source.words import LANES
 
 EDGES = [0, 1, 2, 2**8, 2**16, 2**24 - 1, 2**24, 2**32 - 1, 2**32, 2**32 + 1, 2**40, 2**48, 2**63 - 1, 2**63]
 EDGES += [P - 2**32, P - 2**24, P - 2, P - 1]

@@ -20,7 +20,7 @@ import sys
 import pytest
 from zkvm.kernels import width
 width.WORD_LANES = 12 - width.WORD_LANES
-from zkvm.kernels import vectors
+from zkvm.kernels.source import vectors
 assert vectors.LANES == width.WORD_LANES
 sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", *sys.argv[1:]]))
 """

@@ -10,7 +10,7 @@ from importlib import import_module
 
 from zkvm.resources import prove_extra
 
-KERNELS = ("zkvm.kernels.goldilocks",)
+KERNELS = ("zkvm.kernels.source.goldilocks",)
 PROVER = (*KERNELS, "zkvm.prover.prove", "zkvm.vm.executor")
 
 

@@ -1,9 +1,7 @@
-"""Numba kernels: arrays in, preallocated arrays out. Only the prover and the executor import this package.
+"""Compiled kernels: arrays in, preallocated arrays out. Only the prover and the executor import this package.
 
-Importing it names numba's cache directory by a digest of the kernel sources, before any decorator runs: numba's own
-cache looks at the file of the function only and would go on using code compiled from an older callee in another file.
-The directory is ``$NUMBA_CACHE_DIR/<digest>`` if the user set that variable, else ``$XDG_CACHE_HOME/zkvm/<digest>``
-(``~/.cache/zkvm/<digest>``).
+What is compiled is kept in a directory named by a digest of the kernel sources: ``$NUMBA_CACHE_DIR/<digest>`` if the user set that
+variable, else ``$XDG_CACHE_HOME/zkvm/<digest>`` (``~/.cache/zkvm/<digest>``).
 """
 
 from __future__ import annotations
@@ -12,13 +10,11 @@ import hashlib
 import os
 from pathlib import Path
 
-import numba
-
 
 def cache_directory() -> Path:
     """Where the compiled kernels of exactly these sources live."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         content = path.read_bytes()
         digest.update(f"{path.name}:{len(content)}:".encode())
         digest.update(content)
@@ -26,6 +22,3 @@ def cache_directory() -> Path:
     user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     base = Path(chosen) if chosen else user_cache / "zkvm"
     return base / digest.hexdigest()[:16]
-
-
-numba.config.CACHE_DIR = str(cache_directory())  # type: ignore[attr-defined]

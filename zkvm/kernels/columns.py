@@ -12,11 +12,11 @@ from typing import TypeAlias
 import numpy as np
 
 from zkvm.field.goldilocks import FieldArray, P, root_of_unity
-from zkvm.kernels import column_loops as loops
-from zkvm.kernels import dots, inverses, prefixes
-from zkvm.kernels import goldilocks as gl
 from zkvm.kernels.parallel import run_ranges
-from zkvm.kernels.twiddles import fill_geometric
+from zkvm.kernels.source import column_loops as loops
+from zkvm.kernels.source import dots, inverses, prefixes
+from zkvm.kernels.source import goldilocks as gl
+from zkvm.kernels.source.twiddles import fill_geometric
 
 Scalar: TypeAlias = tuple[int, int, int] | FieldArray
 

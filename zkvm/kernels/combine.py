@@ -1,30 +1,7 @@
-"""Vanishing-polynomial divisions of the quotient. Reference twin: :func:`zkvm.prover.tape_reference.combine_groups`."""
+"""Vanishing-polynomial divisions of the quotient."""
 
 from __future__ import annotations
 
-from typing import Any
+from zkvm.kernels.source.combine import combine_groups
 
-import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
-from zkvm.kernels.vectors import add, load, mul, store
-from zkvm.kernels.words import LANES
-
-Flat = NDArray[np.uint64]
-
-
-@njit(cache=True, nogil=True)
-def combine_groups(sums: Flat, stride: Any, inverses: Flat, inverse_stride: Any, out: Flat, out_stride: Any, start: Any, stop: Any) -> None:
-    """out[c] += sum over groups g of sums[3 g + c] times inverses[g], rows [start, stop) (multiples of 8).
-
-    Args:
-        sums: flat (9, rows). inverses: flat (3, rows) base field. out: flat (3, rows). Strides: distance between their rows.
-    """
-    for row in range(start, stop, LANES):
-        for c in range(3):
-            value = load(out, c * out_stride + row)
-            for group in range(3):
-                term = mul(load(sums, (3 * group + c) * stride + row), load(inverses, group * inverse_stride + row))
-                value = add(value, term)
-            store(out, c * out_stride + row, value)
+__all__ = ["combine_groups"]

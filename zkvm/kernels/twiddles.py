@@ -1,34 +1,15 @@
-"""Twiddle tables of the transforms in :mod:`zkvm.kernels.transforms` (which documents their layout)."""
+"""Twiddle tables of the transforms in :mod:`zkvm.kernels.source.transforms` (which documents their layout)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import int64, njit, uint64, void
 from numpy.typing import NDArray
 
 from zkvm.field.goldilocks import FieldArray, P, powers, root_of_unity
-from zkvm.kernels import goldilocks as gl
-from zkvm.kernels import vectors
-from zkvm.kernels.transforms import LEAF, WORDS
-from zkvm.kernels.words import LANES
+from zkvm.kernels.source.transforms import LEAF
+from zkvm.kernels.source.twiddles import fill_geometric
 
 _LEAF_WORDS = 8 + LEAF
-
-
-@njit(void(WORDS, int64, int64, uint64, uint64), cache=True, nogil=True)
-def fill_geometric(out: Any, start: Any, count: Any, first: Any, ratio: Any) -> None:
-    """``out[start + i] = first ratio^i`` for i < count, a multiple of 8."""
-    value = first
-    for i in range(LANES):
-        out[start + i] = value
-        value = gl.mul(value, ratio)
-    step = vectors.splat(gl.power(ratio, np.uint64(LANES)))
-    current = vectors.load(out, start)
-    for i in range(LANES, count, LANES):
-        current = vectors.mul(current, step)
-        vectors.store(out, start + i, current)
 
 
 def _bit_reverse(value: int, bits: int) -> int:
@@ -49,7 +30,7 @@ def transform_levels(size: int) -> NDArray[np.int64]:
 
 
 def transform_table(size: int, root: int, shift: int, scale: int) -> FieldArray:
-    """The twiddles of one transform (layout: :mod:`zkvm.kernels.transforms`) with x = shift root^k at the full size.
+    """The twiddles of one transform (layout: :mod:`zkvm.kernels.source.transforms`) with x = shift root^k at the full size.
 
     ``root`` is w_size or its inverse; ``scale`` multiplies the leaf's second pass.
     """

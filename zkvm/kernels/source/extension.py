@@ -9,10 +9,10 @@ from typing import Any
 
 from numba import njit
 
-from zkvm.kernels.limbs import product, zero
-from zkvm.kernels.tiles import on_one_tuple, on_two_tuples
-from zkvm.kernels.vectors import add, add_any, canonical, load, mul, mul_any, splat, store, sub, sub_any
-from zkvm.kernels.words import WIDE, emit_add_any
+from zkvm.kernels.source.limbs import product, zero
+from zkvm.kernels.source.tiles import on_one_tuple, on_two_tuples
+from zkvm.kernels.source.vectors import add, add_any, canonical, load, mul, mul_any, splat, store, sub, sub_any
+from zkvm.kernels.source.words import WIDE, emit_add_any
 
 
 @njit(inline="always")

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numba import int64, njit, uint64, void
 
-from zkvm.kernels import goldilocks as gl
-from zkvm.kernels.tiles import PARTS, bit_reversed, canonical_lanes, load_lanes, store_lanes, transpose
-from zkvm.kernels.transforms import WORDS
-from zkvm.kernels.vectors import add, load, mul, splat, store
-from zkvm.kernels.words import LANES
+from zkvm.kernels.source import goldilocks as gl
+from zkvm.kernels.source.tiles import PARTS, bit_reversed, canonical_lanes, load_lanes, store_lanes, transpose
+from zkvm.kernels.source.transforms import WORDS
+from zkvm.kernels.source.vectors import add, load, mul, splat, store
+from zkvm.kernels.source.words import LANES
 
 TABLES = uint64[:, ::1]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from numba import int64, njit, uint64, void
 
-from zkvm.kernels import goldilocks as gl
-from zkvm.kernels.extension import ext_add, ext_load, ext_mul, ext_scale, ext_splat, ext_store, ext_sub
-from zkvm.kernels.vectors import load, sub
-from zkvm.kernels.words import LANES
+from zkvm.kernels.source import goldilocks as gl
+from zkvm.kernels.source.extension import ext_add, ext_load, ext_mul, ext_scale, ext_splat, ext_store, ext_sub
+from zkvm.kernels.source.vectors import load, sub
+from zkvm.kernels.source.words import LANES
 
 MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numba import int64, njit, uint64, void
 
-from zkvm.kernels import goldilocks as gl
-from zkvm.kernels.extension import ext_load, ext_mul, ext_splat, ext_store
-from zkvm.kernels.tiles import TILE, transpose_tile
-from zkvm.kernels.words import LANES
+from zkvm.kernels.source import goldilocks as gl
+from zkvm.kernels.source.extension import ext_load, ext_mul, ext_splat, ext_store
+from zkvm.kernels.source.tiles import TILE, transpose_tile
+from zkvm.kernels.source.words import LANES
 
 MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]

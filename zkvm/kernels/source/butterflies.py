@@ -5,7 +5,7 @@ of any words and leave any words. ``joinN`` takes N values and N - 1 twiddles, f
 divide by N.
 
 Wide registers compare and mask in one instruction each, so that every sum is reduced at once. Narrow ones add without carries (see
-:mod:`zkvm.kernels.limbs`): a reduction after every sum would take twice the instructions.
+:mod:`zkvm.kernels.source.limbs`): a reduction after every sum would take twice the instructions.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 from numba import njit
 
-from zkvm.kernels import limbs
-from zkvm.kernels.limbs import Limbs
-from zkvm.kernels.tiles import on_one_tuple, on_two_tuples
-from zkvm.kernels.vectors import add_any, canonical, mul_2_24, mul_2_48, mul_2_72, mul_any, sub_any
-from zkvm.kernels.words import WIDE
+from zkvm.kernels.source import limbs
+from zkvm.kernels.source.limbs import Limbs
+from zkvm.kernels.source.tiles import on_one_tuple, on_two_tuples
+from zkvm.kernels.source.vectors import add_any, canonical, mul_2_24, mul_2_48, mul_2_72, mul_any, sub_any
+from zkvm.kernels.source.words import WIDE
 
 # In the wide functions c* are canonical, the rest any words: only the second operand of a sum needs to be canonical, and the
 # products by powers of two always are.

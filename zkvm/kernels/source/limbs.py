@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from zkvm.kernels.words import constant, emit_add_small, emit_canonical, emit_halves, emit_join, emit_product, hidden_epsilon
+from zkvm.kernels.source.words import constant, emit_add_small, emit_canonical, emit_halves, emit_join, emit_product, hidden_epsilon
 
 
 @dataclass(frozen=True, slots=True)

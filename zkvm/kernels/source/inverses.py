@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numba import boolean, int64, njit, uint64, void
 
-from zkvm.kernels.extension import ext_add, ext_adjugate_any, ext_load, ext_mul, ext_scale, ext_store
-from zkvm.kernels.goldilocks import ONE
-from zkvm.kernels.tiles import canonical4, load4, store4
-from zkvm.kernels.vectors import add, add_any, load, mul, mul_any, splat, store, sub
-from zkvm.kernels.words import LANES
+from zkvm.kernels.source.extension import ext_add, ext_adjugate_any, ext_load, ext_mul, ext_scale, ext_store
+from zkvm.kernels.source.goldilocks import ONE
+from zkvm.kernels.source.tiles import canonical4, load4, store4
+from zkvm.kernels.source.vectors import add, add_any, load, mul, mul_any, splat, store, sub
+from zkvm.kernels.source.words import LANES
 
 MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]

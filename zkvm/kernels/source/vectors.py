@@ -3,7 +3,7 @@
 A kernel loads :data:`LANES` contiguous elements with :func:`load`, computes with :func:`add`, :func:`sub`, :func:`mul`, and
 stores with :func:`store`; LLVM keeps the values in registers. There are 8 lanes with AVX-512 and 4 elsewhere: row counts are
 multiples of 8 everywhere. Every operation takes and returns canonical values unless it says otherwise; *any word* means a 64-bit
-representative that may be p or more, which saves the last reduction. The instructions: :mod:`zkvm.kernels.words`. Indices are not
+representative that may be p or more, which saves the last reduction. The instructions: :mod:`zkvm.kernels.source.words`. Indices are not
 checked: kernels trust their callers.
 """
 
@@ -17,8 +17,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from zkvm.kernels import words
-from zkvm.kernels.words import EPSILON, LANES, constant
+from zkvm.kernels.source import words
+from zkvm.kernels.source.words import EPSILON, LANES, constant
 
 
 class VectorType(types.Type):

@@ -13,8 +13,8 @@ from numba import int64, njit, types, uint64, void
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from zkvm.kernels.vectors import VECTOR, emit_pointer
-from zkvm.kernels.words import LANES, emit_canonical, emit_transpose
+from zkvm.kernels.source.vectors import VECTOR, emit_pointer
+from zkvm.kernels.source.words import LANES, emit_canonical, emit_transpose
 
 WORDS = uint64[::1]
 TILE = 8

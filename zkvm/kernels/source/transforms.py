@@ -3,7 +3,7 @@
 ``inverse`` takes values in natural order and leaves coefficients in bit-reversed order (decimation in frequency);
 ``forward`` takes those and leaves values in natural order (decimation in time) on any coset: the powers of the shift
 are part of its twiddles. Both are depth-first: a pass of radix 8 streams eight contiguous runs, then the work goes on
-inside one eighth, so that most layers find their data in the cache. The arithmetic of a pass: :mod:`zkvm.kernels.butterflies`.
+inside one eighth, so that most layers find their data in the cache. The arithmetic of a pass: :mod:`zkvm.kernels.source.butterflies`.
 
 A transform of n = 64 R_1 R_2 ... points is a row of *levels*: ``levels[i] = (stride, radix, offset)`` joins ``radix``
 transforms of ``stride`` points (64 = the leaf, at the bottom). Its twiddles are ``table[offset + (q - 1) stride + k]``
@@ -20,11 +20,11 @@ from typing import Any
 
 from numba import int64, njit, uint64, void
 
-from zkvm.kernels.butterflies import join2, join4, join8, split2, split4, split8
-from zkvm.kernels.goldilocks import ONE
-from zkvm.kernels.tiles import canonical4, canonical8, from_rows, load2, load3, load4, load7, load8, store2, store4, store8, to_rows
-from zkvm.kernels.vectors import canonical, load, mul_any, splat, store
-from zkvm.kernels.words import LANES, WIDE
+from zkvm.kernels.source.butterflies import join2, join4, join8, split2, split4, split8
+from zkvm.kernels.source.goldilocks import ONE
+from zkvm.kernels.source.tiles import canonical4, canonical8, from_rows, load2, load3, load4, load7, load8, store2, store4, store8, to_rows
+from zkvm.kernels.source.vectors import canonical, load, mul_any, splat, store
+from zkvm.kernels.source.words import LANES, WIDE
 
 WORDS = uint64[::1]
 LEVELS = int64[:, ::1]

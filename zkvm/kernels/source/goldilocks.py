@@ -1,6 +1,6 @@
 """Scalar Goldilocks and cubic-extension arithmetic for kernels: canonical ``uint64`` in, canonical ``uint64`` out.
 
-For what runs once a column or in sequence; loops over contiguous data use :mod:`zkvm.kernels.vectors`, which is several
+For what runs once a column or in sequence; loops over contiguous data use :mod:`zkvm.kernels.source.vectors`, which is several
 times faster and does not depend on whether LLVM vectorises. The formulas are those of :mod:`zkvm.field.goldilocks` and
 :mod:`zkvm.field.extension`, the readable twins.
 """
