@@ -22,7 +22,6 @@ from zkvm.air.columns import Row
 from zkvm.air.expression import straighten
 from zkvm.air.machine import ChipCode, Machine, Statement
 from zkvm.air.table import Closing, Table
-from zkvm.air.tape import lower
 from zkvm.crypto.transcript import Transcript
 from zkvm.errors import VerificationError
 from zkvm.field.extension import Ext, ext_add, ext_sub, to_ext
@@ -188,17 +187,16 @@ def fingerprint(bus: Bus, values: tuple[int, ...], alpha: Ext, beta: Ext) -> Ext
     return to_ext(closing_fingerprints(Closing(bus, np.array([values], np.uint64), True), alpha, beta)[0])
 
 
-def drop_constraints(patch: pytest.MonkeyPatch, machine: Machine, group: int) -> Machine:
+def drop_constraints(machine: Machine, group: int) -> Machine:
     """The machine without the constraints of one group, for prover and verifier: what an attack on that group would need."""
 
     def weak(code: ChipCode) -> ChipCode:
         kept = [number for number, own in enumerate(code.groups) if own != group]
         constraints, groups = tuple(code.constraints[number] for number in kept), tuple(code.groups[number] for number in kept)
-        return replace(code, constraints=constraints, groups=groups, code=straighten([constraint.expr for constraint in constraints]))
+        kept_code = straighten([constraint.expr for constraint in constraints])
+        return replace(code, constraints=constraints, groups=groups, code=kept_code, first=None)
 
     codes = tuple(weak(code) for code in machine.codes)
-    tape_of = {code.chip: (code, lower(code.code, code.groups)) for code in codes}
-    patch.setattr(quotient, "constraint_tape", lambda chip: tape_of[chip])
     copy = Machine(f"weak {machine.name}", machine.chips)
     copy.__dict__["codes"] = codes
     return copy

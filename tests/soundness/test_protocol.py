@@ -87,11 +87,10 @@ def lie(patch: pytest.MonkeyPatch, tables: dict[str, Table], reason: str, group:
     ``group``: the only constraints that object; without them the same proof is accepted, so the attack is a real one.
     """
     if group is not None and reason == OOD:
-        with pytest.MonkeyPatch.context() as weaker:
-            machine = drop_constraints(weaker, WIDE, group)
-            copies = {name: replace(table, main=table.main.copy()) for name, table in tables.items()}
-            proof = prove_tables(copies, honest_statement(), machine, preprocessed=committed(WIDE, BALANCED.blowup))
-            verify_proof(machine, honest_statement(), proof, Policy())
+        machine = drop_constraints(WIDE, group)
+        copies = {name: replace(table, main=table.main.copy()) for name, table in tables.items()}
+        proof = prove_tables(copies, honest_statement(), machine, preprocessed=committed(WIDE, BALANCED.blowup))
+        verify_proof(machine, honest_statement(), proof, Policy())
     if reason == FINAL:
         forge_openings(patch)
     assert refusal(prove_tables(tables)).startswith(reason)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.air.builder import AirBuilder, Bus, BusBuilder, Constraint
 from zkvm.air.columns import Column, Columns, Row
+
+if TYPE_CHECKING:
+    from zkvm.air.layout import ExtExpr
 
 Trace = dict[str, NDArray[np.uint64]]
 """Named views of a table's columns. ``fill`` writes them in place."""
@@ -101,6 +104,13 @@ class Chip:
         buses = BusBuilder()
         self.interactions(buses, self.row)
         return buses
+
+    @cached_property
+    def air_fractions(self) -> list[tuple[ExtExpr, ExtExpr]]:
+        """Numerator and denominator of each bus column's step: :func:`zkvm.air.layout.fractions`."""
+        from zkvm.air.layout import fractions
+
+        return fractions(self)
 
 
 def second_instance(chip: type[Chip]) -> Chip:

@@ -184,7 +184,7 @@ def bus_constraints(chip: Chip) -> list[Constraint]:
     """Identities of the bus columns on active rows, in the order of the columns, three base constraints each."""
     plan = layout(chip.air_buses)
     constraints: list[Constraint] = []
-    for number, (numerator, denominator) in enumerate(fractions(chip)):
+    for number, (numerator, denominator) in enumerate(chip.air_fractions):
         here = ext(BUS, number)
         if number < len(plan.products):
             label = f"product {number} advances"

@@ -10,6 +10,7 @@ from zkvm.air.chip import Chip, is_second_of
 from zkvm.air.expression import BUS, BUS_NEXT, Straight, param, straighten
 from zkvm.air.layout import EXTENSION, PARAM_COUNT, BusLayout, bus_constraints, ext, layout, start_cells
 from zkvm.air.table import Closing
+from zkvm.air.tape import Tape, lower
 from zkvm.crypto.hashes import blake3
 
 ACTIVE, START, TERMINAL = range(3)
@@ -23,7 +24,8 @@ class ChipCode:
     Attributes:
         plan: bus columns. constraints: those on active rows, then start and terminal constraints of the running columns.
         groups: for each constraint, where it holds. code: the outputs are the constraints in this order. Runtime constants: alpha and
-            powers of beta, then the terminals of the running columns, three base values each.
+            powers of beta, then the terminals of the running columns, three base values each. first: of a second instance, the code of
+        the first: its tapes are the same.
     """
 
     chip: Chip
@@ -31,11 +33,24 @@ class ChipCode:
     constraints: tuple[Constraint, ...]
     groups: tuple[int, ...]
     code: Straight
+    first: ChipCode | None = None
 
     @cached_property
     def widths(self) -> tuple[int, int, int]:
         """Committed base columns: preprocessed, main, bus."""
         return len(self.chip.preprocessed), len(self.chip.main), self.plan.base_columns
+
+    @cached_property
+    def constraint_tape(self) -> Tape:
+        """The constraints as an accumulating tape."""
+        return self.first.constraint_tape if self.first else lower(self.code, self.groups)
+
+    @cached_property
+    def fraction_tape(self) -> Tape:
+        """Writes numerator and denominator of every bus column's step: six outputs a column."""
+        if self.first:
+            return self.first.fraction_tape
+        return lower(straighten([part for numerator, denominator in self.chip.air_fractions for part in (*numerator, *denominator)]))
 
     @property
     def next_columns(self) -> tuple[int, ...]:
@@ -76,7 +91,7 @@ class Machine:
         codes: list[ChipCode] = []
         for chip in self.chips:
             first = next((code for code in codes if is_second_of(chip, code.chip)), None)
-            codes.append(replace(first, chip=chip) if first else chip_code(chip))
+            codes.append(replace(first, chip=chip, first=first) if first else chip_code(chip))
         return tuple(codes)
 
     @cached_property

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.air.chip import Chip
-from zkvm.air.expression import straighten
-from zkvm.air.layout import EXTENSION, MAX_ARITY, fractions
+from zkvm.air.layout import EXTENSION, MAX_ARITY
 from zkvm.air.machine import ChipCode
 from zkvm.air.table import Table
-from zkvm.air.tape import Tape, lower
 from zkvm.field.extension import Ext
 from zkvm.kernels.columns import ext_fractions, prefix_product, prefix_sum
 from zkvm.kernels.parallel import TASK_WORDS, run_ranges
@@ -24,13 +19,6 @@ from zkvm.shape import params_of
 U64 = NDArray[np.uint64]
 _CHUNK = 1 << 12
 """Rows whose fractions are computed and inverted while they are in cache."""
-
-
-@lru_cache(maxsize=64)
-def fraction_tape(chip: Chip) -> Tape:
-    """Tape that writes numerator and denominator of every bus column's step: six outputs a column."""
-    parts = [part for numerator, denominator in fractions(chip) for part in (*numerator, *denominator)]
-    return lower(straighten(parts))
 
 
 def bus_columns(table: Table, code: ChipCode, alpha: Ext, beta: Ext, randomness: Randomness, threads: int) -> tuple[U64, list[Ext]]:
@@ -66,7 +54,7 @@ def _running_column(table: Table, code: ChipCode, bus: U64, rank: int) -> U64:
 def _fractions(table: Table, code: ChipCode, alpha: Ext, beta: Ext, threads: int) -> U64:
     """Each bus column's step on every row: numerator / denominator; that of a running sum includes the helpers."""
     height, columns = table.height, code.plan.extension_columns
-    tape = tapes.bind(fraction_tape(code.chip), params_of(alpha, beta, MAX_ARITY, []))
+    tape = tapes.bind(code.fraction_tape, params_of(alpha, beta, MAX_ARITY, []))
     main, pre = tapes.columns_of(table.main), tapes.columns_of(table.pre)
     bus = np.empty((EXTENSION * columns, height), np.uint64)
 

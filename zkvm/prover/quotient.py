@@ -11,15 +11,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.air.chip import Chip
 from zkvm.air.layout import EXTENSION, MAX_ARITY
-from zkvm.air.machine import ChipCode, chip_code
-from zkvm.air.tape import Tape, lower
 from zkvm.errors import ProvingError
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import Ext
 from zkvm.field.goldilocks import P, coset_shift, root_of_unity
-from zkvm.kernels.columns import accumulate, base_batch_inverse
+from zkvm.kernels.columns import accumulate, base_batch_inverse, base_powers
 from zkvm.kernels.combine import combine_groups
 from zkvm.kernels.ntt import evaluate_coset, interpolate_coset, interpolate_cosets
 from zkvm.kernels.parallel import TASK_WORDS, run_ranges
@@ -40,71 +37,57 @@ _SUMS = 9
 """Outputs of an accumulating tape: three groups of constraints, three coordinates."""
 
 
-@lru_cache(maxsize=64)
-def constraint_tape(chip: Chip) -> tuple[ChipCode, Tape]:
-    """The chip's constraints as an accumulating tape."""
-    code = chip_code(chip)
-    return code, lower(code.code, code.groups)
-
-
 @lru_cache(maxsize=32)
 def exempt_polynomial(height: int, exempt: int) -> U64:
-    """Coefficients of E(X), the product of X - w^i over the exempt rows: (exempt + 1,) uint64, low first."""
+    """Coefficients of E(X), the product of X - w^i over the exempt rows: (exempt + 1,) uint64, low first.
+
+    The rows are a geometric sequence r, r w, ..., so this is Gauss's q-binomial theorem: the coefficient of X^(h-k) is
+    (-r)^k w^(k(k-1)/2) times the Gaussian binomial of h over k, each of them the one before times (1 - w^(h-k+1)) / (1 - w^k).
+    """
     root = root_of_unity(height)
+    powers = [pow(root, k, P) for k in range(exempt + 1)]
     row = pow(root, height - exempt, P)
-    coefficients = np.ones(1, np.uint64)
-    for _ in range(exempt):
-        shifted = np.concatenate([np.zeros(1, np.uint64), coefficients])
-        scaled = np.concatenate([goldilocks.mul(coefficients, np.uint64(row)), np.zeros(1, np.uint64)])
-        coefficients = goldilocks.sub(shifted, scaled)
-        row = row * root % P
-    return coefficients
+    coefficients = [1]
+    for k in range(1, exempt + 1):
+        ratio = (1 - powers[exempt - k + 1]) * pow(1 - powers[k], -1, P)
+        coefficients.append(-coefficients[-1] * row * powers[k - 1] * ratio % P)
+    return np.array(coefficients[::-1], np.uint64)
 
 
-def _inverse_selectors(points: U64, vanishing: U64, exempt_values: U64, height: int, exempt: int) -> U64:
-    """(3, m): E / (x^n - 1), 1 / (x - w^(n-1)), 1 / (x - w^(n-h)) at the points, in the order of the groups."""
+def _exempt_values(height: int, exempt: int, size: int, shift: int, scale: int) -> U64:
+    """E(X) times ``scale`` on the coset shift <w_size>, natural order: (size,)."""
+    padded = np.zeros((1, size), np.uint64)
+    padded[0, : exempt + 1] = goldilocks.mul(exempt_polynomial(height, exempt), np.uint64(scale))
+    values: U64 = evaluate_coset(padded, size, 1, shift)[0, 0]
+    return values
+
+
+def _inverse_selectors(points: U64, active: U64, height: int, exempt: int) -> U64:
+    """(3, m): E / (x^n - 1), which is given, 1 / (x - w^(n-1)), 1 / (x - w^(n-h)) at the points, in the order of the groups."""
     root = root_of_unity(height)
     out = np.empty((3, len(points)), np.uint64)
-    scratch = np.empty(len(points), np.uint64)
-    for number, denominators in enumerate(
-        (
-            vanishing,
-            goldilocks.sub(points, np.uint64(pow(root, height - 1, P))),
-            goldilocks.sub(points, np.uint64(pow(root, height - exempt, P))),
-        )
-    ):
-        base_batch_inverse(np.ascontiguousarray(denominators), scratch)
-        out[number] = scratch
-    out[0] = goldilocks.mul(out[0], exempt_values)
+    out[0] = active
+    for number, row in ((1, height - 1), (2, height - exempt)):
+        base_batch_inverse(goldilocks.sub(points, np.uint64(pow(root, row, P))), out[number])
     return out
 
 
 @lru_cache(maxsize=64)
 def coset_selectors(height: int, exempt: int, shift: int) -> U64:
     """Inverse selectors on the coset shift <w_n>, natural order: (3, n)."""
-    points = goldilocks.mul(goldilocks.powers(root_of_unity(height), height), np.uint64(shift))
-    vanishing = np.full(height, (pow(shift, height, P) - 1) % P, np.uint64)
-    padded = np.zeros((1, height), np.uint64)
-    padded[0, : exempt + 1] = exempt_polynomial(height, exempt)
-    values = evaluate_coset(padded, height, 1, shift)[0, 0]
-    return _inverse_selectors(points, vanishing, values, height, exempt)
-
-
-def extra_points(height: int) -> U64:
-    """The extra coset g <w_512> of a height: (512,)."""
-    powers = goldilocks.powers(root_of_unity(EXTRA_POINTS), EXTRA_POINTS)
-    return goldilocks.mul(powers, np.uint64(extra_shift(height)))
+    points = base_powers(root_of_unity(height), height, shift)
+    scale = pow(pow(shift, height, P) - 1, -1, P)  # x^n is the same everywhere on the coset
+    return _inverse_selectors(points, _exempt_values(height, exempt, height, shift, scale), height, exempt)
 
 
 @lru_cache(maxsize=64)
 def extra_selectors(height: int, exempt: int) -> U64:
-    """Inverse selectors on the extra coset: (3, 512)."""
-    points = extra_points(height)
+    """Inverse selectors on the extra coset g <w_512>, natural order: (3, 512)."""
+    shift = extra_shift(height)
+    points = base_powers(root_of_unity(EXTRA_POINTS), EXTRA_POINTS, shift)
     vanishing = goldilocks.sub(goldilocks.pow_(points, height), np.uint64(1))
-    values = np.zeros(EXTRA_POINTS, np.uint64)
-    for coefficient in exempt_polynomial(height, exempt)[::-1]:
-        values = goldilocks.add(goldilocks.mul(values, points), coefficient)
-    return _inverse_selectors(points, vanishing, values, height, exempt)
+    active = goldilocks.mul(_exempt_values(height, exempt, EXTRA_POINTS, shift, 1), base_batch_inverse(vanishing))
+    return _inverse_selectors(points, active, height, exempt)
 
 
 def require_zero(coefficients: U64, message: str) -> None:
@@ -131,7 +114,7 @@ def height_quotient(
     blowup, exempt = shape.parameters.blowup, shape.parameters.exempt
     shift = coset_shift(height)
     selectors = [coset_selectors(height, exempt, shift * pow(root_of_unity(2 * height), half, P) % P) for half in range(2)]
-    bound = [tapes.bind(constraint_tape(table.chip)[1], params[table.chip.name], powers[table.chip.name]) for table in tables]
+    bound = [tapes.bind(table.code.constraint_tape, params[table.chip.name], powers[table.chip.name]) for table in tables]
     values = np.zeros((EXTENSION, 2 * height), np.uint64)
     chunk = min(_CHUNK, height)
 
