@@ -56,7 +56,3 @@ def test_memory_is_within_a_quarter_of_the_peak(elf: Path, stdin: bytes, params:
     expected = zkvm.profile(elf, stdin, params=params).prediction
     assert expected is not None
     assert 0.75 < expected.memory_bytes / min(peaks) < 1.25
-
-
-def test_the_speed_of_this_machine_is_a_plausible_number() -> None:
-    assert 0.01 < prediction.slowness() < 1000

@@ -182,8 +182,20 @@ def prove_in_child(name: str, case: str, params: str, threads: int, runs: int) -
 
 def process_seconds(command: list[str], runs: int) -> float:
     """Median wall time of a whole process, caches warm, Python's own of compiled modules among them."""
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env = warm_environment()
     return median_seconds(lambda: subprocess.run(command, capture_output=True, check=True, env=env), runs)
+
+
+def warm_environment() -> dict[str, str]:
+    """Ours, but with Python's cache of compiled modules."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+def bench_prediction(runs: int = RUNS) -> Figures:
+    """Predicted against measured seconds and memory."""
+    from zkvm.cli import bench_prediction
+
+    return bench_prediction.bench_prediction(runs)
 
 
 def bench_commands(runs: int = RUNS) -> Figures:
@@ -249,6 +261,7 @@ BENCHES: dict[str, Callable[[int], Figures]] = {
     "commands": bench_commands,
     "mixed": bench_mixed,
     "scaling": bench_scaling,
+    "prediction": bench_prediction,
 }
 
 

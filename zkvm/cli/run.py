@@ -159,8 +159,9 @@ def show_prediction(prediction: Prediction | None) -> None:
     if prediction is None:
         line("proof", "the run is too long for one proof")
         return
-    about = f"about {prediction.seconds:.1f} s with {prediction.threads} threads once kernels are loaded, {size(prediction.memory_bytes)}"
-    line("proof", f"{about} (predicted for {prediction.params}, {prediction.security} bits)")
+    workers = f"with {prediction.threads} threads"
+    line("proof", f"about {prediction.process_seconds:.1f} s from start to receipt {workers}, {size(prediction.memory_bytes)}")
+    line("", f"{prediction.seconds:.1f} s a later proof of one process (predicted for {prediction.params}, {prediction.security} bits)")
 
 
 def show_journal(session: Session, model: ModelRun | None) -> None:

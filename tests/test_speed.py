@@ -1,0 +1,47 @@
+"""Measurements of the machine are plausible numbers (no test asserts a time), and what is not tried costs as the last of what was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zkvm import speed
+from zkvm.speed import TOUCH_BYTES, TOUCH_STEP, FirstTouch
+
+
+def test_the_speed_of_this_machine_is_a_plausible_number() -> None:
+    assert 0.01 < speed.kernel_slowness() < 1000
+    assert 0.01 < speed.python_slowness() < 1000
+
+
+def test_the_first_use_of_memory_is_tried_in_bounds() -> None:
+    steps = speed.first_touch.__wrapped__().steps
+    assert 1 <= len(steps) <= TOUCH_BYTES // TOUCH_STEP
+    assert all(0 < seconds < 60 for seconds in steps)
+
+
+def test_a_system_with_little_memory_is_asked_for_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "available_bytes", lambda: 1 << 20)
+    assert len(speed.first_touch.__wrapped__().steps) == 1
+
+
+def test_what_was_not_tried_costs_as_the_last_of_what_was() -> None:
+    touch = FirstTouch((1.0, 1.0, 4.0, 4.0, 4.0, 4.0))
+    assert touch.seconds(0) == 0
+    assert touch.seconds(2 * TOUCH_STEP) == 2
+    assert touch.seconds(6 * TOUCH_STEP) == 18
+    assert touch.seconds(8 * TOUCH_STEP) == 26
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("MemFree: 1 kB\nMemAvailable:  8 kB\n", 8192), ("", 2 * TOUCH_BYTES), (None, 2 * TOUCH_BYTES)]
+)
+def test_what_the_system_does_not_tell_is_taken_as_enough(monkeypatch: pytest.MonkeyPatch, text: str | None, expected: int) -> None:
+    def read(path: Path) -> str:
+        if text is None:
+            raise FileNotFoundError(path)
+        return text
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert speed.available_bytes() == expected

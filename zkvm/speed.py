@@ -1,0 +1,113 @@
+"""How fast this machine is at what proving is made of: kernels, Python, memory that is used for the first time."""
+
+from __future__ import annotations
+
+import mmap
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from zkvm.air.machine import chip_code
+from zkvm.machine import machine
+from zkvm.resources import prove_extra
+
+LDE_SHAPE, LDE_BLOWUP, LDE_RUNS = (4, 1 << 14), 4, 60
+LDE_SECONDS = 2.13e-3
+"""Of one low-degree extension of that shape on one core of the reference machine: two cores of an AMD EPYC (Zen 3) virtual machine."""
+CHIPS, CHIP_SECONDS, CHIP_RUNS = ("divide", "ecall"), 1.9e-3, 9
+"""Deriving the constraints of these chips stands for what Python does; seconds on the reference machine."""
+
+TOUCH_STEP, TOUCH_BYTES, TOUCH_SECONDS = 16 << 20, 1 << 30, 0.3
+"""First use of memory is tried in steps, up to so many bytes or seconds."""
+HUGE_PAGE = 2 << 20
+PAGE = 4096
+
+
+def _median_seconds(work: Callable[[], object], runs: int) -> float:
+    """A shared processor's speed changes within tens of milliseconds, and a proof sees all of it: the median, not the fastest."""
+    samples = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        work()
+        samples.append(time.perf_counter() - started)
+    return statistics.median(samples)
+
+
+@cache
+def kernel_slowness() -> float:
+    """Seconds that kernels take here for what takes them one second on one core of the reference machine.
+
+    Raises:
+        UsageError: the ``prove`` extra is missing.
+    """
+    with prove_extra():
+        from zkvm.kernels.ntt import lde_plan
+    columns = np.arange(LDE_SHAPE[0] * LDE_SHAPE[1], dtype=np.uint64).reshape(LDE_SHAPE)
+    out = np.empty((LDE_SHAPE[0], LDE_BLOWUP, LDE_SHAPE[1]), np.uint64)
+    plan = lde_plan(LDE_SHAPE[1], LDE_BLOWUP)
+    plan.run(columns, out, 1)
+    return _median_seconds(lambda: plan.run(columns, out, 1), LDE_RUNS) / LDE_SECONDS
+
+
+@cache
+def python_slowness() -> float:
+    """Seconds that Python takes here for what takes it one second on the reference machine."""
+    chips = [chip for chip in machine().chips if chip.name in CHIPS]
+    return _median_seconds(lambda: [chip_code(chip) for chip in chips], CHIP_RUNS) / CHIP_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTouch:
+    """What the first use of memory costs: seconds for each :data:`TOUCH_STEP` bytes, in the order in which the system hands them out."""
+
+    steps: tuple[float, ...]
+
+    def seconds(self, count: int) -> float:
+        """Of using so many bytes. What was not tried costs as the last of what was: a system hands out first what costs it least."""
+        number = count / TOUCH_STEP
+        tried = int(min(number, len(self.steps)))
+        tail = self.steps[-4:]
+        return sum(self.steps[:tried]) + (number - tried) * sum(tail) / len(tail)
+
+
+@cache
+def first_touch() -> FirstTouch:
+    """Try it: huge pages where there are such, as the prover's arrays have them. What was taken is given back.
+
+    On a virtual machine whose host lends memory on demand this is most of a first proof: thirty times what it is elsewhere, unless the
+    memory was in use some seconds ago.
+    """
+    size = min(TOUCH_BYTES, available_bytes() // 2) // TOUCH_STEP * TOUCH_STEP
+    steps: list[float] = []
+    with _private_memory(max(size, TOUCH_STEP) + HUGE_PAGE) as region:
+        pages = np.frombuffer(region, np.uint8)[::PAGE]
+        while (len(steps) + 1) * TOUCH_STEP <= max(size, TOUCH_STEP) and sum(steps) < TOUCH_SECONDS:
+            first = len(steps) * TOUCH_STEP // PAGE
+            started = time.perf_counter()
+            pages[first : first + TOUCH_STEP // PAGE] = 1
+            steps.append(time.perf_counter() - started)
+        del pages
+    return FirstTouch(tuple(steps))
+
+
+def _private_memory(size: int) -> mmap.mmap:
+    """Memory as the C library maps it for a large array, and numpy advises: of its own, of huge pages where there are such."""
+    private = getattr(mmap, "MAP_PRIVATE", None)
+    region = mmap.mmap(-1, size) if private is None else mmap.mmap(-1, size, flags=private | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        region.madvise(mmap.MADV_HUGEPAGE)
+    return region
+
+
+def available_bytes() -> int:
+    """Memory that the system could still give; if it does not tell, as much as is tried."""
+    try:
+        text = Path("/proc/meminfo").read_text()
+        return next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return 2 * TOUCH_BYTES
