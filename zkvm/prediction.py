@@ -15,10 +15,10 @@ from zkvm.shape import ProofShape
 from zkvm.speed import first_touch, kernel_slowness, python_slowness
 
 MEBIBYTE = 1 << 20
-BASE_SECONDS, CELL_SECONDS, EXTENDED_CELL_SECONDS = 0.469, 57.4e-9, 9.38e-9
-"""Seconds on one thread: of any proof, per cell, per cell and coset of the extension."""
-SERIAL_SHARE = 0.46
-"""Of these, what more threads do not help."""
+SERIAL_SECONDS = (0.25, 10e-9)
+"""Seconds on the reference machine of what one thread does: of any proof, per cell."""
+SHARED_SECONDS = (0.22, 47e-9, 9.4e-9)
+"""Seconds on one thread of what threads share: of any proof, per cell, per cell and coset of the extension."""
 BASE_BYTES, EXTENDED_CELL_BYTES, POINT_BYTES = 219 * MEBIBYTE, 8.12, 585
 """Of the process with its kernels, per cell and coset of the extension, per point of the largest domain."""
 TRACE_COSETS = 0.35
@@ -55,7 +55,7 @@ def predict(shape: ProofShape, threads: int | None = None) -> Prediction:
         UsageError: the ``prove`` extra is missing, or less than one thread.
     """
     workers, chosen, memory = thread_count(threads), shape.parameters, memory_bytes(shape)
-    seconds = single_thread_seconds(shape) * kernel_slowness() * (SERIAL_SHARE + (1 - SERIAL_SHARE) / workers)
+    seconds = proof_seconds(shape, workers) * kernel_slowness()
     whole = seconds + START_SECONDS * python_slowness() + TOUCH_SHARE * first_touch().seconds(max(memory - BASE_BYTES, 0))
     return Prediction(chosen.name, chosen.security_bits, workers, seconds, whole, memory)
 
@@ -65,9 +65,15 @@ def committed_cells(shape: ProofShape) -> int:
     return sum(sum(table.code.widths[1:]) * table.height for table in shape.tables)
 
 
-def single_thread_seconds(shape: ProofShape) -> float:
-    """Seconds of one thread on the reference machine."""
-    return BASE_SECONDS + committed_cells(shape) * (CELL_SECONDS + shape.parameters.blowup * EXTENDED_CELL_SECONDS)
+def cost(cells: int, blowup: int, workers: int) -> tuple[float, ...]:
+    """What the coefficients :data:`SERIAL_SECONDS` and :data:`SHARED_SECONDS` are multiplied with, in this order."""
+    return 1, cells, 1 / workers, cells / workers, cells * blowup / workers
+
+
+def proof_seconds(shape: ProofShape, workers: int) -> float:
+    """Seconds of a later proof on the reference machine."""
+    amounts = cost(committed_cells(shape), shape.parameters.blowup, workers)
+    return sum(seconds * amount for seconds, amount in zip((*SERIAL_SECONDS, *SHARED_SECONDS), amounts, strict=True))
 
 
 def memory_bytes(shape: ProofShape) -> int:

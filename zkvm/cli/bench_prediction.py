@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from zkvm import speed
 from zkvm.cli.bench import Figures, guest, prove_in_child, warm_environment
+from zkvm.params import parameters
 
 CASES = (
     ("digits", "", "balanced"), ("mixed", "2^16", "fast"), ("mixed", "2^16", "compact"),
@@ -28,18 +30,26 @@ def run_command(arguments: list[str]) -> tuple[float, Any]:
 
 
 def compare(name: str, case: str, params: str, threads: int, runs: int) -> Figures:
-    """One case: predicted, then measured, and the ratios of the two."""
+    """One case: predicted, then measured, and the ratios of the two; and what a fit of the coefficients needs."""
     path, stdin = guest(name, case or None)
+    slowness = [speed.kernel_slowness.__wrapped__(), speed.python_slowness.__wrapped__()]
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "input"
         source.write_bytes(stdin)
         proof = ["run", str(path), "--input", str(source), "--params", params, "--threads", str(threads)]
-        predicted = run_command([*proof, "--execute-only"])[1]["prediction"]
+        execution = run_command([*proof, "--execute-only"])[1]
+        touch = speed.first_touch.__wrapped__().seconds(execution["prediction"]["memory_bytes"])
         process, first = run_command([*proof, "--out", str(Path(folder) / "receipt")])
+    predicted = execution["prediction"]
     later = prove_in_child(name, case, params, threads, runs)["seconds"]["total"]
     return {
         "case": " ".join(filter(None, (name, case, params))),
         "threads": threads,
+        "cells": execution["cells"],
+        "blowup": parameters(params).blowup,
+        "slowness": [round(value, 3) for value in slowness],
+        "first_touch_s": round(touch, 2),
+        "first_proof_s": round(first["seconds"]["total"], 2),
         "process_s": [round(predicted["process_seconds"], 2), round(process, 2)],
         "later_proof_s": [round(predicted["seconds"], 2), later],
         "memory_mib": [round(value / 2**20) for value in (predicted["memory_bytes"], first["peak_memory_bytes"])],

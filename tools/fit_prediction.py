@@ -1,0 +1,58 @@
+"""Fits the coefficients of ``zkvm/prediction.py`` to what ``zkvm bench prediction --json`` printed.
+
+    python tools/fit_prediction.py FIGURES.json [FIGURES.json ...]
+
+Prints the constants to put there. Errors are relative, so that small proofs count as much as large ones; a coefficient that would be
+negative is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.prediction import cost
+
+Case = dict[str, Any]
+
+
+def non_negative(matrix: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least squares without negative coefficients: the most negative one is dropped until there is none."""
+    kept = list(range(matrix.shape[1]))
+    while True:
+        found = np.linalg.lstsq(matrix[:, kept], values, rcond=None)[0]
+        if (found >= 0).all():
+            break
+        kept.pop(int(found.argmin()))
+    result = np.zeros(matrix.shape[1])
+    result[kept] = found
+    return result
+
+
+def fit(cases: list[Case]) -> None:
+    """Print the coefficients, and how far off the fitted cases are with them."""
+    rows = np.array([cost(case["cells"], case["blowup"], case["threads"]) for case in cases])
+    seconds = np.array([case["later_proof_s"][1] / case["slowness"][0] for case in cases])
+    found = non_negative(rows / seconds[:, None], np.ones(len(cases)))
+    errors = rows @ found / seconds - 1
+    print(f"SERIAL_SECONDS = {tuple(float(f'{value:.3g}') for value in found[:2])}")
+    print(f"SHARED_SECONDS = {tuple(float(f'{value:.3g}') for value in found[2:])}")
+    print(f"later proofs: {np.sqrt(np.mean(errors**2)):.3f} root mean square, {np.abs(errors).max():.2f} at most")
+    extra = np.array([case["process_s"][1] - case["later_proof_s"][1] for case in cases])
+    parts = np.array([[case["slowness"][1], case["first_touch_s"]] for case in cases])
+    whole = np.array([case["process_s"][1] for case in cases])
+    start, share = non_negative(parts / whole[:, None], extra / whole)
+    errors = (parts @ [start, share] - extra) / whole
+    print(f"START_SECONDS, TOUCH_SHARE = {start:.3g}, {share:.2g}")
+    print(f"whole processes: {np.sqrt(np.mean(errors**2)):.3f} root mean square, {np.abs(errors).max():.2f} at most")
+    print(f"median slowness: {[round(statistics.median(case['slowness'][k] for case in cases), 2) for k in range(2)]}")
+
+
+if __name__ == "__main__":
+    fit([case for name in sys.argv[1:] for case in json.loads(Path(name).read_text())["prediction"]["cases"]])
