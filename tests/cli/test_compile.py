@@ -13,7 +13,7 @@ from onnx import helper
 from tests.cli.running import invoke
 from tests.ml.models import normal, single
 from zkvm.crypto.hashes import blake3
-from zkvm.ml.package import CompiledModel
+from zkvm.ml.package import CompiledModel, ModelInterface
 
 X = normal(1, 6)
 
@@ -63,6 +63,39 @@ def test_proof(model: Path) -> None:
     hashed = bytes.fromhex(outcome.json["salts"]["input"]) + tensor.quantize(X)[0].astype("<i4").tobytes()
     assert outcome.json["digests"]["input"] == blake3(hashed).hex()
     assert invoke("verify", receipt, "--image-id", outcome.json["image_id"]).code == 0
+
+    # a verifier has neither the guest nor the weights: the public metadata tell what the journal says
+    (model / "public.json").write_bytes((directory / "model.json").read_bytes())
+    accept = ("verify", receipt, "--image-id", outcome.json["image_id"], "--model")
+    verified = invoke(*accept, model / "public.json", "--json")
+    assert verified.code == 0
+    for key in ("label", "digests", "outputs"):
+        assert verified.json[key] == outcome.json[key]
+    assert f"label           {outcome.json['label']}\n" in invoke(*accept, model / "public.json").out
+    other = compile_in(model)
+    refused = invoke(*accept, other)
+    assert (refused.code, "not the model of this receipt, which is valid" in refused.err) == (3, True)
+    assert "label" not in invoke("verify", receipt, "--image-id", "00" * 32, "--model", model / "public.json", "--json").json
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 1}, {"weights": "secret"}, {"input_mode": "full"}, {"output_mode": "none"}, {"card": 7}, {"outputs": [{}]},
+        {"outputs": [{"name": "y", "shape": [0], "kind": "real", "scale": 1, "lo": 0, "hi": 1}]},
+        {"outputs": [{"name": "y", "shape": [1], "kind": "complex", "scale": 1, "lo": 0, "hi": 1}]},
+        {"outputs": [{"name": "y", "shape": [1], "kind": "real", "scale": 0, "lo": 0, "hi": 1}]},
+    ],
+)  # fmt: skip
+def test_metadata_that_no_compilation_writes(tmp_path: Path, change: dict[str, object]) -> None:
+    metadata = {"format": 2, "inputs": [], "outputs": [], "weights": "public", "input_mode": "none", "output_mode": "full", "card": {}}
+    (tmp_path / "model.json").write_text(json.dumps(metadata))
+    assert ModelInterface.read(tmp_path).outputs == ()
+    (tmp_path / "model.json").write_text(json.dumps(metadata | change))
+    (tmp_path / "receipt").write_bytes(b"")
+    outcome = invoke("verify", tmp_path / "receipt", "--image-id", "00" * 32, "--model", tmp_path)
+    assert outcome.code == 3
+    assert str(tmp_path) in outcome.err
 
 
 def test_saturation_is_told(model: Path) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from zkvm.cli.errors import InputFileError
+from zkvm.cli.journal import decoded, show_decoded
 from zkvm.cli.output import emit, line
 from zkvm.errors import GuestError, UsageError
 from zkvm.ml.package import GUEST, METADATA, CompiledModel, GuestRun
@@ -20,7 +19,6 @@ from zkvm.ml.samples import load_samples
 from zkvm.profiling import profile as profile_run
 from zkvm.session import ExecutorEnv
 
-SHOWN_VALUES = 16
 MISSING = "compiling a model needs onnx, onnxruntime and onnxslim: pip install 'zkvm[ml]'"
 
 
@@ -145,31 +143,14 @@ class ModelRun:
 
     def view(self, journal: bytes) -> dict[str, Any]:
         """The JSON keys that a compiled model adds."""
-        output = self.model.decode(journal)
-        tensors = [
-            {"name": name, "shape": list(array.shape), "values": array.reshape(-1).tolist()} for name, array in output.tensors.items()
-        ]
-        extra: dict[str, Any] = {"outputs": tensors, "saturated_inputs": self.saturated}
-        if output.label is not None:
-            extra["label"] = output.label
-        if output.digests:
-            extra["digests"] = output.digests
-        if self.salts:
-            extra["salts"] = {name: salt.hex() for name, salt in self.salts.items()}
-        return extra
+        extra = decoded(self.model, journal) | {"saturated_inputs": self.saturated}
+        return extra | ({"salts": {name: salt.hex() for name, salt in self.salts.items()}} if self.salts else {})
 
     def show(self, journal: bytes) -> None:
         """Readable lines."""
-        view = self.view(journal)
         if self.saturated:
             line("warning", f"{self.saturated} input values were outside the calibrated range and saturated")
-        for tensor in view["outputs"]:
-            values = np.asarray(tensor["values"])
-            text = np.array2string(values[:SHOWN_VALUES], precision=5, separator=", ", max_line_width=120)
-            line(tensor["name"], text + (" ..." if values.size > SHOWN_VALUES else ""))
-        for key in ("label", "digests", "salts"):
-            if key in view:
-                line(key, json.dumps(view[key]))
+        show_decoded(self.view(journal))
 
 
 def model_run(directory: Path, input_file: Path | None) -> ModelRun:

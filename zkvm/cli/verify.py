@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from zkvm.cli.errors import DONE, REJECTED, read_input
+from zkvm.cli.errors import DONE, REJECTED, InputFileError, read_input
 from zkvm.cli.options import JsonOption
 from zkvm.cli.output import emit, line, shown
 from zkvm.errors import UsageError
@@ -22,6 +22,9 @@ def verify(
     receipt: ReceiptArgument,
     image_id: Annotated[str | None, typer.Option("--image-id", metavar="HEX", help="image ID of the program that you trust")] = None,
     elf: Annotated[Path | None, typer.Option("--elf", metavar="GUEST.elf", help="that program itself; its image ID is computed")] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="model.json", help="of a compiled model: show what the journal says, in its numbers")
+    ] = None,
     min_security: Annotated[int, typer.Option("--min-security", metavar="BITS", help="proven bits that you demand")] = 100,
     exit_code: Annotated[int, typer.Option("--exit-code", metavar="N", help="exit code that you accept")] = 0,
     allow_dev: Annotated[bool, typer.Option("--allow-dev", help="accept a dev receipt, which proves nothing")] = False,
@@ -33,6 +36,11 @@ def verify(
     from zkvm.receipt import verdict
 
     data = read_input(receipt)
+    interface = None
+    if model is not None:
+        from zkvm.cli.journal import decoded, read_model, show_decoded
+
+        interface = read_model(model)
     if elf is not None:
         from zkvm import api
         from zkvm.cli.start import load_kernels
@@ -43,6 +51,13 @@ def verify(
     started = time.perf_counter()
     answer = verdict(data, image_id, policy=Policy(min_security, allow_dev), exit_code=exit_code)
     answer["seconds"] = time.perf_counter() - started
+    meaning = None
+    if interface is not None and answer["accepted"]:
+        try:
+            meaning = decoded(interface, bytes.fromhex(answer["journal"]))
+        except UsageError as error:
+            raise InputFileError(f"{model}: not the model of this receipt, which is valid: {error}") from error
+        answer |= meaning
     if as_json:
         emit(answer)
     elif answer["accepted"]:
@@ -50,6 +65,8 @@ def verify(
         line("image ID", answer["image_id"])
         line("exit code", answer["exit_code"])
         line("journal", shown(bytes.fromhex(answer["journal"])))
+        if meaning is not None:
+            show_decoded(meaning)
         line("security", f"{answer['security_bits']} bits, proven")
         line("zero knowledge", "yes" if answer["zk"] else "no")
     else:

@@ -99,14 +99,14 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
     )
     privacy = options.privacy
     model = CompiledModel(
-        elf,
-        inputs,
-        outputs,
-        "private" if privacy.private_weights else "public",
-        "digest" if privacy.input_digest else "none",
-        privacy.output.value,
-        os.urandom(SALT_BYTES) + code.private_words.astype("<i4").tobytes() if privacy.private_weights else b"",
-        card.static_card(imported, graph, code, options.precision),
+        inputs=inputs,
+        outputs=outputs,
+        weights="private" if privacy.private_weights else "public",
+        input_mode="digest" if privacy.input_digest else "none",
+        output_mode=privacy.output.value,
+        card=card.static_card(imported, graph, code, options.precision),
+        elf=elf,
+        private_weights=os.urandom(SALT_BYTES) + code.private_words.astype("<i4").tobytes() if privacy.private_weights else b"",
     )
     return Compilation(imported, graph, code, model)
 

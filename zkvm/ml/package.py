@@ -17,6 +17,8 @@ from zkvm.errors import UsageError
 FORMAT = 2
 METADATA, GUEST, WEIGHTS, SOURCE = "model.json", "model.elf", "weights.bin", "model.c"
 SALT_BYTES = DIGEST_BYTES = 32
+DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, "boolean": np.bool_}
+"""Kinds of tensors, and the numbers that people write for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Tensor:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Numbers that people write for it."""
-        return np.dtype({"real": np.float32, "integer": np.int64, "boolean": np.bool_}[self.kind])
+        return np.dtype(DTYPES[self.kind])
 
     def quantize(self, array: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
         """Integers, and how many elements were outside the calibrated range and saturated."""
@@ -76,23 +78,80 @@ class Output:
 
 
 @dataclass(frozen=True)
-class CompiledModel:
-    """A compiled model.
+class ModelInterface:
+    """What is public of a compiled model: enough to read its journals, without the guest and without private weights.
 
     Attributes:
-        elf: the guest. inputs, outputs: in order. weights: "public" or "private". input_mode: "none" or "digest".
-        output_mode: "full", "top1" or "digest". private_weights: what a private model reads before its input: a salt,
-        made once so that all its receipts show one digest, and the weights' words; else empty. card: the model card, as JSON.
+        inputs, outputs: in order. weights: "public" or "private". input_mode: "none" or "digest".
+        output_mode: "full", "top1" or "digest". card: the model card, as JSON.
     """
 
-    elf: bytes
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     weights: str
     input_mode: str
     output_mode: str
-    private_weights: bytes
     card: dict[str, Any]
+
+    @staticmethod
+    def read(path: Path) -> ModelInterface:
+        """Read the metadata of a compiled model: ``model.json``, or the directory that holds it.
+
+        Raises:
+            UsageError: not what :meth:`CompiledModel.save` wrote.
+        """
+        try:
+            metadata = json.loads((path / METADATA if path.is_dir() else path).read_text())
+            if metadata["format"] != FORMAT:
+                raise UsageError(f"{path}: format {metadata['format']}; this version reads {FORMAT}")
+            return ModelInterface(
+                tuple(_tensor(entry) for entry in metadata["inputs"]),
+                tuple(_tensor(entry) for entry in metadata["outputs"]),
+                _one_of(metadata["weights"], "public", "private"),
+                _one_of(metadata["input_mode"], "none", "digest"),
+                _one_of(metadata["output_mode"], "full", "top1", "digest"),
+                dict(metadata["card"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path}: not a compiled model: {error}") from error
+
+    def decode(self, journal: bytes) -> Output:
+        """What a journal of this model says.
+
+        Raises:
+            UsageError: it has another length than this model writes.
+        """
+        names = [name for name, on in (("weights", self.weights == "private"), ("input", self.input_mode == "digest")) if on]
+        digests = {name: journal[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES].hex() for index, name in enumerate(names)}
+        body = journal[len(names) * DIGEST_BYTES :]
+        expected = {"full": sum(tensor.size for tensor in self.outputs) * 4, "top1": 4, "digest": DIGEST_BYTES}[self.output_mode]
+        if len(body) != expected:
+            raise UsageError(
+                f"a journal of {len(journal)} bytes is not one of this model, which writes {expected + len(journal) - len(body)}"
+            )
+        if self.output_mode == "top1":
+            return Output({}, int.from_bytes(body, "little"), digests or None)
+        if self.output_mode == "digest":
+            return Output({}, None, digests | {"output": body.hex()})
+        words = np.frombuffer(body, "<i4").astype(np.int64)
+        tensors, first = {}, 0
+        for tensor in self.outputs:
+            tensors[tensor.name] = tensor.dequantize(words[first : first + tensor.size])
+            first += tensor.size
+        return Output(tensors, None, digests or None)
+
+
+@dataclass(frozen=True)
+class CompiledModel(ModelInterface):
+    """A compiled model.
+
+    Attributes:
+        elf: the guest. private_weights: what a private model reads before its input: a salt, made once so that all its receipts show one
+            digest, and the weights' words; else empty.
+    """
+
+    elf: bytes
+    private_weights: bytes
 
     def save(self, directory: Path, source: str) -> None:
         """Write the guest, its source, metadata and private weights."""
@@ -119,22 +178,11 @@ class CompiledModel:
         Raises:
             UsageError: not a directory that :meth:`save` wrote.
         """
+        public = ModelInterface.read(directory)
         try:
-            metadata = json.loads((directory / METADATA).read_text())
-            if metadata["format"] != FORMAT:
-                raise UsageError(f"{directory}: format {metadata['format']}; this version reads {FORMAT}")
-            private = (directory / WEIGHTS).read_bytes() if metadata["weights"] == "private" else b""
-            return CompiledModel(
-                (directory / GUEST).read_bytes(),
-                tuple(_tensor(entry) for entry in metadata["inputs"]),
-                tuple(_tensor(entry) for entry in metadata["outputs"]),
-                metadata["weights"],
-                metadata["input_mode"],
-                metadata["output_mode"],
-                private,
-                metadata["card"],
-            )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            private = (directory / WEIGHTS).read_bytes() if public.weights == "private" else b""
+            return CompiledModel(**vars(public), elf=(directory / GUEST).read_bytes(), private_weights=private)
+        except OSError as error:
             raise UsageError(f"{directory}: not a compiled model: {error}") from error
 
     def fresh_salts(self) -> dict[str, bytes]:
@@ -167,31 +215,6 @@ class CompiledModel:
             saturated += outside
         return results, saturated
 
-    def decode(self, journal: bytes) -> Output:
-        """What a journal of this model says.
-
-        Raises:
-            UsageError: it has another length than this model writes.
-        """
-        names = [name for name, on in (("weights", self.weights == "private"), ("input", self.input_mode == "digest")) if on]
-        digests = {name: journal[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES].hex() for index, name in enumerate(names)}
-        body = journal[len(names) * DIGEST_BYTES :]
-        expected = {"full": sum(tensor.size for tensor in self.outputs) * 4, "top1": 4, "digest": DIGEST_BYTES}[self.output_mode]
-        if len(body) != expected:
-            raise UsageError(
-                f"a journal of {len(journal)} bytes is not one of this model, which writes {expected + len(journal) - len(body)}"
-            )
-        if self.output_mode == "top1":
-            return Output({}, int.from_bytes(body, "little"), digests or None)
-        if self.output_mode == "digest":
-            return Output({}, None, digests | {"output": body.hex()})
-        words = np.frombuffer(body, "<i4").astype(np.int64)
-        tensors, first = {}, 0
-        for tensor in self.outputs:
-            tensors[tensor.name] = tensor.dequantize(words[first : first + tensor.size])
-            first += tensor.size
-        return Output(tensors, None, digests or None)
-
 
 def _tensor_json(tensor: Tensor) -> dict[str, Any]:
     return {
@@ -205,4 +228,13 @@ def _tensor_json(tensor: Tensor) -> dict[str, Any]:
 
 
 def _tensor(entry: dict[str, Any]) -> Tensor:
-    return Tensor(entry["name"], tuple(entry["shape"]), entry["kind"], float(entry["scale"]), int(entry["lo"]), int(entry["hi"]))
+    shape, kind, scale = tuple(map(int, entry["shape"])), entry["kind"], float(entry["scale"])
+    if min(shape, default=1) < 1 or kind not in DTYPES or not 0 < scale < np.inf:
+        raise ValueError(f"a tensor of shape {list(shape)}, kind {kind!r} and scale {scale}")
+    return Tensor(str(entry["name"]), shape, kind, scale, int(entry["lo"]), int(entry["hi"]))
+
+
+def _one_of(name: str, *choices: str) -> str:
+    if name not in choices:
+        raise ValueError(f"{name!r} is none of {', '.join(choices)}")
+    return name
