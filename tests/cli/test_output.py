@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from zkvm.cli import output
 from zkvm.cli.output import progress_bar, shown, size
 
 
@@ -36,6 +37,12 @@ def test_progress_goes_to_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "stderr", terminal)
     with progress_bar(False) as progress:
         assert progress is None
+    with progress_bar(True) as progress:
+        assert progress is not None
+        progress("execute", 0.02)
+        progress("quotient", 0.5)
+    assert terminal.getvalue() == "", "done before anybody would look"
+    monkeypatch.setattr(output, "PATIENCE", -1.0)
     with progress_bar(True) as progress:
         assert progress is not None
         progress("execute", 0.02)
