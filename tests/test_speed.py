@@ -35,13 +35,21 @@ def test_what_was_not_tried_costs_as_the_last_of_what_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("MemFree: 1 kB\nMemAvailable:  8 kB\n", 8192), ("", 2 * TOUCH_BYTES), (None, 2 * TOUCH_BYTES)]
+    ("files", "expected"),
+    [
+        ({}, 2 * TOUCH_BYTES),
+        ({"meminfo": ""}, 2 * TOUCH_BYTES),
+        ({"meminfo": "MemFree: 1 kB\nMemAvailable:  8 kB\n"}, 8192),
+        ({"meminfo": "MemAvailable: 8 kB", "memory.max": "max\n", "memory.current": "5\n"}, 8192),
+        ({"meminfo": "MemAvailable: 8 kB", "memory.max": "4096\n", "memory.current": "96\n"}, 4000),
+        ({"memory.max": "4096\n", "memory.current": "5000\n"}, 0),
+    ],
 )
-def test_what_the_system_does_not_tell_is_taken_as_enough(monkeypatch: pytest.MonkeyPatch, text: str | None, expected: int) -> None:
+def test_memory_that_is_left(monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int) -> None:
     def read(path: Path) -> str:
-        if text is None:
+        if path.name not in files:
             raise FileNotFoundError(path)
-        return text
+        return files[path.name]
 
     monkeypatch.setattr(Path, "read_text", read)
     assert speed.available_bytes() == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import statistics
 import time
@@ -26,6 +27,8 @@ TOUCH_STEP, TOUCH_BYTES, TOUCH_SECONDS = 16 << 20, 1 << 30, 0.3
 """First use of memory is tried in steps, up to so many bytes or seconds."""
 HUGE_PAGE = 2 << 20
 PAGE = 4096
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+"""Where a container sees its own limits (Linux, version 2)."""
 
 
 def _median_seconds(work: Callable[[], object], runs: int) -> float:
@@ -105,9 +108,11 @@ def _private_memory(size: int) -> mmap.mmap:
 
 
 def available_bytes() -> int:
-    """Memory that the system could still give; if it does not tell, as much as is tried."""
-    try:
+    """Memory that the system, and a container's limit, could still give; if neither tells, as much as is tried."""
+    candidates = [2 * TOUCH_BYTES]
+    with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):
         text = Path("/proc/meminfo").read_text()
-        return next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError, IndexError):
-        return 2 * TOUCH_BYTES
+        candidates.append(next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("MemAvailable:")))
+    with contextlib.suppress(OSError, ValueError):  # without a limit it is the word "max"
+        candidates.append(int((CONTROL_GROUP / "memory.max").read_text()) - int((CONTROL_GROUP / "memory.current").read_text()))
+    return max(min(candidates), 0)
