@@ -1,6 +1,6 @@
 """``python -m zkvm`` is the command line."""
 
-from zkvm.cli.main import main
+from zkvm.cli.main import console
 
 if __name__ == "__main__":
-    main()
+    console()

@@ -260,3 +260,12 @@ def test_a_closed_pipe_is_no_crash() -> None:
     command = f"{sys.executable} -m zkvm disasm {GUESTS / 'mixed' / 'mixed.elf'} | head -1"
     result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("identity", "code"), [(None, 0), ("00" * 32, 1), ("00", 2)])
+def test_a_process_ends_with_its_output_written_and_its_code(receipt: Path, identity: str | None, code: int) -> None:
+    command = [sys.executable, "-m", "zkvm", "verify", str(receipt), "--image-id", identity or echo_id(), "--json"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == code
+    assert json.loads(result.stdout).get("accepted") == {0: True, 1: False, 2: None}[code]
+    assert "Traceback" not in result.stderr
