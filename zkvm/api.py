@@ -212,7 +212,10 @@ def _prepare_prover() -> None:
     with prove_extra():
         import zkvm.prover.prove
         import zkvm.vm.executor  # noqa: F401
+        from zkvm.kernels import library
         from zkvm.prover.memory import keep_freed_pages
+
+        library.load()
     keep_freed_pages()
 
 

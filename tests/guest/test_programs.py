@@ -27,9 +27,16 @@ BRANCHES = {"beq", "bne", "blt", "bge", "bltu", "bgeu"}
 PRODUCTS = {"mul", "mulh", "mulhsu", "mulhu"}
 SHIFTS = {"sll", "srl", "sra", "slli", "srli", "srai"}
 LOGIC = {"and", "or", "xor", "andi", "ori", "xori"}
-ALL = (
-    LOADS | STORES | BRANCHES | PRODUCTS | SHIFTS | LOGIC | {"add", "sub", "slt", "sltu", "addi", "slti", "sltiu", "lui", "auipc"}
-) | {"jal", "jalr", "fence", "ecall", "div", "divu", "rem", "remu"}
+ALL = (LOADS | STORES | BRANCHES | PRODUCTS | SHIFTS | LOGIC | {"add", "sub", "slt", "sltu", "addi", "slti", "sltiu", "lui", "auipc"}) | {
+    "jal",
+    "jalr",
+    "fence",
+    "ecall",
+    "div",
+    "divu",
+    "rem",
+    "remu",
+}
 
 
 def cases() -> list[Any]:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from zkvm.crypto import hashes, merkle
-from zkvm.kernels.source.merkle import TILE_ROWS, hash_columns, hash_pairs
+from zkvm.kernels.merkle import TILE_ROWS, hash_columns, hash_pairs
 
 U8Array = NDArray[np.uint8]
 U32Array = NDArray[np.uint32]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from zkvm.crypto import compression, hashes
 from zkvm.field.goldilocks import P
-from zkvm.kernels.source.random import GROUP_ELEMENTS, fill_random
+from zkvm.kernels.random import GROUP_ELEMENTS, fill_random
 
 U32Array = NDArray[np.uint32]
 U64Array = NDArray[np.uint64]

@@ -12,7 +12,8 @@ from zkvm.air.evaluate import evaluate_columns, evaluate_point
 from zkvm.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, column, const, ext_product, ext_step, param, straighten
 from zkvm.air.tape import lower
 from zkvm.field.goldilocks import P
-from zkvm.kernels.source import combine, tape_runner
+from zkvm.kernels import combine
+from zkvm.kernels.source import tape_runner as source
 from zkvm.prover import tape_reference, tapes
 
 EDGES = [0, 1, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1]
@@ -47,7 +48,7 @@ def random_expression(rng: random.Random, leaves: list[Expr], depth: int) -> Exp
 def test_operation_numbers_are_those_of_the_lowering() -> None:
     names = [name for name in dir(tape_module) if name.startswith("OP_")]
     assert len(names) == 18
-    assert {name: getattr(tape_module, name) for name in names} == {name: getattr(tape_runner, name) for name in names}
+    assert {name: getattr(tape_module, name) for name in names} == {name: getattr(source, name) for name in names}
 
 
 @pytest.mark.parametrize("seed", range(12))

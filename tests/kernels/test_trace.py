@@ -5,7 +5,7 @@ import pytest
 
 from zkvm import tables
 from zkvm.field.goldilocks import P
-from zkvm.kernels.source import trace
+from zkvm.kernels import trace
 
 SIZE = 1 << 10
 BOTH: tuple[tables.Counter, ...] = (trace.count_values, tables.count_values)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import pytest
 
 from zkvm.kernels import width
@@ -26,11 +25,11 @@ sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-
 """
 
 
-def test_lockstep_in_the_other_width(tmp_path: Path) -> None:
+def test_lockstep_in_the_other_width() -> None:
     """LLVM splits vectors that are wider than the machine's, and narrow ones run on any machine."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "PYTEST_"))}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     path = os.pathsep.join([str(FOLDER.parents[1]), os.environ.get("PYTHONPATH", "")])
-    variables = {**inherited, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(tmp_path)}
+    variables = {**inherited, "PYTHONPATH": path}
     command = [sys.executable, "-c", PROGRAM, *(str(FOLDER / name) for name in LOCKSTEP)]
     done = subprocess.run(command, env=variables, cwd=FOLDER.parents[1], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -41,6 +40,8 @@ def test_lockstep_in_the_other_width(tmp_path: Path) -> None:
     [("skylake-avx512", "+avx2,+avx512f", True), ("haswell", "+avx2", False), ("znver9", "", False), ("another", None, False)],
 )
 def test_the_width_follows_the_settings_of_numba(name: str, features: str | None, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numba.config, "CPU_NAME", name)
-    monkeypatch.setattr(numba.config, "CPU_FEATURES", features)
+    monkeypatch.setenv("NUMBA_CPU_NAME", name)
+    monkeypatch.delenv("NUMBA_CPU_FEATURES", raising=False)
+    if features is not None:
+        monkeypatch.setenv("NUMBA_CPU_FEATURES", features)
     assert width.has_wide_vectors() is wide

@@ -10,7 +10,7 @@ import pytest
 from tests.vm.memory_bus import check_memory_bus, check_results, check_state_bus
 from tests.vm.programs import random_program
 from zkvm.isa import opcodes, semantics
-from zkvm.kernels import interpreter as kernel
+from zkvm.kernels.source import interpreter as kernel
 from zkvm.records import Execution, Image
 from zkvm.vm import state as state_module
 from zkvm.vm.assemble import DATA, EXIT, Item, assemble

@@ -10,13 +10,17 @@ import hashlib
 import os
 from pathlib import Path
 
+CONSTANTS = ("records.py", "isa/opcodes.py", "field/goldilocks.py")
+"""Other sources whose constants are compiled into kernels."""
+
 
 def cache_directory() -> Path:
     """Where the compiled kernels of exactly these sources live."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    folder = Path(__file__).parent
+    for path in (*sorted(folder.rglob("*.py")), *(folder.parent / name for name in CONSTANTS)):
         content = path.read_bytes()
-        digest.update(f"{path.name}:{len(content)}:".encode())
+        digest.update(f"{path.relative_to(folder.parent).as_posix()}:{len(content)}:".encode())
         digest.update(content)
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -1,7 +1,7 @@
-"""Search for a proof of work."""
+"""The search for a proof of work (definition: ``source/blake3.py``)."""
 
 from __future__ import annotations
 
-from zkvm.kernels.source.blake3 import grind
+from zkvm.kernels.library import kernel
 
-__all__ = ["grind"]
+grind = kernel("blake3.grind")

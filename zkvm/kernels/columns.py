@@ -12,13 +12,20 @@ from typing import TypeAlias
 import numpy as np
 
 from zkvm.field.goldilocks import FieldArray, P, root_of_unity
+from zkvm.kernels import dots, inverses
+from zkvm.kernels.library import Kernel, kernel
 from zkvm.kernels.parallel import run_ranges
-from zkvm.kernels.source import column_loops as loops
-from zkvm.kernels.source import dots, inverses, prefixes
-from zkvm.kernels.source import goldilocks as gl
-from zkvm.kernels.source.twiddles import fill_geometric
+from zkvm.kernels.twiddles import fill_geometric
 
 Scalar: TypeAlias = tuple[int, int, int] | FieldArray
+
+ext_scale_rows = kernel("column_loops.ext_scale_rows")
+deep_divide_rows = kernel("column_loops.deep_divide_rows")
+deep_divide_add_rows = kernel("column_loops.deep_divide_add_rows")
+point_minus_rows = kernel("column_loops.point_minus_rows")
+ext_powers_fill = kernel("column_loops.ext_powers_fill")
+prefix_product_rows = kernel("prefixes.prefix_product_rows")
+prefix_sum_rows = kernel("prefixes.prefix_sum_rows")
 
 
 def _check(name: str, array: FieldArray, shape: tuple[int, ...]) -> FieldArray:
@@ -59,7 +66,12 @@ def dot(matrix: FieldArray, weights: FieldArray, threads: int = 1) -> FieldArray
     _check("matrix", matrix, (width, matrix.shape[1]))
     _check("weights", weights, (3, rows))
     out = np.empty((width, 3), dtype=np.uint64)
-    run_ranges(lambda a, b: dots.dot_columns(matrix, weights, out, a, b), width, 0, threads)  # one range a thread: each cuts the weights
+
+    def task(first: int, last: int) -> None:
+        sums = np.empty(dots.DOT_WORDS * (last - first), dtype=np.uint64)
+        dots.dot_columns(matrix, weights, out, sums, first, last)
+
+    run_ranges(task, width, 0, threads)  # one range a thread: each cuts the weights
     return out
 
 
@@ -72,7 +84,7 @@ def ext_powers(point: Scalar, count: int) -> FieldArray:
     """(3, count): the powers 0..count - 1 of an extension element; the count is a multiple of 8."""
     out = np.empty((3, count), dtype=np.uint64)
     _rows(out)
-    loops.ext_powers_fill(_scalar(point), out)
+    ext_powers_fill(_scalar(point), out)
     return out
 
 
@@ -90,7 +102,7 @@ def ext_scale_vectors(a: FieldArray, factors: FieldArray, out: FieldArray | None
     _check("a", a, (3, rows))
     _check("factors", factors, (rows,))
     result = _output(out, (3, rows))
-    run_ranges(lambda i, j: loops.ext_scale_rows(a, factors, result, i, j), rows, 7, threads, 8)
+    run_ranges(lambda i, j: ext_scale_rows(a, factors, result, i, j), rows, 7, threads, 8)
     return result
 
 
@@ -131,12 +143,12 @@ def prefix_product(ratios: FieldArray, start: Scalar, out: FieldArray) -> FieldA
     Returns:
         The last product ``start * all ratios``, (3,), whether ``out`` holds it or not.
     """
-    return _prefix(prefixes.prefix_product_rows, ratios, start, out)
+    return _prefix(prefix_product_rows, ratios, start, out)
 
 
 def prefix_sum(terms: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
     """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] + terms[:, i]``; the rest as in :func:`prefix_product`."""
-    return _prefix(prefixes.prefix_sum_rows, terms, start, out)
+    return _prefix(prefix_sum_rows, terms, start, out)
 
 
 def deep_divide(
@@ -147,7 +159,7 @@ def deep_divide(
     _check("accumulated", accumulated, (3, rows))
     _check("inverse", inverse, (3, rows))
     result, subtrahend = _output(out, (3, rows)), _scalar(constant)
-    run_ranges(lambda i, j: loops.deep_divide_rows(accumulated, subtrahend, inverse, result, i, j), rows, 9, threads, 8)
+    run_ranges(lambda i, j: deep_divide_rows(accumulated, subtrahend, inverse, result, i, j), rows, 9, threads, 8)
     return result
 
 
@@ -158,7 +170,7 @@ def deep_divide_add(accumulated: FieldArray, constant: Scalar, inverse: FieldArr
     _check("inverse", inverse, (3, rows))
     _check("out", out, (3, rows))
     subtrahend = _scalar(constant)
-    run_ranges(lambda i, j: loops.deep_divide_add_rows(accumulated, subtrahend, inverse, out, i, j), rows, 12, threads, 8)
+    run_ranges(lambda i, j: deep_divide_add_rows(accumulated, subtrahend, inverse, out, i, j), rows, 12, threads, 8)
 
 
 def point_differences(point: Scalar, values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
@@ -166,7 +178,7 @@ def point_differences(point: Scalar, values: FieldArray, out: FieldArray | None 
     rows = _rows(values[None])
     _check("values", values, (rows,))
     result, minuend = _output(out, (3, rows)), _scalar(point)
-    run_ranges(lambda i, j: loops.point_minus_rows(minuend, values, result, i, j), rows, 4, threads, 8)
+    run_ranges(lambda i, j: point_minus_rows(minuend, values, result, i, j), rows, 4, threads, 8)
     return result
 
 
@@ -200,8 +212,9 @@ def _integers(value: Scalar) -> tuple[int, int, int]:
 
 
 def _product(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
-    words = gl.ext_mul(*(np.uint64(word) for word in (*a, *b)))
-    return int(words[0]), int(words[1]), int(words[2])
+    c3, c4 = a[1] * b[2] + a[2] * b[1], a[2] * b[2]  # x^3 = x + 1, x^4 = x^2 + x
+    c1, c2 = a[0] * b[1] + a[1] * b[0], a[0] * b[2] + a[1] * b[1] + a[2] * b[0]
+    return (a[0] * b[0] + c3) % P, (c1 + c3 + c4) % P, (c2 + c4) % P
 
 
 def _rational(
@@ -230,10 +243,10 @@ def _rational(
     return result
 
 
-def _prefix(kernel: object, terms: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
+def _prefix(running: Kernel, terms: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
     rows = _rows(terms)
     _check("terms", terms, (3, rows))
     _check("out", out, (3, rows + 1 if out.shape[-1] > rows else rows))
     final = np.empty(3, dtype=np.uint64)
-    kernel(terms, _scalar(start), out, final)  # type: ignore[operator]
+    running(terms, _scalar(start), out, final)
     return final

@@ -1,7 +1,7 @@
-"""Vanishing-polynomial divisions of the quotient."""
+"""Vanishing-polynomial divisions of the quotient (definition: ``source/combine.py``)."""
 
 from __future__ import annotations
 
-from zkvm.kernels.source.combine import combine_groups
+from zkvm.kernels.library import kernel
 
-__all__ = ["combine_groups"]
+combine_groups = kernel("combine.combine_groups")

@@ -10,9 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.field.goldilocks import FieldArray, P, root_of_unity
+from zkvm.kernels.library import kernel
 from zkvm.kernels.parallel import run_ranges
-from zkvm.kernels.source.fri_fold import fold8_rows
-from zkvm.kernels.source.twiddles import fill_geometric
+from zkvm.kernels.twiddles import fill_geometric
+
+fold8_rows = kernel("fri_fold.fold8_rows")
 
 
 def fold8(

@@ -1,7 +1,11 @@
-"""Digests of Merkle trees."""
+"""Digests of Merkle trees (definition: ``source/merkle.py``)."""
 
 from __future__ import annotations
 
-from zkvm.kernels.source.merkle import TILE_ROWS, hash_columns, hash_pairs
+from zkvm.kernels.library import kernel
 
-__all__ = ["TILE_ROWS", "hash_columns", "hash_pairs"]
+TILE_ROWS = 512
+"""Rows hashed block by block together: a block reads 8 columns, each 4 KiB in a row, which the prefetcher follows."""
+
+hash_columns = kernel("merkle.hash_columns")
+hash_pairs = kernel("merkle.hash_pairs")

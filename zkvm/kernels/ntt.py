@@ -12,13 +12,19 @@ from functools import lru_cache
 import numpy as np
 
 from zkvm.field.goldilocks import FieldArray, P, coset_shift, root_of_unity
+from zkvm.kernels.library import kernel
 from zkvm.kernels.parallel import run_ranges
-from zkvm.kernels.source.interpolation import bit_reverse, join_cosets
-from zkvm.kernels.source.ntt import EXTRA_POINTS, extend_columns
-from zkvm.kernels.source.transforms import inverse
 from zkvm.kernels.twiddles import bit_reversed_powers, forward_table, inverse_table, transform_levels
+from zkvm.kernels.width import WORD_LANES
 
+EXTRA_POINTS = 512
+"""Size of the extra cosets that a plan can evaluate besides the extension."""
 MINIMUM_HEIGHT, MAXIMUM_HEIGHT = 2**6, 2**24
+
+extend_columns = kernel("ntt.extend_columns")
+inverse = kernel("transforms.inverse")
+bit_reverse = kernel("interpolation.bit_reverse")
+join_cosets = kernel("interpolation.join_cosets")
 
 
 def _check_height(height: int, minimum: int = MINIMUM_HEIGHT) -> None:
@@ -148,9 +154,9 @@ def interpolate_cosets(values: FieldArray, shift: int, threads: int = 1) -> Fiel
             for coset in range(blowup):
                 inverse(source, start + coset * size, parts, coset * size, size, levels, tables[coset])
             if blowup > 1:
-                join_cosets(parts, blowup, size, factors)
+                join_cosets(parts, blowup, size, factors, np.empty(WORD_LANES * blowup, dtype=np.uint64))
             for part in range(0, blowup * size, size):
-                bit_reverse(parts, part, size, target, start + part, size)
+                bit_reverse(parts, part, target, start + part, size)
 
     run_ranges(task, width, 3 * blowup * size, threads)
     return out

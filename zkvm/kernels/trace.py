@@ -1,7 +1,7 @@
-"""Filling tables."""
+"""Filling tables: counting lookups (definition: ``source/trace.py``)."""
 
 from __future__ import annotations
 
-from zkvm.kernels.source.trace import count_values
+from zkvm.kernels.library import kernel
 
-__all__ = ["count_values"]
+count_values = kernel("trace.count_values")

@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.field.goldilocks import FieldArray, P, powers, root_of_unity
-from zkvm.kernels.source.transforms import LEAF
-from zkvm.kernels.source.twiddles import fill_geometric
+from zkvm.kernels.library import kernel
 
+LEAF = 64
+"""Points of the smallest transforms, which the others join."""
 _LEAF_WORDS = 8 + LEAF
+
+fill_geometric = kernel("twiddles.fill_geometric")
 
 
 def _bit_reverse(value: int, bits: int) -> int:

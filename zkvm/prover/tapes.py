@@ -14,8 +14,8 @@ from zkvm.air.expression import Straight
 from zkvm.air.tape import Tape, lower
 from zkvm.errors import ProvingError
 from zkvm.kernels.parallel import run_ranges
-from zkvm.kernels.source.words import LANES
 from zkvm.kernels.tape_runner import BLOCK, GROUPS, MAX_TERMS, SUMS, run_tape
+from zkvm.kernels.width import WORD_LANES as LANES
 from zkvm.prover.scratch import scratch
 
 U64 = NDArray[np.uint64]

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import boolean, njit, types, uint32, uint64
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from zkvm.kernels.source.entry import entry, readonly, stack_array
 from zkvm.kernels.width import WORD_LANES
 
 U32Array = NDArray[np.uint32]
@@ -190,15 +191,14 @@ read_word: Any = intrinsic(_read_word)
 # ----- helpers -----------------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
-def aligned_words(count: int) -> U32Array:
-    """A buffer of ``count`` words that begins on a vector boundary, so that no vector crosses a cache line."""
-    buffer = np.empty(count + LANES, dtype=np.uint32)
-    offset = (-(buffer.ctypes.data // 4)) % LANES
-    return buffer[offset : offset + count]
+chaining_values, compressed = stack_array(uint32, CV_WORDS), stack_array(uint32, CV_WORDS)
+"""Scratch space of a kernel: one chaining value a lane, and those that a compression returns."""
+block_of_lanes, tails = stack_array(uint32, BLOCK_WORDS), stack_array(uint32, TAIL_WORDS)
+"""One block a lane, and one tail."""
+_INITIAL_WORDS = np.array(INITIAL_VECTOR, dtype=np.uint32)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def set_tail(tail: U32Array, counter: np.uint64, block_length: np.uint32, flags: np.uint32) -> None:
     """Give every lane the same counter, block length and flags."""
     low = np.uint32(counter & np.uint64(0xFFFFFFFF))
@@ -210,7 +210,7 @@ def set_tail(tail: U32Array, counter: np.uint64, block_length: np.uint32, flags:
         tail[3 * LANES + lane] = flags
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def set_all_lanes(state: U32Array, offset: int, words: U32Array) -> None:
     """Write ``words`` to the vectors from ``offset`` on, the same in every lane."""
     for i in range(words.size):
@@ -221,7 +221,7 @@ def set_all_lanes(state: U32Array, offset: int, words: U32Array) -> None:
 # ----- proof of work -----------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@entry(boolean(readonly(uint32), uint64, uint64, uint64, uint64[::1]))
 def grind(seed: U32Array, bits: np.uint64, start: np.uint64, count: np.uint64, found: U64Array) -> bool:
     """Search ``start <= nonce < start + count`` for BLAKE3(seed || nonce) with a first little-endian 64-bit word below 2^(64 - bits).
 
@@ -231,11 +231,9 @@ def grind(seed: U32Array, bits: np.uint64, start: np.uint64, count: np.uint64, f
     Returns:
         Whether there is one.
     """
-    state = np.empty(CV_WORDS, dtype=np.uint32)
-    out = np.empty(CV_WORDS, dtype=np.uint32)
-    block = np.zeros(BLOCK_WORDS, dtype=np.uint32)
-    tail = np.empty(TAIL_WORDS, dtype=np.uint32)
-    set_all_lanes(state, 0, np.array(INITIAL_VECTOR, dtype=np.uint32))
+    state, out, block, tail = chaining_values(), compressed(), block_of_lanes(), tails()
+    set_all_lanes(state, 0, _INITIAL_WORDS)
+    block[:] = np.uint32(0)
     set_all_lanes(block, 0, seed)
     set_tail(tail, np.uint64(0), np.uint32(40), CHUNK_START | CHUNK_END | ROOT)
     limit = np.uint64(1) << (np.uint64(64) - bits)

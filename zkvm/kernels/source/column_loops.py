@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import int64, njit, uint64, void
+from numba import int64, uint64, void
 
 from zkvm.kernels.source import goldilocks as gl
+from zkvm.kernels.source.entry import entry
 from zkvm.kernels.source.extension import ext_add, ext_load, ext_mul, ext_scale, ext_splat, ext_store, ext_sub
 from zkvm.kernels.source.vectors import load, sub
 from zkvm.kernels.source.words import LANES
@@ -19,7 +20,7 @@ MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]
 
 
-@njit(void(MATRIX, WORDS, MATRIX, int64, int64), cache=True, nogil=True)
+@entry(void(MATRIX, WORDS, MATRIX, int64, int64))
 def ext_scale_rows(a: Any, factors: Any, out: Any, first: Any, last: Any) -> None:
     """out = a factors, with base-field factors."""
     rows = a.shape[1]
@@ -27,7 +28,7 @@ def ext_scale_rows(a: Any, factors: Any, out: Any, first: Any, last: Any) -> Non
         ext_store(out, row, rows, ext_scale(ext_load(a, row, rows), load(factors, row)))
 
 
-@njit(void(MATRIX, WORDS, MATRIX, MATRIX, int64, int64), cache=True, nogil=True)
+@entry(void(MATRIX, WORDS, MATRIX, MATRIX, int64, int64))
 def deep_divide_rows(accumulated: Any, constant: Any, inverses: Any, out: Any, first: Any, last: Any) -> None:
     """out = (accumulated - constant) inverses."""
     rows = out.shape[1]
@@ -37,7 +38,7 @@ def deep_divide_rows(accumulated: Any, constant: Any, inverses: Any, out: Any, f
         ext_store(out, row, rows, ext_mul(difference, ext_load(inverses, row, rows)))
 
 
-@njit(void(MATRIX, WORDS, MATRIX, MATRIX, int64, int64), cache=True, nogil=True)
+@entry(void(MATRIX, WORDS, MATRIX, MATRIX, int64, int64))
 def deep_divide_add_rows(accumulated: Any, constant: Any, inverses: Any, out: Any, first: Any, last: Any) -> None:
     """out += (accumulated - constant) inverses."""
     rows = out.shape[1]
@@ -48,7 +49,7 @@ def deep_divide_add_rows(accumulated: Any, constant: Any, inverses: Any, out: An
         ext_store(out, row, rows, ext_add(ext_load(out, row, rows), quotient))
 
 
-@njit(void(WORDS, WORDS, MATRIX, int64, int64), cache=True, nogil=True)
+@entry(void(WORDS, WORDS, MATRIX, int64, int64))
 def point_minus_rows(point: Any, values: Any, out: Any, first: Any, last: Any) -> None:
     """out = point - values, base-field values."""
     rows = out.shape[1]
@@ -57,7 +58,7 @@ def point_minus_rows(point: Any, values: Any, out: Any, first: Any, last: Any) -
         ext_store(out, row, rows, (sub(p0, load(values, row)), p1, p2))
 
 
-@njit(void(WORDS, MATRIX), cache=True, nogil=True)
+@entry(void(WORDS, MATRIX))
 def ext_powers_fill(point: Any, out: Any) -> None:
     """out[:, i] = point^i."""
     rows = out.shape[1]

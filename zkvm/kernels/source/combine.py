@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import int64, uint64, void
 from numpy.typing import NDArray
 
+from zkvm.kernels.source.entry import entry, readonly
 from zkvm.kernels.source.vectors import add, load, mul, store
 from zkvm.kernels.source.words import LANES
 
 Flat = NDArray[np.uint64]
+READ, WORDS = readonly(uint64), uint64[::1]
 
 
-@njit(cache=True, nogil=True)
+@entry(void(READ, int64, READ, int64, WORDS, int64, int64, int64))
 def combine_groups(sums: Flat, stride: Any, inverses: Flat, inverse_stride: Any, out: Flat, out_stride: Any, start: Any, stop: Any) -> None:
     """out[c] += sum over groups g of sums[3 g + c] times inverses[g], rows [start, stop) (multiples of 8).
 

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numba import int64, njit, uint64, void
 
+from zkvm.kernels.dots import BLOCK
 from zkvm.kernels.source import goldilocks as gl
+from zkvm.kernels.source.entry import entry, stack_array
 from zkvm.kernels.source.tiles import load3, load6, store3, store6
 from zkvm.kernels.source.vectors import (
     add,
@@ -34,12 +36,12 @@ from zkvm.kernels.source.vectors import (
 from zkvm.kernels.source.words import LANES
 
 MATRIX = uint64[:, ::1]
-BLOCK = 64 * LANES
-"""Rows per block of :func:`accumulate_rows`: the nine sums of one block are 36 KiB and stay in the first-level cache."""
 DOT_BLOCK = 128
 """Rows per block of :func:`dot_columns`: the eighteen limbs of one block are 18 KiB."""
 TERMS = 512
 """Cells that one sum can take: each adds two products below 2^54."""
+_block_sums = stack_array(uint64, 9 * BLOCK)
+_row_limbs = stack_array(uint64, 18 * DOT_BLOCK)
 TWO_32 = np.uint64(2**32)
 
 
@@ -83,11 +85,11 @@ def _add_column(sums: Any, base: Any, matrix: Any, first: Any, count: Any, limbs
         store(sums, at + 2 * BLOCK, s2)
 
 
-@njit(void(MATRIX, MATRIX, MATRIX, int64, int64), cache=True, nogil=True)
+@entry(void(MATRIX, MATRIX, MATRIX, int64, int64))
 def accumulate_rows(matrix: Any, coefficients: Any, accumulator: Any, first: Any, last: Any) -> None:
     """accumulator += sum_c coefficients[c] matrix[c] on rows first..last - 1, multiples of 8."""
     width, rows = matrix.shape
-    sums = np.empty(9 * BLOCK, dtype=np.uint64)
+    sums = _block_sums()
     for block in range(first, last, BLOCK):
         count = min(BLOCK, last - block)
         for group in range(0, width, TERMS):
@@ -138,12 +140,15 @@ def _lane_sum(vector: Any) -> Any:
     return total
 
 
-@njit(void(MATRIX, MATRIX, MATRIX, int64, int64), cache=True, nogil=True)
-def dot_columns(matrix: Any, weights: Any, out: Any, first: Any, last: Any) -> None:
-    """out[c] = sum_k weights[:, k] matrix[c, k] for columns first..last - 1, over as many leading rows as there are weights."""
+@entry(void(MATRIX, MATRIX, MATRIX, uint64[::1], int64, int64))
+def dot_columns(matrix: Any, weights: Any, out: Any, sums: Any, first: Any, last: Any) -> None:
+    """out[c] = sum_k weights[:, k] matrix[c, k] for columns first..last - 1, over as many leading rows as there are weights.
+
+    ``sums``: scratch, :data:`DOT_WORDS` for every column.
+    """
     rows, stride = weights.shape[1], matrix.shape[1]
-    limbs = np.empty(18 * DOT_BLOCK, dtype=np.uint64)
-    sums = np.zeros(9 * LANES * (last - first), dtype=np.uint64)
+    limbs = _row_limbs()
+    sums[: 9 * LANES * (last - first)] = gl.ZERO
     out[first:last] = gl.ZERO
     for block in range(0, rows, DOT_BLOCK):
         count = min(DOT_BLOCK, rows - block)

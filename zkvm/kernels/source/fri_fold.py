@@ -7,6 +7,7 @@ from typing import Any
 from numba import int64, njit, uint64, void
 
 from zkvm.kernels.source.butterflies import split8
+from zkvm.kernels.source.entry import entry
 from zkvm.kernels.source.extension import ext_add, ext_mul, ext_scale, ext_splat, ext_store
 from zkvm.kernels.source.tiles import canonical8, load8
 from zkvm.kernels.source.vectors import load, splat
@@ -21,7 +22,7 @@ def _split(values: Any, start: Any, stride: Any) -> Any:
     return canonical8(split8(load8(values, start, stride)))
 
 
-@njit(void(WORDS, int64, int64, WORDS, WORDS, uint64, WORDS, int64, int64), cache=True, nogil=True)
+@entry(void(WORDS, int64, int64, WORDS, WORDS, uint64, WORDS, int64, int64))
 def fold8_rows(
     values: Any, plane: Any, start: Any, beta: Any, inverse_points: Any, eighth: Any, out: Any, out_plane: Any, out_start: Any
 ) -> None:

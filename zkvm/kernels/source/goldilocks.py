@@ -20,14 +20,14 @@ SHIFT = np.uint64(32)
 EXT = types.UniTuple(uint64, 3)
 
 
-@njit(uint64(uint64, uint64), cache=True, nogil=True)
+@njit(uint64(uint64, uint64), nogil=True)
 def sub(a: np.uint64, b: np.uint64) -> np.uint64:
     """a - b; ``b`` may also be p."""
     difference = a - b
     return difference + P if a < b else difference
 
 
-@njit(uint64(uint64, uint64), cache=True, nogil=True)
+@njit(uint64(uint64, uint64), nogil=True)
 def add(a: np.uint64, b: np.uint64) -> np.uint64:
     """a + b."""
     complement = P - b
@@ -35,13 +35,13 @@ def add(a: np.uint64, b: np.uint64) -> np.uint64:
     return difference + P if a < complement else difference
 
 
-@njit(uint64(uint64), cache=True, nogil=True)
+@njit(uint64(uint64), nogil=True)
 def neg(a: np.uint64) -> np.uint64:
     """-a."""
     return P - a if a != ZERO else ZERO
 
 
-@njit(uint64(uint64, uint64), cache=True, nogil=True)
+@njit(uint64(uint64, uint64), nogil=True)
 def reduce(high: np.uint64, low: np.uint64) -> np.uint64:
     """high 2^64 + low mod p, for any two words."""
     top = high >> SHIFT
@@ -53,7 +53,7 @@ def reduce(high: np.uint64, low: np.uint64) -> np.uint64:
     return total - P if total >= P else total
 
 
-@njit(uint64(uint64, uint64), cache=True, nogil=True)
+@njit(uint64(uint64, uint64), nogil=True)
 def mul(a: np.uint64, b: np.uint64) -> np.uint64:
     """a b; the operands may be any 64-bit words."""
     a_low = a & EPSILON
@@ -68,7 +68,7 @@ def mul(a: np.uint64, b: np.uint64) -> np.uint64:
     return reduce(high, low)
 
 
-@njit(uint64(uint64, uint64), cache=True, nogil=True)
+@njit(uint64(uint64, uint64), nogil=True)
 def power(base: np.uint64, exponent: np.uint64) -> np.uint64:
     """base^exponent (0^0 = 1)."""
     result = ONE
@@ -80,13 +80,13 @@ def power(base: np.uint64, exponent: np.uint64) -> np.uint64:
     return result
 
 
-@njit(uint64(uint64), cache=True, nogil=True)
+@njit(uint64(uint64), nogil=True)
 def inverse(a: np.uint64) -> np.uint64:
     """a^(p-2): 1 / a, and 0 for 0 (the caller excludes it)."""
     return power(a, P_MINUS_2)
 
 
-@njit(EXT(uint64, uint64, uint64, uint64, uint64, uint64), cache=True, nogil=True)
+@njit(EXT(uint64, uint64, uint64, uint64, uint64, uint64), nogil=True)
 def ext_mul(
     a0: np.uint64, a1: np.uint64, a2: np.uint64, b0: np.uint64, b1: np.uint64, b2: np.uint64
 ) -> tuple[np.uint64, np.uint64, np.uint64]:
@@ -98,7 +98,7 @@ def ext_mul(
     return add(mul(a0, b0), c3), add(add(c1, c3), c4), add(c2, c4)
 
 
-@njit(EXT(uint64, uint64, uint64), cache=True, nogil=True)
+@njit(EXT(uint64, uint64, uint64), nogil=True)
 def ext_inverse(a0: np.uint64, a1: np.uint64, a2: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64]:
     """1 / a, and 0 for 0 (the caller excludes it)."""
     a02 = add(a0, a2)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numba import int64, njit, uint64, void
+from numba import int64, uint64, void
 
 from zkvm.kernels.source import goldilocks as gl
+from zkvm.kernels.source.entry import entry
 from zkvm.kernels.source.tiles import PARTS, bit_reversed, canonical_lanes, load_lanes, store_lanes, transpose
 from zkvm.kernels.source.transforms import WORDS
 from zkvm.kernels.source.vectors import add, load, mul, splat, store
@@ -16,17 +16,13 @@ from zkvm.kernels.source.words import LANES
 TABLES = uint64[:, ::1]
 
 
-@njit(void(WORDS, int64, int64, WORDS, int64, int64), cache=True, nogil=True)
-def bit_reverse(source: Any, first: Any, count: Any, target: Any, start: Any, size: Any) -> None:
-    """``target[start + rev(i)] = source[first + i]`` for i < count and 0 for count <= i < size, a power of two >= 64.
+@entry(void(WORDS, int64, WORDS, int64, int64))
+def bit_reverse(source: Any, first: Any, target: Any, start: Any, size: Any) -> None:
+    """``target[start + rev(i)] = source[first + i]`` for i < size, a power of two >= 64.
 
     Takes any words and leaves canonical ones. An index is (a, middle, c) with three bits at either end: eight runs that differ
     in a, transposed, are eight runs that differ in c. Narrow registers take every other run and one half of the words at a time.
     """
-    if count < size:
-        padded = np.zeros(size, dtype=np.uint64)
-        padded[:count] = source[first : first + count]
-        source, first = padded, 0
     stride = size // 8
     reversed_middle = 0
     for middle in range(0, stride, 8):
@@ -43,10 +39,12 @@ def bit_reverse(source: Any, first: Any, count: Any, target: Any, start: Any, si
         reversed_middle |= bit
 
 
-@njit(void(WORDS, int64, int64, TABLES), cache=True, nogil=True)
-def join_cosets(parts: Any, blowup: Any, size: Any, factors: Any) -> None:
-    """In place, word by word: part t of ``parts`` (B n) becomes the sum over j of ``factors[t, j]`` part j."""
-    buffer = np.empty(LANES * blowup, dtype=np.uint64)
+@entry(void(WORDS, int64, int64, TABLES, WORDS))
+def join_cosets(parts: Any, blowup: Any, size: Any, factors: Any, buffer: Any) -> None:
+    """In place, word by word: part t of ``parts`` (B n) becomes the sum over j of ``factors[t, j]`` part j.
+
+    ``buffer``: (LANES B,) scratch.
+    """
     for i in range(0, size, LANES):
         for part in range(blowup):
             total = splat(gl.ZERO)

@@ -1,47 +1,41 @@
-"""The interpreter: runs simplified instructions until something needs the host, and records every step.
-
-Its readable twin is ``zkvm/vm/reference.py``; a test runs both and compares all records. The caller prepares the arrays
-(``zkvm/vm/state.py`` describes them) and handles the status that :func:`run` returns.
-"""
+"""The kernel of the interpreter, and what an instruction computes (:mod:`zkvm.kernels.interpreter` has the constants)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import boolean, from_dtype, int32, int64, njit, uint8, uint32, uint64
 
 from zkvm.isa import opcodes
-
-COMPUTE, LOAD, STORE, BRANCH, JUMP, JUMP_REGISTER, CALL, STOP = 0, 1, 2, 3, 4, 5, 6, 7
-"""Kinds of instructions."""
-
-DECODED = np.dtype(
-    [
-        ("op", np.uint8),  # operation; immediate forms carry the operation of their register form
-        ("kind", np.uint8),
-        ("rd", np.uint8),  # register index; NO_REGISTER if none is written
-        ("rs1", np.uint8),  # register index; 0 if unused: x0 reads as zero
-        ("rs2", np.uint8),
-        ("reads", np.uint8),  # bit 0: rs1 is an access; bit 1: rs2 is
-        ("imm", np.uint32),  # branches and jal: target pc
-        ("pc", np.uint32),
-        ("next", np.int32),  # row of pc + 4, -1 if there is none
-        ("target", np.int32),  # row of the target of a branch or jal, -1 if there is none
-    ],
-    align=True,
+from zkvm.kernels.interpreter import (
+    BRANCH,
+    BUFFER_FULL,
+    CALL,
+    CALLED,
+    COMPUTE,
+    CYCLES,
+    DECODED,
+    FAULT,
+    JUMP,
+    JUMP_REGISTER,
+    LIMIT,
+    LOAD,
+    MISALIGNED,
+    NEED_PAGE,
+    NO_INSTRUCTION,
+    NO_REGISTER,
+    OUTSIDE_MEMORY,
+    READ_ONLY,
+    REFRESHES,
+    ROW,
+    STEPS,
+    STOPPED,
+    STORE,
+    TIME,
 )
-"""A program row as the interpreter reads it. jal and jalr write pc + 4."""
-
-NO_REGISTER = 37
-"""Index of a scratch register that instructions without rd write, so that the write needs no branch."""
-
-CALLED, STOPPED, NO_INSTRUCTION, MISALIGNED, OUTSIDE_MEMORY, READ_ONLY, NEED_PAGE, BUFFER_FULL, LIMIT = 1, 2, 3, 4, 5, 6, 7, 8, 9
-"""Why :func:`run` returned. The instruction at ROW is then not executed (NO_INSTRUCTION: it is, but its successor is not there)."""
-
-ROW, TIME, CYCLES, STEPS, REFRESHES, FAULT = 0, 1, 2, 3, 4, 5
-"""Positions in the counters array: row of the next instruction, its state time, executed instructions, filled records, and the
-address that a fault is about."""
+from zkvm.kernels.source.entry import entry, readonly
+from zkvm.records import REFRESH, STEP
 
 MASK32 = np.uint64(0xFFFF_FFFF)
 MAX_GAP = np.uint64(1 << 16)
@@ -58,13 +52,13 @@ READS_FIRST, READS_SECOND = np.uint8(1), np.uint8(2)
 REGISTER_BASE = np.uint64(1 << 32)
 
 
-@njit("int64(uint64)", cache=True, nogil=True, forceinline=True)
+@njit("int64(uint64)", nogil=True, forceinline=True)
 def _signed(value: Any) -> Any:
     """Two's complement reading of a 32-bit value."""
     return np.int64(np.int32(np.uint32(value)))
 
 
-@njit("uint64(uint64, uint64, boolean)", cache=True, nogil=True, forceinline=True)
+@njit("uint64(uint64, uint64, boolean)", nogil=True, forceinline=True)
 def _divide_signed(a: Any, b: Any, remainder: Any) -> Any:
     """Quotient towards zero or remainder with the sign of a; b is not 0. MIN / -1 wraps to MIN by itself."""
     size_a = (~a + ONE) & MASK32 if a & SIGN != ZERO else a
@@ -74,7 +68,7 @@ def _divide_signed(a: Any, b: Any, remainder: Any) -> Any:
     return (~size + ONE) & MASK32 if negative else size
 
 
-@njit("uint64(int64, uint64, uint64)", cache=True, nogil=True, error_model="numpy", forceinline=True)
+@njit("uint64(int64, uint64, uint64)", nogil=True, error_model="numpy", forceinline=True)
 def compute(op: Any, a: Any, b: Any) -> Any:
     """Value of rd from two 32-bit operands."""
     if op == opcodes.ADD:
@@ -114,7 +108,7 @@ def compute(op: Any, a: Any, b: Any) -> Any:
     return a ^ b
 
 
-@njit("boolean(int64, uint64, uint64)", cache=True, nogil=True)
+@njit("boolean(int64, uint64, uint64)", nogil=True)
 def taken(op: Any, a: Any, b: Any) -> Any:
     """Whether a branch jumps."""
     if op == opcodes.BEQ:
@@ -130,7 +124,7 @@ def taken(op: Any, a: Any, b: Any) -> Any:
     return a >= b  # BGEU
 
 
-@njit("uint64(int64)", cache=True, nogil=True, forceinline=True)
+@njit("uint64(int64)", nogil=True, forceinline=True)
 def _alignment_mask(op: Any) -> Any:
     """Address bits that must be zero for a load or store."""
     if op in (opcodes.LW, opcodes.SW):
@@ -140,7 +134,7 @@ def _alignment_mask(op: Any) -> Any:
     return ONE
 
 
-@njit("uint64(int64, uint64, uint64)", cache=True, nogil=True)
+@njit("uint64(int64, uint64, uint64)", nogil=True)
 def loaded(op: Any, word: Any, address: Any) -> Any:
     """Value of rd after a load at byte ``address`` from the aligned ``word``."""
     shifted = word >> (EIGHT * (address & THREE))
@@ -155,7 +149,7 @@ def loaded(op: Any, word: Any, address: Any) -> Any:
     return shifted & HALF  # LHU
 
 
-@njit("uint64(int64, uint64, uint64, uint64)", cache=True, nogil=True)
+@njit("uint64(int64, uint64, uint64, uint64)", nogil=True)
 def stored(op: Any, word: Any, address: Any, value: Any) -> Any:
     """The aligned word after a store of ``value`` at byte ``address``."""
     if op == opcodes.SW:
@@ -165,7 +159,7 @@ def stored(op: Any, word: Any, address: Any, value: Any) -> Any:
     return (word & ~mask) | ((value << shift) & mask)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def _access(times: Any, index: Any, address: Any, value: Any, time: Any, refreshes: Any, counters: Any) -> Any:
     """Move a last-access time to ``time`` and return the one before, a refresh between them if they are too far apart."""
     last = times[index]
@@ -181,7 +175,7 @@ def _access(times: Any, index: Any, address: Any, value: Any, time: Any, refresh
     return time - ONE
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def _find_word(page_table: Any, origins: Any, op: Any, is_store: Any, address: Any) -> Any:
     """Position of the word of a load or store in the page arrays, or minus the status that stops the run."""
     if address & _alignment_mask(op) != ZERO:
@@ -197,7 +191,7 @@ def _find_word(page_table: Any, origins: Any, op: Any, is_store: Any, address: A
     return position
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def _find_row(code_pages: Any, code_rows: Any, pc: Any) -> Any:
     """Program row of an instruction address, -1 if there is none."""
     page = np.int64(code_pages[pc >> PAGE_SHIFT])
@@ -206,7 +200,7 @@ def _find_row(code_pages: Any, code_rows: Any, pc: Any) -> Any:
     return code_rows[page, (pc >> TWO) & PAGE_MASK]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def _successor(ins: Any, a: Any, b: Any, code_pages: Any, code_rows: Any) -> Any:
     """(row, pc) of the next instruction; row -1 if there is none."""
     imm = np.uint64(ins.imm)
@@ -220,7 +214,7 @@ def _successor(ins: Any, a: Any, b: Any, code_pages: Any, code_rows: Any) -> Any
     return ins.next, np.uint64(ins.pc) + FOUR
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(nogil=True, forceinline=True)
 def _record_registers(
     step: Any, ins: Any, a: Any, b: Any, vd: Any, registers: Any, times: Any, time: Any, refreshes: Any, counters: Any
 ) -> None:
@@ -239,7 +233,12 @@ def _record_registers(
         step.td = _access(times, ins.rd, REGISTER_BASE + np.uint64(ins.rd), before, time + THREE, refreshes, counters)
 
 
-@njit(cache=True, nogil=True)
+@entry(
+    int64(
+        readonly(from_dtype(DECODED)), readonly(int32), readonly(int32, 2), uint32[::1], uint64[::1], readonly(int32), uint32[::1],
+        uint64[::1], readonly(uint8), from_dtype(STEP)[::1], from_dtype(REFRESH)[::1], uint64[::1], uint64, boolean,
+    )
+)  # fmt: skip
 def run(
     program: Any, code_pages: Any, code_rows: Any, registers: Any, register_times: Any, page_table: Any, values: Any, times: Any,
     origins: Any, steps: Any, refreshes: Any, counters: Any, cycle_limit: Any, trace: Any,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numba import boolean, int64, njit, uint64, void
 
+from zkvm.kernels.inverses import BLOCK
+from zkvm.kernels.source.entry import entry, stack_array
 from zkvm.kernels.source.extension import ext_add, ext_adjugate_any, ext_load, ext_mul, ext_scale, ext_store
 from zkvm.kernels.source.goldilocks import ONE
 from zkvm.kernels.source.tiles import canonical4, load4, store4
@@ -15,10 +16,9 @@ from zkvm.kernels.source.words import LANES
 
 MATRIX = uint64[:, ::1]
 WORDS = uint64[::1]
-BLOCK = 4096
-"""Elements per Fermat power: 72 products of vectors, one waiting for the other."""
 GROUP = 4 * LANES
 """Elements that a batch inversion takes in one step."""
+_norms, _inverses = stack_array(uint64, BLOCK), stack_array(uint64, BLOCK)
 
 
 @njit(inline="always")
@@ -47,7 +47,7 @@ def _times4(v: Any, w: Any) -> Any:
     return mul_any(v[0], w[0]), mul_any(v[1], w[1]), mul_any(v[2], w[2]), mul_any(v[3], w[3])
 
 
-@njit(void(WORDS, int64, WORDS, int64, int64), cache=True, nogil=True)
+@njit(void(WORDS, int64, WORDS, int64, int64), nogil=True)
 def invert_block(values: Any, first: Any, out: Any, start: Any, count: Any) -> None:
     """out[start + i] = 1 / values[first + i] for i < count, a multiple of :data:`GROUP`.
 
@@ -76,19 +76,20 @@ def _invert_padded(norms: Any, inverses: Any, count: Any) -> None:
     invert_block(norms, 0, inverses, 0, padded)
 
 
-@njit(void(WORDS, WORDS, int64, int64), cache=True, nogil=True)
+@entry(void(WORDS, WORDS, int64, int64))
 def base_inverse_rows(values: Any, out: Any, first: Any, last: Any) -> None:
     """out[i] = 1 / values[i] on a range of rows."""
-    norms = np.empty(BLOCK, dtype=np.uint64)
-    inverses = np.empty(BLOCK, dtype=np.uint64)
+    norms, inverses = _norms(), _inverses()
     for block in range(first, last, BLOCK):
         count = min(BLOCK, last - block)
-        norms[:count] = values[block : block + count]
+        for i in range(0, count, LANES):
+            store(norms, i, load(values, block + i))
         _invert_padded(norms, inverses, count)
-        out[block : block + count] = inverses[:count]
+        for i in range(0, count, LANES):
+            store(out, block + i, load(inverses, i))
 
 
-@njit(void(MATRIX, int64, MATRIX, int64, MATRIX), cache=True, nogil=True)
+@entry(void(MATRIX, int64, MATRIX, int64, MATRIX))
 def fraction_rows(fractions: Any, first_term: Any, out: Any, start: Any, norms: Any) -> None:
     """Column c of ``out``, from row ``start`` on, = numerator c / denominator c; the last also gets columns first_term and on.
 
@@ -124,15 +125,14 @@ def _quadratic(coefficients: Any, coordinate: Any, x: Any) -> Any:
     return add_any(mul_any(add_any(mul_any(w, x), v), x), u)
 
 
-@njit(void(WORDS, MATRIX, WORDS, boolean, MATRIX, int64, int64), cache=True, nogil=True)
+@entry(void(WORDS, MATRIX, WORDS, boolean, MATRIX, int64, int64))
 def rational_rows(values: Any, numerator: Any, cubic: Any, times_x: Any, out: Any, first: Any, last: Any) -> None:
     """out = (u + v x + w x^2) / (c0 - c1 x + c2 x^2 - x^3), times x if wanted, for base-field values x.
 
     ``numerator``: (3, 3), rows u, v, w in the extension. ``cubic``: (c0, c1, c2), no zero among the values.
     """
     rows = out.shape[1]
-    norms = np.empty(BLOCK, dtype=np.uint64)
-    inverses = np.empty(BLOCK, dtype=np.uint64)
+    norms, inverses = _norms(), _inverses()
     c0, c1, c2 = splat(cubic[0]), splat(cubic[1]), splat(cubic[2])
     for block in range(first, last, BLOCK):
         count = min(BLOCK, last - block)

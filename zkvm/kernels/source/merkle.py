@@ -8,8 +8,9 @@ neighbouring digests, are one contiguous read that needs no transposition. A gro
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import int64, njit, uint32, uint64, void
 
+from zkvm.kernels.merkle import TILE_ROWS
 from zkvm.kernels.source.blake3 import (
     BLOCK_WORDS,
     CHUNK_END,
@@ -20,27 +21,32 @@ from zkvm.kernels.source.blake3 import (
     LANES,
     PARENT,
     ROOT,
-    TAIL_WORDS,
     U32Array,
     U64Array,
-    aligned_words,
+    block_of_lanes,
+    chaining_values,
     compress,
+    compressed,
     read_word,
     set_all_lanes,
     set_tail,
     split_words,
+    tails,
 )
+from zkvm.kernels.source.entry import entry, readonly, stack_array
 
 CHUNK_BLOCKS = 16
 """Blocks of a full chunk of 1024 bytes."""
-TILE_ROWS = 512
-"""Rows hashed block by block together: a block reads 8 columns, each 4 KiB in a row, which the prefetcher follows."""
 TILE_GROUPS = TILE_ROWS // LANES
 STACK_DEPTH = 16
 """Subtree values kept while a message's chunks are joined: enough for 2^16 chunks, 64 MiB a leaf."""
+DIGESTS, READ_DIGESTS = uint32[:, ::1], readonly(uint32, 2)
+
+_tile_values = stack_array(uint32, TILE_GROUPS * CV_WORDS)
+_stacks = stack_array(uint32, STACK_DEPTH * TILE_GROUPS * CV_WORDS)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _read_pairs(address: np.uint64, lanes: int, block: U32Array, even: int, odd: int) -> None:
     """:func:`split_words` for an incomplete group: absent lanes read as 0, nothing beyond is touched."""
     for lane in range(LANES):
@@ -53,7 +59,7 @@ def _read_pairs(address: np.uint64, lanes: int, block: U32Array, even: int, odd:
         block[odd * LANES + lane] = second
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _write_lanes(values: U32Array, offset: int, lanes: int, out: U32Array, first: int) -> None:
     """Copy the chaining values at ``values[offset:]`` to digests ``first`` to ``first + lanes``."""
     for i in range(8):
@@ -65,7 +71,7 @@ def _write_lanes(values: U32Array, offset: int, lanes: int, out: U32Array, first
                 out[i, first + lane] = values[offset + i * LANES + lane]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _read_prefix(prefix: U32Array, prefix_rows: int, coset: int, row: int, block: U32Array) -> None:
     """The digests that begin the messages of rows ``row``, ``row + 1``, .. of a coset: the first 8 vectors of their first block."""
     first = coset * prefix_rows | (row & (prefix_rows - 1))
@@ -80,7 +86,7 @@ def _read_prefix(prefix: U32Array, prefix_rows: int, coset: int, row: int, block
                 block[i * LANES + lane] = prefix[i, below]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _block_flags(index: int, blocks: int) -> np.uint32:
     """Flags of block ``index`` of a keyed message of ``blocks`` blocks."""
     flags = KEYED_HASH
@@ -93,7 +99,7 @@ def _block_flags(index: int, blocks: int) -> np.uint32:
     return flags
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _absorb_block(
     addresses: U64Array,
     index: int,
@@ -136,7 +142,7 @@ def _absorb_block(
             compress(values, group * CV_WORDS, block, tail, values, group * CV_WORDS)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _join_subtrees(
     stack: U32Array, depth: int, groups: int, key_state: U32Array, block: U32Array, tail: U32Array, values: U32Array
 ) -> None:
@@ -152,7 +158,7 @@ def _join_subtrees(
 # ----- leaves and nodes --------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True)
+@entry(void(readonly(uint64), int64, int64, READ_DIGESTS, int64, readonly(uint32), DIGESTS, int64, int64))
 def hash_columns(
     addresses: U64Array,
     coset_rows: int,
@@ -178,12 +184,8 @@ def hash_columns(
     words = addresses.size + (4 if prefix.shape[1] else 0)
     blocks = max((words + 7) // 8, 1)
     chunks = (blocks + CHUNK_BLOCKS - 1) // CHUNK_BLOCKS
-    key_state = aligned_words(CV_WORDS)
+    key_state, values, stack, block, tail = chaining_values(), _tile_values(), _stacks(), block_of_lanes(), tails()
     set_all_lanes(key_state, 0, key)
-    values = aligned_words(TILE_GROUPS * CV_WORDS)
-    stack = aligned_words(STACK_DEPTH * TILE_GROUPS * CV_WORDS)
-    block = aligned_words(BLOCK_WORDS)
-    tail = aligned_words(TAIL_WORDS)
     row = start
     while row < stop:
         coset = row // coset_rows
@@ -212,17 +214,14 @@ def hash_columns(
         row += rows
 
 
-@njit(cache=True, nogil=True)
+@entry(void(READ_DIGESTS, readonly(uint32), DIGESTS, int64, int64))
 def hash_pairs(digests: U32Array, key: U32Array, out: U32Array, start: int, stop: int) -> None:
     """Nodes ``start`` to ``stop`` of a Merkle level: keyed BLAKE3 of digests ``2 i`` and ``2 i + 1``.
 
     Args:
         digests: (8, 2 m) uint32, C order. key: (8,) uint32. out: (8, m) uint32.
     """
-    key_state = aligned_words(CV_WORDS)
-    state = aligned_words(CV_WORDS)
-    block = aligned_words(BLOCK_WORDS)
-    tail = aligned_words(TAIL_WORDS)
+    key_state, state, block, tail = chaining_values(), compressed(), block_of_lanes(), tails()
     set_all_lanes(key_state, 0, key)
     set_tail(tail, np.uint64(0), FULL_BLOCK, KEYED_HASH | CHUNK_START | CHUNK_END | ROOT)
     base = np.uint64(digests.ctypes.data)

@@ -6,14 +6,14 @@ from typing import Any
 
 from numba import boolean, int64, njit, uint64, void
 
+from zkvm.kernels.ntt import EXTRA_POINTS
 from zkvm.kernels.source import goldilocks as gl
 from zkvm.kernels.source import vectors
+from zkvm.kernels.source.entry import entry
 from zkvm.kernels.source.interpolation import bit_reverse
 from zkvm.kernels.source.transforms import LEVELS, WORDS, forward, inverse
 from zkvm.kernels.source.words import LANES
 
-EXTRA_POINTS = 512
-"""Size of the extra cosets that a plan can evaluate besides the extension."""
 TABLES = uint64[:, ::1]
 
 
@@ -47,11 +47,7 @@ def _fold_coset(coefficients: Any, size: Any, weights: Any, target: Any, start: 
     forward(target, start, target, start, 512, levels, table)
 
 
-@njit(
-    void(WORDS, int64, boolean, int64, int64, int64, WORDS, WORDS, LEVELS, WORDS, TABLES, WORDS, LEVELS, TABLES, TABLES),
-    cache=True,
-    nogil=True,
-)
+@entry(void(WORDS, int64, boolean, int64, int64, int64, WORDS, WORDS, LEVELS, WORDS, TABLES, WORDS, LEVELS, TABLES, TABLES))
 def extend_columns(
     source: Any,
     count: Any,
@@ -75,7 +71,12 @@ def extend_columns(
         if is_values:
             inverse(source, column * count, scratch, 0, size, levels, inverse_twiddles)
         else:
-            bit_reverse(source, column * count, count, scratch, 0, size)
+            padded = column * cosets * size  # where the first coset's values come later
+            for i in range(count):
+                out[padded + i] = source[column * count + i]
+            for i in range(count, size):
+                out[padded + i] = gl.ZERO
+            bit_reverse(out, padded, scratch, 0, size)
         for coset in range(cosets):
             forward(scratch, 0, out, (column * cosets + coset) * size, size, levels, twiddles[coset])
         for extra in range(extras):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numba import int64, njit, uint64, void
 
 from zkvm.kernels.source import goldilocks as gl
+from zkvm.kernels.source.entry import entry, stack_array
 from zkvm.kernels.source.extension import ext_load, ext_mul, ext_splat, ext_store
 from zkvm.kernels.source.tiles import TILE, transpose_tile
 from zkvm.kernels.source.words import LANES
@@ -17,9 +17,10 @@ WORDS = uint64[::1]
 SEGMENTS = 8
 """A long product is cut into segments, a lane each: a single chain would wait for every product."""
 _PLANE = SEGMENTS * TILE
+_tiles, _totals = stack_array(uint64, 3 * _PLANE), stack_array(uint64, 3 * SEGMENTS)
 
 
-@njit(void(MATRIX, WORDS, MATRIX, WORDS), cache=True, nogil=True)
+@entry(void(MATRIX, WORDS, MATRIX, WORDS))
 def prefix_sum_rows(terms: Any, start: Any, out: Any, final: Any) -> None:
     """out[:, 0] = start, out[:, i + 1] = out[:, i] + terms[:, i]; ``out`` has m or m + 1 columns."""
     rows, kept = terms.shape[1], out.shape[1]
@@ -32,7 +33,7 @@ def prefix_sum_rows(terms: Any, start: Any, out: Any, final: Any) -> None:
     final[0], final[1], final[2] = s0, s1, s2
 
 
-@njit(void(MATRIX, int64, int64, WORDS, MATRIX), cache=True, nogil=True)
+@njit(void(MATRIX, int64, int64, WORDS, MATRIX), nogil=True, _nrt=False)  # its callers have no runtime either
 def _products_in_order(ratios: Any, first: Any, last: Any, value: Any, out: Any) -> None:
     """One row after the other; ``value`` (3,) goes from the product before ``first`` to the one before ``last``."""
     v0, v1, v2 = value[0], value[1], value[2]
@@ -42,14 +43,14 @@ def _products_in_order(ratios: Any, first: Any, last: Any, value: Any, out: Any)
     value[0], value[1], value[2] = v0, v1, v2
 
 
-@njit(void(WORDS, int64, WORDS, int64, WORDS), cache=True, nogil=True)
+@njit(void(MATRIX, int64, MATRIX, int64, WORDS), nogil=True)
 def _products_by_segment(ratios: Any, rows: Any, out: Any, kept: Any, totals: Any) -> None:
     """Every segment's running products from 1, and the product of every segment: ``totals`` (3 * 8).
 
     Tiles of eight rows of all segments are transposed, so that a lane is a segment; ``out`` has ``kept`` words a plane.
     """
     segment = rows // SEGMENTS
-    tile = np.empty(3 * _PLANE, dtype=np.uint64)
+    tile = _tiles()
     totals[:SEGMENTS], totals[SEGMENTS:] = gl.ONE, gl.ZERO
     for row in range(0, segment, TILE):
         for plane in range(3):
@@ -65,17 +66,17 @@ def _products_by_segment(ratios: Any, rows: Any, out: Any, kept: Any, totals: An
             transpose_tile(tile, plane * _PLANE, TILE, out, plane * kept + row, segment)
 
 
-@njit(void(MATRIX, WORDS, MATRIX, WORDS), cache=True, nogil=True)
+@entry(void(MATRIX, WORDS, MATRIX, WORDS))
 def prefix_product_rows(ratios: Any, start: Any, out: Any, final: Any) -> None:
     """out[:, 0] = start, out[:, i + 1] = out[:, i] ratios[:, i]; ``out`` has m or m + 1 columns."""
     rows, kept = ratios.shape[1], out.shape[1]
-    final[:] = start
+    final[0], final[1], final[2] = start[0], start[1], start[2]
     if rows % (SEGMENTS * TILE) != 0:
         _products_in_order(ratios, 0, rows, final, out)
     else:
         segment = rows // SEGMENTS
-        totals = np.empty(3 * SEGMENTS, dtype=np.uint64)
-        _products_by_segment(ratios.reshape(-1), rows, out.reshape(-1), kept, totals)
+        totals = _totals()
+        _products_by_segment(ratios, rows, out, kept, totals)
         for i in range(SEGMENTS):
             factor = ext_splat(final)
             for row in range(i * segment, (i + 1) * segment, LANES):

@@ -10,38 +10,37 @@ depends on its position alone, ranges can be filled in any order on any number o
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, uint32, uint64, void
 
+from zkvm.kernels.random import BLOCK_ELEMENTS, GROUP_BLOCKS, GROUP_ELEMENTS
 from zkvm.kernels.source.blake3 import (
     BLOCK_WORDS,
     CHUNK_END,
     CHUNK_START,
-    CV_WORDS,
     KEYED_HASH,
     LANES,
     ROOT,
-    TAIL_WORDS,
     U32Array,
     U64Array,
-    aligned_words,
+    block_of_lanes,
+    chaining_values,
     compress_full,
     join_words,
     set_all_lanes,
     set_tail,
+    tails,
 )
+from zkvm.kernels.source.entry import entry, readonly, stack_array
 
 MODULUS = np.uint64(0xFFFFFFFF00000001)
-BLOCK_ELEMENTS = 8
-"""Words of one 64-byte output block."""
-GROUP_BLOCKS = 16
-GROUP_ELEMENTS = BLOCK_ELEMENTS * GROUP_BLOCKS
-"""Elements of a group: ranges filled separately start at multiples of it."""
 
+_outputs = stack_array(uint32, BLOCK_WORDS)
+_last_groups, _retries = stack_array(uint64, GROUP_ELEMENTS), stack_array(uint64, GROUP_ELEMENTS)
 _MASK32 = np.uint64(0xFFFFFFFF)
 _SHIFT32 = np.uint64(32)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _fill_group(
     state: U32Array, attempt: np.uint64, first_block: np.uint64, block: U32Array, tail: U32Array, words: U32Array, out: np.uint64
 ) -> None:
@@ -64,7 +63,7 @@ def _fill_group(
             join_words(words, 2 * word, 2 * word + 1, out + np.uint64(8 * (word * GROUP_BLOCKS + first_lane)))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _has_refused(group: U64Array) -> bool:
     """Whether an element is p or more."""
     refused = False
@@ -73,20 +72,16 @@ def _has_refused(group: U64Array) -> bool:
     return refused
 
 
-@njit(cache=True, nogil=True)
+@entry(void(readonly(uint32), uint64, uint64[::1]))
 def fill_random(key: U32Array, first: np.uint64, out: U64Array) -> None:
     """Fill ``out`` with elements ``first``, ``first + 1``, ... of the stream of a key.
 
     Args:
         key: (8,) uint32, secret and used for one stream only. first: multiple of :data:`GROUP_ELEMENTS`. out: (n,) uint64, contiguous.
     """
-    state = aligned_words(CV_WORDS)
-    block = aligned_words(BLOCK_WORDS)
+    state, block, tail, words = chaining_values(), block_of_lanes(), tails(), _outputs()
+    last_group, retry = _last_groups(), _retries()
     block[:] = np.uint32(0)
-    tail = aligned_words(TAIL_WORDS)
-    words = aligned_words(BLOCK_WORDS)
-    last_group = np.empty(GROUP_ELEMENTS, dtype=np.uint64)
-    retry = np.empty(GROUP_ELEMENTS, dtype=np.uint64)
     set_all_lanes(state, 0, key)
     set_tail(tail, np.uint64(0), np.uint32(8), CHUNK_START | CHUNK_END | ROOT | KEYED_HASH)
     for start in range(0, out.size, GROUP_ELEMENTS):

@@ -9,24 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import boolean, int32, int64, njit, uint64, void
 from numpy.typing import NDArray
 
 from zkvm.kernels.source.dots import cut, extend_sums, reduced
+from zkvm.kernels.source.entry import entry, readonly
 from zkvm.kernels.source.extension import ext_mul, ext_scale, ext_sub
 from zkvm.kernels.source.vectors import add, load, mul, splat, store, sub
 from zkvm.kernels.source.words import LANES
-
-BLOCK = 256
-"""Rows per block: a register is 2 KiB, the registers of a chip stay in L2, and decoding a step costs little beside it."""
-GROUPS = 3
-"""Accumulators of an accumulating tape: active, start and terminal constraints."""
-SUMS = 9
-"""Unreduced sums of an accumulator: three for each coordinate."""
-MAX_TERMS = 512
-"""Constraints that one accumulator can take before a sum could overflow (:data:`zkvm.kernels.source.dots.TERMS`)."""
+from zkvm.kernels.tape_runner import BLOCK, GROUPS, SUMS
 
 Flat = NDArray[np.uint64]
+WORDS = uint64[::1]
 
 OP_MAIN, OP_PRE, OP_BUS, OP_NEXT = 0, 1, 2, 3
 OP_ADD, OP_SUB, OP_MUL, OP_ADDK, OP_MULK, OP_RSUBK = 4, 5, 6, 7, 8, 9
@@ -35,7 +29,7 @@ OP_EXT_MUL, OP_EXT_STEP, OP_EXT_FIRST = 15, 16, 17
 """Operations of :mod:`zkvm.air.tape`, which this layer does not import; a test holds the two lists equal."""
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _load_next(columns: Flat, base: Any, row: Any, height: Any, shift: Any, registers: Flat, target: Any, width: Any) -> None:
     """Rows ``row + shift ...`` of a column, cyclically."""
     for k in range(0, width, LANES):
@@ -57,7 +51,7 @@ def _add_terms(sums: Flat, base: Any, value: Any, limbs: Any) -> None:
     store(sums, base + 2 * BLOCK, s2)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _accumulate(registers: Flat, source: Any, powers: Flat, number: Any, accumulators: Flat, group: Any, width: Any) -> None:
     """accumulators[group] += register times the challenge power ``number``, without reduction."""
     first = cut(splat(powers[3 * number]))
@@ -71,7 +65,7 @@ def _accumulate(registers: Flat, source: Any, powers: Flat, number: Any, accumul
         _add_terms(accumulators, base + 6 * BLOCK + k, value, third)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _write_sums(accumulators: Flat, out: Flat, out_stride: Any, row: Any, width: Any) -> None:
     """Reduce the sums of every group and coordinate and write them to rows [row, row + width) of the nine outputs."""
     for number in range(GROUPS * 3):
@@ -81,7 +75,7 @@ def _write_sums(accumulators: Flat, out: Flat, out_stride: Any, row: Any, width:
             store(out, number * out_stride + row + k, value)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _arithmetic(operation: Any, registers: Flat, left: Any, right: Any, pool: Flat, constant: Any, target: Any, width: Any) -> None:
     """One arithmetic operation on a block; operation numbers as in :mod:`zkvm.air.tape`."""
     if operation == OP_ADD:
@@ -111,7 +105,7 @@ def _arithmetic(operation: Any, registers: Flat, left: Any, right: Any, pool: Fl
             store(registers, target + k, sub(load(registers, target + k), mul(load(registers, left + k), value)))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _extension(operation: Any, registers: Flat, row: Any, pool: Flat, width: Any) -> None:
     """One extension operation on a block."""
     a, b = np.int64(row[1]) * BLOCK, np.int64(row[2]) * BLOCK
@@ -146,7 +140,17 @@ def _extension(operation: Any, registers: Flat, row: Any, pool: Flat, width: Any
         store(registers, d2 + k, value[2])
 
 
-@njit(cache=True, nogil=True)
+COLUMNS = readonly(uint64), int64, int64
+"""A column set: words, stride, offset."""
+
+
+@entry(
+    void(
+        readonly(int32, 2), readonly(uint64), readonly(uint64),
+        *COLUMNS, *COLUMNS, *COLUMNS, *COLUMNS, int64, int64, int64, int64,
+        WORDS, WORDS, WORDS, int64, int64, boolean,
+    )
+)  # fmt: skip
 def run_tape(
     code: NDArray[np.int32],
     pool: Flat,

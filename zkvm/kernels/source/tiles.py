@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import int64, njit, types, uint64, void
+from numba import njit, types, uint64
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -115,7 +115,7 @@ from_rows = on_one_tuple(
 to_rows = on_one_tuple(_emit_to_rows, TILE, "The reverse of :func:`from_rows`.")
 
 
-@njit(void(WORDS, int64, int64, WORDS, int64, int64), cache=True, nogil=True)
+@njit(nogil=True)
 def transpose_tile(source: Any, first: Any, source_stride: Any, target: Any, start: Any, target_stride: Any) -> None:
     """Eight runs ``source_stride`` words apart, transposed, to eight runs ``target_stride`` words apart."""
     for row in range(0, TILE, LANES):

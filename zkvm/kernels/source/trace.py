@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import boolean, int64, njit, uint64
+from numba import boolean, int64, uint64
+
+from zkvm.kernels.source.entry import entry, readonly
 
 WORDS = uint64[::1]
 
 
-@njit(int64(WORDS, WORDS, boolean[::1], WORDS), cache=True, nogil=True)
+@entry(int64(readonly(uint64), readonly(uint64), readonly(boolean), WORDS))
 def count_values(values: Any, counts: Any, known: Any, histogram: Any) -> Any:
     """histogram[v] += 1 for the value of every row whose count is not zero; the first row with an unknown value ends it, else -1."""
     limit = np.uint64(len(known))

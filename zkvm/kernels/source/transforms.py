@@ -21,14 +21,15 @@ from typing import Any
 from numba import int64, njit, uint64, void
 
 from zkvm.kernels.source.butterflies import join2, join4, join8, split2, split4, split8
+from zkvm.kernels.source.entry import entry
 from zkvm.kernels.source.goldilocks import ONE
 from zkvm.kernels.source.tiles import canonical4, canonical8, from_rows, load2, load3, load4, load7, load8, store2, store4, store8, to_rows
 from zkvm.kernels.source.vectors import canonical, load, mul_any, splat, store
 from zkvm.kernels.source.words import LANES, WIDE
+from zkvm.kernels.twiddles import LEAF
 
 WORDS = uint64[::1]
 LEVELS = int64[:, ::1]
-LEAF = 64
 
 
 @njit(inline="always")
@@ -149,7 +150,7 @@ _forward_leaf = _forward_leaf_wide if WIDE else _forward_leaf_narrow
 _inverse_leaf = _inverse_leaf_wide if WIDE else _inverse_leaf_narrow
 
 
-@njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), cache=True, nogil=True)
+@njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), nogil=True)
 def forward(source: Any, first: Any, target: Any, start: Any, size: Any, levels: Any, table: Any) -> None:
     """Bit-reversed coefficients ``source[first : first + size]`` to values ``target[start : start + size]``.
 
@@ -171,7 +172,7 @@ def forward(source: Any, first: Any, target: Any, start: Any, size: Any, levels:
                 _forward2(target, start + done - span, stride, table, offset, span == size)
 
 
-@njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), cache=True, nogil=True)
+@entry(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS))
 def inverse(source: Any, first: Any, target: Any, start: Any, size: Any, levels: Any, table: Any) -> None:
     """Values ``source[first : first + size]`` to bit-reversed coefficients ``target[start : start + size]``, any words.
 

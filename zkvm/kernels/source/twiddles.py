@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import int64, njit, uint64, void
+from numba import int64, uint64, void
 
 from zkvm.kernels.source import goldilocks as gl
 from zkvm.kernels.source import vectors
+from zkvm.kernels.source.entry import entry
 from zkvm.kernels.source.transforms import WORDS
 from zkvm.kernels.source.words import LANES
 
 
-@njit(void(WORDS, int64, int64, uint64, uint64), cache=True, nogil=True)
+@entry(void(WORDS, int64, int64, uint64, uint64))
 def fill_geometric(out: Any, start: Any, count: Any, first: Any, ratio: Any) -> None:
     """``out[start + i] = first ratio^i`` for i < count, a multiple of 8."""
     value = first

@@ -1,0 +1,252 @@
+"""The compiled kernels as Python calls them: loaded from one file, without numba.
+
+``fill_geometric = kernel("twiddles.fill_geometric")`` is a function whose code is found at its first call. All kernels lie in one object
+file in the cache directory, which is loaded once a process. If there is none for these sources, this compiler and this processor, or it
+is damaged, numba is imported, everything is compiled (about a minute) and the file written; if it cannot be written, the code is used
+all the same. A warm start imports neither numba nor the kernels' sources: that alone would take longer than a small proof.
+
+A file is :data:`MAGIC`, the SHA-256 of what follows, the length of the header (8 bytes), the header (JSON: the parameters of every kernel)
+and the object file. The checksum finds damage, not malice: whoever can write to the cache directory can run code, as with
+Python's own bytecode cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import importlib.util
+import json
+import os
+import struct
+import threading
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import llvmlite
+import llvmlite.binding as llvm
+import numpy as np
+
+from zkvm.kernels import cache_directory
+from zkvm.kernels.width import WORD_LANES, cpu_features, cpu_name
+
+MAGIC = b"zkvm kernels 1\r\n"
+DIGEST_BYTES = 32
+LENGTH_BYTES = 8
+FAILED = -(2**63)
+"""Result of a kernel that raised an exception, which none may."""
+SETTINGS = ("NUMBA_OPT", "NUMBA_BOUNDSCHECK", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE")
+"""Variables beside the processor's that change what numba compiles."""
+_POINTER = object.__basicsize__
+"""Where an array object has the pointer to its data: its first field, by numpy's C interface, which does not change."""
+_FORMATS = {"int64": "q", "uint64": "Q", "bool": "?7x"}
+
+
+class Parameter(NamedTuple):
+    """What a kernel takes: kind ``int64``, ``uint64``, ``bool``, or ``array`` with these properties."""
+
+    kind: str
+    dtype: np.dtype[Any] | None
+    ndim: int
+    writable: bool
+
+
+class _Library(NamedTuple):
+    """The loaded code; ``engine`` owns it."""
+
+    engine: Any
+    parameters: dict[str, list[Parameter]]
+
+
+_loaded: _Library | None = None
+_loading = threading.Lock()
+_prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)  # releases the interpreter lock during the call
+
+
+class Kernel:
+    """A compiled kernel: calls it with arrays and integers, in the order of its definition.
+
+    Arrays must have the kernel's dtype and number of axes, be C-contiguous, and writable unless it only reads them. The result is an
+    integer, 0 if the kernel has none.
+
+    Raises (when called):
+        TypeError: another number of arguments, an array that does not fit, or no integer of the right range. Nothing has run then.
+        RuntimeError: the kernel failed.
+    """
+
+    __slots__ = ("_arrays", "_function", "_pack", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._function: Any = None
+
+    def __call__(self, *arguments: Any) -> int:
+        if self._function is None:
+            self._bind()
+        if len(arguments) != len(self._arrays):
+            raise TypeError(f"{self.name} takes {len(self._arrays)} arguments, not {len(arguments)}")
+        words: list[Any] = []
+        for argument, expected in zip(arguments, self._arrays, strict=True):
+            if expected is None:
+                words.append(argument)
+                continue
+            dtype, ndim, writable = expected
+            if not isinstance(argument, np.ndarray):
+                raise TypeError(f"{self.name}: expected an array of {dtype}, got {type(argument).__name__}")
+            shape, flags = argument.shape, argument.flags
+            fits = flags.carray if writable else flags.c_contiguous and flags.aligned
+            if not fits or len(shape) != ndim or argument.dtype != dtype:
+                raise TypeError(self._complaint(argument, dtype, ndim, writable))
+            words.append(id(argument) + _POINTER)
+            words += shape
+        try:
+            packed = self._pack(*words)
+        except struct.error as error:
+            raise TypeError(f"{self.name}: {error}") from error
+        result: int = self._function(packed)
+        if result == FAILED:
+            raise RuntimeError(f"kernel {self.name} failed")
+        return result
+
+    def _complaint(self, array: Any, dtype: Any, ndim: int, writable: bool) -> str:
+        wanted = f"{'writable ' if writable else ''}C-contiguous array of {dtype} with {ndim} axes"
+        got = f"{array.dtype} {array.shape}, strides {array.strides}, {'' if array.flags.writeable else 'not '}writable"
+        return f"{self.name}: expected a {wanted}, got {got}"
+
+    def _bind(self) -> None:
+        """Find the code. Another thread may do the same: the last assignment makes the kernel ready."""
+        library = load()
+        parameters, address = library.parameters.get(self.name), library.engine.get_function_address(symbol(self.name))
+        if parameters is None or not address:
+            raise RuntimeError(f"there is no kernel {self.name}")
+        self._arrays = [None if kind != "array" else (dtype, ndim, writable) for kind, dtype, ndim, writable in parameters]
+        formats = (_FORMATS[kind] if kind != "array" else f"Q{ndim}q" for kind, _, ndim, _ in parameters)
+        self._pack = struct.Struct("=" + "".join(formats)).pack
+        self._function = _prototype(address)
+
+
+def kernel(name: str) -> Kernel:
+    """The kernel that ``zkvm/kernels/source`` defines as ``module.function``; nothing is loaded before the first call."""
+    return Kernel(name)
+
+
+def symbol(name: str) -> str:
+    """Name of the kernel's function in the object file."""
+    return "zkvm_" + name.replace(".", "_")
+
+
+def load() -> _Library:
+    """The kernels of this process, loaded at the first call, and compiled if they have to be.
+
+    Raises:
+        ModuleNotFoundError: they have to be compiled and numba is not installed.
+    """
+    global _loaded
+    with _loading:
+        if _loaded is None:
+            _check_array_layout()
+            path = library_path()
+            content = read(path)
+            if content is None:
+                content = _compile(path)
+            _loaded = _Library(_engine(content[0]), content[1])
+        return _loaded
+
+
+def library_path() -> Path:
+    """The file for these sources, this compiler and this processor."""
+    parts = [llvmlite.__version__, _numba_version(), llvm.get_process_triple(), cpu_name(), cpu_features(), str(WORD_LANES)]
+    parts += [os.environ.get(name, "") for name in SETTINGS]
+    return cache_directory() / f"kernels-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]}"
+
+
+def read(path: Path) -> tuple[bytes, dict[str, list[Parameter]]] | None:
+    """The object file and the parameters in a file; None if there is none or it is damaged."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    start = len(MAGIC) + DIGEST_BYTES
+    if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : start] != hashlib.sha256(memoryview(data)[start:]).digest():
+        return None
+    length = int.from_bytes(data[start : start + LENGTH_BYTES], "little")
+    header = json.loads(data[start + LENGTH_BYTES : start + LENGTH_BYTES + length])
+    parameters = {name: [_from_json(value) for value in values] for name, values in header.items()}
+    return data[start + LENGTH_BYTES + length :], parameters
+
+
+def write(path: Path, code: bytes, parameters: dict[str, list[Parameter]]) -> None:
+    """Keep the object file and the parameters, whole or not at all; two processes may do so at once.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    header = json.dumps({name: [_to_json(value) for value in values] for name, values in parameters.items()}).encode()
+    content = len(header).to_bytes(LENGTH_BYTES, "little") + header + code
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        scratch.write_bytes(MAGIC + hashlib.sha256(content).digest() + content)
+        os.replace(scratch, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise
+
+
+def _compile(path: Path) -> tuple[bytes, dict[str, list[Parameter]]]:
+    from zkvm.kernels.source.build import compile_kernels
+
+    code, parameters = compile_kernels()
+    try:
+        write(path, code, parameters)
+    except OSError as error:
+        warnings.warn(f"the compiled kernels cannot be kept for the next start: {error}", RuntimeWarning, stacklevel=2)
+    return code, parameters
+
+
+def _engine(code: bytes) -> Any:
+    """LLVM's loader with the object file in memory."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
+
+
+def _check_array_layout() -> None:
+    probe = np.zeros(1, dtype=np.uint64)
+    if ctypes.c_void_p.from_address(id(probe) + _POINTER).value != probe.ctypes.data:
+        raise RuntimeError("this Python's numpy arrays do not begin with the pointer to their data")
+
+
+def _numba_version() -> str:
+    """What the installed numba says of its version, read from its file: importing it takes longer than everything else here."""
+    found = importlib.util.find_spec("numba")
+    if found is None or not found.submodule_search_locations:
+        return ""
+    with contextlib.suppress(OSError):
+        return hashlib.sha256((Path(found.submodule_search_locations[0]) / "_version.py").read_bytes()).hexdigest()
+    return ""
+
+
+def _to_json(value: Parameter) -> list[Any]:
+    dtype = value.dtype
+    if dtype is None:
+        return [value.kind]
+    described: Any = dtype.str
+    if dtype.fields is not None:
+        names = list(dtype.names or ())
+        fields = [dtype.fields[name] for name in names]
+        described = {"names": names, "formats": [field[0].str for field in fields], "offsets": [field[1] for field in fields]}
+        described["itemsize"] = dtype.itemsize
+    return [value.kind, described, value.ndim, value.writable]
+
+
+def _from_json(value: list[Any]) -> Parameter:
+    if len(value) == 1:
+        return Parameter(value[0], None, 0, False)
+    return Parameter(value[0], np.dtype(value[1]), value[2], value[3])

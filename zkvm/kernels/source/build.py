@@ -1,0 +1,171 @@
+"""Compiles all kernels that Python calls into one object file.
+
+Every kernel gets a C function ``int64 NAME(const int64 *words)``. A scalar is one word. An array is the address of a pointer to its
+data, and its shape: all arrays are contiguous. The result is the kernel's integer, 0 if it has none, or :data:`FAILED`.
+
+This is the one module that uses numba's internals: its compiler, its calling convention between compiled functions, and its array
+structure. Code is made for the processor and the features that numba itself would compile for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import compiler
+from numba.core.codegen import AOTCodeLibrary, JITCPUCodegen
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+from numba.np.arrayobj import make_array, populate_array
+from numba.np.numpy_support import as_dtype
+
+from zkvm.kernels.library import FAILED, Parameter, symbol
+from zkvm.kernels.source.entry import ENTRIES, Entry
+
+MODULES = (
+    "blake3",
+    "column_loops",
+    "combine",
+    "dots",
+    "fri_fold",
+    "interpolation",
+    "interpreter",
+    "inverses",
+    "merkle",
+    "ntt",
+    "prefixes",
+    "random",
+    "tape_runner",
+    "trace",
+    "transforms",
+    "twiddles",
+)
+"""The modules that hold kernels which Python calls."""
+
+RUNTIME = frozenset({"memcpy", "memmove", "memset"})
+"""What the code may call: these functions of the C library, and nothing of numba's or Python's."""
+
+_WORD = ir.IntType(64)
+_SCALARS = {types.int64: "int64", types.uint64: "uint64", types.boolean: "bool"}
+
+
+class _Codegen(JITCPUCodegen):  # type: ignore[misc]
+    """numba's code generator for this machine, which keeps the code as an object file instead of loading it."""
+
+    _library_class = AOTCodeLibrary
+
+    def _add_module(self, module: Any) -> None:
+        pass
+
+
+def compile_kernels() -> tuple[bytes, dict[str, list[Parameter]]]:
+    """The object file with all entries, and the parameters of each.
+
+    Raises:
+        TypeError: a signature that Python cannot call. RuntimeError: a kernel needs something that is not in the file.
+    """
+    for module in MODULES:
+        import_module(f"zkvm.kernels.source.{module}")
+    return compile_entries(ENTRIES)
+
+
+def compile_entries(entries: dict[str, Entry]) -> tuple[bytes, dict[str, list[Parameter]]]:
+    """:func:`compile_kernels` of these entries."""
+    parameters = {name: [parameter(argument) for argument in entry.signature.args] for name, entry in entries.items()}
+    with global_compiler_lock:
+        library = _Codegen("zkvm").create_library("zkvm.kernels")
+        for name, entry in entries.items():
+            _compile_entry(library, name, entry)
+        library.finalize()
+        missing = sorted(set(_undefined(library._final_module)) - RUNTIME)
+        if missing:
+            raise RuntimeError(f"kernels cannot allocate or call into Python, but they need {', '.join(missing)}")
+        return library.emit_native_object(), parameters
+
+
+def parameter(numba_type: Any) -> Parameter:
+    """What Python checks of an argument of this type.
+
+    Raises:
+        TypeError: Python cannot pass such an argument.
+    """
+    if numba_type in _SCALARS:
+        return Parameter(_SCALARS[numba_type], None, 0, False)
+    if isinstance(numba_type, types.Array) and numba_type.layout == "C":
+        return Parameter("array", np.dtype(as_dtype(numba_type.dtype)), numba_type.ndim, numba_type.mutable)
+    raise TypeError(f"a kernel cannot have an argument of type {numba_type}")
+
+
+def _undefined(module: Any) -> Iterator[str]:
+    """Names that the module uses and does not define."""
+    for function in module.functions:
+        if function.is_declaration and not function.name.startswith("llvm."):
+            yield function.name
+    for variable in module.global_variables:
+        if variable.is_declaration:
+            yield variable.name
+
+
+def _compile_entry(library: Any, name: str, entry: Entry) -> None:
+    """Adds a kernel and its C function to the library."""
+    signature = entry.signature
+    if signature.return_type not in (types.void, types.int64, types.boolean):
+        raise TypeError(f"kernel {name} returns {signature.return_type}")
+    flags = compiler.Flags()
+    cpu_target.options.parse_as_flags(flags, {"nopython": True, "error_model": "numpy"})
+    flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+    flags.nrt = False
+    typing_context, target_context = cpu_target.typing_context, cpu_target.target_context
+    arguments = (entry.function, signature.args, signature.return_type, flags, {})
+    compiled = compiler.compile_extra(typing_context, target_context, *arguments, library=library)
+    library.add_ir_module(_c_function(library, symbol(name), compiled))
+    library.get_function(compiled.fndesc.llvm_func_name).linkage = "internal"  # only now: linking does not find internal functions
+
+
+def _c_function(library: Any, name: str, compiled: Any) -> ir.Module:
+    """The C function of a compiled kernel."""
+    context, description = compiled.target_context, compiled.fndesc
+    module = library.create_ir_module(name)
+    kernel_type = context.call_conv.get_function_type(description.restype, description.argtypes)
+    kernel = ir.Function(module, kernel_type, description.llvm_func_name)
+    function = ir.Function(module, ir.FunctionType(_WORD, [_WORD.as_pointer()]), name)
+    builder = ir.IRBuilder(function.append_basic_block())
+    words = _words(builder, function.args[0])
+    arguments = [_argument(context, builder, argument, words) for argument in description.argtypes]
+    status, result = context.call_conv.call_function(builder, kernel, description.restype, description.argtypes, arguments)
+    with builder.if_then(status.is_error, likely=False):
+        builder.ret(ir.Constant(_WORD, FAILED))
+    if description.restype == types.boolean:
+        builder.ret(builder.zext(result, _WORD))
+    else:
+        builder.ret(result if description.restype == types.int64 else ir.Constant(_WORD, 0))
+    return module
+
+
+def _words(builder: Any, address: Any) -> Iterator[Any]:
+    """The words at an address, one after the other."""
+    index = 0
+    while True:
+        yield builder.load(builder.gep(address, [ir.Constant(_WORD, index)]))
+        index += 1
+
+
+def _argument(context: Any, builder: Any, argument_type: Any, words: Iterator[Any]) -> Any:
+    """The value of an argument, which takes its words."""
+    if not isinstance(argument_type, types.Array):
+        word = next(words)
+        return word if argument_type != types.boolean else builder.icmp_unsigned("!=", word, ir.Constant(_WORD, 0))
+    array = make_array(argument_type)(context, builder)
+    data = builder.load(builder.inttoptr(next(words), array.data.type.as_pointer()))
+    item_size = context.get_abi_sizeof(context.get_data_type(argument_type.dtype))
+    shape = [next(words) for _ in range(argument_type.ndim)]
+    strides, stride = [], ir.Constant(_WORD, item_size)
+    for extent in reversed(shape):
+        strides.insert(0, stride)
+        stride = builder.mul(stride, extent)
+    populate_array(array, data=data, shape=shape, strides=strides, itemsize=ir.Constant(_WORD, item_size), meminfo=None)
+    return array._getvalue()
