@@ -3,7 +3,7 @@
 In numba, ``uint64 + 1`` is an int64 and ``uint64 + loop index`` becomes a float64: field elements lose their low bits
 silently. In every compiled function of ``zkvm/kernels/source`` this refuses:
 
-- ``/`` (always floating point), ``fastmath``, ``parallel``, and a decorator without ``cache`` and ``nogil`` (or ``inline``);
+- ``/`` (always floating point), ``fastmath``, ``parallel``, ``cache``, and a decorator without ``nogil`` (``inline``, ``entry``: none);
 - an integer literal or a loop index in arithmetic with a ``uint64`` value.
 
 A value is a parameter typed ``uint64`` (by the signature in the decorator, else by the annotation), an element of an
@@ -63,7 +63,7 @@ def compiled_functions(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, ast.
         if isinstance(node, ast.FunctionDef):
             for decorator in node.decorator_list:
                 name = decorator.func if isinstance(decorator, ast.Call) else decorator
-                if ast.unparse(name).split(".")[-1] in ("njit", "jit", "vectorize", "guvectorize"):
+                if ast.unparse(name).split(".")[-1] in ("njit", "jit", "entry", "vectorize", "guvectorize"):
                     yield node, decorator
 
 
@@ -72,10 +72,14 @@ def type_aliases(trees: Iterable[ast.Module]) -> dict[str, str]:
     aliases = {}
     for tree in trees:
         for node in tree.body:
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                text = ast.unparse(node.value)
-                if text.startswith(("uint64[", "NDArray[np.uint64")):
-                    aliases[node.targets[0].id] = text
+            if not isinstance(node, ast.Assign):
+                continue
+            target, value = node.targets[0], node.value
+            several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+            for name, meaning in zip(target.elts, value.elts, strict=True) if several else [(target, value)]:
+                text = ast.unparse(meaning)
+                if isinstance(name, ast.Name) and text.startswith(("uint64[", "readonly(uint64", "NDArray[np.uint64")):
+                    aliases[name.id] = text
     return aliases
 
 
@@ -84,7 +88,7 @@ def _classify(text: str, aliases: dict[str, str]) -> str:
         text = re.sub(rf"\b{name}\b", meaning, text)
     if "uint64" not in text:
         return "other"
-    return "array" if "NDArray" in text or "uint64[" in text else "value"
+    return "array" if "NDArray" in text or "uint64[" in text or "readonly(" in text else "value"
 
 
 def scope_of(function: ast.FunctionDef, decorator: ast.expr, constants: set[str], aliases: dict[str, str]) -> Scope:
@@ -117,8 +121,11 @@ def check_options(function: ast.FunctionDef, decorator: ast.expr) -> Iterator[tu
     for name in FORBIDDEN_OPTIONS:
         if name in options:
             yield decorator.lineno, f"{function.name}: {name} is not allowed"
-    if "inline" not in options and not (options.get("cache") == "True" and options.get("nogil") == "True"):
-        yield decorator.lineno, f"{function.name}: needs cache=True and nogil=True"
+    is_entry = isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "entry"
+    if not is_entry and "inline" not in options and options.get("nogil") != "True":
+        yield decorator.lineno, f"{function.name}: needs nogil=True"
+    if "cache" in options:
+        yield decorator.lineno, f"{function.name}: cache is numba's own; compiled kernels are kept in one file"
 
 
 def check_arithmetic(function: ast.FunctionDef, scope: Scope) -> Iterator[tuple[int, str]]:

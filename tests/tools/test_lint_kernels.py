@@ -26,7 +26,7 @@ lint = load_tool()
 ALIASES = {"WORDS": "uint64[::1]"}
 
 
-def complaints(body: str, decorator: str = "@njit(void(uint64, WORDS, int64), cache=True, nogil=True)") -> list[str]:
+def complaints(body: str, decorator: str = "@njit(void(uint64, WORDS, int64), nogil=True)") -> list[str]:
     source = f"ONE = np.uint64(1)\n{decorator}\ndef kernel(value, words, count):\n    {body}\n"
     return [text for _, text in lint.check_source(source, ALIASES)]
 
@@ -52,10 +52,17 @@ def test_bare_integers_are_found(body: str) -> None:
 
 def test_division_and_options_are_found() -> None:
     assert any("floating point" in text for text in complaints("return count / count"))
-    assert any("fastmath" in text for text in complaints("pass", "@njit(cache=True, nogil=True, fastmath=True)"))
-    assert any("parallel" in text for text in complaints("pass", "@njit(cache=True, nogil=True, parallel=True)"))
-    assert any("cache=True" in text for text in complaints("pass", "@njit"))
-    assert any("cache=True" in text for text in complaints("pass", "@njit(cache=True)"))
+    assert any("fastmath" in text for text in complaints("pass", "@njit(nogil=True, fastmath=True)"))
+    assert any("parallel" in text for text in complaints("pass", "@njit(nogil=True, parallel=True)"))
+    assert any("nogil=True" in text for text in complaints("pass", "@njit"))
+    assert any("cache" in text for text in complaints("pass", "@njit(nogil=True, cache=True)"))
+
+
+def test_entries_are_checked_like_other_kernels() -> None:
+    entry = "@entry(void(uint64, readonly(uint64), int64))"
+    assert complaints("return words[count] * value", entry) == []
+    assert any("bare integer" in text for text in complaints("return words[3] + 1", entry))
+    assert any("bare integer" in text for text in complaints("return value + 1", entry))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +80,7 @@ def test_good_code_passes(body: str) -> None:
 
 
 def test_annotations_are_read_without_a_signature() -> None:
-    source = "@njit(cache=True, nogil=True)\ndef f(a: np.uint64, b: NDArray[np.uint64], n: int):\n    return a + 1, b[n] + 1, n + 1\n"
+    source = "@njit(nogil=True)\ndef f(a: np.uint64, b: NDArray[np.uint64], n: int):\n    return a + 1, b[n] + 1, n + 1\n"
     assert len(lint.check_source(source, {})) == 2
 
 

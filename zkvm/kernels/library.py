@@ -52,14 +52,14 @@ class Parameter(NamedTuple):
     writable: bool
 
 
-class _Library(NamedTuple):
+class Library(NamedTuple):
     """The loaded code; ``engine`` owns it."""
 
     engine: Any
     parameters: dict[str, list[Parameter]]
 
 
-_loaded: _Library | None = None
+_loaded: Library | None = None
 _loading = threading.Lock()
 _prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)  # releases the interpreter lock during the call
 
@@ -75,36 +75,34 @@ class Kernel:
         RuntimeError: the kernel failed.
     """
 
-    __slots__ = ("_arrays", "_function", "_pack", "name")
+    __slots__ = ("_arrays", "_function", "_pack", "_scalars", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._function: Any = None
 
-    def __call__(self, *arguments: Any) -> int:
+    def __call__(self, *arguments: Any) -> Any:
         if self._function is None:
             self._bind()
-        if len(arguments) != len(self._arrays):
-            raise TypeError(f"{self.name} takes {len(self._arrays)} arguments, not {len(arguments)}")
+        if len(arguments) != len(self._arrays) + len(self._scalars):
+            raise TypeError(f"{self.name} takes {len(self._arrays) + len(self._scalars)} arguments, not {len(arguments)}")
         words: list[Any] = []
-        for argument, expected in zip(arguments, self._arrays, strict=True):
-            if expected is None:
-                words.append(argument)
-                continue
-            dtype, ndim, writable = expected
-            if not isinstance(argument, np.ndarray):
-                raise TypeError(f"{self.name}: expected an array of {dtype}, got {type(argument).__name__}")
-            shape, flags = argument.shape, argument.flags
+        for position, dtype, ndim, writable in self._arrays:
+            array = arguments[position]
+            if not isinstance(array, np.ndarray):
+                raise TypeError(f"{self.name}: expected an array of {dtype}, got {type(array).__name__}")
+            shape, flags = array.shape, array.flags
             fits = flags.carray if writable else flags.c_contiguous and flags.aligned
-            if not fits or len(shape) != ndim or argument.dtype != dtype:
-                raise TypeError(self._complaint(argument, dtype, ndim, writable))
-            words.append(id(argument) + _POINTER)
+            if not fits or len(shape) != ndim or array.dtype != dtype:
+                raise TypeError(self._complaint(array, dtype, ndim, writable))
+            words.append(id(array) + _POINTER)
             words += shape
+        words += [arguments[position] for position in self._scalars]
         try:
             packed = self._pack(*words)
-        except struct.error as error:
+        except (struct.error, TypeError) as error:
             raise TypeError(f"{self.name}: {error}") from error
-        result: int = self._function(packed)
+        result = self._function(packed)
         if result == FAILED:
             raise RuntimeError(f"kernel {self.name} failed")
         return result
@@ -120,8 +118,10 @@ class Kernel:
         parameters, address = library.parameters.get(self.name), library.engine.get_function_address(symbol(self.name))
         if parameters is None or not address:
             raise RuntimeError(f"there is no kernel {self.name}")
-        self._arrays = [None if kind != "array" else (dtype, ndim, writable) for kind, dtype, ndim, writable in parameters]
-        formats = (_FORMATS[kind] if kind != "array" else f"Q{ndim}q" for kind, _, ndim, _ in parameters)
+        arrays = [(position, value) for position, value in enumerate(parameters) if value.dtype is not None]
+        self._arrays = [(position, *value[1:]) for position, value in arrays]
+        self._scalars = [position for position, value in enumerate(parameters) if value.dtype is None]
+        formats = [f"Q{value.ndim}q" for _, value in arrays] + [_FORMATS[parameters[position].kind] for position in self._scalars]
         self._pack = struct.Struct("=" + "".join(formats)).pack
         self._function = _prototype(address)
 
@@ -136,7 +136,7 @@ def symbol(name: str) -> str:
     return "zkvm_" + name.replace(".", "_")
 
 
-def load() -> _Library:
+def load() -> Library:
     """The kernels of this process, loaded at the first call, and compiled if they have to be.
 
     Raises:
@@ -150,7 +150,7 @@ def load() -> _Library:
             content = read(path)
             if content is None:
                 content = _compile(path)
-            _loaded = _Library(_engine(content[0]), content[1])
+            _loaded = Library(engine(content[0]), content[1])
         return _loaded
 
 
@@ -206,7 +206,7 @@ def _compile(path: Path) -> tuple[bytes, dict[str, list[Parameter]]]:
     return code, parameters
 
 
-def _engine(code: bytes) -> Any:
+def engine(code: bytes) -> Any:
     """LLVM's loader with the object file in memory."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

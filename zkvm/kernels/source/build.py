@@ -1,7 +1,7 @@
 """Compiles all kernels that Python calls into one object file.
 
-Every kernel gets a C function ``int64 NAME(const int64 *words)``. A scalar is one word. An array is the address of a pointer to its
-data, and its shape: all arrays are contiguous. The result is the kernel's integer, 0 if it has none, or :data:`FAILED`.
+Every kernel gets a C function ``int64 NAME(const int64 *words)``. The words are first the arrays, each the address of a pointer to its
+data and its shape (all are contiguous), then the scalars. The result is the kernel's integer, 0 if it has none, or :data:`FAILED`.
 
 This is the one module that uses numba's internals: its compiler, its calling convention between compiled functions, and its array
 structure. Code is made for the processor and the features that numba itself would compile for.
@@ -19,6 +19,7 @@ from numba import types
 from numba.core import compiler
 from numba.core.codegen import AOTCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
+from numba.core.errors import NumbaError
 from numba.core.registry import cpu_target
 from numba.np.arrayobj import make_array, populate_array
 from numba.np.numpy_support import as_dtype
@@ -68,9 +69,14 @@ def compile_kernels() -> tuple[bytes, dict[str, list[Parameter]]]:
     Raises:
         TypeError: a signature that Python cannot call. RuntimeError: a kernel needs something that is not in the file.
     """
+    import_definitions()
+    return compile_entries(ENTRIES)
+
+
+def import_definitions() -> None:
+    """Import every source module, so that :data:`ENTRIES` is complete."""
     for module in MODULES:
         import_module(f"zkvm.kernels.source.{module}")
-    return compile_entries(ENTRIES)
 
 
 def compile_entries(entries: dict[str, Entry]) -> tuple[bytes, dict[str, list[Parameter]]]:
@@ -115,13 +121,16 @@ def _compile_entry(library: Any, name: str, entry: Entry) -> None:
     signature = entry.signature
     if signature.return_type not in (types.void, types.int64, types.boolean):
         raise TypeError(f"kernel {name} returns {signature.return_type}")
-    flags = compiler.Flags()
+    flags: Any = compiler.Flags()
     cpu_target.options.parse_as_flags(flags, {"nopython": True, "error_model": "numpy"})
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.nrt = False
     typing_context, target_context = cpu_target.typing_context, cpu_target.target_context
-    arguments = (entry.function, signature.args, signature.return_type, flags, {})
-    compiled = compiler.compile_extra(typing_context, target_context, *arguments, library=library)
+    arguments: Any = (entry.function, signature.args, signature.return_type, flags, {})
+    try:
+        compiled = compiler.compile_extra(typing_context, target_context, *arguments, library=library)
+    except NumbaError as error:
+        raise RuntimeError(f"kernel {name} does not compile without numba's runtime; it may not allocate: {error}") from error
     library.add_ir_module(_c_function(library, symbol(name), compiled))
     library.get_function(compiled.fndesc.llvm_func_name).linkage = "internal"  # only now: linking does not find internal functions
 
@@ -134,8 +143,10 @@ def _c_function(library: Any, name: str, compiled: Any) -> ir.Module:
     kernel = ir.Function(module, kernel_type, description.llvm_func_name)
     function = ir.Function(module, ir.FunctionType(_WORD, [_WORD.as_pointer()]), name)
     builder = ir.IRBuilder(function.append_basic_block())
-    words = _words(builder, function.args[0])
-    arguments = [_argument(context, builder, argument, words) for argument in description.argtypes]
+    words, argument_types = _words(builder, function.args[0]), description.argtypes
+    arrays_first = sorted(range(len(argument_types)), key=lambda index: not isinstance(argument_types[index], types.Array))
+    values = {index: _argument(context, builder, argument_types[index], words) for index in arrays_first}
+    arguments = [values[index] for index in range(len(argument_types))]
     status, result = context.call_conv.call_function(builder, kernel, description.restype, description.argtypes, arguments)
     with builder.if_then(status.is_error, likely=False):
         builder.ret(ir.Constant(_WORD, FAILED))
@@ -163,7 +174,8 @@ def _argument(context: Any, builder: Any, argument_type: Any, words: Iterator[An
     data = builder.load(builder.inttoptr(next(words), array.data.type.as_pointer()))
     item_size = context.get_abi_sizeof(context.get_data_type(argument_type.dtype))
     shape = [next(words) for _ in range(argument_type.ndim)]
-    strides, stride = [], ir.Constant(_WORD, item_size)
+    strides: list[Any] = []
+    stride: Any = ir.Constant(_WORD, item_size)
     for extent in reversed(shape):
         strides.insert(0, stride)
         stride = builder.mul(stride, extent)

@@ -20,7 +20,7 @@ from zkvm.kernels.source.words import LANES
 from zkvm.kernels.tape_runner import BLOCK, GROUPS, SUMS
 
 Flat = NDArray[np.uint64]
-WORDS = uint64[::1]
+WORDS, COLUMNS = uint64[::1], readonly(uint64)
 
 OP_MAIN, OP_PRE, OP_BUS, OP_NEXT = 0, 1, 2, 3
 OP_ADD, OP_SUB, OP_MUL, OP_ADDK, OP_MULK, OP_RSUBK = 4, 5, 6, 7, 8, 9
@@ -140,14 +140,10 @@ def _extension(operation: Any, registers: Flat, row: Any, pool: Flat, width: Any
         store(registers, d2 + k, value[2])
 
 
-COLUMNS = readonly(uint64), int64, int64
-"""A column set: words, stride, offset."""
-
-
 @entry(
     void(
         readonly(int32, 2), readonly(uint64), readonly(uint64),
-        *COLUMNS, *COLUMNS, *COLUMNS, *COLUMNS, int64, int64, int64, int64,
+        COLUMNS, int64, int64, COLUMNS, int64, int64, COLUMNS, int64, int64, COLUMNS, int64, int64, int64, int64, int64, int64,
         WORDS, WORDS, WORDS, int64, int64, boolean,
     )
 )  # fmt: skip
