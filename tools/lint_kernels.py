@@ -75,8 +75,10 @@ def type_aliases(trees: Iterable[ast.Module]) -> dict[str, str]:
             if not isinstance(node, ast.Assign):
                 continue
             target, value = node.targets[0], node.value
-            several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
-            for name, meaning in zip(target.elts, value.elts, strict=True) if several else [(target, value)]:
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = list(zip(target.elts, value.elts, strict=True))
+            for name, meaning in pairs:
                 text = ast.unparse(meaning)
                 if isinstance(name, ast.Name) and text.startswith(("uint64[", "readonly(uint64", "NDArray[np.uint64")):
                     aliases[name.id] = text

@@ -15,7 +15,7 @@ from zkvm.shape import MAIN_TREE, MASK_COLUMNS, PREPROCESSED, QUOTIENT_COLUMNS, 
 
 WORD_BYTES = 8
 PROCESS_BYTES = 375 << 20
-"""Interpreter, numpy, numba and the kernels, their compilation at the first use included (measured)."""
+"""Interpreter, numpy and the kernels, numba and their compilation at the first use included (measured)."""
 LATER_BYTES = 90 << 20
 """What is loaded or compiled after a run was executed, of the above (measured)."""
 CODEWORDS = 5

@@ -26,7 +26,7 @@ Runner = Callable[[MachineState, int], int]
 
 
 def run_kernel(state: MachineState, cycle_limit: int) -> int:
-    """The numba interpreter as a :data:`Runner`."""
+    """The compiled interpreter as a :data:`Runner`."""
     memory = state.memory
     return int(
         kernel.run(

@@ -54,10 +54,10 @@ _WORD = ir.IntType(64)
 _SCALARS = {types.int64: "int64", types.uint64: "uint64", types.boolean: "bool"}
 
 
-class _Codegen(JITCPUCodegen):  # type: ignore[misc]
+class _Codegen(JITCPUCodegen):
     """numba's code generator for this machine, which keeps the code as an object file instead of loading it."""
 
-    _library_class = AOTCodeLibrary
+    _library_class: Any = AOTCodeLibrary
 
     def _add_module(self, module: Any) -> None:
         pass
@@ -126,9 +126,9 @@ def _compile_entry(library: Any, name: str, entry: Entry) -> None:
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
     flags.nrt = False
     typing_context, target_context = cpu_target.typing_context, cpu_target.target_context
-    arguments: Any = (entry.function, signature.args, signature.return_type, flags, {})
+    arguments: Any = (entry.function, signature.args, signature.return_type, flags, {}, library)
     try:
-        compiled = compiler.compile_extra(typing_context, target_context, *arguments, library=library)
+        compiled = compiler.compile_extra(typing_context, target_context, *arguments)
     except NumbaError as error:
         raise RuntimeError(f"kernel {name} does not compile without numba's runtime; it may not allocate: {error}") from error
     library.add_ir_module(_c_function(library, symbol(name), compiled))

@@ -33,7 +33,7 @@ def prefix_sum_rows(terms: Any, start: Any, out: Any, final: Any) -> None:
     final[0], final[1], final[2] = s0, s1, s2
 
 
-@njit(void(MATRIX, int64, int64, WORDS, MATRIX), nogil=True, _nrt=False)  # its callers have no runtime either
+@njit(inline="always")
 def _products_in_order(ratios: Any, first: Any, last: Any, value: Any, out: Any) -> None:
     """One row after the other; ``value`` (3,) goes from the product before ``first`` to the one before ``last``."""
     v0, v1, v2 = value[0], value[1], value[2]
