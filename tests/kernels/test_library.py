@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numba import int64, types, uint64, void
 
 from zkvm.kernels import columns, interpreter, library
 from zkvm.kernels.interpreter import DECODED
-from zkvm.kernels.library import Kernel, Parameter, kernel
+from zkvm.kernels.library import Compiled, Kernel, Parameter, kernel
 from zkvm.kernels.source import build
 from zkvm.kernels.source.entry import ENTRIES, Entry, readonly, stack_array
 from zkvm.kernels.trace import count_values
@@ -100,30 +101,30 @@ def test_records_are_described_completely() -> None:
 
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "kernels"
-    library.write(path, b"code", PARAMETERS)
-    assert library.read(path) == (b"code", PARAMETERS)
-    library.write(path, b"other", {})
-    assert library.read(path) == (b"other", {})
+    library.write(path, Compiled((b"code", b"more"), PARAMETERS))
+    assert library.read(path) == Compiled((b"code", b"more"), PARAMETERS)
+    library.write(path, Compiled((b"other",), {}))
+    assert library.read(path) == Compiled((b"other",), {})
     assert os.listdir(path.parent) == ["kernels"]
 
 
 def test_a_damaged_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "kernels"
     assert library.read(path) is None
-    library.write(path, b"code" * 9, PARAMETERS)
+    library.write(path, Compiled((b"code" * 9,), PARAMETERS))
     good = path.read_bytes()
     damaged = [good[:i] + bytes([good[i] ^ 1]) + good[i + 1 :] for i in range(len(good))]
     for data in (*damaged, *(good[:i] for i in range(len(good))), good + b"\0", b"\x7fELF", os.urandom(1000)):
         path.write_bytes(data)
         assert library.read(path) is None
     path.write_bytes(good)
-    assert library.read(path) == (b"code" * 9, PARAMETERS)
+    assert library.read(path) == Compiled((b"code" * 9,), PARAMETERS)
 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "kernels").mkdir()
     with pytest.raises(OSError, match="kernels"):
-        library.write(tmp_path / "kernels", b"code", {})
+        library.write(tmp_path / "kernels", Compiled((b"code",), {}))
     assert os.listdir(tmp_path) == ["kernels"]
 
 
@@ -180,9 +181,9 @@ def test_signatures_that_python_cannot_call_are_refused(signature: object) -> No
 
 
 def test_an_error_inside_is_an_exception_and_scratch_space_is_aligned(monkeypatch: pytest.MonkeyPatch) -> None:
-    code, parameters = build.compile_entries({"test.raising": Entry(raising, int64(uint64[::1]))})
+    compiled = build.compile_entries({"test.raising": Entry(raising, int64(uint64[::1]))})
     assert parameters == {"test.raising": [Parameter("array", np.dtype(np.uint64), 1, True)]}
-    monkeypatch.setattr(library, "_loaded", library.Library(library.engine(code), parameters))
+    monkeypatch.setattr(library, "_loaded", library.Library(library.engine(compiled.objects), compiled.parameters))
     call, out = kernel("test.raising"), words()
     out[0] = 5
     assert call(out) == 24
@@ -196,3 +197,13 @@ def test_an_error_inside_is_an_exception_and_scratch_space_is_aligned(monkeypatc
 def test_drivers_refuse_before_they_call() -> None:
     with pytest.raises(ValueError, match="multiple of 8"):
         columns.ext_powers((1, 2, 3), 12)
+
+
+@pytest.mark.parametrize("executable", ["", "/bin/false", "/absent", "/bin/echo"])
+def test_groups_are_compiled_here_where_no_other_process_can(monkeypatch: pytest.MonkeyPatch, executable: str) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    assert build._compile_side_by_side() is None
+    monkeypatch.setattr(build, "compile_group", lambda number: Compiled((bytes([number]),), {f"kernel.{number}": []}))
+    compiled = build.compile_kernels()
+    assert compiled.objects == tuple(bytes([number]) for number in range(len(build.GROUPS)))
+    assert list(compiled.parameters) == [f"kernel.{number}" for number in range(len(build.GROUPS))]

@@ -1,13 +1,13 @@
 """The compiled kernels as Python calls them: loaded from one file, without numba.
 
-``fill_geometric = kernel("twiddles.fill_geometric")`` is a function whose code is found at its first call. All kernels lie in one object
+``fill_geometric = kernel("twiddles.fill_geometric")`` is a function whose code is found at its first call. All kernels lie in one
 file in the cache directory, which is loaded once a process. If there is none for these sources, this compiler and this processor, or it
 is damaged, numba is imported, everything is compiled (about a minute) and the file written; if it cannot be written, the code is used
 all the same. A warm start imports neither numba nor the kernels' sources: that alone would take longer than a small proof.
 
-A file is :data:`MAGIC`, the SHA-256 of what follows, the length of the header (8 bytes), the header (JSON: the parameters of every kernel)
-and the object file. The checksum finds damage, not malice: whoever can write to the cache directory can run code, as with
-Python's own bytecode cache.
+A file is :data:`MAGIC`, the SHA-256 of what follows, the length of the header (8 bytes), the header (JSON: the parameters of every kernel
+and the lengths of the object files) and the object files. The checksum finds damage, not malice: whoever can write to the cache directory
+can run code, as with Python's own bytecode cache.
 """
 
 from __future__ import annotations
@@ -50,6 +50,13 @@ class Parameter(NamedTuple):
     dtype: np.dtype[Any] | None
     ndim: int
     writable: bool
+
+
+class Compiled(NamedTuple):
+    """What the compiler made: object files, and the parameters of every kernel in them."""
+
+    objects: tuple[bytes, ...]
+    parameters: dict[str, list[Parameter]]
 
 
 class Library(NamedTuple):
@@ -150,7 +157,7 @@ def load() -> Library:
             content = read(path)
             if content is None:
                 content = _compile(path)
-            _loaded = Library(engine(content[0]), content[1])
+            _loaded = Library(engine(content.objects), content.parameters)
         return _loaded
 
 
@@ -161,33 +168,47 @@ def library_path() -> Path:
     return cache_directory() / f"kernels-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]}"
 
 
-def read(path: Path) -> tuple[bytes, dict[str, list[Parameter]]] | None:
-    """The object file and the parameters in a file; None if there is none or it is damaged."""
+def read(path: Path) -> Compiled | None:
+    """The content of a file; None if there is none or it is damaged."""
     try:
-        data = path.read_bytes()
+        return unpack(path.read_bytes())
     except OSError:
         return None
+
+
+def unpack(data: bytes) -> Compiled | None:
+    """What :func:`pack` packed; None if it is damaged."""
     start = len(MAGIC) + DIGEST_BYTES
     if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : start] != hashlib.sha256(memoryview(data)[start:]).digest():
         return None
     length = int.from_bytes(data[start : start + LENGTH_BYTES], "little")
-    header = json.loads(data[start + LENGTH_BYTES : start + LENGTH_BYTES + length])
-    parameters = {name: [_from_json(value) for value in values] for name, values in header.items()}
-    return data[start + LENGTH_BYTES + length :], parameters
+    first = start + LENGTH_BYTES + length
+    header = json.loads(data[start + LENGTH_BYTES : first])
+    objects = []
+    for size in header["objects"]:
+        objects.append(data[first : first + size])
+        first += size
+    return Compiled(tuple(objects), {name: [_from_json(value) for value in values] for name, values in header["kernels"].items()})
 
 
-def write(path: Path, code: bytes, parameters: dict[str, list[Parameter]]) -> None:
-    """Keep the object file and the parameters, whole or not at all; two processes may do so at once.
+def pack(compiled: Compiled) -> bytes:
+    """The content of the file that keeps them."""
+    kernels = {name: [_to_json(value) for value in values] for name, values in compiled.parameters.items()}
+    header = json.dumps({"kernels": kernels, "objects": [len(code) for code in compiled.objects]}).encode()
+    content = b"".join([len(header).to_bytes(LENGTH_BYTES, "little"), header, *compiled.objects])
+    return MAGIC + hashlib.sha256(content).digest() + content
+
+
+def write(path: Path, compiled: Compiled) -> None:
+    """Keep them in a file, whole or not at all; two processes may do so at once.
 
     Raises:
         OSError: the file cannot be written.
     """
-    header = json.dumps({name: [_to_json(value) for value in values] for name, values in parameters.items()}).encode()
-    content = len(header).to_bytes(LENGTH_BYTES, "little") + header + code
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        scratch.write_bytes(MAGIC + hashlib.sha256(content).digest() + content)
+        scratch.write_bytes(pack(compiled))
         os.replace(scratch, path)
     except OSError:
         with contextlib.suppress(OSError):
@@ -195,24 +216,25 @@ def write(path: Path, code: bytes, parameters: dict[str, list[Parameter]]) -> No
         raise
 
 
-def _compile(path: Path) -> tuple[bytes, dict[str, list[Parameter]]]:
+def _compile(path: Path) -> Compiled:
     from zkvm.kernels.source.build import compile_kernels
 
-    code, parameters = compile_kernels()
+    compiled = compile_kernels()
     try:
-        write(path, code, parameters)
+        write(path, compiled)
     except OSError as error:
         warnings.warn(f"the compiled kernels cannot be kept for the next start: {error}", RuntimeWarning, stacklevel=2)
-    return code, parameters
+    return compiled
 
 
-def engine(code: bytes) -> Any:
-    """LLVM's loader with the object file in memory."""
+def engine(objects: tuple[bytes, ...]) -> Any:
+    """LLVM's loader with the object files in memory."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    for code in objects:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine
 

@@ -1,4 +1,4 @@
-"""Compiles all kernels that Python calls into one object file.
+"""Compiles all kernels that Python calls into object files, one for each of some groups of modules, side by side.
 
 Every kernel gets a C function ``int64 NAME(const int64 *words)``. The words are first the arrays, each the address of a pointer to its
 data and its shape (all are contiguous), then the scalars. The result is the kernel's integer, 0 if it has none, or :data:`FAILED`.
@@ -9,8 +9,13 @@ structure. Code is made for the processor and the features that numba itself wou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,28 +29,17 @@ from numba.core.registry import cpu_target
 from numba.np.arrayobj import make_array, populate_array
 from numba.np.numpy_support import as_dtype
 
-from zkvm.kernels.library import FAILED, Parameter, symbol
+from zkvm.kernels.library import FAILED, Compiled, Parameter, pack, symbol, unpack
 from zkvm.kernels.source.entry import ENTRIES, Entry
 
-MODULES = (
-    "blake3",
-    "column_loops",
-    "combine",
-    "dots",
-    "fri_fold",
-    "interpolation",
-    "interpreter",
-    "inverses",
-    "merkle",
-    "ntt",
-    "prefixes",
-    "random",
-    "tape_runner",
-    "trace",
-    "transforms",
-    "twiddles",
+GROUPS = (
+    ("merkle", "random", "prefixes", "trace", "twiddles"),
+    ("ntt", "dots", "column_loops", "combine"),
+    ("tape_runner", "transforms", "interpolation", "inverses"),
+    ("interpreter", "blake3", "fri_fold"),
 )
-"""The modules that hold kernels which Python calls."""
+"""The modules that hold kernels which Python calls, in groups that take about as long to compile."""
+MODULES = tuple(chain.from_iterable(GROUPS))
 
 RUNTIME = frozenset({"memcpy", "memmove", "memset"})
 """What the code may call: these functions of the C library, and nothing of numba's or Python's."""
@@ -63,24 +57,55 @@ class _Codegen(JITCPUCodegen):
         pass
 
 
-def compile_kernels() -> tuple[bytes, dict[str, list[Parameter]]]:
-    """The object file with all entries, and the parameters of each.
+def compile_kernels() -> Compiled:
+    """All entries: the groups in processes of their own, as many at a time as there are processors, else one after the other.
 
     Raises:
         TypeError: a signature that Python cannot call. RuntimeError: a kernel needs something that is not in the file.
     """
-    import_definitions()
-    return compile_entries(ENTRIES)
+    groups = _compile_side_by_side() or [compile_group(number) for number in range(len(GROUPS))]
+    parameters = {name: kinds for group in groups for name, kinds in group.parameters.items()}
+    return Compiled(tuple(code for group in groups for code in group.objects), parameters)
 
 
-def import_definitions() -> None:
-    """Import every source module, so that :data:`ENTRIES` is complete."""
-    for module in MODULES:
+def compile_group(number: int) -> Compiled:
+    """:func:`compile_kernels` of one group."""
+    import_definitions(GROUPS[number])
+    return compile_entries({name: entry for name, entry in ENTRIES.items() if name.partition(".")[0] in GROUPS[number]})
+
+
+def import_definitions(modules: Iterable[str] = MODULES) -> None:
+    """Import source modules, so that :data:`ENTRIES` holds their kernels."""
+    for module in modules:
         import_module(f"zkvm.kernels.source.{module}")
 
 
-def compile_entries(entries: dict[str, Entry]) -> tuple[bytes, dict[str, list[Parameter]]]:
-    """:func:`compile_kernels` of these entries."""
+def _compile_side_by_side() -> list[Compiled] | None:
+    """All groups, or None where processes of Python's cannot be started or one fails: then this process tells the error."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if processors == 1 or not sys.executable or getattr(sys, "frozen", False):
+        return None
+
+    def run(number: int) -> Compiled | None:
+        code = f"import sys; sys.path[:] = {sys.path!r}; from zkvm.kernels.source.build import send_group; send_group({number})"
+        return unpack(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+
+    try:
+        with ThreadPoolExecutor(min(processors, len(GROUPS))) as pool:
+            groups = list(pool.map(run, range(len(GROUPS))))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    complete = [group for group in groups if group is not None]
+    return complete if len(complete) == len(GROUPS) else None
+
+
+def send_group(number: int) -> None:
+    """Compile a group and write the result to standard output: what a process started by :func:`compile_kernels` does."""
+    sys.stdout.buffer.write(pack(compile_group(number)))
+
+
+def compile_entries(entries: dict[str, Entry]) -> Compiled:
+    """:func:`compile_kernels` of these entries, in this process and as one object file."""
     parameters = {name: [parameter(argument) for argument in entry.signature.args] for name, entry in entries.items()}
     with global_compiler_lock:
         library = _Codegen("zkvm").create_library("zkvm.kernels")
@@ -90,7 +115,7 @@ def compile_entries(entries: dict[str, Entry]) -> tuple[bytes, dict[str, list[Pa
         missing = sorted(set(_undefined(library._final_module)) - RUNTIME)
         if missing:
             raise RuntimeError(f"kernels cannot allocate or call into Python, but they need {', '.join(missing)}")
-        return library.emit_native_object(), parameters
+        return Compiled((library.emit_native_object(),), parameters)
 
 
 def parameter(numba_type: Any) -> Parameter:
