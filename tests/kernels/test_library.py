@@ -182,7 +182,7 @@ def test_signatures_that_python_cannot_call_are_refused(signature: object) -> No
 
 def test_an_error_inside_is_an_exception_and_scratch_space_is_aligned(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = build.compile_entries({"test.raising": Entry(raising, int64(uint64[::1]))})
-    assert parameters == {"test.raising": [Parameter("array", np.dtype(np.uint64), 1, True)]}
+    assert compiled.parameters == {"test.raising": [Parameter("array", np.dtype(np.uint64), 1, True)]}
     monkeypatch.setattr(library, "_loaded", library.Library(library.engine(compiled.objects), compiled.parameters))
     call, out = kernel("test.raising"), words()
     out[0] = 5
