@@ -92,12 +92,14 @@ def bits(probability: float) -> float:
 
 def best_regime(parameters: Parameters, size: Size) -> tuple[int | None, dict[str, float]]:
     """The regime (m, or None for unique decoding) whose summed error is smallest, and its terms."""
-    unique = error_terms(parameters, size, None)
-    m, johnson = 3, error_terms(parameters, size, 3)
-    # Every term is convex in m: queries fail less with a larger m, all else more. So the first sum that is no smaller ends the search.
-    while m + 1 < LARGEST_M and sum((larger := error_terms(parameters, size, m + 1)).values()) < sum(johnson.values()):
-        m, johnson = m + 1, larger
-    return (m, johnson) if sum(johnson.values()) < sum(unique.values()) else (None, unique)
+    low, high = 3, LARGEST_M - 1
+    # Every term is convex in m: queries fail less with a larger m, all else more. So sums fall up to the best m and then rise.
+    while low < high:
+        middle = (low + high) // 2
+        here, larger = (sum(error_terms(parameters, size, m).values()) for m in (middle, middle + 1))
+        low, high = (middle + 1, high) if larger < here else (low, middle)
+    unique, johnson = (error_terms(parameters, size, m) for m in (None, low))
+    return (low, johnson) if sum(johnson.values()) < sum(unique.values()) else (None, unique)
 
 
 def proven_bits(shape: ProofShape, closing_tuples: int = 0) -> float:

@@ -163,11 +163,13 @@ def together(tasks: Sequence[Steps[Any]]) -> Steps[list[Any]]:
     for number in range(len(tasks)):
         advance(number, None)
     while wanted:
-        waiting = list(wanted)
-        ends = np.cumsum([wanted[number].shape[1] for number in waiting])
-        values = yield np.concatenate([wanted[number] for number in waiting], axis=1)
-        for number, part in zip(waiting, np.split(values, ends[:-1], axis=1), strict=True):
-            advance(number, part)
+        waiting = dict(wanted)
+        values = yield np.concatenate(list(waiting.values()), axis=1)
+        first = 0
+        for number, inputs in waiting.items():
+            last = first + inputs.shape[1]
+            advance(number, values[:, first:last])
+            first = last
     return results
 
 

@@ -92,10 +92,15 @@ def sibling_positions(leaf_count: int, indices: IndexArray) -> list[IndexArray]:
 def sibling_count(leaf_count: int, indices: IndexArray) -> int:
     """Number of sibling digests in the multiproof of ``indices`` (sorted, unique, (k,) int64).
 
+    The first leaf's path takes one for each level. Every other path meets that of the leaf before it at the level of the highest bit in
+    which they differ: it takes one for each level below the last, and makes one of the other path's siblings known.
+
     Raises:
         VerificationError: MERKLE, the indices are empty, unsorted, repeated or outside the tree.
     """
-    return sum(level.size for level in sibling_positions(leaf_count, indices))
+    nodes = _checked_indices(leaf_count, indices)
+    meeting = np.frexp((nodes[1:] ^ nodes[:-1]).astype(np.float64))[1]  # bit lengths, exact below 2^53
+    return leaf_count.bit_length() - 1 + int(np.sum(meeting - 2))
 
 
 def _checked_indices(leaf_count: int, indices: IndexArray) -> IndexArray:

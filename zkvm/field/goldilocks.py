@@ -181,10 +181,10 @@ def matmul(a: FieldArray, b: FieldArray) -> FieldArray:
     are exact and only they are reduced.
     """
     halves = np.concatenate([a & _EPSILON, a >> _32])
-    limbs = np.concatenate([b.T >> np.uint64(shift) & np.uint64(2**22 - 1) for shift in (0, 22, 44)])
+    limbs = np.concatenate([b >> np.uint64(shift) & np.uint64(2**22 - 1) for shift in (0, 22, 44)], axis=1)
     result = np.zeros((len(a), b.shape[1]), dtype=np.uint64)
     for first in range(0, len(b), 1 << 10):
-        sums = np.einsum("kw,cw->kc", halves[:, first : first + (1 << 10)], limbs[:, first : first + (1 << 10)])
+        sums = halves[:, first : first + (1 << 10)] @ limbs[first : first + (1 << 10)]
         parts = mul(sums.reshape(2, len(a), 3, b.shape[1]), _LIMB_SCALES)
         result = add(result, total(parts.swapaxes(1, 2).reshape(6, len(a), b.shape[1])))
     return result

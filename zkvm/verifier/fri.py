@@ -11,7 +11,7 @@ from zkvm.air.layout import EXTENSION
 from zkvm.crypto.merkle import OpenedTrees, verify_trees
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.field import extension, goldilocks
-from zkvm.field.extension import Ext, ext_scale, from_ext
+from zkvm.field.extension import Ext, ext_mul, ext_scale, from_ext
 from zkvm.field.goldilocks import P, coset_shift, root_of_unity
 from zkvm.params import FOLDING
 from zkvm.proof import Proof, TreeOpening
@@ -97,15 +97,20 @@ def deep_values(shape: ProofShape, proof: Proof, positions: NDArray[np.int64], z
 def fold(leaves: Array, x: Array, challenge: Ext) -> Array:
     """Fold eight values each: with f(X) = sum_r X^r f_r(X^8), the value sum_r beta^r f_r(x^8).
 
+    By halving three times: with f(X) = e(X^2) + X o(X^2), twice e + beta o at x^2 is f(x) + f(-x) + beta (f(x) - f(-x)) / x;
+    then the same at x^2 with beta^2, and at x^4 with beta^4.
+
     Args:
         leaves: (k, 8, 3), values at x w_8^m. x: (k,) base field, non-zero.
     """
-    inverse_root = pow(root_of_unity(FOLDING), -1, P)
-    transform = np.array([[pow(inverse_root, r * m, P) for r in range(FOLDING)] for m in range(FOLDING)], np.uint64)
-    parts = goldilocks.matmul(leaves.swapaxes(1, 2).reshape(-1, FOLDING), transform).reshape(-1, EXTENSION, FOLDING).swapaxes(1, 2)
-    scales = goldilocks.power_table(goldilocks.inv(x), FOLDING)  # 8 x^r f_r(x^8) becomes 8 f_r(x^8)
-    weights = extension.mul_base(extension.powers(challenge, FOLDING), np.uint64(pow(FOLDING, -1, P)))
-    return extension.total(extension.mul(extension.mul_base(parts, scales), weights), axis=1)
+    root, values = root_of_unity(FOLDING), leaves
+    inverses = goldilocks.mul(goldilocks.inv(x)[:, None], goldilocks.powers(pow(root, -1, P), FOLDING // 2))  # of x w_8^m, m < 4
+    while (half := values.shape[1] // 2) > 0:
+        here, opposite = values[:, :half], values[:, half:]  # w_8^4 = -1
+        odd = extension.mul_base(extension.sub(here, opposite), inverses[:, :half])
+        values = extension.add(extension.add(here, opposite), extension.mul(odd, from_ext(challenge)))
+        inverses, challenge = goldilocks.mul(inverses, inverses), ext_mul(challenge, challenge)
+    return extension.mul_base(values[:, 0], np.uint64(pow(FOLDING, -1, P)))
 
 
 def check_low_degree(shape: ProofShape, proof: Proof, positions: NDArray[np.int64], values: Array, challenges: list[Ext]) -> None:
@@ -117,24 +122,17 @@ def check_low_degree(shape: ProofShape, proof: Proof, positions: NDArray[np.int6
     Raises:
         VerificationError: FRI.
     """
-    blowup = shape.parameters.blowup
-    shift = coset_shift(shape.tallest)
+    x = points_at(shape.tallest, shape.parameters.blowup, coset_shift(shape.tallest), positions)
+    eighth_roots = goldilocks.powers(pow(root_of_unity(FOLDING), -1, P), FOLDING)
     for number, (height, layer, challenge) in enumerate(zip(shape.fri_heights, proof.layers, challenges, strict=True)):
         short = height // FOLDING
-        targets = tree_positions(positions, height, short)
-        indices, rank = np.unique(targets, return_inverse=True)
+        indices, first, rank = np.unique(tree_positions(positions, height, short), return_index=True, return_inverse=True)
         leaves = layer.leaves.reshape(len(indices), FOLDING, EXTENSION)
         slots = positions % height // short
         if not np.array_equal(leaves[rank, slots], values):
             raise VerificationError(RejectReason.FRI, f"layer {number} does not continue what came before")
-        base = indices // short * height + indices % short
-        values = fold(leaves, points_at(height, blowup, shift, base), challenge)
-        positions = indices
-        shift = pow(shift, FOLDING, P)
-    _check_final(shape, proof, positions, values, shift)
-
-
-def _check_final(shape: ProofShape, proof: Proof, positions: NDArray[np.int64], values: Array, shift: int) -> None:
-    x = points_at(shape.final_length, shape.parameters.blowup, shift, positions)
+        x = goldilocks.mul(x, eighth_roots[slots])[first]  # a leaf's slot m is at its slot 0 times w_8^m
+        values = fold(leaves, x, challenge)
+        positions, x = indices, goldilocks.pow_(x, FOLDING)
     if not np.array_equal(goldilocks.matmul(goldilocks.power_table(x, shape.final_length), proof.final), values):
         raise VerificationError(RejectReason.FRI, "the final polynomial does not continue the last fold")
