@@ -77,6 +77,10 @@ CHAIN_ROW = np.dtype(
 """One aligned word moved by a read or a journal write."""
 
 
+_FROM_ROM = 1 << 7
+"""Above every operation's number."""
+
+
 def take_records(records: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
     """``records[positions]`` of a structured array, moved as whole 64-bit words: several times faster than numpy's own way."""
     words = records.dtype.itemsize // 8
@@ -147,15 +151,21 @@ class Execution:
 
     @cached_property
     def _steps_by_operation(self) -> dict[int, NDArray[np.int64]]:
-        operations = self.image.program["op"].astype(np.uint8)[self.steps["row"]]
+        """Positions by operation, loads from ROM apart."""
+        operations = self.image.program["op"].astype(np.uint8)[self.steps["row"]] | self.steps["rom"].astype(np.uint8) * np.uint8(_FROM_ROM)
         order = np.argsort(operations, kind="stable")
         counts = np.bincount(operations, minlength=256)
         ends = np.cumsum(counts)
         return {number: order[ends[number] - counts[number] : ends[number]] for number in np.flatnonzero(counts).tolist()}
 
-    def steps_of(self, operations: Sequence[int]) -> NDArray[np.int64]:
-        """Positions in ``steps`` of the instructions that are one of the operations, ascending: (k,) int64. Sorted once for all chips."""
-        found = [self._steps_by_operation[number] for number in operations if number in self._steps_by_operation]
+    def steps_of(self, operations: Sequence[int], rom: bool | None = None) -> NDArray[np.int64]:
+        """Positions in ``steps`` of the instructions that are one of the operations, ascending: (k,) int64. Sorted once for all chips.
+
+        Args:
+            rom: only those that load from ROM, or only the others.
+        """
+        kinds = [number | _FROM_ROM * from_rom for number in operations for from_rom in (False, True) if rom in (None, from_rom)]
+        found = [self._steps_by_operation[kind] for kind in kinds if kind in self._steps_by_operation]
         if not found:
             return np.zeros(0, np.int64)
         return found[0] if len(found) == 1 else np.sort(np.concatenate(found), kind="stable")

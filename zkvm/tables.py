@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -16,16 +17,22 @@ from zkvm.air.evaluate import evaluate_columns
 from zkvm.air.expression import Straight, straighten
 from zkvm.air.machine import Machine
 from zkvm.air.table import Table
+from zkvm.chips.common import InstructionChip, steps_at
 from zkvm.errors import LimitError, ProvingError
 from zkvm.params import EXEMPT_MAX, MAX_HEIGHT, MAX_ROWS, MIN_HEIGHT
+from zkvm.records import Execution
 
 U64 = NDArray[np.uint64]
 Evaluator = Callable[[Straight, U64, U64], list[U64]]
 Counter = Callable[[U64, U64, NDArray[np.bool_], U64], int]
 """Numpy walker :func:`count_values`, or its kernel."""
+Filler = Callable[[InstructionChip, Execution, NDArray[np.int64], U64], None]
+"""Numpy walker :func:`fill_rows`, or its kernel."""
 
 SPLIT_MINIMUM = 1 << 12
 """A first instance shorter than this is not worth the openings of a second one."""
+_ROWS = 1 << 14
+"""Rows of an instruction chip that are filled at once."""
 _CHUNK = 1 << 16
 """Rows whose lookups are counted at once: the tuples stay in cache."""
 _VALUES = 1 << 16
@@ -132,6 +139,11 @@ def count_values(values: U64, counts: U64, known: NDArray[np.bool_], histogram: 
     return -1
 
 
+def fill_rows(chip: InstructionChip, execution: Execution, positions: NDArray[np.int64], out: U64) -> None:
+    """Write the chip's rows of the steps at these positions: (columns, len(positions))."""
+    chip.fill_steps(steps_at(execution, positions), dict(zip(chip.columns, out, strict=True)))
+
+
 def build_tables(
     machine: Machine,
     execution: Any,
@@ -141,14 +153,15 @@ def build_tables(
     preprocessed: dict[str, U64] | None = None,
     evaluate: Evaluator = evaluate_columns,
     count: Counter = count_values,
+    fill: Filler = fill_rows,
     threads: int = 1,
     pad_to: int = 0,
 ) -> list[Table]:
     """Fill the present tables, in machine order.
 
     Args:
-        preprocessed: result of :func:`preprocess`, computed if absent. evaluate, count: numpy walkers, or the faster kernels.
-        threads: tables filled at a time. pad_to: see :func:`heights_for`.
+        preprocessed: result of :func:`preprocess`, computed if absent. evaluate, count, fill: numpy walkers, or the faster kernels.
+        threads: how many fill. pad_to: see :func:`heights_for`.
 
     Raises:
         LimitError: a table is too long. ProvingError: a row asks for a tuple that is in no table.
@@ -157,33 +170,63 @@ def build_tables(
     heights = planned_heights(machine, execution, image, exempt, pad_to)
     present = {chip.name: (chip, height) for chip, height in zip(machine.chips, heights, strict=True) if height}
 
-    def fill(chip: Chip, height: int) -> list[Table]:
-        used = chip.rows(execution)
-        pre = columns.get(chip.name, np.zeros((0, height), np.uint64))
-        table = _empty_table(chip, height, exempt, pre)
-        second = present.get(f"{chip.name}_2")
-        if second is None:
-            chip.fill(execution, {name: table.main[k, : table.active] for k, name in enumerate(chip.columns)})
-            table.used = used
-            return [table]
-        other = _empty_table(*second, exempt, np.zeros((0, second[1]), np.uint64))
-        whole = np.zeros((len(chip.columns), used), np.uint64)
-        chip.fill(execution, {name: whole[k] for k, name in enumerate(chip.columns)})
-        table.used, other.used = table.active, used - table.active
-        table.main[: len(whole), : table.used] = whole[:, : table.used]
-        other.main[: len(whole), : other.used] = whole[:, table.used :]
-        return [table, other]
-
-    work = [item for item in present.values() if item[0].first is None]
+    tables = {
+        name: Table(chip, height, height - exempt, 0, np.empty((len(chip.main), height), np.uint64), _preprocessed(columns, name, height))
+        for name, (chip, height) in present.items()
+    }
+    work: list[Callable[[], None]] = []
+    for name, table in tables.items():
+        if table.chip.first is None:
+            work += _filling(table, tables.get(f"{name}_2"), execution, fill)
     with ThreadPoolExecutor(threads) as pool:
-        filled = {table.chip.name: table for group in pool.map(lambda item: fill(*item), work) for table in group}
-    tables = [filled[name] for name in present]
-    count_multiplicities(tables, image, evaluate, threads, count)
-    return tables
+        list(pool.map(lambda task: task(), work))
+    count_multiplicities(list(tables.values()), image, evaluate, threads, count)
+    return list(tables.values())
 
 
-def _empty_table(chip: Chip, height: int, exempt: int, pre: U64) -> Table:
-    return Table(chip, height, height - exempt, 0, np.zeros((len(chip.main), height), np.uint64), pre)
+def _preprocessed(columns: dict[str, U64], name: str, height: int) -> U64:
+    return columns[name] if name in columns else np.zeros((0, height), np.uint64)
+
+
+def _filling(table: Table, second: Table | None, execution: Any, fill: Filler) -> list[Callable[[], None]]:
+    """The tasks that fill a table and the second instance, which takes the rows that do not fit; every one writes cells of its own."""
+    chip, used = table.chip, table.chip.rows(execution)
+    table.used = used if second is None else table.active
+    if second is not None:
+        second.used = used - table.used
+    if not isinstance(chip, InstructionChip):
+        return [lambda: _fill_whole(table, second, execution)]
+    tasks: list[Callable[[], None]] = []
+    positions = chip.positions(execution)
+    for part in (table, second) if second else (table,):
+        tasks.append(partial(_clear, part, len(chip.columns)))
+        tasks += [
+            partial(fill, chip, execution, positions[first:last], part.main[: len(chip.columns), first:last])
+            for first in range(0, part.used, _ROWS)
+            for last in (min(first + _ROWS, part.used),)
+        ]
+        positions = positions[part.used :]
+    return tasks
+
+
+def _clear(table: Table, columns: int) -> None:
+    """Zeros in every cell but the first columns of used rows."""
+    table.main[:, table.used :] = 0
+    table.main[columns:, : table.used] = 0
+
+
+def _fill_whole(table: Table, second: Table | None, execution: Any) -> None:
+    """Fill a table, and its second instance, by one call of the chip."""
+    names = list(table.chip.columns)
+    if second is None:
+        table.main[...] = 0
+        table.chip.fill(execution, {name: table.main[k, : table.active] for k, name in enumerate(names)})
+        return
+    whole = np.zeros((len(names), table.used + second.used), np.uint64)
+    table.chip.fill(execution, dict(zip(names, whole, strict=True)))
+    for part, rows in ((table, whole[:, : table.used]), (second, whole[:, table.used :])):
+        _clear(part, len(names))
+        part.main[: len(names), : part.used] = rows
 
 
 class _Server:

@@ -14,21 +14,20 @@ subtraction is the addition ``vd + v2 = v1``.
 
 from __future__ import annotations
 
-from typing import Any
-
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit
 from zkvm.air.expression import Expr
 from zkvm.chips import common
-from zkvm.chips.common import TWO_32, Access
+from zkvm.chips.common import TWO_32, Access, InstructionChip, Steps
 from zkvm.isa.opcodes import ADD, SUB
 
 
-class AddChip(Chip):
+class AddChip(InstructionChip):
     """One register addition or subtraction a row."""
 
     name = "add"
+    operations = (ADD, SUB)
     columns = Columns(
         **common.state_columns(),
         **common.read_columns(1),
@@ -63,10 +62,6 @@ class AddChip(Chip):
         real = self.real(row)
         return [common.read_rs1(row, real), common.read_rs2(row, real), common.write_rd(row, real)]
 
-    def rows(self, execution: Any) -> int:
-        return common.count_steps(execution, (ADD, SUB))
-
-    def fill(self, execution: Any, trace: Trace) -> None:
-        steps = common.select_steps(execution, (ADD, SUB))
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rs2", "v2", "t2", "rd", "vd", "vd_prev", "td")
         steps.put(trace, vd_low=common.low16(steps.field("vd")), add=steps.is_op(ADD), sub=steps.is_op(SUB))

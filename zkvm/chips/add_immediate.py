@@ -12,20 +12,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, word
 from zkvm.chips import common
-from zkvm.chips.common import TWO_32, Access
+from zkvm.chips.common import TWO_32, Access, InstructionChip, Steps
 from zkvm.isa.opcodes import ADDI
 
 
-class AddImmediateChip(Chip):
+class AddImmediateChip(InstructionChip):
     """One addition of a constant a row."""
 
     name = "add_immediate"
+    operations = (ADDI,)
     columns = Columns(
         **common.state_columns(),
         **common.read_columns(1),
@@ -50,11 +49,7 @@ class AddImmediateChip(Chip):
         """The two register accesses."""
         return [common.read_rs1(row, row.real), common.write_rd(row, row.real)]
 
-    def rows(self, execution: Any) -> int:
-        return common.count_steps(execution, (ADDI,))
-
-    def fill(self, execution: Any, trace: Trace) -> None:
-        steps = common.select_steps(execution, (ADDI,))
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rd", "vd", "vd_prev", "td", "imm")
-        trace["vd_low"][: len(steps)] = common.low16(steps.field("vd"))
-        trace["real"][: len(steps)] = 1
+        steps.put(trace, vd_low=common.low16(steps.field("vd")))
+        steps.put(trace, real=1)

@@ -16,17 +16,15 @@ stay below p. ``x | y = x + y - (x & y)`` and ``x ^ y = x + y - 2 (x & y)`` hold
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, limb, word
 from zkvm.air.expression import Expr, weighted_sum
 from zkvm.chips import common
 from zkvm.chips.buses import AND as AND_BUS
-from zkvm.chips.common import Access
+from zkvm.chips.common import Access, InstructionChip, Steps
 from zkvm.field.goldilocks import P
 from zkvm.isa.opcodes import AND, ANDI, OR, ORI, XOR, XORI
 
@@ -35,10 +33,11 @@ BYTE_WEIGHTS = [1, 1 << 8, 1 << 16, 1 << 24]
 _INVERSE_TWO_24 = pow(1 << 24, -1, P)
 
 
-class BitwiseChip(Chip):
+class BitwiseChip(InstructionChip):
     """One bitwise operation a row."""
 
     name = "bitwise"
+    operations = OPERATIONS
     columns = Columns(
         **common.state_columns(),
         **common.read_columns(1),
@@ -87,11 +86,7 @@ class BitwiseChip(Chip):
         real = self.real(row)
         return [common.read_rs1(row, real), common.read_rs2(row, real - row.immediate), common.write_rd(row, real)]
 
-    def rows(self, execution: Any) -> int:
-        return common.count_steps(execution, OPERATIONS)
-
-    def fill(self, execution: Any, trace: Trace) -> None:
-        steps = common.select_steps(execution, OPERATIONS)
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rs2", "v2", "rd", "vd", "vd_prev", "td", "imm")
         immediate = steps.is_op(ANDI, ORI, XORI)
         first, second = steps.field("v1"), steps.field("v2") + steps.field("imm")

@@ -13,22 +13,21 @@ makes ``difference * inverse = 1 - equal`` hold). The operands are words, so equ
 
 from __future__ import annotations
 
-from typing import Any
-
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, cell, word
 from zkvm.air.expression import Expr
 from zkvm.chips import common
-from zkvm.chips.common import Access
+from zkvm.chips.common import Access, InstructionChip, Steps
 from zkvm.field.goldilocks import sub
 from zkvm.isa.opcodes import BEQ, BNE
 
 
-class BranchEqualChip(Chip):
+class BranchEqualChip(InstructionChip):
     """One branch on equality a row."""
 
     name = "branch_equal"
+    operations = (BEQ, BNE)
     columns = Columns(
         **common.state_columns(),
         **common.read_columns(1),
@@ -65,11 +64,7 @@ class BranchEqualChip(Chip):
         real = self.real(row)
         return [common.read_rs1(row, real), common.read_rs2(row, real)]
 
-    def rows(self, execution: Any) -> int:
-        return common.count_steps(execution, (BEQ, BNE))
-
-    def fill(self, execution: Any, trace: Trace) -> None:
-        steps = common.select_steps(execution, (BEQ, BNE))
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rs2", "v2", "t2")
         if_equal, equal = steps.is_op(BEQ), steps.field("v1") == steps.field("v2")
         steps.put(
@@ -79,5 +74,5 @@ class BranchEqualChip(Chip):
             if_equal=if_equal,
             if_different=~if_equal,
             equal=equal,
-            inverse=common.inverses(sub(steps.field("v1"), steps.field("v2"))),
+            inverse=steps.inverses(sub(steps.field("v1"), steps.field("v2"))),
         )

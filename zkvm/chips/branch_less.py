@@ -13,24 +13,23 @@ padding rows, so those keep their pc.
 
 from __future__ import annotations
 
-from typing import Any
-
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, cell, word
 from zkvm.air.expression import Expr
 from zkvm.chips import common
-from zkvm.chips.common import Access
+from zkvm.chips.common import Access, InstructionChip, Steps
 from zkvm.chips.comparison import assert_comparison, comparison_columns, connect_comparison, fill_comparison
 from zkvm.isa.opcodes import BGE, BGEU, BLT, BLTU
 
 OPERATIONS = (BLT, BGE, BLTU, BGEU)
 
 
-class BranchLessChip(Chip):
+class BranchLessChip(InstructionChip):
     """One branch on order a row."""
 
     name = "branch_less"
+    operations = OPERATIONS
     columns = Columns(
         **common.state_columns(),
         **common.read_columns(1),
@@ -68,14 +67,10 @@ class BranchLessChip(Chip):
         """The two register reads."""
         return [common.read_rs1(row, row.real), common.read_rs2(row, row.real)]
 
-    def rows(self, execution: Any) -> int:
-        return common.count_steps(execution, OPERATIONS)
-
-    def fill(self, execution: Any, trace: Trace) -> None:
-        steps = common.select_steps(execution, OPERATIONS)
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rs2", "v2", "t2")
         unsigned, inverted = steps.is_op(BLTU, BGEU), steps.is_op(BGE, BGEU)
         less = fill_comparison(steps, trace, steps.field("v2"), ~unsigned)
         next_pc = common.next_pcs(steps, less != inverted)
         steps.put(trace, target=steps.field("imm"), next_pc=next_pc, unsigned=unsigned, inverted=inverted, less=less)
-        trace["real"][: len(steps)] = 1
+        steps.put(trace, real=1)

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Trace
+from zkvm.air.chip import Chip, Trace
 from zkvm.air.columns import Column, Row, cell, limb, word
 from zkvm.air.expression import Expr, Operand, total, weighted_sum
 from zkvm.chips.buses import MEMORY, PROGRAM, RANGE15, RANGE16, STATE
@@ -187,11 +187,11 @@ def range_signed(buses: BusBuilder, label: str, value: Expr, low: Expr, sign: Ex
 
 # --- fill -----------------------------------------------------------------------------------------------------------------------
 
-_FROM_PROGRAM = ("pc", "rd", "rs1", "rs2", "imm")
-_FROM_STEP = {"t": "time", "v1": "v1", "v2": "v2", "vd": "vd", "vd_prev": "vd_prev", "t1": "t1", "t2": "t2", "td": "td"}
+FROM_PROGRAM = ("pc", "op", "rd", "rs1", "rs2", "imm")
+FROM_STEP = {"t": "time", "v1": "v1", "v2": "v2", "vd": "vd", "vd_prev": "vd_prev", "t1": "t1", "t2": "t2", "td": "td"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Steps:
     """The executed instructions that one chip proves.
 
@@ -206,10 +206,10 @@ class Steps:
         return len(self.steps)
 
     def field(self, name: str) -> NDArray[np.uint64]:
-        """A column named as in the chips (``pc rd rs1 rs2 imm`` and the fields of STEP) as uint64 values."""
-        if name in _FROM_PROGRAM:
+        """A column named as in the chips (``pc op rd rs1 rs2 imm`` and the fields of STEP) as uint64 values."""
+        if name in FROM_PROGRAM:
             return self.program[name].astype(np.uint64)
-        return self.steps[_FROM_STEP.get(name, name)].astype(np.uint64)
+        return self.steps[FROM_STEP.get(name, name)].astype(np.uint64)
 
     def is_op(self, *operations: int) -> NDArray[np.bool_]:
         """Which steps execute one of the operations."""
@@ -217,23 +217,44 @@ class Steps:
 
     def fill(self, trace: Trace, *names: str) -> None:
         """Copy columns that are fields of the records."""
-        for name in names:
-            trace[name][: len(self)] = self.field(name)
+        self.put(trace, **{name: self.field(name) for name in names})
 
-    def put(self, trace: Trace, **columns: NDArray[Any]) -> None:
-        """Write computed columns: unsigned or boolean arrays of this length."""
+    def put(self, trace: Trace, **columns: NDArray[Any] | int) -> None:
+        """Write computed columns: unsigned or boolean arrays of this length, or one value for all rows."""
         for name, values in columns.items():
             trace[name][: len(self)] = values
 
+    def inverses(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """1 / x mod p of every value, and 0 for 0."""
+        return inverses(values)
 
-def count_steps(execution: Execution, operations: Sequence[int]) -> int:
-    """How many executed steps are one of the operations."""
-    return len(execution.steps_of(operations))
 
+class InstructionChip(Chip):
+    """A chip of instructions other than ``ecall``: every executed step of its operations is a row.
 
-def select_steps(execution: Execution, operations: Sequence[int]) -> Steps:
-    """The executed steps that are one of the operations, in order."""
-    return steps_at(execution, execution.steps_of(operations))
+    ``fill_steps`` computes each row from its own step, element by element, so any part of the rows can be filled by itself; and what
+    it does to columns can be recorded and compiled (:mod:`zkvm.chips.recorded`).
+    """
+
+    operations: ClassVar[tuple[int, ...]]
+    rom: ClassVar[bool | None] = None
+    """Only loads from ROM, or from RAM."""
+
+    def positions(self, execution: Execution) -> NDArray[np.int64]:
+        """The rows' steps, ascending."""
+        return execution.steps_of(self.operations, self.rom)
+
+    def rows(self, execution: Execution) -> int:
+        """One per step."""
+        return len(self.positions(execution))
+
+    def fill(self, execution: Execution, trace: Trace) -> None:
+        """Fill the rows of all steps."""
+        self.fill_steps(steps_at(execution, self.positions(execution)), trace)
+
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
+        """Write every column of the rows of these steps."""
+        raise NotImplementedError
 
 
 def steps_at(execution: Execution, positions: NDArray[np.int64]) -> Steps:

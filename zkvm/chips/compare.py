@@ -13,26 +13,25 @@ Soundness of the comparison: :mod:`zkvm.chips.comparison`. The result is a bit, 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, word
 from zkvm.air.expression import Expr
 from zkvm.chips import common
-from zkvm.chips.common import Access
+from zkvm.chips.common import Access, InstructionChip, Steps
 from zkvm.chips.comparison import assert_comparison, comparison_columns, connect_comparison, fill_comparison
 from zkvm.isa.opcodes import SLT, SLTI, SLTIU, SLTU
 
 OPERATIONS = (SLT, SLTU, SLTI, SLTIU)
 
 
-class CompareChip(Chip):
+class CompareChip(InstructionChip):
     """One comparison into a register a row."""
 
     name = "compare"
+    operations = OPERATIONS
     columns = Columns(
         **common.state_columns(),
         **common.read_columns(1),
@@ -69,13 +68,9 @@ class CompareChip(Chip):
         reads = [common.read_rs1(row, row.real), common.read_rs2(row, row.real - row.immediate)]
         return [*reads, common.write_rd(row, row.real)]
 
-    def rows(self, execution: Any) -> int:
-        return common.count_steps(execution, OPERATIONS)
-
-    def fill(self, execution: Any, trace: Trace) -> None:
-        steps = common.select_steps(execution, OPERATIONS)
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rs2", "v2", "rd", "vd_prev", "td", "imm")
         unsigned, immediate = steps.is_op(SLTU, SLTIU), steps.is_op(SLTI, SLTIU)
         less = fill_comparison(steps, trace, steps.field("v2") + steps.field("imm"), ~unsigned)
         steps.put(trace, t2=np.where(immediate, steps.field("t"), steps.field("t2")), vd=less, unsigned=unsigned, immediate=immediate)
-        trace["real"][: len(steps)] = 1
+        steps.put(trace, real=1)

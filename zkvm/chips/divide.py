@@ -44,18 +44,16 @@ amount = v2 mod 32. r is range-checked to 31 bits: all sides below are integers 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, cell, word
 from zkvm.air.expression import Expr
 from zkvm.chips import common
 from zkvm.chips.buses import POWER, RANGE15
-from zkvm.chips.common import TWO_31, TWO_32, WORD_MAX, Access, Steps
+from zkvm.chips.common import TWO_31, TWO_32, WORD_MAX, Access, InstructionChip, Steps
 from zkvm.field.goldilocks import sub
 from zkvm.isa.opcodes import DIV, DIVU, MULH, MULHSU, REM, REMU, SLL, SRA, SRL
 
@@ -65,10 +63,11 @@ OPERATIONS = (DIV, DIVU, REM, REMU, MULH, MULHSU, SLL, SRL, SRA)
 _31, _32, _MAX, _TWO_32 = np.uint64(31), np.uint64(32), np.uint64(WORD_MAX), np.uint64(TWO_32)
 
 
-class DivideChip(Chip):
+class DivideChip(InstructionChip):
     """One division, remainder, signed high product or shift by a register a row."""
 
     name = "divide"
+    operations = OPERATIONS
     columns = Columns(
         **common.state_columns(),
         **common.read_columns(1),
@@ -183,11 +182,7 @@ class DivideChip(Chip):
         real = self.real(row)
         return [common.read_rs1(row, real), common.read_rs2(row, real), common.write_rd(row, real)]
 
-    def rows(self, execution: Any) -> int:
-        return common.count_steps(execution, OPERATIONS)
-
-    def fill(self, execution: Any, trace: Trace) -> None:
-        steps = common.select_steps(execution, OPERATIONS)
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rs2", "v2", "t2", "rd", "vd", "vd_prev", "td")
         unsigned, product, zero = steps.is_op(DIVU, REMU), steps.is_op(MULH, MULHSU), np.uint64(0)
         divide, left, right = steps.is_op(DIV, DIVU, REM, REMU), steps.is_op(SLL), steps.is_op(SRL)
@@ -208,7 +203,7 @@ class DivideChip(Chip):
         steps.put(trace, factor=factor, gap=gap, gap_low=np.where(divide & (v2 == 0), zero, common.low16(gap)))
         steps.put(trace, amount=np.where(kinds[2], v2 & _31, zero))
         forbidden = np.where((sign1 ^ sign2 == 1) & (q != 0), zero, _MAX)
-        steps.put(trace, inverse=np.where(product, common.inverses(sub(q, forbidden)), zero))
+        steps.put(trace, inverse=np.where(product, steps.inverses(sub(q, forbidden)), zero))
 
 
 def _magnitude(value: Expr, sign: Expr) -> Expr:
@@ -237,7 +232,7 @@ def _multiplied(v1: Words, v2: Words, sign1: Words, sign2: Words) -> tuple[Words
     """High and low word of signed products; factor and gap are not used."""
     product = _magnitudes(v1, sign1) * _magnitudes(v2, sign2)  # at most 2^63: negated in wrapping arithmetic
     product = np.where(sign1 ^ sign2 == 1, ~product + np.uint64(1), product)
-    return product >> _32, product & _MAX, np.zeros_like(v1), np.zeros_like(v1)
+    return product >> _32, product & _MAX, np.uint64(0), np.uint64(0)
 
 
 def _shifted(v1: Words, v2: Words, left: NDArray[np.bool_], sign1: Words) -> tuple[Words, Words, Words, Words]:

@@ -12,20 +12,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, word
 from zkvm.chips import common
-from zkvm.chips.common import Access
+from zkvm.chips.common import Access, InstructionChip, Steps
 from zkvm.isa.opcodes import JAL
 
 
-class JumpChip(Chip):
+class JumpChip(InstructionChip):
     """One direct jump a row."""
 
     name = "jump"
+    operations = (JAL,)
     columns = Columns(
         **common.state_columns(),
         **common.write_columns(value=False),
@@ -46,11 +45,7 @@ class JumpChip(Chip):
         """The write of the link value."""
         return [common.write_rd(row, row.real, value=row.pc + row.real * 4)]
 
-    def rows(self, execution: Any) -> int:
-        return common.count_steps(execution, (JAL,))
-
-    def fill(self, execution: Any, trace: Trace) -> None:
-        steps = common.select_steps(execution, (JAL,))
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         steps.fill(trace, "pc", "t", "rd", "vd_prev", "td")
-        trace["target"][: len(steps)] = steps.field("imm")
-        trace["real"][: len(steps)] = 1
+        steps.put(trace, target=steps.field("imm"))
+        steps.put(trace, real=1)

@@ -15,23 +15,22 @@ The written value pc + 4 is a word because the program table holds it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, word
 from zkvm.air.expression import Expr
 from zkvm.chips import common
-from zkvm.chips.common import TWO_32, Access
+from zkvm.chips.common import TWO_32, Access, InstructionChip, Steps
 from zkvm.isa.opcodes import JALR
 
 
-class JumpRegisterChip(Chip):
+class JumpRegisterChip(InstructionChip):
     """One indirect jump a row."""
 
     name = "jump_register"
+    operations = (JALR,)
     columns = Columns(
         **common.state_columns(),
         **common.read_columns(1),
@@ -62,12 +61,8 @@ class JumpRegisterChip(Chip):
         """The read of the base and the write of the link value."""
         return [common.read_rs1(row, row.real), common.write_rd(row, row.real, value=row.pc + row.real * 4)]
 
-    def rows(self, execution: Any) -> int:
-        return common.count_steps(execution, (JALR,))
-
-    def fill(self, execution: Any, trace: Trace) -> None:
-        steps = common.select_steps(execution, (JALR,))
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rd", "vd_prev", "td", "imm")
         target = steps.field("v1") + steps.field("imm")
         steps.put(trace, carry=target >> np.uint64(32), low_bit=target & np.uint64(1))
-        trace["real"][: len(steps)] = 1
+        steps.put(trace, real=1)

@@ -31,20 +31,20 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, limb
 from zkvm.air.expression import Expr, total
 from zkvm.chips.buses import RANGE7, ROM
 from zkvm.chips.common import (
     TWO_32,
     Access,
+    InstructionChip,
+    Steps,
     assert_neutral,
     connect_accesses,
     connect_instruction,
-    count_steps,
     read_columns,
     read_rs1,
-    select_steps,
     state_columns,
     write_columns,
     write_rd,
@@ -55,10 +55,10 @@ from zkvm.chips.memory_access import (
     assert_selectors,
     byte_address,
     byte_columns,
+    bytes_of,
     check_aligned,
     check_bytes,
     fill_address,
-    fill_bytes,
     fill_selectors,
     is_byte,
     is_half,
@@ -68,15 +68,15 @@ from zkvm.chips.memory_access import (
     word_of,
 )
 from zkvm.isa.opcodes import LB, LBU, LH, LHU
-from zkvm.records import Execution
 
 OPERATIONS = (LB, LBU, LH, LHU)
 
 
-class LoadPartChip(Chip):
+class LoadPartChip(InstructionChip):
     """LB, LBU, LH, LHU."""
 
     name = "load_part"
+    operations = OPERATIONS
     columns = Columns(
         **state_columns(),
         **read_columns(1),
@@ -125,18 +125,13 @@ class LoadPartChip(Chip):
         check_bytes(buses, row, "byte", real)
         buses.lookup("rest of the top byte", RANGE7, (row.rest,), real)
 
-    def rows(self, execution: Execution) -> int:
-        """One per executed load of a part."""
-        return count_steps(execution, OPERATIONS)
-
-    def fill(self, execution: Execution, trace: Trace) -> None:
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         """Copy the records and take the word apart."""
-        steps = select_steps(execution, OPERATIONS)
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rd", "vd", "vd_prev", "td")
         fill_address(trace, steps, ram=True)
         half, in_rom = steps.is_op(LH, LHU), steps.field("rom") == 1
         fill_selectors(trace, steps, half)
-        fill_bytes(trace, "byte", steps.field("mem"))
+        steps.put(trace, **bytes_of("byte", steps.field("mem")))
         top_place = steps.field("address") % np.uint64(4) + half.astype(np.uint64)
         top = steps.field("mem") >> np.uint64(8) * top_place & np.uint64(255)
         steps.put(

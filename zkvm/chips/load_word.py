@@ -18,10 +18,12 @@ address without origin, or in ROM, has no tuple to consume.
 from __future__ import annotations
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit
 from zkvm.chips.common import (
     Access,
+    InstructionChip,
+    Steps,
     assert_neutral,
     connect_accesses,
     connect_instruction,
@@ -31,15 +33,16 @@ from zkvm.chips.common import (
     write_columns,
     write_rd,
 )
-from zkvm.chips.memory_access import address_columns, byte_address, check_aligned, count_loads, fill_address, select_loads, word_access
+from zkvm.chips.memory_access import address_columns, byte_address, check_aligned, fill_address, word_access
 from zkvm.isa.opcodes import LW
-from zkvm.records import Execution
 
 
-class LoadWordChip(Chip):
+class LoadWordChip(InstructionChip):
     """LW from RAM."""
 
     name = "load_word"
+    operations = (LW,)
+    rom = False
     columns = Columns(
         **state_columns(),
         **read_columns(1),
@@ -64,13 +67,8 @@ class LoadWordChip(Chip):
         connect_accesses(buses, row.t, self._accesses(row))
         check_aligned(buses, byte_address(row), row.address_low, row.real)
 
-    def rows(self, execution: Execution) -> int:
-        """One per executed load of a word from RAM."""
-        return count_loads(execution, (LW,), rom=False)
-
-    def fill(self, execution: Execution, trace: Trace) -> None:
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         """Copy the records."""
-        steps = select_loads(execution, (LW,), rom=False)
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rd", "vd", "vd_prev", "td")
         fill_address(trace, steps, ram=True)
-        trace["real"][: len(steps)] = 1
+        steps.put(trace, real=1)

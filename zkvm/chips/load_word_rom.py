@@ -18,11 +18,13 @@ RAM and ROM holds the word is fixed by the image (one origin).
 from __future__ import annotations
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit
 from zkvm.chips.buses import ROM
 from zkvm.chips.common import (
     Access,
+    InstructionChip,
+    Steps,
     assert_neutral,
     connect_accesses,
     connect_instruction,
@@ -32,15 +34,16 @@ from zkvm.chips.common import (
     write_columns,
     write_rd,
 )
-from zkvm.chips.memory_access import address_columns, byte_address, count_loads, fill_address, select_loads
+from zkvm.chips.memory_access import address_columns, byte_address, fill_address
 from zkvm.isa.opcodes import LW
-from zkvm.records import Execution
 
 
-class LoadWordRomChip(Chip):
+class LoadWordRomChip(InstructionChip):
     """LW from ROM."""
 
     name = "load_word_rom"
+    operations = (LW,)
+    rom = True
     columns = Columns(
         **state_columns(),
         **read_columns(1),
@@ -64,13 +67,8 @@ class LoadWordRomChip(Chip):
         connect_accesses(buses, row.t, self._accesses(row))
         buses.lookup("word", ROM, (byte_address(row), row.vd), row.real)
 
-    def rows(self, execution: Execution) -> int:
-        """One per executed load of a word from ROM."""
-        return count_loads(execution, (LW,), rom=True)
-
-    def fill(self, execution: Execution, trace: Trace) -> None:
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         """Copy the records."""
-        steps = select_loads(execution, (LW,), rom=True)
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rd", "vd", "vd_prev", "td")
         fill_address(trace, steps, ram=False)
-        trace["real"][: len(steps)] = 1
+        steps.put(trace, real=1)

@@ -13,9 +13,6 @@ Bytes. Four columns in [0, 256) whose weighted sum is the word: unique, because 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,8 +21,7 @@ from zkvm.air.chip import Trace
 from zkvm.air.columns import Column, Row, bit, cell, limb
 from zkvm.air.expression import Expr, total, weighted_sum
 from zkvm.chips.buses import BYTES, RANGE14, RANGE16
-from zkvm.chips.common import SLOT_MEMORY, TWO_32, Access, Steps, high_limb, steps_at
-from zkvm.records import Execution
+from zkvm.chips.common import SLOT_MEMORY, TWO_32, Access, Steps, high_limb
 
 BYTE_SELECTORS = ("byte_at_0", "byte_at_1", "byte_at_2", "byte_at_3")
 HALF_SELECTORS = ("half_at_0", "half_at_2")
@@ -71,22 +67,6 @@ def fill_address(trace: Trace, steps: Steps, ram: bool) -> None:
     if ram:
         steps.fill(trace, "tm")
         steps.put(trace, address_low=address >> np.uint64(2) & np.uint64(0x3FFF))
-
-
-def count_loads(execution: Execution, operations: Sequence[int], rom: bool) -> int:
-    """How many executed loads read RAM, or ROM."""
-    return len(_load_positions(execution, operations, rom))
-
-
-def select_loads(execution: Execution, operations: Sequence[int], rom: bool) -> Steps:
-    """The executed loads from RAM, or from ROM, in order."""
-    return steps_at(execution, _load_positions(execution, operations, rom))
-
-
-def _load_positions(execution: Execution, operations: Sequence[int], rom: bool) -> NDArray[Any]:
-    loads = execution.steps_of(operations)
-    chosen: NDArray[Any] = loads[execution.steps["rom"][loads] == int(rom)]
-    return chosen
 
 
 # --- parts of a word ------------------------------------------------------------------------------------------------------------
@@ -142,7 +122,6 @@ def check_bytes(buses: BusBuilder, row: Row, stem: str, real: Expr) -> None:
         buses.lookup(f"{stem}: bytes {k} and {k + 1}", BYTES, (row[f"{stem}_{k}"], row[f"{stem}_{k + 1}"]), real)
 
 
-def fill_bytes(trace: Trace, stem: str, words: NDArray[Any]) -> None:
-    """Write the four bytes of (k,) words."""
-    for k in range(4):
-        trace[f"{stem}_{k}"][: len(words)] = words.astype(np.uint64) >> np.uint64(8 * k) & np.uint64(255)
+def bytes_of(stem: str, words: NDArray[np.uint64]) -> dict[str, NDArray[np.uint64]]:
+    """Values of the columns of :func:`byte_columns` for (k,) words."""
+    return {f"{stem}_{k}": words >> np.uint64(8 * k) & np.uint64(255) for k in range(4)}

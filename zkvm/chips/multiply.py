@@ -14,24 +14,23 @@ what is left is an equation of integers, and division by 2^32 has one quotient a
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, cell, word
 from zkvm.air.expression import Expr
 from zkvm.chips import common
-from zkvm.chips.common import TWO_32, WORD_MAX, Access
+from zkvm.chips.common import TWO_32, WORD_MAX, Access, InstructionChip, Steps
 from zkvm.field.goldilocks import sub
 from zkvm.isa.opcodes import MUL, MULHU
 
 
-class MultiplyChip(Chip):
+class MultiplyChip(InstructionChip):
     """One unsigned product a row."""
 
     name = "multiply"
+    operations = (MUL, MULHU)
     columns = Columns(
         **common.state_columns(),
         **common.read_columns(1),
@@ -71,11 +70,7 @@ class MultiplyChip(Chip):
         real = self.real(row)
         return [common.read_rs1(row, real), common.read_rs2(row, real), common.write_rd(row, real)]
 
-    def rows(self, execution: Any) -> int:
-        return common.count_steps(execution, (MUL, MULHU))
-
-    def fill(self, execution: Any, trace: Trace) -> None:
-        steps = common.select_steps(execution, (MUL, MULHU))
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rs2", "v2", "t2", "rd", "vd", "vd_prev", "td")
         product, low = steps.field("v1") * steps.field("v2"), steps.is_op(MUL)
         low_word, high_word = product & np.uint64(WORD_MAX), product >> np.uint64(32)
@@ -85,7 +80,7 @@ class MultiplyChip(Chip):
             vd_low=common.low16(steps.field("vd")),
             other=other,
             other_low=common.low16(other),
-            inverse=common.inverses(sub(high_word, np.uint64(WORD_MAX))),
+            inverse=steps.inverses(sub(high_word, np.uint64(WORD_MAX))),
             low=low,
             high=~low,
         )

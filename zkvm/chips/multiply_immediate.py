@@ -19,25 +19,24 @@ The program table holds ``imm = 2^s`` for MULI and ``imm = 2^(32 - s)`` for the 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, word
 from zkvm.air.expression import Expr
 from zkvm.chips import common
-from zkvm.chips.common import TWO_31, TWO_32, Access
+from zkvm.chips.common import TWO_31, TWO_32, Access, InstructionChip, Steps
 from zkvm.isa.opcodes import MULHSUI, MULHUI, MULI
 
 OPERATIONS = (MULI, MULHUI, MULHSUI)
 
 
-class MultiplyImmediateChip(Chip):
+class MultiplyImmediateChip(InstructionChip):
     """One product with a constant power of two a row."""
 
     name = "multiply_immediate"
+    operations = OPERATIONS
     columns = Columns(
         **common.state_columns(),
         **common.read_columns(1),
@@ -80,11 +79,7 @@ class MultiplyImmediateChip(Chip):
         real = self.real(row)
         return [common.read_rs1(row, real), common.write_rd(row, real)]
 
-    def rows(self, execution: Any) -> int:
-        return common.count_steps(execution, OPERATIONS)
-
-    def fill(self, execution: Any, trace: Trace) -> None:
-        steps = common.select_steps(execution, OPERATIONS)
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rd", "vd", "vd_prev", "td", "imm")
         left, arithmetic = steps.is_op(MULI), steps.is_op(MULHSUI)
         v1, imm = steps.field("v1"), steps.field("imm")

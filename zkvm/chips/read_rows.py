@@ -17,6 +17,8 @@ checked. On padding the mask is empty, so the new word is the old one and the pa
 
 from __future__ import annotations
 
+import numpy as np
+
 from zkvm.air.builder import AirBuilder, BusBuilder
 from zkvm.air.chip import Chip, Trace
 from zkvm.air.columns import Columns, Row, bit
@@ -24,7 +26,7 @@ from zkvm.chips.buses import CHAIN_READ
 from zkvm.chips.calls import SLOT_CHAIN
 from zkvm.chips.chain import MASK, aligned_address, assert_mask, chain_columns, connect_chain, fill_chain
 from zkvm.chips.common import Access, assert_neutral, connect_accesses
-from zkvm.chips.memory_access import byte_columns, check_bytes, fill_bytes, word_of
+from zkvm.chips.memory_access import byte_columns, bytes_of, check_bytes, word_of
 from zkvm.records import Execution
 
 
@@ -64,6 +66,7 @@ class ReadRowsChip(Chip):
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy the records."""
         fill_chain(trace, execution.reads)
-        fill_bytes(trace, "old", execution.reads["old"])
-        fill_bytes(trace, "new", execution.reads["new"])
+        for stem in ("old", "new"):
+            for name, values in bytes_of(stem, execution.reads[stem].astype(np.uint64)).items():
+                trace[name][: len(values)] = values
         trace["real"][: len(execution.reads)] = 1

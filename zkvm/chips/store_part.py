@@ -21,21 +21,21 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, limb, word
 from zkvm.air.expression import Expr, total
 from zkvm.chips.buses import BYTES, RANGE16
 from zkvm.chips.common import (
     Access,
+    InstructionChip,
+    Steps,
     assert_neutral,
     connect_accesses,
     connect_instruction,
-    count_steps,
     high_limb,
     read_columns,
     read_rs1,
     read_rs2,
-    select_steps,
     state_columns,
 )
 from zkvm.chips.memory_access import (
@@ -45,10 +45,10 @@ from zkvm.chips.memory_access import (
     assert_selectors,
     byte_address,
     byte_columns,
+    bytes_of,
     check_aligned,
     check_bytes,
     fill_address,
-    fill_bytes,
     fill_selectors,
     is_byte,
     is_half,
@@ -58,13 +58,13 @@ from zkvm.chips.memory_access import (
     word_of,
 )
 from zkvm.isa.opcodes import SB, SH
-from zkvm.records import Execution
 
 
-class StorePartChip(Chip):
+class StorePartChip(InstructionChip):
     """SB, SH."""
 
     name = "store_part"
+    operations = (SB, SH)
     columns = Columns(
         **state_columns(),
         **read_columns(1),
@@ -106,19 +106,14 @@ class StorePartChip(Chip):
         buses.lookup("low bytes of v2", BYTES, (row.low_0, row.low_1), real)
         buses.lookup("high half of v2", RANGE16, (high_limb(row.v2, row.low_0 + row.low_1 * 256),), real)
 
-    def rows(self, execution: Execution) -> int:
-        """One per executed store of a part."""
-        return count_steps(execution, (SB, SH))
-
-    def fill(self, execution: Execution, trace: Trace) -> None:
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         """Copy the records and put the new word together."""
-        steps = select_steps(execution, (SB, SH))
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rs2", "v2", "t2")
         fill_address(trace, steps, ram=True)
         half = steps.is_op(SH)
         fill_selectors(trace, steps, half)
         old, v2 = steps.field("mem"), steps.field("v2")
-        fill_bytes(trace, "byte", old)
+        steps.put(trace, **bytes_of("byte", old))
         shift = np.uint64(8) * (steps.field("address") % np.uint64(4))
         mask = np.where(half, 0xFFFF, 0xFF).astype(np.uint64)
         new = (old & ~(mask << shift)) | (v2 & mask) << shift

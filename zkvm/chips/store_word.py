@@ -17,29 +17,29 @@ produced is the value consumed from rs2, hence below 2^32. ROM is not on the mem
 from __future__ import annotations
 
 from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
+from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, Row, bit, word
 from zkvm.chips.common import (
     Access,
+    InstructionChip,
+    Steps,
     assert_neutral,
     connect_accesses,
     connect_instruction,
-    count_steps,
     read_columns,
     read_rs1,
     read_rs2,
-    select_steps,
     state_columns,
 )
 from zkvm.chips.memory_access import address_columns, byte_address, check_aligned, fill_address, word_access
 from zkvm.isa.opcodes import SW
-from zkvm.records import Execution
 
 
-class StoreWordChip(Chip):
+class StoreWordChip(InstructionChip):
     """SW."""
 
     name = "store_word"
+    operations = (SW,)
     columns = Columns(
         **state_columns(),
         **read_columns(1),
@@ -65,14 +65,9 @@ class StoreWordChip(Chip):
         connect_accesses(buses, row.t, self._accesses(row))
         check_aligned(buses, byte_address(row), row.address_low, row.real)
 
-    def rows(self, execution: Execution) -> int:
-        """One per executed store of a word."""
-        return count_steps(execution, (SW,))
-
-    def fill(self, execution: Execution, trace: Trace) -> None:
+    def fill_steps(self, steps: Steps, trace: Trace) -> None:
         """Copy the records."""
-        steps = select_steps(execution, (SW,))
         steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rs2", "v2", "t2")
         fill_address(trace, steps, ram=True)
         steps.put(trace, old=steps.field("mem"))
-        trace["real"][: len(steps)] = 1
+        steps.put(trace, real=1)

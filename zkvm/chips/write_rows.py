@@ -31,7 +31,7 @@ from zkvm.chips.buses import CHAIN_WRITE, JOURNAL, ROM
 from zkvm.chips.calls import SLOT_CHAIN
 from zkvm.chips.chain import MASK, aligned_address, assert_mask, chain_columns, connect_chain, fill_chain
 from zkvm.chips.common import Access, assert_flags, assert_neutral, connect_accesses
-from zkvm.chips.memory_access import byte_columns, check_bytes, fill_bytes, word_of
+from zkvm.chips.memory_access import byte_columns, bytes_of, check_bytes, word_of
 from zkvm.field import goldilocks
 from zkvm.records import Execution
 
@@ -76,8 +76,8 @@ class WriteRowsChip(Chip):
         """Copy the records; the shift wraps mod p where the address is above the index."""
         rows = execution.writes
         fill_chain(trace, rows)
-        fill_bytes(trace, "byte", rows["old"])
         columns = {
+            **bytes_of("byte", rows["old"].astype(np.uint64)),
             "shift": goldilocks.sub(rows["index"].astype(np.uint64), rows["address"].astype(np.uint64)),
             "in_ram": rows["rom"] == 0,
             "in_rom": rows["rom"] == 1,
