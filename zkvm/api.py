@@ -288,7 +288,7 @@ def _seal(
 ) -> Proof:
     with prove_extra():
         from zkvm.kernels.trace import count_values
-        from zkvm.prover.fills import fill_rows
+        from zkvm.prover.fills import fill_rows, merge_tuples
         from zkvm.prover.prove import prove_tables
         from zkvm.prover.randomness import Randomness
         from zkvm.prover.tapes import evaluate_columns
@@ -301,6 +301,7 @@ def _seal(
             preprocessed=columns,
             evaluate=evaluate_columns,
             count=count_values,
+            merge=merge_tuples,
             fill=fill_rows,
             threads=threads,
             pad_to=pad_to,

@@ -6,7 +6,6 @@ All addresses on the memory bus are byte addresses of aligned words (registers: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -75,10 +74,6 @@ CHAIN_ROW = np.dtype(
     ]
 )
 """One aligned word moved by a read or a journal write."""
-
-
-_FROM_ROM = 1 << 7
-"""Above every operation's number."""
 
 
 def take_records(records: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
@@ -151,21 +146,24 @@ class Execution:
 
     @cached_property
     def _steps_by_operation(self) -> dict[int, NDArray[np.int64]]:
-        """Positions by operation, loads from ROM apart."""
-        operations = self.image.program["op"].astype(np.uint8)[self.steps["row"]] | self.steps["rom"].astype(np.uint8) * np.uint8(_FROM_ROM)
+        operations = self.image.program["op"].astype(np.uint8)[self.steps["row"]]
         order = np.argsort(operations, kind="stable")
         counts = np.bincount(operations, minlength=256)
         ends = np.cumsum(counts)
         return {number: order[ends[number] - counts[number] : ends[number]] for number in np.flatnonzero(counts).tolist()}
 
-    def steps_of(self, operations: Sequence[int], rom: bool | None = None) -> NDArray[np.int64]:
-        """Positions in ``steps`` of the instructions that are one of the operations, ascending: (k,) int64. Sorted once for all chips.
+    @cached_property
+    def _positions(self) -> dict[tuple[tuple[int, ...], bool | None], NDArray[np.int64]]:
+        return {}
+
+    def steps_of(self, operations: tuple[int, ...], rom: bool | None = None) -> NDArray[np.int64]:
+        """Positions in ``steps`` of the instructions that are one of the operations, ascending: (k,) int64. Found once.
 
         Args:
             rom: only those that load from ROM, or only the others.
         """
-        kinds = [number | _FROM_ROM * from_rom for number in operations for from_rom in (False, True) if rom in (None, from_rom)]
-        found = [self._steps_by_operation[kind] for kind in kinds if kind in self._steps_by_operation]
-        if not found:
-            return np.zeros(0, np.int64)
-        return found[0] if len(found) == 1 else np.sort(np.concatenate(found), kind="stable")
+        if (operations, rom) not in self._positions:
+            found = [self._steps_by_operation[number] for number in operations if number in self._steps_by_operation]
+            chosen = found[0] if len(found) == 1 else np.sort(np.concatenate([np.zeros(0, np.int64), *found]), kind="stable")
+            self._positions[operations, rom] = chosen if rom is None else chosen[self.steps["rom"][chosen] == int(rom)]
+        return self._positions[operations, rom]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,11 @@ from zkvm.params import EXEMPT_MAX, MAX_HEIGHT, MAX_ROWS, MIN_HEIGHT
 from zkvm.records import Execution
 
 U64 = NDArray[np.uint64]
-Evaluator = Callable[[Straight, U64, U64], list[U64]]
+Evaluator = Callable[[Straight, U64, U64], list[U64] | U64]
 Counter = Callable[[U64, U64, NDArray[np.bool_], U64], int]
 """Numpy walker :func:`count_values`, or its kernel."""
+Merger = Callable[[U64, U64, U64], U64]
+"""Numpy walker :func:`merge_tuples`, or its kernel."""
 Filler = Callable[[InstructionChip, Execution, NDArray[np.int64], U64], None]
 """Numpy walker :func:`fill_rows`, or its kernel."""
 
@@ -37,6 +39,8 @@ _CHUNK = 1 << 16
 """Rows whose lookups are counted at once: the tuples stay in cache."""
 _VALUES = 1 << 16
 """Values that are counted in a histogram: all that range checks allow."""
+_SLOTS = 1 << 16
+"""Most tuples that a thread holds of one bus: as many as there are pairs of bytes."""
 
 
 def table_height(used: int, exempt: int) -> int:
@@ -128,7 +132,7 @@ def count_values(values: U64, counts: U64, known: NDArray[np.bool_], histogram: 
         values, counts: (k,). known: (m,) which values can be asked for. histogram: (m,).
 
     Returns:
-        The first row that asks for another value, in which case the histogram is not to be used; -1 if there is none.
+        The first row that asks for another value, in which case nothing is added; -1 if there is none.
     """
     live = np.flatnonzero(counts)
     asked = np.minimum(values[live], np.uint64(len(known))).astype(np.int64)
@@ -137,6 +141,19 @@ def count_values(values: U64, counts: U64, known: NDArray[np.bool_], histogram: 
         return int(live[np.argmax(strange)])
     histogram += np.bincount(asked, minlength=len(known)).astype(np.uint64)
     return -1
+
+
+def merge_tuples(values: U64, counts: U64, slots: U64) -> U64:
+    """Count the tuples that are asked for: on the rows whose count is not zero.
+
+    Args:
+        values: (a, rows). counts: (rows,). slots: (2^s, a + 1) tuples, each with how often it was asked for, to which the kernel adds.
+
+    Returns:
+        (k, a + 1): what moved out of the slots, in the same form; of this twin all asked tuples, each once.
+    """
+    asked = values[:, counts != 0]
+    return np.concatenate([asked, np.ones((1, asked.shape[1]), np.uint64)]).T
 
 
 def fill_rows(chip: InstructionChip, execution: Execution, positions: NDArray[np.int64], out: U64) -> None:
@@ -153,6 +170,7 @@ def build_tables(
     preprocessed: dict[str, U64] | None = None,
     evaluate: Evaluator = evaluate_columns,
     count: Counter = count_values,
+    merge: Merger = merge_tuples,
     fill: Filler = fill_rows,
     threads: int = 1,
     pad_to: int = 0,
@@ -160,7 +178,7 @@ def build_tables(
     """Fill the present tables, in machine order.
 
     Args:
-        preprocessed: result of :func:`preprocess`, computed if absent. evaluate, count, fill: numpy walkers, or the faster kernels.
+        preprocessed: result of :func:`preprocess`, computed if absent. evaluate, count, merge, fill: numpy walkers, or the faster kernels.
         threads: how many fill. pad_to: see :func:`heights_for`.
 
     Raises:
@@ -180,7 +198,7 @@ def build_tables(
             work += _filling(table, tables.get(f"{name}_2"), execution, fill)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda task: task(), work))
-    count_multiplicities(list(tables.values()), image, evaluate, threads, count)
+    count_multiplicities(list(tables.values()), image, evaluate, threads, count, merge)
     return list(tables.values())
 
 
@@ -232,90 +250,110 @@ def _fill_whole(table: Table, second: Table | None, execution: Any) -> None:
 class _Server:
     """A bus and the table that serves it, while its multiplicities are counted.
 
-    Where tuples are single values, those below ``_VALUES`` are counted in a histogram and served once at the end.
+    Every thread counts for itself what is served once, at the end: single values below ``_VALUES`` in a histogram, of other tuples
+    some in slots.
     """
 
-    def __init__(self, table: Table, bus: Bus, image: Any, count: Counter) -> None:
-        self.table, self.bus, self.image, self.count, self.lock = table, bus, image, count, Lock()
-        self.histogram = np.zeros(_VALUES if bus.arity == 1 else 0, np.uint64)
-        self.known = np.zeros(len(self.histogram), bool)
-        values = [np.arange(len(self.histogram), dtype=np.uint64)] * bus.arity
-        for column, _, mask in table.chip.serve_row(image, bus, values):
+    def __init__(self, table: Table, bus: Bus, image: Any, count: Counter, merge: Merger, slots: int) -> None:
+        self.table, self.bus, self.image, self.count, self.merge, self.lock = table, bus, image, count, merge, Lock()
+        self.shape = (_VALUES,) if bus.arity == 1 else (slots, bus.arity + 1)
+        self.counted: dict[int, U64] = {}
+        self.known = np.zeros(_VALUES if bus.arity == 1 else 0, bool)
+        for column, _, mask in table.chip.serve_row(image, bus, [np.arange(len(self.known), dtype=np.uint64)] * bus.arity):
             table.main[table.chip.main.index(column)] = 0
             self.known |= mask
 
-    def ask(self, values: list[U64], counts: U64, label: str, start: int) -> None:
-        """Count the tuples of one lookup on consecutive rows from ``start``.
+    def ask(self, values: U64, counts: U64) -> bool:
+        """Count the tuples (a, rows) of one lookup; whether none of them is known to be missing in the table."""
+        own = self.counted.get(get_ident())
+        if own is None:
+            own = self.counted[get_ident()] = np.zeros(self.shape, np.uint64)
+        if self.bus.arity > 1:
+            moved = self.merge(values, counts, own)
+            return self._serve(list(moved.T[:-1]), moved[:, -1])
+        if self.count(values[0], counts, self.known, own) < 0:
+            return True
+        live = values[:, counts != 0]
+        return self._serve(list(live), np.ones(live.shape[1], np.uint64))
 
-        Raises:
-            ProvingError: a tuple is not in the table.
-        """
+    def finish(self) -> bool:
+        """Serve what the threads hold; whether the table has all of it."""
         if self.bus.arity == 1:
-            own = np.zeros_like(self.histogram)
-            if self.count(values[0], counts, self.known, own) < 0:
-                with self.lock:
-                    self.histogram += own
-                return
-        live = np.flatnonzero(counts)
-        chosen = [value[live] for value in values]
-        missing = ~self._serve(chosen, None)
-        if missing.any():
-            first = int(np.argmax(missing))
-            asked = [int(value[first]) for value in chosen]
-            raise ProvingError(f"{label}: row {int(live[first]) + start} asks for {asked}, which is not in bus {self.bus.name}")
+            histogram = sum(self.counted.values(), np.zeros(_VALUES, np.uint64))
+            values = np.flatnonzero(histogram)
+            return self._serve([values.astype(np.uint64)], histogram[values])
+        taken = [slots[np.flatnonzero(slots[:, -1])].T for slots in self.counted.values()]
+        return all(self._serve(list(columns[:-1]), columns[-1]) for columns in taken)
 
-    def finish(self) -> None:
-        """Serve what the histogram holds."""
-        values = np.flatnonzero(self.histogram)
-        self._serve([values.astype(np.uint64)] * self.bus.arity, self.histogram[values])
-
-    def _serve(self, values: list[U64], times: U64 | None) -> NDArray[np.bool_]:
-        """Add the tuples to the multiplicities, each once or the given number of times; which of them the table has."""
+    def _serve(self, values: list[U64], times: U64) -> bool:
+        """Add how often the tuples were asked for to the multiplicities; whether the table has them all."""
         table = self.table
-        covered = np.zeros(len(values[0]), bool)
+        covered = np.zeros(len(times), bool)
         for column, where, mask in table.chip.serve_row(self.image, self.bus, values):
             mask = mask & ~covered
             covered |= mask
-            weights = None if times is None else times[mask].astype(np.float64)  # exact: far below 2^53
+            weights = times[mask].astype(np.float64)  # exact: far below 2^53
             counts = np.bincount(where[mask], weights, minlength=table.active).astype(np.uint64)
             with self.lock:
                 table.main[table.chip.main.index(column), : table.active] += counts
-        return covered
+        return bool(covered.all())
 
 
 def count_multiplicities(
-    tables: Sequence[Table], image: Any, evaluate: Evaluator = evaluate_columns, threads: int = 1, count: Counter = count_values
+    tables: Sequence[Table],
+    image: Any,
+    evaluate: Evaluator = evaluate_columns,
+    threads: int = 1,
+    count: Counter = count_values,
+    merge: Merger = merge_tuples,
 ) -> None:
     """Set every multiplicity column to the number of times its tuple is asked for.
 
     Raises:
         ProvingError: a tuple is in no table (names chip, lookup and row).
     """
-    servers = {bus: _Server(table, bus, image, count) for table in tables for bus in table.chip.serves}
+    slots = min(_SLOTS, 1 << sum(table.used for table in tables if not table.chip.serves).bit_length())
+    servers = {bus: _Server(table, bus, image, count, merge, slots) for table in tables for bus in table.chip.serves}
     work = []
     for table in tables:
         asked = tuple(lookup for lookup in table.chip.air_buses.lookups if not lookup.serves and lookup.tuple.bus in servers)
         code = straighten([value for lookup in asked for value in (*lookup.tuple.values, lookup.count)])
         work += [(table, asked, code, start) for start in range(0, table.used if asked else 0, _CHUNK)]
 
-    def run(item: tuple[Table, tuple[Lookup, ...], Straight, int]) -> None:
-        _count_chunk(*item, servers, evaluate)
+    def run(item: tuple[Table, tuple[Lookup, ...], Straight, int]) -> bool:
+        return all(servers[lookup.tuple.bus].ask(values, counts) for lookup, values, counts in _lookups(*item, evaluate))
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(run, work))
-    for server in servers.values():
-        server.finish()
+        answered = list(pool.map(run, work))
+    if not (all(answered) and all(server.finish() for server in servers.values())):  # then some tuple is missing
+        for table, asked, code, start in work:
+            for lookup, values, counts in _lookups(table, asked, code, start, evaluate):
+                _refuse_missing(servers[lookup.tuple.bus], values, counts, f"{table.chip.name}: {lookup.label}", start)
 
 
-def _count_chunk(
-    table: Table, asked: tuple[Lookup, ...], code: Straight, start: int, servers: dict[Bus, _Server], evaluate: Evaluator
-) -> None:
+def _lookups(table: Table, asked: tuple[Lookup, ...], code: Straight, start: int, evaluate: Evaluator) -> Iterator[tuple[Lookup, U64, U64]]:
+    """Each lookup with its tuples (a, rows) and counts (rows,) on a chunk of rows."""
     end = table.used + (-table.used) % 8  # whole vectors for the kernel; padding and exempt rows are still zero, hence mute
     stop = min(start + _CHUNK, end)
-    columns = evaluate(code, table.main[:, start:stop], table.pre[:, start:stop])
+    columns = np.asarray(evaluate(code, table.main[:, start:stop], table.pre[:, start:stop]))
     position = 0
     for lookup in asked:
         arity = lookup.tuple.bus.arity
-        values, counts = columns[position : position + arity], columns[position + arity]
+        yield lookup, columns[position : position + arity], columns[position + arity]
         position += arity + 1
-        servers[lookup.tuple.bus].ask(values, counts, f"{table.chip.name}: {lookup.label}", start)
+
+
+def _refuse_missing(server: _Server, values: U64, counts: U64, label: str, start: int) -> None:
+    """Find a tuple that is asked for and not in the table.
+
+    Raises:
+        ProvingError: there is one.
+    """
+    live = np.flatnonzero(counts)
+    found = np.zeros(len(live), bool)
+    for _, _, mask in server.table.chip.serve_row(server.image, server.bus, list(values[:, live])):
+        found |= mask
+    if not found.all():
+        row = int(live[np.argmin(found)])
+        asked = [int(value[row]) for value in values]
+        raise ProvingError(f"{label}: row {row + start} asks for {asked}, which is not in bus {server.bus.name}")

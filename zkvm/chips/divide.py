@@ -232,7 +232,8 @@ def _multiplied(v1: Words, v2: Words, sign1: Words, sign2: Words) -> tuple[Words
     """High and low word of signed products; factor and gap are not used."""
     product = _magnitudes(v1, sign1) * _magnitudes(v2, sign2)  # at most 2^63: negated in wrapping arithmetic
     product = np.where(sign1 ^ sign2 == 1, ~product + np.uint64(1), product)
-    return product >> _32, product & _MAX, np.uint64(0), np.uint64(0)
+    zero = product & np.uint64(0)
+    return product >> _32, product & _MAX, zero, zero
 
 
 def _shifted(v1: Words, v2: Words, left: NDArray[np.bool_], sign1: Words) -> tuple[Words, Words, Words, Words]:

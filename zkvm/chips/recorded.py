@@ -133,14 +133,14 @@ class _RecordedSteps(Steps):
 
     def field(self, name: str) -> Any:
         if name in FROM_PROGRAM:
-            return self._loaded(PROGRAM_WORD, PROGRAM_ROW.fields, name)
+            return self._loaded(PROGRAM_WORD, PROGRAM_ROW, name)
         name = FROM_STEP.get(name, name)
         if STEP[name].itemsize == 8:
-            return self._loaded(STEP_WORD, STEP.fields, name)
-        return self._loaded(STEP_HIGH if STEP.fields[name][1] % 8 else STEP_LOW, STEP.fields, name)
+            return self._loaded(STEP_WORD, STEP, name)
+        return self._loaded(STEP_HIGH if _offset(STEP, name) % 8 else STEP_LOW, STEP, name)
 
-    def _loaded(self, kind: int, fields: Any, name: str) -> Value:
-        return Value(self.recorder, self.recorder.emit(kind, fields[name][1] // 8), False)
+    def _loaded(self, kind: int, record: np.dtype[Any], name: str) -> Value:
+        return Value(self.recorder, self.recorder.emit(kind, _offset(record, name) // 8), False)
 
     def is_op(self, *operations: int) -> Any:
         operation = self.field("op")
@@ -155,6 +155,12 @@ class _RecordedSteps(Steps):
 
     def inverses(self, values: Any) -> Any:
         return self.recorder.apply(INVERSE, values)
+
+
+def _offset(record: np.dtype[Any], name: str) -> int:
+    """Byte offset of a field."""
+    assert record.fields is not None
+    return record.fields[name][1]
 
 
 @cache

@@ -1,7 +1,8 @@
-"""Filling tables: counting lookups (definition: ``source/trace.py``)."""
+"""Counting how often tuples are looked up (definition: ``source/trace.py``)."""
 
 from __future__ import annotations
 
 from zkvm.kernels.library import kernel
 
 count_values = kernel("trace.count_values")
+merge_tuples = kernel("trace.merge_tuples")

@@ -125,9 +125,9 @@ def _rows_of(columns: U64) -> ColumnSet:
     return ColumnSet(as_strided(columns, ((width - 1) * stride + rows,), (columns.itemsize,)), stride, 0)
 
 
-def evaluate_columns(code: Straight, main: U64, pre: U64) -> list[U64]:
+def evaluate_columns(code: Straight, main: U64, pre: U64) -> U64:
     """The tape's version of :func:`zkvm.air.evaluate.evaluate_columns` on a multiple of 8 consecutive rows of traces."""
     rows = main.shape[1]
     out = np.empty((len(code.outputs), rows), np.uint64)
     bind(_lowered(code), ()).run(_rows_of(main), _rows_of(pre), out, rows)
-    return list(out)
+    return out
