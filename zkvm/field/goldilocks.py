@@ -74,15 +74,15 @@ def mul(a: FieldLike, b: FieldLike) -> FieldArray:
     low_low = a_low * b_low
     middle = a_high * b_low + (low_low >> _32)  # at most (2^32-1)^2 + 2^32 - 1 < 2^64
     middle_low = a_low * b_high + (middle & _EPSILON)  # the same bound
-    low = (low_low & _EPSILON) | (middle_low << _32)
     high = a_high * b_high + (middle >> _32) + (middle_low >> _32)
-    return _reduce(high, low)
+    return _reduce(high, a * b)
 
 
 def _reduce(high: FieldArray, low: FieldArray) -> FieldArray:
     """``high 2^64 + low`` mod p, canonical."""
-    difference = low - (high >> _32)  # wraps at most once; a wrap added 2^64 = 2^32 - 1 mod p
-    difference = np.where(low < (high >> _32), difference - _EPSILON, difference)
+    top = high >> _32
+    difference = low - top  # wraps at most once; a wrap added 2^64 = 2^32 - 1 mod p
+    difference = np.where(low < top, difference - _EPSILON, difference)
     term = (high & _EPSILON) * _EPSILON
     total = difference + term
     total = np.where(total < term, total + _EPSILON, total)

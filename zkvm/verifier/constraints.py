@@ -156,11 +156,11 @@ def combined_constraints(
     """Sum of lambda^i C_i / (its vanishing polynomial) over the lifted tables, at zeta; ``leaves`` of :func:`split_openings`."""
     inverses = {height: selectors(height, shape.parameters.exempt, ext_pow(zeta, shape.tallest // height)) for height in shape.heights}
     values: list[Ext] = []
-    vanishing: list[Ext] = []
+    vanishing = []
     for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
         values += evaluate_point(table.code.code, columns, params_of(alpha, beta, MAX_ARITY, list(own)))
-        vanishing += [inverses[table.height][group] for group in table.code.groups]
-    weights = extension.mul(extension.powers(challenge, len(values)), np.array(vanishing, np.uint64))
+        vanishing.append(np.array(inverses[table.height], np.uint64)[list(table.code.groups)])
+    weights = extension.mul(extension.powers(challenge, len(values)), np.concatenate(vanishing))
     return to_ext(extension.dot(np.array(values, np.uint64), weights))
 
 
