@@ -1,7 +1,10 @@
-"""Filling the rows of instruction chips."""
+"""Filling the rows of instruction chips (definition: ``source/fills.py``)."""
 
 from __future__ import annotations
 
-from zkvm.kernels.source.fills import BLOCK, fill_rows
+from zkvm.kernels.library import kernel
 
-__all__ = ["BLOCK", "fill_rows"]
+BLOCK = 256
+"""Rows at a time: a value of a block is 2 KiB, and those of a chip stay in L2."""
+
+fill_rows = kernel("fills.fill_rows")

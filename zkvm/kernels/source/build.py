@@ -36,7 +36,7 @@ GROUPS = (
     ("merkle", "random", "prefixes", "trace", "twiddles"),
     ("ntt", "dots", "column_loops", "combine"),
     ("tape_runner", "transforms", "interpolation", "inverses"),
-    ("interpreter", "blake3", "fri_fold"),
+    ("interpreter", "blake3", "fri_fold", "fills"),
 )
 """The modules that hold kernels which Python calls, in groups that take about as long to compile."""
 MODULES = tuple(chain.from_iterable(GROUPS))

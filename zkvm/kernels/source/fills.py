@@ -8,15 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import int64, njit, types, uint64, void
+from numba import int64, njit, uint64, void
 
+from zkvm.kernels.fills import BLOCK
+from zkvm.kernels.source.entry import entry, readonly
 from zkvm.kernels.source.goldilocks import inverse, mul
 
 WORDS = uint64[::1]
-INPUT = types.Array(uint64, 1, "C", readonly=True)
-RECORDS = types.Array(uint64, 2, "C", readonly=True)
-CODE = types.Array(int64, 2, "C", readonly=True)
-POSITIONS = types.Array(int64, 1, "C", readonly=True)
+RECORDS, POSITIONS = readonly(uint64, 2), readonly(int64)
 
 CONSTANT, STEP_WORD, STEP_LOW, STEP_HIGH, PROGRAM_WORD = 0, 1, 2, 3, 4
 ADD, SUBTRACT, MULTIPLY, DIVIDE, REMAINDER = 5, 6, 7, 8, 9
@@ -24,15 +23,13 @@ AND, OR, XOR, LEFT, RIGHT = 10, 11, 12, 13, 14
 LESS, EQUAL, DIFFERENT, WHERE, INVERSE, STORE = 15, 16, 17, 18, 19, 20
 """Kinds of :mod:`zkvm.chips.recorded`, which this layer does not import; a test holds the two lists equal."""
 
-BLOCK = 256
-"""Rows at a time: a value of a block is 2 KiB, and those of a chip stay in L2."""
 ZERO = np.uint64(0)
 ONE = np.uint64(1)
 HALF = np.uint64(32)
 LOW = np.uint64(2**32 - 1)
 
 
-@njit(void(int64, uint64, RECORDS, RECORDS, POSITIONS, uint64, uint64, WORDS, uint64), cache=True, nogil=True)
+@njit(void(int64, uint64, RECORDS, RECORDS, POSITIONS, uint64, uint64, WORDS, uint64), nogil=True, _nrt=False)
 def _load(kind: Any, word: Any, steps: Any, program: Any, positions: Any, row: Any, width: Any, registers: Any, target: Any) -> None:
     """A field of ``width`` steps from ``row``; the low half of a step's first word is the number of its program row."""
     if kind == STEP_WORD:
@@ -49,7 +46,7 @@ def _load(kind: Any, word: Any, steps: Any, program: Any, positions: Any, row: A
             registers[target + k] = program[steps[np.uint64(positions[row + k]), ZERO] & LOW, word]
 
 
-@njit(void(int64, WORDS, uint64, uint64, uint64, uint64), cache=True, nogil=True)
+@njit(void(int64, WORDS, uint64, uint64, uint64, uint64), nogil=True, _nrt=False)
 def _arithmetic(kind: Any, registers: Any, a: Any, b: Any, target: Any, width: Any) -> None:
     """Operations modulo 2^64; whatever is divided by 0 gives its quotient or remainder by 1."""
     if kind == ADD:
@@ -69,7 +66,7 @@ def _arithmetic(kind: Any, registers: Any, a: Any, b: Any, target: Any, width: A
             registers[target + k] = registers[a + k] % max(registers[b + k], ONE)
 
 
-@njit(void(int64, WORDS, uint64, uint64, uint64, uint64), cache=True, nogil=True)
+@njit(void(int64, WORDS, uint64, uint64, uint64, uint64), nogil=True, _nrt=False)
 def _logic(kind: Any, registers: Any, a: Any, b: Any, target: Any, width: Any) -> None:
     """Bits, shifts by less than 64, comparisons."""
     if kind == AND:
@@ -98,7 +95,7 @@ def _logic(kind: Any, registers: Any, a: Any, b: Any, target: Any, width: Any) -
             registers[target + k] = ONE if registers[a + k] != registers[b + k] else ZERO
 
 
-@njit(void(WORDS, uint64, uint64, uint64), cache=True, nogil=True)
+@njit(void(WORDS, uint64, uint64, uint64), nogil=True, _nrt=False)
 def _inverses(registers: Any, a: Any, target: Any, width: Any) -> None:
     """1 / x in the field, 0 for 0, with one inversion (Montgomery's trick)."""
     product = ONE
@@ -114,7 +111,7 @@ def _inverses(registers: Any, a: Any, target: Any, width: Any) -> None:
         rest = mul(rest, value) if value != ZERO else rest
 
 
-@njit(void(CODE, INPUT, RECORDS, RECORDS, POSITIONS, WORDS, uint64, WORDS), cache=True, nogil=True)
+@entry(void(readonly(int64, 2), readonly(uint64), RECORDS, RECORDS, POSITIONS, WORDS, uint64, WORDS))
 def fill_rows(code: Any, constants: Any, steps: Any, program: Any, positions: Any, out: Any, stride: Any, registers: Any) -> None:
     """Run ``code`` on one row for each position.
 
