@@ -113,6 +113,11 @@ def scope_of(function: ast.FunctionDef, decorator: ast.expr, constants: set[str]
         for node in ast.walk(function):
             if isinstance(node, ast.Assign) and scope.is_value(node.value):
                 scope.values.update(target.id for target in node.targets if isinstance(target, ast.Name))
+    loops = [node for node in ast.walk(function) if isinstance(node, ast.For) and isinstance(node.target, ast.Name)]
+    for node in loops:  # the index of a range of uint64 values is one
+        if isinstance(node.iter, ast.Call) and node.iter.args and all(scope.is_value(bound) for bound in node.iter.args):
+            scope.indices -= {ast.unparse(node.target)}
+            scope.values.add(ast.unparse(node.target))
     scope.values -= scope.indices
     return scope
 

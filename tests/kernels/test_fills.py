@@ -50,7 +50,7 @@ def test_fill_rows(chip: InstructionChip, count: int) -> None:
 def test_the_field_inverse_of_edge_values() -> None:
     values = np.array([0, 1, 2, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1, 0], np.uint64)
     registers = np.concatenate([values, np.zeros_like(values)])
-    kernel._inverses(registers, 0, len(values), len(values))
+    kernel._inverses(registers, np.uint64(0), np.uint64(len(values)), np.uint64(len(values)))
     assert registers[len(values) :].tolist() == [pow(value, -1, P) if value else 0 for value in values.tolist()]
 
 

@@ -15,7 +15,7 @@ from zkvm.kernels.source.entry import entry, readonly
 from zkvm.kernels.source.goldilocks import inverse, mul
 
 WORDS = uint64[::1]
-RECORDS, POSITIONS = readonly(uint64, 2), readonly(int64)
+RECORDS = readonly(uint64, 2)
 
 CONSTANT, STEP_WORD, STEP_LOW, STEP_HIGH, PROGRAM_WORD = 0, 1, 2, 3, 4
 ADD, SUBTRACT, MULTIPLY, DIVIDE, REMAINDER = 5, 6, 7, 8, 9
@@ -29,7 +29,7 @@ HALF = np.uint64(32)
 LOW = np.uint64(2**32 - 1)
 
 
-@njit(void(int64, uint64, RECORDS, RECORDS, POSITIONS, uint64, uint64, WORDS, uint64), nogil=True, _nrt=False)
+@njit(inline="always")
 def _load(kind: Any, word: Any, steps: Any, program: Any, positions: Any, row: Any, width: Any, registers: Any, target: Any) -> None:
     """A field of ``width`` steps from ``row``; the low half of a step's first word is the number of its program row."""
     if kind == STEP_WORD:
@@ -46,7 +46,7 @@ def _load(kind: Any, word: Any, steps: Any, program: Any, positions: Any, row: A
             registers[target + k] = program[steps[np.uint64(positions[row + k]), ZERO] & LOW, word]
 
 
-@njit(void(int64, WORDS, uint64, uint64, uint64, uint64), nogil=True, _nrt=False)
+@njit(inline="always")
 def _arithmetic(kind: Any, registers: Any, a: Any, b: Any, target: Any, width: Any) -> None:
     """Operations modulo 2^64; whatever is divided by 0 gives its quotient or remainder by 1."""
     if kind == ADD:
@@ -66,7 +66,7 @@ def _arithmetic(kind: Any, registers: Any, a: Any, b: Any, target: Any, width: A
             registers[target + k] = registers[a + k] % max(registers[b + k], ONE)
 
 
-@njit(void(int64, WORDS, uint64, uint64, uint64, uint64), nogil=True, _nrt=False)
+@njit(inline="always")
 def _logic(kind: Any, registers: Any, a: Any, b: Any, target: Any, width: Any) -> None:
     """Bits, shifts by less than 64, comparisons."""
     if kind == AND:
@@ -95,7 +95,7 @@ def _logic(kind: Any, registers: Any, a: Any, b: Any, target: Any, width: Any) -
             registers[target + k] = ONE if registers[a + k] != registers[b + k] else ZERO
 
 
-@njit(void(WORDS, uint64, uint64, uint64), nogil=True, _nrt=False)
+@njit(inline="always")
 def _inverses(registers: Any, a: Any, target: Any, width: Any) -> None:
     """1 / x in the field, 0 for 0, with one inversion (Montgomery's trick)."""
     product = ONE
@@ -105,13 +105,13 @@ def _inverses(registers: Any, a: Any, target: Any, width: Any) -> None:
         product = mul(product, value) if value != ZERO else product
     rest = inverse(product)
     for before in range(width):
-        k = width - ONE - before
+        k = width - ONE - np.uint64(before)
         value = registers[a + k]
         registers[target + k] = mul(rest, registers[target + k]) if value != ZERO else ZERO
         rest = mul(rest, value) if value != ZERO else rest
 
 
-@entry(void(readonly(int64, 2), readonly(uint64), RECORDS, RECORDS, POSITIONS, WORDS, uint64, WORDS))
+@entry(void(readonly(int64, 2), readonly(uint64), RECORDS, RECORDS, readonly(int64), WORDS, uint64, WORDS))
 def fill_rows(code: Any, constants: Any, steps: Any, program: Any, positions: Any, out: Any, stride: Any, registers: Any) -> None:
     """Run ``code`` on one row for each position.
 
@@ -121,9 +121,10 @@ def fill_rows(code: Any, constants: Any, steps: Any, program: Any, positions: An
         code: (k, 4), see :mod:`zkvm.chips.recorded`. steps: (s, 9), STEP records as words. program: (r, 6), PROGRAM_ROW records as words.
         positions: (rows,) of steps. out: flat; column c of row k goes to ``c stride + k``. registers: (k BLOCK,) scratch.
     """
-    rows, block = np.uint64(len(positions)), np.uint64(BLOCK)
+    rows = np.uint64(len(positions))
+    block = np.uint64(BLOCK)
     for row in range(ZERO, rows, block):
-        width = min(block, rows - row)
+        width = np.uint64(min(block, rows - row))
         for number in range(np.uint64(code.shape[0])):
             kind, first, second = code[number, 0], np.uint64(code[number, 1]), np.uint64(code[number, 2])
             a, b, target = first * block, second * block, number * block
