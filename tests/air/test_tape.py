@@ -55,8 +55,13 @@ def test_accumulating_tape_weights_each_constraint_once(chip: Chip) -> None:
     """Group sums are sums of challenge power times constraint, each power used by exactly one constraint."""
     code = chip_code(chip)
     tape = lower(code.code, code.groups)
-    accumulated = tape.code[tape.code[:, 0] == OP_ACC]
-    assert sorted(accumulated[:, 3].tolist()) == list(range(len(code.constraints)))
+    accumulated = [
+        (number, row[2])
+        for step, row in enumerate(tape.code.tolist())
+        if row[0] == OP_ACC
+        for _, _, number, *_ in tape.code[step + 1 : step + 1 + row[1]].tolist()
+    ]
+    assert sorted(accumulated) == list(enumerate(code.groups))
     assert not (tape.code[:, 0] == OP_OUT).any()
     pre, main, bus = (random_rows(seed + 9, width) for seed, width in enumerate(code.widths))
     following = np.roll(bus, -1, axis=1)

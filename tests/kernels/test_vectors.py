@@ -47,11 +47,12 @@ def run_vectors(a: Any, b: Any, out: Any) -> None:
         vectors.store(out[10], i, vectors.mul_any(x, y))
         vectors.store(out[11], i, vectors.mul_2_22(x))
         vectors.store(out[12], i, vectors.mul_2_44(x))
+        vectors.store(out[13], i, vectors.reduce_sums(x, y))
 
 
 def test_vector_operations() -> None:
     a, b = operands(EDGES)
-    out = np.zeros((13, len(a)), dtype=np.uint64)
+    out = np.zeros((14, len(a)), dtype=np.uint64)
     run_vectors(a, b, out)
     pairs = list(zip(a.tolist(), b.tolist(), strict=True))
     assert out[0].tolist() == [(x + y) % P for x, y in pairs]
@@ -64,13 +65,14 @@ def test_vector_operations() -> None:
 
 def test_operations_on_any_words() -> None:
     a, b = operands(WORDS)
-    out = np.zeros((13, len(a)), dtype=np.uint64)
+    out = np.zeros((14, len(a)), dtype=np.uint64)
     run_vectors(a, b, out)
     pairs = list(zip(a.tolist(), b.tolist(), strict=True))
     assert out[2].tolist() == [x * y % P for x, y in pairs]
     for row, shift in ((3, 24), (4, 48), (5, 72), (11, 22), (12, 44)):
         assert out[row].tolist() == [(x << shift) % P for x, _ in pairs]
     assert out[7].tolist() == [x % P for x, _ in pairs]
+    assert out[13].tolist() == [(x + (y << 32)) % P for x, y in pairs]
     assert [x % P for x in out[8].tolist()] == [(x + y) % P for x, y in pairs]
     assert [x % P for x in out[9].tolist()] == [(x - y) % P for x, y in pairs]
     assert [x % P for x in out[10].tolist()] == [x * y % P for x, y in pairs]

@@ -1,18 +1,19 @@
 """Lowers straight-line expressions to a tape of integers that one kernel runs over blocks of rows.
 
 Nothing is compiled per chip. Subexpressions of constants and challenges only (*uniform* ones) are computed once per proof and
-become entries of the constant pool; registers are reused after their last use; ``a - b k`` with a constant k is one operation.
+become entries of the constant pool; registers are reused after their last use; ``a - b k`` with a constant k is one operation, and so
+is a fingerprint of any length. Operations with any number of operands are followed by a row for each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.air.expression import ADD, BUS, BUS_NEXT, CONST, EXT_MUL, MAIN, MUL, PAIR, PARAM, PRE, SUB, Straight
+from zkvm.air.expression import ADD, BUS, BUS_NEXT, CONST, EXT_MUL, EXT_STEP, MAIN, MUL, PAIR, PARAM, PRE, SUB, Straight
 from zkvm.field.goldilocks import P
 
 (
@@ -22,17 +23,19 @@ from zkvm.field.goldilocks import P
     OP_FILL,  # dst = pool[a]
     OP_SUBMULK,  # dst = dst - a k: accumulates in place
     OP_COPY,  # dst = a
-    OP_ACC,  # group b accumulates register a times the next challenge power (dst is its number)
+    OP_ACC,  # group b accumulates the a terms that follow: register times challenge power (its number)
     OP_OUT,  # output dst = register a
     OP_EXT_MUL,  # (dst, dst1, dst2) = (a, a1, a2) (b, b1, b2) over the extension
-    OP_EXT_STEP,  # (dst, dst1, dst2) = (a, a1, a2) - b K, K the pool's triple at b1
-    OP_EXT_FIRST,  # (dst, dst1, dst2) = A - b K, A the pool's triple at a, K at b1
+    OP_EXT_SUM,  # (dst, dst1, dst2) = B + the a terms that follow, B the pool's triple at b: register times triple (its place)
+    OP_TERM,  # not run by itself: a term of the operation before it, register a and factor b
 ) = range(18)  # fmt: skip
 
 ROW = 10
 """Integers in a row of a tape."""
 EXT = 3
 """Coordinates of an extension element."""
+ACC_TERMS = 8
+"""Most constraints that one operation accumulates: each waits in a register for the others."""
 
 _LOADS = {MAIN: OP_MAIN, PRE: OP_PRE, BUS: OP_BUS, BUS_NEXT: OP_NEXT}
 
@@ -69,26 +72,23 @@ class Tape:
         return np.array(values or [0], np.uint64)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """A constant of the extension plus base values times constants.
+
+    Attributes:
+        start: the constant's place in the pool. terms: values (nodes) and the places of their factors.
+    """
+
+    start: int
+    terms: list[tuple[int, int]]
+
+
 class _Lowering:
     """State of one lowering: which node sits in which register, and how often it is still needed."""
 
     def __init__(self, program: Straight) -> None:
         self.nodes = program.nodes
-        self.uses = [0] * len(program.nodes)
-        self.groups: dict[tuple[int, int, int], dict[int, int]] = {}
-        for number, (kind, a, b) in enumerate(program.nodes):
-            if kind >= EXT_MUL:
-                first = kind - (kind - EXT_MUL) % EXT
-                group = self.groups.setdefault((first, a, b), {})
-                if not group:
-                    for operand in self._operands(first, a, b):
-                        self.uses[operand] += 1
-                group[kind - first] = number
-            elif kind >= ADD and kind != PAIR:
-                self.uses[a] += 1
-                self.uses[b] += 1
-        for output in program.outputs:
-            self.uses[output] += 1
         self.code: list[tuple[int, ...]] = []
         self.free: list[int] = []
         self.registers = 0
@@ -100,6 +100,27 @@ class _Lowering:
         for number, (kind, a, b) in enumerate(program.nodes):
             if kind >= ADD and kind < PAIR:
                 self.uniform[number] = self.uniform[a] and self.uniform[b]
+        self.uses = [0] * len(program.nodes)
+        self.groups: dict[tuple[int, int, int], dict[int, int]] = {}
+        self.sums: dict[tuple[int, int], _Sum] = {}
+        for output in program.outputs:
+            self.uses[output] += 1
+        self._count_uses()
+
+    def _count_uses(self) -> None:
+        """How many operations read each node; what only the inside of an extension operation needs has none."""
+        for number in range(len(self.nodes) - 1, -1, -1):
+            kind, a, b = self.nodes[number]
+            if self.uses[number] == 0 or kind < ADD:
+                continue
+            operands: Iterable[int] = (a, b)
+            if kind >= EXT_MUL:
+                first = kind - (kind - EXT_MUL) % EXT
+                group = self.groups.setdefault((first, a, b), {})
+                operands = () if group else self._operands(first, a, b)  # the three coordinates are one operation
+                group[kind - first] = number
+            for operand in operands:
+                self.uses[operand] += 1
 
     def coordinates(self, pair: int) -> list[int]:
         """The three nodes of a triple."""
@@ -107,18 +128,57 @@ class _Lowering:
         _, second, third = self.nodes[rest]
         return [first, second, third]
 
-    def _operands(self, kind: int, a: int, b: int) -> list[int]:
+    def _operands(self, first: int, a: int, b: int) -> list[int]:
         """Nodes that an extension operation reads from registers."""
-        if kind == EXT_MUL:
+        if first == EXT_MUL:
             return self.coordinates(a) + self.coordinates(b)
-        return [*self.coordinates(a), self.nodes[b][1]]
+        return [value for value, _ in self._sum(a, b).terms]
 
-    def pooled_triple(self, nodes: list[int]) -> int:
-        """Three uniform nodes as consecutive entries of the pool: position of the first."""
-        key = (nodes[0], nodes[1], nodes[2])
+    def _sum(self, a: int, b: int) -> _Sum:
+        """A fingerprint's steps from the last to the first: constants on the way join the start, another start becomes terms."""
+        if (a, b) in self.sums:
+            return self.sums[a, b]
+        terms: list[tuple[int, int]] = []
+        constants: list[list[int]] = []
+        step: tuple[int, int] | None = (a, b)
+        coordinates: list[int] = []
+        while step is not None:
+            _, value, factor = self.nodes[step[1]]
+            terms.append((value, self.pooled_triple(self.coordinates(factor), negated=True)))
+            coordinates = self.coordinates(step[0])
+            while all(self.nodes[node][0] == SUB and self.uniform[self.nodes[node][2]] for node in coordinates):
+                constants.append([self.nodes[node][2] for node in coordinates])
+                coordinates = [self.nodes[node][1] for node in coordinates]
+            step = self._step(coordinates)
+        zero = self.pool_entry((CONST, 0, 0))
+        start = [zero] * EXT
+        if all(self.uniform[node] for node in coordinates):
+            start = [self.pooled(node) for node in coordinates]
+        else:
+            one = self.pool_entry((CONST, 1, 0))
+            terms += [(node, self.pool_triple([one if k == c else zero for k in range(EXT)])) for c, node in enumerate(coordinates)]
+        for triple in constants:
+            start = [self.pool_entry((SUB, entry, self.pooled(node))) for entry, node in zip(start, triple, strict=True)]
+        return self.sums.setdefault((a, b), _Sum(self.pool_triple(start), terms[::-1]))
+
+    def _step(self, coordinates: list[int]) -> tuple[int, int] | None:
+        """Operands of the step that these are the coordinates of, if they are."""
+        _, a, b = self.nodes[coordinates[0]]
+        return (a, b) if [self.nodes[node] for node in coordinates] == [(EXT_STEP + c, a, b) for c in range(EXT)] else None
+
+    def pooled_triple(self, nodes: list[int], *, negated: bool = False) -> int:
+        """Three uniform nodes, or their negatives, as consecutive entries of the pool: position of the first."""
+        entries = [self.pooled(node) for node in nodes]
+        if negated:
+            zero = self.pool_entry((CONST, 0, 0))
+            entries = [self.pool_entry((SUB, zero, entry)) for entry in entries]
+        return self.pool_triple(entries)
+
+    def pool_triple(self, entries: list[int]) -> int:
+        """Three entries of the pool as consecutive ones: position of the first."""
+        key = (entries[0], entries[1], entries[2])
         if key not in self.triples:
             zero = self.pool_entry((CONST, 0, 0))
-            entries = [self.pooled(node) for node in nodes]
             self.triples[key] = len(self.pool_nodes)
             self.pool_nodes += [(ADD, entry, zero) for entry in entries]
         return self.triples[key]
@@ -176,24 +236,19 @@ class _Lowering:
         """Emit one extension operation; all of its coordinates that some expression needs get their registers."""
         first = kind - (kind - EXT_MUL) % EXT
         operands = self._operands(first, a, b)
-        if first == EXT_MUL:
-            sources = [self.compute(operand) for operand in operands]
-            row = (OP_EXT_MUL, sources[0], sources[3], sources[1], sources[2], sources[4], sources[5])
-        else:
-            value = self.compute(operands[3])
-            factor = self.pooled_triple(self.coordinates(self.nodes[b][2]))
-            if all(self.uniform[operand] for operand in operands[:3]):
-                row = (OP_EXT_FIRST, self.pooled_triple(operands[:3]), value, 0, 0, factor, 0)
-            else:
-                sources = [self.compute(operand) for operand in operands[:3]]
-                row = (OP_EXT_STEP, sources[0], value, sources[1], sources[2], factor, 0)
+        sources = [self.compute(operand) for operand in operands]
         for operand in operands:
             self.done(operand)  # the operation reads all lanes of its operands before it writes: registers may be reused
-        registers = [self.allocate() for _ in range(EXT)]
-        operation, left, right, *others = row
-        self.code.append((operation, left, right, registers[0], *others, registers[1], registers[2]))
+        target, *others = [self.allocate() for _ in range(EXT)]
+        if first == EXT_MUL:
+            left, left1, left2, right, right1, right2 = sources
+            self.code.append((OP_EXT_MUL, left, right, target, left1, left2, right1, right2, *others))
+        else:
+            total = self._sum(a, b)
+            self.code.append((OP_EXT_SUM, len(sources), total.start, target, 0, 0, 0, 0, *others))
+            self.code += [(OP_TERM, source, factor) for source, (_, factor) in zip(sources, total.terms, strict=True)]
         group = self.groups[first, a, b]
-        for c, register in enumerate(registers):
+        for c, register in enumerate((target, *others)):
             if c in group:
                 self.place[group[c]] = register
             else:
@@ -248,13 +303,20 @@ def lower(program: Straight, groups: Sequence[int] | None = None) -> Tape:
             written to the output column of its number.
     """
     state = _Lowering(program)
+    waiting: list[int] = []
     for number, output in enumerate(program.outputs):
         register = state.compute(output)
         if groups is None:
             state.code.append((OP_OUT, register, 0, number))
-        else:
-            state.code.append((OP_ACC, register, groups[number], number))
-        state.done(output)
+            state.done(output)
+            continue
+        waiting.append(number)
+        if len(waiting) == ACC_TERMS or number + 1 == len(groups) or groups[number + 1] != groups[number]:
+            state.code.append((OP_ACC, len(waiting), groups[number]))
+            state.code += [(OP_TERM, state.place[program.outputs[term]], term) for term in waiting]
+            for term in waiting:
+                state.done(program.outputs[term])
+            waiting = []
     code = np.zeros((len(state.code), ROW), np.int32)
     for position, row in enumerate(state.code):
         code[position, : len(row)] = row

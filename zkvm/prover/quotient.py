@@ -121,14 +121,17 @@ def height_quotient(
     def work(first: int, last: int) -> None:
         for begin in range(first, last, chunk):
             half, start = divmod(begin, height)
+            sums = _no_sums(chunk)
             for table, tape in zip(tables, bound, strict=True):
-                sums = _sums_on_coset(table, tape, half * (blowup // 2), start, chunk)
-                _add_quotients(sums, selectors[half], start, values, begin)
+                _add_sums_on_coset(table, tape, half * (blowup // 2), start, sums)
+            _add_quotients(sums, selectors[half], start, values, begin)
 
     run_ranges(work, 2 * height, TASK_WORDS, threads, chunk)  # cosets 0 and B/2 of the LDE: the domain s <w_2n>
     extra = np.zeros((EXTENSION, EXTRA_POINTS), np.uint64)
+    sums = _no_sums(EXTRA_POINTS)
     for table, tape in zip(tables, bound, strict=True):
-        _add_quotients(_sums_on_extra(table, tape), extra_selectors(height, exempt), 0, extra, 0)
+        _add_sums_on_extra(table, tape, sums)
+    _add_quotients(sums, extra_selectors(height, exempt), 0, extra, 0)
     known = interpolate_cosets(values.reshape(EXTENSION, 2, height), shift, threads)
     top = _top_part(height, exempt, known, extra)
     result = np.concatenate([known, top], axis=1)
@@ -137,21 +140,24 @@ def height_quotient(
     return result
 
 
-def _sums_on_coset(table: Committed, tape: tapes.Bound, coset: int, start: int, rows: int) -> U64:
-    """One table's constraints by group on rows of an LDE coset, times the challenge's powers: (9, rows) scratch."""
+def _no_sums(rows: int) -> U64:
+    """Zeros (9, rows) in scratch space: sums of no constraints, by group and coordinate."""
     sums = scratch("constraint sums", (_SUMS, rows))
+    sums[:] = 0
+    return sums
+
+
+def _add_sums_on_coset(table: Committed, tape: tapes.Bound, coset: int, start: int, sums: U64) -> None:
+    """Add one table's constraints by group, times the challenge's powers, on rows of an LDE coset to sums (9, rows)."""
     main, pre = tapes.columns_of(table.main_lde, coset), tapes.columns_of(table.pre_lde, coset)
     bus = tapes.columns_of(table.bus_lde, coset)
     tape.run(main, pre, sums, table.height, bus=bus, following=bus, start=start)
-    return sums
 
 
-def _sums_on_extra(table: Committed, tape: tapes.Bound) -> U64:
-    """The same on the extra coset: (9, 512) scratch."""
-    sums = scratch("constraint sums", (_SUMS, EXTRA_POINTS))
+def _add_sums_on_extra(table: Committed, tape: tapes.Bound, sums: U64) -> None:
+    """The same on the extra coset: sums (9, 512)."""
     main, pre, bus = tapes.columns_of(table.main_extra), tapes.columns_of(table.pre_extra), tapes.columns_of(table.bus_extra)
     tape.run(main, pre, sums, EXTRA_POINTS, bus=bus, following=tapes.columns_of(table.next_extra), shift=0)
-    return sums
 
 
 def _add_quotients(sums: U64, inverses: U64, start: int, out: U64, first: int) -> None:

@@ -31,7 +31,9 @@ def run_tape(tape: Tape, params: Sequence[int], main: U64, pre: U64, bus: U64, f
     out = np.zeros((tape.outputs if powers is None else 9, rows), np.uint64)
     sources = {ops.OP_MAIN: main, ops.OP_PRE: pre, ops.OP_BUS: bus, ops.OP_NEXT: following}
     binary = {ops.OP_ADD: gl.add, ops.OP_SUB: gl.sub, ops.OP_MUL: gl.mul}
-    for operation, a, b, target, a1, a2, b1, b2, target1, target2 in tape.code.tolist():
+    code = tape.code.tolist()
+    for step, (operation, a, b, target, a1, a2, b1, b2, target1, target2) in enumerate(code):
+        terms = [(row[1], row[2]) for row in code[step + 1 : step + 1 + a]] if operation in (ops.OP_ACC, ops.OP_EXT_SUM) else []
         if operation in sources:
             registers[target] = sources[operation][a]
         elif operation in binary:
@@ -51,15 +53,18 @@ def run_tape(tape: Tape, params: Sequence[int], main: U64, pre: U64, bus: U64, f
         elif operation == ops.OP_EXT_MUL:
             product = extension.mul(registers[[a, a1, a2]].T, registers[[b, b1, b2]].T)
             registers[[target, target1, target2]] = product.T
-        elif operation in (ops.OP_EXT_STEP, ops.OP_EXT_FIRST):
-            start = registers[[a, a1, a2]] if operation == ops.OP_EXT_STEP else pool[a : a + 3, None]
-            registers[[target, target1, target2]] = gl.sub(start, gl.mul(pool[b1 : b1 + 3, None], registers[b]))
+        elif operation == ops.OP_EXT_SUM:
+            total = np.repeat(pool[b : b + 3, None], rows, axis=1)
+            for register, factor in terms:
+                total = gl.add(total, gl.mul(pool[factor : factor + 3, None], registers[register]))
+            registers[[target, target1, target2]] = total
         elif operation == ops.OP_OUT:
             out[target] = registers[a]
-        else:
+        elif operation == ops.OP_ACC:
             assert powers is not None, "an accumulating tape needs challenge powers"
-            for c in range(3):
-                out[3 * b + c] = gl.add(out[3 * b + c], gl.mul(registers[a], powers[target, c]))
+            for register, number in terms:
+                product = gl.mul(powers[number, :, None], registers[register])
+                out[3 * b : 3 * b + 3] = gl.add(out[3 * b : 3 * b + 3], product)
     return out
 
 

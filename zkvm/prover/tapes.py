@@ -14,7 +14,7 @@ from zkvm.air.expression import Straight
 from zkvm.air.tape import Tape, lower
 from zkvm.errors import ProvingError
 from zkvm.kernels.parallel import run_ranges
-from zkvm.kernels.tape_runner import BLOCK, GROUPS, MAX_TERMS, SUMS, run_tape
+from zkvm.kernels.tape_runner import BLOCK, CUT, GROUPS, MAX_TERMS, SUMS, cut_words, run_tape
 from zkvm.kernels.width import WORD_LANES as LANES
 from zkvm.prover.scratch import scratch
 
@@ -48,11 +48,12 @@ class Bound:
     """A tape with its runtime constants.
 
     Attributes:
-        powers: flat challenge powers of an accumulating tape; None: the tape writes its outputs.
+        factors: the pool, cut for unreduced sums. powers: challenge powers of an accumulating tape, cut; None: the tape writes its outputs.
     """
 
     tape: Tape
     pool: U64
+    factors: U64
     powers: U64 | None
 
     def run(
@@ -71,7 +72,7 @@ class Bound:
         """Run on as many rows as ``out`` has, from row ``start`` of columns of ``height`` rows.
 
         Args:
-            out: (outputs, rows) uint64, or (9, rows) sums of an accumulating tape. following, shift: columns at the next row.
+            out: (outputs, rows) uint64, or (9, rows) to which an accumulating tape adds. following, shift: columns at the next row.
 
         Raises:
             ProvingError: these are not whole vectors of rows of the columns.
@@ -86,7 +87,7 @@ class Bound:
             registers = scratch("tape registers", tape.registers * BLOCK)
             accumulators = scratch("tape sums", GROUPS * SUMS * BLOCK)
             run_tape(
-                tape.code, self.pool, powers,
+                tape.code, self.pool, self.factors, powers,
                 main.data, main.stride, main.offset, pre.data, pre.stride, pre.offset, bus.data, bus.stride, bus.offset,
                 following.data, following.stride, following.offset, shift, height, start + first, start + last,
                 registers, accumulators, flat_out, rows, start, self.powers is not None,
@@ -104,11 +105,18 @@ def bind(tape: Tape, params: Sequence[int], powers: U64 | None = None) -> Bound:
     Raises:
         ProvingError: more constraints than an accumulator takes.
     """
+    pool = tape.pool(params)
     if powers is None:
-        return Bound(tape, tape.pool(params), None)
+        return Bound(tape, pool, _cut(pool), None)
     if tape.outputs > MAX_TERMS:
         raise ProvingError(f"{tape.outputs} constraints do not fit one accumulator of {MAX_TERMS}")
-    return Bound(tape, tape.pool(params), np.ascontiguousarray(powers).reshape(-1))
+    return Bound(tape, pool, _cut(pool), _cut(np.ascontiguousarray(powers).reshape(-1)))
+
+
+def _cut(words: U64) -> U64:
+    out = np.empty(len(words) * CUT * LANES, np.uint64)
+    cut_words(words, out)
+    return out
 
 
 @lru_cache(maxsize=64)

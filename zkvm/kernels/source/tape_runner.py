@@ -12,20 +12,22 @@ import numpy as np
 from numba import boolean, int32, int64, njit, uint64, void
 from numpy.typing import NDArray
 
-from zkvm.kernels.source.dots import cut, extend_sums, reduced
+from zkvm.kernels.source import goldilocks as gl
 from zkvm.kernels.source.entry import entry, readonly
-from zkvm.kernels.source.extension import ext_mul, ext_scale, ext_sub
-from zkvm.kernels.source.vectors import add, load, mul, splat, store, sub
+from zkvm.kernels.source.extension import ext_mul
+from zkvm.kernels.source.tiles import load6, store6
+from zkvm.kernels.source.vectors import add, add_product32, limbs22, load, mul, reduce_sums, splat, store, sub
 from zkvm.kernels.source.words import LANES
-from zkvm.kernels.tape_runner import BLOCK, GROUPS, SUMS
+from zkvm.kernels.tape_runner import BLOCK, CUT, GROUPS, SUMS
 
 Flat = NDArray[np.uint64]
 WORDS, COLUMNS = uint64[::1], readonly(uint64)
+TWO_22 = np.uint64(2**22)
 
 OP_MAIN, OP_PRE, OP_BUS, OP_NEXT = 0, 1, 2, 3
 OP_ADD, OP_SUB, OP_MUL, OP_ADDK, OP_MULK, OP_RSUBK = 4, 5, 6, 7, 8, 9
 OP_FILL, OP_SUBMULK, OP_COPY, OP_ACC, OP_OUT = 10, 11, 12, 13, 14
-OP_EXT_MUL, OP_EXT_STEP, OP_EXT_FIRST = 15, 16, 17
+OP_EXT_MUL, OP_EXT_SUM, OP_TERM = 15, 16, 17
 """Operations of :mod:`zkvm.air.tape`, which this layer does not import; a test holds the two lists equal."""
 
 
@@ -42,37 +44,86 @@ def _load_next(columns: Flat, base: Any, row: Any, height: Any, shift: Any, regi
                 registers[target + k + lane] = columns[base + (wrapped - height if wrapped >= height else wrapped)]
 
 
+@entry(void(readonly(uint64), WORDS))
+def cut_words(words: Flat, out: Flat) -> None:
+    """Every word c as six vectors: low and high half of c, 2^22 c and 2^44 c in all lanes.
+
+    A cell in pieces of 22 bits, f = f0 + f1 2^22 + f2 2^44, times c is then l + 2^32 h with sums l and h of three products below 2^54.
+
+    Args:
+        words: (k,) canonical. out: (k * CUT * LANES,).
+    """
+    for number in range(words.shape[0]):
+        factor = words[number]
+        for piece in range(3):
+            at = (CUT * number + 2 * piece) * LANES
+            store(out, at, splat(factor & gl.EPSILON))
+            store(out, at + LANES, splat(factor >> gl.SHIFT))
+            factor = gl.mul(factor, TWO_22)
+
+
 @njit(inline="always")
-def _add_terms(sums: Flat, base: Any, value: Any, limbs: Any) -> None:
-    """One coordinate's three sums at ``base`` take a vector of cells times a factor cut into limbs (:mod:`zkvm.kernels.source.dots`)."""
-    s0, s1, s2 = extend_sums(load(sums, base), load(sums, base + BLOCK), load(sums, base + 2 * BLOCK), value, limbs)
-    store(sums, base, s0)
-    store(sums, base + BLOCK, s1)
-    store(sums, base + 2 * BLOCK, s2)
+def _add_product(low: Any, high: Any, pieces: Any, factors: Flat, at: Any) -> Any:
+    """low + 2^32 high plus a cell in pieces times the cut factor at ``at``."""
+    low, high = add_product32(low, pieces[0], load(factors, at)), add_product32(high, pieces[0], load(factors, at + LANES))
+    at += 2 * LANES
+    low, high = add_product32(low, pieces[1], load(factors, at)), add_product32(high, pieces[1], load(factors, at + LANES))
+    at += 2 * LANES
+    return add_product32(low, pieces[2], load(factors, at)), add_product32(high, pieces[2], load(factors, at + LANES))
+
+
+@njit(inline="always")
+def _add_terms(sums: Any, code: Any, first: Any, count: Any, scale: Any, registers: Flat, k: Any, factors: Flat) -> Any:
+    """The six sums of an extension element plus the terms of rows [first, first + count): registers times cut triples of factors.
+
+    Args:
+        sums: low and high by coordinate. scale: distance between two factors that a term may name, in cut words.
+    """
+    l0, h0, l1, h1, l2, h2 = sums
+    for term in range(first, first + count):
+        pieces = limbs22(load(registers, np.int64(code[term, 1]) * BLOCK + k))
+        at = np.int64(code[term, 2]) * (scale * CUT * LANES)
+        l0, h0 = _add_product(l0, h0, pieces, factors, at)
+        l1, h1 = _add_product(l1, h1, pieces, factors, at + CUT * LANES)
+        l2, h2 = _add_product(l2, h2, pieces, factors, at + 2 * CUT * LANES)
+    return l0, h0, l1, h1, l2, h2
 
 
 @njit(nogil=True)
-def _accumulate(registers: Flat, source: Any, powers: Flat, number: Any, accumulators: Flat, group: Any, width: Any) -> None:
-    """accumulators[group] += register times the challenge power ``number``, without reduction."""
-    first = cut(splat(powers[3 * number]))
-    second = cut(splat(powers[3 * number + 1]))
-    third = cut(splat(powers[3 * number + 2]))
-    base = group * SUMS * BLOCK
+def _accumulate(code: Any, step: Any, registers: Flat, powers: Flat, accumulators: Flat, width: Any) -> None:
+    """The accumulator of a group takes registers times challenge powers, without reduction."""
+    count = np.int64(code[step, 1])
+    base = np.int64(code[step, 2]) * (SUMS * BLOCK)
     for k in range(0, width, LANES):
-        value = load(registers, source + k)
-        _add_terms(accumulators, base + k, value, first)
-        _add_terms(accumulators, base + 3 * BLOCK + k, value, second)
-        _add_terms(accumulators, base + 6 * BLOCK + k, value, third)
+        sums = load6(accumulators, base + k, BLOCK)
+        store6(accumulators, base + k, BLOCK, _add_terms(sums, code, step + 1, count, 3, registers, k, powers))
 
 
 @njit(nogil=True)
-def _write_sums(accumulators: Flat, out: Flat, out_stride: Any, row: Any, width: Any) -> None:
-    """Reduce the sums of every group and coordinate and write them to rows [row, row + width) of the nine outputs."""
+def _extension_sum(code: Any, step: Any, registers: Flat, pool: Flat, factors: Flat, width: Any) -> None:
+    """An extension constant plus registers times extension constants, with one reduction."""
+    count = np.int64(code[step, 1])
+    b = np.int64(code[step, 2])
+    d0, d1, d2 = np.int64(code[step, 3]) * BLOCK, np.int64(code[step, 8]) * BLOCK, np.int64(code[step, 9]) * BLOCK
+    first, second, third = pool[b], pool[b + 1], pool[b + 2]
+    start = (
+        splat(first & gl.EPSILON), splat(first >> gl.SHIFT), splat(second & gl.EPSILON), splat(second >> gl.SHIFT),
+        splat(third & gl.EPSILON), splat(third >> gl.SHIFT),
+    )  # fmt: skip
+    for k in range(0, width, LANES):
+        l0, h0, l1, h1, l2, h2 = _add_terms(start, code, step + 1, count, 1, registers, k, factors)
+        store(registers, d0 + k, reduce_sums(l0, h0))
+        store(registers, d1 + k, reduce_sums(l1, h1))
+        store(registers, d2 + k, reduce_sums(l2, h2))
+
+
+@njit(nogil=True)
+def _add_sums(accumulators: Flat, out: Flat, out_stride: Any, row: Any, width: Any) -> None:
+    """Reduce the sums of every group and coordinate and add them to rows [row, row + width) of the nine outputs."""
     for number in range(GROUPS * 3):
         for k in range(0, width, LANES):
-            at = 3 * number * BLOCK + k
-            value = reduced(load(accumulators, at), load(accumulators, at + BLOCK), load(accumulators, at + 2 * BLOCK))
-            store(out, number * out_stride + row + k, value)
+            at, place = 2 * number * BLOCK + k, number * out_stride + row + k
+            store(out, place, add(load(out, place), reduce_sums(load(accumulators, at), load(accumulators, at + BLOCK))))
 
 
 @njit(nogil=True)
@@ -106,43 +157,23 @@ def _arithmetic(operation: Any, registers: Flat, left: Any, right: Any, pool: Fl
 
 
 @njit(nogil=True)
-def _extension(operation: Any, registers: Flat, row: Any, pool: Flat, width: Any) -> None:
-    """One extension operation on a block."""
-    a, b = np.int64(row[1]) * BLOCK, np.int64(row[2]) * BLOCK
+def _extension_product(row: Any, registers: Flat, width: Any) -> None:
+    """One product of extension elements on a block."""
+    a, a1, a2 = np.int64(row[1]) * BLOCK, np.int64(row[4]) * BLOCK, np.int64(row[5]) * BLOCK
+    b, b1, b2 = np.int64(row[2]) * BLOCK, np.int64(row[6]) * BLOCK, np.int64(row[7]) * BLOCK
     d0, d1, d2 = np.int64(row[3]) * BLOCK, np.int64(row[8]) * BLOCK, np.int64(row[9]) * BLOCK
-    a1, a2 = np.int64(row[4]) * BLOCK, np.int64(row[5]) * BLOCK
-    if operation == OP_EXT_MUL:
-        b1, b2 = np.int64(row[6]) * BLOCK, np.int64(row[7]) * BLOCK
-        for k in range(0, width, LANES):
-            left = (load(registers, a + k), load(registers, a1 + k), load(registers, a2 + k))
-            right = (load(registers, b + k), load(registers, b1 + k), load(registers, b2 + k))
-            product = ext_mul(left, right)
-            store(registers, d0 + k, product[0])
-            store(registers, d1 + k, product[1])
-            store(registers, d2 + k, product[2])
-        return
-    first = np.int64(row[6])
-    factor = (splat(pool[first]), splat(pool[first + 1]), splat(pool[first + 2]))
-    if operation == OP_EXT_STEP:
-        for k in range(0, width, LANES):
-            start = (load(registers, a + k), load(registers, a1 + k), load(registers, a2 + k))
-            value = ext_sub(start, ext_scale(factor, load(registers, b + k)))
-            store(registers, d0 + k, value[0])
-            store(registers, d1 + k, value[1])
-            store(registers, d2 + k, value[2])
-        return
-    first = np.int64(row[1])
-    constant = (splat(pool[first]), splat(pool[first + 1]), splat(pool[first + 2]))
     for k in range(0, width, LANES):
-        value = ext_sub(constant, ext_scale(factor, load(registers, b + k)))
-        store(registers, d0 + k, value[0])
-        store(registers, d1 + k, value[1])
-        store(registers, d2 + k, value[2])
+        left = (load(registers, a + k), load(registers, a1 + k), load(registers, a2 + k))
+        right = (load(registers, b + k), load(registers, b1 + k), load(registers, b2 + k))
+        product = ext_mul(left, right)
+        store(registers, d0 + k, product[0])
+        store(registers, d1 + k, product[1])
+        store(registers, d2 + k, product[2])
 
 
 @entry(
     void(
-        readonly(int32, 2), readonly(uint64), readonly(uint64),
+        readonly(int32, 2), readonly(uint64), readonly(uint64), readonly(uint64),
         COLUMNS, int64, int64, COLUMNS, int64, int64, COLUMNS, int64, int64, COLUMNS, int64, int64, int64, int64, int64, int64,
         WORDS, WORDS, WORDS, int64, int64, boolean,
     )
@@ -150,6 +181,7 @@ def _extension(operation: Any, registers: Flat, row: Any, pool: Flat, width: Any
 def run_tape(
     code: NDArray[np.int32],
     pool: Flat,
+    factors: Flat,
     powers: Flat,
     main: Flat,
     main_stride: Any,
@@ -179,15 +211,17 @@ def run_tape(
     Args:
         following, shift: bus columns at the next row: row + shift of these columns, cyclic in ``height`` (shift 1 on the bus columns
             themselves, shift 0 on columns already evaluated at the next point).
+        factors: the pool cut by :func:`cut_words`. powers: the (k, 3) challenge powers of an accumulating tape, cut likewise.
         registers: (registers * BLOCK,) scratch. accumulators: (GROUPS * SUMS * BLOCK,) scratch.
-        out: flat; an accumulating tape writes its GROUPS * 3 sums there, another one its outputs, ``out_stride`` apart. Its first row is
-            row ``out_start``.
+        out: flat; an accumulating tape adds its GROUPS * 3 sums to it, another one writes its outputs, ``out_stride`` apart. Its first row
+            is row ``out_start``.
     """
     for row in range(start, stop, BLOCK):
         width = min(BLOCK, stop - row)
         if accumulating:
             accumulators[:] = np.uint64(0)
-        for step in range(code.shape[0]):
+        step: Any = 0
+        while step < code.shape[0]:
             operation = code[step, 0]
             a = np.int64(code[step, 1])
             b = np.int64(code[step, 2])
@@ -212,13 +246,18 @@ def run_tape(
                 for k in range(0, width, LANES):
                     store(registers, target + k, load(registers, a * BLOCK + k))
             elif operation == OP_ACC:
-                _accumulate(registers, a * BLOCK, powers, number, accumulators, b, width)
+                _accumulate(code, step, registers, powers, accumulators, width)
+                step += a
             elif operation == OP_OUT:
                 for k in range(0, width, LANES):
                     store(out, number * out_stride + row - out_start + k, load(registers, a * BLOCK + k))
-            elif operation >= OP_EXT_MUL:
-                _extension(operation, registers, code[step], pool, width)
+            elif operation == OP_EXT_MUL:
+                _extension_product(code[step], registers, width)
+            elif operation == OP_EXT_SUM:
+                _extension_sum(code, step, registers, pool, factors, width)
+                step += a
             else:
                 _arithmetic(operation, registers, a * BLOCK, b * BLOCK, pool, b, target, width)
+            step += 1
         if accumulating:
-            _write_sums(accumulators, out, out_stride, row - out_start, width)
+            _add_sums(accumulators, out, out_stride, row - out_start, width)

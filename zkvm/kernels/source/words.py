@@ -147,6 +147,12 @@ def emit_product(builder: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
     return low, middle, builder.add(builder.add(high, first_high), builder.lshr(middle, constant(32)))
 
 
+def emit_reduce_sums(builder: Any, low: Any, high: Any) -> Any:
+    """low + 2^32 high for any words. The upper half of ``high`` folds back, its lower half times 2^32 is at most p - 1."""
+    folded = emit_fold(builder, low, builder.lshr(high, constant(32)))
+    return emit_canonical(builder, emit_add_any(builder, folded, builder.shl(high, constant(32))))
+
+
 def emit_join(builder: Any, low: Any, high: Any) -> Any:
     """low mod 2^32 + 2^32 (high mod 2^32)."""
     return builder.or_(builder.and_(low, constant(EPSILON)), builder.shl(high, constant(32)))
