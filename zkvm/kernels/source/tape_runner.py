@@ -73,48 +73,81 @@ def _add_product(low: Any, high: Any, pieces: Any, factors: Flat, at: Any) -> An
 
 
 @njit(inline="always")
-def _add_terms(sums: Any, code: Any, first: Any, count: Any, scale: Any, registers: Flat, k: Any, factors: Flat) -> Any:
-    """The six sums of an extension element plus the terms of rows [first, first + count): registers times cut triples of factors.
-
-    Args:
-        sums: low and high by coordinate. scale: distance between two factors that a term may name, in cut words.
-    """
-    l0, h0, l1, h1, l2, h2 = sums
-    for term in range(first, first + count):
-        pieces = limbs22(load(registers, np.int64(code[term, 1]) * BLOCK + k))
-        at = np.int64(code[term, 2]) * (scale * CUT * LANES)
-        l0, h0 = _add_product(l0, h0, pieces, factors, at)
-        l1, h1 = _add_product(l1, h1, pieces, factors, at + CUT * LANES)
-        l2, h2 = _add_product(l2, h2, pieces, factors, at + 2 * CUT * LANES)
+def _add_term(sums: Any, registers: Flat, source: Any, factors: Flat, at: Any) -> Any:
+    """The six sums of an extension element, low and high by coordinate, plus a cell times the cut triple of factors at ``at``."""
+    pieces = limbs22(load(registers, source))
+    l0, h0 = _add_product(sums[0], sums[1], pieces, factors, at)
+    l1, h1 = _add_product(sums[2], sums[3], pieces, factors, at + CUT * LANES)
+    l2, h2 = _add_product(sums[4], sums[5], pieces, factors, at + 2 * CUT * LANES)
     return l0, h0, l1, h1, l2, h2
+
+
+@njit(inline="always")
+def _term(code: Any, row: Any, scale: Any) -> Any:
+    """Where the register and the cut factor of a term are; ``scale``: distance between two factors that a term may name, in cut words."""
+    return np.int64(code[row, 1]) * BLOCK, np.int64(code[row, 2]) * (scale * CUT * LANES)
 
 
 @njit(nogil=True)
 def _accumulate(code: Any, step: Any, registers: Flat, powers: Flat, accumulators: Flat, width: Any) -> None:
-    """The accumulator of a group takes registers times challenge powers, without reduction."""
-    count = np.int64(code[step, 1])
+    """The accumulator of a group takes registers times challenge powers, without reduction.
+
+    Four terms at once, so that their places are known before the loop over the rows; what is left one by one.
+    """
     base = np.int64(code[step, 2]) * (SUMS * BLOCK)
-    for k in range(0, width, LANES):
-        sums = load6(accumulators, base + k, BLOCK)
-        store6(accumulators, base + k, BLOCK, _add_terms(sums, code, step + 1, count, 3, registers, k, powers))
+    term, last = step + 1, step + 1 + np.int64(code[step, 1])
+    while term + 4 <= last:
+        (a, at), (b, bt) = _term(code, term, 3), _term(code, term + 1, 3)
+        (c, ct), (d, dt) = _term(code, term + 2, 3), _term(code, term + 3, 3)
+        for k in range(0, width, LANES):
+            sums = _add_term(load6(accumulators, base + k, BLOCK), registers, a + k, powers, at)
+            sums = _add_term(_add_term(sums, registers, b + k, powers, bt), registers, c + k, powers, ct)
+            store6(accumulators, base + k, BLOCK, _add_term(sums, registers, d + k, powers, dt))
+        term += 4
+    while term < last:
+        a, at = _term(code, term, 3)
+        for k in range(0, width, LANES):
+            sums = load6(accumulators, base + k, BLOCK)
+            store6(accumulators, base + k, BLOCK, _add_term(sums, registers, a + k, powers, at))
+        term += 1
+
+
+@njit(inline="always")
+def _store_sums(registers: Flat, targets: Any, k: Any, sums: Any) -> None:
+    store(registers, targets[0] + k, reduce_sums(sums[0], sums[1]))
+    store(registers, targets[1] + k, reduce_sums(sums[2], sums[3]))
+    store(registers, targets[2] + k, reduce_sums(sums[4], sums[5]))
 
 
 @njit(nogil=True)
 def _extension_sum(code: Any, step: Any, registers: Flat, pool: Flat, factors: Flat, width: Any) -> None:
-    """An extension constant plus registers times extension constants, with one reduction."""
-    count = np.int64(code[step, 1])
-    b = np.int64(code[step, 2])
-    d0, d1, d2 = np.int64(code[step, 3]) * BLOCK, np.int64(code[step, 8]) * BLOCK, np.int64(code[step, 9]) * BLOCK
+    """An extension constant plus registers times extension constants, with one reduction; up to three terms have loops of their own."""
+    count, b = np.int64(code[step, 1]), np.int64(code[step, 2])
+    targets = np.int64(code[step, 3]) * BLOCK, np.int64(code[step, 8]) * BLOCK, np.int64(code[step, 9]) * BLOCK
     first, second, third = pool[b], pool[b + 1], pool[b + 2]
     start = (
         splat(first & gl.EPSILON), splat(first >> gl.SHIFT), splat(second & gl.EPSILON), splat(second >> gl.SHIFT),
         splat(third & gl.EPSILON), splat(third >> gl.SHIFT),
     )  # fmt: skip
+    a, at = _term(code, step + 1, 1)
+    if count == 1:
+        for k in range(0, width, LANES):
+            _store_sums(registers, targets, k, _add_term(start, registers, a + k, factors, at))
+        return
+    b, bt = _term(code, step + 2, 1)
+    if count == 2:
+        for k in range(0, width, LANES):
+            sums = _add_term(start, registers, a + k, factors, at)
+            _store_sums(registers, targets, k, _add_term(sums, registers, b + k, factors, bt))
+        return
+    c, ct = _term(code, step + 3, 1)
     for k in range(0, width, LANES):
-        l0, h0, l1, h1, l2, h2 = _add_terms(start, code, step + 1, count, 1, registers, k, factors)
-        store(registers, d0 + k, reduce_sums(l0, h0))
-        store(registers, d1 + k, reduce_sums(l1, h1))
-        store(registers, d2 + k, reduce_sums(l2, h2))
+        sums = _add_term(_add_term(start, registers, a + k, factors, at), registers, b + k, factors, bt)
+        sums = _add_term(sums, registers, c + k, factors, ct)
+        for term in range(step + 4, step + 1 + count):
+            d, dt = _term(code, term, 1)
+            sums = _add_term(sums, registers, d + k, factors, dt)
+        _store_sums(registers, targets, k, sums)
 
 
 @njit(nogil=True)
