@@ -11,10 +11,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from zkvm.field.goldilocks import FieldArray, P, coset_shift, root_of_unity
+from zkvm.field import goldilocks as gl
+from zkvm.field.goldilocks import FieldArray, P, coset_shift, powers, root_of_unity
 from zkvm.kernels.library import kernel
 from zkvm.kernels.parallel import run_ranges
-from zkvm.kernels.twiddles import bit_reversed_powers, forward_table, inverse_table, transform_levels
+from zkvm.kernels.twiddles import Levels, bit_reversed_powers, forward_transform, inverse_transform
 from zkvm.kernels.width import WORD_LANES
 
 EXTRA_POINTS = 512
@@ -25,6 +26,7 @@ extend_columns = kernel("ntt.extend_columns")
 inverse = kernel("transforms.inverse")
 bit_reverse = kernel("interpolation.bit_reverse")
 join_cosets = kernel("interpolation.join_cosets")
+scale_by_powers = kernel("interpolation.scale_by_powers")
 
 
 def _check_height(height: int, minimum: int = MINIMUM_HEIGHT) -> None:
@@ -41,6 +43,25 @@ def _flat(array: FieldArray, shape: tuple[int, ...]) -> FieldArray:
     if array.shape != shape or array.dtype != np.uint64 or not array.flags.c_contiguous:
         raise ValueError(f"expected a C-contiguous uint64 array of shape {shape}, got {array.dtype} {array.shape}")
     return array.reshape(-1)
+
+
+def _stacked(transforms: list[tuple[Levels, FieldArray]]) -> tuple[Levels, FieldArray]:
+    """The levels that some transforms of one size share, and their tables: (t, words)."""
+    if not transforms:
+        return np.empty((0, 3), dtype=np.int64), np.empty((0, 0), dtype=np.uint64)
+    return transforms[0][0], np.stack([table for _, table in transforms])
+
+
+def _limbs(factors: FieldArray) -> FieldArray:
+    """Limbs of 22 bits of factors c and 2^32 c, for sums (:mod:`zkvm.kernels.source.dots`): (w, m) to (w, 6 m), six vectors at a time.
+
+    Fewer factors than a vector has are left out.
+    """
+    count = factors.shape[1] // WORD_LANES * WORD_LANES
+    pair = factors[:, :count], gl.mul(factors[:, :count], np.uint64(2**32))
+    cut = np.stack([half >> np.uint64(bits) & np.uint64(2**22 - 1) for half in pair for bits in (0, 22, 44)], axis=1)
+    split = cut.reshape(len(factors), 6, count // WORD_LANES, WORD_LANES).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(split).reshape(len(factors), 6 * count)
 
 
 class LdePlan:
@@ -65,13 +86,13 @@ class LdePlan:
         self.shift = coset_shift(height) if shift is None else shift
         root = root_of_unity(height * blowup)
         shifts = [self.shift * pow(root, coset, P) % P for coset in range(blowup)]
-        self._levels, self._extra_levels = transform_levels(height), transform_levels(EXTRA_POINTS)
-        self._inverse = inverse_table(height)
-        self._tables = np.stack([forward_table(height, s) for s in shifts])
-        small = [forward_table(EXTRA_POINTS, s) for s in extra_shifts]
+        self._inverse = inverse_transform(height)
+        self._levels, self._tables = _stacked([forward_transform(height, s) for s in shifts])
+        small = [forward_transform(EXTRA_POINTS, s) for s in extra_shifts]
         weights = [bit_reversed_powers(pow(s, EXTRA_POINTS, P), height // EXTRA_POINTS) for s in extra_shifts]
-        self._extra_tables = np.array(small, dtype=np.uint64).reshape(len(small), len(forward_table(EXTRA_POINTS, 1)))
+        self._extra_levels, self._extra_tables = _stacked(small)
         self._extra_weights = np.array(weights, dtype=np.uint64).reshape(len(small), height // EXTRA_POINTS)
+        self._extra_limbs = _limbs(self._extra_weights)
 
     def run(self, columns: FieldArray, out: FieldArray, threads: int = 1, extra_out: FieldArray | None = None) -> None:
         """Extends values on <w_n>.
@@ -106,8 +127,8 @@ class LdePlan:
 
         def task(first: int, last: int) -> None:
             scratch = np.empty(height, dtype=np.uint64)
-            given = (source, count, is_values, height, first, last, target, scratch, self._levels, self._inverse, self._tables)
-            extend_columns(*given, extra_target, self._extra_levels, self._extra_tables, self._extra_weights)
+            given = (source, count, is_values, height, first, last, target, scratch, *self._inverse, self._levels, self._tables)
+            extend_columns(*given, extra_target, self._extra_levels, self._extra_tables, self._extra_weights, self._extra_limbs)
 
         run_ranges(task, width, height * (1 + self.blowup), threads)
 
@@ -136,8 +157,8 @@ def evaluate_coset(coefficients: FieldArray, height: int, blowup: int, shift: in
 def interpolate_cosets(values: FieldArray, shift: int, threads: int = 1) -> FieldArray:
     """Values (w, B, n) on the cosets of ``shift <w_Bn>`` to natural-order coefficients (w, B n).
 
-    The inverse transform on coset j, with its shift g_j = shift w_Bn^j, gives sum_t c[m + t n] g_j^(t n) for every m < n; an
-    inverse transform over j then separates the parts t.
+    The inverse transform on coset j, over the powers of its shift g_j = shift w_Bn^j, gives sum_t c[m + t n] g_j^(t n) for every
+    m < n; an inverse transform over j then separates the parts t.
 
     Raises:
         ValueError: n is not a power of two in [2^6, 2^24], or the array is not contiguous.
@@ -146,17 +167,21 @@ def interpolate_cosets(values: FieldArray, shift: int, threads: int = 1) -> Fiel
     _check_height(size)
     out = np.empty((width, blowup * size), dtype=np.uint64)
     source, target = _flat(values, (width, blowup, size)), out.reshape(-1)
-    levels, (tables, factors) = transform_levels(size), _interpolation_tables(size, blowup, shift % P)
+    transform, factors = _inverse_transform(size), _separating_factors(size, blowup, shift % P)
+    root = root_of_unity(size * blowup)
+    ratios = [powers(pow(shift * pow(root, coset, P), -1, P), 8) for coset in range(blowup)]
 
     def task(first: int, last: int) -> None:
-        parts = np.empty(blowup * size, dtype=np.uint64)
+        scratch = np.empty(size, dtype=np.uint64)
         for start in range(first * blowup * size, last * blowup * size, blowup * size):
             for coset in range(blowup):
-                inverse(source, start + coset * size, parts, coset * size, size, levels, tables[coset])
+                place = start + coset * size
+                inverse(source, place, scratch, 0, size, *transform)
+                bit_reverse(scratch, 0, target, place, size)
+                scale_by_powers(target, place, size, ratios[coset])
             if blowup > 1:
+                parts = target[start : start + blowup * size]
                 join_cosets(parts, blowup, size, factors, np.empty(WORD_LANES * blowup, dtype=np.uint64))
-            for part in range(0, blowup * size, size):
-                bit_reverse(parts, part, target, start + part, size)
 
     run_ranges(task, width, 3 * blowup * size, threads)
     return out
@@ -168,9 +193,13 @@ def interpolate_coset(values: FieldArray, shift: int = 1, threads: int = 1) -> F
 
 
 @lru_cache(maxsize=64)
-def _interpolation_tables(size: int, blowup: int, shift: int) -> tuple[FieldArray, FieldArray]:
-    """The inverse twiddles of every coset, and ``factors[t, j]`` = w_B^(-jt) shift^(-tn) / B, which separate the parts."""
-    root, small_root = root_of_unity(size * blowup), root_of_unity(blowup)
-    tables = np.stack([inverse_table(size, shift * pow(root, coset, P) % P) for coset in range(blowup)])
-    rows = [[pow(small_root, -j * t, P) * pow(shift, -t * size, P) * pow(blowup, -1, P) % P for j in range(blowup)] for t in range(blowup)]
-    return tables, np.array(rows, dtype=np.uint64)
+def _inverse_transform(size: int) -> tuple[Levels, FieldArray]:
+    return inverse_transform(size)
+
+
+@lru_cache(maxsize=64)
+def _separating_factors(size: int, blowup: int, shift: int) -> FieldArray:
+    """``factors[t, j]`` = w_B^(-jt) shift^(-tn) / B, which separate the parts."""
+    root = root_of_unity(blowup)
+    rows = [[pow(root, -j * t, P) * pow(shift, -t * size, P) * pow(blowup, -1, P) % P for j in range(blowup)] for t in range(blowup)]
+    return np.array(rows, dtype=np.uint64)

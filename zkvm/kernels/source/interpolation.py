@@ -39,6 +39,15 @@ def bit_reverse(source: Any, first: Any, target: Any, start: Any, size: Any) -> 
         reversed_middle |= bit
 
 
+@entry(void(WORDS, int64, int64, WORDS))
+def scale_by_powers(data: Any, start: Any, count: Any, powers: Any) -> None:
+    """``data[start + i]`` times r^i for i < count, a multiple of 8, in place; ``powers``: r^0 to r^7."""
+    power, step = load(powers, 0), splat(gl.power(powers[1], uint64(LANES)))
+    for i in range(start, start + count, LANES):
+        store(data, i, mul(load(data, i), power))
+        power = mul(power, step)
+
+
 @entry(void(WORDS, int64, int64, TABLES, WORDS))
 def join_cosets(parts: Any, blowup: Any, size: Any, factors: Any, buffer: Any) -> None:
     """In place, word by word: part t of ``parts`` (B n) becomes the sum over j of ``factors[t, j]`` part j.

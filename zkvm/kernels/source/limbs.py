@@ -1,4 +1,4 @@
-"""LLVM code for sums of products with a late reduction, for narrow registers: additions without carries.
+"""LLVM code for sums of products with a late reduction, additions without carries.
 
 An element is a pair of signed words (l, h) with the value l + 2^32 h. Sums and differences are two plain instructions each, and a
 product by a power of two is a shift, because 2^64 = 2^32 - 1 and 2^96 = -1: only :meth:`Limbs.word` propagates carries. Nothing
@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from zkvm.kernels.source.words import constant, emit_add_small, emit_canonical, emit_halves, emit_join, emit_product, hidden_epsilon
+
+
+_COORDINATES = ((1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
+"""2^(32 i) = l + 2^32 h, as (l, h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,22 @@ class Limbs:
 def split(builder: Any, value: Any) -> Limbs:
     """Any word; both parts are below 2^32."""
     return Limbs(builder, *emit_halves(builder, value))
+
+
+def shifted(builder: Any, value: Any, power: int) -> Limbs:
+    """2^power times any word, with parts between -2^33 and 2^33: three digits base 2^32, the last below 2^31, folded by 2^96 = -1."""
+    turns, bits = divmod(power % 192, 32)
+    whole = builder.shl(value, constant(bits)) if bits else value
+    digits = list(emit_halves(builder, whole))
+    if bits:
+        digits.append(builder.lshr(value, constant(64 - bits)))
+    parts: list[Any] = [None, None]
+    for place, digit in enumerate(digits, turns):
+        for part, sign in enumerate(_COORDINATES[place % 6]):
+            if sign:
+                emit_sum = builder.add if sign > 0 else builder.sub
+                parts[part] = emit_sum(constant(0) if parts[part] is None else parts[part], digit)
+    return Limbs(builder, *parts)
 
 
 def product(builder: Any, a: Any, b: Any) -> Limbs:

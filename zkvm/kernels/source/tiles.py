@@ -106,7 +106,9 @@ def _reversed(builder: Any, vectors: list[Any]) -> list[Any]:
 
 load2, load3, load4, load6, load7, load8, load_lanes = (_loader(count) for count in (2, 3, 4, 6, 7, 8, LANES))
 store2, store3, store4, store6, store8, store_lanes = (_storer(count) for count in (2, 3, 4, 6, 8, LANES))
-canonical4, canonical8, canonical_lanes = (on_one_tuple(_canonical, count, "The vectors made canonical.") for count in (4, 8, LANES))
+canonical2, canonical4, canonical8, canonical_lanes = (
+    on_one_tuple(_canonical, count, "The vectors made canonical.") for count in (2, 4, 8, LANES)
+)
 transpose = on_one_tuple(emit_transpose, LANES, "The transpose: result i holds lane i of every argument.")
 bit_reversed = on_one_tuple(_reversed, LANES, "The vectors in bit-reversed order.")
 from_rows = on_one_tuple(

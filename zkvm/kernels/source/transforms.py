@@ -2,16 +2,18 @@
 
 ``inverse`` takes values in natural order and leaves coefficients in bit-reversed order (decimation in frequency);
 ``forward`` takes those and leaves values in natural order (decimation in time) on any coset: the powers of the shift
-are part of its twiddles. Both are depth-first: a pass of radix 8 streams eight contiguous runs, then the work goes on
-inside one eighth, so that most layers find their data in the cache. The arithmetic of a pass: :mod:`zkvm.kernels.source.butterflies`.
+are part of its twiddles. The arithmetic of 8 points: :mod:`zkvm.kernels.source.butterflies`.
 
-A transform of n = 64 R_1 R_2 ... points is a row of *levels*: ``levels[i] = (stride, radix, offset)`` joins ``radix``
-transforms of ``stride`` points (64 = the leaf, at the bottom). Its twiddles are ``table[offset + (q - 1) stride + k]``
-= x^rev(q) with x = g w^k, for block q = 1..radix - 1 and k < stride, where w has order ``stride * radix`` and
-g is the shift at that size. ``table[:8]`` are the shift's powers inside the leaf's 8-point transforms, ``table[8:72]``
-the leaf's second pass, as [q][k]. The inverse uses the same layout with inverse roots, no shift, and 1/n in
-``table[8:72]``. Between passes, words may be p or more (any representative): ``forward`` leaves canonical values,
-``inverse`` any words, and both take any words. Tables are made by :mod:`zkvm.kernels.twiddles`.
+A transform of n = 64 R_1 R_2 ... points is a row of *levels*, small to large: ``levels[i] = (stride, radix, offset)`` joins
+``radix`` transforms of ``stride`` points; its twiddles begin at ``table[offset]``. Below all is the *leaf* of 64 contiguous points,
+with its twiddles at ``table[0]``. The radix is 64 but for one or two levels right above the leaf. A transform of radix 64 is two of
+radix 8 with powers of two between them: one general product serves six layers. It works on :data:`CHUNK` columns at a time,
+in a buffer that stays in the first-level cache. A leaf works on as many leaves as there are lanes, transposed.
+Levels are done depth-first: once all parts of a level are there, it is done, so that most find their data in the cache.
+
+All products come before the sums, in either direction: ``forward`` has the twiddles of a level at its inputs, ``inverse`` those of the
+level above, so that the topmost has none. Tables are in the order of use (:mod:`zkvm.kernels.twiddles`). Between passes, words
+may be p or more (any representative): ``forward`` leaves canonical values, ``inverse`` any words, and both take any words.
 """
 
 from __future__ import annotations
@@ -20,67 +22,166 @@ from typing import Any
 
 from numba import int64, njit, uint64, void
 
-from zkvm.kernels.source.butterflies import join2, join4, join8, split2, split4, split8
-from zkvm.kernels.source.entry import entry
-from zkvm.kernels.source.goldilocks import ONE
-from zkvm.kernels.source.tiles import canonical4, canonical8, from_rows, load2, load3, load4, load7, load8, store2, store4, store8, to_rows
-from zkvm.kernels.source.vectors import canonical, load, mul_any, splat, store
+from zkvm.kernels.source.butterflies import (
+    join2,
+    join4,
+    join8,
+    join8_after,
+    split2,
+    split2_scaled,
+    split4,
+    split4_scaled,
+    split8,
+    split8_after,
+    split8_scaled,
+)
+from zkvm.kernels.source.entry import entry, stack_array
+from zkvm.kernels.source.tiles import (
+    canonical2,
+    canonical4,
+    canonical8,
+    canonical_lanes,
+    load2,
+    load3,
+    load4,
+    load7,
+    load8,
+    load_lanes,
+    store2,
+    store4,
+    store8,
+    store_lanes,
+    transpose,
+)
+from zkvm.kernels.source.vectors import load
 from zkvm.kernels.source.words import LANES, WIDE
-from zkvm.kernels.twiddles import LEAF
+from zkvm.kernels.twiddles import CHUNK, LEAF, LEAVES
 
 WORDS = uint64[::1]
 LEVELS = int64[:, ::1]
+_buffer = stack_array(uint64, LEAF * CHUNK)
+
+
+def _join_part(part: int) -> Any:
+    join = join8_after[part]
+
+    @njit(inline="always")
+    def run(buffer: Any, count: Any, data: Any, start: Any, stride: Any, last: Any) -> None:
+        """The second half of 64 points, at results ``part``, 8 + ``part``, ...: ``count`` columns of the buffer to ``data``."""
+        for k in range(0, count, LANES):
+            w = join(load8(buffer, part * count + k, 8 * count))
+            if last:
+                w = canonical8(w)
+            store8(data, start + part * stride + k, 8 * stride, w)
+
+    return run
+
+
+def _split_part(part: int) -> Any:
+    split = split8_after[part]
+
+    @njit(inline="always")
+    def run(buffer: Any, count: Any, data: Any, start: Any, stride: Any) -> None:
+        """The second half of 64 points split, at results 8 ``part`` to 8 ``part`` + 7: ``count`` columns of the buffer to ``data``."""
+        for k in range(0, count, LANES):
+            store8(data, start + 8 * part * stride + k, stride, split(load8(buffer, 8 * part * count + k, count)))
+
+    return run
+
+
+_join0, _join1, _join2, _join3, _join4, _join5, _join6, _join7 = (_join_part(part) for part in range(8))
+_split0, _split1, _split2, _split3, _split4, _split5, _split6, _split7 = (_split_part(part) for part in range(8))
 
 
 @njit(inline="always")
-def _shift_powers(table: Any) -> Any:
-    """The shift's powers inside an 8-point transform."""
-    low = splat(table[1]), splat(table[2]), splat(table[3])
-    return low[0], low[1], low[2], splat(table[4]), splat(table[5]), splat(table[6]), splat(table[7])
+def _join_parts(buffer: Any, count: Any, data: Any, start: Any, stride: Any, last: Any) -> None:
+    _join0(buffer, count, data, start, stride, last)
+    _join1(buffer, count, data, start, stride, last)
+    _join2(buffer, count, data, start, stride, last)
+    _join3(buffer, count, data, start, stride, last)
+    _join4(buffer, count, data, start, stride, last)
+    _join5(buffer, count, data, start, stride, last)
+    _join6(buffer, count, data, start, stride, last)
+    _join7(buffer, count, data, start, stride, last)
 
 
 @njit(inline="always")
-def _times7(v: Any, w: Any) -> Any:
-    """The values after the first times seven factors."""
-    low = mul_any(v[1], w[0]), mul_any(v[2], w[1]), mul_any(v[3], w[2])
-    return v[0], low[0], low[1], low[2], mul_any(v[4], w[3]), mul_any(v[5], w[4]), mul_any(v[6], w[5]), mul_any(v[7], w[6])
+def _split_parts(buffer: Any, count: Any, data: Any, start: Any, stride: Any) -> None:
+    _split0(buffer, count, data, start, stride)
+    _split1(buffer, count, data, start, stride)
+    _split2(buffer, count, data, start, stride)
+    _split3(buffer, count, data, start, stride)
+    _split4(buffer, count, data, start, stride)
+    _split5(buffer, count, data, start, stride)
+    _split6(buffer, count, data, start, stride)
+    _split7(buffer, count, data, start, stride)
+
+
+@njit(inline="always")
+def _forward64(data: Any, start: Any, stride: Any, table: Any, offset: Any, buffer: Any, last: Any) -> None:
+    """Joins 64 transforms of ``stride`` points."""
+    for column in range(start, start + stride, CHUNK):
+        for group in range(8):
+            first = column + 8 * group * stride
+            for k in range(0, CHUNK, LANES):
+                w = join8(load8(data, first + k, stride), load8(table, offset, LANES))
+                store8(buffer, 8 * CHUNK * group + k, CHUNK, w)
+                offset += 8 * LANES
+        _join_parts(buffer, CHUNK, data, column, stride, last)
+
+
+@njit(inline="always")
+def _inverse64(
+    source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any, buffer: Any, top: Any
+) -> None:
+    """Splits a transform into 64 of ``stride`` points."""
+    for column in range(0, stride, CHUNK):
+        for part in range(8):
+            begin = first + column + part * stride
+            for k in range(0, CHUNK, LANES):
+                v = load8(source, begin + k, 8 * stride)
+                w = split8(v) if top else split8_scaled(v, load8(table, offset, LANES))
+                store8(buffer, CHUNK * part + k, 8 * CHUNK, w)
+                offset += 8 * LANES
+        _split_parts(buffer, CHUNK, target, start + column, stride)
 
 
 @njit(inline="always")
 def _forward8(data: Any, start: Any, stride: Any, table: Any, offset: Any, last: Any) -> None:
     """Joins eight transforms of ``stride`` points."""
     for k in range(0, stride, LANES):
-        w = join8(load8(data, start + k, stride), load7(table, offset + k, stride))
+        w = join8(load8(data, start + k, stride), load7(table, offset + 7 * k, LANES))
         if last:
             w = canonical8(w)
         store8(data, start + k, stride, w)
 
 
 @njit(inline="always")
-def _inverse8(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
+def _inverse8(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any, top: Any) -> None:
     """Splits a transform into eight of ``stride`` points."""
     for k in range(0, stride, LANES):
-        w = split8(load8(source, first + k, stride))
-        store8(target, start + k, stride, _times7(w, load7(table, offset + k, stride)))
+        v = load8(source, first + k, stride)
+        w = split8(v) if top else split8_scaled(v, load8(table, offset + 8 * k, LANES))
+        store8(target, start + k, stride, w)
 
 
 @njit(inline="always")
 def _forward4(data: Any, start: Any, stride: Any, table: Any, offset: Any, last: Any) -> None:
     """Joins four transforms of ``stride`` points (blocks in the order of residues 0, 2, 1, 3)."""
     for k in range(0, stride, LANES):
-        w = join4(load4(data, start + k, stride), load3(table, offset + k, stride))
+        w = join4(load4(data, start + k, stride), load3(table, offset + 3 * k, LANES))
         if last:
             w = canonical4(w)
         store4(data, start + k, stride, w)
 
 
 @njit(inline="always")
-def _inverse4(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
+def _inverse4(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any, top: Any) -> None:
     """Splits a transform into four of ``stride`` points."""
     for k in range(0, stride, LANES):
-        v = split4(load4(source, first + k, stride))
-        t = load3(table, offset + k, stride)
-        store4(target, start + k, stride, (v[0], mul_any(v[1], t[0]), mul_any(v[2], t[1]), mul_any(v[3], t[2])))
+        v = load4(source, first + k, stride)
+        w = split4(v) if top else split4_scaled(v, load4(table, offset + 4 * k, LANES))
+        store4(target, start + k, stride, w)
 
 
 @njit(inline="always")
@@ -89,65 +190,49 @@ def _forward2(data: Any, start: Any, stride: Any, table: Any, offset: Any, last:
     for k in range(0, stride, LANES):
         w = join2(load2(data, start + k, stride), (load(table, offset + k),))
         if last:
-            w = canonical(w[0]), canonical(w[1])
+            w = canonical2(w)
         store2(data, start + k, stride, w)
 
 
 @njit(inline="always")
-def _inverse2(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any) -> None:
+def _inverse2(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any, top: Any) -> None:
     """Splits a transform into two of ``stride`` points."""
     for k in range(0, stride, LANES):
-        v = split2(load2(source, first + k, stride))
-        store2(target, start + k, stride, (v[0], mul_any(v[1], load(table, offset + k))))
+        v = load2(source, first + k, stride)
+        w = split2(v) if top else split2_scaled(v, load2(table, offset + 2 * k, LANES))
+        store2(target, start + k, stride, w)
 
 
 @njit(inline="always")
-def _forward_leaf_wide(source: Any, first: Any, target: Any, start: Any, table: Any, last: Any) -> None:
-    """64 points, all in registers: 8 transforms of 8 contiguous elements, then one pass of radix 8."""
-    u = join8(from_rows(load8(source, first, 8)), _shift_powers(table))
-    w = join8(to_rows(u), load7(table, 16, 8))
-    if last:
-        w = canonical8(w)
-    store8(target, start, 8, w)
+def _load_columns(source: Any, first: Any, stride: Any) -> Any:
+    """Eight words of every leaf, as eight vectors with one lane a leaf."""
+    if WIDE:
+        return transpose(load8(source, first, stride))
+    return transpose(load4(source, first, stride)) + transpose(load4(source, first + 4, stride))
 
 
 @njit(inline="always")
-def _inverse_leaf_wide(source: Any, first: Any, target: Any, start: Any, table: Any) -> None:
-    """64 points, all in registers: one pass of radix 8, then 8 transforms of 8 contiguous elements."""
-    u = split8(load8(source, first, 8))
-    v = _times7(u, load7(table, 16, 8))
-    t = split8(from_rows((mul_any(v[0], load(table, 8)), v[1], v[2], v[3], v[4], v[5], v[6], v[7])))
-    if table[4] != ONE:  # the shift itself at 8 points: without one, all these factors are 1
-        t = _times7(t, _shift_powers(table))
-    store8(target, start, 8, to_rows(t))
+def _forward_leaf(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, buffer: Any, last: Any) -> None:
+    """64 points of as many leaves as there are lanes, which are ``stride`` words apart (0: the same leaf in all)."""
+    for i in range(0, LEAF, 8):
+        w = join8(_load_columns(source, first + i, stride), load8(table, LANES * i, LANES))
+        store8(buffer, LANES * i, LANES, w)
+    _join_parts(buffer, LANES, buffer, 0, LANES, last)
+    for i in range(0, LEAF, LANES):
+        store_lanes(target, start + i, stride, transpose(load_lanes(buffer, LANES * i, LANES)))
 
 
 @njit(inline="always")
-def _forward_leaf_narrow(source: Any, first: Any, target: Any, start: Any, table: Any, last: Any) -> None:
-    """64 points: 8 transforms of 8 contiguous elements, as many at a time as there are lanes, then one pass of radix 8."""
-    shifts = _shift_powers(table)
-    for part in range(0, LEAF, 8 * LANES):
-        u = join8(from_rows(load8(source, first + part, LANES)), shifts)
-        store8(target, start + part, LANES, to_rows(u))
-    _forward8(target, start, 8, table, 16, last)
-
-
-@njit(inline="always")
-def _inverse_leaf_narrow(source: Any, first: Any, target: Any, start: Any, table: Any) -> None:
-    """64 points: one pass of radix 8, then 8 transforms of 8 contiguous elements."""
-    for k in range(0, 8, LANES):
-        v = _times7(split8(load8(source, first + k, 8)), load7(table, 16 + k, 8))
-        store8(target, start + k, 8, v)
-        store(target, start + k, mul_any(v[0], load(table, 8 + k)))
-    for part in range(0, LEAF, 8 * LANES):
-        t = split8(from_rows(load8(target, start + part, LANES)))
-        if table[4] != ONE:  # the shift itself at 8 points: without one, all these factors are 1
-            t = _times7(t, _shift_powers(table))
-        store8(target, start + part, LANES, to_rows(t))
-
-
-_forward_leaf = _forward_leaf_wide if WIDE else _forward_leaf_narrow
-_inverse_leaf = _inverse_leaf_wide if WIDE else _inverse_leaf_narrow
+def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any, buffer: Any) -> None:
+    """The reverse."""
+    for i in range(0, LEAF, LANES):
+        store_lanes(buffer, LANES * i, LANES, transpose(load_lanes(source, first + i, stride)))
+    for part in range(8):
+        w = split8_scaled(load8(buffer, LANES * part, 8 * LANES), load8(table, offset + 8 * LANES * part, LANES))
+        store8(buffer, LANES * part, 8 * LANES, w)
+    _split_parts(buffer, LANES, buffer, 0, LANES)
+    for i in range(0, LEAF, LANES):
+        store_lanes(target, start + i, stride, transpose(load_lanes(buffer, LANES * i, LANES)))
 
 
 @njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), nogil=True)
@@ -156,20 +241,26 @@ def forward(source: Any, first: Any, target: Any, start: Any, size: Any, levels:
 
     Source and target may be the same words.
     """
-    count = len(levels)
-    for done in range(LEAF, size + 1, LEAF):
-        _forward_leaf(source, first + done - LEAF, target, start + done - LEAF, table, size == LEAF)
-        for level in range(count):
+    buffer = _buffer()
+    step = LEAVES if size >= LEAVES else LEAF
+    for done in range(step, size + 1, step):
+        leaf = done - step
+        _forward_leaf(source, first + leaf, target, start + leaf, LEAF if step == LEAVES else 0, table, buffer, size == LEAF)
+        for level in range(len(levels)):
             stride, radix, offset = levels[level, 0], levels[level, 1], levels[level, 2]
             span = stride * radix
             if done & (span - 1) != 0:
                 break
-            if radix == 8:
-                _forward8(target, start + done - span, stride, table, offset, span == size)
-            elif radix == 4:
-                _forward4(target, start + done - span, stride, table, offset, span == size)
-            else:
-                _forward2(target, start + done - span, stride, table, offset, span == size)
+            last = span == size
+            for begin in range(start + done - max(span, step), start + done, span):
+                if radix == 64:
+                    _forward64(target, begin, stride, table, offset, buffer, last)
+                elif radix == 8:
+                    _forward8(target, begin, stride, table, offset, last)
+                elif radix == 4:
+                    _forward4(target, begin, stride, table, offset, last)
+                else:
+                    _forward2(target, begin, stride, table, offset, last)
 
 
 @entry(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS))
@@ -178,22 +269,32 @@ def inverse(source: Any, first: Any, target: Any, start: Any, size: Any, levels:
 
     Source and target may be the same words; if they differ, the source is left as it is.
     """
+    buffer = _buffer()
     count = len(levels)
-    for done in range(0, size, LEAF):
+    step = LEAVES if size >= LEAVES else LEAF
+    leaf_period = levels[0, 0] * levels[0, 1] if count != 0 else step
+    for done in range(0, size, step):
         for level in range(count - 1, -1, -1):
-            stride, radix, offset = levels[level, 0], levels[level, 1], levels[level, 2]
-            if done & (stride * radix - 1) != 0:
+            stride, radix = levels[level, 0], levels[level, 1]
+            span = stride * radix
+            if done & (span - 1) != 0:
                 continue
             top = level == count - 1
             origin = source if top else target
-            begin = first if top else start + done
-            if radix == 8:
-                _inverse8(origin, begin, target, start + done, stride, table, offset)
-            elif radix == 4:
-                _inverse4(origin, begin, target, start + done, stride, table, offset)
-            else:
-                _inverse2(origin, begin, target, start + done, stride, table, offset)
-        if count == 0:
-            _inverse_leaf(source, first, target, start, table)
-        else:
-            _inverse_leaf(target, start + done, target, start + done, table)
+            period = span if top else levels[level + 1, 0] * levels[level + 1, 1]
+            for begin in range(done, done + max(span, step), span):
+                place = first + begin if top else start + begin
+                offset = levels[level, 2] + (begin & (period - 1))
+                if radix == 64:
+                    _inverse64(origin, place, target, start + begin, stride, table, offset, buffer, top)
+                elif radix == 8:
+                    _inverse8(origin, place, target, start + begin, stride, table, offset, top)
+                elif radix == 4:
+                    _inverse4(origin, place, target, start + begin, stride, table, offset, top)
+                else:
+                    _inverse2(origin, place, target, start + begin, stride, table, offset, top)
+        stride = LEAF if step == LEAVES else 0
+        offset = LANES * (done & (leaf_period - 1)) if stride == 0 else done & (max(leaf_period, step) - 1)
+        origin = source if count == 0 else target
+        place = first + done if count == 0 else start + done
+        _inverse_leaf(origin, place, target, start + done, stride, table, offset, buffer)

@@ -93,6 +93,8 @@ def emit_add_any(builder: Any, a: Any, b: Any) -> Any:
 def emit_sub_small(builder: Any, a: Any, b: Any) -> Any:
     """a - b for any word a and b < 2^63: any word. Narrow code: a borrow turns the sign on and nothing else does."""
     difference = builder.sub(a, b)
+    if WIDE:
+        return _add_if(builder, builder.icmp_unsigned("<", a, b), difference, -EPSILON)
     borrow = builder.icmp_signed("<", builder.and_(difference, builder.not_(a)), constant(0))
     return _add_if(builder, borrow, difference, -EPSILON)
 
@@ -100,6 +102,8 @@ def emit_sub_small(builder: Any, a: Any, b: Any) -> Any:
 def emit_add_small(builder: Any, a: Any, b: Any) -> Any:
     """a + b for any word a and b < 2^63: any word. Narrow code: a carry turns the sign off and nothing else does."""
     total = builder.add(a, b)
+    if WIDE:
+        return _add_if(builder, builder.icmp_unsigned("<", total, b), total, EPSILON)
     carry = builder.icmp_signed("<", builder.and_(a, builder.not_(total)), constant(0))
     return _add_if(builder, carry, total, EPSILON)
 
