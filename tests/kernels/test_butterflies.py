@@ -10,7 +10,19 @@ from numba import njit
 
 from zkvm.field.goldilocks import FieldArray, P, root_of_unity
 from zkvm.kernels.source import tiles
-from zkvm.kernels.source.butterflies import join2, join4, join8, split2, split4, split8
+from zkvm.kernels.source.butterflies import (
+    join2,
+    join4,
+    join8,
+    join8_after,
+    split2,
+    split2_scaled,
+    split4,
+    split4_scaled,
+    split8,
+    split8_after,
+    split8_scaled,
+)
 from zkvm.kernels.source.words import LANES
 
 WORDS = [0, 1, 2**32 - 1, 2**32, 2**63 - 1, 2**63, P - 2**32, P - 1, P, 2**64 - 2**32, 2**64 - 1]
@@ -18,19 +30,26 @@ RUNS = 512
 
 
 @njit
-def run(size: Any, values: Any, factors: Any, joined: Any, parted: Any) -> None:
-    v, f, j, s = values.reshape(-1), factors.reshape(-1), joined.reshape(-1), parted.reshape(-1)
-    count = values.shape[1]
+def run(size: Any, values: Any, factors: Any, out: Any) -> None:
+    """Joined, joined with a factor for the first value too, split, multiplied and split."""
+    v, f, count = values.reshape(-1), factors.reshape(-1), values.shape[1]
+    joined, scaled, parted, both = out[0].reshape(-1), out[1].reshape(-1), out[2].reshape(-1), out[3].reshape(-1)
     for i in range(0, count, LANES):
         if size == 8:
-            tiles.store8(j, i, count, join8(tiles.load8(v, i, count), tiles.load7(f, i, count)))
-            tiles.store8(s, i, count, split8(tiles.load8(v, i, count)))
+            tiles.store8(joined, i, count, join8(tiles.load8(v, i, count), tiles.load7(f, i + count, count)))
+            tiles.store8(scaled, i, count, join8(tiles.load8(v, i, count), tiles.load8(f, i, count)))
+            tiles.store8(parted, i, count, split8(tiles.load8(v, i, count)))
+            tiles.store8(both, i, count, split8_scaled(tiles.load8(v, i, count), tiles.load8(f, i, count)))
         elif size == 4:
-            tiles.store4(j, i, count, join4(tiles.load4(v, i, count), tiles.load3(f, i, count)))
-            tiles.store4(s, i, count, split4(tiles.load4(v, i, count)))
+            tiles.store4(joined, i, count, join4(tiles.load4(v, i, count), tiles.load3(f, i + count, count)))
+            tiles.store4(scaled, i, count, join4(tiles.load4(v, i, count), tiles.load4(f, i, count)))
+            tiles.store4(parted, i, count, split4(tiles.load4(v, i, count)))
+            tiles.store4(both, i, count, split4_scaled(tiles.load4(v, i, count), tiles.load4(f, i, count)))
         else:
-            tiles.store2(j, i, count, join2(tiles.load2(v, i, count), tiles.load2(f, i, 0)[:1]))
-            tiles.store2(s, i, count, split2(tiles.load2(v, i, count)))
+            tiles.store2(joined, i, count, join2(tiles.load2(v, i, count), tiles.load2(f, i + count, 0)[:1]))
+            tiles.store2(scaled, i, count, join2(tiles.load2(v, i, count), tiles.load2(f, i, count)))
+            tiles.store2(parted, i, count, split2(tiles.load2(v, i, count)))
+            tiles.store2(both, i, count, split2_scaled(tiles.load2(v, i, count), tiles.load2(f, i, count)))
 
 
 def words(rows: int, seed: int) -> FieldArray:
@@ -45,16 +64,43 @@ def words(rows: int, seed: int) -> FieldArray:
 
 @pytest.mark.parametrize("size", [2, 4, 8])
 def test_join_and_split(size: int) -> None:
-    values, factors = words(size, size), words(size - 1, 9)
-    joined, parted = np.empty_like(values), np.empty_like(values)
-    run(size, values, factors, joined, parted)
+    values, factors = words(size, size), words(size, 9)
+    out = np.empty((4, *values.shape), dtype=np.uint64)
+    run(size, values, factors, out)
     bits, root = size.bit_length() - 1, root_of_unity(size)
     order = [int(format(i, f"0{bits}b")[::-1], 2) for i in range(size)]
     for run_number in range(RUNS):
         v = [int(word) for word in values[:, run_number]]
-        w = [1, *(int(word) for word in factors[:, run_number])]
+        w = [int(word) for word in factors[:, run_number]]
+        joined, scaled, parted, both = ([int(word) % P for word in result[:, run_number]] for result in out)
         for k in range(size):
-            join = sum(v[j] * w[j] * pow(root, order[j] * k, P) for j in range(size)) % P
-            assert int(joined[k, run_number]) % P == join
-            split = sum(v[j] * pow(root, -j * k, P) for j in range(size)) % P
-            assert int(parted[order[k], run_number]) % P == split
+            terms = [v[j] * pow(root, order[j] * k, P) for j in range(size)]
+            assert joined[k] == (terms[0] + sum(terms[j] * w[j] for j in range(1, size))) % P
+            assert scaled[k] == sum(terms[j] * w[j] for j in range(size)) % P
+            inverse_terms = [v[j] * pow(root, -j * k, P) for j in range(size)]
+            assert parted[order[k]] == sum(inverse_terms) % P
+            assert both[order[k]] == sum(inverse_terms[j] * w[j] for j in range(size)) % P
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_second_halves_of_64_points(part: int) -> None:
+    join, split = join8_after[part], split8_after[part]
+
+    @njit
+    def run_part(values: Any, joined: Any, parted: Any) -> None:
+        v, count = values.reshape(-1), values.shape[1]
+        for i in range(0, count, LANES):
+            tiles.store8(joined.reshape(-1), i, count, join(tiles.load8(v, i, count)))
+            tiles.store8(parted.reshape(-1), i, count, split(tiles.load8(v, i, count)))
+
+    values = words(8, part)
+    joined, parted = np.empty_like(values), np.empty_like(values)
+    run_part(values, joined, parted)
+    root, order = root_of_unity(64), [0, 4, 2, 6, 1, 5, 3, 7]
+    for run_number in range(RUNS):
+        v = [int(word) for word in values[:, run_number]]
+        for k in range(8):
+            join_sum = sum(v[j] * pow(root, order[j] * (part + 8 * k), P) for j in range(8))
+            assert int(joined[k, run_number]) % P == join_sum % P
+            split_sum = sum(v[j] * pow(root, -j * (order[part] + 8 * k), P) for j in range(8))
+            assert int(parted[order[k], run_number]) % P == split_sum % P

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import njit
 
 from zkvm.field.goldilocks import P
-from zkvm.kernels.source import limbs, tiles
+from zkvm.kernels.source import limbs, tiles, vectors
 from zkvm.kernels.source.words import LANES
 
 TOP = 2**62 - 1
@@ -54,3 +54,26 @@ def test_zero(bits: int) -> None:
     low, high = (part.constant[0].constant for part in (zero.low, zero.high))
     assert (low + (high << 32)) % P == 0
     assert all(abs(part - 2**bits) <= 2 ** (bits - 31) for part in (low, high))
+
+
+def test_shifts() -> None:
+    """Every power of two that is a 64th root of unity or a product of two, and others: both signs and every digit."""
+    powers = [*range(0, 192, 3), 1, 31, 33, 63, 65, 95, 97, -39]
+
+    def emit_shifts(builder: Any, values: list[Any]) -> list[Any]:
+        return [(limbs.shifted(builder, values[0], power) + limbs.zero(builder, 36)).word() for power in powers]
+
+    shifts = tiles.on_one_tuple(emit_shifts, len(powers), "All shifts.")
+
+    @njit
+    def run_shifts(values: Any, out: Any) -> None:
+        for i in range(0, len(values), LANES):
+            results = shifts(tiles.load2(values, i, 0))
+            for number in range(len(results)):
+                vectors.store(out[number], i, results[number])
+
+    values = np.array(WORDS + [0] * (-len(WORDS) % 8), dtype=np.uint64)
+    out = np.empty((len(powers), len(values)), dtype=np.uint64)
+    run_shifts(values, out)
+    for power, row in zip(powers, out, strict=True):
+        assert [int(word) % P for word in row] == [int(word) * pow(2, power, P) % P for word in values]

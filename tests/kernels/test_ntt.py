@@ -76,6 +76,22 @@ def test_extra_cosets(height: int) -> None:
     assert np.array_equal(out, kernel.lde(columns, 2))
 
 
+def test_extra_cosets_of_a_tall_column() -> None:
+    """More terms than one sum can take."""
+    height, shift = 1 << 22, 49
+    coefficients = np.zeros((1, height), dtype=np.uint64)
+    places = [0, 5, height // 3, height - 1]
+    coefficients[0, places] = [P - 1, 2**63, 7, P - 2**32]
+    plan = kernel.LdePlan(height, 1, None, (shift,))
+    out, extra = np.empty((1, 1, height), dtype=np.uint64), np.empty((1, 1, 512), dtype=np.uint64)
+    plan.run_coefficients(coefficients, out, 1, extra)
+    points = reference.coset_points(512, 1, shift)[0]
+    expected = np.zeros(512, dtype=np.uint64)
+    for place in places:
+        expected = gl.add(expected, gl.mul(gl.pow_(points, place), coefficients[0, place]))
+    assert np.array_equal(extra[0, 0], expected)
+
+
 def test_short_coefficients_and_interpolation_on_a_coset() -> None:
     coefficients = random_columns(2, 40)
     values = kernel.evaluate_coset(coefficients, 64, 4, 11)

@@ -12,12 +12,13 @@ from zkvm.kernels.source.words import LANES
 
 
 @njit
-def run_transpose(a: Any, out: Any) -> Any:
-    for row in range(0, 8, LANES):
-        columns = tiles.from_rows(tiles.load8(a, 8 * row, LANES))
-        for column in range(8):
-            out[0, column, row] = vectors.lane(columns[column], LANES - 1)
-        tiles.store8(out[1].reshape(-1), 8 * row, LANES, tiles.to_rows(columns))
+def run_transpose(a: Any, out: Any) -> None:
+    rows = tiles.load_lanes(a, 0, 8)
+    columns = tiles.transpose(rows)
+    reversed_rows = tiles.bit_reversed(rows)
+    for i in range(LANES):
+        vectors.store(out[0, i], 0, columns[i])
+        vectors.store(out[1, i], 0, reversed_rows[i])
     tiles.transpose_tile(a, 0, 8, out[2].reshape(-1), 0, 8)
 
 
@@ -25,7 +26,7 @@ def test_tiles() -> None:
     matrix = np.arange(64, dtype=np.uint64).reshape(8, 8)
     out = np.zeros((3, 8, 8), dtype=np.uint64)
     run_transpose(matrix.reshape(-1), out)
-    last = np.arange(LANES - 1, 8, LANES)
-    assert np.array_equal(out[0][:, ::LANES], matrix.T[:, last])
-    assert np.array_equal(out[1], matrix)
+    square, bits = matrix[:LANES, :LANES], LANES.bit_length() - 1
+    assert np.array_equal(out[0, :LANES, :LANES], square.T)
+    assert np.array_equal(out[1, :LANES, :LANES], square[[int(f"{i:0{bits}b}"[::-1], 2) for i in range(LANES)]])
     assert np.array_equal(out[2], matrix.T)

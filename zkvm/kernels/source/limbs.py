@@ -12,7 +12,6 @@ from typing import Any
 
 from zkvm.kernels.source.words import constant, emit_add_small, emit_canonical, emit_halves, emit_join, emit_product, hidden_epsilon
 
-
 _COORDINATES = ((1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
 """2^(32 i) = l + 2^32 h, as (l, h)."""
 

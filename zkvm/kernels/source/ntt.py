@@ -20,18 +20,19 @@ TABLES = uint64[:, ::1]
 
 
 @njit(inline="always")
-def _weighted_sum(values: Any, start: Any, weights: Any, limbs: Any, count: Any) -> Any:
-    """Sum of ``values[start + i] weights[i]``, i < count (a power of two)."""
+def _weighted_sum(values: Any, start: Any, weights: Any, limbs: Any, row: Any) -> Any:
+    """Sum of ``values[start + i] weights[row, i]`` over all i, a power of two of them."""
+    count = weights.shape[1]
     total = gl.ZERO
     if count < LANES:
         for i in range(count):
-            total = gl.add(total, gl.mul(values[start + i], weights[i]))
+            total = gl.add(total, gl.mul(values[start + i], weights[row, i]))
         return total
     partial = vectors.splat(gl.ZERO)
     for group in range(0, count, LANES * TERMS):
         s0, s1, s2 = vectors.splat(gl.ZERO), vectors.splat(gl.ZERO), vectors.splat(gl.ZERO)
         for i in range(group, min(group + LANES * TERMS, count), LANES):
-            s0, s1, s2 = extend_sums(s0, s1, s2, vectors.load(values, start + i), load6(limbs, 6 * i, LANES))
+            s0, s1, s2 = extend_sums(s0, s1, s2, vectors.load(values, start + i), load6(limbs, 6 * (row * count + i), LANES))
         partial = vectors.add(partial, reduced(s0, s1, s2))
     for i in range(LANES):
         total = gl.add(total, vectors.lane(partial, i))
@@ -39,18 +40,18 @@ def _weighted_sum(values: Any, start: Any, weights: Any, limbs: Any, count: Any)
 
 
 @njit(inline="always")
-def _fold_cosets(coefficients: Any, size: Any, weights: Any, limbs: Any, target: Any, start: Any, levels: Any, tables: Any) -> None:
-    """512 values on every extra coset g <w_512> from ``size`` bit-reversed coefficients, size >= 512.
+def _fold_cosets(coefficients: Any, weights: Any, limbs: Any, target: Any, start: Any, levels: Any, tables: Any) -> None:
+    """512 values on every extra coset g <w_512> from n >= 512 bit-reversed coefficients.
 
     On that coset X^512 = g^512: coefficient m adds to m mod 512 with weight g^(512 (m div 512)). In bit-reversed
-    order each sum runs over a contiguous block, and the sums come out bit-reversed. ``weights``: (cosets, size / 512), those
+    order each sum runs over a contiguous block, and the sums come out bit-reversed. ``weights``: (cosets, n / 512), those
     powers in bit-reversed order; ``limbs``: the same cut in six. ``tables``: twiddles with shift g.
     """
-    count = size // EXTRA_POINTS
+    count = weights.shape[1]
     for block in range(EXTRA_POINTS):
         for extra in range(len(tables)):
             place = start + extra * EXTRA_POINTS + block
-            target[place] = _weighted_sum(coefficients, block * count, weights[extra], limbs[extra], count)
+            target[place] = _weighted_sum(coefficients, block * count, weights, limbs, extra)
     for extra in range(len(tables)):
         place = start + extra * EXTRA_POINTS
         forward(target, place, target, place, EXTRA_POINTS, levels, tables[extra])
@@ -92,4 +93,4 @@ def extend_columns(
             forward(scratch, 0, out, (column * cosets + coset) * size, size, levels, twiddles[coset])
         if extras:
             start = column * extras * EXTRA_POINTS
-            _fold_cosets(scratch, size, extra_weights, extra_limbs, extra_out, start, extra_levels, extra_twiddles)
+            _fold_cosets(scratch, extra_weights, extra_limbs, extra_out, start, extra_levels, extra_twiddles)

@@ -84,17 +84,6 @@ def on_two_tuples(emit: Callable[[Any, list[Any], list[Any]], list[Any]], count:
     return intrinsic(operation)
 
 
-def _emit_from_rows(builder: Any, rows: list[Any]) -> list[Any]:
-    """LANES runs of a tile (row by row, part by part) to the eight vectors of its columns."""
-    return [column for part in range(PARTS) for column in emit_transpose(builder, rows[part::PARTS])]
-
-
-def _emit_to_rows(builder: Any, columns: list[Any]) -> list[Any]:
-    """The reverse."""
-    parts = [emit_transpose(builder, columns[part * LANES : (part + 1) * LANES]) for part in range(PARTS)]
-    return [parts[part][row] for row in range(LANES) for part in range(PARTS)]
-
-
 def _canonical(builder: Any, vectors: list[Any]) -> list[Any]:
     return [emit_canonical(builder, vector) for vector in vectors]
 
@@ -111,10 +100,6 @@ canonical2, canonical4, canonical8, canonical_lanes = (
 )
 transpose = on_one_tuple(emit_transpose, LANES, "The transpose: result i holds lane i of every argument.")
 bit_reversed = on_one_tuple(_reversed, LANES, "The vectors in bit-reversed order.")
-from_rows = on_one_tuple(
-    _emit_from_rows, TILE, "LANES rows of eight words, as eight vectors one after the other, to columns: one lane a row."
-)
-to_rows = on_one_tuple(_emit_to_rows, TILE, "The reverse of :func:`from_rows`.")
 
 
 @njit(nogil=True)

@@ -40,7 +40,6 @@ from zkvm.kernels.source.tiles import (
     canonical2,
     canonical4,
     canonical8,
-    canonical_lanes,
     load2,
     load3,
     load4,
@@ -131,9 +130,7 @@ def _forward64(data: Any, start: Any, stride: Any, table: Any, offset: Any, buff
 
 
 @njit(inline="always")
-def _inverse64(
-    source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any, buffer: Any, top: Any
-) -> None:
+def _inverse64(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any, buffer: Any, top: Any) -> None:
     """Splits a transform into 64 of ``stride`` points."""
     for column in range(0, stride, CHUNK):
         for part in range(8):
@@ -235,7 +232,7 @@ def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, stride: Any,
         store_lanes(target, start + i, stride, transpose(load_lanes(buffer, LANES * i, LANES)))
 
 
-@njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), nogil=True)
+@njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), nogil=True, _nrt=False)  # its callers have no runtime either
 def forward(source: Any, first: Any, target: Any, start: Any, size: Any, levels: Any, table: Any) -> None:
     """Bit-reversed coefficients ``source[first : first + size]`` to values ``target[start : start + size]``.
 

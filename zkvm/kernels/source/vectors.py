@@ -132,10 +132,7 @@ mul_any = _binary(words.emit_mul_any, "a b as any word; the operands may be any 
 reduce_sums = _binary(words.emit_reduce_sums, "a + 2^32 b for any words.")
 canonical = _unary(words.emit_canonical, "Any word made canonical.")
 mul_2_22 = _unary(lambda builder, a: words.emit_mul_power(builder, a, 22), "2^22 a; a may be any word.")
-mul_2_24 = _unary(lambda builder, a: words.emit_mul_power(builder, a, 24), "2^24 a; a may be any word.")
 mul_2_44 = _unary(lambda builder, a: words.emit_mul_power(builder, a, 44), "2^44 a; a may be any word.")
-mul_2_48 = _unary(lambda builder, a: words.emit_mul_power(builder, a, 48), "2^48 a; a may be any word.")
-mul_2_72 = _unary(words.emit_mul_2_72, "2^72 a; a may be any word.")
 
 
 @intrinsic

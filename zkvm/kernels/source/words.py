@@ -190,12 +190,6 @@ def emit_mul_power(builder: Any, a: Any, bits: int) -> Any:
     return emit_canonical(builder, emit(builder, high=high, low=low))
 
 
-def emit_mul_2_72(builder: Any, a: Any) -> Any:
-    """2^72 a for any word: a = h 2^24 + l gives l 2^72 - h = (l 2^8) (2^32 - 1) - h, two canonical terms."""
-    low = builder.lshr(builder.shl(a, constant(40)), constant(32))
-    return emit_sub(builder, builder.mul(low, hidden_epsilon(builder)), builder.lshr(a, constant(24)))
-
-
 def emit_transpose(builder: Any, rows: list[Any]) -> list[Any]:
     """LANES vectors, transposed: rounds that exchange blocks of 1, 2, 4 lanes between rows."""
     width = 1
