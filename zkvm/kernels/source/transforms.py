@@ -232,7 +232,8 @@ def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, stride: Any,
         store_lanes(target, start + i, stride, transpose(load_lanes(buffer, LANES * i, LANES)))
 
 
-@njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), nogil=True, _nrt=False)  # its callers have no runtime either
+# Compiled here, not by a caller, so it has to be told that there is no numba runtime.
+@njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), nogil=True, _nrt=False)  # type: ignore[call-overload]
 def forward(source: Any, first: Any, target: Any, start: Any, size: Any, levels: Any, table: Any) -> None:
     """Bit-reversed coefficients ``source[first : first + size]`` to values ``target[start : start + size]``.
 
