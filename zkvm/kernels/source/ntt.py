@@ -82,6 +82,8 @@ def extend_columns(
     for column in range(first, last):
         if is_values:
             inverse(source, column * count, scratch, 0, size, inverse_levels, inverse_twiddles)
+        elif count == size:
+            bit_reverse(source, column * count, scratch, 0, size)
         else:
             padded = column * cosets * size  # where the first coset's values come later
             for i in range(count):
