@@ -33,10 +33,10 @@ from zkvm.kernels.library import FAILED, Compiled, Parameter, pack, symbol, unpa
 from zkvm.kernels.source.entry import ENTRIES, Entry
 
 GROUPS = (
-    ("merkle", "random", "prefixes", "trace", "twiddles"),
-    ("ntt", "dots", "column_loops", "combine"),
-    ("tape_runner", "transforms", "interpolation", "inverses"),
-    ("interpreter", "blake3", "fri_fold", "fills"),
+    ("ntt", "transforms", "twiddles", "interpolation"),
+    ("tape_runner", "combine", "column_loops"),
+    ("merkle", "blake3", "random", "trace", "dots", "inverses"),
+    ("interpreter", "fri_fold", "fills", "prefixes"),
 )
 """The modules that hold kernels which Python calls, in groups that take about as long to compile."""
 MODULES = tuple(chain.from_iterable(GROUPS))
