@@ -9,6 +9,7 @@ negative is left out.
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.prediction import cost
+from zkvm.prediction import BASE_BYTES, cost
 
 Case = dict[str, Any]
 
@@ -45,11 +46,15 @@ def fit(cases: list[Case]) -> None:
     print(f"SHARED_SECONDS = {tuple(float(f'{value:.3g}') for value in found[2:])}")
     print(f"later proofs: {np.sqrt(np.mean(errors**2)):.3f} root mean square, {np.abs(errors).max():.2f} at most")
     extra = np.array([case["process_s"][1] - case["later_proof_s"][1] for case in cases])
-    parts = np.array([[case["slowness"][1], case["first_touch_s"]] for case in cases])
+    touched = [case["memory_mib"][0] - BASE_BYTES / 2**20 for case in cases]
+    parts = np.array(
+        [[case["slowness"][1], math.sqrt(case["first_touch_s"] * count / 1024)] for case, count in zip(cases, touched, strict=True)]
+    )
     whole = np.array([case["process_s"][1] for case in cases])
-    start, share = non_negative(parts / whole[:, None], extra / whole)
-    errors = (parts @ [start, share] - extra) / whole
-    print(f"START_SECONDS, TOUCH_SHARE = {start:.3g}, {share:.2g}")
+    start, root = non_negative(parts / whole[:, None], extra / whole)
+    errors = (parts @ [start, root] - extra) / whole
+    print(f"START_SECONDS = {start:.3g}")
+    print(f"TOUCH_SECONDS = {root * root:.3g} / (1 << 30)")
     print(f"whole processes: {np.sqrt(np.mean(errors**2)):.3f} root mean square, {np.abs(errors).max():.2f} at most")
     print(f"median slowness: {[round(statistics.median(case['slowness'][k] for case in cases), 2) for k in range(2)]}")
 

@@ -14,6 +14,7 @@ from typing import Any
 from zkvm import speed
 from zkvm.cli.bench import Figures, guest, prove_in_child, warm_environment
 from zkvm.params import parameters
+from zkvm.prediction import BASE_BYTES
 
 CASES = (
     ("digits", "", "balanced"), ("mixed", "2^16", "fast"), ("mixed", "2^16", "compact"),
@@ -38,7 +39,7 @@ def compare(name: str, case: str, params: str, threads: int, runs: int) -> Figur
         source.write_bytes(stdin)
         proof = ["run", str(path), "--input", str(source), "--params", params, "--threads", str(threads)]
         execution = run_command([*proof, "--execute-only"])[1]
-        touch = speed.first_touch.__wrapped__().seconds(execution["prediction"]["memory_bytes"])
+        touch = speed.first_touch.__wrapped__().seconds(execution["prediction"]["memory_bytes"] - BASE_BYTES)
         process, first = run_command([*proof, "--out", str(Path(folder) / "receipt")])
     predicted = execution["prediction"]
     later = prove_in_child(name, case, params, threads, runs)["seconds"]["total"]
