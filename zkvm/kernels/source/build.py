@@ -31,6 +31,7 @@ from numba.np.numpy_support import as_dtype
 
 from zkvm.kernels.library import FAILED, Compiled, Parameter, pack, symbol, unpack
 from zkvm.kernels.source.entry import ENTRIES, Entry
+from zkvm.kernels.width import WORD_LANES
 
 GROUPS = (
     ("ntt", "transforms", "twiddles", "interpolation"),
@@ -87,7 +88,8 @@ def _compile_side_by_side() -> list[Compiled] | None:
         return None
 
     def run(number: int) -> Compiled | None:
-        code = f"import sys; sys.path[:] = {sys.path!r}; from zkvm.kernels.source.build import send_group; send_group({number})"
+        code = f"import sys; sys.path[:] = {sys.path!r}; from zkvm.kernels import width; width.WORD_LANES = {WORD_LANES}\n"
+        code += f"from zkvm.kernels.source.build import send_group; send_group({number})"
         return unpack(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
 
     try:
