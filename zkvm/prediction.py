@@ -16,18 +16,18 @@ from zkvm.shape import ProofShape
 from zkvm.speed import first_touch, kernel_slowness, python_slowness
 
 MEBIBYTE = 1 << 20
-SERIAL_SECONDS = (0.364, 15.1e-9)
+SERIAL_SECONDS = (0.321, 11.1e-9)
 """Seconds on the reference machine of what one thread does: of any proof, per cell."""
-SHARED_SECONDS = (0.0, 32.3e-9, 17.2e-9)
+SHARED_SECONDS = (0.005, 29.9e-9, 18.8e-9)
 """Seconds on one thread of what threads share: of any proof, per cell, per cell and coset of the extension."""
 BASE_BYTES, EXTENDED_CELL_BYTES, POINT_BYTES = 137 * MEBIBYTE, 8.12, 585
 """Of the process with its kernels, per cell and coset of the extension, per point of the largest domain."""
 TRACE_COSETS = 0.35
 """The traces, in cosets of the extension: most of their memory is used again."""
 
-START_SECONDS = 0.71
+START_SECONDS = 0.86
 """Of a whole ``zkvm run`` beside the proof: Python, loading, what a first proof derives, the end of the process."""
-TOUCH_SECONDS = 0.465 / (1 << 30)
+TOUCH_SECONDS = 0.29 / (1 << 30)
 """First use of a byte, as it usually is on the reference machine, whose host lends memory on demand. What is measured there tells of that
 moment only, elsewhere it tells more: the geometric mean of both is predicted."""
 

@@ -269,3 +269,9 @@ def test_a_process_ends_with_its_output_written_and_its_code(receipt: Path, iden
     assert result.returncode == code
     assert json.loads(result.stdout).get("accepted") == {0: True, 1: False, 2: None}[code]
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_process_without_a_stream_ends_with_its_code(receipt: Path, closed: str) -> None:
+    command = f"{sys.executable} -m zkvm verify {receipt} --image-id {echo_id()} {closed}"
+    assert subprocess.run(command, shell=True, cwd=ROOT, check=False, timeout=120).returncode == 0

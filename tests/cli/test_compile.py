@@ -85,6 +85,10 @@ def test_proof(model: Path) -> None:
         {"outputs": [{"name": "y", "shape": [0], "kind": "real", "scale": 1, "lo": 0, "hi": 1}]},
         {"outputs": [{"name": "y", "shape": [1], "kind": "complex", "scale": 1, "lo": 0, "hi": 1}]},
         {"outputs": [{"name": "y", "shape": [1], "kind": "real", "scale": 0, "lo": 0, "hi": 1}]},
+        {"outputs": [{"name": "y", "shape": [1], "kind": "real", "scale": 10**400, "lo": 0, "hi": 1}]},
+        {"outputs": [{"name": "y", "shape": [1], "kind": "real", "scale": 1, "lo": 0, "hi": float("inf")}]},
+        {"outputs": [{"name": "y", "shape": [2**32, 2**32], "kind": "real", "scale": 1, "lo": 0, "hi": 1}]},
+        {"outputs": [{"name": "y", "shape": [1], "kind": "real", "scale": 1, "lo": 0, "hi": 1}] * 2},
     ],
 )  # fmt: skip
 def test_metadata_that_no_compilation_writes(tmp_path: Path, change: dict[str, object]) -> None:

@@ -45,3 +45,10 @@ def test_the_width_follows_the_settings_of_numba(name: str, features: str | None
     if features is not None:
         monkeypatch.setenv("NUMBA_CPU_FEATURES", features)
     assert width.has_wide_vectors() is wide
+
+
+def test_no_wide_vectors_where_numba_is_told_to_avoid_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CPU_NAME", "skylake-avx512")
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", "+avx2,+avx512f")
+    monkeypatch.setenv("NUMBA_ENABLE_AVX", "0")
+    assert not width.has_wide_vectors()

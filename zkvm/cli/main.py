@@ -104,8 +104,9 @@ def console() -> None:
         if not isinstance(stop.code, int):
             raise
         try:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:  # a process may be started without them
+                    stream.flush()
         except (OSError, ValueError):  # Python's own end reports it
             raise stop from None
         os._exit(stop.code)

@@ -68,7 +68,7 @@ def neg(a: FieldLike) -> FieldArray:
 @_wrapping
 def mul(a: FieldLike, b: FieldLike) -> FieldArray:
     """a b, elementwise. The operands may be any 64-bit integers."""
-    a, b = np.asarray(a), np.asarray(b)
+    a, b = np.asarray(a, np.uint64), np.asarray(b, np.uint64)
     a_low, a_high = a & _EPSILON, a >> _32
     b_low, b_high = b & _EPSILON, b >> _32
     low_low = a_low * b_low

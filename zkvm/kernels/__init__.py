@@ -23,6 +23,8 @@ def cache_directory() -> Path:
         digest.update(f"{path.relative_to(folder.parent).as_posix()}:{len(content)}:".encode())
         digest.update(content)
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    base = Path(chosen) if chosen else user_cache / "zkvm"
+    if chosen:
+        base = Path(chosen)
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zkvm"
     return base / digest.hexdigest()[:16]

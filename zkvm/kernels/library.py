@@ -19,6 +19,7 @@ import importlib.util
 import json
 import os
 import struct
+import tempfile
 import threading
 import warnings
 from pathlib import Path
@@ -36,7 +37,7 @@ DIGEST_BYTES = 32
 LENGTH_BYTES = 8
 FAILED = -(2**63)
 """Result of a kernel that raised an exception, which none may."""
-SETTINGS = ("NUMBA_OPT", "NUMBA_BOUNDSCHECK", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE")
+SETTINGS = ("NUMBA_ENABLE_AVX", "NUMBA_OPT", "NUMBA_BOUNDSCHECK", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE")
 """Variables beside the processor's that change what numba compiles."""
 _POINTER = object.__basicsize__
 """Where an array object has the pointer to its data: its first field, by numpy's C interface, which does not change."""
@@ -206,13 +207,14 @@ def write(path: Path, compiled: Compiled) -> None:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".part")
     try:
-        scratch.write_bytes(pack(compiled))
+        with os.fdopen(handle, "wb") as file:
+            file.write(pack(compiled))
         os.replace(scratch, path)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
-            scratch.unlink()
+            os.unlink(scratch)
         raise
 
 

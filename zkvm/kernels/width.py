@@ -32,7 +32,7 @@ def has_wide_vectors() -> bool:
     """Whether kernels are compiled for 512-bit vectors. Of another processor without a list of features that is not known."""
     if "NUMBA_CPU_FEATURES" not in os.environ and cpu_name() != llvm.get_host_cpu_name():
         return False
-    return "+avx512f" in cpu_features().split(",")
+    return "+avx512f" in cpu_features().split(",") and os.environ.get("NUMBA_ENABLE_AVX") != "0"
 
 
 WORD_LANES = 8 if has_wide_vectors() else 4

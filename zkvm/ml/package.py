@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ METADATA, GUEST, WEIGHTS, SOURCE = "model.json", "model.elf", "weights.bin", "mo
 SALT_BYTES = DIGEST_BYTES = 32
 DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, "boolean": np.bool_}
 """Kinds of tensors, and the numbers that people write for them."""
+MAX_ELEMENTS = 1 << 30
+"""More than any guest's memory holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +108,14 @@ class ModelInterface:
             if metadata["format"] != FORMAT:
                 raise UsageError(f"{path}: format {metadata['format']}; this version reads {FORMAT}")
             return ModelInterface(
-                tuple(_tensor(entry) for entry in metadata["inputs"]),
-                tuple(_tensor(entry) for entry in metadata["outputs"]),
+                _tensors(metadata["inputs"]),
+                _tensors(metadata["outputs"]),
                 _one_of(metadata["weights"], "public", "private"),
                 _one_of(metadata["input_mode"], "none", "digest"),
                 _one_of(metadata["output_mode"], "full", "top1", "digest"),
                 dict(metadata["card"]),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise UsageError(f"{path}: not a compiled model: {error}") from error
 
     def decode(self, journal: bytes) -> Output:
@@ -124,11 +127,10 @@ class ModelInterface:
         names = [name for name, on in (("weights", self.weights == "private"), ("input", self.input_mode == "digest")) if on]
         digests = {name: journal[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES].hex() for index, name in enumerate(names)}
         body = journal[len(names) * DIGEST_BYTES :]
-        expected = {"full": sum(tensor.size for tensor in self.outputs) * 4, "top1": 4, "digest": DIGEST_BYTES}[self.output_mode]
-        if len(body) != expected:
-            raise UsageError(
-                f"a journal of {len(journal)} bytes is not one of this model, which writes {expected + len(journal) - len(body)}"
-            )
+        written = {"full": sum(tensor.size for tensor in self.outputs) * 4, "top1": 4, "digest": DIGEST_BYTES}[self.output_mode]
+        expected = len(names) * DIGEST_BYTES + written
+        if len(journal) != expected:
+            raise UsageError(f"a journal of {len(journal)} bytes is not one of this model, which writes {expected}")
         if self.output_mode == "top1":
             return Output({}, int.from_bytes(body, "little"), digests or None)
         if self.output_mode == "digest":
@@ -227,9 +229,16 @@ def _tensor_json(tensor: Tensor) -> dict[str, Any]:
     }
 
 
+def _tensors(entries: list[dict[str, Any]]) -> tuple[Tensor, ...]:
+    tensors = tuple(_tensor(entry) for entry in entries)
+    if len({tensor.name for tensor in tensors}) != len(tensors):
+        raise ValueError("two tensors of one name")
+    return tensors
+
+
 def _tensor(entry: dict[str, Any]) -> Tensor:
     shape, kind, scale = tuple(map(int, entry["shape"])), entry["kind"], float(entry["scale"])
-    if min(shape, default=1) < 1 or kind not in DTYPES or not 0 < scale < np.inf:
+    if min(shape, default=1) < 1 or math.prod(shape) > MAX_ELEMENTS or kind not in DTYPES or not 0 < scale < math.inf:
         raise ValueError(f"a tensor of shape {list(shape)}, kind {kind!r} and scale {scale}")
     return Tensor(str(entry["name"]), shape, kind, scale, int(entry["lo"]), int(entry["hi"]))
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from numba.core.registry import cpu_target
 from numba.np.arrayobj import make_array, populate_array
 from numba.np.numpy_support import as_dtype
 
+from zkvm.kernels import cache_directory
 from zkvm.kernels.library import FAILED, Compiled, Parameter, pack, symbol, unpack
 from zkvm.kernels.source.entry import ENTRIES, Entry
 from zkvm.kernels.width import WORD_LANES
@@ -87,10 +89,14 @@ def _compile_side_by_side() -> list[Compiled] | None:
     if processors == 1 or not sys.executable or getattr(sys, "frozen", False):
         return None
 
+    package = str(Path(__file__).resolve().parents[3])  # before relative entries of the path, which mean another folder by now
+
     def run(number: int) -> Compiled | None:
-        code = f"import sys; sys.path[:] = {sys.path!r}; from zkvm.kernels import width; width.WORD_LANES = {WORD_LANES}\n"
+        code = f"import sys; sys.path[:] = {[package, *sys.path]!r}; from zkvm.kernels import cache_directory, width\n"
+        code += f"assert cache_directory().name == {cache_directory().name!r}; width.WORD_LANES = {WORD_LANES}\n"
         code += f"from zkvm.kernels.source.build import send_group; send_group({number})"
-        return unpack(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+        command = [sys.executable, "-c", code]
+        return unpack(subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout)
 
     try:
         with ThreadPoolExecutor(min(processors, len(GROUPS))) as pool:
