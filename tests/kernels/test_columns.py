@@ -32,7 +32,7 @@ def test_accumulate(width: int, rows: int, threads: int) -> None:
     coefficients[: width // 2] = P - 1
     accumulator = random_matrix(3, rows, 2)
     expected = reference.accumulate(matrix, coefficients, accumulator)
-    kernel.accumulate(matrix, coefficients, accumulator, threads)
+    kernel.accumulate([matrix[:1], matrix[1:]], coefficients, accumulator, threads)
     assert np.array_equal(accumulator, expected)
 
 
@@ -41,7 +41,7 @@ def test_accumulate_many_maximal_columns() -> None:
     matrix = np.full((1500, 64), P - 1, dtype=np.uint64)
     coefficients = np.full((1500, 3), P - 1, dtype=np.uint64)
     accumulator = np.full((3, 64), P - 1, dtype=np.uint64)
-    kernel.accumulate(matrix, coefficients, accumulator)
+    kernel.accumulate([matrix], coefficients, accumulator)
     assert (accumulator == np.uint64(1499)).all()  # (-1) + 1500 (-1)(-1)
 
 
@@ -177,7 +177,7 @@ def test_bad_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="contiguous"):
         kernel.ext_scale_vectors(np.zeros((64, 3), dtype=np.uint64).T, good[0])
     with pytest.raises(ValueError, match="coefficients"):
-        kernel.accumulate(good, np.zeros((2, 3), dtype=np.uint64), good)
+        kernel.accumulate([good], np.zeros((2, 3), dtype=np.uint64), good)
     with pytest.raises(ValueError, match="scalar"):
         kernel.deep_divide(good, np.zeros(2, dtype=np.uint64), good)
     with pytest.raises(ValueError, match="fold"):

@@ -7,6 +7,7 @@ Every function raises ValueError if an array has another layout.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -49,13 +50,27 @@ def _scalar(value: Scalar) -> FieldArray:
     return _check("scalar", np.ascontiguousarray(value, dtype=np.uint64), (3,))
 
 
-def accumulate(matrix: FieldArray, coefficients: FieldArray, accumulator: FieldArray, threads: int = 1) -> None:
-    """``accumulator += sum_c coefficients[c] matrix[c]``: (w, m), (w, 3), (3, m)."""
-    rows, width = _rows(matrix), matrix.shape[0]
-    _check("matrix", matrix, (width, rows))
+def accumulate(matrices: Sequence[FieldArray], coefficients: FieldArray, accumulator: FieldArray, threads: int = 1) -> None:
+    """``accumulator += sum_c coefficients[c] columns[c]``, the columns of several matrices (w_i, m) one after the other: (w, 3), (3, m)."""
+    rows, width = _rows(accumulator), sum(len(matrix) for matrix in matrices)
+    for matrix in matrices:
+        _check("matrix", matrix, (len(matrix), rows))
     _check("coefficients", coefficients, (width, 3))
     _check("accumulator", accumulator, (3, rows))
-    run_ranges(lambda a, b: dots.accumulate_rows(matrix, coefficients, accumulator, a, b), rows, width, threads, dots.BLOCK)
+    if width:
+        addresses = np.concatenate([column_addresses(matrix) for matrix in matrices])
+        run_ranges(lambda a, b: dots.accumulate_rows(addresses, coefficients, accumulator, a, b), rows, width, threads, dots.BLOCK)
+
+
+def column_addresses(columns: FieldArray) -> FieldArray:
+    """Byte address of each column's first element: (w, ..) uint64, every column contiguous, to (w,).
+
+    Raises:
+        ValueError: they are not.
+    """
+    if columns.dtype != np.uint64 or (len(columns) and not columns[0].flags.c_contiguous):
+        raise ValueError(f"expected uint64 columns, each contiguous, got {columns.dtype} {columns.shape} with strides {columns.strides}")
+    return np.uint64(columns.ctypes.data) + np.arange(len(columns), dtype=np.uint64) * np.uint64(columns.strides[0])
 
 
 def dot(matrix: FieldArray, weights: FieldArray, threads: int = 1) -> FieldArray:
@@ -88,12 +103,12 @@ def ext_powers(point: Scalar, count: int) -> FieldArray:
     return out
 
 
-def base_powers(base: int, count: int, first: int = 1) -> FieldArray:
+def base_powers(base: int, count: int, first: int = 1, out: FieldArray | None = None) -> FieldArray:
     """(count,): first base^i; the count is a multiple of 8."""
-    out = np.empty(count, dtype=np.uint64)
-    _rows(out[None])
-    fill_geometric(out, 0, count, np.uint64(first), np.uint64(base))
-    return out
+    result = _output(out, (count,))
+    _rows(result[None])
+    fill_geometric(result, 0, count, np.uint64(first), np.uint64(base))
+    return result
 
 
 def ext_scale_vectors(a: FieldArray, factors: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from zkvm.crypto.hashes import KEY_LEAF, KEY_NODE
 from zkvm.crypto.merkle import SALT_WORDS, sibling_positions
 from zkvm.errors import UsageError
+from zkvm.kernels.columns import column_addresses
 from zkvm.kernels.merkle import TILE_ROWS, hash_columns, hash_pairs
 from zkvm.kernels.parallel import run_ranges
 
@@ -50,10 +51,10 @@ class Opening:
 
 def _addresses(columns: U64Array) -> U64Array:
     """Byte address of each column's first element: columns is (w, B, n), a column contiguous."""
-    width, cosets, rows = columns.shape
-    if columns.dtype != np.uint64 or (width and columns[0].strides != (8 * rows, 8)):
-        raise UsageError("a committed matrix must be uint64 (columns, cosets, rows) with contiguous columns")
-    return np.uint64(columns.ctypes.data) + np.arange(width, dtype=np.uint64) * np.uint64(columns.strides[0])
+    try:
+        return column_addresses(columns)
+    except ValueError as error:
+        raise UsageError(f"a committed matrix must be uint64 (columns, cosets, rows) with contiguous columns: {error}") from error
 
 
 def _tables(level: Level) -> list[U64Array]:

@@ -11,8 +11,7 @@ from zkvm.air.layout import EXTENSION
 from zkvm.field import extension, goldilocks
 from zkvm.field.extension import Ext, ext_scale
 from zkvm.field.goldilocks import P, coset_shift, root_of_unity
-from zkvm.kernels.columns import barycentric_weights, base_powers, deep_divide_add, dot, inverse_differences
-from zkvm.kernels.dots import BLOCK, accumulate_rows
+from zkvm.kernels.columns import accumulate, barycentric_weights, base_powers, deep_divide_add, dot, inverse_differences
 from zkvm.kernels.fri_fold import fold8
 from zkvm.kernels.ntt import interpolate_coset
 from zkvm.kernels.parallel import run_ranges
@@ -108,7 +107,7 @@ def deep_codeword(shape: ProofShape, matrices: list[Opened], mask_lde: U64, open
     # (F - v) / (x - point) = (v - F) / (point - x): the kernels subtract from the point, so the weights are negated
     weights = goldilocks.neg(extension.powers(batching, shape.opening_count + 1)[1:])
     result = mask_lde.reshape(EXTENSION, -1).copy()
-    points = domain_points(tallest, blowup)
+    points = domain_points(tallest, blowup, threads)
     for is_next in (False, True):
         own = slice(shape.here_count, None) if is_next else slice(0, shape.here_count)
         total = _lifted_sum([matrix for matrix in matrices if matrix.is_next == is_next], weights, blowup, tallest, threads)
@@ -123,38 +122,38 @@ def _lifted_sum(matrices: list[Opened], weights: U64, blowup: int, tallest: int,
     """Weighted sum of all columns on the tallest domain: (3, B N)."""
     total = np.zeros((EXTENSION, 0), np.uint64)
     for height in sorted({matrix.height for matrix in matrices} | {tallest}):
-        total = _lifted(total, blowup, height)
+        total = _lifted(total, blowup, height, threads)
         own = [matrix for matrix in matrices if matrix.height == height]
-        terms = [(matrix.flat, weights[matrix.position : matrix.position + len(matrix.lde)]) for matrix in own]
-        _accumulate(terms, total, threads)
+        own_weights = [weights[matrix.position : matrix.position + len(matrix.lde)] for matrix in own]
+        accumulate([matrix.flat for matrix in own], np.concatenate([*own_weights, weights[:0]]), total, threads)
     return total
 
 
-def _accumulate(terms: list[tuple[U64, U64]], total: U64, threads: int) -> None:
-    """Add matrices (w, m) times weights (w, 3) to ``total`` (3, m): all matrices on the same rows by one task."""
-
-    def work(first: int, last: int) -> None:
-        for matrix, weights in terms:
-            accumulate_rows(matrix, weights, total, first, last)
-
-    run_ranges(work, total.shape[1], sum(len(matrix) for matrix, _ in terms), threads, BLOCK)
-
-
-def _lifted(total: U64, blowup: int, height: int) -> U64:
+def _lifted(total: U64, blowup: int, height: int, threads: int) -> U64:
     """(3, B m) values repeated on every coset until it has n rows: (3, B n); zeros if there are none yet."""
     if not total.size:
         return np.zeros((EXTENSION, blowup * height), np.uint64)
-    lower = total.reshape(EXTENSION, blowup, 1, -1)
-    lifted = np.empty((EXTENSION, blowup, height // lower.shape[3], lower.shape[3]), np.uint64)
-    lifted[:] = lower
+    lower = total.reshape(EXTENSION * blowup, 1, -1)
+    lifted = np.empty((EXTENSION * blowup, height // lower.shape[2], lower.shape[2]), np.uint64)
+
+    def work(first: int, last: int) -> None:
+        lifted[first:last] = lower[first:last]
+
+    run_ranges(work, len(lifted), height, threads)
     return lifted.reshape(EXTENSION, -1)
 
 
-def domain_points(height: int, blowup: int) -> U64:
+def domain_points(height: int, blowup: int, threads: int = 1) -> U64:
     """The LDE domain, coset by coset: (B n,)."""
     shift, step = coset_shift(height), root_of_unity(height * blowup)
-    cosets = [base_powers(root_of_unity(height), height, shift * pow(step, coset, P) % P) for coset in range(blowup)]
-    return np.concatenate(cosets)
+    points = np.empty((blowup, height), np.uint64)
+
+    def work(first: int, last: int) -> None:
+        for coset in range(first, last):
+            base_powers(root_of_unity(height), height, shift * pow(step, coset, P) % P, points[coset])
+
+    run_ranges(work, blowup, height, threads)
+    return points.reshape(-1)
 
 
 def fold_layers(shape: ProofShape, codeword: U64, steps: Steps, threads: int) -> tuple[list[MerkleTree], U64]:

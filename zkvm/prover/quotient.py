@@ -181,7 +181,7 @@ def _top_part(height: int, exempt: int, known: U64, extra: U64) -> U64:
     folded = np.zeros((EXTENSION, EXTRA_POINTS), np.uint64)
     for coordinate in range(EXTENSION):
         sums = np.zeros((EXTENSION, EXTRA_POINTS), np.uint64)
-        accumulate(blocks[coordinate], weights, sums)
+        accumulate([blocks[coordinate]], weights, sums)
         folded[coordinate] = sums[0]
     reduced = evaluate_coset(folded, EXTRA_POINTS, 1, g)[:, 0]
     divisor = pow(g, 2 * height, P) - pow(coset_shift(height), 2 * height, P)  # one for all points: 512 divides 2 n
@@ -191,7 +191,7 @@ def _top_part(height: int, exempt: int, known: U64, extra: U64) -> U64:
     return top
 
 
-def lifted_quotient(shape: ProofShape, per_height: dict[int, U64]) -> U64:
+def lifted_quotient(shape: ProofShape, per_height: dict[int, U64], threads: int = 1) -> U64:
     """Sum of Q_n(X^(N/n)) over the heights: (3, 3 M) coefficients.
 
     Raises:
@@ -199,13 +199,19 @@ def lifted_quotient(shape: ProofShape, per_height: dict[int, U64]) -> U64:
     """
     length = QUOTIENT_CHUNKS * shape.chunk_length
     total = np.zeros((EXTENSION, length), np.uint64)
-    for height, coefficients in per_height.items():
-        step = shape.tallest // height
-        used = -(-length // step)
-        require_zero(coefficients[:, used:], "the quotient does not fit its chunks: a constraint fails")
-        part = coefficients[:, :used]
-        target = total[:, : part.shape[1] * step : step]
-        target[:] = goldilocks.add(target, part[:, : target.shape[1]])
+
+    def work(first: int, last: int) -> None:
+        own = total[first:last]
+        for height, coefficients in sorted(per_height.items(), reverse=True):
+            step = shape.tallest // height
+            used = -(-length // step)
+            require_zero(coefficients[first:last, used:], "the quotient does not fit its chunks: a constraint fails")
+            part = coefficients[first:last, :used]
+            target = own[:, : part.shape[1] * step : step]
+            added = part[:, : target.shape[1]]
+            target[:] = goldilocks.add(target, added) if step > 1 else added  # the tallest comes first, to zeros
+
+    run_ranges(work, EXTENSION, length, threads)
     return total
 
 
@@ -251,4 +257,4 @@ def quotient_chunks(
         per_height[height] = height_quotient(shape, height, groups[number], powers, params, threads)
 
     share_out(work, [sum(sum(table.code.widths) * table.height for table in group) for group in groups], threads)
-    return blinded_chunks(shape, lifted_quotient(shape, per_height), randomness)
+    return blinded_chunks(shape, lifted_quotient(shape, per_height, threads), randomness)

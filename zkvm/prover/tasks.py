@@ -10,17 +10,19 @@ from zkvm.kernels.parallel import TASK_WORDS, run_ranges
 def share_out(work: Callable[[int, int], None], words: Sequence[int], threads: int) -> None:
     """Calls ``work(number, threads)`` once for each table, the large ones first.
 
-    A table that is more than its part of a half of everything takes all threads, each after the other; the rest run side by side on
-    one thread each, without a barrier behind every table.
+    From the largest on, a table takes all threads if it is more than its part of a half of everything, or than its part of what is
+    left: beside it the other threads would run out of work. The rest run side by side on one thread each, without a barrier behind
+    every table.
 
     Args:
         work: must be safe to run beside itself on other tables. words: how much each table has to do, in any unit.
     """
     order = sorted(range(len(words)), key=lambda number: -words[number])
-    large = sum(1 for size in words if 2 * threads * size > sum(words))
-    for number in order[:large]:
-        work(number, threads)
-    rest = order[large:]
+    total = left = sum(words)
+    rest = list(order)
+    while rest and (2 * threads * words[rest[0]] > total or threads * words[rest[0]] > left):
+        left -= words[rest[0]]
+        work(rest.pop(0), threads)
 
     def run(first: int, last: int) -> None:
         for number in rest[first:last]:

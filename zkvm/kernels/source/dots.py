@@ -15,7 +15,7 @@ from numba import int64, njit, uint64, void
 
 from zkvm.kernels.dots import BLOCK
 from zkvm.kernels.source import goldilocks as gl
-from zkvm.kernels.source.entry import entry, stack_array
+from zkvm.kernels.source.entry import entry, readonly, stack_array
 from zkvm.kernels.source.tiles import load3, load6, store3, store6
 from zkvm.kernels.source.vectors import (
     add,
@@ -26,10 +26,12 @@ from zkvm.kernels.source.vectors import (
     lane,
     limbs22,
     load,
+    load_at,
     mul,
     mul_2_22,
     mul_2_44,
     prefetch,
+    prefetch_at,
     splat,
     store,
 )
@@ -43,6 +45,7 @@ TERMS = 512
 _block_sums = stack_array(uint64, 9 * BLOCK)
 _row_limbs = stack_array(uint64, 18 * DOT_BLOCK)
 TWO_32 = np.uint64(2**32)
+WORD_BYTES = 8
 
 
 @njit(inline="always")
@@ -70,41 +73,44 @@ def reduced(s0: Any, s1: Any, s2: Any) -> Any:
 
 
 @njit(inline="always")
-def _add_column(sums: Any, base: Any, matrix: Any, first: Any, count: Any, limbs: Any, following: Any) -> None:
-    """Rows first..first + count - 1 (flat) of a matrix times one coordinate of a factor, into the sums at ``base``.
+def _add_column(sums: Any, base: Any, cells: Any, count: Any, limbs: Any, following: Any) -> None:
+    """``count`` cells from a byte address on times one coordinate of a factor, into the sums at ``base``.
 
-    Fetches the rows at ``following`` ahead: the next column is elsewhere in memory, where no hardware expects it.
+    Fetches as many at the address ``following`` ahead: the next column is elsewhere in memory, where no hardware expects it.
     """
     for row in range(0, count, LANES):
-        at = base + row
-        prefetch(matrix, following + row)
+        at, ahead = base + row, np.uint64(WORD_BYTES * row)
+        prefetch_at(following + ahead)
         s0, s1, s2 = load(sums, at), load(sums, at + BLOCK), load(sums, at + 2 * BLOCK)
-        s0, s1, s2 = extend_sums(s0, s1, s2, load(matrix, first + row), limbs)
+        s0, s1, s2 = extend_sums(s0, s1, s2, load_at(cells + ahead), limbs)
         store(sums, at, s0)
         store(sums, at + BLOCK, s1)
         store(sums, at + 2 * BLOCK, s2)
 
 
-@entry(void(MATRIX, MATRIX, MATRIX, int64, int64))
-def accumulate_rows(matrix: Any, coefficients: Any, accumulator: Any, first: Any, last: Any) -> None:
-    """accumulator += sum_c coefficients[c] matrix[c] on rows first..last - 1, multiples of 8."""
-    width, rows = matrix.shape
+@entry(void(readonly(uint64), MATRIX, MATRIX, int64, int64))
+def accumulate_rows(addresses: Any, coefficients: Any, accumulator: Any, first: Any, last: Any) -> None:
+    """accumulator += sum_c coefficients[c] (column c) on rows first..last - 1, multiples of 8.
+
+    ``addresses``: (w,) byte address of every column's first row; the caller keeps the columns alive.
+    """
+    width, rows = len(addresses), accumulator.shape[1]
     sums = _block_sums()
     for block in range(first, last, BLOCK):
-        count = min(BLOCK, last - block)
+        count, place = min(BLOCK, last - block), np.uint64(WORD_BYTES * block)
         for group in range(0, width, TERMS):
             sums[:] = gl.ZERO
             for column in range(group, min(group + TERMS, width)):
-                start = column * rows + block
-                _add_column(sums, 0, matrix, start, count, cut(splat(coefficients[column, 0])), start + rows)
-                _add_column(sums, 3 * BLOCK, matrix, start, count, cut(splat(coefficients[column, 1])), start + rows)
-                _add_column(sums, 6 * BLOCK, matrix, start, count, cut(splat(coefficients[column, 2])), start + rows)
+                cells, following = addresses[column] + place, addresses[min(column + 1, width - 1)] + place
+                for coordinate in range(3):
+                    limbs = cut(splat(coefficients[column, coordinate]))
+                    _add_column(sums, 3 * BLOCK * coordinate, cells, count, limbs, following)
             for coordinate in range(3):
                 for row in range(0, count, LANES):
                     at = 3 * BLOCK * coordinate + row
                     total = reduced(load(sums, at), load(sums, at + BLOCK), load(sums, at + 2 * BLOCK))
-                    place = coordinate * rows + block + row
-                    store(accumulator, place, add(load(accumulator, place), total))
+                    target = coordinate * rows + block + row
+                    store(accumulator, target, add(load(accumulator, target), total))
 
 
 @njit(inline="always")

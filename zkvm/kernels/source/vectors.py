@@ -67,18 +67,42 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
+def load_at(typingctx: Any, address: Any) -> Any:
+    """:data:`LANES` contiguous words at a byte address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.inttoptr(arguments[0], ir.PointerType(words.VECTOR)), align=8)
+
+    return VECTOR(types.uint64), codegen
+
+
+def _emit_prefetch(builder: Any, pointer: Any) -> None:
+    word = ir.IntType(32)
+    function_type = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], function_type)
+    builder.call(function, [pointer, ir.Constant(word, 0), ir.Constant(word, 3), ir.Constant(word, 1)])  # read, keep, data
+
+
+@intrinsic
 def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     """Starts fetching ``array[index : index + LANES]`` into the first-level cache; any index is harmless."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.bitcast(emit_pointer(context, builder, signature.args[0], *arguments), cgutils.voidptr_t)
-        word = ir.IntType(32)
-        function_type = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], function_type)
-        builder.call(function, [pointer, ir.Constant(word, 0), ir.Constant(word, 3), ir.Constant(word, 1)])  # read, keep, data
+        _emit_prefetch(builder, builder.bitcast(emit_pointer(context, builder, signature.args[0], *arguments), cgutils.voidptr_t))
         return context.get_dummy_value()
 
     return types.void(array, types.intp), codegen
+
+
+@intrinsic
+def prefetch_at(typingctx: Any, address: Any) -> Any:
+    """The same for the line at a byte address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _emit_prefetch(builder, builder.inttoptr(arguments[0], cgutils.voidptr_t))
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), codegen
 
 
 @intrinsic
