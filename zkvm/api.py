@@ -7,6 +7,7 @@ a :class:`zkvm.errors.UsageError` that says what to install.
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -178,14 +179,14 @@ def prove(
     with clock("load"):
         _prepare_prover()
         file, image = read_elf(elf)
-    with clock("execute"):
-        execution = run_image(file, image, env, trace=not dev)
-    if (length := len(execution.journal)) > MAX_JOURNAL_BYTES:
-        raise LimitError(f"the journal has {length} bytes; a receipt holds at most {MAX_JOURNAL_BYTES}: write a hash of it instead")
-    if not dev:
-        _check_size(execution, image, chosen, env.max_memory, pad_to)
-    with clock("image"):
-        header, columns, committed = _committed_image(image, chosen.blowup, workers)
+    with ThreadPoolExecutor(1) as beside:
+        # The image's commitment takes memory, so that a limit on it is checked first; otherwise another thread works on it meanwhile.
+        early = beside.submit(_committed_image, image, chosen.blowup, workers - 1) if workers > 1 and env.max_memory is None else None
+        with clock("execute"):
+            execution = run_image(file, image, env, trace=not dev)
+            _check_size(execution, image, chosen, env.max_memory, pad_to, dev)
+        with clock("image"):
+            header, columns, committed = early.result() if early else _committed_image(image, chosen.blowup, workers)
     seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, pad_to)
     claim = Claim(header.image_id(), execution.exit_code, journal_digest(execution.journal), chosen.numbers)
     receipt = Receipt(claim, header, execution.journal, seal)
@@ -216,6 +217,7 @@ def _prepare_prover() -> None:
         from zkvm.prover.memory import keep_freed_pages
 
         library.load()
+    machine()  # two threads will ask for it, and it has to be one
     keep_freed_pages()
 
 
@@ -256,12 +258,16 @@ def _committed_image(image: Image, blowup: int, threads: int) -> tuple[ImageHead
     return _header(image, columns, roots), columns, committed
 
 
-def _check_size(execution: Execution, image: Image, chosen: Parameters, max_memory: int | None, pad_to: int) -> None:
-    """Whether the tables can be proven, and in this memory.
+def _check_size(execution: Execution, image: Image, chosen: Parameters, max_memory: int | None, pad_to: int, dev: bool) -> None:
+    """Whether the run fits a receipt, its tables can be proven, and in this memory.
 
     Raises:
-        LimitError: a table would be too long, or proving would take more than ``max_memory`` bytes.
+        LimitError: the journal or a table would be too long, or proving would take more than ``max_memory`` bytes.
     """
+    if (length := len(execution.journal)) > MAX_JOURNAL_BYTES:
+        raise LimitError(f"the journal has {length} bytes; a receipt holds at most {MAX_JOURNAL_BYTES}: write a hash of it instead")
+    if dev:
+        return
     with prove_extra():
         from zkvm.prover.memory import predicted_bytes, process_bytes
     heights = planned_heights(machine(), execution, image, chosen.exempt, pad_to)

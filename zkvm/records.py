@@ -6,6 +6,7 @@ All addresses on the memory bus are byte addresses of aligned words (registers: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -115,6 +116,24 @@ class Image:
     symbols: tuple[tuple[int, str], ...] = ()
 
 
+Sorter = Callable[[NDArray[Any], NDArray[np.uint8]], tuple[NDArray[np.int64], NDArray[np.int64]]]
+"""Numpy walker :func:`sort_steps`, or its kernel."""
+KEYS = 256
+
+
+def sort_steps(steps: NDArray[Any], keys: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sort steps by the key of their program row, plus 1 if they load from ROM.
+
+    Args:
+        steps: (n,) STEP. keys: (rows,), even.
+
+    Returns:
+        Their positions, of equal keys in the order of execution: (n,). How many have each key: (KEYS,).
+    """
+    own = keys[steps["row"]] + steps["rom"].astype(np.uint8)
+    return np.argsort(own, kind="stable"), np.bincount(own, minlength=KEYS)
+
+
 @dataclass(frozen=True)
 class Execution:
     """Everything the chips need to fill their tables; times as in :mod:`zkvm.isa.opcodes`.
@@ -124,6 +143,7 @@ class Execution:
         ram_last, ram_last_time: (r,) uint64, aligned with ``image.ram_address``: final value and time of last access
             (its initial value and 0 if untouched).
         zero_address, zero_last, zero_last_time: touched zero-initialised words: ascending *word* indices, final value, time.
+        sorter: how :meth:`steps_of` sorts.
     """
 
     image: Image
@@ -143,14 +163,14 @@ class Execution:
     stdout: bytes = b""
     stderr: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)
+    sorter: Sorter = field(default=sort_steps, compare=False, repr=False)
 
     @cached_property
-    def _steps_by_operation(self) -> dict[int, NDArray[np.int64]]:
-        operations = self.image.program["op"].astype(np.uint8)[self.steps["row"]]
-        order = np.argsort(operations, kind="stable")
-        counts = np.bincount(operations, minlength=256)
+    def _steps_by_key(self) -> dict[int, NDArray[np.int64]]:
+        """Steps of one operation, by twice its number; those that load from ROM by one more."""
+        order, counts = self.sorter(self.steps, 2 * self.image.program["op"].astype(np.uint8))
         ends = np.cumsum(counts)
-        return {number: order[ends[number] - counts[number] : ends[number]] for number in np.flatnonzero(counts).tolist()}
+        return {key: order[ends[key] - counts[key] : ends[key]] for key in np.flatnonzero(counts).tolist()}
 
     @cached_property
     def _positions(self) -> dict[tuple[tuple[int, ...], bool | None], NDArray[np.int64]]:
@@ -163,7 +183,8 @@ class Execution:
             rom: only those that load from ROM, or only the others.
         """
         if (operations, rom) not in self._positions:
-            found = [self._steps_by_operation[number] for number in operations if number in self._steps_by_operation]
-            chosen = found[0] if len(found) == 1 else np.sort(np.concatenate([np.zeros(0, np.int64), *found]), kind="stable")
-            self._positions[operations, rom] = chosen if rom is None else chosen[self.steps["rom"][chosen] == int(rom)]
+            keys = [2 * number + int(place) for number in operations for place in ((False, True) if rom is None else (rom,))]
+            found = [self._steps_by_key[key] for key in keys if key in self._steps_by_key]
+            several = np.sort(np.concatenate([np.zeros(0, np.int64), *found]), kind="stable") if len(found) != 1 else found[0]
+            self._positions[operations, rom] = several
         return self._positions[operations, rom]

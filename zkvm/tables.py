@@ -35,7 +35,7 @@ SPLIT_MINIMUM = 1 << 12
 """A first instance shorter than this is not worth the openings of a second one."""
 _ROWS = 1 << 14
 """Rows of an instruction chip that are filled at once."""
-_CHUNK = 1 << 16
+_CHUNK = 1 << 15
 """Rows whose lookups are counted at once: the tuples stay in cache."""
 _VALUES = 1 << 16
 """Values that are counted in a histogram: all that range checks allow."""
@@ -324,8 +324,8 @@ def count_multiplicities(
         return all(servers[lookup.tuple.bus].ask(values, counts) for lookup, values, counts in _lookups(*item, evaluate))
 
     with ThreadPoolExecutor(threads) as pool:
-        answered = list(pool.map(run, work))
-    if not (all(answered) and all(server.finish() for server in servers.values())):  # then some tuple is missing
+        found = all(list(pool.map(run, work))) and all(list(pool.map(_Server.finish, servers.values())))
+    if not found:  # then some tuple is missing
         for table, asked, code, start in work:
             for lookup, values, counts in _lookups(table, asked, code, start, evaluate):
                 _refuse_missing(servers[lookup.tuple.bus], values, counts, f"{table.chip.name}: {lookup.label}", start)

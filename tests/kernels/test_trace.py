@@ -7,6 +7,8 @@ from zkvm import tables
 from zkvm.field.goldilocks import P
 from zkvm.kernels import trace
 from zkvm.prover import fills
+from zkvm.records import STEP, sort_steps
+from zkvm.vm.executor import sort_kernel
 
 SIZE = 1 << 10
 BOTH: tuple[tables.Counter, ...] = (trace.count_values, tables.count_values)
@@ -28,6 +30,17 @@ def test_count_values(bad: int | None) -> None:
         assert rows == ([1234, 1234] if bad is not None and live else [-1, -1])
         assert np.array_equal(found[0], found[1])
         assert int(found[0].sum()) == 7 * SIZE + (int((counts != 0).sum()) if rows[0] < 0 else 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3000])
+def test_sort_steps(count: int) -> None:
+    generator = np.random.default_rng(count)
+    keys = (2 * generator.integers(0, 128, 50)).astype(np.uint8)
+    steps = np.zeros(count, STEP)
+    steps["row"], steps["rom"] = generator.integers(0, 50, count), generator.integers(0, 2, count)
+    for kernel, twin in zip(sort_kernel(steps, keys), sort_steps(steps, keys), strict=True):
+        assert kernel.dtype == twin.dtype == np.int64
+        assert np.array_equal(kernel, twin)
 
 
 def test_no_rows() -> None:

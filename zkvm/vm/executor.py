@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.isa import opcodes
 from zkvm.kernels import interpreter as kernel
-from zkvm.records import CHAIN_ROW, ECALL, Execution, Image
+from zkvm.kernels.trace import sort_steps
+from zkvm.records import CHAIN_ROW, ECALL, KEYS, Execution, Image
 from zkvm.vm.state import MachineState, missing_instruction, symbol_at, trap
 from zkvm.vm.syscalls import A0, Host, Sink, handle_call
 
@@ -46,6 +49,13 @@ def run_kernel(state: MachineState, cycle_limit: int) -> int:
             state.trace,
         )
     )
+
+
+def sort_kernel(steps: NDArray[Any], keys: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """See :func:`zkvm.records.sort_steps`."""
+    order, counts = np.empty(len(steps), np.int64), np.zeros(KEYS, np.int64)
+    sort_steps(steps, keys, np.empty(len(steps), np.uint8), counts, np.empty(KEYS, np.int64), order)
+    return order, counts
 
 
 def execute(
@@ -141,4 +151,5 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
         stdout=bytes(host.output[opcodes.FD_STDOUT]),
         stderr=bytes(host.output[opcodes.FD_STDERR]),
         seconds={"execute": seconds},
+        sorter=sort_kernel,
     )
