@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -171,11 +171,27 @@ def prove_repeatedly(name: str, case: str, params: str, threads: int, runs: int)
     }
 
 
+def prove_in_turn(name: str, case: str, params: str, counts: Sequence[int], runs: int) -> Figures:
+    """Seconds by phase on each number of threads, medians of proofs that take turns: a machine that drifts is as fast for all of them."""
+    from zkvm.api import prove
+
+    path, stdin = guest(name, case or None)
+    rounds = [[prove(path, stdin, params=params, threads=threads).seconds for threads in counts] for _ in range(runs + 1)][1:]
+    return {
+        str(threads): {phase: round(statistics.median(own[number][phase] for own in rounds), 4) for phase in rounds[0][number]}
+        for number, threads in enumerate(counts)
+    }
+
+
 def prove_in_child(name: str, case: str, params: str, threads: int, runs: int) -> Figures:
     """:func:`prove_repeatedly` in a process of its own, so that peak memory is that of this proof."""
-    code = "import json, sys; from zkvm.cli.bench import prove_repeatedly as p; a = sys.argv[1:]; "
-    code += "print(json.dumps(p(a[0], a[1], a[2], int(a[3]), int(a[4]))))"
-    command = [sys.executable, "-c", code, name, case, params, str(threads), str(runs)]
+    return call_in_child("prove_repeatedly", name, case, params, threads, runs)
+
+
+def call_in_child(function: str, *arguments: Any) -> Figures:
+    """The result of a function of this module in a process of its own."""
+    code = f"import json, sys; from zkvm.cli import bench; print(json.dumps(bench.{function}(*json.loads(sys.argv[1]))))"
+    command = [sys.executable, "-c", code, json.dumps(arguments)]
     figures: Figures = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     return figures
 
@@ -230,12 +246,12 @@ def bench_mixed(runs: int = RUNS) -> Figures:
 
 
 def bench_scaling(runs: int = RUNS) -> Figures:
-    """A proof of 2^20 cycles under ``fast`` on one thread, on two, and two one-thread proofs in processes of their own at the same time.
+    """A proof of 2^20 cycles under ``fast`` on one thread and on two, in turn, and two one-thread proofs in processes of their own at the
+    same time.
 
     The last says what two cores of this machine are worth: no program gains more than two independent ones.
     """
-    single = prove_in_child("mixed", "2^20", "fast", 1, runs)["seconds"]
-    double = prove_in_child("mixed", "2^20", "fast", 2, runs)["seconds"]
+    single, double = call_in_child("prove_in_turn", "mixed", "2^20", "fast", (1, 2), runs).values()
     with ThreadPoolExecutor(2) as pool:
         pair = list(pool.map(lambda _: prove_in_child("mixed", "2^20", "fast", 1, runs)["seconds"]["total"], range(2)))
     return {

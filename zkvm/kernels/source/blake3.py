@@ -66,21 +66,31 @@ def _fenced(builder: Any, value: Any) -> Any:
     return builder.bitcast(builder.call(fence, [builder.bitcast(value, _FLOATS)]), _VECTOR)
 
 
-def _mix(builder: Any, v: list[Any], places: tuple[int, int, int, int], even: Any, odd: Any) -> None:
-    """BLAKE3's mixing of four state words on vectors. LLVM turns the shift pairs into rotations or, for whole bytes, into shuffles."""
+def _rotate_right(builder: Any, x: Any, bits: int) -> Any:
+    """LLVM turns the pair of shifts into a rotation or, for whole bytes, into a shuffle."""
+    right, left = (ir.Constant(_VECTOR, [count] * LANES) for count in (bits, 32 - bits))
+    rotated = builder.or_(builder.lshr(x, right), builder.shl(x, left))
+    return rotated if bits % 8 or _HAS_ROTATIONS else _fenced(builder, rotated)
 
-    def rotate_right(x: Any, bits: int) -> Any:
-        right = ir.Constant(_VECTOR, [bits] * LANES)
-        left = ir.Constant(_VECTOR, [32 - bits] * LANES)
-        rotated = builder.or_(builder.lshr(x, right), builder.shl(x, left))
-        return rotated if bits % 8 or _HAS_ROTATIONS else _fenced(builder, rotated)
 
-    a, b, c, d = places
-    for word, first, second in ((even, 16, 12), (odd, 8, 7)):
-        v[a] = builder.add(builder.add(v[a], v[b]), word)
-        v[d] = rotate_right(builder.xor(v[d], v[a]), first)
-        v[c] = builder.add(v[c], v[d])
-        v[b] = rotate_right(builder.xor(v[b], v[c]), second)
+def _mix(builder: Any, v: list[Any], diagonal: int, words: list[Any]) -> None:
+    """BLAKE3's mixing of the four columns of the state, or of its diagonals: all four in step, so that none waits for its own results."""
+    places = [(i, 4 + (i + diagonal) % 4, 8 + (i + 2 * diagonal) % 4, 12 + (i + 3 * diagonal) % 4) for i in range(4)]
+    for half, first, second in ((0, 16, 12), (1, 8, 7)):
+        for i, (a, _, _, _) in enumerate(places):
+            v[a] = builder.add(v[a], words[2 * i + half])
+        for a, b, _, _ in places:
+            v[a] = builder.add(v[a], v[b])
+        for a, _, _, d in places:
+            v[d] = builder.xor(v[d], v[a])
+        for _, _, _, d in places:
+            v[d] = _rotate_right(builder, v[d], first)
+        for _, _, c, d in places:
+            v[c] = builder.add(v[c], v[d])
+        for _, b, c, _ in places:
+            v[b] = builder.xor(v[b], v[c])
+        for _, b, _, _ in places:
+            v[b] = _rotate_right(builder, v[b], second)
 
 
 def _emit_compression(context: Any, builder: Any, signature: Any, arguments: Any, full_output: bool) -> Any:
@@ -97,11 +107,8 @@ def _emit_compression(context: Any, builder: Any, signature: Any, arguments: Any
     v += [ir.Constant(_VECTOR, [INITIAL_VECTOR[i]] * LANES) for i in range(4)]
     v += [load(tail_type, tail, zero, i) for i in range(4)]
     for _ in range(7):
-        for i in range(4):
-            _mix(builder, v, (i, 4 + i, 8 + i, 12 + i), message[2 * i], message[2 * i + 1])
-        for i in range(4):
-            places = (i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4)
-            _mix(builder, v, places, message[8 + 2 * i], message[9 + 2 * i])
+        _mix(builder, v, 0, message[:8])
+        _mix(builder, v, 1, message[8:])
         message = [message[i] for i in MESSAGE_PERMUTATION]
     result = [builder.xor(v[i], v[i + 8]) for i in range(8)]
     if full_output:
