@@ -16,18 +16,18 @@ from zkvm.shape import ProofShape
 from zkvm.speed import first_touch, kernel_slowness, python_slowness
 
 MEBIBYTE = 1 << 20
-SERIAL_SECONDS = (0.321, 11.1e-9)
+SERIAL_SECONDS = (0.338, 16.8e-9)
 """Seconds on the reference machine of what one thread does: of any proof, per cell."""
-SHARED_SECONDS = (0.005, 29.9e-9, 18.8e-9)
-"""Seconds on one thread of what threads share: of any proof, per cell, per cell and coset of the extension."""
+SHARED_SECONDS = (16.1e-9, 20.7e-9)
+"""Seconds on one thread of what threads share: per cell, per cell and coset of the extension."""
 BASE_BYTES, EXTENDED_CELL_BYTES, POINT_BYTES = 137 * MEBIBYTE, 8.12, 585
 """Of the process with its kernels, per cell and coset of the extension, per point of the largest domain."""
 TRACE_COSETS = 0.35
 """The traces, in cosets of the extension: most of their memory is used again."""
 
-START_SECONDS = 0.86
+START_SECONDS = 0.83
 """Of a whole ``zkvm run`` beside the proof: Python, loading, what a first proof derives, the end of the process."""
-TOUCH_SECONDS = 0.29 / (1 << 30)
+TOUCH_SECONDS = 0.52 / (1 << 30)
 """First use of a byte, as it usually is on the reference machine, whose host lends memory on demand. What is measured there tells of that
 moment only, elsewhere it tells more: the geometric mean of both is predicted."""
 
@@ -71,7 +71,7 @@ def committed_cells(shape: ProofShape) -> int:
 
 def cost(cells: int, blowup: int, workers: int) -> tuple[float, ...]:
     """What the coefficients :data:`SERIAL_SECONDS` and :data:`SHARED_SECONDS` are multiplied with, in this order."""
-    return 1, cells, 1 / workers, cells / workers, cells * blowup / workers
+    return 1, cells, cells / workers, cells * blowup / workers
 
 
 def proof_seconds(shape: ProofShape, workers: int) -> float:
