@@ -184,7 +184,7 @@ def prove(
         early = beside.submit(_committed_image, image, chosen.blowup, workers - 1) if workers > 1 and env.max_memory is None else None
         with clock("execute"):
             execution = run_image(file, image, env, trace=not dev)
-            _check_size(execution, image, chosen, env.max_memory, pad_to, dev)
+            _check_size(execution, image, chosen, env.max_memory, pad_to, 0 if dev else workers)
         with clock("image"):
             header, columns, committed = early.result() if early else _committed_image(image, chosen.blowup, workers)
     seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, pad_to)
@@ -258,22 +258,22 @@ def _committed_image(image: Image, blowup: int, threads: int) -> tuple[ImageHead
     return _header(image, columns, roots), columns, committed
 
 
-def _check_size(execution: Execution, image: Image, chosen: Parameters, max_memory: int | None, pad_to: int, dev: bool) -> None:
-    """Whether the run fits a receipt, its tables can be proven, and in this memory.
+def _check_size(execution: Execution, image: Image, chosen: Parameters, max_memory: int | None, pad_to: int, threads: int) -> None:
+    """Whether the run fits a receipt, and its tables can be proven by so many threads in this memory; 0 threads: they will not be.
 
     Raises:
         LimitError: the journal or a table would be too long, or proving would take more than ``max_memory`` bytes.
     """
     if (length := len(execution.journal)) > MAX_JOURNAL_BYTES:
         raise LimitError(f"the journal has {length} bytes; a receipt holds at most {MAX_JOURNAL_BYTES}: write a hash of it instead")
-    if dev:
+    if not threads:
         return
     with prove_extra():
         from zkvm.prover.memory import predicted_bytes, process_bytes
     heights = planned_heights(machine(), execution, image, chosen.exempt, pad_to)
     shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
     records = (execution.steps, execution.refreshes, execution.ecalls, execution.reads, execution.writes)
-    needed = predicted_bytes(shape, sum(array.nbytes for array in records), process_bytes())
+    needed = predicted_bytes(shape, sum(array.nbytes for array in records), process_bytes(), threads)
     if max_memory is not None and needed > max_memory:
         raise LimitError(
             f"proving {execution.cycles} cycles with parameters {chosen.name!r} takes about {needed / GIB:.2f} GiB, "

@@ -247,6 +247,12 @@ def _fill_whole(table: Table, second: Table | None, execution: Any) -> None:
         part.main[: len(names), : part.used] = rows
 
 
+def counting_bytes(machine: Machine) -> int:
+    """What a thread takes at most while look-ups are counted."""
+    buses = [bus for chip in machine.chips for bus in chip.serves]
+    return 8 * sum(_VALUES if bus.arity == 1 else _SLOTS * (bus.arity + 1) for bus in buses)
+
+
 class _Server:
     """A bus and the table that serves it, while its multiplicities are counted.
 

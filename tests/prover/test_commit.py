@@ -10,6 +10,7 @@ from zkvm.crypto.hashes import KEY_LEAF, blake3_many_words
 from zkvm.crypto.merkle import chain_leaves, tree_levels, verify_multiproof
 from zkvm.errors import UsageError, VerificationError
 from zkvm.kernels import parallel
+from zkvm.kernels.merkle import MAX_COLUMNS
 from zkvm.prover.commit import MerkleTree
 
 U64Array = NDArray[np.uint64]
@@ -36,6 +37,7 @@ SHAPES = [
     [(2, 4, 8), (5, 4, 16), (1, 4, 64)],
     [(130, 2, 16), (9, 2, 32)],
     [(3, 2, 2), (3, 2, 4)],
+    [(1, 1, 8), (MAX_COLUMNS - 2, 1, 16)],
 ]
 
 
@@ -136,6 +138,8 @@ def test_misuse_is_refused() -> None:
         MerkleTree.commit([good, random_words(2, 4, 32)])
     with pytest.raises(UsageError, match="one height"):
         MerkleTree.commit([[good, random_words(2, 2, 8)]])
+    with pytest.raises(UsageError, match="a leaf holds at most"):
+        MerkleTree.commit([random_words(MAX_COLUMNS - 1, 1, 16)], random_words(2, 1, 16))
     with pytest.raises(UsageError, match="power of two"):
         MerkleTree.commit([random_words(2, 3, 16)])
     with pytest.raises(UsageError, match="contiguous"):

@@ -10,6 +10,7 @@ from tests.toy import TOY
 from zkvm.params import Parameters, parameters
 from zkvm.prover.memory import LATER_BYTES, PROCESS_BYTES, predicted_bytes, process_bytes
 from zkvm.shape import ProofShape
+from zkvm.tables import counting_bytes
 
 
 def shape(log: int, chosen: Parameters) -> ProofShape:
@@ -35,6 +36,14 @@ def test_grows_with_blowup_and_records() -> None:
     by_blowup = [predicted_bytes(shape(18, parameters(name))) for name in ("fast", "balanced", "compact")]
     assert by_blowup == sorted(by_blowup)
     assert predicted_bytes(shape(18, parameters()), 1 << 30) - predicted_bytes(shape(18, parameters())) >= 1 << 30
+
+
+def test_grows_with_threads() -> None:
+    """A column for each while columns are extended; of a small proof, what counts look-ups."""
+    tall, small = (ProofShape(TOY, parameters("fast"), (log, log, 15)) for log in (20, 15))
+    assert predicted_bytes(tall, threads=9) - predicted_bytes(tall, threads=1) == 8 * 8 << 20
+    many = 1 << 16
+    assert predicted_bytes(small, threads=many) > many * counting_bytes(TOY) > 0
 
 
 def test_what_the_process_takes() -> None:

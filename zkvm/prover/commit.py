@@ -17,7 +17,7 @@ from zkvm.crypto.hashes import KEY_LEAF, KEY_NODE
 from zkvm.crypto.merkle import SALT_WORDS, sibling_positions
 from zkvm.errors import UsageError
 from zkvm.kernels.columns import column_addresses
-from zkvm.kernels.merkle import TILE_ROWS, hash_columns, hash_pairs
+from zkvm.kernels.merkle import MAX_COLUMNS, TILE_ROWS, hash_columns, hash_pairs
 from zkvm.kernels.parallel import run_ranges
 
 U8Array = NDArray[np.uint8]
@@ -55,6 +55,14 @@ def _addresses(columns: U64Array) -> U64Array:
         return column_addresses(columns)
     except ValueError as error:
         raise UsageError(f"a committed matrix must be uint64 (columns, cosets, rows) with contiguous columns: {error}") from error
+
+
+def _level_addresses(tables: Sequence[U64Array]) -> U64Array:
+    """Those of all tables of one height."""
+    addresses = np.concatenate([_addresses(table) for table in tables])
+    if len(addresses) > MAX_COLUMNS:
+        raise UsageError(f"{len(addresses)} columns of one height: a leaf holds at most {MAX_COLUMNS}")
+    return addresses
 
 
 def _tables(level: Level) -> list[U64Array]:
@@ -120,13 +128,13 @@ class MerkleTree:
             salts = [np.ascontiguousarray(salt).reshape(SALT_WORDS, cosets, heights[-1])]
         below, below_rows = _NO_DIGESTS, 1
         for height, level in zip(heights[:-1], tables[:-1], strict=True):
-            addresses = np.concatenate([_addresses(table) for table in level])
+            addresses = _level_addresses(level)
             digests = np.empty((8, cosets * height), dtype=np.uint32)
             hash_rows = partial(hash_columns, addresses, height, height, below, below_rows, _KEY_LEAF_WORDS, digests)
             run_ranges(hash_rows, cosets * height, len(addresses), threads, TILE_ROWS)
             below, below_rows = digests, height
         height = heights[-1]
-        addresses = np.concatenate([_addresses(table) for table in tables[-1] + salts])
+        addresses = _level_addresses(tables[-1] + salts)
         leaves = np.empty((8, cosets * height), dtype=np.uint32)
         hash_rows = partial(hash_columns, addresses, height, height, below, below_rows, _KEY_LEAF_WORDS, leaves)
         return cls(_tree_digests(leaves, hash_rows, len(addresses), threads), tables, salts[0] if salts else None)

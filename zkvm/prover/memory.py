@@ -12,6 +12,7 @@ from zkvm.crypto.hashes import DIGEST_BYTES
 from zkvm.crypto.merkle import SALT_WORDS
 from zkvm.field.extension import DEGREE
 from zkvm.shape import MAIN_TREE, MASK_COLUMNS, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape
+from zkvm.tables import counting_bytes
 
 WORD_BYTES = 8
 PROCESS_BYTES = 375 << 20
@@ -51,11 +52,12 @@ def process_bytes() -> int:
     return PROCESS_BYTES
 
 
-def predicted_bytes(shape: ProofShape, record_bytes: int = 0, process: int = PROCESS_BYTES) -> int:
+def predicted_bytes(shape: ProofShape, record_bytes: int = 0, process: int = PROCESS_BYTES, threads: int = 1) -> int:
     """Peak memory of proving tables of this shape: an upper bound; with :func:`process_bytes` 9 to 30 % above what was measured.
 
     Args:
-        record_bytes: of the execution's records, which stay alive. process: see :func:`process_bytes`.
+        record_bytes: of the execution's records, which stay alive. process: see :func:`process_bytes`. threads: each has work space: a
+            column while it is extended, and before that the look-ups that it counts.
     """
     blowup = shape.parameters.blowup
     points = blowup * shape.tallest
@@ -65,4 +67,5 @@ def predicted_bytes(shape: ProofShape, record_bytes: int = 0, process: int = PRO
     salts = 3 * SALT_WORDS * points
     trees = 3 * 2 * DIGEST_BYTES * points
     codewords = CODEWORDS * DEGREE * points
-    return process + record_bytes + trees + WORD_BYTES * (blowup * extended + traces + quotient + salts + codewords)
+    proof = trees + WORD_BYTES * (blowup * extended + traces + quotient + salts + codewords + threads * shape.tallest)
+    return process + record_bytes + max(proof, WORD_BYTES * traces + threads * counting_bytes(shape.machine))

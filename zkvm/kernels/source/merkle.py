@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import int64, njit, uint32, uint64, void
 
-from zkvm.kernels.merkle import TILE_ROWS
+from zkvm.kernels.merkle import STACK_DEPTH, TILE_ROWS
 from zkvm.kernels.source.blake3 import (
     BLOCK_WORDS,
     CHUNK_END,
@@ -38,8 +38,6 @@ from zkvm.kernels.source.entry import entry, readonly, stack_array
 CHUNK_BLOCKS = 16
 """Blocks of a full chunk of 1024 bytes."""
 TILE_GROUPS = TILE_ROWS // LANES
-STACK_DEPTH = 16
-"""Subtree values kept while a message's chunks are joined: enough for 2^16 chunks, 64 MiB a leaf."""
 DIGESTS, READ_DIGESTS = uint32[:, ::1], readonly(uint32, 2)
 
 _tile_values = stack_array(uint32, TILE_GROUPS * CV_WORDS)
@@ -176,7 +174,7 @@ def hash_columns(
     if there is a prefix, then one 64-bit word of each column: element ``j coset_stride + k`` of the column.
 
     Args:
-        addresses: (columns,) uint64 byte addresses of each column's first element; the caller keeps the arrays alive.
+        addresses: (columns,) uint64 byte addresses of each column's first element, at most MAX_COLUMNS; the caller keeps the arrays alive.
         coset_rows, coset_stride: rows of a coset, and elements between two cosets of a column.
         prefix: (8, cosets * prefix_rows) uint32 digests, or (8, 0) for none. prefix_rows: rows of a coset there, a power of two.
         key: (8,) uint32. out: (8, rows) uint32 digests. start, stop: rows to hash.
