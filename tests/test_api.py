@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +11,7 @@ from tests.receipts import ECHO, GUESTS, HELLO, TEXT
 from zkvm import api
 from zkvm.errors import ElfError, GuestError, LimitError, ProvingError, UsageError
 from zkvm.receipt import MAX_JOURNAL_BYTES
+from zkvm.records import Image
 from zkvm.resources import prove_extra, thread_count
 
 FILE = HELLO.read_bytes()
@@ -134,3 +137,33 @@ def test_missing_packages_of_others_are_no_usage_error() -> None:
 def test_guests_in_the_repository_have_one_image_id_each() -> None:
     files = sorted(GUESTS.glob("*/*.elf"))
     assert len({zkvm.compute_image_id(file) for file in files}) == len(files) >= 5
+
+
+@pytest.mark.parametrize(("threads", "limit", "beside"), [(2, None, True), (1, None, False), (2, 1 << 40, False)])
+def test_the_image_is_committed_beside_the_run(monkeypatch: pytest.MonkeyPatch, threads: int, limit: int | None, beside: bool) -> None:
+    """Not where there is one thread, nor before a limit of memory is checked."""
+    seen: list[tuple[bool, int]] = []
+    committed_image = api._committed_image
+
+    def spy(image: Image, blowup: int, threads: int) -> tuple[Any, ...]:
+        seen.append((threading.current_thread() is not threading.main_thread(), threads))
+        return committed_image(image, blowup, threads)
+
+    monkeypatch.setattr(api, "_committed_image", spy)
+    receipt = zkvm.prove(FILE, params="fast", dev=True, threads=threads, max_memory=limit).receipt
+    assert seen == [(beside, 1 if beside else threads)]
+    assert receipt.claim.image_id.hex() == zkvm.compute_image_id(FILE)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_errors_beside_each_other(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """That of the run comes first, that of the image is not lost."""
+
+    def fail(image: Image, blowup: int, threads: int) -> None:
+        raise LimitError("the program is too large")
+
+    monkeypatch.setattr(api, "_committed_image", fail)
+    with pytest.raises(LimitError, match="cycles"):
+        zkvm.prove(FILE, threads=threads, max_cycles=3)
+    with pytest.raises(LimitError, match="the program is too large"):
+        zkvm.prove(FILE, threads=threads)

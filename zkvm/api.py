@@ -38,8 +38,9 @@ class ProveInfo:
     """A receipt with how it came about.
 
     Attributes:
-        seconds: by phase, in order, then ``verify`` (the self-check) and ``total``. peak_memory_bytes: largest resident size of this
-            process so far. security_bits: proven bits of this proof, rounded down; 0 for a dev receipt.
+        seconds: by phase, in order, then ``verify`` (the self-check) and ``total``; ``execute`` includes sorting the steps, ``image`` is
+            what is left of the image's commitment after it. peak_memory_bytes: largest resident size of this process so far.
+            security_bits: proven bits of this proof, rounded down; 0 for a dev receipt.
     """
 
     receipt: Receipt
@@ -181,6 +182,7 @@ def prove(
         file, image = read_elf(elf)
     with ThreadPoolExecutor(1) as beside:
         # The image's commitment takes memory, so that a limit on it is checked first; otherwise another thread works on it meanwhile.
+        # An error of the execution waits for it: the image is remembered, so that the next attempt has it.
         early = beside.submit(_committed_image, image, chosen.blowup, workers - 1) if workers > 1 and env.max_memory is None else None
         with clock("execute"):
             execution = run_image(file, image, env, trace=not dev)
@@ -217,7 +219,7 @@ def _prepare_prover() -> None:
         from zkvm.prover.memory import keep_freed_pages
 
         library.load()
-    machine()  # two threads will ask for it, and it has to be one
+    _ = machine().codes  # two threads will ask for them: they are derived once
     keep_freed_pages()
 
 

@@ -192,7 +192,7 @@ def _single(operation: int = 0, rom: int = 0, call: int | None = None) -> Execut
     program, steps, ecalls = np.zeros(1, PROGRAM_ROW), np.zeros(int(operation > 0), STEP), np.zeros(int(call is not None), ECALL)
     program["op"], steps["rom"] = operation, rom
     ecalls["a7"] = call or 0
-    image = Image(program, nothing, nothing, nothing, nothing, (), 0, 0, 0, 0, b"")
+    image = Image(program, nothing, nothing, nothing, nothing, (), 0, 0, 0, 0, bytes)
     chain = np.zeros(0, CHAIN_ROW)
     return Execution(image, 1, 0, b"", steps, np.zeros(0, REFRESH), ecalls, chain, chain, nothing, nothing, nothing, nothing, nothing)
 

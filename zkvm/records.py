@@ -98,7 +98,7 @@ class Image:
         rom_address, rom_value: (m,) uint64, ascending.
         gaps: sorted disjoint [start, end) ranges of zero-initialised words, in words (byte address / 4).
         entry: pc of the first instruction. initial_sp: initial x2. heap_start, heap_limit: bounds of brk.
-        content_id: BLAKE3 of segments and entry; independent of the machine.
+        identify: computes :attr:`content_id`. Proving does not need it, and it takes as long as a large program is long.
         symbols: sorted (address, name) of functions, for messages and profiles; not part of the image ID.
     """
 
@@ -112,8 +112,13 @@ class Image:
     initial_sp: int
     heap_start: int
     heap_limit: int
-    content_id: bytes
+    identify: Callable[[], bytes]
     symbols: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def content_id(self) -> bytes:
+        """BLAKE3 of segments and entry, 32 bytes; independent of the machine."""
+        return self.identify()
 
 
 Sorter = Callable[[NDArray[Any], NDArray[np.uint8]], tuple[NDArray[np.int64], NDArray[np.int64]]]
@@ -125,12 +130,12 @@ def sort_steps(steps: NDArray[Any], keys: NDArray[np.uint8]) -> tuple[NDArray[np
     """Sort steps by the key of their program row, plus 1 if they load from ROM.
 
     Args:
-        steps: (n,) STEP. keys: (rows,), even.
+        steps: (n,) STEP, whose ``rom`` is 0 or 1. keys: (rows,), even.
 
     Returns:
         Their positions, of equal keys in the order of execution: (n,). How many have each key: (KEYS,).
     """
-    own = keys[steps["row"]] + steps["rom"].astype(np.uint8)
+    own = keys[steps["row"]] | steps["rom"].astype(np.uint8)
     return np.argsort(own, kind="stable"), np.bincount(own, minlength=KEYS)
 
 

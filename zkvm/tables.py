@@ -248,9 +248,12 @@ def _fill_whole(table: Table, second: Table | None, execution: Any) -> None:
 
 
 def counting_bytes(machine: Machine) -> int:
-    """What a thread takes at most while look-ups are counted."""
-    buses = [bus for chip in machine.chips for bus in chip.serves]
-    return 8 * sum(_VALUES if bus.arity == 1 else _SLOTS * (bus.arity + 1) for bus in buses)
+    """What a thread takes at most while look-ups are counted: what it holds, the tuples of one chunk of rows, and those that move out."""
+    arities = {bus: bus.arity for chip in machine.chips for bus in chip.serves}
+    held = sum(_VALUES if arity == 1 else _SLOTS * (arity + 1) for arity in arities.values())
+    asked = [sum(arities.get(lookup.tuple.bus, -1) + 1 for lookup in chip.air_buses.lookups) for chip in machine.chips]
+    moved = max(arities.values(), default=0) + 1
+    return 8 * (held + _CHUNK * (max(asked, default=0) + moved))
 
 
 class _Server:
@@ -288,7 +291,7 @@ class _Server:
             histogram = sum(self.counted.values(), np.zeros(_VALUES, np.uint64))
             values = np.flatnonzero(histogram)
             return self._serve([values.astype(np.uint64)], histogram[values])
-        taken = [slots[np.flatnonzero(slots[:, -1])].T for slots in self.counted.values()]
+        taken = (slots[np.flatnonzero(slots[:, -1])].T for slots in self.counted.values())  # one thread's at a time
         return all(self._serve(list(columns[:-1]), columns[-1]) for columns in taken)
 
     def _serve(self, values: list[U64], times: U64) -> bool:

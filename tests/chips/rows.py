@@ -81,7 +81,7 @@ def run(op: int, v1: Words, v2: Words, results: Words | None = None, *, imm: Wor
 def execution(program: NDArray[Any], steps: NDArray[Any]) -> Execution:
     """An execution that holds nothing but these steps."""
     none: Words = np.zeros(0, np.uint64)
-    image = Image(program, none, none, none, none, (), FIRST_PC, 0, 0, 0, b"")
+    image = Image(program, none, none, none, none, (), FIRST_PC, 0, 0, 0, bytes)
     refreshes, ecalls, chain = np.zeros(0, REFRESH), np.zeros(0, ECALL), np.zeros(0, CHAIN_ROW)
     return Execution(image, len(steps), 0, b"", steps, refreshes, ecalls, chain, chain, none, none, none, none, none)
 

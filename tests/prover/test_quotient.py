@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from tests.toy import TOY
+from zkvm.errors import ProvingError
+from zkvm.field import goldilocks
 from zkvm.field.goldilocks import P, coset_shift, root_of_unity
+from zkvm.kernels import parallel
 from zkvm.machine import machine
-from zkvm.params import EXTRA_POINTS
+from zkvm.params import EXTRA_POINTS, parameters
 from zkvm.prover.columns import extra_shift
-from zkvm.prover.quotient import coset_selectors, exempt_polynomial, extra_selectors
+from zkvm.prover.quotient import coset_selectors, exempt_polynomial, extra_selectors, lifted_quotient
+from zkvm.shape import QUOTIENT_CHUNKS, ProofShape
 
 
 def product_over_exempt_rows(height: int, exempt: int, x: int) -> int:
@@ -61,3 +67,27 @@ def test_a_second_instance_shares_the_tapes_of_the_first() -> None:
         first = by_name[code.chip.first]
         assert code.constraint_tape is first.constraint_tape
         assert code.fraction_tape is first.fraction_tape
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_quotients_of_all_heights_are_lifted(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """Q_n(X^(N/n)): every coefficient moves to N/n times its place, whatever the order of the heights and the number of threads."""
+    monkeypatch.setattr(parallel, "SERIAL_WORDS", 1)
+    shape = ProofShape(TOY, parameters("fast"), (9, 11, 15))
+    length = QUOTIENT_CHUNKS * shape.chunk_length
+    generator = np.random.default_rng(threads)
+    per_height = {}
+    for height in (512, shape.tallest, 2048):
+        per_height[height] = np.zeros((3, 2 * height + EXTRA_POINTS), np.uint64)
+        used = min(length * height // shape.tallest, 2 * height + EXTRA_POINTS)
+        per_height[height][:, :used] = generator.integers(0, P, (3, used), dtype=np.uint64)
+    expected = np.zeros((3, length), np.uint64)
+    for height, coefficients in per_height.items():
+        for place in range(0, length, shape.tallest // height):
+            source = place * height // shape.tallest
+            if source < coefficients.shape[1]:
+                expected[:, place] = goldilocks.add(expected[:, place], coefficients[:, source])
+    assert np.array_equal(lifted_quotient(shape, per_height, threads), expected)
+    per_height[512][2, -1] = 1
+    with pytest.raises(ProvingError, match="does not fit its chunks"):
+        lifted_quotient(shape, per_height, threads)

@@ -58,8 +58,13 @@ def accumulate(matrices: Sequence[FieldArray], coefficients: FieldArray, accumul
     _check("coefficients", coefficients, (width, 3))
     _check("accumulator", accumulator, (3, rows))
     if width:
-        addresses = np.concatenate([column_addresses(matrix) for matrix in matrices])
-        run_ranges(lambda a, b: dots.accumulate_rows(addresses, coefficients, accumulator, a, b), rows, width, threads, dots.BLOCK)
+        kept = tuple(matrices)  # as long as a range runs, which an interrupt does not stop
+        addresses = np.concatenate([column_addresses(matrix) for matrix in kept])
+
+        def work(first: int, last: int, _columns: Sequence[FieldArray] = kept) -> None:
+            dots.accumulate_rows(addresses, coefficients, accumulator, first, last)
+
+        run_ranges(work, rows, width, threads, dots.BLOCK)
 
 
 def column_addresses(columns: FieldArray) -> FieldArray:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 
 from zkvm.kernels.parallel import TASK_WORDS, run_ranges
 
+SMALL = 16
+"""A table that is so many times less than a thread's part of everything is not worth meeting for."""
+
 
 def share_out(work: Callable[[int, int], None], words: Sequence[int], threads: int) -> None:
     """Calls ``work(number, threads)`` once for each table, the large ones first.
 
     From the largest on, a table takes all threads if it is more than its part of a half of everything, or than its part of what is
-    left: beside it the other threads would run out of work. The rest run side by side on one thread each, without a barrier behind
-    every table.
+    left and not small: beside it the other threads would run out of work. The rest run side by side on one thread each, without a
+    barrier behind every table.
 
     Args:
         work: must be safe to run beside itself on other tables. words: how much each table has to do, in any unit.
@@ -20,8 +23,11 @@ def share_out(work: Callable[[int, int], None], words: Sequence[int], threads: i
     order = sorted(range(len(words)), key=lambda number: -words[number])
     total = left = sum(words)
     rest = list(order)
-    while rest and (2 * threads * words[rest[0]] > total or threads * words[rest[0]] > left):
-        left -= words[rest[0]]
+    while rest:
+        size = words[rest[0]]
+        if 2 * threads * size <= total and (threads * size <= left or SMALL * threads * size <= total):
+            break
+        left -= size
         work(rest.pop(0), threads)
 
     def run(first: int, last: int) -> None:

@@ -8,6 +8,7 @@ programs linked higher, the first multiple of 256 MiB that leaves the stack its 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +109,7 @@ def build_image(program: Program) -> Image:
         initial_sp=initial_sp,
         heap_start=heap_start,
         heap_limit=heap_limit,
-        content_id=content_id(program),
+        identify=partial(content_id, program),
         symbols=program.symbols,
     )
 
