@@ -35,7 +35,7 @@ SPLIT_MINIMUM = 1 << 12
 """A first instance shorter than this is not worth the openings of a second one."""
 _ROWS = 1 << 14
 """Rows of an instruction chip that are filled at once."""
-_CHUNK = 1 << 15
+_CHUNK = 1 << 16
 """Rows whose lookups are counted at once: the tuples stay in cache."""
 _VALUES = 1 << 16
 """Values that are counted in a histogram: all that range checks allow."""
