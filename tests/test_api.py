@@ -151,7 +151,7 @@ def test_the_image_is_committed_beside_the_run(monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(api, "_committed_image", spy)
     receipt = zkvm.prove(FILE, params="fast", dev=True, threads=threads, max_memory=limit).receipt
-    assert seen == [(beside, 1 if beside else threads)]
+    assert seen == [(beside, threads)]
     assert receipt.claim.image_id.hex() == zkvm.compute_image_id(FILE)
 
 

@@ -183,7 +183,7 @@ def prove(
     with ThreadPoolExecutor(1) as beside:
         # The image's commitment takes memory, so that a limit on it is checked first; otherwise another thread works on it meanwhile.
         # An error of the execution waits for it: the image is remembered, so that the next attempt has it.
-        early = beside.submit(_committed_image, image, chosen.blowup, workers - 1) if workers > 1 and env.max_memory is None else None
+        early = beside.submit(_committed_image, image, chosen.blowup, workers) if workers > 1 and env.max_memory is None else None
         with clock("execute"):
             execution = run_image(file, image, env, trace=not dev)
             _check_size(execution, image, chosen, env.max_memory, pad_to, 0 if dev else workers)
