@@ -39,7 +39,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "kernels.width": (),
     "kernels.source": ("isa.opcodes", "field.goldilocks", "records", "kernels"),  # constants, and what is declared one package above
     "verifier": (*DESCRIPTION, *PROTOCOL),
-    "vm": ("errors", "params", "isa", "records", "crypto", "kernels.interpreter"),
+    "vm": ("errors", "params", "isa", "records", "crypto", "kernels.interpreter", "kernels.trace"),
     "prover": (*DESCRIPTION, *PROTOCOL, "tables", "kernels"),
     "verifier.__main__": (*BASE, "machine", "receipt"),  # the stand-alone program: above the package that it lies in
     "receipt": (*BASE, "crypto", "machine", "proof", "codec", "shape", "security", "verifier"),
