@@ -180,15 +180,7 @@ def prove(
     with clock("load"):
         _prepare_prover()
         file, image = read_elf(elf)
-    with ThreadPoolExecutor(1) as beside:
-        # The image's commitment takes memory, so that a limit on it is checked first; otherwise another thread works on it meanwhile.
-        # An error of the execution waits for it: the image is remembered, so that the next attempt has it.
-        early = beside.submit(_committed_image, image, chosen.blowup, workers) if workers > 1 and env.max_memory is None else None
-        with clock("execute"):
-            execution = run_image(file, image, env, trace=not dev)
-            _check_size(execution, image, chosen, env.max_memory, pad_to, 0 if dev else workers)
-        with clock("image"):
-            header, columns, committed = early.result() if early else _committed_image(image, chosen.blowup, workers)
+    execution, (header, columns, committed) = _execute_and_commit(clock, file, image, env, chosen, 0 if dev else workers, pad_to, workers)
     seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, pad_to)
     claim = Claim(header.image_id(), execution.exit_code, journal_digest(execution.journal), chosen.numbers)
     receipt = Receipt(claim, header, execution.journal, seal)
@@ -258,6 +250,23 @@ def _committed_image(image: Image, blowup: int, threads: int) -> tuple[ImageHead
     columns = _preprocess(image)
     committed, roots = roots_with(machine(), columns, blowup, threads)
     return _header(image, columns, roots), columns, committed
+
+
+def _execute_and_commit(
+    clock: Clock, file: bytes, image: Image, env: ExecutorEnv, chosen: Parameters, provers: int, pad_to: int, threads: int
+) -> tuple[Execution, tuple[ImageHeader, Matrices, Preprocessed]]:
+    """The run, checked for what ``provers`` threads will do with it (0: nothing), and the image's commitment.
+
+    The commitment takes memory, so that a limit on it is checked first; otherwise another thread works on it meanwhile. An error of
+    the execution waits for it: the image is remembered, so that the next attempt has it.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        early = beside.submit(_committed_image, image, chosen.blowup, threads) if threads > 1 and env.max_memory is None else None
+        with clock("execute"):
+            execution = run_image(file, image, env, trace=provers > 0)
+            _check_size(execution, image, chosen, env.max_memory, pad_to, provers)
+        with clock("image"):
+            return execution, early.result() if early else _committed_image(image, chosen.blowup, threads)
 
 
 def _check_size(execution: Execution, image: Image, chosen: Parameters, max_memory: int | None, pad_to: int, threads: int) -> None:
