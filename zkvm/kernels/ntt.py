@@ -126,7 +126,7 @@ class LdePlan:
         extra_target = _flat(extra, (width, extras, EXTRA_POINTS))
 
         def task(first: int, last: int) -> None:
-            scratch = np.empty(height, dtype=np.uint64)
+            scratch = np.empty(0 if count == height else height, dtype=np.uint64)
             given = (source, count, is_values, height, first, last, target, scratch, *self._inverse, self._levels, self._tables)
             extend_columns(*given, extra_target, self._extra_levels, self._extra_tables, self._extra_weights, self._extra_limbs)
 

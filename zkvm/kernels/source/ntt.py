@@ -13,7 +13,7 @@ from zkvm.kernels.source.dots import TERMS, extend_sums, reduced
 from zkvm.kernels.source.entry import entry
 from zkvm.kernels.source.interpolation import bit_reverse
 from zkvm.kernels.source.tiles import load6
-from zkvm.kernels.source.transforms import LEVELS, WORDS, forward, inverse
+from zkvm.kernels.source.transforms import LEVELS, WORDS, forward, forward_part, inverse_part, part_length
 from zkvm.kernels.source.words import LANES
 
 TABLES = uint64[:, ::1]
@@ -40,21 +40,17 @@ def _weighted_sum(values: Any, start: Any, weights: Any, limbs: Any, row: Any) -
 
 
 @njit(inline="always")
-def _fold_cosets(coefficients: Any, weights: Any, limbs: Any, target: Any, start: Any, levels: Any, tables: Any) -> None:
-    """512 values on every extra coset g <w_512> from n >= 512 bit-reversed coefficients.
+def _fold_part(coefficients: Any, first: Any, begin: Any, end: Any, weights: Any, limbs: Any, target: Any, start: Any) -> None:
+    """Coefficients ``begin`` to ``end``, a multiple of n / 512 of them, modulo X^512 - g^512, for every extra coset g <w_512>.
 
-    On that coset X^512 = g^512: coefficient m adds to m mod 512 with weight g^(512 (m div 512)). In bit-reversed
-    order each sum runs over a contiguous block, and the sums come out bit-reversed. ``weights``: (cosets, n / 512), those
-    powers in bit-reversed order; ``limbs``: the same cut in six. ``tables``: twiddles with shift g.
+    ``coefficients[first:]`` are n >= 512 bit-reversed ones. On that coset X^512 = g^512: coefficient m adds to m mod 512 with weight
+    g^(512 (m div 512)). In bit-reversed order each sum runs over a contiguous block, and the sums come out bit-reversed.
+    ``weights``: (cosets, n / 512), those powers in bit-reversed order; ``limbs``: the same cut in six.
     """
     count = weights.shape[1]
-    for block in range(EXTRA_POINTS):
-        for extra in range(len(tables)):
-            place = start + extra * EXTRA_POINTS + block
-            target[place] = _weighted_sum(coefficients, block * count, weights, limbs, extra)
-    for extra in range(len(tables)):
-        place = start + extra * EXTRA_POINTS
-        forward(target, place, target, place, EXTRA_POINTS, levels, tables[extra])
+    for block in range(begin // count, end // count):
+        for extra in range(len(weights)):
+            target[start + extra * EXTRA_POINTS + block] = _weighted_sum(coefficients, first + block * count, weights, limbs, extra)
 
 
 @entry(void(WORDS, int64, boolean, int64, int64, int64, WORDS, WORDS, LEVELS, WORDS, LEVELS, TABLES, WORDS, LEVELS, TABLES, TABLES, TABLES))
@@ -77,22 +73,32 @@ def extend_columns(
     extra_weights: Any,
     extra_limbs: Any,
 ) -> None:
-    """Columns first..last: values on <w_n>, or ``count`` natural-order coefficients, to values on every coset."""
+    """Columns first..last: values on <w_n>, or ``count`` natural-order coefficients, to values on every coset.
+
+    Coefficients are kept where the values on the first coset will be, and become values part by part while they are in cache.
+    ``scratch``: (size,) if there are fewer than ``size`` coefficients. ``extra_twiddles``: with the shifts of the extra cosets.
+    """
     cosets, extras = len(twiddles), len(extra_twiddles)
+    part = part_length(size, levels)
     for column in range(first, last):
-        if is_values:
-            inverse(source, column * count, scratch, 0, size, inverse_levels, inverse_twiddles)
-        elif count == size:
-            bit_reverse(source, column * count, scratch, 0, size)
-        else:
-            padded = column * cosets * size  # where the first coset's values come later
-            for i in range(count):
-                out[padded + i] = source[column * count + i]
-            for i in range(count, size):
-                out[padded + i] = gl.ZERO
-            bit_reverse(out, padded, scratch, 0, size)
-        for coset in range(cosets):
-            forward(scratch, 0, out, (column * cosets + coset) * size, size, levels, twiddles[coset])
-        if extras:
-            start = column * extras * EXTRA_POINTS
-            _fold_cosets(scratch, extra_weights, extra_limbs, extra_out, start, extra_levels, extra_twiddles)
+        place, extra_place = column * cosets * size, column * extras * EXTRA_POINTS
+        if not is_values:
+            if count == size:
+                bit_reverse(source, column * count, out, place, size)
+            else:
+                for i in range(count):
+                    scratch[i] = source[column * count + i]
+                for i in range(count, size):
+                    scratch[i] = gl.ZERO
+                bit_reverse(scratch, 0, out, place, size)
+        for begin in range(0, size, part):
+            end = begin + part
+            if is_values:
+                inverse_part(source, column * count, out, place, begin, end, size, inverse_levels, inverse_twiddles)
+            if extras:
+                _fold_part(out, place, begin, end, extra_weights, extra_limbs, extra_out, extra_place)
+            for coset in range(cosets - 1, -1, -1):
+                forward_part(out, place, out, place + coset * size, begin, end, size, levels, twiddles[coset])
+        for extra in range(extras):
+            start = extra_place + extra * EXTRA_POINTS
+            forward(extra_out, start, extra_out, start, EXTRA_POINTS, extra_levels, extra_twiddles[extra])

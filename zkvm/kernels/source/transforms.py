@@ -58,6 +58,9 @@ from zkvm.kernels.twiddles import CHUNK, LEAF, LEAVES
 
 WORDS = uint64[::1]
 LEVELS = int64[:, ::1]
+TALL = 2**16
+"""Columns from this height on do not fit the second-level cache together with their extension; their topmost level has radix 64."""
+
 _buffer = stack_array(uint64, LEAF * CHUNK)
 
 
@@ -232,16 +235,13 @@ def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, stride: Any,
         store_lanes(target, start + i, stride, transpose(load_lanes(buffer, LANES * i, LANES)))
 
 
-# Compiled here, not by a caller, so it has to be told that there is no numba runtime.
-@njit(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS), nogil=True, _nrt=False)  # type: ignore[call-overload]
-def forward(source: Any, first: Any, target: Any, start: Any, size: Any, levels: Any, table: Any) -> None:
-    """Bit-reversed coefficients ``source[first : first + size]`` to values ``target[start : start + size]``.
-
-    Source and target may be the same words.
-    """
+# Compiled here, not by their callers, so they have to be told that there is no numba runtime.
+@njit(void(WORDS, int64, WORDS, int64, int64, int64, int64, LEVELS, WORDS), nogil=True, _nrt=False)  # type: ignore[call-overload]
+def forward_part(source: Any, first: Any, target: Any, start: Any, begin: Any, end: Any, size: Any, levels: Any, table: Any) -> None:
+    """The leaves ``begin`` to ``end`` of :func:`forward`, and all levels that they complete if the parts come one after the other."""
     buffer = _buffer()
     step = LEAVES if size >= LEAVES else LEAF
-    for done in range(step, size + 1, step):
+    for done in range(begin + step, end + 1, step):
         leaf = done - step
         _forward_leaf(source, first + leaf, target, start + leaf, LEAF if step == LEAVES else 0, table, buffer, size == LEAF)
         for level in range(len(levels)):
@@ -250,28 +250,25 @@ def forward(source: Any, first: Any, target: Any, start: Any, size: Any, levels:
             if done & (span - 1) != 0:
                 break
             last = span == size
-            for begin in range(start + done - max(span, step), start + done, span):
+            for place in range(start + done - max(span, step), start + done, span):
                 if radix == 64:
-                    _forward64(target, begin, stride, table, offset, buffer, last)
+                    _forward64(target, place, stride, table, offset, buffer, last)
                 elif radix == 8:
-                    _forward8(target, begin, stride, table, offset, last)
+                    _forward8(target, place, stride, table, offset, last)
                 elif radix == 4:
-                    _forward4(target, begin, stride, table, offset, last)
+                    _forward4(target, place, stride, table, offset, last)
                 else:
-                    _forward2(target, begin, stride, table, offset, last)
+                    _forward2(target, place, stride, table, offset, last)
 
 
-@entry(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS))
-def inverse(source: Any, first: Any, target: Any, start: Any, size: Any, levels: Any, table: Any) -> None:
-    """Values ``source[first : first + size]`` to bit-reversed coefficients ``target[start : start + size]``, any words.
-
-    Source and target may be the same words; if they differ, the source is left as it is.
-    """
+@njit(void(WORDS, int64, WORDS, int64, int64, int64, int64, LEVELS, WORDS), nogil=True, _nrt=False)  # type: ignore[call-overload]
+def inverse_part(source: Any, first: Any, target: Any, start: Any, begin: Any, end: Any, size: Any, levels: Any, table: Any) -> None:
+    """Coefficients ``begin`` to ``end`` of :func:`inverse`, with all levels that begin there."""
     buffer = _buffer()
     count = len(levels)
     step = LEAVES if size >= LEAVES else LEAF
     leaf_period = levels[0, 0] * levels[0, 1] if count != 0 else step
-    for done in range(0, size, step):
+    for done in range(begin, end, step):
         for level in range(count - 1, -1, -1):
             stride, radix = levels[level, 0], levels[level, 1]
             span = stride * radix
@@ -280,19 +277,43 @@ def inverse(source: Any, first: Any, target: Any, start: Any, size: Any, levels:
             top = level == count - 1
             origin = source if top else target
             period = span if top else levels[level + 1, 0] * levels[level + 1, 1]
-            for begin in range(done, done + max(span, step), span):
-                place = first + begin if top else start + begin
-                offset = levels[level, 2] + (begin & (period - 1))
+            for part in range(done, done + max(span, step), span):
+                place = first + part if top else start + part
+                offset = levels[level, 2] + (part & (period - 1))
                 if radix == 64:
-                    _inverse64(origin, place, target, start + begin, stride, table, offset, buffer, top)
+                    _inverse64(origin, place, target, start + part, stride, table, offset, buffer, top)
                 elif radix == 8:
-                    _inverse8(origin, place, target, start + begin, stride, table, offset, top)
+                    _inverse8(origin, place, target, start + part, stride, table, offset, top)
                 elif radix == 4:
-                    _inverse4(origin, place, target, start + begin, stride, table, offset, top)
+                    _inverse4(origin, place, target, start + part, stride, table, offset, top)
                 else:
-                    _inverse2(origin, place, target, start + begin, stride, table, offset, top)
+                    _inverse2(origin, place, target, start + part, stride, table, offset, top)
         stride = LEAF if step == LEAVES else 0
         offset = LANES * (done & (leaf_period - 1)) if stride == 0 else done & (max(leaf_period, step) - 1)
         origin = source if count == 0 else target
         place = first + done if count == 0 else start + done
         _inverse_leaf(origin, place, target, start + done, stride, table, offset, buffer)
+
+
+@njit(nogil=True)
+def forward(source: Any, first: Any, target: Any, start: Any, size: Any, levels: Any, table: Any) -> None:
+    """Bit-reversed coefficients ``source[first : first + size]`` to values ``target[start : start + size]``.
+
+    Source and target may be the same words.
+    """
+    forward_part(source, first, target, start, 0, size, size, levels, table)
+
+
+@entry(void(WORDS, int64, WORDS, int64, int64, LEVELS, WORDS))
+def inverse(source: Any, first: Any, target: Any, start: Any, size: Any, levels: Any, table: Any) -> None:
+    """Values ``source[first : first + size]`` to bit-reversed coefficients ``target[start : start + size]``, any words.
+
+    Source and target may be the same words; if they differ, the source is left as it is.
+    """
+    inverse_part(source, first, target, start, 0, size, size, levels, table)
+
+
+@njit(inline="always")
+def part_length(size: Any, levels: Any) -> Any:
+    """What of a transform fits the second-level cache, as a multiple of all spans but the topmost: the length of its parts."""
+    return size if size < TALL else levels[len(levels) - 1, 0]
