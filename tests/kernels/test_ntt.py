@@ -8,6 +8,7 @@ import pytest
 from zkvm.field import goldilocks as gl
 from zkvm.field.goldilocks import FieldArray, P, coset_shift
 from zkvm.kernels import ntt as kernel
+from zkvm.kernels.twiddles import TALL
 from zkvm.prover import reference
 
 EDGES = np.array([0, 1, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1], dtype=np.uint64)
@@ -37,7 +38,7 @@ def test_lde_agrees_with_evaluation(log_height: int, blowup: int) -> None:
         assert np.array_equal(reference.evaluate(coefficients[column], points), result[column][:, [0, 1, 17, -1]])
 
 
-@pytest.mark.parametrize("log_height", range(12, 17))
+@pytest.mark.parametrize("log_height", range(12, 19))
 def test_tall_columns(log_height: int) -> None:
     """A sparse polynomial has values that need no transform; all radix combinations of levels occur."""
     height, blowup, shift = 1 << log_height, 2, 3
@@ -74,6 +75,23 @@ def test_extra_cosets(height: int) -> None:
     plan.run_coefficients(coefficients, out, 2, again)
     assert np.array_equal(again, extra)
     assert np.array_equal(out, kernel.lde(columns, 2))
+
+
+@pytest.mark.parametrize("height", [TALL // 2, TALL, 2 * TALL])
+def test_values_of_tall_columns_are_extended_part_by_part(height: int) -> None:
+    """What the parts of the coefficients add up to on the extra cosets and on the cosets is what all of them give at once."""
+    coefficients = random_columns(3, height, 6)
+    plan = kernel.lde_plan(height, 4, None, (49, P - 5))
+    values = np.ascontiguousarray(kernel.evaluate_coset(coefficients, height, 1, 1)[:, 0])
+    results = []
+    for run, columns in ((plan.run, values), (plan.run_coefficients, coefficients)):
+        out, extra = np.empty((3, 4, height), dtype=np.uint64), np.empty((3, 2, 512), dtype=np.uint64)
+        run(columns, out, 2, extra)
+        results.append((out, extra))
+    points = reference.coset_points(512, 1, 49)[0, :2]
+    assert np.array_equal(results[0][1][1, 0, :2], reference.evaluate(coefficients[1], points))
+    assert np.array_equal(results[0][0], results[1][0])
+    assert np.array_equal(results[0][1], results[1][1])
 
 
 def test_extra_cosets_of_a_tall_column() -> None:

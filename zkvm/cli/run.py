@@ -54,7 +54,7 @@ def run(
     target = out or Path(f"{guest.stem}.receipt")
     if not execute_only:
         check_writable(target)
-    model = None
+    padding, model = parse_height(pad_to) if pad_to else 0, None
     if guest.is_dir():
         from zkvm.cli.compile import model_run
 
@@ -65,7 +65,6 @@ def run(
         from zkvm.profiling import profile as profile_run
 
         env = ExecutorEnv(stdin, guest_stdout(as_json), guest_stderr, max_cycles=max_cycles, max_memory=limit)
-        padding = parse_height(pad_to) if pad_to else 0
         profile = profile_run(program, env, params=params, security=security, threads=threads, pad_to=padding)
         show_execution(profile, as_json, model)
         raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
@@ -77,7 +76,7 @@ def run(
             security=security,
             zk=not no_zk,
             dev=dev,
-            pad_to=parse_height(pad_to) if pad_to else 0,
+            pad_to=padding,
             threads=threads,
             max_cycles=max_cycles,
             max_memory=limit,

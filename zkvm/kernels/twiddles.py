@@ -21,6 +21,8 @@ CHUNK = 32
 """Columns of a level of radix 64 that are done together: 16 KiB."""
 LEAVES = LEAF * LANES
 """Words of the leaves that are done together."""
+TALL = 2**16
+"""Columns from this height on do not fit the second-level cache together with their extension; their topmost level has radix 64."""
 
 fill_geometric = kernel("twiddles.fill_geometric")
 

@@ -122,19 +122,36 @@ def prove_tables(
     nonce = search_nonce(seed, GRINDING_BITS, threads)
     positions = steps.queries(nonce, parameters.queries, parameters.blowup * shape.tallest)
     # 8 ----- openings at the positions
-    proof = Proof(
-        parameters=parameters.numbers, zk=not randomness.is_zero, log_heights=shape.log_heights,
-        main_root=main_tree.root, bus_root=bus_tree.root, quotient_root=quotient_tree.root,
-        terminals=terminal_array, openings=openings,
-        fri_roots=tuple(tree.root for tree in layers), final=final, nonce=nonce,
-        preprocessed=open_tree(preprocessed.tree, positions, shape, salted=False),
-        main=open_tree(main_tree, positions, shape),
-        bus=open_tree(bus_tree, positions, shape),
-        quotient=open_tree(quotient_tree, positions, shape),
-        layers=open_layers(layers, positions, shape),
-    )  # fmt: skip
+    trees = preprocessed.tree, main_tree, bus_tree, quotient_tree
+    proof = _opened(shape, randomness, trees, terminal_array, openings, layers, final, nonce, positions)
     clock.phase("")
     return proof, clock.seconds
+
+
+def _opened(
+    shape: ProofShape,
+    randomness: Randomness,
+    trees: tuple[MerkleTree, MerkleTree, MerkleTree, MerkleTree],
+    terminals: U64,
+    openings: U64,
+    layers: Sequence[MerkleTree],
+    final: U64,
+    nonce: int,
+    positions: NDArray[np.int64],
+) -> Proof:
+    """The proof: what the transcript took, and the trees of preprocessed, main, bus and quotient columns opened at the positions."""
+    preprocessed, main, bus, quotient = trees
+    return Proof(
+        parameters=shape.parameters.numbers, zk=not randomness.is_zero, log_heights=shape.log_heights,
+        main_root=main.root, bus_root=bus.root, quotient_root=quotient.root,
+        terminals=terminals, openings=openings,
+        fri_roots=tuple(tree.root for tree in layers), final=final, nonce=nonce,
+        preprocessed=open_tree(preprocessed, positions, shape, salted=False),
+        main=open_tree(main, positions, shape),
+        bus=open_tree(bus, positions, shape),
+        quotient=open_tree(quotient, positions, shape),
+        layers=open_layers(layers, positions, shape),
+    )  # fmt: skip
 
 
 def arranged(machine: Machine, parameters: Parameters, tables: Sequence[Table]) -> tuple[ProofShape, list[Table], dict[str, Committed]]:

@@ -82,14 +82,14 @@ class Bound:
             raise ProvingError(f"a tape runs on whole vectors of {LANES} rows, not on {rows} from row {start} of {height}")
         tape, flat_out = self.tape, out.reshape(-1)
         powers = _EMPTY if self.powers is None else self.powers
+        places = np.array([(columns.stride, columns.offset) for columns in (main, pre, bus, following)], np.int64)
 
         def work(first: int, last: int) -> None:
             registers = scratch("tape registers", tape.registers * BLOCK)
             accumulators = scratch("tape sums", GROUPS * SUMS * BLOCK)
             run_tape(
                 tape.code, self.pool, self.factors, powers,
-                main.data, main.stride, main.offset, pre.data, pre.stride, pre.offset, bus.data, bus.stride, bus.offset,
-                following.data, following.stride, following.offset, shift, height, start + first, start + last,
+                main.data, pre.data, bus.data, following.data, places, shift, height, start + first, start + last,
                 registers, accumulators, flat_out, rows, start, self.powers is not None,
             )  # fmt: skip
 

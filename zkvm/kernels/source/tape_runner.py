@@ -44,6 +44,20 @@ def _load_next(columns: Flat, base: Any, row: Any, height: Any, shift: Any, regi
                 registers[target + k + lane] = columns[base + (wrapped - height if wrapped >= height else wrapped)]
 
 
+@njit(nogil=True)
+def _copy(source: Flat, first: Any, target: Flat, start: Any, width: Any) -> None:
+    """A block of words."""
+    for k in range(0, width, LANES):
+        store(target, start + k, load(source, first + k))
+
+
+@njit(nogil=True)
+def _fill(value: Any, target: Flat, start: Any, width: Any) -> None:
+    """The same word everywhere in a block."""
+    for k in range(0, width, LANES):
+        store(target, start + k, splat(value))
+
+
 @entry(void(readonly(uint64), WORDS))
 def cut_words(words: Flat, out: Flat) -> None:
     """Every word c as six vectors: low and high half of c, 2^22 c and 2^44 c in all lanes.
@@ -206,9 +220,8 @@ def _extension_product(row: Any, registers: Flat, width: Any) -> None:
 
 @entry(
     void(
-        readonly(int32, 2), readonly(uint64), readonly(uint64), readonly(uint64),
-        COLUMNS, int64, int64, COLUMNS, int64, int64, COLUMNS, int64, int64, COLUMNS, int64, int64, int64, int64, int64, int64,
-        WORDS, WORDS, WORDS, int64, int64, boolean,
+        readonly(int32, 2), readonly(uint64), readonly(uint64), readonly(uint64), COLUMNS, COLUMNS, COLUMNS, COLUMNS, readonly(int64, 2),
+        int64, int64, int64, int64, WORDS, WORDS, WORDS, int64, int64, boolean,
     )
 )  # fmt: skip
 def run_tape(
@@ -217,17 +230,10 @@ def run_tape(
     factors: Flat,
     powers: Flat,
     main: Flat,
-    main_stride: Any,
-    main_offset: Any,
     pre: Flat,
-    pre_stride: Any,
-    pre_offset: Any,
     bus: Flat,
-    bus_stride: Any,
-    bus_offset: Any,
     following: Flat,
-    following_stride: Any,
-    following_offset: Any,
+    places: NDArray[np.int64],
     shift: Any,
     height: Any,
     start: Any,
@@ -242,6 +248,7 @@ def run_tape(
     """Run ``code`` on rows [start, stop), multiples of 8.
 
     Args:
+        places: (4, 2) stride and offset of the column sets ``main``, ``pre``, ``bus`` and ``following``.
         following, shift: bus columns at the next row: row + shift of these columns, cyclic in ``height`` (shift 1 on the bus columns
             themselves, shift 0 on columns already evaluated at the next point).
         factors: the pool cut by :func:`cut_words`. powers: the (k, 3) challenge powers of an accumulating tape, cut likewise.
@@ -256,34 +263,27 @@ def run_tape(
         step: Any = 0
         while step < code.shape[0]:
             operation = code[step, 0]
-            a = np.int64(code[step, 1])
-            b = np.int64(code[step, 2])
-            number = np.int64(code[step, 3])
+            a, b, number = np.int64(code[step, 1]), np.int64(code[step, 2]), np.int64(code[step, 3])
             target = number * BLOCK
-            if operation == OP_MAIN:
-                for k in range(0, width, LANES):
-                    store(registers, target + k, load(main, main_offset + a * main_stride + row + k))
-            elif operation == OP_PRE:
-                for k in range(0, width, LANES):
-                    store(registers, target + k, load(pre, pre_offset + a * pre_stride + row + k))
-            elif operation == OP_BUS:
-                for k in range(0, width, LANES):
-                    store(registers, target + k, load(bus, bus_offset + a * bus_stride + row + k))
-            elif operation == OP_NEXT:
-                _load_next(following, following_offset + a * following_stride, row, height, shift, registers, target, width)
+            if operation <= OP_NEXT:
+                column = places[operation, 1] + a * places[operation, 0]
+                if operation == OP_MAIN:
+                    _copy(main, column + row, registers, target, width)
+                elif operation == OP_PRE:
+                    _copy(pre, column + row, registers, target, width)
+                elif operation == OP_BUS:
+                    _copy(bus, column + row, registers, target, width)
+                else:
+                    _load_next(following, column, row, height, shift, registers, target, width)
             elif operation == OP_FILL:
-                value = splat(pool[a])
-                for k in range(0, width, LANES):
-                    store(registers, target + k, value)
+                _fill(pool[a], registers, target, width)
             elif operation == OP_COPY:
-                for k in range(0, width, LANES):
-                    store(registers, target + k, load(registers, a * BLOCK + k))
+                _copy(registers, a * BLOCK, registers, target, width)
+            elif operation == OP_OUT:
+                _copy(registers, a * BLOCK, out, number * out_stride + row - out_start, width)
             elif operation == OP_ACC:
                 _accumulate(code, step, registers, powers, accumulators, width)
                 step += a
-            elif operation == OP_OUT:
-                for k in range(0, width, LANES):
-                    store(out, number * out_stride + row - out_start + k, load(registers, a * BLOCK + k))
             elif operation == OP_EXT_MUL:
                 _extension_product(code[step], registers, width)
             elif operation == OP_EXT_SUM:

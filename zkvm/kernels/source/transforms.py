@@ -54,13 +54,10 @@ from zkvm.kernels.source.tiles import (
 )
 from zkvm.kernels.source.vectors import load
 from zkvm.kernels.source.words import LANES, WIDE
-from zkvm.kernels.twiddles import CHUNK, LEAF, LEAVES
+from zkvm.kernels.twiddles import CHUNK, LEAF, LEAVES, TALL
 
 WORDS = uint64[::1]
 LEVELS = int64[:, ::1]
-TALL = 2**16
-"""Columns from this height on do not fit the second-level cache together with their extension; their topmost level has radix 64."""
-
 _buffer = stack_array(uint64, LEAF * CHUNK)
 
 
