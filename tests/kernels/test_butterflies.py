@@ -12,12 +12,16 @@ from zkvm.field.goldilocks import FieldArray, P, root_of_unity
 from zkvm.kernels.source import tiles
 from zkvm.kernels.source.butterflies import (
     join2,
+    join2_after,
     join4,
+    join4_after,
     join8,
     join8_after,
     split2,
+    split2_after,
     split2_scaled,
     split4,
+    split4_after,
     split4_scaled,
     split8,
     split8_after,
@@ -82,25 +86,36 @@ def test_join_and_split(size: int) -> None:
             assert both[order[k]] == sum(inverse_terms[j] * w[j] for j in range(size)) % P
 
 
+AFTER = {
+    2: (join2_after, split2_after, tiles.load2, tiles.store2),
+    4: (join4_after, split4_after, tiles.load4, tiles.store4),
+    8: (join8_after, split8_after, tiles.load8, tiles.store8),
+}
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
 @pytest.mark.parametrize("part", range(8))
-def test_second_halves_of_64_points(part: int) -> None:
-    join, split = join8_after[part], split8_after[part]
+def test_second_halves_of_16_32_and_64_points(count: int, part: int) -> None:
+    joins, splits, load, store = AFTER[count]
+    join, split = joins[part], splits[part]
 
     @njit
     def run_part(values: Any, joined: Any, parted: Any) -> None:
-        v, count = values.reshape(-1), values.shape[1]
-        for i in range(0, count, LANES):
-            tiles.store8(joined.reshape(-1), i, count, join(tiles.load8(v, i, count)))
-            tiles.store8(parted.reshape(-1), i, count, split(tiles.load8(v, i, count)))
+        v, runs = values.reshape(-1), values.shape[1]
+        for i in range(0, runs, LANES):
+            store(joined.reshape(-1), i, runs, join(load(v, i, runs)))
+            store(parted.reshape(-1), i, runs, split(load(v, i, runs)))
 
-    values = words(8, part)
+    values = words(count, part)
     joined, parted = np.empty_like(values), np.empty_like(values)
     run_part(values, joined, parted)
-    root, order = root_of_unity(64), [0, 4, 2, 6, 1, 5, 3, 7]
+    bits, root = count.bit_length() - 1, root_of_unity(8 * count)
+    order = [int(format(i, f"0{bits}b")[::-1], 2) for i in range(count)]
+    first = int(format(part, "03b")[::-1], 2)
     for run_number in range(RUNS):
         v = [int(word) for word in values[:, run_number]]
-        for k in range(8):
-            join_sum = sum(v[j] * pow(root, order[j] * (part + 8 * k), P) for j in range(8))
+        for k in range(count):
+            join_sum = sum(v[j] * pow(root, order[j] * (part + 8 * k), P) for j in range(count))
             assert int(joined[k, run_number]) % P == join_sum % P
-            split_sum = sum(v[j] * pow(root, -j * (order[part] + 8 * k), P) for j in range(8))
+            split_sum = sum(v[j] * pow(root, -j * (first + 8 * k), P) for j in range(count))
             assert int(parted[order[k], run_number]) % P == split_sum % P

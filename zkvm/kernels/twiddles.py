@@ -18,7 +18,7 @@ Levels = NDArray[np.int64]
 LEAF = 64
 """Points of the smallest transforms, which the others join."""
 CHUNK = 32
-"""Columns of a level of radix 64 that are done together: 16 KiB."""
+"""Columns of a level of radix 16, 32 or 64 that are done together: up to 16 KiB."""
 LEAVES = LEAF * LANES
 """Words of the leaves that are done together."""
 TALL = 2**16
@@ -32,9 +32,9 @@ def _bit_reverse(value: int, bits: int) -> int:
 
 
 def _shapes(size: int) -> list[tuple[int, int]]:
-    """(stride, radix) of every level, small to large: 64 but for the lowest, which make up for the rest."""
+    """(stride, radix) of every level, small to large: 64 but for the lowest, which makes up for the rest."""
     layers = (size // LEAF).bit_length() - 1
-    radices = [[], [2], [4], [8], [4, 4], [8, 4]][layers % 6] + [64] * (layers // 6)
+    radices = ([2 ** (layers % 6)] if layers % 6 else []) + [64] * (layers // 6)
     strides = LEAF * np.cumprod([1, *radices])
     return list(zip(strides[:-1].tolist(), radices, strict=True))
 
@@ -59,7 +59,7 @@ def forward_transform(size: int, shift: int) -> tuple[Levels, FieldArray]:
     """Levels and twiddles from bit-reversed coefficients to values on ``shift <w_size>``.
 
     Levels are rows (stride, radix, offset), int64. Parts of the table: [block][lane] for the leaf (the same in all lanes);
-    [chunk][group][vector][block of the group][lane] for radix 64; [vector][block, without the first][lane] for the rest.
+    [chunk][group][vector][block of the group][lane] for a radix above 8; [vector][block, without the first][lane] for the rest.
     """
     shapes = _shapes(size)
     leaf = np.array([pow(shift, size // LEAF * _bit_reverse(block, 6), P) for block in range(LEAF)], dtype=np.uint64)
@@ -67,8 +67,8 @@ def forward_transform(size: int, shift: int) -> tuple[Levels, FieldArray]:
     for stride, radix in shapes:
         span = stride * radix
         natural = _natural(stride, radix, pow(shift, size // span, P), root_of_unity(span))
-        if radix == 64:
-            split = natural.reshape(8, 8, stride // CHUNK, CHUNK // LANES, LANES).transpose(2, 0, 3, 1, 4)
+        if radix > 8:
+            split = natural.reshape(radix // 8, 8, stride // CHUNK, CHUNK // LANES, LANES).transpose(2, 0, 3, 1, 4)
         else:
             split = natural.reshape(radix, stride // LANES, LANES)[1:].transpose(1, 0, 2)
         parts.append(split.reshape(-1))
@@ -78,8 +78,9 @@ def forward_transform(size: int, shift: int) -> tuple[Levels, FieldArray]:
 def inverse_transform(size: int) -> tuple[Levels, FieldArray]:
     """Levels and twiddles from values on ``<w_size>`` to bit-reversed coefficients, 1 / size included in the leaf's.
 
-    A level has those of the level above, for its own place q in that: [q][chunk][point mod 8][vector][point div 8][lane] for radix 64,
-    [q][vector][point][lane] for the rest, where a point is an index div stride. The leaf: [leaves][point mod 8][point div 8][lane].
+    A level has those of the level above, for its own place q in that: [q][chunk][point mod R/8][vector][point div R/8][lane] for a radix
+    R above 8, [q][vector][point][lane] for the rest, where a point is an index div stride. The leaf:
+    [leaves][point mod 8][point div 8][lane].
     """
     shapes = _shapes(size)
     inputs = [
@@ -91,8 +92,8 @@ def inverse_transform(size: int) -> tuple[Levels, FieldArray]:
     leaves = np.arange(max(siblings, LANES)) % siblings if size >= LEAVES else np.repeat(np.arange(siblings), LANES)
     parts = [inputs[0][leaves].reshape(-1, LANES, 8, 8).transpose(0, 3, 2, 1).reshape(-1)]
     for (stride, radix), natural in zip(shapes, inputs[1:], strict=False):
-        if radix == 64:
-            split = natural.reshape(-1, 8, 8, stride // CHUNK, CHUNK // LANES, LANES).transpose(0, 3, 2, 4, 1, 5)
+        if radix > 8:
+            split = natural.reshape(-1, 8, radix // 8, stride // CHUNK, CHUNK // LANES, LANES).transpose(0, 3, 2, 4, 1, 5)
         else:
             split = natural.reshape(-1, radix, stride // LANES, LANES).transpose(0, 2, 1, 3)
         parts.append(split.reshape(-1))

@@ -1,12 +1,12 @@
 """Transforms of 2, 4 and 8 points on vectors: ``joinN`` (bit-reversed in, natural out) and its reverse ``splitN``.
 
 The 64th roots of unity are powers of two (w_64 = 2^39, w_8 = -2^24, w_4 = 2^48), so that the twiddles inside, and those between two
-such transforms that make one of 64 points, are shifts. All take tuples of any words and leave any words. Sums are added without
+such transforms that make one of 16, 32 or 64 points, are shifts. All take tuples of any words and leave any words. Sums are added without
 carries (see :mod:`zkvm.kernels.source.limbs`): a reduction after every sum would take twice the instructions.
 
 ``joinN`` and ``splitN_scaled`` multiply their inputs by twiddles first: N of them, or N - 1 for the values after the first.
-``join8_after[i]`` and ``split8_after[i]`` are the second half of 64 points, for the i-th output of the first half. ``splitN`` does not
-divide by N.
+``joinN_after[i]`` and ``splitN_after[i]`` are the second half of 8 N points, for the i-th output of the first half, which has 8
+points. ``splitN`` does not divide by N.
 """
 
 from __future__ import annotations
@@ -102,11 +102,21 @@ def _with_powers(transform: Transform, powers: list[int]) -> Any:
     def emit(builder: Any, values: list[Any]) -> list[Any]:
         return _words(transform, [limbs.shifted(builder, value, power) for value, power in zip(values, powers, strict=True)])
 
-    return on_one_tuple(emit, 8, f"8 points times 2^{powers}.")
+    return on_one_tuple(emit, len(powers), f"Points times 2^{powers}.")
+
+
+def _joins_after(transform: Transform, order: tuple[int, ...]) -> tuple[Any, ...]:
+    root = ROOT_64 * 8 // len(order)
+    return tuple(_with_powers(transform, [root * first * second for second in order]) for first in range(8))
+
+
+def _splits_after(transform: Transform, count: int) -> tuple[Any, ...]:
+    root = ROOT_64 * 8 // count
+    return tuple(_with_powers(transform, [-root * first * second for second in range(count)]) for first in BIT_REVERSED)
 
 
 join8, join4, join2 = _with_twiddles(_join8, 8), _with_twiddles(_join4, 4), _with_twiddles(_join2, 2)
 split8, split4, split2 = _plain(_split8, 8), _plain(_split4, 4), _plain(_join2, 2)
 split8_scaled, split4_scaled, split2_scaled = _with_twiddles(_split8, 8), _with_twiddles(_split4, 4), _with_twiddles(_join2, 2)
-join8_after = tuple(_with_powers(_join8, [ROOT_64 * first * second for second in BIT_REVERSED]) for first in range(8))
-split8_after = tuple(_with_powers(_split8, [-ROOT_64 * first * second for second in range(8)]) for first in BIT_REVERSED)
+join8_after, join4_after, join2_after = _joins_after(_join8, BIT_REVERSED), _joins_after(_join4, (0, 2, 1, 3)), _joins_after(_join2, (0, 1))
+split8_after, split4_after, split2_after = _splits_after(_split8, 8), _splits_after(_split4, 4), _splits_after(_join2, 2)

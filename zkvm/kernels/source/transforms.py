@@ -6,9 +6,10 @@ are part of its twiddles. The arithmetic of 8 points: :mod:`zkvm.kernels.source.
 
 A transform of n = 64 R_1 R_2 ... points is a row of *levels*, small to large: ``levels[i] = (stride, radix, offset)`` joins
 ``radix`` transforms of ``stride`` points; its twiddles begin at ``table[offset]``. Below all is the *leaf* of 64 contiguous points,
-with its twiddles at ``table[0]``. The radix is 64 but for one or two levels right above the leaf. A transform of radix 64 is two of
-radix 8 with powers of two between them: one general product serves six layers. It works on :data:`CHUNK` columns at a time,
-in a buffer that stays in the first-level cache. A leaf works on as many leaves as there are lanes, transposed.
+with its twiddles at ``table[0]``. The radix is 64 but for the level right above the leaf. A transform of radix 16, 32 or 64 is one of
+radix 8 and one of radix 2, 4 or 8 with powers of two between them: one general product serves up to six layers. It works on
+:data:`CHUNK` columns at a time, in a buffer that stays in the first-level cache. A leaf works on as many leaves as there are lanes,
+transposed.
 Levels are done depth-first: once all parts of a level are there, it is done, so that most find their data in the cache.
 
 All products come before the sums, in either direction: ``forward`` has the twiddles of a level at its inputs, ``inverse`` those of the
@@ -24,12 +25,16 @@ from numba import int64, njit, uint64, void
 
 from zkvm.kernels.source.butterflies import (
     join2,
+    join2_after,
     join4,
+    join4_after,
     join8,
     join8_after,
     split2,
+    split2_after,
     split2_scaled,
     split4,
+    split4_after,
     split4_scaled,
     split8,
     split8_after,
@@ -59,88 +64,119 @@ from zkvm.kernels.twiddles import CHUNK, LEAF, LEAVES, TALL
 WORDS = uint64[::1]
 LEVELS = int64[:, ::1]
 _buffer = stack_array(uint64, LEAF * CHUNK)
+_AFTER = {
+    8: (join8_after, split8_after, load8, store8, canonical8),
+    4: (join4_after, split4_after, load4, store4, canonical4),
+    2: (join2_after, split2_after, load2, store2, canonical2),
+}
+"""The second half of a step of 8 times so many points: join and split, each by its place, and what they need."""
 
 
-def _join_part(part: int) -> Any:
-    join = join8_after[part]
+def _join_part(groups: int, part: int) -> Any:
+    joins, _, load_all, store_all, canonical = _AFTER[groups]
+    join = joins[part]
 
     @njit(inline="always")
     def run(buffer: Any, count: Any, data: Any, start: Any, stride: Any, last: Any) -> None:
-        """The second half of 64 points, at results ``part``, 8 + ``part``, ...: ``count`` columns of the buffer to ``data``."""
+        """The second half, at results ``part``, 8 + ``part``, ...: ``count`` columns of the buffer to ``data``."""
         for k in range(0, count, LANES):
-            w = join(load8(buffer, part * count + k, 8 * count))
+            w = join(load_all(buffer, part * count + k, 8 * count))
             if last:
-                w = canonical8(w)
-            store8(data, start + part * stride + k, 8 * stride, w)
+                w = canonical(w)
+            store_all(data, start + part * stride + k, 8 * stride, w)
 
     return run
 
 
-def _split_part(part: int) -> Any:
-    split = split8_after[part]
+def _split_part(groups: int, part: int) -> Any:
+    _, splits, load_all, store_all, _ = _AFTER[groups]
+    split = splits[part]
 
     @njit(inline="always")
     def run(buffer: Any, count: Any, data: Any, start: Any, stride: Any) -> None:
-        """The second half of 64 points split, at results 8 ``part`` to 8 ``part`` + 7: ``count`` columns of the buffer to ``data``."""
+        """The second half, at results from ``groups part`` on: ``count`` columns of the buffer to ``data``."""
         for k in range(0, count, LANES):
-            store8(data, start + 8 * part * stride + k, stride, split(load8(buffer, 8 * part * count + k, count)))
+            store_all(data, start + groups * part * stride + k, stride, split(load_all(buffer, groups * part * count + k, count)))
 
     return run
 
 
-_join0, _join1, _join2, _join3, _join4, _join5, _join6, _join7 = (_join_part(part) for part in range(8))
-_split0, _split1, _split2, _split3, _split4, _split5, _split6, _split7 = (_split_part(part) for part in range(8))
+def _join_parts(groups: int) -> Any:
+    run0, run1, run2, run3, run4, run5, run6, run7 = (_join_part(groups, part) for part in range(8))
+
+    @njit(inline="always")
+    def run(buffer: Any, count: Any, data: Any, start: Any, stride: Any, last: Any) -> None:
+        run0(buffer, count, data, start, stride, last)
+        run1(buffer, count, data, start, stride, last)
+        run2(buffer, count, data, start, stride, last)
+        run3(buffer, count, data, start, stride, last)
+        run4(buffer, count, data, start, stride, last)
+        run5(buffer, count, data, start, stride, last)
+        run6(buffer, count, data, start, stride, last)
+        run7(buffer, count, data, start, stride, last)
+
+    return run
 
 
-@njit(inline="always")
-def _join_parts(buffer: Any, count: Any, data: Any, start: Any, stride: Any, last: Any) -> None:
-    _join0(buffer, count, data, start, stride, last)
-    _join1(buffer, count, data, start, stride, last)
-    _join2(buffer, count, data, start, stride, last)
-    _join3(buffer, count, data, start, stride, last)
-    _join4(buffer, count, data, start, stride, last)
-    _join5(buffer, count, data, start, stride, last)
-    _join6(buffer, count, data, start, stride, last)
-    _join7(buffer, count, data, start, stride, last)
+def _split_parts(groups: int) -> Any:
+    run0, run1, run2, run3, run4, run5, run6, run7 = (_split_part(groups, part) for part in range(8))
+
+    @njit(inline="always")
+    def run(buffer: Any, count: Any, data: Any, start: Any, stride: Any) -> None:
+        run0(buffer, count, data, start, stride)
+        run1(buffer, count, data, start, stride)
+        run2(buffer, count, data, start, stride)
+        run3(buffer, count, data, start, stride)
+        run4(buffer, count, data, start, stride)
+        run5(buffer, count, data, start, stride)
+        run6(buffer, count, data, start, stride)
+        run7(buffer, count, data, start, stride)
+
+    return run
 
 
-@njit(inline="always")
-def _split_parts(buffer: Any, count: Any, data: Any, start: Any, stride: Any) -> None:
-    _split0(buffer, count, data, start, stride)
-    _split1(buffer, count, data, start, stride)
-    _split2(buffer, count, data, start, stride)
-    _split3(buffer, count, data, start, stride)
-    _split4(buffer, count, data, start, stride)
-    _split5(buffer, count, data, start, stride)
-    _split6(buffer, count, data, start, stride)
-    _split7(buffer, count, data, start, stride)
+_join_parts8, _split_parts8 = _join_parts(8), _split_parts(8)
 
 
-@njit(inline="always")
-def _forward64(data: Any, start: Any, stride: Any, table: Any, offset: Any, buffer: Any, last: Any) -> None:
-    """Joins 64 transforms of ``stride`` points."""
-    for column in range(start, start + stride, CHUNK):
-        for group in range(8):
-            first = column + 8 * group * stride
-            for k in range(0, CHUNK, LANES):
-                w = join8(load8(data, first + k, stride), load8(table, offset, LANES))
-                store8(buffer, 8 * CHUNK * group + k, CHUNK, w)
-                offset += 8 * LANES
-        _join_parts(buffer, CHUNK, data, column, stride, last)
+def _forward_step(groups: int) -> Any:
+    join_parts = _join_parts8 if groups == 8 else _join_parts(groups)
+
+    @njit(inline="always")
+    def run(data: Any, start: Any, stride: Any, table: Any, offset: Any, buffer: Any, last: Any) -> None:
+        """Joins ``8 groups`` transforms of ``stride`` points."""
+        for column in range(start, start + stride, CHUNK):
+            for group in range(groups):
+                first = column + 8 * group * stride
+                for k in range(0, CHUNK, LANES):
+                    w = join8(load8(data, first + k, stride), load8(table, offset, LANES))
+                    store8(buffer, 8 * CHUNK * group + k, CHUNK, w)
+                    offset += 8 * LANES
+            join_parts(buffer, CHUNK, data, column, stride, last)
+
+    return run
 
 
-@njit(inline="always")
-def _inverse64(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any, buffer: Any, top: Any) -> None:
-    """Splits a transform into 64 of ``stride`` points."""
-    for column in range(0, stride, CHUNK):
-        for part in range(8):
-            begin = first + column + part * stride
-            for k in range(0, CHUNK, LANES):
-                v = load8(source, begin + k, 8 * stride)
-                w = split8(v) if top else split8_scaled(v, load8(table, offset, LANES))
-                store8(buffer, CHUNK * part + k, 8 * CHUNK, w)
-                offset += 8 * LANES
-        _split_parts(buffer, CHUNK, target, start + column, stride)
+def _inverse_step(groups: int) -> Any:
+    split_parts = _split_parts8 if groups == 8 else _split_parts(groups)
+
+    @njit(inline="always")
+    def run(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any, buffer: Any, top: Any) -> None:
+        """Splits a transform into ``8 groups`` of ``stride`` points."""
+        for column in range(0, stride, CHUNK):
+            for part in range(groups):
+                begin = first + column + part * stride
+                for k in range(0, CHUNK, LANES):
+                    v = load8(source, begin + k, groups * stride)
+                    w = split8(v) if top else split8_scaled(v, load8(table, offset, LANES))
+                    store8(buffer, CHUNK * part + k, groups * CHUNK, w)
+                    offset += 8 * LANES
+            split_parts(buffer, CHUNK, target, start + column, stride)
+
+    return run
+
+
+_forward64, _forward32, _forward16 = _forward_step(8), _forward_step(4), _forward_step(2)
+_inverse64, _inverse32, _inverse16 = _inverse_step(8), _inverse_step(4), _inverse_step(2)
 
 
 @njit(inline="always")
@@ -214,7 +250,7 @@ def _forward_leaf(source: Any, first: Any, target: Any, start: Any, stride: Any,
     for i in range(0, LEAF, 8):
         w = join8(_load_columns(source, first + i, stride), load8(table, LANES * i, LANES))
         store8(buffer, LANES * i, LANES, w)
-    _join_parts(buffer, LANES, buffer, 0, LANES, last)
+    _join_parts8(buffer, LANES, buffer, 0, LANES, last)
     for i in range(0, LEAF, LANES):
         store_lanes(target, start + i, stride, transpose(load_lanes(buffer, LANES * i, LANES)))
 
@@ -227,7 +263,7 @@ def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, stride: Any,
     for part in range(8):
         w = split8_scaled(load8(buffer, LANES * part, 8 * LANES), load8(table, offset + 8 * LANES * part, LANES))
         store8(buffer, LANES * part, 8 * LANES, w)
-    _split_parts(buffer, LANES, buffer, 0, LANES)
+    _split_parts8(buffer, LANES, buffer, 0, LANES)
     for i in range(0, LEAF, LANES):
         store_lanes(target, start + i, stride, transpose(load_lanes(buffer, LANES * i, LANES)))
 
@@ -250,6 +286,10 @@ def forward_part(source: Any, first: Any, target: Any, start: Any, begin: Any, e
             for place in range(start + done - max(span, step), start + done, span):
                 if radix == 64:
                     _forward64(target, place, stride, table, offset, buffer, last)
+                elif radix == 32:
+                    _forward32(target, place, stride, table, offset, buffer, last)
+                elif radix == 16:
+                    _forward16(target, place, stride, table, offset, buffer, last)
                 elif radix == 8:
                     _forward8(target, place, stride, table, offset, last)
                 elif radix == 4:
@@ -279,6 +319,10 @@ def inverse_part(source: Any, first: Any, target: Any, start: Any, begin: Any, e
                 offset = levels[level, 2] + (part & (period - 1))
                 if radix == 64:
                     _inverse64(origin, place, target, start + part, stride, table, offset, buffer, top)
+                elif radix == 32:
+                    _inverse32(origin, place, target, start + part, stride, table, offset, buffer, top)
+                elif radix == 16:
+                    _inverse16(origin, place, target, start + part, stride, table, offset, buffer, top)
                 elif radix == 8:
                     _inverse8(origin, place, target, start + part, stride, table, offset, top)
                 elif radix == 4:
