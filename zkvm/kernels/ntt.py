@@ -15,7 +15,7 @@ from zkvm.field import goldilocks as gl
 from zkvm.field.goldilocks import FieldArray, P, coset_shift, powers, root_of_unity
 from zkvm.kernels.library import kernel
 from zkvm.kernels.parallel import run_ranges
-from zkvm.kernels.twiddles import Levels, bit_reversed_powers, forward_transform, inverse_transform
+from zkvm.kernels.twiddles import TALL, Levels, bit_reversed_powers, forward_transform, inverse_transform
 from zkvm.kernels.width import WORD_LANES
 
 EXTRA_POINTS = 512
@@ -126,7 +126,7 @@ class LdePlan:
         extra_target = _flat(extra, (width, extras, EXTRA_POINTS))
 
         def task(first: int, last: int) -> None:
-            scratch = np.empty(0 if count == height else height, dtype=np.uint64)
+            scratch = np.empty(height if height < TALL or count < height else 0, dtype=np.uint64)
             given = (source, count, is_values, height, first, last, target, scratch, *self._inverse, self._levels, self._tables)
             extend_columns(*given, extra_target, self._extra_levels, self._extra_tables, self._extra_weights, self._extra_limbs)
 

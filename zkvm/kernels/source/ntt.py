@@ -75,30 +75,33 @@ def extend_columns(
 ) -> None:
     """Columns first..last: values on <w_n>, or ``count`` natural-order coefficients, to values on every coset.
 
-    Coefficients are kept where the values on the first coset will be, and become values part by part while they are in cache.
-    ``scratch``: (size,) if there are fewer than ``size`` coefficients. ``extra_twiddles``: with the shifts of the extra cosets.
+    Coefficients of tall columns are kept where the values on the first coset will be, and become values part by part while they are in
+    cache. ``scratch``: (size,) for the coefficients of others, or if there are fewer than ``size``. ``extra_twiddles``: with the shifts
+    of the extra cosets.
     """
     cosets, extras = len(twiddles), len(extra_twiddles)
     part = part_length(size, levels)
+    coefficients, other = (scratch, out) if part == size else (out, scratch)
     for column in range(first, last):
         place, extra_place = column * cosets * size, column * extras * EXTRA_POINTS
+        here, there = (0, place) if part == size else (place, 0)
         if not is_values:
             if count == size:
-                bit_reverse(source, column * count, out, place, size)
+                bit_reverse(source, column * count, coefficients, here, size)
             else:
                 for i in range(count):
-                    scratch[i] = source[column * count + i]
+                    other[there + i] = source[column * count + i]
                 for i in range(count, size):
-                    scratch[i] = gl.ZERO
-                bit_reverse(scratch, 0, out, place, size)
+                    other[there + i] = gl.ZERO
+                bit_reverse(other, there, coefficients, here, size)
         for begin in range(0, size, part):
             end = begin + part
             if is_values:
-                inverse_part(source, column * count, out, place, begin, end, size, inverse_levels, inverse_twiddles)
+                inverse_part(source, column * count, coefficients, here, begin, end, size, inverse_levels, inverse_twiddles)
             if extras:
-                _fold_part(out, place, begin, end, extra_weights, extra_limbs, extra_out, extra_place)
+                _fold_part(coefficients, here, begin, end, extra_weights, extra_limbs, extra_out, extra_place)
             for coset in range(cosets - 1, -1, -1):
-                forward_part(out, place, out, place + coset * size, begin, end, size, levels, twiddles[coset])
+                forward_part(coefficients, here, out, place + coset * size, begin, end, size, levels, twiddles[coset])
         for extra in range(extras):
             start = extra_place + extra * EXTRA_POINTS
             forward(extra_out, start, extra_out, start, EXTRA_POINTS, extra_levels, extra_twiddles[extra])
