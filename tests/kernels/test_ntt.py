@@ -94,6 +94,17 @@ def test_values_of_tall_columns_are_extended_part_by_part(height: int) -> None:
     assert np.array_equal(results[0][1], results[1][1])
 
 
+@pytest.mark.parametrize("height", [TALL // 2, TALL])
+def test_few_coefficients_of_a_tall_column(height: int) -> None:
+    coefficients = random_columns(3, 40, 8)
+    padded = np.zeros((3, height), dtype=np.uint64)
+    padded[:, :40] = coefficients
+    few, all_of_them = (kernel.evaluate_coset(given, height, 2, 11, threads=2) for given in (coefficients, padded))
+    assert np.array_equal(few, all_of_them)
+    points = reference.coset_points(height, 2, 11)[:, :2]
+    assert np.array_equal(few[1, :, :2], reference.evaluate(coefficients[1], points))
+
+
 def test_extra_cosets_of_a_tall_column() -> None:
     """More terms than one sum can take."""
     height, shift = 1 << 22, 49
