@@ -23,7 +23,8 @@ from zkvm.air.table import Closing, Table
 from zkvm.chips.buses import MEMORY
 from zkvm.field import goldilocks
 from zkvm.field.goldilocks import P
-from zkvm.machine import ImageHeader, closings, machine, preprocessed_chips
+from zkvm.header import ImageHeader, closings, preprocessed_chips
+from zkvm.machine import machine
 from zkvm.params import EXEMPT_MAX
 from zkvm.records import Execution, Image
 from zkvm.tables import build_tables

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from zkvm.air.machine import Statement
 from zkvm.air.table import Table
-from zkvm.machine import ImageHeader, machine, preprocessed_chips, run_statement
+from zkvm.header import ImageHeader, preprocessed_chips, run_statement
+from zkvm.machine import machine
 from zkvm.params import BLOWUPS, Parameters, Policy, parameters
 from zkvm.proof import Proof
 from zkvm.prover import tapes
@@ -17,6 +17,7 @@ from zkvm.prover.prove import prove_tables
 from zkvm.prover.randomness import Randomness
 from zkvm.records import Execution, Image
 from zkvm.shape import ProofShape
+from zkvm.statement import Statement
 from zkvm.tables import build_tables, preprocess
 from zkvm.verifier.verify import verify_proof
 from zkvm.vm.elf import load_image

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tests.toy import TOY, toy_statement, toy_walk
 from zkvm import api
-from zkvm.air.machine import Statement
 from zkvm.params import parameters
 from zkvm.proof import Proof
 from zkvm.prover.preprocessed import commit_preprocessed
 from zkvm.prover.prove import prove_tables
 from zkvm.prover.randomness import Randomness
 from zkvm.receipt import Receipt
+from zkvm.statement import Statement
 from zkvm.tables import build_tables, preprocess
 
 GUESTS = Path(__file__).resolve().parent.parent / "guest_programs"

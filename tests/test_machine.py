@@ -12,14 +12,15 @@ import pytest
 from tests.proving import GUESTS, guest_image, prove_and_verify, prove_execution
 from tests.vm.programs import REGION, ProgramWriter
 from zkvm.air.check import check_tables
-from zkvm.air.machine import Statement
 from zkvm.air.table import Table
 from zkvm.errors import RejectReason, VerificationError
-from zkvm.machine import ImageHeader, machine, preprocessed_chips, run_statement
+from zkvm.header import ImageHeader, preprocessed_chips, run_statement
+from zkvm.machine import machine
 from zkvm.params import Policy, parameters
 from zkvm.proof import Proof
 from zkvm.prover.tapes import evaluate_columns
 from zkvm.records import Execution
+from zkvm.statement import Statement
 from zkvm.tables import build_tables, preprocess
 from zkvm.verifier.verify import verify_proof
 from zkvm.vm.assemble import EXIT, assemble

@@ -15,7 +15,8 @@ from tests.receipts import ECHO, HELLO, TEXT, dev_receipt, echo_receipt
 from zkvm.api import compute_image_id
 from zkvm.crypto.hashes import blake3
 from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
-from zkvm.machine import MAX_GAPS, machine, preprocessed_chips
+from zkvm.header import MAX_GAPS, preprocessed_chips
+from zkvm.machine import machine
 from zkvm.params import PARAMETERS, Parameters, Policy
 from zkvm.receipt import FORMAT_VERSION, MAGIC, MAX_JOURNAL_BYTES, Receipt, parse_image_id, verdict, write_atomically
 from zkvm.shape import ProofShape

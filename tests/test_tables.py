@@ -10,9 +10,10 @@ import pytest
 from tests.proving import guest_image
 from zkvm import tables
 from zkvm.errors import ProvingError
-from zkvm.kernels.trace import count_values
+from zkvm.fills import fill_rows
+from zkvm.kernels.counting import count_values
 from zkvm.machine import machine
-from zkvm.prover.fills import fill_rows, merge_tuples
+from zkvm.prover.counting import merge_tuples
 from zkvm.prover.tapes import evaluate_columns
 from zkvm.records import Execution
 from zkvm.vm.executor import execute

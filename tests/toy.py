@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from zkvm.air.builder import AirBuilder, Argument, Bus, BusBuilder
 from zkvm.air.chip import Chip, Trace
 from zkvm.air.columns import Columns, Row, bit, cell
-from zkvm.air.machine import Machine, Statement
+from zkvm.air.machine import Machine
 from zkvm.air.table import closing
 from zkvm.params import EXEMPT_MAX
+from zkvm.statement import Statement
 
 STATE = Bus("toy state", 1, 2, Argument.PRODUCT, "(index, sum)")
 NOTE = Bus("toy note", 2, 2, Argument.PRODUCT, "(index, square)")
 SQUARES = Bus("toy squares", 3, 2, Argument.LOGUP, "(x, x^2)")
 LAST = Bus("toy last", 4, 1, Argument.LOGUP, "(sum)")
 
+MAX_ROWS = (1 << 28) - (1 << 8)
 TABLE_ROWS = (1 << 15) - EXEMPT_MAX
 
 
@@ -130,7 +132,7 @@ class SquaresChip(Chip):
         return [("multiplicity", np.where(inside, x, 0), inside)]
 
 
-TOY = Machine("toy", (StepChip(), AuditChip(), SquaresChip()))
+TOY = Machine("toy", (StepChip(), AuditChip(), SquaresChip()), MAX_ROWS)
 
 
 def toy_statement(count: int, total: int, root: bytes, height: int = 1 << 15) -> Statement:

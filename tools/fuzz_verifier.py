@@ -40,13 +40,14 @@ from tests.fuzz.mutations import CHANGE_BYTES, changed_bytes, changed_proof, sam
 from tests.receipts import dev_receipt, toy_proof
 from tests.soundness.replay import Frozen, Recorder
 from tests.toy import TOY
-from zkvm.air.machine import Statement
 from zkvm.codec import decode_proof, encode_proof
 from zkvm.errors import FormatError, VerificationError
-from zkvm.machine import machine, run_statement
+from zkvm.header import run_statement
+from zkvm.machine import machine
 from zkvm.params import Policy
 from zkvm.proof import Proof
 from zkvm.receipt import Receipt
+from zkvm.statement import Statement
 from zkvm.verifier.shape import check_shape
 from zkvm.verifier.verify import verify_proof
 

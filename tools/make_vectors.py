@@ -26,7 +26,8 @@ from zkvm.crypto.transcript import Kind, Transcript
 from zkvm.field import extension
 from zkvm.field.extension import ONE, ZERO, Ext, ext_add, ext_inv, ext_mul, ext_pow, from_ext, to_ext
 from zkvm.field.goldilocks import P, coset_shift, root_of_unity
-from zkvm.machine import machine, run_statement
+from zkvm.header import run_statement
+from zkvm.machine import machine
 from zkvm.params import GRINDING_BITS
 from zkvm.proof import Proof
 from zkvm.receipt import Receipt

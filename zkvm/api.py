@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, ProvingError, UsageError, VerificationError
-from zkvm.machine import ImageHeader, machine, preprocessed_chips, run_statement
+from zkvm.header import ImageHeader, preprocessed_chips, run_statement
+from zkvm.machine import machine
 from zkvm.params import BLOWUPS, MAX_HEIGHT, MIN_HEIGHT, Parameters, Policy, parameters
 from zkvm.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
 from zkvm.records import Execution, Image
@@ -304,8 +305,9 @@ def _seal(
     pad_to: int,
 ) -> Proof:
     with prove_extra():
-        from zkvm.kernels.trace import count_values
-        from zkvm.prover.fills import fill_rows, merge_tuples
+        from zkvm.fills import fill_rows
+        from zkvm.kernels.counting import count_values
+        from zkvm.prover.counting import merge_tuples
         from zkvm.prover.prove import prove_tables
         from zkvm.prover.randomness import Randomness
         from zkvm.prover.tapes import evaluate_columns

@@ -21,8 +21,6 @@ EXEMPT_MAX = 464
 MIN_HEIGHT = 512
 MIN_TALLEST = 1 << 15
 MAX_HEIGHT = 1 << 24
-MAX_ROWS = (1 << 28) - (1 << 8)
-"""Bound on the heights of all tables together: memory times stay below 2^40 + 2^32 * rows <= 2^60, so no difference wraps mod p."""
 EXTRA_POINTS = 512
 """Points of the extra coset on which constraints are evaluated besides twice the height."""
 

@@ -15,7 +15,8 @@ from typing import Any
 from zkvm.codec import Reader, decode_proof, encode_proof
 from zkvm.crypto.hashes import DIGEST_BYTES, blake3
 from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
-from zkvm.machine import MAX_GAP_WORD, MAX_GAPS, ImageHeader, machine, preprocessed_chips, run_statement
+from zkvm.header import MAX_GAP_WORD, MAX_GAPS, ImageHeader, preprocessed_chips, run_statement
+from zkvm.machine import machine
 from zkvm.params import BLOWUPS, MAX_HEIGHT, PARAMETERS, Parameters, Policy, parameters_from_numbers
 from zkvm.proof import Proof
 from zkvm.security import proven_bits

@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.air.machine import Machine, Statement
+from zkvm.air.machine import Machine
 from zkvm.crypto.transcript import Transcript
 from zkvm.field.extension import Ext
 from zkvm.params import GRINDING_BITS, PROTOCOL_VERSION
 from zkvm.shape import ProofShape
+from zkvm.statement import Statement
 
 DOMAIN = "zkvm proof"
 GRINDING_LABEL = "query grinding"

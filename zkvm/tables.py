@@ -17,24 +17,22 @@ from zkvm.air.evaluate import evaluate_columns
 from zkvm.air.expression import Straight, straighten
 from zkvm.air.machine import Machine
 from zkvm.air.table import Table
-from zkvm.chips.common import InstructionChip, steps_at
 from zkvm.errors import LimitError, ProvingError
-from zkvm.params import EXEMPT_MAX, MAX_HEIGHT, MAX_ROWS, MIN_HEIGHT
-from zkvm.records import Execution
+from zkvm.params import EXEMPT_MAX, MAX_HEIGHT, MIN_HEIGHT
 
 U64 = NDArray[np.uint64]
 Evaluator = Callable[[Straight, U64, U64], list[U64] | U64]
 Counter = Callable[[U64, U64, NDArray[np.bool_], U64], int]
-"""Numpy walker :func:`count_values`, or its kernel."""
+"""The twin :func:`count_values`, or its kernel."""
 Merger = Callable[[U64, U64, U64], U64]
-"""Numpy walker :func:`merge_tuples`, or its kernel."""
-Filler = Callable[[InstructionChip, Execution, NDArray[np.int64], U64], None]
-"""Numpy walker :func:`fill_rows`, or its kernel."""
+"""The twin :func:`merge_tuples`, or its kernel."""
+Filler = Callable[[Chip, Any, NDArray[np.int64], U64], None]
+"""The twin :func:`fill_rows`, or its kernel."""
 
 SPLIT_MINIMUM = 1 << 12
 """A first instance shorter than this is not worth the openings of a second one."""
 _ROWS = 1 << 14
-"""Rows of an instruction chip that are filled at once."""
+"""Rows that are filled at once, of a chip that can be filled in parts."""
 _CHUNK = 1 << 16
 """Rows whose lookups are counted at once: the tuples stay in cache."""
 _VALUES = 1 << 16
@@ -91,7 +89,7 @@ def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int, p
 
 
 def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: int, pad_to: int = 0) -> tuple[int, ...]:
-    """The same from the used rows of each chip, by name.
+    """Height of every chip's table from how many rows each chip uses, by name.
 
     Args:
         pad_to: a power of two; every table whose height the image does not fix is present and has at least this height, so that runs
@@ -118,9 +116,9 @@ def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: i
             heights[chip.name] = table_height(used, exempt)
         if heights[chip.name] > MAX_HEIGHT:
             raise LimitError(f"table {chip.name} needs {used} rows; at most {MAX_HEIGHT - exempt} fit: prove a shorter run")
-    if sum(heights.values()) >= MAX_ROWS:
+    if sum(heights.values()) >= machine.max_rows:
         raise LimitError(
-            f"the tables of this run have {sum(heights.values())} rows; fewer than {MAX_ROWS} can be proven: prove a shorter run"
+            f"the tables of this run have {sum(heights.values())} rows; fewer than {machine.max_rows} can be proven: prove a shorter run"
         )
     return tuple(heights.get(chip.name, 0) for chip in machine.chips)
 
@@ -150,15 +148,16 @@ def merge_tuples(values: U64, counts: U64, slots: U64) -> U64:
         values: (a, rows). counts: (rows,). slots: (2^s, a + 1) tuples, each with how often it was asked for, to which the kernel adds.
 
     Returns:
-        (k, a + 1): what moved out of the slots, in the same form; of this twin all asked tuples, each once.
+        (k, a + 1): tuples with how often they were asked for, that the slots do not hold. The kernel gives up a slot to the next tuple
+        that needs it; this twin uses no slots and returns every asked tuple with a count of 1.
     """
     asked = values[:, counts != 0]
     return np.concatenate([asked, np.ones((1, asked.shape[1]), np.uint64)]).T
 
 
-def fill_rows(chip: InstructionChip, execution: Execution, positions: NDArray[np.int64], out: U64) -> None:
-    """Write the chip's rows of the steps at these positions: (columns, len(positions))."""
-    chip.fill_steps(steps_at(execution, positions), dict(zip(chip.columns, out, strict=True)))
+def fill_rows(chip: Chip, execution: Any, positions: NDArray[np.int64], out: U64) -> None:
+    """Write the chip's rows that come from these positions: (columns, len(positions))."""
+    chip.fill_range(execution, positions, dict(zip(chip.columns, out, strict=True)))
 
 
 def build_tables(
@@ -178,7 +177,7 @@ def build_tables(
     """Fill the present tables, in machine order.
 
     Args:
-        preprocessed: result of :func:`preprocess`, computed if absent. evaluate, count, merge, fill: numpy walkers, or the faster kernels.
+        preprocessed: result of :func:`preprocess`, computed if absent. evaluate, count, merge, fill: the numpy twins, or their kernels.
         threads: how many fill. pad_to: see :func:`heights_for`.
 
     Raises:
@@ -212,10 +211,10 @@ def _filling(table: Table, second: Table | None, execution: Any, fill: Filler) -
     table.used = used if second is None else table.active
     if second is not None:
         second.used = used - table.used
-    if not isinstance(chip, InstructionChip):
+    positions = chip.positions(execution)
+    if positions is None:
         return [lambda: _fill_whole(table, second, execution)]
     tasks: list[Callable[[], None]] = []
-    positions = chip.positions(execution)
     for part in (table, second) if second else (table,):
         tasks.append(partial(_clear, part, len(chip.columns)))
         tasks += [

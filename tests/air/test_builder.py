@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.toy import TOY, StepChip
+from tests.toy import MAX_ROWS, TOY, StepChip
 from zkvm.air.builder import AirBuilder, Argument, Bus, BusBuilder
 from zkvm.air.chip import Chip, Trace
 from zkvm.air.columns import Columns, Row, bit, cell, limb, word
@@ -114,7 +114,7 @@ def test_bus_ids_are_unique_and_not_zero() -> None:
             for number, bus in enumerate(buses_used):
                 buses.lookup(f"lookup {number}", bus, (row.x,), row.x)
 
-        return Machine("m", (chip_of(interactions=interactions),))
+        return Machine("m", (chip_of(interactions=interactions),), MAX_ROWS)
 
     for bad in (
         uses(Bus("zero", 0, 1, Argument.LOGUP, "")),
@@ -166,10 +166,11 @@ def test_the_digest_changes_with_every_part() -> None:
         chip_of(1, constraints=constraints), chip_of(1, columns=Columns(x=cell("a"), y=cell("b"), z=cell("c"), u=cell("d"))),
         chip_of(1, preprocessed=Columns(p=cell("entry"))), chip_of(interactions=on_renamed),
     ]  # fmt: skip
-    machines = [Machine("m", (chip,)) for chip in chips] + [Machine("n", (chip_of(1),)), TOY, Machine(TOY.name, TOY.chips[::-1])]
+    machines = [Machine("m", (chip,), MAX_ROWS) for chip in chips]
+    machines += [Machine("n", (chip_of(1),), MAX_ROWS), TOY, Machine(TOY.name, TOY.chips[::-1], MAX_ROWS)]
     digests = [machine.digest for machine in machines]
     assert len(set(digests)) == len(digests)
-    assert Machine("m", (chip_of(1),)).digest == digests[0]
+    assert Machine("m", (chip_of(1),), MAX_ROWS).digest == digests[0]
 
 
 def test_closings_hold_tuples_of_their_bus() -> None:

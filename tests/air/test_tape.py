@@ -14,7 +14,8 @@ from zkvm.air.evaluate import evaluate_columns, evaluate_point
 from zkvm.air.expression import BUS, BUS_NEXT, MAIN, PRE, column, const, param, straighten
 from zkvm.air.layout import MAX_ARITY
 from zkvm.air.machine import chip_code
-from zkvm.air.tape import OP_ACC, OP_OUT, lower
+from zkvm.air.operations import OP_ACC, OP_OUT
+from zkvm.air.tape import lower
 from zkvm.field.extension import Ext
 from zkvm.field.goldilocks import P, add, mul
 from zkvm.machine import machine

@@ -9,7 +9,8 @@ import pytest
 from zkvm.air.chip import Trace
 from zkvm.air.columns import Columns, cell
 from zkvm.chips.common import InstructionChip, Steps
-from zkvm.chips.recorded import ADD, CONSTANT, INVERSE, LESS, PROGRAM_WORD, STEP_HIGH, STEP_LOW, STEP_WORD, STORE, WHERE, XOR, fill_code
+from zkvm.chips.recorded import fill_code
+from zkvm.fill_operations import ADD, CONSTANT, INVERSE, LESS, PROGRAM_WORD, STEP_HIGH, STEP_LOW, STEP_WORD, STORE, WHERE, XOR
 from zkvm.isa.opcodes import ADDI
 from zkvm.machine import machine
 

@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 
 from tests.chips.rows import execution
-from zkvm import tables
-from zkvm.chips import recorded
+from zkvm import fills, tables
 from zkvm.chips.common import InstructionChip
 from zkvm.field.goldilocks import P
 from zkvm.kernels.source import fills as kernel
 from zkvm.machine import machine
-from zkvm.prover import fills
 from zkvm.records import PROGRAM_ROW, STEP, Execution
 
 CHIPS = [chip for chip in machine().chips if isinstance(chip, InstructionChip)]
@@ -52,9 +50,3 @@ def test_the_field_inverse_of_edge_values() -> None:
     registers = np.concatenate([values, np.zeros_like(values)])
     kernel._inverses(registers, np.uint64(0), np.uint64(len(values)), np.uint64(len(values)))
     assert registers[len(values) :].tolist() == [pow(value, -1, P) if value else 0 for value in values.tolist()]
-
-
-def test_both_sides_number_the_kinds_alike() -> None:
-    names = [name for name, value in vars(recorded).items() if name.isupper() and name in vars(kernel) and isinstance(value, int)]
-    assert len(names) == 21
-    assert all(getattr(recorded, name) == getattr(kernel, name) for name in names)

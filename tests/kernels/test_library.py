@@ -12,11 +12,12 @@ import pytest
 from numba import int64, types, uint64, void
 
 from zkvm.kernels import columns, interpreter, library
+from zkvm.kernels.counting import count_values
+from zkvm.kernels.file import Compiled, Parameter
 from zkvm.kernels.interpreter import DECODED
-from zkvm.kernels.library import Compiled, Kernel, Parameter, kernel
+from zkvm.kernels.library import Kernel, kernel
 from zkvm.kernels.source import build
 from zkvm.kernels.source.entry import ENTRIES, Entry, readonly, stack_array
-from zkvm.kernels.trace import count_values
 from zkvm.kernels.twiddles import fill_geometric
 from zkvm.kernels.width import WORD_LANES
 from zkvm.records import REFRESH, STEP

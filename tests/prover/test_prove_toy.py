@@ -8,12 +8,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.toy import TOY, AuditChip, SquaresChip, StepChip, toy_statement, toy_walk
+from tests.toy import MAX_ROWS, TOY, AuditChip, SquaresChip, StepChip, toy_statement, toy_walk
 from zkvm.air.check import check_tables
 from zkvm.air.chip import second_instance
 from zkvm.air.evaluate import evaluate_columns
 from zkvm.air.expression import MAIN, column, straighten
-from zkvm.air.machine import Machine, Statement
+from zkvm.air.machine import Machine
 from zkvm.errors import ProvingError, RejectReason, VerificationError
 from zkvm.params import PARAMETERS, Parameters, Policy, parameters
 from zkvm.proof import Proof
@@ -21,6 +21,7 @@ from zkvm.prover import tapes
 from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.prover.prove import prove_tables
 from zkvm.prover.randomness import Randomness
+from zkvm.statement import Statement
 from zkvm.tables import build_tables, preprocess, split_heights
 from zkvm.verifier.verify import verify_proof
 
@@ -85,7 +86,7 @@ def test_a_seed_makes_the_proof_reproducible() -> None:
 
 
 def test_a_second_instance_takes_the_rows_that_would_double_the_first() -> None:
-    machine = Machine("toy split", (StepChip(), AuditChip(), SquaresChip(), second_instance(StepChip)))
+    machine = Machine("toy split", (StepChip(), AuditChip(), SquaresChip(), second_instance(StepChip)), MAX_ROWS)
     assert machine.codes[0].code == machine.codes[3].code
     chosen, walk = parameters("fast"), toy_walk(5000)
     preprocessed = commit_preprocessed(machine, preprocess(machine, None), chosen.blowup)

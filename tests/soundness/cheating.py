@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.toy import AuditChip, SquaresChip, StepChip, Walk, toy_statement, toy_walk
+from tests.toy import MAX_ROWS, AuditChip, SquaresChip, StepChip, Walk, toy_statement, toy_walk
 from zkvm.air.builder import Bus, BusBuilder
 from zkvm.air.columns import Row
 from zkvm.air.expression import straighten
-from zkvm.air.machine import ChipCode, Machine, Statement
+from zkvm.air.machine import ChipCode, Machine
 from zkvm.air.table import Closing, Table
 from zkvm.crypto.transcript import Transcript
 from zkvm.errors import VerificationError
@@ -31,6 +31,7 @@ from zkvm.prover import prove, quotient, tapes
 from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.prover.randomness import Randomness
 from zkvm.shape import QUOTIENT_COLUMNS, ProofShape
+from zkvm.statement import Statement
 from zkvm.tables import build_tables, preprocess
 from zkvm.verifier.constraints import closing_fingerprints, combined_constraints, quotient_value, split_openings
 from zkvm.verifier.verify import verify_proof
@@ -69,8 +70,8 @@ class OffsetSquaresChip(SquaresChip):
         return [("multiplicity", np.where(inside, values[0].astype(np.int64) - 1, 0), inside)]
 
 
-WIDE = Machine("wide toy", (WideStepChip(), AuditChip(), SquaresChip()))
-OFFSET = Machine("offset toy", (WideStepChip(), AuditChip(), OffsetSquaresChip()))
+WIDE = Machine("wide toy", (WideStepChip(), AuditChip(), SquaresChip()), MAX_ROWS)
+OFFSET = Machine("offset toy", (WideStepChip(), AuditChip(), OffsetSquaresChip()), MAX_ROWS)
 
 
 @cache
@@ -197,6 +198,6 @@ def drop_constraints(machine: Machine, group: int) -> Machine:
         return replace(code, constraints=constraints, groups=groups, code=kept_code, first=None)
 
     codes = tuple(weak(code) for code in machine.codes)
-    copy = Machine(f"weak {machine.name}", machine.chips)
+    copy = Machine(f"weak {machine.name}", machine.chips, machine.max_rows)
     copy.__dict__["codes"] = codes
     return copy

@@ -13,7 +13,8 @@ from tests.soundness.cheating import skip_own_checks
 from zkvm.air.machine import Machine
 from zkvm.air.table import Table
 from zkvm.errors import RejectReason, VerificationError
-from zkvm.machine import machine, run_statement
+from zkvm.header import run_statement
+from zkvm.machine import machine
 from zkvm.params import EXEMPT_MAX, Policy, parameters
 from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.prover.prove import prove_tables

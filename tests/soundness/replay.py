@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zkvm.air.machine import Machine, Statement
+from zkvm.air.machine import Machine
 from zkvm.crypto.transcript import Kind, Transcript
 from zkvm.params import Parameters, Policy
 from zkvm.proof import Proof
 from zkvm.shape import ProofShape
+from zkvm.statement import Statement
 from zkvm.steps import DOMAIN
 from zkvm.verifier import verify
 

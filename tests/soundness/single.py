@@ -39,7 +39,8 @@ def without(chip: Chip, label: str) -> Chip:
 def machine_without(line: str) -> Machine:
     """The machine without the line 'chip: label'."""
     name, _, label = line.partition(": ")
-    return Machine(f"rv32im without {line}", tuple(without(chip, label) if chip.name == name else chip for chip in machine().chips))
+    chips = tuple(without(chip, label) if chip.name == name else chip for chip in machine().chips)
+    return Machine(f"rv32im without {line}", chips, machine().max_rows)
 
 
 def weaken(forged: Forgery, line: str) -> Machine:

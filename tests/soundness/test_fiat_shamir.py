@@ -30,8 +30,8 @@ from tests.soundness.cheating import (
     skip_own_checks,
 )
 from tests.soundness.replay import Draws, Frozen, Recorder, every_challenge
-from tests.toy import LAST, STATE, toy_statement
-from zkvm.air.machine import Machine, Statement
+from tests.toy import LAST, MAX_ROWS, STATE, toy_statement
+from zkvm.air.machine import Machine
 from zkvm.air.table import Table
 from zkvm.field import goldilocks
 from zkvm.field.extension import Ext, ext_add, ext_inv, ext_mul, ext_pow, ext_sub, from_ext, to_ext
@@ -41,6 +41,7 @@ from zkvm.proof import Proof
 from zkvm.prover import deep, prove
 from zkvm.prover.commit import MerkleTree
 from zkvm.shape import ProofShape, tree_positions
+from zkvm.statement import Statement
 from zkvm.verifier.fri import points_at
 from zkvm.verifier.verify import verify_proof
 
@@ -170,7 +171,7 @@ def test_every_parameter_moves_every_challenge(number: str) -> None:
 
 def test_version_and_machine_move_every_challenge(monkeypatch: pytest.MonkeyPatch) -> None:
     before = challenges(honest_proof())
-    assert_moved(before, challenges(honest_proof(), machine=Machine("renamed", WIDE.chips)), "alpha")
+    assert_moved(before, challenges(honest_proof(), machine=Machine("renamed", WIDE.chips, MAX_ROWS)), "alpha")
     monkeypatch.setattr("zkvm.steps.PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
     assert_moved(before, challenges(honest_proof()), "alpha")
 

@@ -32,11 +32,11 @@ from tests.soundness.cheating import (
     refusal,
     skip_own_checks,
 )  # fmt: skip
-from tests.toy import AuditChip, SquaresChip, Walk
+from tests.toy import MAX_ROWS, AuditChip, SquaresChip, Walk
 from zkvm.air.builder import AirBuilder, BusBuilder
 from zkvm.air.chip import Chip, Trace
 from zkvm.air.columns import Columns, Row, bit, cell
-from zkvm.air.machine import START, TERMINAL, Machine, Statement
+from zkvm.air.machine import START, TERMINAL, Machine
 from zkvm.air.table import Table
 from zkvm.field import extension
 from zkvm.field.extension import Ext, ext_add, ext_inv, ext_mul, ext_scale, from_ext, to_ext
@@ -44,6 +44,7 @@ from zkvm.field.goldilocks import P, add
 from zkvm.params import Policy
 from zkvm.proof import Proof
 from zkvm.prover.preprocessed import commit_preprocessed
+from zkvm.statement import Statement
 from zkvm.tables import preprocess
 from zkvm.verifier.verify import verify_proof
 
@@ -273,7 +274,7 @@ class ServeAllChip(OffsetSquaresChip):
 
 
 def with_ask(ask: Chip, squares: Chip) -> Machine:
-    return Machine("asking toy", (WideStepChip(), AuditChip(), squares, ask))
+    return Machine("asking toy", (WideStepChip(), AuditChip(), squares, ask), MAX_ROWS)
 
 
 def asking_statement(machine: Machine) -> Statement:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.soundness.cheating import SQUARES_BUS, WideStepChip, honest_walk
-from tests.toy import AuditChip, SquaresChip, Walk, toy_statement
+from tests.toy import MAX_ROWS, AuditChip, SquaresChip, Walk, toy_statement
 from zkvm.air.builder import AirBuilder, BusBuilder
 from zkvm.air.chip import Chip, Trace
 from zkvm.air.columns import Columns, Row, bit, cell
@@ -53,8 +53,8 @@ class FlagChip(Chip):
         trace["unused"][:40000] = np.arange(40000, dtype=np.uint64)
 
 
-FLAT = Machine("two heights", (WideStepChip(), AuditChip(), SquaresChip()))
-MANY = Machine("four heights", (FlagChip(), WideStepChip(), TallAuditChip(), SquaresChip()))
+FLAT = Machine("two heights", (WideStepChip(), AuditChip(), SquaresChip()), MAX_ROWS)
+MANY = Machine("four heights", (FlagChip(), WideStepChip(), TallAuditChip(), SquaresChip()), MAX_ROWS)
 
 
 @cache

@@ -16,9 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.soundness.cheating import WideStepChip
-from tests.toy import AuditChip, SquaresChip, Walk, toy_statement
+from tests.toy import MAX_ROWS, AuditChip, SquaresChip, Walk, toy_statement
 from zkvm.air.chip import Trace
-from zkvm.air.machine import Machine, Statement
+from zkvm.air.machine import Machine
 from zkvm.air.table import Table
 from zkvm.crypto.hashes import blake3
 from zkvm.crypto.transcript import Transcript
@@ -30,6 +30,7 @@ from zkvm.prover import prove, tapes
 from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.prover.randomness import Randomness
 from zkvm.shape import ProofShape
+from zkvm.statement import Statement
 from zkvm.tables import build_tables, preprocess
 
 U64 = NDArray[np.uint64]
@@ -61,7 +62,7 @@ class ShortSquaresChip(SquaresChip):
         return [("multiplicity", np.where(inside, values[0].astype(np.int64), 0), inside)]
 
 
-MACHINE: Final = Machine("small toy", (WideStepChip(), AuditChip(), ShortSquaresChip()))
+MACHINE: Final = Machine("small toy", (WideStepChip(), AuditChip(), ShortSquaresChip()), MAX_ROWS)
 
 
 class Fixed(Transcript):

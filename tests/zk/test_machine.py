@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from tests.proving import prove_execution
-from zkvm.air.machine import Statement
 from zkvm.cli.main import app
 from zkvm.machine import machine
 from zkvm.params import Policy, parameters
 from zkvm.proof import Proof, TreeOpening
 from zkvm.prover.randomness import Randomness
 from zkvm.receipt import Receipt
+from zkvm.statement import Statement
 from zkvm.verifier.verify import verify_proof
 from zkvm.vm.assemble import EXIT, Item, assemble
 from zkvm.vm.executor import execute

@@ -9,7 +9,8 @@ from tests.proving import GUESTS
 from zkvm import api
 from zkvm.air.check import check_tables
 from zkvm.errors import LimitError, UsageError
-from zkvm.machine import ImageHeader, closings, machine, preprocessed_chips
+from zkvm.header import ImageHeader, closings, preprocessed_chips
+from zkvm.machine import machine
 from zkvm.params import parameters
 from zkvm.records import Execution
 from zkvm.tables import build_tables, heights_for, planned_heights

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.air.builder import AirBuilder, Bus, BusBuilder, Constraint
 from zkvm.air.columns import Column, Columns, Row
-
-if TYPE_CHECKING:
-    from zkvm.air.layout import ExtExpr
+from zkvm.air.layout import running_columns
 
 Trace = dict[str, NDArray[np.uint64]]
 """Named views of a table's columns. ``fill`` writes them in place."""
@@ -49,6 +47,14 @@ class Chip:
         """Write rows [0, rows) of the main columns (zeroed before). Multiplicities are counted by the prover."""
         raise NotImplementedError
 
+    def positions(self, execution: Any) -> NDArray[np.int64] | None:
+        """For a chip whose rows can be filled in parts: where in the execution each used row comes from, (rows,); else None."""
+        return None
+
+    def fill_range(self, execution: Any, positions: NDArray[np.int64], trace: Trace) -> None:
+        """Write every main column of the rows that come from these positions, consecutive ones of :meth:`positions`."""
+        raise NotImplementedError
+
     def preprocessed_rows(self, image: Any) -> int:
         """Number of used rows of the preprocessed columns: fixed by the image, 0 without preprocessed columns."""
         return 0
@@ -76,8 +82,6 @@ class Chip:
     @cached_property
     def main(self) -> Columns:
         """Declared columns, then fillers: each running column reads its random start from three main cells of its own."""
-        from zkvm.air.layout import running_columns  # the layout reads the chip; imported here to break the cycle
-
         missing = 3 * running_columns(self.air_buses) - len(self.columns)
         filler = {f"filler_{k}": Column("room for a random start value; 0 on active rows", 0) for k in range(missing)}
         return self.columns.extended(**filler)
@@ -104,13 +108,6 @@ class Chip:
         buses = BusBuilder()
         self.interactions(buses, self.row)
         return buses
-
-    @cached_property
-    def air_fractions(self) -> list[tuple[ExtExpr, ExtExpr]]:
-        """Numerator and denominator of each bus column's step: :func:`zkvm.air.layout.fractions`."""
-        from zkvm.air.layout import fractions
-
-        return fractions(self)
 
 
 def second_instance(chip: type[Chip]) -> Chip:

@@ -27,7 +27,7 @@ def limb(bits: int, meaning: str) -> Column:
 
 
 def word(meaning: str) -> Column:
-    """A 32-bit word by the value invariant: consumed from memory, preprocessed, or range-checked by its limbs."""
+    """A 32-bit word, by the chip's own range checks or because everything on the bus that it comes from is one."""
     return Column(meaning, 32)
 
 

@@ -11,14 +11,12 @@ Every extension column is three base columns, and every identity three base-fiel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from zkvm.air.builder import MAX_DEGREE, BusBuilder, Constraint, Lookup, Pair, Tuple
 from zkvm.air.expression import BUS, BUS_NEXT, CONST, MAIN, Expr, column, const, ext_product, ext_step, param
-
-if TYPE_CHECKING:
-    from zkvm.air.chip import Chip
 
 EXTENSION = 3
 """Degree of the extension field."""
@@ -173,18 +171,24 @@ def _fraction(group: tuple[Lookup, ...]) -> tuple[ExtExpr, ExtExpr]:
     return ext_add(ext_scale(prints[1], counts[0]), ext_scale(prints[0], counts[1])), ext_product(prints[0], prints[1])
 
 
-def fractions(chip: Chip) -> list[tuple[ExtExpr, ExtExpr]]:
+def fractions(plan: BusLayout) -> list[tuple[ExtExpr, ExtExpr]]:
     """(numerator, denominator) of each bus column's step: product ratio, helper value, or last group of the sum."""
-    plan = layout(chip.air_buses)
     steps = [(_product(column.sent), _product(column.received)) for column in plan.products]
     return steps + [_fraction(group) for group in plan.groups]
 
 
-def bus_constraints(chip: Chip) -> list[Constraint]:
-    """Identities of the bus columns on active rows, in the order of the columns, three base constraints each."""
-    plan = layout(chip.air_buses)
+def bus_constraints(plan: BusLayout, steps: Sequence[tuple[ExtExpr, ExtExpr]]) -> list[Constraint]:
+    """Identities of the bus columns on active rows, in the order of the columns, three base constraints each.
+
+    Args:
+        plan: the bus columns.
+        steps: their :func:`fractions`.
+
+    Raises:
+        ValueError: a degree is too high.
+    """
     constraints: list[Constraint] = []
-    for number, (numerator, denominator) in enumerate(chip.air_fractions):
+    for number, (numerator, denominator) in enumerate(steps):
         here = ext(BUS, number)
         if number < len(plan.products):
             label = f"product {number} advances"
@@ -201,14 +205,14 @@ def bus_constraints(chip: Chip) -> list[Constraint]:
         constraints += [Constraint(f"{label} [{c}]", part) for c, part in enumerate(difference)]
     over = [constraint.label for constraint in constraints if constraint.expr.degree > MAX_DEGREE]
     if over:
-        raise ValueError(f"{chip.name}: degree above {MAX_DEGREE} in {over}")
+        raise ValueError(f"degree above {MAX_DEGREE} in {over}")
     return constraints
 
 
-def start_cells(chip: Chip) -> list[tuple[int, ExtExpr]]:
+def start_cells(plan: BusLayout) -> list[tuple[int, ExtExpr]]:
     """For each running column: its position and the three main cells of the last row that hold its start value."""
     starts: list[tuple[int, ExtExpr]] = []
-    for rank, number in enumerate(layout(chip.air_buses).running):
+    for rank, number in enumerate(plan.running):
         first = EXTENSION * rank
         starts.append((number, (column(MAIN, first), column(MAIN, first + 1), column(MAIN, first + 2))))
     return starts

@@ -8,8 +8,7 @@ from functools import cached_property
 from zkvm.air.builder import Bus, Constraint
 from zkvm.air.chip import Chip, is_second_of
 from zkvm.air.expression import BUS, BUS_NEXT, Straight, param, straighten
-from zkvm.air.layout import EXTENSION, PARAM_COUNT, BusLayout, bus_constraints, ext, layout, start_cells
-from zkvm.air.table import Closing
+from zkvm.air.layout import EXTENSION, PARAM_COUNT, BusLayout, bus_constraints, ext, fractions, layout, start_cells
 from zkvm.air.tape import Tape, lower
 from zkvm.crypto.hashes import blake3
 
@@ -50,7 +49,7 @@ class ChipCode:
         """Writes numerator and denominator of every bus column's step: six outputs a column."""
         if self.first:
             return self.first.fraction_tape
-        return lower(straighten([part for numerator, denominator in self.chip.air_fractions for part in (*numerator, *denominator)]))
+        return lower(straighten([part for numerator, denominator in fractions(self.plan) for part in (*numerator, *denominator)]))
 
     @property
     def next_columns(self) -> tuple[int, ...]:
@@ -59,11 +58,18 @@ class ChipCode:
 
 
 def chip_code(chip: Chip) -> ChipCode:
-    """Derive the code of one chip."""
+    """Derive the code of one chip.
+
+    Raises:
+        ValueError: a constraint or an identity of a bus column has too high a degree (names chip and constraint).
+    """
     plan = layout(chip.air_buses)
-    constraints = [*chip.air_constraints, *bus_constraints(chip)]
+    try:
+        constraints = [*chip.air_constraints, *bus_constraints(plan, fractions(plan))]
+    except ValueError as error:
+        raise ValueError(f"{chip.name}: {error}") from error
     groups = [ACTIVE] * len(constraints)
-    for rank, (number, cells) in enumerate(start_cells(chip)):
+    for rank, (number, cells) in enumerate(start_cells(plan)):
         following = ext(BUS_NEXT, number)
         constraints += [
             Constraint(f"running column {rank} starts at its random cells [{c}]", following[c] - cells[c]) for c in range(EXTENSION)
@@ -80,10 +86,18 @@ def chip_code(chip: Chip) -> ChipCode:
 
 @dataclass(frozen=True)
 class Machine:
-    """Chips in a fixed order. The order, the tuples and the constraints make the digest; parameters do not enter it."""
+    """Chips in a fixed order. The order, the tuples and the constraints make the digest; parameters do not enter it.
+
+    Attributes:
+        name: enters the digest.
+        chips: in the order of the tables.
+        max_rows: the heights of all tables together stay below it. Constraints may rest on that: times that grow with every row do not
+            wrap mod p.
+    """
 
     name: str
     chips: tuple[Chip, ...]
+    max_rows: int
 
     @cached_property
     def codes(self) -> tuple[ChipCode, ...]:
@@ -125,26 +139,3 @@ class Machine:
     def chip_number(self, name: str) -> int:
         """Position of the chip called ``name``."""
         return [chip.name for chip in self.chips].index(name)
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What a proof is about: absorbed before anything else.
-
-    Attributes:
-        fields: labelled bytes, absorbed in order; everything below is a function of them.
-        preprocessed_heights: for each chip the height of its preprocessed table, 0 without one (such a chip is absent if it has
-            preprocessed columns).
-        preprocessed_root: 32 bytes, the root under the proof's blowup.
-        closings: the tuples that the verifier puts on the buses.
-    """
-
-    fields: tuple[tuple[str, bytes], ...]
-    preprocessed_heights: tuple[int, ...]
-    preprocessed_root: bytes
-    closings: tuple[Closing, ...]
-
-    @property
-    def closing_tuples(self) -> int:
-        """Tuples that the verifier puts on the buses: some hundred, and one for every byte of a journal."""
-        return sum(len(closing.values) for closing in self.closings)

@@ -14,21 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.air.expression import ADD, BUS, BUS_NEXT, CONST, EXT_MUL, EXT_STEP, MAIN, MUL, PAIR, PARAM, PRE, SUB, Straight
+from zkvm.air.operations import (
+    OP_ACC,
+    OP_ADD,
+    OP_ADDK,
+    OP_BUS,
+    OP_COPY,
+    OP_EXT_MUL,
+    OP_EXT_SUM,
+    OP_FILL,
+    OP_MAIN,
+    OP_MUL,
+    OP_MULK,
+    OP_NEXT,
+    OP_OUT,
+    OP_PRE,
+    OP_RSUBK,
+    OP_SUB,
+    OP_SUBMULK,
+    OP_TERM,
+)
 from zkvm.field.goldilocks import P
-
-(
-    OP_MAIN, OP_PRE, OP_BUS, OP_NEXT,  # dst = column a
-    OP_ADD, OP_SUB, OP_MUL,  # dst = a op b
-    OP_ADDK, OP_MULK, OP_RSUBK,  # dst = a + k, a k, k - a, k = pool[b]
-    OP_FILL,  # dst = pool[a]
-    OP_SUBMULK,  # dst = dst - a k: accumulates in place
-    OP_COPY,  # dst = a
-    OP_ACC,  # group b accumulates the a terms that follow: register times challenge power (its number)
-    OP_OUT,  # output dst = register a
-    OP_EXT_MUL,  # (dst, dst1, dst2) = (a, a1, a2) (b, b1, b2) over the extension
-    OP_EXT_SUM,  # (dst, dst1, dst2) = B + the a terms that follow, B the pool's triple at b: register times triple (its place)
-    OP_TERM,  # not run by itself: a term of the operation before it, register a and factor b
-) = range(18)  # fmt: skip
 
 ROW = 10
 """Integers in a row of a tape."""

@@ -250,7 +250,11 @@ class InstructionChip(Chip):
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Fill the rows of all steps."""
-        self.fill_steps(steps_at(execution, self.positions(execution)), trace)
+        self.fill_range(execution, self.positions(execution), trace)
+
+    def fill_range(self, execution: Execution, positions: NDArray[np.int64], trace: Trace) -> None:
+        """Fill the rows of the steps at these positions."""
+        self.fill_steps(steps_at(execution, positions), trace)
 
     def fill_steps(self, steps: Steps, trace: Trace) -> None:
         """Write every column of the rows of these steps."""

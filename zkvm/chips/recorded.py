@@ -16,19 +16,30 @@ from numpy.typing import NDArray
 
 from zkvm.air.chip import Trace
 from zkvm.chips.common import FROM_PROGRAM, FROM_STEP, InstructionChip, Steps
+from zkvm.fill_operations import (
+    ADD,
+    AND,
+    CONSTANT,
+    DIFFERENT,
+    DIVIDE,
+    EQUAL,
+    INVERSE,
+    LEFT,
+    LESS,
+    MULTIPLY,
+    OR,
+    PROGRAM_WORD,
+    REMAINDER,
+    RIGHT,
+    STEP_HIGH,
+    STEP_LOW,
+    STEP_WORD,
+    STORE,
+    SUBTRACT,
+    WHERE,
+    XOR,
+)
 from zkvm.records import PROGRAM_ROW, STEP
-
-(
-    CONSTANT,  # constants[a]
-    STEP_WORD, STEP_LOW, STEP_HIGH,  # 64-bit word a of the step, or its low or high half
-    PROGRAM_WORD,  # 64-bit word a of the step's program row
-    ADD, SUBTRACT, MULTIPLY, DIVIDE, REMAINDER,  # a op b of 64-bit words, modulo 2^64
-    AND, OR, XOR, LEFT, RIGHT,
-    LESS, EQUAL, DIFFERENT,  # 1 or 0
-    WHERE,  # b if a is not 0, else c
-    INVERSE,  # 1 / a in the field, 0 for 0
-    STORE,  # column a = value b
-) = range(21)  # fmt: skip
 
 _UFUNCS = {
     "add": ADD, "subtract": SUBTRACT, "multiply": MULTIPLY, "floor_divide": DIVIDE, "remainder": REMAINDER,

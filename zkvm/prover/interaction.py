@@ -11,9 +11,9 @@ from zkvm.air.table import Table
 from zkvm.field.extension import Ext
 from zkvm.kernels.columns import ext_fractions, prefix_product, prefix_sum
 from zkvm.kernels.parallel import TASK_WORDS, run_ranges
+from zkvm.kernels.scratch import scratch
 from zkvm.prover import tapes
 from zkvm.prover.randomness import Randomness
-from zkvm.prover.scratch import scratch
 from zkvm.shape import params_of
 
 U64 = NDArray[np.uint64]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.air.layout import EXTENSION
-from zkvm.air.machine import Machine, Statement
+from zkvm.air.machine import Machine
 from zkvm.air.table import Table
 from zkvm.crypto.merkle import SALT_WORDS
 from zkvm.crypto.transcript import Transcript
@@ -29,6 +29,7 @@ from zkvm.prover.quotient import quotient_chunks
 from zkvm.prover.randomness import Randomness
 from zkvm.prover.tasks import share_out
 from zkvm.shape import BUS_TREE, MASK_COLUMNS, QUOTIENT_COLUMNS, ProofShape, tree_positions
+from zkvm.statement import Statement
 from zkvm.steps import DOMAIN, Steps
 
 U64 = NDArray[np.uint64]

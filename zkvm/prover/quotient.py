@@ -20,11 +20,11 @@ from zkvm.kernels.columns import accumulate, base_batch_inverse, base_powers
 from zkvm.kernels.combine import combine_groups
 from zkvm.kernels.ntt import evaluate_coset, interpolate_coset, interpolate_cosets
 from zkvm.kernels.parallel import TASK_WORDS, run_ranges
+from zkvm.kernels.scratch import scratch
 from zkvm.params import EXTRA_POINTS
 from zkvm.prover import tapes
 from zkvm.prover.columns import Committed, extra_shift
 from zkvm.prover.randomness import Randomness
-from zkvm.prover.scratch import scratch
 from zkvm.prover.tasks import share_out
 from zkvm.shape import QUOTIENT_CHUNKS, ProofShape, params_of
 

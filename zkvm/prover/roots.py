@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from zkvm.air.machine import Machine
 from zkvm.crypto.hashes import DIGEST_BYTES
-from zkvm.kernels import cache_directory
+from zkvm.kernels.manifest import cache_directory
 from zkvm.params import BLOWUPS, PROTOCOL_VERSION
 from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
 

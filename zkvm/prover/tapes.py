@@ -14,9 +14,9 @@ from zkvm.air.expression import Straight
 from zkvm.air.tape import Tape, lower
 from zkvm.errors import ProvingError
 from zkvm.kernels.parallel import run_ranges
+from zkvm.kernels.scratch import scratch
 from zkvm.kernels.tape_runner import BLOCK, CUT, GROUPS, MAX_TERMS, SUMS, cut_words, run_tape
 from zkvm.kernels.width import WORD_LANES as LANES
-from zkvm.prover.scratch import scratch
 
 U64 = NDArray[np.uint64]
 _EMPTY: U64 = np.zeros(1, np.uint64)

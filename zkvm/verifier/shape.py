@@ -6,14 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.air.layout import EXTENSION
-from zkvm.air.machine import Machine, Statement
+from zkvm.air.machine import Machine
 from zkvm.crypto.hashes import DIGEST_BYTES
 from zkvm.crypto.merkle import SALT_WORDS, sibling_count
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.field.goldilocks import P, is_canonical
-from zkvm.params import FOLDING, MAX_HEIGHT, MAX_ROWS, MIN_HEIGHT, MIN_TALLEST, parameters_from_numbers
+from zkvm.params import FOLDING, MAX_HEIGHT, MIN_HEIGHT, MIN_TALLEST, parameters_from_numbers
 from zkvm.proof import LayerOpening, Proof, TreeOpening
 from zkvm.shape import BUS_TREE, MAIN_TREE, MASK_COLUMNS, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape, tree_positions
+from zkvm.statement import Statement
 
 
 def reject(detail: str) -> VerificationError:
@@ -89,8 +90,8 @@ def check_sums(shape: ProofShape) -> None:
     )
     if interactions >= P:
         raise reject("more interactions than field elements")
-    if rows >= MAX_ROWS:  # so 4 rows + 4 < 2^40 and 2^40 + 2^32 rows < 2^60
-        raise reject("too many rows: times could wrap")
+    if rows >= shape.machine.max_rows:
+        raise reject("too many rows for this machine: its times could wrap")
 
 
 def check_array(name: str, values: object, kind: type[np.generic], expected: tuple[int, ...]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from zkvm.air.machine import Machine, Statement
+from zkvm.air.machine import Machine
 from zkvm.crypto.transcript import Transcript
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.params import Policy
 from zkvm.proof import Proof
 from zkvm.security import proven_bits
 from zkvm.shape import ProofShape
+from zkvm.statement import Statement
 from zkvm.steps import DOMAIN, Steps
 from zkvm.verifier.constraints import check_buses, check_constraints, terminals_by_table
 from zkvm.verifier.fri import check_low_degree, check_trees, deep_values

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.isa import opcodes
 from zkvm.kernels import interpreter as kernel
-from zkvm.kernels.trace import sort_steps
+from zkvm.kernels.sorting import sort_steps
 from zkvm.records import CHAIN_ROW, ECALL, KEYS, Execution, Image
 from zkvm.vm.state import MachineState, missing_instruction, symbol_at, trap
 from zkvm.vm.syscalls import A0, Host, Sink, handle_call

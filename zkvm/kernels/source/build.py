@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +29,10 @@ from numba.core.registry import cpu_target
 from numba.np.arrayobj import make_array, populate_array
 from numba.np.numpy_support import as_dtype
 
-from zkvm.kernels import cache_directory
-from zkvm.kernels.library import FAILED, Compiled, Parameter, pack, symbol, unpack
+from zkvm.kernels.file import FAILED, Compiled, Parameter, pack, symbol, unpack
+from zkvm.kernels.manifest import GROUPS, MODULES, cache_directory
 from zkvm.kernels.source.entry import ENTRIES, Entry
 from zkvm.kernels.width import WORD_LANES
-
-GROUPS = (
-    ("ntt", "transforms", "twiddles", "interpolation"),
-    ("tape_runner", "combine", "column_loops"),
-    ("merkle", "blake3", "random", "trace", "dots", "inverses"),
-    ("interpreter", "fri_fold", "fills", "prefixes"),
-)
-"""The modules that hold kernels which Python calls, in groups that take about as long to compile."""
-MODULES = tuple(chain.from_iterable(GROUPS))
 
 RUNTIME = frozenset({"memcpy", "memmove", "memset"})
 """What the code may call: these functions of the C library, and nothing of numba's or Python's."""
@@ -74,13 +64,14 @@ def compile_kernels() -> Compiled:
 def compile_group(number: int) -> Compiled:
     """:func:`compile_kernels` of one group."""
     import_definitions(GROUPS[number])
-    return compile_entries({name: entry for name, entry in ENTRIES.items() if name.partition(".")[0] in GROUPS[number]})
+    modules = [module.rpartition(".")[2] for module in GROUPS[number]]
+    return compile_entries({name: entry for name, entry in ENTRIES.items() if name.partition(".")[0] in modules})
 
 
 def import_definitions(modules: Iterable[str] = MODULES) -> None:
     """Import source modules, so that :data:`ENTRIES` holds their kernels."""
     for module in modules:
-        import_module(f"zkvm.kernels.source.{module}")
+        import_module(module)
 
 
 def _compile_side_by_side() -> list[Compiled] | None:
@@ -89,11 +80,11 @@ def _compile_side_by_side() -> list[Compiled] | None:
     if processors == 1 or not sys.executable or getattr(sys, "frozen", False):
         return None
 
-    package = str(Path(__file__).resolve().parents[3])  # before relative entries of the path, which mean another folder by now
+    package = str(Path(__file__).resolve().parents[4])  # before relative entries of the path, which mean another folder by now
 
     def run(number: int) -> Compiled | None:
-        code = f"import sys; sys.path[:] = {[package, *sys.path]!r}; from zkvm.kernels import cache_directory, width\n"
-        code += f"assert cache_directory().name == {cache_directory().name!r}; width.WORD_LANES = {WORD_LANES}\n"
+        code = f"import sys; sys.path[:] = {[package, *sys.path]!r}; from zkvm.kernels import manifest, width\n"
+        code += f"assert manifest.cache_directory().name == {cache_directory().name!r}; width.WORD_LANES = {WORD_LANES}\n"
         code += f"from zkvm.kernels.source.build import send_group; send_group({number})"
         command = [sys.executable, "-c", code]
         return unpack(subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout)

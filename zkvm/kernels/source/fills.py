@@ -10,18 +10,35 @@ from typing import Any
 import numpy as np
 from numba import int64, njit, uint64, void
 
+from zkvm.fill_operations import (
+    ADD,
+    AND,
+    CONSTANT,
+    DIFFERENT,
+    DIVIDE,
+    EQUAL,
+    INVERSE,
+    LEFT,
+    LESS,
+    MULTIPLY,
+    OR,
+    PROGRAM_WORD,
+    REMAINDER,
+    RIGHT,
+    STEP_HIGH,
+    STEP_LOW,
+    STEP_WORD,
+    STORE,
+    SUBTRACT,
+    WHERE,
+    XOR,
+)
 from zkvm.kernels.fills import BLOCK
 from zkvm.kernels.source.entry import entry, readonly
 from zkvm.kernels.source.goldilocks import inverse, mul
 
 WORDS = uint64[::1]
 RECORDS = readonly(uint64, 2)
-
-CONSTANT, STEP_WORD, STEP_LOW, STEP_HIGH, PROGRAM_WORD = 0, 1, 2, 3, 4
-ADD, SUBTRACT, MULTIPLY, DIVIDE, REMAINDER = 5, 6, 7, 8, 9
-AND, OR, XOR, LEFT, RIGHT = 10, 11, 12, 13, 14
-LESS, EQUAL, DIFFERENT, WHERE, INVERSE, STORE = 15, 16, 17, 18, 19, 20
-"""Kinds of :mod:`zkvm.chips.recorded`, which this layer does not import; a test holds the two lists equal."""
 
 ZERO = np.uint64(0)
 ONE = np.uint64(1)

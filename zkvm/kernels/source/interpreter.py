@@ -49,7 +49,7 @@ LAZY = -2
 OUTSIDE, ROM = np.uint8(0), np.uint8(3)
 NOTHING = np.int64(0)
 READS_FIRST, READS_SECOND = np.uint8(1), np.uint8(2)
-REGISTER_BASE = np.uint64(1 << 32)
+REGISTER_BASE = np.uint64(opcodes.REGISTER_BASE)
 
 
 @njit("int64(uint64)", nogil=True, forceinline=True)

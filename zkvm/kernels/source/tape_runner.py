@@ -12,6 +12,25 @@ import numpy as np
 from numba import boolean, int32, int64, njit, uint64, void
 from numpy.typing import NDArray
 
+from zkvm.air.operations import (
+    OP_ACC,
+    OP_ADD,
+    OP_ADDK,
+    OP_BUS,
+    OP_COPY,
+    OP_EXT_MUL,
+    OP_EXT_SUM,
+    OP_FILL,
+    OP_MAIN,
+    OP_MUL,
+    OP_MULK,
+    OP_NEXT,
+    OP_OUT,
+    OP_PRE,
+    OP_RSUBK,
+    OP_SUB,
+    OP_SUBMULK,
+)
 from zkvm.kernels.source import goldilocks as gl
 from zkvm.kernels.source.entry import entry, readonly
 from zkvm.kernels.source.extension import ext_mul
@@ -23,12 +42,6 @@ from zkvm.kernels.tape_runner import BLOCK, CUT, GROUPS, SUMS
 Flat = NDArray[np.uint64]
 WORDS, COLUMNS = uint64[::1], readonly(uint64)
 TWO_22 = np.uint64(2**22)
-
-OP_MAIN, OP_PRE, OP_BUS, OP_NEXT = 0, 1, 2, 3
-OP_ADD, OP_SUB, OP_MUL, OP_ADDK, OP_MULK, OP_RSUBK = 4, 5, 6, 7, 8, 9
-OP_FILL, OP_SUBMULK, OP_COPY, OP_ACC, OP_OUT = 10, 11, 12, 13, 14
-OP_EXT_MUL, OP_EXT_SUM, OP_TERM = 15, 16, 17
-"""Operations of :mod:`zkvm.air.tape`, which this layer does not import; a test holds the two lists equal."""
 
 
 @njit(nogil=True)

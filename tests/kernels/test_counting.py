@@ -5,13 +5,10 @@ import pytest
 
 from zkvm import tables
 from zkvm.field.goldilocks import P
-from zkvm.kernels import trace
-from zkvm.prover import fills
-from zkvm.records import STEP, sort_steps
-from zkvm.vm.executor import sort_kernel
+from zkvm.prover import counting
 
 SIZE = 1 << 10
-BOTH: tuple[tables.Counter, ...] = (trace.count_values, tables.count_values)
+BOTH: tuple[tables.Counter, ...] = (counting.count_values, tables.count_values)
 
 
 @pytest.mark.parametrize("bad", [None, SIZE - 1, SIZE, 2**32, 2**63, P - 2**32, P - 1])
@@ -30,17 +27,6 @@ def test_count_values(bad: int | None) -> None:
         assert rows == ([1234, 1234] if bad is not None and live else [-1, -1])
         assert np.array_equal(found[0], found[1])
         assert int(found[0].sum()) == 7 * SIZE + (int((counts != 0).sum()) if rows[0] < 0 else 0)
-
-
-@pytest.mark.parametrize("count", [0, 1, 3000])
-def test_sort_steps(count: int) -> None:
-    generator = np.random.default_rng(count)
-    keys = (2 * generator.integers(0, 128, 50)).astype(np.uint8)
-    steps = np.zeros(count, STEP)
-    steps["row"], steps["rom"] = generator.integers(0, 50, count), generator.integers(0, 2, count)
-    for kernel, twin in zip(sort_kernel(steps, keys), sort_steps(steps, keys), strict=True):
-        assert kernel.dtype == twin.dtype == np.int64
-        assert np.array_equal(kernel, twin)
 
 
 def test_no_rows() -> None:
@@ -62,7 +48,7 @@ def test_merge_tuples(arity: int, slots: int) -> None:
         values = generator.choice(np.array([0, 1, 255, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1], np.uint64), (arity, size))
         values[0] = generator.integers(0, 3, size)
         counts = generator.choice(np.array([0, 1, P - 1], np.uint64), size)
-        for merge, found in ((fills.merge_tuples, seen), (tables.merge_tuples, expected)):
+        for merge, found in ((counting.merge_tuples, seen), (tables.merge_tuples, expected)):
             for *items, times in merge(values, counts, held).tolist():
                 found[tuple(items)] = found.get(tuple(items), 0) + times
     for *items, times in held[held[:, -1] != 0].tolist():
@@ -75,6 +61,6 @@ def test_bytes_have_slots_of_their_own() -> None:
     values = np.stack([np.tile(np.arange(256, dtype=np.uint64), 256), np.repeat(np.arange(256, dtype=np.uint64), 256)])
     held = np.zeros((1 << 16, 3), np.uint64)
     for _ in range(2):
-        assert not len(fills.merge_tuples(values, np.ones(1 << 16, np.uint64), held))
+        assert not len(counting.merge_tuples(values, np.ones(1 << 16, np.uint64), held))
     assert np.array_equal(held[:, :2].T, values)
     assert (held[:, 2] == 2).all()

@@ -1,15 +1,13 @@
-"""Sorting steps by operation, counting how often each tuple is looked up. Numpy twins: :func:`zkvm.records.sort_steps`,
-:func:`zkvm.tables.count_values`, :func:`zkvm.tables.merge_tuples`."""
+"""Counting how often each tuple is looked up. Numpy twins: :func:`zkvm.tables.count_values`, :func:`zkvm.tables.merge_tuples`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import boolean, from_dtype, int64, uint8, uint64, void
+from numba import boolean, int64, uint64
 
 from zkvm.kernels.source.entry import entry, readonly
-from zkvm.records import STEP
 
 WORDS = uint64[::1]
 ZERO, ONE = np.uint64(0), np.uint64(1)
@@ -27,28 +25,6 @@ def count_values(values: Any, counts: Any, known: Any, histogram: Any) -> Any:
         if counts[row] != ZERO:
             histogram[values[row]] += ONE
     return -1
-
-
-@entry(void(readonly(from_dtype(STEP)), readonly(uint8), uint8[::1], int64[::1], int64[::1], int64[::1]))
-def sort_steps(steps: Any, keys: Any, own: Any, counts: Any, places: Any, order: Any) -> None:
-    """Sort steps by the key of their program row, plus 1 if they load from ROM.
-
-    Args:
-        steps: (n,). keys: (rows,), even. own: (n,) work space. counts, places: (256,), counts zero at first, then how many have each
-            key; places are work space. order: (n,), the sorted steps' positions.
-    """
-    for position in range(len(steps)):
-        key = keys[steps[position].row] | np.uint8(steps[position].rom)
-        own[position] = key
-        counts[key] += 1
-    place = 0
-    for key in range(len(counts)):
-        places[key] = place
-        place += counts[key]
-    for position in range(len(steps)):
-        key = own[position]
-        order[places[key]] = position
-        places[key] += 1
 
 
 @entry(int64(readonly(uint64, 2), readonly(uint64), uint64[:, ::1], uint64[:, ::1]))
