@@ -14,22 +14,22 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.air.builder import Bus, Pair
-from zkvm.air.check import check_buses, check_rows
-from zkvm.air.chip import Chip
-from zkvm.air.evaluate import evaluate_columns
-from zkvm.air.expression import MAIN, lift, straighten
-from zkvm.air.table import Closing, Table
-from zkvm.chips.buses import MEMORY
-from zkvm.field import goldilocks
-from zkvm.field.goldilocks import P
-from zkvm.header import ImageHeader, closings, preprocessed_chips
-from zkvm.machine import machine
-from zkvm.params import EXEMPT_MAX
-from zkvm.records import Execution, Image
-from zkvm.tables import build_tables
-from zkvm.vm.assemble import EXIT, Item, assemble
-from zkvm.vm.executor import execute
+from zkvm.riscv.chips.buses import MEMORY
+from zkvm.riscv.header import ImageHeader, closings, preprocessed_chips
+from zkvm.riscv.machine import machine
+from zkvm.riscv.records import Execution, Image
+from zkvm.riscv.vm.assemble import EXIT, Item, assemble
+from zkvm.riscv.vm.executor import execute
+from zkvm.stark.air.builder import Bus, Pair
+from zkvm.stark.air.check import check_buses, check_rows
+from zkvm.stark.air.chip import Chip
+from zkvm.stark.air.evaluate import evaluate_columns
+from zkvm.stark.air.expression import MAIN, lift, straighten
+from zkvm.stark.air.table import Closing, Table
+from zkvm.stark.field import goldilocks
+from zkvm.stark.field.goldilocks import P
+from zkvm.stark.protocol.params import EXEMPT_MAX
+from zkvm.stark.tables import build_tables
 
 U64 = NDArray[np.uint64]
 Flags = NDArray[np.bool_]

@@ -6,22 +6,22 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from zkvm.air.table import Table
-from zkvm.header import ImageHeader, preprocessed_chips, run_statement
-from zkvm.machine import machine
-from zkvm.params import BLOWUPS, Parameters, Policy, parameters
-from zkvm.proof import Proof
-from zkvm.prover import tapes
-from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
-from zkvm.prover.prove import prove_tables
-from zkvm.prover.randomness import Randomness
-from zkvm.records import Execution, Image
-from zkvm.shape import ProofShape
-from zkvm.statement import Statement
-from zkvm.tables import build_tables, preprocess
-from zkvm.verifier.verify import verify_proof
-from zkvm.vm.elf import load_image
-from zkvm.vm.executor import execute
+from zkvm.riscv.header import ImageHeader, preprocessed_chips, run_statement
+from zkvm.riscv.machine import machine
+from zkvm.riscv.records import Execution, Image
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
+from zkvm.stark.air.table import Table
+from zkvm.stark.protocol.params import BLOWUPS, Parameters, Policy, parameters
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.protocol.statement import Statement
+from zkvm.stark.prover import tapes
+from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
+from zkvm.stark.prover.prove import prove_tables
+from zkvm.stark.prover.randomness import Randomness
+from zkvm.stark.tables import build_tables, preprocess
+from zkvm.stark.verifier.verify import verify_proof
 
 FAST = parameters("fast")
 GUESTS = Path(__file__).parents[1] / "guest_programs"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from tests.toy import TOY, toy_statement, toy_walk
 from zkvm import api
-from zkvm.params import parameters
-from zkvm.proof import Proof
-from zkvm.prover.preprocessed import commit_preprocessed
-from zkvm.prover.prove import prove_tables
-from zkvm.prover.randomness import Randomness
-from zkvm.receipt import Receipt
-from zkvm.statement import Statement
-from zkvm.tables import build_tables, preprocess
+from zkvm.stark.protocol.params import parameters
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.statement import Statement
+from zkvm.stark.prover.preprocessed import commit_preprocessed
+from zkvm.stark.prover.prove import prove_tables
+from zkvm.stark.prover.randomness import Randomness
+from zkvm.stark.tables import build_tables, preprocess
+from zkvm.verifier.receipt import Receipt
 
 GUESTS = Path(__file__).resolve().parent.parent / "guest_programs"
 ECHO = GUESTS / "echo" / "echo.elf"

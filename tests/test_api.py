@@ -10,9 +10,9 @@ import zkvm
 from tests.receipts import ECHO, GUESTS, HELLO, TEXT
 from zkvm import api
 from zkvm.errors import ElfError, GuestError, LimitError, ProvingError, UsageError
-from zkvm.receipt import MAX_JOURNAL_BYTES
-from zkvm.records import Image
-from zkvm.resources import prove_extra, thread_count
+from zkvm.riscv.records import Image
+from zkvm.session.resources import prove_extra, thread_count
+from zkvm.verifier.receipt import MAX_JOURNAL_BYTES
 
 FILE = HELLO.read_bytes()
 

@@ -12,10 +12,10 @@ from types import ModuleType
 
 import pytest
 
-from zkvm.air.chip import Chip
-from zkvm.air.expression import ADD, CONST, MAIN, MUL, PRE, SUB, Expr
-from zkvm.field.goldilocks import P
-from zkvm.machine import machine
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.chip import Chip
+from zkvm.stark.air.expression import ADD, CONST, MAIN, MUL, PRE, SUB, Expr
+from zkvm.stark.field.goldilocks import P
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])

@@ -15,7 +15,7 @@ import pytest
 from tests import second_parts, second_verifier
 from tests.second_parts import Refused
 from tests.second_verifier import Seen
-from zkvm.receipt import Receipt, verdict
+from zkvm.verifier.receipt import Receipt, verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 VECTORS = ROOT / "tests" / "vectors"

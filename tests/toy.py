@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.air.builder import AirBuilder, Argument, Bus, BusBuilder
-from zkvm.air.chip import Chip, Trace
-from zkvm.air.columns import Columns, Row, bit, cell
-from zkvm.air.machine import Machine
-from zkvm.air.table import closing
-from zkvm.params import EXEMPT_MAX
-from zkvm.statement import Statement
+from zkvm.stark.air.builder import AirBuilder, Argument, Bus, BusBuilder
+from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.columns import Columns, Row, bit, cell
+from zkvm.stark.air.machine import Machine
+from zkvm.stark.air.table import closing
+from zkvm.stark.protocol.params import EXEMPT_MAX
+from zkvm.stark.protocol.statement import Statement
 
 STATE = Bus("toy state", 1, 2, Argument.PRODUCT, "(index, sum)")
 NOTE = Bus("toy note", 2, 2, Argument.PRODUCT, "(index, square)")

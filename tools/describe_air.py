@@ -13,12 +13,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from zkvm.air.builder import Argument, Bus, Tuple
-from zkvm.air.chip import Chip
-from zkvm.air.expression import ADD, CONST, MAIN, MUL, PRE, SUB, Expr
-from zkvm.air.machine import ChipCode, Machine
-from zkvm.field.goldilocks import P
-from zkvm.machine import machine
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.builder import Argument, Bus, Tuple
+from zkvm.stark.air.chip import Chip
+from zkvm.stark.air.expression import ADD, CONST, MAIN, MUL, PRE, SUB, Expr
+from zkvm.stark.air.machine import ChipCode, Machine
+from zkvm.stark.field.goldilocks import P
 
 PAGE = ROOT / "docs" / "air.md"
 LARGEST_POWER = 64

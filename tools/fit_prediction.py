@@ -1,4 +1,4 @@
-"""Fits the coefficients of ``zkvm/prediction.py`` to what ``zkvm bench prediction --json`` printed.
+"""Fits the coefficients of ``zkvm/session/prediction.py`` to what ``python bench/run.py prediction`` printed.
 
     python tools/fit_prediction.py FIGURES.json [FIGURES.json ...]
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.prediction import BASE_BYTES, cost
+from zkvm.session.prediction import BASE_BYTES, cost
 
 Case = dict[str, Any]
 

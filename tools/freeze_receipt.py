@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from zkvm import api
-from zkvm.machine import machine
-from zkvm.params import PROTOCOL_VERSION
-from zkvm.receipt import FORMAT_VERSION
+from zkvm.riscv.machine import machine
+from zkvm.stark.protocol.params import PROTOCOL_VERSION
+from zkvm.verifier.receipt import FORMAT_VERSION
 
 FOLDER = ROOT / "tests" / "compat"
 INDEX = FOLDER / "receipts.json"

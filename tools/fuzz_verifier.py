@@ -33,23 +33,25 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 if "--coverage" in sys.argv:
     atheris = importlib.import_module("atheris")
-    with atheris.instrument_imports(include=["zkvm.codec", "zkvm.receipt", "zkvm.shape", "zkvm.verifier"]):
-        import zkvm.receipt  # noqa: F401  (first of all imports, so that branches are seen)
+    with atheris.instrument_imports(
+        include=["zkvm.stark.protocol.codec", "zkvm.verifier.receipt", "zkvm.stark.protocol.shape", "zkvm.stark.verifier"]
+    ):
+        import zkvm.verifier.receipt  # noqa: F401  (first of all imports, so that branches are seen)
 
 from tests.fuzz.mutations import CHANGE_BYTES, changed_bytes, changed_proof, same
 from tests.receipts import dev_receipt, toy_proof
 from tests.soundness.replay import Frozen, Recorder
 from tests.toy import TOY
-from zkvm.codec import decode_proof, encode_proof
 from zkvm.errors import FormatError, VerificationError
-from zkvm.header import run_statement
-from zkvm.machine import machine
-from zkvm.params import Policy
-from zkvm.proof import Proof
-from zkvm.receipt import Receipt
-from zkvm.statement import Statement
-from zkvm.verifier.shape import check_shape
-from zkvm.verifier.verify import verify_proof
+from zkvm.riscv.header import run_statement
+from zkvm.riscv.machine import machine
+from zkvm.stark.protocol.codec import decode_proof, encode_proof
+from zkvm.stark.protocol.params import Policy
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.statement import Statement
+from zkvm.stark.verifier.shape import check_shape
+from zkvm.stark.verifier.verify import verify_proof
+from zkvm.verifier.receipt import Receipt
 
 SLOW_SECONDS = 10.0
 """Processor time that no single check may take: honest ones take a tenth of a second."""
@@ -226,7 +228,7 @@ def quick_hashes(target: str) -> ExitStack:
     ``tests/crypto`` compares, and takes a thousandth of the time. Proofs are verified with our own."""
     stack = ExitStack()
     if target == "bytes":
-        for module in ("zkvm.machine", "zkvm.receipt"):
+        for module in ("zkvm.riscv.machine", "zkvm.verifier.receipt"):
             stack.enter_context(patch(f"{module}.blake3", lambda data: blake3.blake3(data).digest()))
     return stack
 

@@ -1,7 +1,7 @@
 """Refuses what numba compiles without a word into wrong or unportable arithmetic. Usage: ``python tools/lint_kernels.py [FILE...]``.
 
 In numba, ``uint64 + 1`` is an int64 and ``uint64 + loop index`` becomes a float64: field elements lose their low bits
-silently. In every compiled function of ``zkvm/kernels/source`` this refuses:
+silently. In every compiled function of the folders ``kernels/source`` this refuses:
 
 - ``/`` (always floating point), ``fastmath``, ``parallel``, ``cache``, and a decorator without ``nogil`` (``inline``, ``entry``: none);
 - an integer literal or a loop index in arithmetic with a ``uint64`` value.
@@ -19,7 +19,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-KERNELS = Path(__file__).resolve().parent.parent / "zkvm" / "kernels" / "source"
+PACKAGE = Path(__file__).resolve().parent.parent / "zkvm"
+KERNELS = (PACKAGE / "stark" / "kernels" / "source", PACKAGE / "riscv" / "kernels" / "source")
 FORBIDDEN_OPTIONS = ("fastmath", "parallel")
 
 
@@ -55,6 +56,11 @@ class Scope:
         if isinstance(node, ast.Constant):
             return isinstance(node.value, int) and not isinstance(node.value, bool)
         return isinstance(node, ast.Name) and node.id in self.indices
+
+
+def sources() -> list[Path]:
+    """What numba compiles, of both wings."""
+    return [path for folder in KERNELS for path in sorted(folder.glob("*.py"))]
 
 
 def compiled_functions(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, ast.Call | ast.expr]]:
@@ -171,8 +177,8 @@ def check_source(source: str, aliases: dict[str, str]) -> list[tuple[int, str]]:
 
 def main(arguments: list[str]) -> int:
     """Checks the given files, or all kernels; 1 if anything is found."""
-    files = [Path(argument) for argument in arguments] or sorted(KERNELS.glob("*.py"))
-    aliases = type_aliases(ast.parse(path.read_text()) for path in sorted(KERNELS.glob("*.py")))
+    files = [Path(argument) for argument in arguments] or sources()
+    aliases = type_aliases(ast.parse(path.read_text()) for path in sources())
     complaints = [f"{path}:{line}: {text}" for path in files for line, text in check_source(path.read_text(), aliases)]
     print("\n".join(complaints) if complaints else f"{len(files)} files, nothing to report")
     return 1 if complaints else 0

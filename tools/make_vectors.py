@@ -17,24 +17,24 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 
 from zkvm import api
-from zkvm.air.evaluate import evaluate_point
-from zkvm.air.layout import MAX_ARITY
-from zkvm.air.machine import ACTIVE, START, TERMINAL
-from zkvm.crypto.hashes import KEY_LEAF, KEY_NODE, blake3
-from zkvm.crypto.merkle import chain_leaves, hash_pairs
-from zkvm.crypto.transcript import Kind, Transcript
-from zkvm.field import extension
-from zkvm.field.extension import ONE, ZERO, Ext, ext_add, ext_inv, ext_mul, ext_pow, from_ext, to_ext
-from zkvm.field.goldilocks import P, coset_shift, root_of_unity
-from zkvm.header import run_statement
-from zkvm.machine import machine
-from zkvm.params import GRINDING_BITS
-from zkvm.proof import Proof
-from zkvm.receipt import Receipt
-from zkvm.shape import ProofShape, params_of, tree_positions
-from zkvm.steps import DOMAIN, GRINDING_LABEL, Steps
-from zkvm.verifier.constraints import closing_fingerprints, quotient_value, selectors, split_openings, terminals_by_table
-from zkvm.verifier.fri import deep_values, fold, points_at
+from zkvm.riscv.header import run_statement
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.evaluate import evaluate_point
+from zkvm.stark.air.layout import MAX_ARITY
+from zkvm.stark.air.machine import ACTIVE, START, TERMINAL
+from zkvm.stark.crypto.hashes import KEY_LEAF, KEY_NODE, blake3
+from zkvm.stark.crypto.merkle import chain_leaves, hash_pairs
+from zkvm.stark.crypto.transcript import Kind, Transcript
+from zkvm.stark.field import extension
+from zkvm.stark.field.extension import ONE, ZERO, Ext, ext_add, ext_inv, ext_mul, ext_pow, from_ext, to_ext
+from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
+from zkvm.stark.protocol.params import GRINDING_BITS
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.shape import ProofShape, params_of, tree_positions
+from zkvm.stark.protocol.steps import DOMAIN, GRINDING_LABEL, Steps
+from zkvm.stark.verifier.constraints import closing_fingerprints, quotient_value, selectors, split_openings, terminals_by_table
+from zkvm.stark.verifier.fri import deep_values, fold, points_at
+from zkvm.verifier.receipt import Receipt
 
 FOLDER = ROOT / "tests" / "vectors"
 GUEST = ROOT / "guest_programs" / "hello" / "hello.elf"

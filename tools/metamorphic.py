@@ -23,15 +23,15 @@ sys.path.insert(0, str(ROOT))
 from tests.metamorphic.equivalent import pair
 from tests.metamorphic.faults import KINDS, faulty_execution, injected, refusals
 from tests.proving import FAST, prove_execution
-from tests.vm.programs import REGION, label_address, run_unicorn
+from tests.riscv.vm.programs import REGION, label_address, run_unicorn
 from zkvm.errors import GuestTrap, LimitError, ProvingError, UsageError, VerificationError
-from zkvm.machine import machine
-from zkvm.params import Policy
-from zkvm.prover import quotient
-from zkvm.records import Image
-from zkvm.verifier.verify import verify_proof
-from zkvm.vm.assemble import DATA
-from zkvm.vm.executor import execute
+from zkvm.riscv.machine import machine
+from zkvm.riscv.records import Image
+from zkvm.riscv.vm.assemble import DATA
+from zkvm.riscv.vm.executor import execute
+from zkvm.stark.protocol.params import Policy
+from zkvm.stark.prover import quotient
+from zkvm.stark.verifier.verify import verify_proof
 
 
 class Findings:

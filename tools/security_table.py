@@ -1,4 +1,4 @@
-"""Write the table of error terms in docs/security.md from ``zkvm/security.py``.
+"""Write the table of error terms in docs/security.md from ``zkvm/stark/protocol/security.py``.
 
 python tools/security_table.py            # rewrite the table
 python tools/security_table.py --check    # exit code 1 if it is not current
@@ -12,10 +12,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from zkvm.machine import machine
-from zkvm.params import GRINDING_BITS, PARAMETERS
-from zkvm.security import best_regime, bits, proven_bits, size_of
-from zkvm.shape import ProofShape
+from zkvm.riscv.machine import machine
+from zkvm.stark.protocol.params import GRINDING_BITS, PARAMETERS
+from zkvm.stark.protocol.security import best_regime, bits, proven_bits, size_of
+from zkvm.stark.protocol.shape import ProofShape
 
 PAGE = ROOT / "docs" / "security.md"
 BEGIN, END = "<!-- table: tools/security_table.py -->", "<!-- end of table -->"

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
         VerificationError,
         ZkvmError,
     )
-    from zkvm.params import Policy
-    from zkvm.prediction import Prediction
-    from zkvm.profiling import Profile, profile
-    from zkvm.receipt import Claim, Receipt
-    from zkvm.session import ExecutorEnv, Session
+    from zkvm.session.prediction import Prediction
+    from zkvm.session.profiling import Profile, profile
+    from zkvm.session.run import ExecutorEnv, Session
+    from zkvm.stark.protocol.params import Policy
+    from zkvm.verifier.receipt import Claim, Receipt
 
 __version__ = "0.1.0"
 
@@ -39,11 +39,11 @@ _HOMES = {
         "Cancelled", "ElfError", "FormatError", "Frame", "GuestError", "GuestTrap", "LimitError", "ProvingError", "RejectReason",
         "UsageError", "VerificationError", "ZkvmError",
     ),
-    "zkvm.params": ("Policy",),
-    "zkvm.prediction": ("Prediction",),
-    "zkvm.profiling": ("Profile", "profile"),
-    "zkvm.receipt": ("Claim", "Receipt"),
-    "zkvm.session": ("ExecutorEnv", "Session"),
+    "zkvm.stark.protocol.params": ("Policy",),
+    "zkvm.session.prediction": ("Prediction",),
+    "zkvm.session.profiling": ("Profile", "profile"),
+    "zkvm.verifier.receipt": ("Claim", "Receipt"),
+    "zkvm.session.run": ("ExecutorEnv", "Session"),
 }  # fmt: skip
 
 __all__ = [

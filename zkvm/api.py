@@ -1,4 +1,4 @@
-"""The public functions: load, execute, check, prove. Verifying is :meth:`zkvm.receipt.Receipt.verify`.
+"""The public functions: load, execute, check, prove. Verifying is :meth:`zkvm.verifier.receipt.Receipt.verify`.
 
 Importing this module needs numpy only. Executor and prover are imported when they are called; without the ``prove`` extra they raise
 a :class:`zkvm.errors.UsageError` that says what to install.
@@ -15,20 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, ProvingError, UsageError, VerificationError
-from zkvm.header import ImageHeader, preprocessed_chips, run_statement
-from zkvm.machine import machine
-from zkvm.params import BLOWUPS, MAX_HEIGHT, MIN_HEIGHT, Parameters, Policy, parameters
-from zkvm.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
-from zkvm.records import Execution, Image
-from zkvm.resources import Clock, Progress, peak_memory_bytes, prove_extra, thread_count
-from zkvm.session import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
-from zkvm.shape import ProofShape
-from zkvm.tables import build_tables, planned_heights, preprocess, preprocessed_height
+from zkvm.riscv.header import ImageHeader, preprocessed_chips, run_statement
+from zkvm.riscv.machine import machine
+from zkvm.riscv.records import Execution, Image
+from zkvm.session.resources import Clock, Progress, peak_memory_bytes, prove_extra, thread_count
+from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
+from zkvm.stark.protocol.params import BLOWUPS, MAX_HEIGHT, MIN_HEIGHT, Parameters, Policy, parameters
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.tables import build_tables, planned_heights, preprocess, preprocessed_height
+from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
 
 if TYPE_CHECKING:
-    from zkvm.air.check import Failure
-    from zkvm.proof import Proof
-    from zkvm.prover.preprocessed import Preprocessed
+    from zkvm.stark.air.check import Failure
+    from zkvm.stark.protocol.proof import Proof
+    from zkvm.stark.prover.preprocessed import Preprocessed
 
 Matrices = dict[str, NDArray[np.uint64]]
 GIB = 1 << 30
@@ -75,7 +75,7 @@ def compute_image_id(elf: Elf, threads: int | None = None) -> str:
     image = load_image(elf)
     columns = _preprocess(image)
     with prove_extra():
-        from zkvm.prover.preprocessed import commit_preprocessed
+        from zkvm.stark.prover.preprocessed import commit_preprocessed
     roots = tuple(commit_preprocessed(machine(), columns, blowup, thread_count(threads)).root for blowup in BLOWUPS)
     return _header(image, columns, roots).image_id().hex()
 
@@ -107,8 +107,8 @@ def execute(
     if not profile:
         return session_of(run_image(file, image, env, trace=False))
     with prove_extra():
-        from zkvm.vm.dwarf import read_debug
-        from zkvm.vm.profiler import Costs, Recorder
+        from zkvm.riscv.vm.dwarf import read_debug
+        from zkvm.riscv.vm.profiler import Costs, Recorder
     recorder = Recorder(image, Costs.nothing(), read_debug(file).inlined)
     execution = run_image(file, image, env, trace=True, runner=recorder.run)
     recorder.finish(execution)
@@ -121,12 +121,12 @@ def check(elf: Elf, stdin: bytes | ExecutorEnv = b"", *, max_cycles: int | None 
     Raises:
         ElfError, GuestTrap, LimitError, UsageError: see :func:`execute`.
     """
-    from zkvm.air.check import Failure, check_tables
+    from zkvm.stark.air.check import Failure, check_tables
 
     file, image = read_elf(elf)
     execution = run_image(file, image, environment(stdin, max_cycles=max_cycles), trace=True)
     with prove_extra():
-        from zkvm.prover.tapes import evaluate_columns
+        from zkvm.stark.prover.tapes import evaluate_columns
     chosen = parameters()
     columns = _preprocess(image)
     header = _header(image, columns, (bytes(32),) * len(BLOWUPS))  # the roots do not matter to the tuples
@@ -206,10 +206,8 @@ def _check_padding(pad_to: int) -> None:
 def _prepare_prover() -> None:
     """Load the compiled kernels first, so that no phase's seconds hold that of another's imports; keep memory between phases."""
     with prove_extra():
-        import zkvm.prover.prove
-        import zkvm.vm.executor  # noqa: F401
-        from zkvm.kernels import library
-        from zkvm.prover.memory import keep_freed_pages
+        from zkvm.stark.kernels import library
+        from zkvm.stark.prover.memory import keep_freed_pages
 
         library.load()
     _ = machine().codes  # two threads will ask for them: they are derived once
@@ -247,7 +245,7 @@ def _header(image: Image, columns: Matrices, roots: tuple[bytes, ...]) -> ImageH
 def _committed_image(image: Image, blowup: int, threads: int) -> tuple[ImageHeader, Matrices, Preprocessed]:
     """The image's header, preprocessed columns and their commitment under one blowup."""
     with prove_extra():
-        from zkvm.prover.roots import roots_with
+        from zkvm.stark.prover.roots import roots_with
     columns = _preprocess(image)
     committed, roots = roots_with(machine(), columns, blowup, threads)
     return _header(image, columns, roots), columns, committed
@@ -281,7 +279,7 @@ def _check_size(execution: Execution, image: Image, chosen: Parameters, max_memo
     if not threads:
         return
     with prove_extra():
-        from zkvm.prover.memory import predicted_bytes, process_bytes
+        from zkvm.stark.prover.memory import predicted_bytes, process_bytes
     heights = planned_heights(machine(), execution, image, chosen.exempt, pad_to)
     shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
     records = (execution.steps, execution.refreshes, execution.ecalls, execution.reads, execution.writes)
@@ -305,12 +303,12 @@ def _seal(
     pad_to: int,
 ) -> Proof:
     with prove_extra():
-        from zkvm.fills import fill_rows
-        from zkvm.kernels.counting import count_values
-        from zkvm.prover.counting import merge_tuples
-        from zkvm.prover.prove import prove_tables
-        from zkvm.prover.randomness import Randomness
-        from zkvm.prover.tapes import evaluate_columns
+        from zkvm.riscv.fills import fill_rows
+        from zkvm.stark.kernels.counting import count_values
+        from zkvm.stark.prover.counting import merge_tuples
+        from zkvm.stark.prover.prove import prove_tables
+        from zkvm.stark.prover.randomness import Randomness
+        from zkvm.stark.prover.tapes import evaluate_columns
     with clock("trace"):
         tables = build_tables(
             machine(),

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tools.train_mnist import LENET, dense_nodes, export, initial, lenet_nodes  # noqa: E402
-from zkvm.resources import peak_memory_bytes  # noqa: E402
+from zkvm.session.resources import peak_memory_bytes  # noqa: E402
 
 GIB = 1 << 30
 PERCEPTRON = {"w1": (128, 784), "b1": (128,), "w2": (10, 128), "b2": (10,)}

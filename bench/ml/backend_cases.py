@@ -149,8 +149,8 @@ def _bind_parameters(model: onnx.ModelProto, sample: dict[str, NDArray[Any]]) ->
 
 
 def _guest_agrees(made: compiler.Compilation, arrays: list[NDArray[Any]]) -> bool:
-    from zkvm.vm.elf import load_image
-    from zkvm.vm.executor import execute
+    from zkvm.riscv.vm.elf import load_image
+    from zkvm.riscv.vm.executor import execute
 
     integers, _ = made.model.quantize(arrays)
     expected = b"".join(array.astype("<i4").tobytes() for array in evaluate(made.graph, integers))

@@ -27,7 +27,7 @@ CALIBRATION_IMAGES = 200
 
 def compare(path: Path, data: Path, bits: int, weight_bits: int, guest_images: int, prove: bool) -> None:
     """Print one line for one model."""
-    from zkvm.vm.executor import execute
+    from zkvm.riscv.vm.executor import execute
 
     images, labels = load_mnist(data)
     options = compiler.Options(precision=compiler.Precision(bits, weight_bits))

@@ -119,7 +119,7 @@ def measure(folder: Path, prove: bool = False, params: str = "balanced") -> Row:
 
 def compare(row: Row, made: compiler.Compilation, samples: list[Sample]) -> None:
     """Guest against integer model, integer model against float model, on every sample."""
-    from zkvm.vm.executor import execute
+    from zkvm.riscv.vm.executor import execute
 
     image = api.load_image(made.model.elf)
     row.exact = True

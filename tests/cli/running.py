@@ -10,9 +10,9 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from tests.vm.elf_files import EXECUTE, READ, TEXT, WRITE, ElfSpec, Header
+from tests.riscv.vm.elf_files import EXECUTE, READ, TEXT, WRITE, ElfSpec, Header
 from zkvm.cli.main import app
-from zkvm.vm.assemble import Item, assemble_words
+from zkvm.riscv.vm.assemble import Item, assemble_words
 
 RODATA, DATA = 0x40_0000, 0x80_0000
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.cli.running import guest, invoke
 from tests.receipts import ECHO, HELLO
-from tests.vm.elf_files import EXECUTE, READ, TEXT, WRITE, ElfSpec, Header, code
-from zkvm.vm.assemble import EXIT, Item
+from tests.riscv.vm.elf_files import EXECUTE, READ, TEXT, WRITE, ElfSpec, Header, code
+from zkvm.riscv.vm.assemble import EXIT, Item
 
 CODE = Header(TEXT, code(), READ | EXECUTE)
 NO_EXIT: list[Item] = [("li", "a0", 0), *EXIT]

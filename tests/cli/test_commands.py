@@ -13,8 +13,8 @@ from tests.cli.running import guest, invoke
 from tests.receipts import ECHO, GUESTS, HELLO, TEXT, dev_receipt, echo_receipt
 from zkvm.api import compute_image_id
 from zkvm.cli.main import COMMANDS, load
-from zkvm.receipt import Receipt
-from zkvm.vm.assemble import EXIT
+from zkvm.riscv.vm.assemble import EXIT
+from zkvm.verifier.receipt import Receipt
 
 ROOT = GUESTS.parent
 RUN_KEYS = {"image_id", "exit_code", "journal", "cycles", "seconds", "peak_memory_bytes", "receipt_bytes", "security_bits", "zk"}
@@ -160,7 +160,7 @@ def test_check() -> None:
 
 
 def test_check_names_what_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    from zkvm.air.check import Failure
+    from zkvm.stark.air.check import Failure
 
     monkeypatch.setattr("zkvm.api.check", lambda *arguments, **options: [Failure("add", "sum", "row 3", 3)])
     assert invoke("check", HELLO).out == "add: sum: row 3\n1 failures\n"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.running import guest, invoke
 from tests.receipts import ECHO, HELLO, TEXT
-from zkvm.vm.assemble import EXIT
+from zkvm.riscv.vm.assemble import EXIT
 
 
 def test_lists() -> None:

@@ -18,7 +18,7 @@ import gc, sys
 from zkvm.cli.start import PROVER, load_kernels
 load_kernels(PROVER)
 assert gc.isenabled() and gc.get_freeze_count()
-assert "zkvm.prover.prove" in sys.modules and not {"numba", "scipy"} & set(sys.modules)
+assert "zkvm.stark.prover.prove" in sys.modules and not {"numba", "scipy"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=600)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from zkvm.errors import VerificationError
-from zkvm.machine import machine
-from zkvm.params import PROTOCOL_VERSION, Policy
-from zkvm.receipt import FORMAT_VERSION, Receipt
+from zkvm.riscv.machine import machine
+from zkvm.stark.protocol.params import PROTOCOL_VERSION, Policy
+from zkvm.verifier.receipt import FORMAT_VERSION, Receipt
 
 FOLDER = Path(__file__).parent
 INDEX = json.loads((FOLDER / "receipts.json").read_text())

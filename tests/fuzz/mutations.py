@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from zkvm.field.goldilocks import P
-from zkvm.proof import Proof
+from zkvm.stark.field.goldilocks import P
+from zkvm.stark.protocol.proof import Proof
 
 CHANGE_BYTES = 8
 HEAD_BYTES = 512

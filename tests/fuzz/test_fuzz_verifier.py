@@ -20,8 +20,8 @@ from tests.fuzz.mutations import changed_array, changed_bytes, same, slots
 from tests.receipts import HELLO, echo_receipt, toy_proof
 from zkvm import api
 from zkvm.errors import FormatError, VerificationError
-from zkvm.proof import Proof
-from zkvm.receipt import MAX_JOURNAL_BYTES, Receipt, journal_digest
+from zkvm.stark.protocol.proof import Proof
+from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, Receipt, journal_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = [line.split() for line in (Path(__file__).parent / "corpus.txt").read_text().splitlines() if line and not line.startswith("#")]

@@ -11,8 +11,8 @@ import pytest
 from tools import train_digits as digits
 from tools.build_guests import elf_path, load_cases
 from tools.emulator import emulate
-from zkvm.vm.elf import load_image
-from zkvm.vm.executor import execute
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
 
 ELF = elf_path(digits.GUEST)
 

@@ -10,8 +10,8 @@ import pytest
 from tools.emulator import emulate
 from zkvm.api import check
 from zkvm.guest.toolchain import build
-from zkvm.vm.elf import load_image
-from zkvm.vm.executor import execute
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
 
 SOURCE = Path(__file__).with_name("library_calls.c")
 BUFFER = 128

@@ -10,8 +10,8 @@ import pytest
 
 from tools.build_guests import GUEST_PROGRAMS, differences, elf_path, guest_folders, load_cases
 from tools.emulator import emulate
-from zkvm.vm.elf import load_image
-from zkvm.vm.executor import execute
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
 
 ALIASES = {"mv": "addi", "nop": "addi", "li": "addi", "not": "xori", "neg": "sub", "ret": "jalr", "jr": "jalr", "j": "jal"} | {
     "seqz": "sltiu",

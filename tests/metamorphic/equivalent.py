@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from tests.vm.programs import BASE, DUMPED, FREE, REGION, ProgramWriter
-from zkvm.records import Image
-from zkvm.vm.assemble import DATA, EXIT, Item, Operand, assemble
+from tests.riscv.vm.programs import BASE, DUMPED, FREE, REGION, ProgramWriter
+from zkvm.riscv.records import Image
+from zkvm.riscv.vm.assemble import DATA, EXIT, Item, Operand, assemble
 
 T1, T2, T3 = "x25", "x26", "x27"
 """Registers that only rewritten instructions use."""

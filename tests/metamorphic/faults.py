@@ -14,12 +14,12 @@ import numpy as np
 
 from tests.forge import forgery
 from zkvm.errors import GuestTrap, LimitError, ProvingError
-from zkvm.isa import opcodes, semantics
-from zkvm.kernels import interpreter as kernel
-from zkvm.records import Execution, Image
-from zkvm.vm.executor import execute
-from zkvm.vm.reference import run_reference
-from zkvm.vm.state import MachineState
+from zkvm.riscv.isa import opcodes, semantics
+from zkvm.riscv.kernels import interpreter as kernel
+from zkvm.riscv.records import Execution, Image
+from zkvm.riscv.vm.executor import execute
+from zkvm.riscv.vm.reference import run_reference
+from zkvm.riscv.vm.state import MachineState
 
 MAX_CYCLES = 40_000
 Mistake = Callable[[MachineState, random.Random], None]

@@ -14,11 +14,11 @@ import pytest
 from tests.metamorphic import faults
 from tests.metamorphic.equivalent import IMMEDIATE, OPPOSITE, T1, T2, T3, THREE, pair, rewritten_access
 from tests.metamorphic.faults import MISTAKES, WRONG_OPERATIONS, WRONG_OUTPUT, Outcome, injected, refusals
-from tests.vm.programs import CORNERS, IMMEDIATE_OPS, LOAD_SIZES, REGION, SHIFT_OPS, STORE_SIZES, label_address, run_unicorn
-from zkvm.isa import opcodes
-from zkvm.isa.semantics import COMPUTE
-from zkvm.vm.assemble import DATA, EXIT, Item, assemble
-from zkvm.vm.executor import execute
+from tests.riscv.vm.programs import CORNERS, IMMEDIATE_OPS, LOAD_SIZES, REGION, SHIFT_OPS, STORE_SIZES, label_address, run_unicorn
+from zkvm.riscv.isa import opcodes
+from zkvm.riscv.isa.semantics import COMPUTE
+from zkvm.riscv.vm.assemble import DATA, EXIT, Item, assemble
+from zkvm.riscv.vm.executor import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 

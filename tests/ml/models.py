@@ -16,8 +16,8 @@ from zkvm.ml.compile import Compilation, Options, compile_imported, float_output
 from zkvm.ml.importer import import_model
 from zkvm.ml.ir import Value, evaluate
 from zkvm.ml.samples import Sample
-from zkvm.vm.elf import load_image
-from zkvm.vm.executor import execute
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
 
 Array = NDArray[Any]
 OPSET = 18

@@ -18,8 +18,8 @@ from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy, add_measu
 from zkvm.ml.ir import evaluate
 from zkvm.ml.memory import plan_memory
 from zkvm.ml.package import CompiledModel
-from zkvm.vm.elf import load_image
-from zkvm.vm.executor import execute
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
 
 SAMPLE = {"x": normal(1, 20)}
 SALTS = {"input": bytes([2]) * 32, "output": bytes([3]) * 32}

@@ -17,24 +17,24 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.toy import MAX_ROWS, AuditChip, SquaresChip, StepChip, Walk, toy_statement, toy_walk
-from zkvm.air.builder import Bus, BusBuilder
-from zkvm.air.columns import Row
-from zkvm.air.expression import straighten
-from zkvm.air.machine import ChipCode, Machine
-from zkvm.air.table import Closing, Table
-from zkvm.crypto.transcript import Transcript
 from zkvm.errors import VerificationError
-from zkvm.field.extension import Ext, ext_add, ext_sub, to_ext
-from zkvm.params import Parameters, Policy, parameters
-from zkvm.proof import Proof
-from zkvm.prover import prove, quotient, tapes
-from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
-from zkvm.prover.randomness import Randomness
-from zkvm.shape import QUOTIENT_COLUMNS, ProofShape
-from zkvm.statement import Statement
-from zkvm.tables import build_tables, preprocess
-from zkvm.verifier.constraints import closing_fingerprints, combined_constraints, quotient_value, split_openings
-from zkvm.verifier.verify import verify_proof
+from zkvm.stark.air.builder import Bus, BusBuilder
+from zkvm.stark.air.columns import Row
+from zkvm.stark.air.expression import straighten
+from zkvm.stark.air.machine import ChipCode, Machine
+from zkvm.stark.air.table import Closing, Table
+from zkvm.stark.crypto.transcript import Transcript
+from zkvm.stark.field.extension import Ext, ext_add, ext_sub, to_ext
+from zkvm.stark.protocol.params import Parameters, Policy, parameters
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.shape import QUOTIENT_COLUMNS, ProofShape
+from zkvm.stark.protocol.statement import Statement
+from zkvm.stark.prover import prove, quotient, tapes
+from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
+from zkvm.stark.prover.randomness import Randomness
+from zkvm.stark.tables import build_tables, preprocess
+from zkvm.stark.verifier.constraints import closing_fingerprints, combined_constraints, quotient_value, split_openings
+from zkvm.stark.verifier.verify import verify_proof
 
 SQUARES_BUS = SquaresChip().serves[0]
 NOTE_BUS = next(pair.receive.bus for pair in AuditChip().air_buses.pairs if pair.receive)

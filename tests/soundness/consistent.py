@@ -14,12 +14,12 @@ from itertools import combinations
 import numpy as np
 
 from tests.forge import U64, Flags, RowModel
-from zkvm.air.builder import Pair
-from zkvm.air.evaluate import evaluate_columns
-from zkvm.air.expression import CONST, MAIN, MUL, Expr, Straight, straighten
-from zkvm.chips.buses import MEMORY, PROGRAM, STATE
-from zkvm.field import goldilocks
-from zkvm.field.goldilocks import P
+from zkvm.riscv.chips.buses import MEMORY, PROGRAM, STATE
+from zkvm.stark.air.builder import Pair
+from zkvm.stark.air.evaluate import evaluate_columns
+from zkvm.stark.air.expression import CONST, MAIN, MUL, Expr, Straight, straighten
+from zkvm.stark.field import goldilocks
+from zkvm.stark.field.goldilocks import P
 
 WEIGHTS = (1, 1 << 7, 1 << 8, 1 << 15, 1 << 16, 1 << 31, 1 << 32)
 DELTAS = np.array([delta % P for weight in WEIGHTS for delta in (weight, -weight)], np.uint64)

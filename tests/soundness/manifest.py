@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from zkvm.errors import RejectReason
-from zkvm.field.goldilocks import P
-from zkvm.machine import machine
+from zkvm.riscv.machine import machine
+from zkvm.stark.field.goldilocks import P
 
 Mutation = Callable[[Any], Any]
 

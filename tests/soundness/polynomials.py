@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from zkvm.air.expression import ADD, CONST, MAIN, PRE, SUB, Expr
-from zkvm.field.goldilocks import P
+from zkvm.stark.air.expression import ADD, CONST, MAIN, PRE, SUB, Expr
+from zkvm.stark.field.goldilocks import P
 
 Variable: TypeAlias = tuple[int, int]
 """(MAIN or PRE, column)."""

@@ -10,16 +10,16 @@ import pytest
 from tests.forge import Forgery
 from tests.proving import header_of
 from tests.soundness.cheating import skip_own_checks
-from zkvm.air.machine import Machine
-from zkvm.air.table import Table
 from zkvm.errors import RejectReason, VerificationError
-from zkvm.header import run_statement
-from zkvm.machine import machine
-from zkvm.params import EXEMPT_MAX, Policy, parameters
-from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
-from zkvm.prover.prove import prove_tables
-from zkvm.tables import preprocess
-from zkvm.verifier.verify import verify_proof
+from zkvm.riscv.header import run_statement
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.machine import Machine
+from zkvm.stark.air.table import Table
+from zkvm.stark.protocol.params import EXEMPT_MAX, Policy, parameters
+from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
+from zkvm.stark.prover.prove import prove_tables
+from zkvm.stark.tables import preprocess
+from zkvm.stark.verifier.verify import verify_proof
 
 CHOSEN = parameters("fast", 128)
 """The set with as many exempt rows as the forged tables have."""

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from zkvm.air.machine import Machine
-from zkvm.crypto.transcript import Kind, Transcript
-from zkvm.params import Parameters, Policy
-from zkvm.proof import Proof
-from zkvm.shape import ProofShape
-from zkvm.statement import Statement
-from zkvm.steps import DOMAIN
-from zkvm.verifier import verify
+from zkvm.stark.air.machine import Machine
+from zkvm.stark.crypto.transcript import Kind, Transcript
+from zkvm.stark.protocol.params import Parameters, Policy
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.protocol.statement import Statement
+from zkvm.stark.protocol.steps import DOMAIN
+from zkvm.stark.verifier import verify
 
 Draws = dict[str, Any]
 """Label of a draw -> the challenge."""

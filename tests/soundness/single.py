@@ -8,11 +8,11 @@ from __future__ import annotations
 from functools import cache
 
 from tests.forge import Forgery
-from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip
-from zkvm.air.columns import Row
-from zkvm.air.machine import Machine
-from zkvm.machine import machine
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.builder import AirBuilder, BusBuilder
+from zkvm.stark.air.chip import Chip
+from zkvm.stark.air.columns import Row
+from zkvm.stark.air.machine import Machine
 
 
 @cache

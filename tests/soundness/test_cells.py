@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tests.forge import Flags, Forgery, RowModel, forgery, long_run, model, sample_run
-from zkvm.air.evaluate import evaluate_columns
-from zkvm.air.expression import MAIN, Expr, straighten
-from zkvm.field import goldilocks
-from zkvm.field.goldilocks import P
-from zkvm.machine import machine
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.evaluate import evaluate_columns
+from zkvm.stark.air.expression import MAIN, Expr, straighten
+from zkvm.stark.field import goldilocks
+from zkvm.stark.field.goldilocks import P
 
 DELTAS = (1, 1 << 16, 1 << 32, P - 1)
 MOST_ROWS = 32

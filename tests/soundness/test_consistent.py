@@ -10,8 +10,8 @@ import pytest
 
 from tests.forge import RowModel, forgery, long_run, model, sample_run
 from tests.soundness.consistent import Search, weakened
-from zkvm.air.expression import Expr, total
-from zkvm.machine import machine
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.expression import Expr, total
 
 CHIPS = [chip.name for chip in machine().chips if not chip.serves and chip.first is None]
 MOST_ROWS = 4

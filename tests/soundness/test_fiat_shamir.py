@@ -31,19 +31,19 @@ from tests.soundness.cheating import (
 )
 from tests.soundness.replay import Draws, Frozen, Recorder, every_challenge
 from tests.toy import LAST, MAX_ROWS, STATE, toy_statement
-from zkvm.air.machine import Machine
-from zkvm.air.table import Table
-from zkvm.field import goldilocks
-from zkvm.field.extension import Ext, ext_add, ext_inv, ext_mul, ext_pow, ext_sub, from_ext, to_ext
-from zkvm.field.goldilocks import P, add, coset_shift
-from zkvm.params import PROTOCOL_VERSION, Parameters, Policy, parameters
-from zkvm.proof import Proof
-from zkvm.prover import deep, prove
-from zkvm.prover.commit import MerkleTree
-from zkvm.shape import ProofShape, tree_positions
-from zkvm.statement import Statement
-from zkvm.verifier.fri import points_at
-from zkvm.verifier.verify import verify_proof
+from zkvm.stark.air.machine import Machine
+from zkvm.stark.air.table import Table
+from zkvm.stark.field import goldilocks
+from zkvm.stark.field.extension import Ext, ext_add, ext_inv, ext_mul, ext_pow, ext_sub, from_ext, to_ext
+from zkvm.stark.field.goldilocks import P, add, coset_shift
+from zkvm.stark.protocol.params import PROTOCOL_VERSION, Parameters, Policy, parameters
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.shape import ProofShape, tree_positions
+from zkvm.stark.protocol.statement import Statement
+from zkvm.stark.prover import deep, prove
+from zkvm.stark.prover.commit import MerkleTree
+from zkvm.stark.verifier.fri import points_at
+from zkvm.stark.verifier.verify import verify_proof
 
 INVENTORY = Path(__file__).parent / "transcript_inventory.txt"
 ONE = np.uint64(1)
@@ -172,7 +172,7 @@ def test_every_parameter_moves_every_challenge(number: str) -> None:
 def test_version_and_machine_move_every_challenge(monkeypatch: pytest.MonkeyPatch) -> None:
     before = challenges(honest_proof())
     assert_moved(before, challenges(honest_proof(), machine=Machine("renamed", WIDE.chips, MAX_ROWS)), "alpha")
-    monkeypatch.setattr("zkvm.steps.PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
+    monkeypatch.setattr("zkvm.stark.protocol.steps.PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
     assert_moved(before, challenges(honest_proof()), "alpha")
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tests.forge import Forgery, forgery, long_run, sample_run
-from zkvm.field.goldilocks import P
-from zkvm.isa import opcodes
+from zkvm.riscv.isa import opcodes
+from zkvm.stark.field.goldilocks import P
 
 A0, A2, SINK = opcodes.REGISTER_BASE + 10, opcodes.REGISTER_BASE + 12, opcodes.SINK
 TWO_32 = 1 << 32

@@ -22,16 +22,16 @@ from tests.soundness.cheating import (
     refusal,
     skip_own_checks,
 )
-from zkvm.field import goldilocks
-from zkvm.field.extension import Ext, ext_add, ext_from_base, ext_mul, ext_pow, ext_sub, to_ext
-from zkvm.field.goldilocks import P, add, coset_shift, root_of_unity
-from zkvm.params import Policy
-from zkvm.proof import LayerOpening, Proof, TreeOpening
-from zkvm.prover import deep, prove
-from zkvm.prover.commit import MerkleTree
-from zkvm.shape import ProofShape
-from zkvm.verifier.fri import points_at
-from zkvm.verifier.verify import verify_proof
+from zkvm.stark.field import goldilocks
+from zkvm.stark.field.extension import Ext, ext_add, ext_from_base, ext_mul, ext_pow, ext_sub, to_ext
+from zkvm.stark.field.goldilocks import P, add, coset_shift, root_of_unity
+from zkvm.stark.protocol.params import Policy
+from zkvm.stark.protocol.proof import LayerOpening, Proof, TreeOpening
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.prover import deep, prove
+from zkvm.stark.prover.commit import MerkleTree
+from zkvm.stark.verifier.fri import points_at
+from zkvm.stark.verifier.verify import verify_proof
 
 U64 = NDArray[np.uint64]
 ONE = np.uint64(1)

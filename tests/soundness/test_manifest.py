@@ -9,9 +9,9 @@ import pytest
 
 from tests.receipts import TEXT, echo_receipt
 from tests.soundness.manifest import MANIFEST, Mutation, Row, first, flip, last, leaf_paths, mutated
-from zkvm.crypto.hashes import blake3
 from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
-from zkvm.receipt import Receipt
+from zkvm.stark.crypto.hashes import blake3
+from zkvm.verifier.receipt import Receipt
 
 
 def test_every_field_has_a_row() -> None:

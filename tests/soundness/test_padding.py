@@ -13,11 +13,11 @@ from itertools import product
 import pytest
 
 from tests.soundness.polynomials import Polynomial, Span, Variable, degree, plus, polynomial, substitute
-from zkvm.air.builder import Pair
-from zkvm.air.chip import Chip
-from zkvm.air.expression import MAIN, PRE, Expr, const, total
-from zkvm.field.goldilocks import P
-from zkvm.machine import machine
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.builder import Pair
+from zkvm.stark.air.chip import Chip
+from zkvm.stark.air.expression import MAIN, PRE, Expr, const, total
+from zkvm.stark.field.goldilocks import P
 
 CHIPS = {chip.name: chip for chip in machine().chips}
 WITH_PAIRS = [name for name, chip in CHIPS.items() if chip.air_buses.pairs]

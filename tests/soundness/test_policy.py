@@ -11,17 +11,18 @@ from typer.testing import CliRunner
 
 from tests.receipts import HELLO
 from tests.soundness.cheating import WIDE, committed, honest_statement, honest_tables
-from zkvm import api, params
-from zkvm.air.machine import Machine
+from zkvm import api
 from zkvm.cli.main import app
 from zkvm.errors import RejectReason, VerificationError
-from zkvm.machine import machine
-from zkvm.params import PARAMETERS, Parameters, Policy, parameters
-from zkvm.proof import Proof
-from zkvm.prover.prove import prove_tables
-from zkvm.security import proven_bits
-from zkvm.shape import ProofShape
-from zkvm.verifier.verify import verify_proof
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.machine import Machine
+from zkvm.stark.protocol import params
+from zkvm.stark.protocol.params import PARAMETERS, Parameters, Policy, parameters
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.security import proven_bits
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.prover.prove import prove_tables
+from zkvm.stark.verifier.verify import verify_proof
 
 WEAK = Parameters("weak", 4, 40, 88, 100)
 """Claims 100 bits with half of the queries that these take."""

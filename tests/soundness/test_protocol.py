@@ -33,20 +33,20 @@ from tests.soundness.cheating import (
     skip_own_checks,
 )  # fmt: skip
 from tests.toy import MAX_ROWS, AuditChip, SquaresChip, Walk
-from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
-from zkvm.air.columns import Columns, Row, bit, cell
-from zkvm.air.machine import START, TERMINAL, Machine
-from zkvm.air.table import Table
-from zkvm.field import extension
-from zkvm.field.extension import Ext, ext_add, ext_inv, ext_mul, ext_scale, from_ext, to_ext
-from zkvm.field.goldilocks import P, add
-from zkvm.params import Policy
-from zkvm.proof import Proof
-from zkvm.prover.preprocessed import commit_preprocessed
-from zkvm.statement import Statement
-from zkvm.tables import preprocess
-from zkvm.verifier.verify import verify_proof
+from zkvm.stark.air.builder import AirBuilder, BusBuilder
+from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.columns import Columns, Row, bit, cell
+from zkvm.stark.air.machine import START, TERMINAL, Machine
+from zkvm.stark.air.table import Table
+from zkvm.stark.field import extension
+from zkvm.stark.field.extension import Ext, ext_add, ext_inv, ext_mul, ext_scale, from_ext, to_ext
+from zkvm.stark.field.goldilocks import P, add
+from zkvm.stark.protocol.params import Policy
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.statement import Statement
+from zkvm.stark.prover.preprocessed import commit_preprocessed
+from zkvm.stark.tables import preprocess
+from zkvm.stark.verifier.verify import verify_proof
 
 ONE = np.uint64(1)
 MINUS_ONE = np.uint64(P - 1)

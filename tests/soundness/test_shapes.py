@@ -10,18 +10,18 @@ import pytest
 
 from tests.soundness.cheating import SQUARES_BUS, WideStepChip, honest_walk
 from tests.toy import MAX_ROWS, AuditChip, SquaresChip, Walk, toy_statement
-from zkvm.air.builder import AirBuilder, BusBuilder
-from zkvm.air.chip import Chip, Trace
-from zkvm.air.columns import Columns, Row, bit, cell
-from zkvm.air.machine import Machine
-from zkvm.params import PARAMETERS, Parameters, Policy, parameters
-from zkvm.prover import tapes
-from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
-from zkvm.prover.prove import prove_tables
-from zkvm.prover.randomness import Randomness
-from zkvm.shape import ProofShape
-from zkvm.tables import build_tables, preprocess
-from zkvm.verifier.verify import verify_proof
+from zkvm.stark.air.builder import AirBuilder, BusBuilder
+from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.columns import Columns, Row, bit, cell
+from zkvm.stark.air.machine import Machine
+from zkvm.stark.protocol.params import PARAMETERS, Parameters, Policy, parameters
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.prover import tapes
+from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
+from zkvm.stark.prover.prove import prove_tables
+from zkvm.stark.prover.randomness import Randomness
+from zkvm.stark.tables import build_tables, preprocess
+from zkvm.stark.verifier.verify import verify_proof
 
 
 class TallAuditChip(AuditChip):

@@ -15,12 +15,12 @@ from tests.soundness.cheating import skip_own_checks
 from tests.soundness.proven import CHOSEN, expected, verdict
 from tests.soundness.single import refused_by
 from zkvm.errors import RejectReason
-from zkvm.isa import opcodes
-from zkvm.machine import machine
-from zkvm.prover.preprocessed import commit_preprocessed
-from zkvm.tables import preprocess
-from zkvm.vm.assemble import EXIT, Item, assemble
-from zkvm.vm.executor import execute
+from zkvm.riscv.isa import opcodes
+from zkvm.riscv.machine import machine
+from zkvm.riscv.vm.assemble import EXIT, Item, assemble
+from zkvm.riscv.vm.executor import execute
+from zkvm.stark.prover.preprocessed import commit_preprocessed
+from zkvm.stark.tables import preprocess
 
 TWO_16, TWO_32 = 1 << 16, 1 << 32
 ZERO, T1, A2, A4, A7, SINK = (opcodes.REGISTER_BASE + number for number in (0, 6, 12, 14, 17, 32))

@@ -18,13 +18,13 @@ from tests.soundness.cheating import (
     skip_own_checks,
 )  # fmt: skip
 from tests.soundness.replay import Unworked
-from zkvm.air.table import Table
-from zkvm.params import Policy
-from zkvm.proof import Proof
-from zkvm.prover import prove
-from zkvm.prover.preprocessed import commit_preprocessed
-from zkvm.tables import preprocess
-from zkvm.verifier import verify
+from zkvm.stark.air.table import Table
+from zkvm.stark.protocol.params import Policy
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.prover import prove
+from zkvm.stark.prover.preprocessed import commit_preprocessed
+from zkvm.stark.tables import preprocess
+from zkvm.stark.verifier import verify
 
 
 def broken_row() -> dict[str, Table]:

@@ -14,16 +14,16 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.soundness.cheating import BALANCED, WIDE, after, committed, honest_statement, honest_tables
-from zkvm.air.table import Table
-from zkvm.field import extension
-from zkvm.field.extension import ONE, Ext, ext_mul, to_ext
-from zkvm.field.goldilocks import P, coset_shift, root_of_unity
-from zkvm.params import MIN_HEIGHT, PARAMETERS, Policy
-from zkvm.proof import Proof
-from zkvm.prover import prove
-from zkvm.prover.randomness import Randomness
-from zkvm.shape import ProofShape
-from zkvm.verifier.verify import verify_proof
+from zkvm.stark.air.table import Table
+from zkvm.stark.field import extension
+from zkvm.stark.field.extension import ONE, Ext, ext_mul, to_ext
+from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
+from zkvm.stark.protocol.params import MIN_HEIGHT, PARAMETERS, Policy
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.prover import prove
+from zkvm.stark.prover.randomness import Randomness
+from zkvm.stark.verifier.verify import verify_proof
 
 U64 = NDArray[np.uint64]
 Seen = dict[str, U64]

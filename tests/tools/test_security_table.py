@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from zkvm.params import PARAMETERS
+from zkvm.stark.protocol.params import PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[2]
 

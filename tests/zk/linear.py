@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.field import goldilocks
-from zkvm.field.goldilocks import P
+from zkvm.stark.field import goldilocks
+from zkvm.stark.field.goldilocks import P
 
 U64 = NDArray[np.uint64]
 

@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 
 from tests.soundness.cheating import WideStepChip
 from tests.toy import MAX_ROWS, AuditChip, SquaresChip, Walk, toy_statement
-from zkvm.air.chip import Trace
-from zkvm.air.machine import Machine
-from zkvm.air.table import Table
-from zkvm.crypto.hashes import blake3
-from zkvm.crypto.transcript import Transcript
-from zkvm.field.extension import Ext
-from zkvm.field.goldilocks import P
-from zkvm.params import Parameters
-from zkvm.proof import Proof
-from zkvm.prover import prove, tapes
-from zkvm.prover.preprocessed import Preprocessed, commit_preprocessed
-from zkvm.prover.randomness import Randomness
-from zkvm.shape import ProofShape
-from zkvm.statement import Statement
-from zkvm.tables import build_tables, preprocess
+from zkvm.stark.air.chip import Trace
+from zkvm.stark.air.machine import Machine
+from zkvm.stark.air.table import Table
+from zkvm.stark.crypto.hashes import blake3
+from zkvm.stark.crypto.transcript import Transcript
+from zkvm.stark.field.extension import Ext
+from zkvm.stark.field.goldilocks import P
+from zkvm.stark.protocol.params import Parameters
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.protocol.statement import Statement
+from zkvm.stark.prover import prove, tapes
+from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
+from zkvm.stark.prover.randomness import Randomness
+from zkvm.stark.tables import build_tables, preprocess
 
 U64 = NDArray[np.uint64]
 QUERIES: Final = 2

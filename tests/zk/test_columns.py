@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.zk.linear import explains, rank
-from zkvm.field import extension, goldilocks
-from zkvm.field.extension import Ext, ext_scale
-from zkvm.field.goldilocks import P, coset_shift, root_of_unity
-from zkvm.params import PARAMETERS, Parameters
+from zkvm.stark.field import extension, goldilocks
+from zkvm.stark.field.extension import Ext, ext_scale
+from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
+from zkvm.stark.protocol.params import PARAMETERS, Parameters
 
 U64 = NDArray[np.uint64]
 ZETA: Ext = (1234567890123456789, 987654321987654321, 555555555555555555)

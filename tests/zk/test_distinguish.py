@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.zk.small import SMALL, Fixed, no_work, prove_small, statement, walk
-from zkvm.crypto.transcript import Transcript
-from zkvm.field.goldilocks import P
-from zkvm.proof import Proof
-from zkvm.prover.randomness import Randomness
-from zkvm.steps import DOMAIN
+from zkvm.stark.crypto.transcript import Transcript
+from zkvm.stark.field.goldilocks import P
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.steps import DOMAIN
+from zkvm.stark.prover.randomness import Randomness
 
 U64 = NDArray[np.uint64]
 PROOFS = 60

@@ -13,15 +13,15 @@ from typer.testing import CliRunner
 
 from tests.proving import prove_execution
 from zkvm.cli.main import app
-from zkvm.machine import machine
-from zkvm.params import Policy, parameters
-from zkvm.proof import Proof, TreeOpening
-from zkvm.prover.randomness import Randomness
-from zkvm.receipt import Receipt
-from zkvm.statement import Statement
-from zkvm.verifier.verify import verify_proof
-from zkvm.vm.assemble import EXIT, Item, assemble
-from zkvm.vm.executor import execute
+from zkvm.riscv.machine import machine
+from zkvm.riscv.vm.assemble import EXIT, Item, assemble
+from zkvm.riscv.vm.executor import execute
+from zkvm.stark.protocol.params import Policy, parameters
+from zkvm.stark.protocol.proof import Proof, TreeOpening
+from zkvm.stark.protocol.statement import Statement
+from zkvm.stark.prover.randomness import Randomness
+from zkvm.stark.verifier.verify import verify_proof
+from zkvm.verifier.receipt import Receipt
 
 U64 = NDArray[np.uint64]
 FAST = parameters("fast")

@@ -7,15 +7,15 @@ import pytest
 from tests.forge import sample_run
 from tests.proving import GUESTS
 from zkvm import api
-from zkvm.air.check import check_tables
 from zkvm.errors import LimitError, UsageError
-from zkvm.header import ImageHeader, closings, preprocessed_chips
-from zkvm.machine import machine
-from zkvm.params import parameters
-from zkvm.records import Execution
-from zkvm.tables import build_tables, heights_for, planned_heights
-from zkvm.vm.assemble import EXIT, Item, assemble
-from zkvm.vm.executor import execute
+from zkvm.riscv.header import ImageHeader, closings, preprocessed_chips
+from zkvm.riscv.machine import machine
+from zkvm.riscv.records import Execution
+from zkvm.riscv.vm.assemble import EXIT, Item, assemble
+from zkvm.riscv.vm.executor import execute
+from zkvm.stark.air.check import check_tables
+from zkvm.stark.protocol.params import parameters
+from zkvm.stark.tables import build_tables, heights_for, planned_heights
 
 EXEMPT = parameters("fast").exempt
 OPTIONAL = [chip for chip in machine().chips if not len(chip.preprocessed) and chip.first is None]

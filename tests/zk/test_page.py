@@ -21,7 +21,7 @@ def test_every_ingredient_has_tests_that_exist() -> None:
 
 
 def test_the_rule_on_the_page_is_that_of_the_parameter_sets() -> None:
-    from zkvm.params import PARAMETERS
+    from zkvm.stark.protocol.params import PARAMETERS
 
     assert "h >= 2 (e + q) + 2" in PAGE
     for chosen in PARAMETERS:

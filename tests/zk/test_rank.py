@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from tests.zk.linear import rank
 from tests.zk.small import QUERIED, QUERIES, SMALL, Chosen, Fixed, filled_tables, no_work, preprocessed, prove_small, shape
-from zkvm.air.layout import EXTENSION
-from zkvm.field import extension, goldilocks
-from zkvm.field.extension import Ext, ext_inv, ext_mul, to_ext
-from zkvm.field.goldilocks import P
-from zkvm.kernels.ntt import evaluate_coset
-from zkvm.proof import Proof
-from zkvm.prover import prove
-from zkvm.prover.columns import Committed
-from zkvm.prover.deep import fold_layers, open_columns, opened_matrices
-from zkvm.steps import Steps
+from zkvm.stark.air.layout import EXTENSION
+from zkvm.stark.field import extension, goldilocks
+from zkvm.stark.field.extension import Ext, ext_inv, ext_mul, to_ext
+from zkvm.stark.field.goldilocks import P
+from zkvm.stark.kernels.ntt import evaluate_coset
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.steps import Steps
+from zkvm.stark.prover import prove
+from zkvm.stark.prover.columns import Committed
+from zkvm.stark.prover.deep import fold_layers, open_columns, opened_matrices
 
 U64 = NDArray[np.uint64]
 SEED = bytes(range(32))

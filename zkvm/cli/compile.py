@@ -16,8 +16,8 @@ from zkvm.cli.output import emit, line
 from zkvm.errors import GuestError, UsageError
 from zkvm.ml.package import GUEST, METADATA, CompiledModel, GuestRun
 from zkvm.ml.samples import load_samples
-from zkvm.profiling import profile as profile_run
-from zkvm.session import ExecutorEnv
+from zkvm.session.profiling import profile as profile_run
+from zkvm.session.run import ExecutorEnv
 
 MISSING = "compiling a model needs onnx, onnxruntime and onnxslim: pip install 'zkvm[ml]'"
 

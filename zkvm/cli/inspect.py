@@ -17,7 +17,7 @@ FileArgument = Annotated[Path, typer.Argument(metavar="RECEIPT|GUEST.elf", help=
 
 def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
     """Show what is inside a receipt (without verifying it) or a program."""
-    from zkvm.receipt import MAGIC, Receipt
+    from zkvm.verifier.receipt import MAGIC, Receipt
 
     data = read_input(file)
     if data.startswith(MAGIC):
@@ -51,8 +51,8 @@ def program_view(data: bytes) -> dict[str, Any]:
     """What the machine sees of an ELF file."""
     from zkvm import api
     from zkvm.cli.start import load_kernels
-    from zkvm.isa.opcodes import REGISTER_COUNT
-    from zkvm.vm.elf import parse_elf
+    from zkvm.riscv.isa.opcodes import REGISTER_COUNT
+    from zkvm.riscv.vm.elf import parse_elf
 
     load_kernels()
     image = api.load_image(data)

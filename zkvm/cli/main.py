@@ -27,7 +27,6 @@ COMMANDS = {
         "soundness:soundness",
         "Show the proven security of a proof term by term, for the worst case: every table present and as tall as the tallest.",
     ),
-    "bench": ("bench:bench", "Measure the figures that the README quotes (in a checkout of the project)."),
     "compile": ("compile:compile_model", "Compile an ONNX model to a guest, quantized by typical inputs."),
 }
 """Name -> module and function, and the first line of its help. A command's module is imported when the command is given: each needs other

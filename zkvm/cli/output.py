@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from zkvm.resources import Progress
+from zkvm.session.resources import Progress
 
 BEFORE_BAR = ("load", "execute")
 PATIENCE = 1.0

@@ -17,13 +17,13 @@ from zkvm.cli.options import CyclesOption, GuestArgument, InputOption, JsonOptio
 from zkvm.cli.output import emit, line, progress_bar, shown, size, write_bytes
 from zkvm.cli.start import PROVER, load_kernels
 from zkvm.errors import UsageError
-from zkvm.params import MAX_HEIGHT, MIN_HEIGHT
-from zkvm.session import ExecutorEnv, Session, Sink
+from zkvm.session.run import ExecutorEnv, Session, Sink
+from zkvm.stark.protocol.params import MAX_HEIGHT, MIN_HEIGHT
 
 if TYPE_CHECKING:
     from zkvm.cli.compile import ModelRun
-    from zkvm.prediction import Prediction
-    from zkvm.profiling import Profile
+    from zkvm.session.prediction import Prediction
+    from zkvm.session.profiling import Profile
 
 FUNCTIONS_SHOWN = 12
 
@@ -62,7 +62,7 @@ def run(
     program, stdin = (guest, read_guest_input(input_file)) if model is None else (model.elf, model.stdin)
     load_kernels(PROVER)
     if execute_only:
-        from zkvm.profiling import profile as profile_run
+        from zkvm.session.profiling import profile as profile_run
 
         env = ExecutorEnv(stdin, guest_stdout(as_json), guest_stderr, max_cycles=max_cycles, max_memory=limit)
         profile = profile_run(program, env, params=params, security=security, threads=threads, pad_to=padding)

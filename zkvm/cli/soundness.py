@@ -10,12 +10,12 @@ import typer
 from zkvm.cli.errors import DONE, REJECTED
 from zkvm.cli.options import JsonOption
 from zkvm.cli.output import emit, line, size
-from zkvm.codec import expected_bytes
 from zkvm.errors import UsageError
-from zkvm.machine import machine
-from zkvm.params import MAX_HEIGHT, MIN_TALLEST, parameters
-from zkvm.security import best_regime, bits, proven_bits, size_of
-from zkvm.shape import ProofShape
+from zkvm.riscv.machine import machine
+from zkvm.stark.protocol.codec import expected_bytes
+from zkvm.stark.protocol.params import MAX_HEIGHT, MIN_TALLEST, parameters
+from zkvm.stark.protocol.security import best_regime, bits, proven_bits, size_of
+from zkvm.stark.protocol.shape import ProofShape
 
 
 def soundness(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 from importlib import import_module
 
-from zkvm.resources import prove_extra
+from zkvm.session.resources import prove_extra
 
-EXECUTOR = ("zkvm.vm.executor",)
-PROVER = (*EXECUTOR, "zkvm.prover.prove")
+EXECUTOR = ("zkvm.riscv.vm.executor",)
+PROVER = (*EXECUTOR, "zkvm.stark.prover.prove")
 
 
 def load_kernels(modules: tuple[str, ...] = EXECUTOR) -> None:
@@ -25,7 +25,7 @@ def load_kernels(modules: tuple[str, ...] = EXECUTOR) -> None:
         with prove_extra():
             for module in modules:
                 import_module(module)
-            import_module("zkvm.kernels.library").load()
+            import_module("zkvm.stark.kernels.library").load()
         gc.freeze()
     finally:
         if collecting:

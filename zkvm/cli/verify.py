@@ -13,7 +13,7 @@ from zkvm.cli.errors import DONE, REJECTED, InputFileError, read_input
 from zkvm.cli.options import JsonOption
 from zkvm.cli.output import emit, line, shown
 from zkvm.errors import UsageError
-from zkvm.params import Policy
+from zkvm.stark.protocol.params import Policy
 
 ReceiptArgument = Annotated[Path, typer.Argument(metavar="RECEIPT", help="the receipt's file", show_default=False)]
 
@@ -33,7 +33,7 @@ def verify(
     """Accept a receipt as the proof of a run of a program, or reject it with a reason."""
     if (image_id is None) == (elf is None):
         raise UsageError("say which program the receipt must be for: either --image-id HEX or --elf GUEST.elf")
-    from zkvm.receipt import verdict
+    from zkvm.verifier.receipt import verdict
 
     data = read_input(receipt)
     interface = None

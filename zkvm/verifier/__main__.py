@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zkvm.errors import UsageError
-from zkvm.params import Policy
-from zkvm.receipt import verdict
+from zkvm.stark.protocol.params import Policy
+from zkvm.verifier.receipt import verdict
 
 ACCEPTED, REJECTED, USAGE, BAD_INPUT = 0, 1, 2, 3
 

@@ -1,0 +1,212 @@
+"""read, write and the calls that fail."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from tests.forge import Forgery, forgery, sample_run
+from tests.riscv.chips.memory_rows import shape
+from zkvm.riscv.chips.buses import PROGRAM
+from zkvm.riscv.chips.ecall import FLAGS, SERVED, EcallChip
+from zkvm.riscv.isa import opcodes
+from zkvm.riscv.machine import machine
+from zkvm.riscv.records import Execution
+from zkvm.riscv.vm.assemble import EXIT, Item, assemble
+from zkvm.riscv.vm.executor import execute
+from zkvm.stark.air.builder import Lookup
+from zkvm.stark.air.expression import CONST
+from zkvm.stark.field.goldilocks import P
+
+CHIP = EcallChip()
+DATA = 0x80_0000
+NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4097, 0xFFFF_FFFF)
+DESCRIPTORS = (0, 1, 2, 3, 4, 5, 0xFFFF_FFFF)
+
+
+@cache
+def calls() -> Execution:
+    """Every number with every descriptor, four bytes each: the last result is kept in no register, only in the records."""
+    items: list[Item] = []
+    for number in NUMBERS:
+        for descriptor in DESCRIPTORS:
+            items += [("li", "a7", number), ("li", "a0", descriptor), ("li", "a1", DATA), ("li", "a2", 4), ("ecall",)]
+    return execute(assemble([*items, *EXIT], data=bytes(range(8))), b"abcdefghij")
+
+
+@pytest.fixture
+def forged() -> Forgery:
+    return forgery(calls())
+
+
+def test_shape() -> None:
+    assert shape(CHIP) == (38, 7, 8, 52)
+
+
+def test_results() -> None:
+    """The executor's results, which the tables prove, against a table of what the ABI says."""
+    run = calls()
+    delivered = [4, 4, 2, 0]
+    for call in run.ecalls[:-1]:
+        number, descriptor = int(call["a7"]), int(call["a0"])
+        if number == 63:
+            expected = delivered.pop(0) if descriptor == 0 else opcodes.EBADF
+        elif number == 64:
+            expected = 4 if descriptor in (1, 2, 3) else opcodes.EBADF
+        elif number == 4096:
+            expected = int(np.sum(np.concatenate([run.steps["time"], run.ecalls["time"]]) < call["time"]))
+        else:
+            expected = opcodes.ENOSYS
+        assert int(call["result"]) == expected
+    assert forgery(run).refusals() == set()
+
+
+def test_kinds_are_exclusive_and_cover(forged: Forgery) -> None:
+    used = forged.tables["ecall"].used
+    flags = np.stack([forged[f"ecall.{name}"][:used] for name in FLAGS])
+    assert (flags.sum(axis=0) == 1).all()
+    assert flags.any(axis=1).all()
+
+
+def test_the_list_of_served_numbers_is_complete() -> None:
+    """Every chip that looks ECALL up proves calls of this list, and 'unknown' excludes all of it."""
+    users = {chip.name for chip in machine().chips for lookup in chip.air_buses.lookups if _asks_for_ecall(lookup)}
+    assert users == {"ecall", "brk", "exit"}
+    assert set(SERVED) == {63, 64, 93, 94, 214, 4096}
+
+
+def _asks_for_ecall(lookup: Lookup) -> bool:
+    item = lookup.tuple
+    return item.bus is PROGRAM and item.values[1].kind == CONST and item.values[1].index == opcodes.ECALL
+
+
+@pytest.mark.parametrize("claimed", FLAGS)
+def test_no_call_passes_for_another_kind(claimed: str) -> None:
+    """Each row claims another kind, with the best witness: the inverse of whatever must not be 0, where it has one."""
+    forged = forgery(calls())
+    table = forged.tables["ecall"]
+    for row in range(0, table.used, 3):
+        before = table.main[:, row].copy()
+        if forged.cell("ecall", row, claimed):
+            continue
+        forged.write("ecall", row, **dict.fromkeys(FLAGS, 0) | {claimed: 1})
+        number, fd, length, count = (forged.cell("ecall", row, name) for name in ("a7", "a0", "a2", "count"))
+        nonzero = {
+            "unknown": np.prod([(number - served) % P for served in SERVED[:5]], dtype=object) % P,
+            "bad_read": fd,
+            "bad_write": (fd - 1) * (fd - 2) * (fd - 3) % P,
+        }.get(claimed, 1)
+        cycles = (forged.cell("ecall", row, "t") - opcodes.FIRST_TIME) // opcodes.TIME_STEP
+        results = {"read": count, "journal": length, "output": length, "cycles": cycles, "unknown": opcodes.ENOSYS}
+        result = results.get(claimed, opcodes.EBADF)
+        count = {"read": count, "journal": length}.get(claimed, 0)
+        pointer = forged.cell("ecall", row, "journal_pointer")
+        after = pointer + count if claimed == "journal" else pointer
+        not_cycles = pow(number - opcodes.SYS_CYCLES, P - 2, P)
+        checked = {"journal": after, "unknown": not_cycles}.get(claimed, length - count)
+        cells = {"result": result, "count": count, "pointer_after": after, "checked": checked, "checked_low": checked % (1 << 16)}
+        forged.write("ecall", row, inverse=pow(int(nonzero), P - 2, P), **cells)
+        violated = {label for label in forged.refusals() if label.startswith("ecall: ")}
+        assert violated - {"ecall: journal_pointer keeps its time unless live"}, (row, claimed)
+        table.main[:, row] = before
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("read", "read returns count"), ("journal", "write returns len"), ("output", "write returns len")]
+)
+def test_the_result_is_a_function(name: str, label: str) -> None:
+    forged = forgery(calls())
+    row = forged.row("ecall", **{name: 1})
+    value = forged.cell("ecall", row, "result") + 1
+    forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), value)
+    forged.write("ecall", row, result=value)
+    assert forged.refusals() == {f"ecall: {label}"}
+
+
+@pytest.mark.parametrize("result", [0, opcodes.ENOSYS - 1, opcodes.EBADF])
+def test_unknown_calls_return_enosys(forged: Forgery, result: int) -> None:
+    row = forged.row("ecall", unknown=1, a7=95)
+    forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), result)
+    forged.write("ecall", row, result=result)
+    assert forged.refusals() == {"ecall: an unknown number returns -ENOSYS"}
+
+
+def test_a_read_delivers_at_most_len() -> None:
+    """One byte more than asked, with a chain row that moves it: only len - count objects."""
+    items: list[Item] = [("li", "a7", 63), ("li", "a0", 0), ("li", "a1", DATA), ("li", "a2", 3), ("ecall",), ("li", "a0", 0), *EXIT]
+    forged = forgery(execute(assemble(items, data=bytes(8)), b"abcd"))
+    forged.add("read_rows", 0, left=1, mask_3=1, new_3=7)
+    row = forged.row("ecall", read=1)
+    forged.add("ecall", row, count=1, result=1, checked=-1)
+    forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), 4)
+    forged.pass_on(DATA, forged.cell("ecall", row, "t") + 1, 0x0763_6261)
+    assert forged.refusals() == {"ecall: checked: high limb"}
+    forged.write("ecall", row, checked_low=P - 1)
+    assert forged.refusals() == {"ecall: checked: low limb"}
+    forged.write("ecall", row, checked=0, checked_low=0)
+    assert forged.refusals() == {"ecall: checked is what read leaves"}
+
+
+def test_a_read_may_deliver_less() -> None:
+    """The prover is free to end the input earlier: that is the one choice it has."""
+    items: list[Item] = [("li", "a7", 63), ("li", "a0", 0), ("li", "a1", DATA), ("li", "a2", 3), ("ecall",), ("li", "a0", 0), *EXIT]
+    forged = forgery(execute(assemble(items, data=bytes(8)), b"abcd"))
+    forged.add("read_rows", 0, left=-1, mask_2=-1)
+    forged.write("read_rows", 0, new_2=0)
+    row = forged.row("ecall", read=1)
+    forged.add("ecall", row, count=-1, result=-1, checked=1, checked_low=1)
+    forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), 2)
+    forged.pass_on(DATA, forged.cell("ecall", row, "t") + 1, 0x0000_6261)
+    assert forged.refusals() == set()
+
+
+def test_the_journal_pointer_counts() -> None:
+    forged = forgery(sample_run())
+    rows = [row for row in range(forged.tables["ecall"].used) if forged.cell("ecall", row, "journal")]
+    pointers = [(forged.cell("ecall", row, "journal_pointer"), forged.cell("ecall", row, "pointer_after")) for row in rows]
+    assert pointers[0][0] == 0
+    assert [after for _, after in pointers[:-1]] == [before for before, _ in pointers[1:]]
+    assert pointers[-1][1] == len(sample_run().journal)
+    forged.pass_on(opcodes.JOURNAL_POINTER, forged.cell("ecall", rows[-1], "t"), pointers[-1][1] - 1)
+    forged.add("ecall", rows[-1], pointer_after=-1, checked=-1, checked_low=-1)
+    assert forged.refusals() == {"ecall: journal pointer grows by count"}
+
+
+def test_a_call_without_bytes_starts_no_chain(forged: Forgery) -> None:
+    row = forged.row("ecall", unknown=1)
+    forged.write("ecall", row, count=4)
+    assert forged.refusals() == {"ecall: only read and journal move bytes", "bus chain"}
+
+
+def test_cycles_is_the_number_of_instructions_before(forged: Forgery) -> None:
+    """Any other number is refused by the one line that says so."""
+    row = forged.row("ecall", cycles=1)
+    time, honest = forged.cell("ecall", row, "t"), forged.cell("ecall", row, "result")
+    assert 4 * honest + 4 == time
+    for result in (0, honest - 1, honest + 1, opcodes.ENOSYS):
+        forged.pass_on(opcodes.REGISTER_BASE + 10, time, result)
+        forged.write("ecall", row, result=result)
+        assert forged.refusals() == {"ecall: cycles returns the instructions before it"}
+
+
+def test_cycles_is_no_unknown_number(forged: Forgery) -> None:
+    """The second inverse has no witness at 4096, whatever the prover puts there; at every other number it is what it must be."""
+    row = forged.row("ecall", cycles=1)
+    forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), opcodes.ENOSYS)
+    second = np.prod([(opcodes.SYS_CYCLES - served) % P for served in SERVED[:5]], dtype=object) % P
+    forged.write("ecall", row, cycles=0, unknown=1, result=opcodes.ENOSYS, inverse=pow(int(second), P - 2, P))
+    for checked in (0, 1, P - 1, 1 << 32):
+        forged.write("ecall", row, checked=checked)
+        assert forged.refusals() == {"ecall: an unknown number is not that of cycles"}
+
+
+def test_unknown_numbers_have_both_inverses(forged: Forgery) -> None:
+    for name, value in (("inverse", 0), ("checked", 0)):
+        row = forged.row("ecall", unknown=1)
+        before = forged.cell("ecall", row, name)
+        forged.write("ecall", row, **{name: value})
+        assert len(forged.refusals()) == 1
+        forged.write("ecall", row, **{name: before})
+    assert forged.refusals() == set()

@@ -1,0 +1,102 @@
+"""The loader takes what the machine can prove and refuses everything else with a reason."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from tests.riscv.vm.elf_files import EXECUTE, PT_DYNAMIC, PT_INTERP, READ, TEXT, WRITE, ElfSpec, Header, code
+from zkvm.errors import ElfError
+from zkvm.riscv.vm.elf import load_image, parse_elf
+from zkvm.riscv.vm.executor import execute
+
+GOOD = Header(TEXT, code(), READ | EXECUTE)
+MIB = 1 << 20
+
+
+def test_a_minimal_file_runs() -> None:
+    assert execute(load_image(ElfSpec().build())).exit_code == 7
+
+
+def test_segments_entry_and_symbols() -> None:
+    data = Header(0x2_0000, b"abc", READ | WRITE, size=100)
+    program = parse_elf(ElfSpec([GOOD, data], symbols={"beta": TEXT + 4, "alpha": TEXT, "also_alpha": TEXT}).build())
+    assert program.entry == TEXT
+    assert program.symbols == ((TEXT, "alpha"), (TEXT + 4, "beta"))
+    text, other = program.segments
+    assert (text.address, text.data, text.size, text.writable, text.executable) == (TEXT, code(), len(code()), False, True)
+    assert (other.address, other.data, other.size, other.writable, other.executable) == (0x2_0000, b"abc", 100, True, False)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (ElfSpec(elf_class=2), "64-bit"),
+        (ElfSpec(endian=2), "big-endian"),
+        (ElfSpec(machine=62), "not for RISC-V"),
+        (ElfSpec(kind=3), "ET_DYN"),
+        (ElfSpec(kind=1), "ET_REL"),
+        (ElfSpec(flags=1), "compressed instructions"),
+        (ElfSpec(flags=4), "floating-point"),
+        (ElfSpec(flags=8), "RV32E"),
+        (ElfSpec([GOOD, Header(0, b"/lib/ld.so", READ, kind=PT_INTERP)]), "dynamically linked"),
+        (ElfSpec([GOOD, Header(0, bytes(8), READ, kind=PT_DYNAMIC)]), "dynamically linked"),
+        (ElfSpec([]), "no loadable segments"),
+        (ElfSpec([replace(GOOD, offset=1 << 20)]), "past the end of the file"),
+        (ElfSpec([replace(GOOD, data_size=1 << 20, size=1 << 20)]), "past the end of the file"),
+        (ElfSpec([replace(GOOD, size=4)]), "do not fit its memory size"),
+        (ElfSpec([GOOD, Header(0x2_0000, b"", READ | WRITE, size=(1 << 30) + 1)]), "above the limit"),
+        (ElfSpec([GOOD, Header(0x2_0000, b"", READ, size=(1 << 27) + 1)]), "read-only segments have"),
+        (ElfSpec([replace(GOOD, flags=READ | WRITE | EXECUTE)]), "both writable and executable"),
+        (ElfSpec([GOOD, Header(TEXT + 8, bytes(16), READ)]), "overlap"),
+        (ElfSpec([GOOD, Header(TEXT + len(code()) - 1, bytes(16), READ | WRITE)]), "overlap"),
+        (ElfSpec([GOOD, Header(0x2_0000, b"a", READ), Header(0x2_0001, b"b", READ | WRITE)]), "share a word"),
+        (ElfSpec([GOOD, Header(0x2_0000, b"a", READ | WRITE), Header(0x2_0002, b"b", READ)]), "share a word"),
+        (ElfSpec([GOOD, Header(0xFFC, bytes(8), READ)]), "outside the memory"),
+        (ElfSpec([GOOD, Header(0, bytes(8), READ | WRITE)]), "outside the memory"),
+        (ElfSpec([GOOD, Header(0xF000_0000, bytes(4), READ | WRITE)]), "outside the memory"),
+        (ElfSpec([GOOD, Header(0xEFFF_0000, bytes(4), READ | WRITE)]), "no room for a stack"),
+        (ElfSpec([Header(0xFFFF_FFF0, code() + bytes(4), READ | EXECUTE)], entry=0xFFFF_FFF0), "pc \\+ 4"),
+        (ElfSpec([Header(0xFFFF_FF00, bytes(8), READ, size=0x200), GOOD]), "outside the memory"),
+        (ElfSpec([replace(GOOD, address=TEXT + 2)], entry=TEXT + 2), "not aligned to 4 bytes"),
+        (ElfSpec(entry=TEXT + 2), "not an aligned address"),
+        (ElfSpec(entry=TEXT + len(code())), "not an aligned address"),
+        (ElfSpec([GOOD, Header(0x2_0000, code(), READ)], entry=0x2_0000), "executable segment"),
+        (ElfSpec([Header(TEXT, b"\x01\x45\x01\x45", READ | EXECUTE)]), "holds no RV32IM instruction"),
+    ],
+)
+def test_refused(spec: ElfSpec, message: str) -> None:
+    with pytest.raises(ElfError, match=message):
+        load_image(spec.build())
+
+
+@pytest.mark.parametrize("file", [b"", b"\x7fELF", b"#!/bin/sh\n" * 20, b"MZ" + bytes(100)])
+def test_not_an_elf_file(file: bytes) -> None:
+    with pytest.raises(ElfError, match="ELF"):
+        load_image(file)
+
+
+def test_every_truncation_is_refused() -> None:
+    file = ElfSpec([GOOD, Header(0x2_0000, b"data", READ | WRITE)], symbols={"main": TEXT}).build()
+    load_image(file)
+    for length in range(len(file)):
+        with pytest.raises(ElfError):
+            load_image(file[:length])
+
+
+def test_damaged_files_raise_nothing_else() -> None:
+    """Any damaged file either loads or is an ElfError: no other exception, no large allocation."""
+    rng = random.Random(5)
+    file = ElfSpec([GOOD, Header(0x2_0000, b"data", READ | WRITE, size=64)], symbols={"main": TEXT, "other": TEXT + 4}).build()
+    refused = 0
+    for _ in range(1500):
+        damaged = bytearray(file)
+        for _ in range(rng.randrange(1, 4)):
+            damaged[rng.randrange(4, len(file))] = rng.choice((0, 0xFF, rng.randrange(256)))
+        try:
+            load_image(bytes(damaged))
+        except ElfError:
+            refused += 1
+    assert refused > 300

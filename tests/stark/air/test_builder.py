@@ -1,0 +1,186 @@
+"""What a chip may not say: each mistake is refused when the chip is read, before any proof."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.toy import MAX_ROWS, TOY, StepChip
+from zkvm.stark.air.builder import AirBuilder, Argument, Bus, BusBuilder
+from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.columns import Columns, Row, bit, cell, limb, word
+from zkvm.stark.air.expression import MAIN, PRE, column, const
+from zkvm.stark.air.layout import MAX_ARITY, fingerprint
+from zkvm.stark.air.machine import Machine, chip_code
+from zkvm.stark.air.table import closing
+
+PAIRS = Bus("pairs", 1, 2, Argument.PRODUCT, "(a, b)")
+LOOKUPS = Bus("lookups", 2, 1, Argument.LOGUP, "(a)")
+X, Y = column(MAIN, 0), column(MAIN, 1)
+
+
+def chip_of(lookup_counts: int = 0, **attributes: object) -> Chip:
+    """A chip with one column and that many lookups."""
+
+    class Small(Chip):
+        name = "small"
+        columns = Columns(x=cell("anything"))
+
+        def constraints(self, air: AirBuilder, row: Row) -> None:
+            pass
+
+        def interactions(self, buses: BusBuilder, row: Row) -> None:
+            for number in range(lookup_counts):
+                buses.lookup(f"lookup {number}", LOOKUPS, (row.x,), row.x)
+
+        def rows(self, execution: object) -> int:
+            return 1
+
+        def fill(self, execution: object, trace: Trace) -> None:
+            pass
+
+    for name, value in attributes.items():
+        setattr(Small, name, value)
+    return Small()
+
+
+def test_a_constraint_above_degree_three() -> None:
+    air = AirBuilder()
+    air.assert_zero("fits", X * X * X)
+    with pytest.raises(ValueError, match="too high: degree 4 exceeds 3"):
+        air.assert_zero("too high", X * X * X * X)
+    with pytest.raises(ValueError, match="degree 4"):
+        air.assert_bool("too high a flag", X * X)
+
+
+def test_two_constraints_of_one_name() -> None:
+    air = AirBuilder()
+    air.assert_bool("flag", X)
+    with pytest.raises(ValueError, match="two constraints are called 'flag'"):
+        air.assert_equal("flag", X, Y)
+
+
+def test_assertions_say_what_they_mean() -> None:
+    air = AirBuilder()
+    air.assert_equal("five", X, 5)
+    assert [constraint.label for constraint in air.constraints] == ["five"]
+    assert air.constraints[0].expr.degree == 1
+
+
+def test_a_bus_is_used_by_its_own_argument() -> None:
+    buses = BusBuilder()
+    with pytest.raises(ValueError, match="bus lookups is proven by logup"):
+        buses.pair("wrong", LOOKUPS, receive=(X,), send=(Y,))
+    with pytest.raises(ValueError, match="bus pairs is proven by product"):
+        buses.lookup("wrong", PAIRS, (X, Y), 1)
+    with pytest.raises(ValueError, match="bus pairs is proven by product"):
+        buses.serve("wrong", PAIRS, (X, Y), X)
+
+
+def test_a_tuple_has_the_arity_of_its_bus() -> None:
+    buses = BusBuilder()
+    with pytest.raises(ValueError, match="takes 2 values, not 1"):
+        buses.receive_if("short", PAIRS, (X,), Y)
+    with pytest.raises(ValueError, match="takes 1 values, not 2"):
+        buses.lookup("long", LOOKUPS, (X, Y), 1)
+
+
+def test_a_tuple_is_linear() -> None:
+    with pytest.raises(ValueError, match="linear"):
+        BusBuilder().send_if("square", PAIRS, (X * X, Y), X)
+
+
+def test_a_tuple_has_at_most_as_many_values_as_there_are_powers_of_beta() -> None:
+    wide = Bus("wide", 3, MAX_ARITY + 1, Argument.LOGUP, "too much")
+    buses = BusBuilder()
+    buses.lookup("too wide", wide, tuple(const(0) for _ in range(MAX_ARITY + 1)), 1)
+    with pytest.raises(ValueError, match="at most 6"):
+        fingerprint(buses.lookups[0].tuple)
+
+
+def test_a_count_of_too_high_degree() -> None:
+    """Two lookups share a column, so a count may have degree 2 and no more."""
+
+    def interactions(self: Chip, buses: BusBuilder, row: Row) -> None:
+        buses.lookup("one", LOOKUPS, (row.x,), row.x)
+        buses.lookup("two", LOOKUPS, (row.x,), row.x * row.x * row.x)
+
+    with pytest.raises(ValueError, match=r"degree above 3 in \['sum advances \[0\]"):
+        chip_code(chip_of(interactions=interactions))
+
+
+def test_bus_ids_are_unique_and_not_zero() -> None:
+    def uses(*buses_used: Bus) -> Machine:
+        def interactions(self: Chip, buses: BusBuilder, row: Row) -> None:
+            for number, bus in enumerate(buses_used):
+                buses.lookup(f"lookup {number}", bus, (row.x,), row.x)
+
+        return Machine("m", (chip_of(interactions=interactions),), MAX_ROWS)
+
+    for bad in (
+        uses(Bus("zero", 0, 1, Argument.LOGUP, "")),
+        uses(LOOKUPS, Bus("another", LOOKUPS.id, 1, Argument.LOGUP, "")),
+    ):
+        with pytest.raises(ValueError, match="zero or used twice"):
+            _ = bad.digest
+
+
+def test_columns_have_names_and_widths() -> None:
+    columns = Columns(flag=bit("a"), low=limb(14, "b"), value=word("c"), free=cell("d"))
+    assert [columns[name].bits for name in columns] == [1, 14, 32, None]
+    assert [columns.index(name) for name in columns] == [0, 1, 2, 3]
+    row = Row(columns, Columns(entry=cell("e")))
+    assert (row.low.kind, row.low.index) == (MAIN, 1)
+    assert (row["entry"].kind, row["entry"].index) == (PRE, 0)
+    with pytest.raises(AttributeError, match="no column 'missing'"):
+        _ = row.missing
+    with pytest.raises(ValueError, match="declared twice"):
+        Row(columns, Columns(flag=bit("again")))
+
+
+def test_fillers_make_room_for_random_starts() -> None:
+    """One running column needs three main cells; a filler is zero on active rows by constraint."""
+    chip = chip_of(lookup_counts=1)
+    assert list(chip.main) == ["x", "filler_0", "filler_1"]
+    assert [constraint.label for constraint in chip.air_constraints] == ["filler_0 is zero", "filler_1 is zero"]
+    assert list(chip_of(lookup_counts=0).main) == ["x"]
+    enough = chip_of(1, columns=Columns(x=cell("a"), y=cell("b"), z=cell("c")))
+    assert list(enough.main) == ["x", "y", "z"]
+
+
+def test_the_digest_changes_with_every_part() -> None:
+    """Name, order, presence rule, columns, constraints and tuples of a machine all enter its digest."""
+
+    def interactions(self: Chip, buses: BusBuilder, row: Row) -> None:
+        buses.lookup("lookup 0", LOOKUPS, (row.x + 1,), row.x)
+
+    def constraints(self: Chip, air: AirBuilder, row: Row) -> None:
+        air.assert_bool("flag", row.x)
+
+    renamed = Bus("renamed", LOOKUPS.id, 1, Argument.LOGUP, "")
+
+    def on_renamed(self: Chip, buses: BusBuilder, row: Row) -> None:
+        buses.lookup("lookup 0", renamed, (row.x,), row.x)
+
+    chips = [
+        chip_of(1), chip_of(2), chip_of(1, mandatory=True), chip_of(1, name="other"), chip_of(interactions=interactions),
+        chip_of(1, constraints=constraints), chip_of(1, columns=Columns(x=cell("a"), y=cell("b"), z=cell("c"), u=cell("d"))),
+        chip_of(1, preprocessed=Columns(p=cell("entry"))), chip_of(interactions=on_renamed),
+    ]  # fmt: skip
+    machines = [Machine("m", (chip,), MAX_ROWS) for chip in chips]
+    machines += [Machine("n", (chip_of(1),), MAX_ROWS), TOY, Machine(TOY.name, TOY.chips[::-1], MAX_ROWS)]
+    digests = [machine.digest for machine in machines]
+    assert len(set(digests)) == len(digests)
+    assert Machine("m", (chip_of(1),), MAX_ROWS).digest == digests[0]
+
+
+def test_closings_hold_tuples_of_their_bus() -> None:
+    assert closing(PAIRS, sent=True).values.shape == (0, 2)
+    assert closing(PAIRS, (1, 2), (3, 4), sent=False).values.tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(ValueError, match="reshape"):
+        closing(PAIRS, (1, 2, 3), sent=True)
+
+
+def test_code_of_a_chip_names_every_constraint_once() -> None:
+    code = chip_code(StepChip())
+    labels = [constraint.label for constraint in code.constraints]
+    assert len(set(labels)) == len(labels) == len(code.groups) == len(code.code.outputs)

@@ -1,0 +1,107 @@
+"""The tape of every chip computes its constraints: on random rows, against the verifier's walker and the checker's."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from tests.soundness.cheating import WIDE
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.chip import Chip
+from zkvm.stark.air.evaluate import evaluate_columns, evaluate_point
+from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE, column, const, param, straighten
+from zkvm.stark.air.layout import MAX_ARITY
+from zkvm.stark.air.machine import chip_code
+from zkvm.stark.air.operations import OP_ACC, OP_OUT
+from zkvm.stark.air.tape import lower
+from zkvm.stark.field.extension import Ext
+from zkvm.stark.field.goldilocks import P, add, mul
+from zkvm.stark.protocol.shape import params_of
+from zkvm.stark.prover import tape_reference, tapes
+
+ROWS = 8
+EDGES = [0, 1, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1, 7]
+every_chip = pytest.mark.parametrize("chip", [*WIDE.chips, *machine().chips], ids=lambda chip: chip.name)
+
+
+def random_rows(seed: int, width: int) -> np.ndarray:
+    """Random cells, a quarter of them edge cases."""
+    generator = np.random.default_rng(seed)
+    values = generator.integers(0, P, (width, ROWS), dtype=np.uint64)
+    edges = generator.choice(np.array(EDGES, np.uint64), (width, ROWS))
+    return np.where(generator.random((width, ROWS)) < 0.25, edges, values)
+
+
+@every_chip
+def test_tape_of_a_chip(chip: Chip) -> None:
+    code = chip_code(chip)
+    pre, main, bus = (random_rows(seed, width) for seed, width in enumerate(code.widths))
+    following = np.roll(bus, -1, axis=1)
+    terminals: list[Ext] = [(5, 6, 7 + rank) for rank in range(len(code.plan.running))]
+    params = params_of((11, 13, 17), (19, 23, P - 1), MAX_ARITY, terminals)
+    found = tape_reference.run_tape(lower(code.code), params, main, pre, bus, following, None)
+    for row in range(ROWS):
+        leaves: dict[int, Sequence[Ext]] = {
+            kind: [(int(cell), 0, 0) for cell in matrix[:, row]]
+            for kind, matrix in ((MAIN, main), (PRE, pre), (BUS, bus), (BUS_NEXT, following))
+        }
+        assert [(int(value), 0, 0) for value in found[:, row]] == evaluate_point(code.code, leaves, params)
+
+
+@every_chip
+def test_accumulating_tape_weights_each_constraint_once(chip: Chip) -> None:
+    """Group sums are sums of challenge power times constraint, each power used by exactly one constraint."""
+    code = chip_code(chip)
+    tape = lower(code.code, code.groups)
+    accumulated = [
+        (number, row[2])
+        for step, row in enumerate(tape.code.tolist())
+        if row[0] == OP_ACC
+        for _, _, number, *_ in tape.code[step + 1 : step + 1 + row[1]].tolist()
+    ]
+    assert sorted(accumulated) == list(enumerate(code.groups))
+    assert not (tape.code[:, 0] == OP_OUT).any()
+    pre, main, bus = (random_rows(seed + 9, width) for seed, width in enumerate(code.widths))
+    following = np.roll(bus, -1, axis=1)
+    params = params_of((11, 13, 17), (19, 23, 29), MAX_ARITY, [(1, 2, 3)] * len(code.plan.running))
+    powers = random_rows(50, 3 * len(code.constraints))[:, 0].reshape(-1, 3).copy()
+    values = tape_reference.run_tape(lower(code.code), params, main, pre, bus, following, None)
+    expected = np.zeros((9, ROWS), np.uint64)
+    for number, group in enumerate(code.groups):
+        for c in range(3):
+            expected[3 * group + c] = add(expected[3 * group + c], mul(values[number], powers[number, c]))
+    assert np.array_equal(tape_reference.run_tape(tape, params, main, pre, bus, following, powers), expected)
+
+
+@every_chip
+def test_chip_constraints_on_columns(chip: Chip) -> None:
+    """The checker's walker and the kernel agree on what the chip itself says about a row."""
+    code = straighten([constraint.expr for constraint in chip.air_constraints])
+    if not code.outputs:
+        return
+    pre, main = random_rows(1, len(chip.preprocessed)), random_rows(2, len(chip.main))
+    for found, expected in zip(tapes.evaluate_columns(code, main, pre), evaluate_columns(code, main, pre), strict=True):
+        assert np.array_equal(found, expected)
+
+
+def test_uniform_subexpressions_are_computed_once() -> None:
+    """Constants and challenges alone never reach the rows: they are entries of the pool."""
+    x = column(MAIN, 0)
+    scale = (param(0) + 3) * param(1)
+    tape = lower(straighten([x * scale, x - scale]))
+    assert len(tape.code) == 5  # load, times k, out, plus k, out
+    assert (2 + 3) * 7 in tape.pool([2, 7]).tolist()
+    assert tape.registers == 2
+    assert lower(straighten([const(5)])).pool([]).tolist() == [5]
+
+
+def test_registers_are_reused() -> None:
+    """A long sum of products needs as many registers as are alive at once."""
+    rng = random.Random(5)
+    total = const(0)
+    for _ in range(200):
+        total = total + column(MAIN, rng.randrange(50)) * column(MAIN, rng.randrange(50))
+    assert lower(straighten([total])).registers <= 60

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from tests.toy import TOY
+from zkvm.stark.protocol.params import Parameters, parameters
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.prover.memory import LATER_BYTES, PROCESS_BYTES, predicted_bytes, process_bytes
+from zkvm.stark.tables import counting_bytes
+
+
+def shape(log: int, chosen: Parameters) -> ProofShape:
+    return ProofShape(TOY, chosen, (log, log, 15))
+
+
+def test_at_least_what_is_committed() -> None:
+    """The extensions of all columns, the main traces and two digests for each leaf of three trees are alive together."""
+    for chosen in (parameters("fast"), parameters("compact")):
+        for log in (9, 15, 20):
+            sizes = shape(log, chosen)
+            columns = sum((sum(table.code.widths) * chosen.blowup + table.code.widths[1]) * table.height for table in sizes.tables) * 8
+            digests = 3 * 2 * 32 * chosen.blowup * sizes.tallest
+            assert predicted_bytes(sizes) > PROCESS_BYTES + columns + digests
+
+
+def test_doubles_with_the_rows() -> None:
+    small, large = (predicted_bytes(shape(log, parameters())) - PROCESS_BYTES for log in (20, 21))
+    assert 1.9 < large / small < 2.1
+
+
+def test_grows_with_blowup_and_records() -> None:
+    by_blowup = [predicted_bytes(shape(18, parameters(name))) for name in ("fast", "balanced", "compact")]
+    assert by_blowup == sorted(by_blowup)
+    assert predicted_bytes(shape(18, parameters()), 1 << 30) - predicted_bytes(shape(18, parameters())) >= 1 << 30
+
+
+def test_grows_with_threads() -> None:
+    """A column for each while columns are extended; of a small proof, what counts look-ups."""
+    tall, small = (ProofShape(TOY, parameters("fast"), (log, log, 15)) for log in (20, 15))
+    assert predicted_bytes(tall, threads=9) - predicted_bytes(tall, threads=1) == 8 * 8 << 20
+    many = 1 << 16
+    assert predicted_bytes(small, threads=many) > many * counting_bytes(TOY) > 0
+
+
+def test_what_the_process_takes() -> None:
+    assert LATER_BYTES < process_bytes() <= PROCESS_BYTES
+    sizes = shape(15, parameters())
+    assert predicted_bytes(sizes) - predicted_bytes(sizes, process=LATER_BYTES) == PROCESS_BYTES - LATER_BYTES
+
+
+HELD = """
+import numpy as np
+from zkvm.stark.prover.memory import keep_freed_pages
+def resident():
+    return 4096 * int(open("/proc/self/statm").read().split()[1])
+keep_freed_pages()
+array = np.ones(1 << 23)
+full = resident()
+del array
+print(full - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries decide by themselves")
+def test_freed_pages_are_kept() -> None:
+    """64 MiB would go back to the system at once; in a process of its own, because the setting is one of the process."""
+    given_back = int(subprocess.run([sys.executable, "-c", HELD], capture_output=True, check=True, text=True).stdout)
+    assert given_back < 1 << 20

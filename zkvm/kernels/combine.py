@@ -1,7 +1,0 @@
-"""Vanishing-polynomial divisions of the quotient (definition: ``source/combine.py``)."""
-
-from __future__ import annotations
-
-from zkvm.kernels.library import kernel
-
-combine_groups = kernel("combine.combine_groups")

@@ -1,7 +1,0 @@
-"""Sorting steps by operation (definition: ``source/sorting.py``)."""
-
-from __future__ import annotations
-
-from zkvm.kernels.library import kernel
-
-sort_steps = kernel("sorting.sort_steps")

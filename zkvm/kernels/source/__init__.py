@@ -1,4 +1,0 @@
-"""What numba compiles: intrinsics, inlined helpers and kernels. Python drivers and callers are one package above.
-
-Only :mod:`zkvm.kernels.library` imports it, when kernels have to be compiled.
-"""

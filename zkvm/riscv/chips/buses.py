@@ -1,0 +1,26 @@
+"""The buses that join the chips, and constants of their tuples. Ids are part of the machine's digest."""
+
+from __future__ import annotations
+
+from zkvm.stark.air.builder import Argument, Bus
+
+STATE = Bus("state", 1, 2, Argument.PRODUCT, "(pc, time): every instruction consumes one and produces the next")
+MEMORY = Bus("memory", 2, 3, Argument.PRODUCT, "(address, value, time): every access consumes the last write and produces its own, later")
+ZERO_LIST = Bus("zero list", 3, 2, Argument.PRODUCT, "(word, closed): linked list of the touched zero-initialised words of each gap")
+CHAIN = Bus("chain", 4, 5, Argument.PRODUCT, "(kind, time, byte address, bytes left, shift): rows of a read or a journal write")
+PROGRAM = Bus("program", 5, 6, Argument.LOGUP, "(pc, op, rd, rs1, rs2, imm)")
+RANGE16 = Bus("range16", 6, 1, Argument.LOGUP, "x in [0, 2^16)")
+RANGE15 = Bus("range15", 7, 1, Argument.LOGUP, "x in [0, 2^15)")
+RANGE14 = Bus("range14", 8, 1, Argument.LOGUP, "x in [0, 2^14)")
+RANGE7 = Bus("range7", 9, 1, Argument.LOGUP, "x in [0, 2^7)")
+BYTES = Bus("bytes", 10, 2, Argument.LOGUP, "x and y in [0, 2^8)")
+AND = Bus("and", 11, 3, Argument.LOGUP, "bytes x, y and x & y")
+POWER = Bus("power", 12, 2, Argument.LOGUP, "(s, 2^s) for s in [0, 32)")
+ROM = Bus("rom", 13, 2, Argument.LOGUP, "(byte address of an aligned word, value) of read-only memory")
+JOURNAL = Bus("journal", 14, 2, Argument.LOGUP, "(index, byte): closed by the verifier, who knows the journal")
+EXIT = Bus("exit", 15, 1, Argument.LOGUP, "(exit code): closed by the verifier, exactly once")
+
+BUSES = (STATE, MEMORY, ZERO_LIST, CHAIN, PROGRAM, RANGE16, RANGE15, RANGE14, RANGE7, BYTES, AND, POWER, ROM, JOURNAL, EXIT)
+
+CHAIN_READ, CHAIN_WRITE = 1, 2
+"""Kinds on the chain bus."""

@@ -1,0 +1,62 @@
+"""The RV32IM machine: its chips in order."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from zkvm.riscv.chips.add import AddChip
+from zkvm.riscv.chips.add_immediate import AddImmediateChip
+from zkvm.riscv.chips.bitwise import BitwiseChip
+from zkvm.riscv.chips.branch_equal import BranchEqualChip
+from zkvm.riscv.chips.branch_less import BranchLessChip
+from zkvm.riscv.chips.brk import BrkChip
+from zkvm.riscv.chips.compare import CompareChip
+from zkvm.riscv.chips.divide import DivideChip
+from zkvm.riscv.chips.ecall import EcallChip
+from zkvm.riscv.chips.exit import ExitChip
+from zkvm.riscv.chips.jump import JumpChip
+from zkvm.riscv.chips.jump_register import JumpRegisterChip
+from zkvm.riscv.chips.load_part import LoadPartChip
+from zkvm.riscv.chips.load_word import LoadWordChip
+from zkvm.riscv.chips.load_word_rom import LoadWordRomChip
+from zkvm.riscv.chips.multiply import MultiplyChip
+from zkvm.riscv.chips.multiply_immediate import MultiplyImmediateChip
+from zkvm.riscv.chips.program import ProgramChip
+from zkvm.riscv.chips.ram_image import RamImageChip
+from zkvm.riscv.chips.range import RangeChip
+from zkvm.riscv.chips.read_rows import ReadRowsChip
+from zkvm.riscv.chips.refresh import RefreshChip
+from zkvm.riscv.chips.rom import RomChip
+from zkvm.riscv.chips.store_part import StorePartChip
+from zkvm.riscv.chips.store_word import StoreWordChip
+from zkvm.riscv.chips.write_rows import WriteRowsChip
+from zkvm.riscv.chips.zero_init import ZeroInitChip
+from zkvm.stark.air.chip import second_instance
+from zkvm.stark.air.machine import Machine
+
+SPLIT = (
+    RefreshChip, AddChip, AddImmediateChip, BitwiseChip, MultiplyChip, MultiplyImmediateChip,
+    BranchEqualChip, BranchLessChip, LoadWordChip, LoadWordRomChip, StoreWordChip, LoadPartChip,
+)  # fmt: skip
+"""Chips that have a second instance: those that long runs fill."""
+MAX_ROWS = (1 << 28) - (1 << 8)
+"""Bound on the heights of all tables together. State times are at most 4 rows + 4 < 2^40 and memory times at most 2^40 + 2^32 rows < 2^60,
+so no difference of two of them wraps mod p."""
+
+
+@cache
+def machine() -> Machine:
+    """The machine. Built once; its digest changes with any chip, bus or constraint."""
+    return Machine(
+        "rv32im",
+        (
+            ProgramChip(), RamImageChip(), RomChip(), RangeChip(), ZeroInitChip(), RefreshChip(),
+            AddChip(), AddImmediateChip(), CompareChip(), BitwiseChip(),
+            MultiplyChip(), MultiplyImmediateChip(), DivideChip(),
+            BranchEqualChip(), BranchLessChip(), JumpChip(), JumpRegisterChip(),
+            LoadWordChip(), LoadWordRomChip(), StoreWordChip(), LoadPartChip(), StorePartChip(),
+            EcallChip(), BrkChip(), ReadRowsChip(), WriteRowsChip(), ExitChip(),
+            *map(second_instance, SPLIT),
+        ),
+        max_rows=MAX_ROWS,
+    )  # fmt: skip

@@ -1,0 +1,195 @@
+"""What the loader and the executor hand to the chips: the image and the records of one execution.
+
+All addresses on the memory bus are byte addresses of aligned words (registers: see :mod:`zkvm.riscv.isa.opcodes`). Every
+``*_prev`` time is the time of the last access of that address, 0 if there was none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PROGRAM_ROW = np.dtype([(name, np.uint64) for name in ("pc", "op", "rd", "rs1", "rs2", "imm")])
+"""One simplified instruction. Registers are memory-bus addresses; unused fields are 0; ``imm`` is in [0, 2^32).
+
+Meaning by operation: ``ADD SUB SLT SLTU MUL* SLL SRL SRA AND OR XOR DIV* REM*``: rd, rs1, rs2.
+``ADDI SLTI SLTIU ANDI ORI XORI``: rd, rs1, imm (sign-extended, two's complement). ``MULI MULHUI MULHSUI``: rd, rs1, imm = the power of two.
+``LW LB LBU LH LHU``: rd, rs1, imm. ``SW SB SH``: rs1 (address), rs2 (value), imm.
+``BEQ ..``: rs1, rs2, imm = target pc. ``JAL``: rd, rs1 = link value pc + 4, imm = target pc.
+``JALR``: rd, rs1, rs2 = link value pc + 4, imm. ``ECALL``, ``TRAP``: nothing.
+"""
+
+STEP = np.dtype(
+    [
+        ("row", np.uint32),  # index into Image.program
+        ("v1", np.uint32),  # value of rs1
+        ("v2", np.uint32),  # value of rs2
+        ("vd", np.uint32),  # value written to rd
+        ("vd_prev", np.uint32),  # value of rd before
+        ("address", np.uint32),  # loads and stores: the byte address, before alignment
+        ("mem", np.uint32),  # loads and stores: the aligned word before the access
+        ("rom", np.uint32),  # loads: 1 if the word is in ROM
+        ("time", np.uint64),  # state time of the instruction
+        ("t1", np.uint64),  # previous access of rs1
+        ("t2", np.uint64),  # previous access of rs2
+        ("td", np.uint64),  # previous access of rd
+        ("tm", np.uint64),  # previous access of the memory word (RAM)
+    ]
+)
+"""One executed instruction other than ``ecall``. Unused fields are 0. Previous times already account for refreshes."""
+
+REFRESH = np.dtype([("address", np.uint64), ("value", np.uint32), ("t_prev", np.uint64), ("time", np.uint64)])
+"""A value re-written at ``time`` because its next access would be 2^16 or more later than ``t_prev``."""
+
+ECALL = np.dtype(
+    [
+        ("row", np.uint32),
+        ("time", np.uint64),
+        *[(name, np.uint32) for name in ("a7", "a0", "a1", "a2", "result")],
+        *[(name, np.uint64) for name in ("t_a7", "t_a0", "t_a1", "t_a2")],
+        ("count", np.uint32),  # read: bytes delivered; journal write: bytes written; else 0
+        *[(name, np.uint32) for name in ("journal_pointer", "break_", "heap_start", "heap_limit")],  # before the call
+        *[(name, np.uint64) for name in ("t_journal", "t_break", "t_heap_start", "t_heap_limit")],
+    ]
+)
+"""One ecall. All its register accesses are at ``time`` (distinct addresses); exit and brk do not access a1 and a2, whose times are
+then 0. VM registers a call does not touch are 0: ``journal_pointer`` is for write(3), the other three for brk. Times grow by 4 as
+for any instruction."""
+
+CHAIN_ROW = np.dtype(
+    [
+        ("time", np.uint64),  # the call's time; the word is accessed at time + 1
+        ("address", np.uint32),  # byte address of the first byte of this row
+        ("remaining", np.uint32),  # bytes still to move, this row's included
+        ("count", np.uint32),  # bytes moved by this row, 1..4, all in one aligned word
+        ("index", np.uint32),  # journal index of the first byte (write rows)
+        ("old", np.uint32),  # the aligned word before
+        ("new", np.uint32),  # the aligned word after (read rows); = old (write rows)
+        ("t_prev", np.uint64),  # previous access of the word (RAM)
+        ("rom", np.uint32),  # write rows: 1 if the word is in ROM
+    ]
+)
+"""One aligned word moved by a read or a journal write."""
+
+
+def take_records(records: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
+    """``records[positions]`` of a structured array, moved as whole 64-bit words: several times faster than numpy's own way."""
+    words = records.dtype.itemsize // 8
+    taken: NDArray[Any]
+    if records.dtype.itemsize % 8 or not records.flags.c_contiguous:
+        taken = records[positions]
+    else:
+        taken = np.take(records.view(np.uint64).reshape(-1, words), positions, axis=0).view(records.dtype).reshape(-1)
+    return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A program as the machine sees it: the part of a proof that is fixed before the run.
+
+    Attributes:
+        program: PROGRAM_ROW, ascending pc.
+        ram_address, ram_value: (r,) uint64 byte addresses of aligned words ascending, the 37 registers last; (r,) uint64 values < 2^32.
+        rom_address, rom_value: (m,) uint64, ascending.
+        gaps: sorted disjoint [start, end) ranges of zero-initialised words, in words (byte address / 4).
+        entry: pc of the first instruction. initial_sp: initial x2. heap_start, heap_limit: bounds of brk.
+        identify: computes :attr:`content_id`. Proving does not need it, and it takes as long as a large program is long.
+        symbols: sorted (address, name) of functions, for messages and profiles; not part of the image ID.
+    """
+
+    program: NDArray[Any]
+    ram_address: NDArray[np.uint64]
+    ram_value: NDArray[np.uint64]
+    rom_address: NDArray[np.uint64]
+    rom_value: NDArray[np.uint64]
+    gaps: tuple[tuple[int, int], ...]
+    entry: int
+    initial_sp: int
+    heap_start: int
+    heap_limit: int
+    identify: Callable[[], bytes]
+    symbols: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def content_id(self) -> bytes:
+        """BLAKE3 of segments and entry, 32 bytes; independent of the machine."""
+        return self.identify()
+
+
+Sorter = Callable[[NDArray[Any], NDArray[np.uint8]], tuple[NDArray[np.int64], NDArray[np.int64]]]
+"""Numpy walker :func:`sort_steps`, or its kernel."""
+KEYS = 256
+
+
+def sort_steps(steps: NDArray[Any], keys: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sort steps by the key of their program row, plus 1 if they load from ROM.
+
+    Args:
+        steps: (n,) STEP, whose ``rom`` is 0 or 1. keys: (rows,), even.
+
+    Returns:
+        Their positions, of equal keys in the order of execution: (n,). How many have each key: (KEYS,).
+    """
+    own = keys[steps["row"]] | steps["rom"].astype(np.uint8)
+    return np.argsort(own, kind="stable"), np.bincount(own, minlength=KEYS)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Everything the chips need to fill their tables; times as in :mod:`zkvm.riscv.isa.opcodes`.
+
+    Attributes:
+        steps: STEP in execution order. refreshes: REFRESH. ecalls: ECALL, the exit last. reads, writes: CHAIN_ROW.
+        ram_last, ram_last_time: (r,) uint64, aligned with ``image.ram_address``: final value and time of last access
+            (its initial value and 0 if untouched).
+        zero_address, zero_last, zero_last_time: touched zero-initialised words: ascending *word* indices, final value, time.
+        sorter: how :meth:`steps_of` sorts.
+    """
+
+    image: Image
+    cycles: int
+    exit_code: int
+    journal: bytes
+    steps: NDArray[Any]
+    refreshes: NDArray[Any]
+    ecalls: NDArray[Any]
+    reads: NDArray[Any]
+    writes: NDArray[Any]
+    ram_last: NDArray[np.uint64]
+    ram_last_time: NDArray[np.uint64]
+    zero_address: NDArray[np.uint64]
+    zero_last: NDArray[np.uint64]
+    zero_last_time: NDArray[np.uint64]
+    stdout: bytes = b""
+    stderr: bytes = b""
+    seconds: dict[str, float] = field(default_factory=dict)
+    sorter: Sorter = field(default=sort_steps, compare=False, repr=False)
+
+    @cached_property
+    def _steps_by_key(self) -> dict[int, NDArray[np.int64]]:
+        """Steps of one operation, by twice its number; those that load from ROM by one more."""
+        order, counts = self.sorter(self.steps, 2 * self.image.program["op"].astype(np.uint8))
+        ends = np.cumsum(counts)
+        return {key: order[ends[key] - counts[key] : ends[key]] for key in np.flatnonzero(counts).tolist()}
+
+    @cached_property
+    def _positions(self) -> dict[tuple[tuple[int, ...], bool | None], NDArray[np.int64]]:
+        return {}
+
+    def steps_of(self, operations: tuple[int, ...], rom: bool | None = None) -> NDArray[np.int64]:
+        """Positions in ``steps`` of the instructions that are one of the operations, ascending: (k,) int64. Found once.
+
+        Args:
+            rom: only those that load from ROM, or only the others.
+        """
+        if (operations, rom) not in self._positions:
+            keys = [2 * number + int(place) for number in operations for place in ((False, True) if rom is None else (rom,))]
+            found = [self._steps_by_key[key] for key in keys if key in self._steps_by_key]
+            several = np.sort(np.concatenate([np.zeros(0, np.int64), *found]), kind="stable") if len(found) != 1 else found[0]
+            self._positions[operations, rom] = several
+        return self._positions[operations, rom]

@@ -1,0 +1,155 @@
+"""Runs a guest and returns everything that a proof of the run needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.errors import GuestTrap, LimitError
+from zkvm.riscv.isa import opcodes
+from zkvm.riscv.kernels import interpreter as kernel
+from zkvm.riscv.kernels.sorting import sort_steps
+from zkvm.riscv.records import CHAIN_ROW, ECALL, KEYS, Execution, Image
+from zkvm.riscv.vm.state import MachineState, missing_instruction, symbol_at, trap
+from zkvm.riscv.vm.syscalls import A0, Host, Sink, handle_call
+
+DEFAULT_MAX_CYCLES = 1 << 28
+"""A run of this length records 19 GB; guests that never end are stopped before they fill an ordinary machine's disk or patience."""
+TIME_SLICE = 1 << 20
+"""Instructions between two looks of the host at the run, so that an interrupt and a memory limit are noticed."""
+MAX_TIME = 1 << 32
+"""Traced runs end before this state time, so that the gap of every refresh fits its two 16-bit limbs."""
+
+Runner = Callable[[MachineState, int], int]
+"""Executes until the host is needed or so many cycles are reached; returns a status of ``kernels/interpreter.py``."""
+
+
+def run_kernel(state: MachineState, cycle_limit: int) -> int:
+    """The compiled interpreter as a :data:`Runner`."""
+    memory = state.memory
+    return int(
+        kernel.run(
+            state.program,
+            state.code_pages,
+            state.code_rows,
+            state.registers,
+            state.register_times,
+            memory.page_table,
+            memory.values,
+            memory.times,
+            memory.origins,
+            state.steps,
+            state.refreshes,
+            state.counters,
+            np.uint64(cycle_limit),
+            state.trace,
+        )
+    )
+
+
+def sort_kernel(steps: NDArray[Any], keys: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """See :func:`zkvm.riscv.records.sort_steps`."""
+    order, counts = np.empty(len(steps), np.int64), np.zeros(KEYS, np.int64)
+    sort_steps(steps, keys, np.empty(len(steps), np.uint8), counts, np.empty(KEYS, np.int64), order)
+    return order, counts
+
+
+def execute(
+    image: Image,
+    stdin: bytes = b"",
+    *,
+    trace: bool = True,
+    max_cycles: int = DEFAULT_MAX_CYCLES,
+    max_memory: int | None = None,
+    stdout: Sink | None = None,
+    stderr: Sink | None = None,
+    runner: Runner = run_kernel,
+) -> Execution:
+    """Run a guest from its entry to its exit.
+
+    Args:
+        stdin: the private input, the guest's fd 0. trace: whether to record (without: all record arrays and final values are empty).
+        max_cycles: instructions after which the run is stopped. max_memory: bytes that records and guest pages may take.
+        stdout, stderr: called with what the guest writes, as it does; the result has all of it in any case.
+        runner: another interpreter than the kernel, for comparison.
+
+    Raises:
+        GuestTrap: the guest did something that cannot be proven. LimitError: a limit was reached.
+    """
+    started = time.perf_counter()
+    state = MachineState(image, trace=trace, max_memory=max_memory)
+    sinks = {fd: sink for fd, sink in ((opcodes.FD_STDOUT, stdout), (opcodes.FD_STDERR, stderr)) if sink is not None}
+    host = Host(stdin, sinks)
+    running = True
+    while running:
+        status = runner(state, min(max_cycles, state.cycles + TIME_SLICE))
+        if status == kernel.LIMIT:
+            state.check_memory()
+            if state.cycles >= max_cycles:
+                reached = f"{max_cycles} cycles (it is in {symbol_at(image, state.pc)}, pc 0x{state.pc:08x})"
+                raise LimitError(f"the guest has not ended after {reached}: raise --max-cycles, or look for an endless loop")
+        elif status == kernel.CALLED:
+            running = handle_call(state, host)
+        elif status == kernel.BUFFER_FULL:
+            state.reserve(1, 4)  # what one instruction may record
+        elif status == kernel.NEED_PAGE:
+            state.memory.make_page(int(state.counters[kernel.FAULT]) >> 12)
+            state.check_memory()
+        else:
+            raise _trap_of(state, status)
+        if trace and state.time >= MAX_TIME:
+            raise LimitError(f"the run is longer than a proof can be: state time 2^32 reached after {state.cycles} cycles")
+    return _finish(state, host, time.perf_counter() - started)
+
+
+def _trap_of(state: MachineState, status: int) -> GuestTrap:
+    """The error for a status that ends the run."""
+    fault = int(state.counters[kernel.FAULT])
+    match status:
+        case kernel.STOPPED:
+            return trap(state, "breakpoint", "ebreak: the guest stopped itself")
+        case kernel.NO_INSTRUCTION:
+            return missing_instruction(state, fault)
+        case kernel.MISALIGNED:
+            return trap(state, "misaligned_access", f"misaligned access of address 0x{fault:08x}")
+        case kernel.READ_ONLY:
+            return trap(state, "store_to_rom", f"store to read-only memory at 0x{fault:08x}")
+        case _:
+            return trap(state, "outside_memory", f"access of address 0x{fault:08x}, which is outside memory")
+
+
+def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
+    """The records of a run that has ended, trimmed, and the final state of memory."""
+    image, nothing = state.image, np.zeros(0, np.uint64)
+    last = last_time = zero_address = zero_last = zero_time = nothing
+    if state.trace:
+        data = len(image.ram_address) - opcodes.REGISTER_COUNT
+        positions = state.memory.locate((image.ram_address[:data] // np.uint64(4)).astype(np.int64))
+        registers = slice(0, opcodes.REGISTER_COUNT)
+        last = np.concatenate([state.memory.values[positions], state.registers[registers]]).astype(np.uint64)
+        last_time = np.concatenate([state.memory.times[positions], state.register_times[registers]])
+        zero_address, zero_last, zero_time = state.memory.touched_zeros()
+    return Execution(
+        image=image,
+        cycles=state.cycles,
+        exit_code=int(state.registers[A0]),
+        journal=bytes(host.journal),
+        steps=state.steps[: int(state.counters[kernel.STEPS])],
+        refreshes=state.refreshes[: int(state.counters[kernel.REFRESHES])],
+        ecalls=np.array(host.ecalls, ECALL),
+        reads=np.concatenate([np.zeros(0, CHAIN_ROW), *host.reads]),
+        writes=np.concatenate([np.zeros(0, CHAIN_ROW), *host.writes]),
+        ram_last=last,
+        ram_last_time=last_time,
+        zero_address=zero_address,
+        zero_last=zero_last,
+        zero_last_time=zero_time,
+        stdout=bytes(host.output[opcodes.FD_STDOUT]),
+        stderr=bytes(host.output[opcodes.FD_STDERR]),
+        seconds={"execute": seconds},
+        sorter=sort_kernel,
+    )

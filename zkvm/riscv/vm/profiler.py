@@ -1,0 +1,275 @@
+"""Where a run's cycles and cells go: by instruction and by call stack, while the guest runs.
+
+The recorder drives the interpreter, looks at its records in batches and forgets them, so that long runs take little memory. The call
+stack is a shadow stack: an instruction that links pushes where it returns to, a jump to a register that returns pops it. A call that the
+compiler turned into a jump is seen in place of its caller. Any jump to where a call returns to is its return. Inlined calls are no calls to
+the stack; debug information says which instructions are theirs, and the tree shows them below the function that they are in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.riscv.isa import opcodes
+from zkvm.riscv.isa.semantics import LOADS, STORES
+from zkvm.riscv.kernels import interpreter as kernel
+from zkvm.riscv.records import CHAIN_ROW, Execution, Image
+from zkvm.riscv.vm.dwarf import InlineTable
+from zkvm.riscv.vm.executor import run_kernel
+from zkvm.riscv.vm.state import MachineState
+
+Int = NDArray[np.int64]
+
+BATCH = 1 << 19
+"""Records that are looked at together."""
+MAX_DEPTH = 200
+"""Deeper calls are counted for the call at this depth; a direct recursion counts as one call."""
+MAX_NODES = 100_000
+"""Call paths that are told apart; calls on further ones count for their caller."""
+LINK_REGISTERS = tuple(opcodes.REGISTER_BASE + index for index in (1, 5))
+"""ra and t0: what calls write and returns jump to (RISC-V calling convention, "Standard register conventions")."""
+BEFORE_SYMBOLS = "(before the first symbol)"
+INLINED = " (inlined)"
+"""After the name of an inlined function, to tell its cost from that of its calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Cells that things cost, where a cell is one committed base-field element of one row.
+
+    Attributes:
+        steps: (2, 256) int64 by origin of the loaded word (1: ROM) and operation. calls: by call number. other_call: any other call.
+        refresh, zero_word, read_row, write_row: of one row of that kind.
+    """
+
+    steps: Int
+    calls: Mapping[int, int]
+    other_call: int
+    refresh: int
+    zero_word: int
+    read_row: int
+    write_row: int
+
+    @classmethod
+    def nothing(cls) -> Costs:
+        """Counts cycles only."""
+        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the guest on the way to where it is.
+
+    Attributes:
+        return_pc: where it returns to. node: the caller's node.
+    """
+
+    return_pc: int
+    node: int
+
+
+@dataclass(slots=True)
+class CallTree:
+    """Functions by call path; node 0 is the root, which is no function.
+
+    Attributes:
+        parents, functions, depths: per node. cycles, cells: spent in the node itself, not in what it calls.
+    """
+
+    parents: list[int] = field(default_factory=lambda: [0])
+    functions: list[int] = field(default_factory=lambda: [-1])
+    depths: list[int] = field(default_factory=lambda: [0])
+    cycles: list[int] = field(default_factory=lambda: [0])
+    cells: list[int] = field(default_factory=lambda: [0])
+    _children: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def child(self, node: int, function: int) -> int:
+        """The node of a function called from ``node``."""
+        if self.functions[node] == function or self.depths[node] >= MAX_DEPTH:
+            return node
+        found = self._children.get((node, function))
+        if found is None and len(self.parents) >= MAX_NODES:
+            return node
+        if found is None:
+            found = self._children[node, function] = len(self.parents)
+            self.parents.append(node)
+            self.functions.append(function)
+            self.depths.append(self.depths[node] + 1)
+            self.cycles.append(0)
+            self.cells.append(0)
+        return found
+
+    def replaced(self, node: int, function: int) -> int:
+        """The node of a function that goes on in place of ``node``'s."""
+        caller = self.parents[node]
+        full = len(self.parents) >= MAX_NODES and (caller, function) not in self._children
+        return node if self.functions[node] == function or self.depths[node] >= MAX_DEPTH or full else self.child(caller, function)
+
+
+class Recorder:
+    """Runs a guest and counts.
+
+    Attributes:
+        names: of functions; number 0 is what lies before the first symbol, inlined ones come last. owner: (n,) function of each program
+            row. function: (n,) the same, or the innermost inlined function that the row comes from.
+        row_cycles, row_cells: (n,) int64 by program row. tree: by call path. stack: the calls that the guest is in.
+        refreshes: how many, over the whole run. used: rows by operation, (2, 256) int64 as in :class:`Costs`.
+    """
+
+    def __init__(self, image: Image, costs: Costs, inlined: InlineTable | None = None) -> None:
+        """``inlined``: what was, if that is known."""
+        program = image.program
+        self.image, self.costs = image, costs
+        table = inlined or InlineTable.empty()
+        symbols = (BEFORE_SYMBOLS, *(name for _, name in image.symbols))
+        numbers: dict[str, int] = {}
+        self._inlined = [0, *(len(symbols) + numbers.setdefault(call.function + INLINED, len(numbers)) for call in table.calls[1:])]
+        self._around = [call.parent for call in table.calls]
+        self.names = (*symbols, *numbers)
+        starts = np.array([address for address, _ in image.symbols], np.uint64)
+        self.owner: Int = np.searchsorted(starts, program["pc"], side="right").astype(np.int64)
+        self._scope: Int = table.find(program["pc"])
+        self.function: Int = np.where(self._scope > 0, np.array(self._inlined)[self._scope], self.owner)
+        self.row_cycles: Int = np.zeros(len(program), np.int64)
+        self.row_cells: Int = np.zeros(len(program), np.int64)
+        self.used: Int = np.zeros((2, 256), np.int64)
+        self.refreshes = 0
+        self.tree, self.stack = CallTree(), list[Call]()
+        self._pc, self._op = program["pc"].astype(np.int64), program["op"].astype(np.int64)
+        jumps = (self._op == opcodes.JAL) | (self._op == opcodes.JALR)
+        self._links = jumps & np.isin(program["rd"], LINK_REGISTERS)
+        self._returns = (self._op == opcodes.JALR) & ~self._links
+        self._accesses = np.isin(np.arange(256), [*LOADS, *STORES])
+        self._gap_edges = np.array([edge for gap in image.gaps for edge in gap], np.uint64)
+        self._last, self._node = -1, 0
+        self._calls: list[tuple[int, int, int]] = []  # of the batch: records before it, row, time
+        self._call_nodes: list[tuple[int, int]] = []  # of the run: row and node, in the order of Execution.ecalls
+
+    def run(self, state: MachineState, cycle_limit: int) -> int:
+        """The interpreter, as a :data:`zkvm.riscv.vm.executor.Runner`."""
+        if int(state.counters[kernel.STEPS]) >= BATCH:
+            self.look(state)
+        status = run_kernel(state, cycle_limit)
+        if status == kernel.CALLED:
+            self._calls.append((int(state.counters[kernel.STEPS]), state.row, state.time))
+        return status
+
+    def look(self, state: MachineState) -> None:
+        """Count the records of a running guest, and forget them."""
+        self.count(state.steps[: int(state.counters[kernel.STEPS])], state.refreshes[: int(state.counters[kernel.REFRESHES])])
+        state.counters[kernel.STEPS] = state.counters[kernel.REFRESHES] = 0
+
+    def arrive(self, row: int) -> None:
+        """Execution has gone on to a row that is not executed: it traps. If there was no row to go to, ``row`` is the last one."""
+        if self._last not in (-1, row):
+            self._step(self._last, row)
+            self._last = row
+        elif self._last == row and self._links[row]:
+            self.stack.append(Call(int(self._pc[row]) + 4, self._node))
+
+    def finish(self, execution: Execution) -> None:
+        """Count what is left when the guest has ended, and what its calls cost."""
+        self.count(execution.steps, execution.refreshes)
+        for (row, node), call in zip(self._call_nodes, execution.ecalls, strict=True):
+            self._add(row, node, self.costs.calls.get(int(call["a7"]), self.costs.other_call))
+        for records, cost in ((execution.reads, self.costs.read_row), (execution.writes, self.costs.write_row)):
+            self._count_chain(records, execution.ecalls["time"], cost)
+
+    def cycles_by_function(self) -> tuple[tuple[str, int], ...]:
+        """(name, cycles) of every function that ran, most first."""
+        cycles = np.bincount(self.function, weights=self.row_cycles, minlength=len(self.names)).astype(np.int64)
+        return tuple((self.names[k], int(cycles[k])) for k in np.argsort(-cycles, kind="stable").tolist() if cycles[k])
+
+    def count(self, steps: NDArray[Any], refreshes: NDArray[Any]) -> None:
+        """Count a batch: STEP and REFRESH records that follow those counted before."""
+        places = [place for place, _, _ in self._calls]
+        rows: Int = np.insert(steps["row"].astype(np.int64), places, [row for _, row, _ in self._calls])
+        if not len(rows):
+            return
+        times = np.insert(steps["time"], places, np.array([time for _, _, time in self._calls], np.uint64))
+        operations, rom = self._op[steps["row"]], steps["rom"].astype(np.int64)
+        self.used += np.bincount(256 * rom + operations, minlength=512).reshape(2, 256)
+        self.refreshes += len(refreshes)
+        cells: Int = np.insert(self.costs.steps[rom, operations], places, 0)
+        first = self._accesses[operations] & (steps["tm"] == 0) & (rom == 0)
+        first[first] = self._zero_initialised(steps["address"][first])
+        cells += np.insert(first.astype(np.int64) * self.costs.zero_word, places, 0)
+        fresh = (refreshes["t_prev"] == 0) & self._zero_initialised(refreshes["address"])
+        where = np.searchsorted(times, (refreshes["time"] + np.uint64(1)) // np.uint64(4) * np.uint64(4))
+        np.add.at(cells, where, self.costs.refresh + fresh * self.costs.zero_word)
+        self.row_cycles += np.bincount(rows, minlength=len(self.row_cycles))
+        np.add.at(self.row_cells, rows, cells)
+        self._follow(rows, cells, np.array(places, np.int64) + np.arange(len(places)))
+        self._calls = []
+
+    def _follow(self, rows: Int, cells: Int, calls: Int) -> None:
+        """Walk the call tree along executed rows, of which those at ``calls`` are system calls."""
+        if self._last < 0:  # the run begins: as if execution went on from an instruction before it, which is no jump
+            self._node = self.tree.child(0, int(self.owner[rows[0]]))
+        before = np.concatenate([[self._last], rows[:-1]])
+        changes = self._links[before] | self._returns[before] | (self.owner[rows] != self.owner[before])
+        continues = not changes[0]
+        changes[0] = True  # a new batch is a new segment
+        starts = np.flatnonzero(changes)
+        lengths = np.diff(np.append(starts, len(rows)))
+        nodes = []
+        for previous, row in zip(before[starts].tolist(), rows[starts].tolist(), strict=True):
+            if not continues:
+                self._step(previous, row)
+            continues = False
+            nodes.append(self._node)
+        every = np.repeat(np.array(nodes, np.int64), lengths)
+        pairs, which = np.unique(every * len(self._inlined) + self._scope[rows], return_inverse=True)
+        totals = np.bincount(which), np.bincount(which, weights=cells).astype(np.int64)
+        for pair, count, cost in zip(pairs.tolist(), *(values.tolist() for values in totals), strict=True):
+            node = self._inside(*divmod(pair, len(self._inlined)))
+            self.tree.cycles[node] += count
+            self.tree.cells[node] += cost
+        self._call_nodes += zip(rows[calls].tolist(), every[calls].tolist(), strict=True)
+        self._last = int(rows[-1])
+
+    def _inside(self, node: int, scope: int) -> int:
+        """The node of an inlined call, or of none, in the function that ``node`` is."""
+        return self.tree.child(self._inside(node, self._around[scope]), self._inlined[scope]) if scope else node
+
+    def _step(self, previous: int, row: int) -> None:
+        """Keep the shadow stack when execution goes from one row to another."""
+        function = int(self.owner[row])
+        if previous < 0:
+            return
+        if self._links[previous]:
+            self.stack.append(Call(int(self._pc[previous]) + 4, self._node))
+            self._node = self.tree.child(self._inside(self._node, int(self._scope[previous])), function)
+            return
+        if self._returns[previous]:
+            target = int(self._pc[row])
+            for depth in range(len(self.stack) - 1, -1, -1):
+                if self.stack[depth].return_pc == target:
+                    self._node = self.stack[depth].node
+                    del self.stack[depth:]
+                    break
+        self._node = self.tree.replaced(self._node, function)
+
+    def _zero_initialised(self, addresses: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which byte addresses are in a zero-initialised range."""
+        edges_below = np.searchsorted(self._gap_edges, addresses.astype(np.uint64) // np.uint64(4), side="right")
+        return np.asarray(edges_below % 2 == 1)
+
+    def _count_chain(self, records: NDArray[Any], call_times: NDArray[np.uint64], cost: int) -> None:
+        """Cells of the words that calls move: CHAIN_ROW records."""
+        assert records.dtype == CHAIN_ROW
+        zero = (records["t_prev"] == 0) & (records["rom"] == 0) & self._zero_initialised(records["address"])
+        cells = cost + zero * self.costs.zero_word
+        call = np.searchsorted(call_times, records["time"])
+        for number in np.unique(call).tolist():
+            row, node = self._call_nodes[number]
+            self._add(row, node, int(cells[call == number].sum()))
+
+    def _add(self, row: int, node: int, cells: int) -> None:
+        self.row_cells[row] += cells
+        self.tree.cells[self._inside(node, int(self._scope[row]))] += cells

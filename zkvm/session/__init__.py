@@ -1,0 +1,1 @@
+"""One run from program to receipt, and what surrounds it: threads, memory, time, predictions, profiles."""

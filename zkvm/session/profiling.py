@@ -1,0 +1,282 @@
+"""What a run costs to prove, and where: by function, by source line, by call path. A cell is one committed element of one row.
+
+Proving time and memory follow the committed cells. Each executed instruction costs a row of its chip; values that are not used for 2^16
+time units cost a refresh row, the first touch of a zero-initialised word another, and calls a row for each word that they move. What is
+left belongs to no instruction: constant tables, the program's own tables, and padding to powers of two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.errors import LimitError, UsageError
+from zkvm.riscv.isa import opcodes
+from zkvm.riscv.machine import machine
+from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image
+from zkvm.session.prediction import Prediction, predict
+from zkvm.session.resources import prove_extra
+from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
+from zkvm.stark.protocol.params import parameters
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.tables import heights_for
+
+if TYPE_CHECKING:
+    from zkvm.riscv.vm.profiler import CallTree, Costs, Recorder
+
+CALLS = (opcodes.SYS_READ, opcodes.SYS_WRITE, opcodes.SYS_EXIT, opcodes.SYS_EXIT_GROUP, opcodes.SYS_BRK)
+OTHER_CALL = 1 << 31
+"""A call number that no chip serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCost:
+    """What one function costs: itself, and (``total``) with what it calls."""
+
+    name: str
+    cycles: int
+    cells: int
+    total_cycles: int
+    total_cells: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineCost:
+    """What one source line costs; a file '' means that the line is unknown."""
+
+    file: str
+    line: int
+    cycles: int
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChipCost:
+    """One chip's part: used rows, height of its tables (0: absent), committed columns."""
+
+    name: str
+    rows: int
+    height: int
+    columns: int
+
+    @property
+    def cells(self) -> int:
+        """Committed cells, padding included."""
+        return self.height * self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where the cost of a run lies.
+
+    Attributes:
+        session: the run. functions, lines: most cells first. chips: in machine order. paths: (functions outermost first, cycles, cells)
+            of every call path, its own cost only. cells: all committed ones. charged_cells: those of instructions and calls; the rest is
+            fixed tables and padding. prediction: of the proof; None if the run is too long for one.
+    """
+
+    session: Session
+    functions: tuple[FunctionCost, ...]
+    lines: tuple[LineCost, ...]
+    chips: tuple[ChipCost, ...]
+    paths: tuple[tuple[tuple[str, ...], int, int], ...]
+    cells: int
+    charged_cells: int
+    prediction: Prediction | None
+
+    def to_json(self) -> dict[str, Any]:
+        """What JSON can hold, call paths excepted."""
+        return {
+            "exit_code": self.session.exit_code,
+            "journal": self.session.journal.hex(),
+            "cycles": self.session.cycles,
+            "cells": self.cells,
+            "charged_cells": self.charged_cells,
+            "functions": [asdict(entry) for entry in self.functions],
+            "lines": [asdict(entry) for entry in self.lines],
+            "chips": [asdict(entry) | {"cells": entry.cells} for entry in self.chips],
+            "prediction": asdict(self.prediction) if self.prediction else None,
+        }
+
+
+def profile(
+    elf: Elf,
+    stdin: bytes | ExecutorEnv = b"",
+    *,
+    params: str = "balanced",
+    security: int = 100,
+    max_cycles: int | None = None,
+    max_memory: int | None = None,
+    threads: int | None = None,
+    pad_to: int = 0,
+    stdout: Sink | None = None,
+    stderr: Sink | None = None,
+) -> Profile:
+    """Run a guest without proving and tell where its cost lies.
+
+    Args:
+        stdin: the private input, or a whole environment. params, security, threads, pad_to: of the proof that is
+            predicted, as for :func:`zkvm.prove`.
+        max_cycles, max_memory: limits of this run.
+        stdout, stderr: called with what the guest writes.
+
+    Raises:
+        ElfError, GuestTrap, LimitError, UsageError: as :func:`zkvm.execute`.
+    """
+    with prove_extra():
+        from zkvm.riscv.vm.dwarf import read_debug
+        from zkvm.riscv.vm.profiler import Recorder
+    chosen = parameters(params, security)
+    if pad_to & (pad_to - 1):
+        raise UsageError(f"padding to {pad_to} rows: a power of two is needed")
+    file, image = read_elf(elf)
+    debug = read_debug(file)
+    recorder = Recorder(image, costs(), debug.inlined)
+    env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
+    execution = run_image(file, image, env, trace=True, runner=recorder.run)
+    recorder.finish(execution)
+    rows = used_rows(recorder, execution)
+    try:
+        heights = heights_for(machine(), rows, image, chosen.exempt, pad_to)
+        shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
+        prediction = predict(shape, threads)
+    except LimitError:
+        heights, prediction = (0,) * len(machine().chips), None
+    chips = chip_costs(rows, heights)
+    files, numbers = debug.lines.find(image.program["pc"])
+    return Profile(
+        session=session_of(execution),
+        functions=function_costs(recorder),
+        lines=line_costs(recorder, files, numbers, debug.lines.names),
+        chips=chips,
+        paths=call_paths(recorder.tree, recorder.names),
+        cells=sum(chip.cells for chip in chips),
+        charged_cells=int(recorder.row_cells.sum()),
+        prediction=prediction,
+    )
+
+
+def columns_of() -> dict[str, int]:
+    """Committed base columns of each chip, main and bus."""
+    return {code.chip.name: sum(code.widths[1:]) for code in machine().codes}
+
+
+@cache
+def serving_chips() -> tuple[NDArray[Any], dict[int, str]]:
+    """Which chip gets a row: (2, 256) object array of names by origin of the loaded word (1: ROM) and operation, '' for none; and by
+    call number. Asked of the chips themselves."""
+    empty = _single()
+    countable = [chip for chip in machine().chips if chip.first is None and not len(chip.preprocessed)]
+    base = {chip.name: chip.rows(empty) for chip in countable}
+
+    def server(execution: Execution) -> str:
+        found = [chip.name for chip in countable if chip.rows(execution) > base[chip.name]]
+        assert len(found) <= 1, found
+        return found[0] if found else ""
+
+    steps = np.full((2, 256), "", object)
+    for operation in opcodes.NAMES:
+        if operation < 256 and operation not in (opcodes.ECALL, opcodes.TRAP):
+            for rom in (0, 1):
+                steps[rom, operation] = server(_single(operation, rom))
+    return steps, {number: server(_single(call=number)) for number in (*CALLS, OTHER_CALL)}
+
+
+def _single(operation: int = 0, rom: int = 0, call: int | None = None) -> Execution:
+    """An execution of one instruction, or none."""
+    nothing = np.zeros(0, np.uint64)
+    program, steps, ecalls = np.zeros(1, PROGRAM_ROW), np.zeros(int(operation > 0), STEP), np.zeros(int(call is not None), ECALL)
+    program["op"], steps["rom"] = operation, rom
+    ecalls["a7"] = call or 0
+    image = Image(program, nothing, nothing, nothing, nothing, (), 0, 0, 0, 0, bytes)
+    chain = np.zeros(0, CHAIN_ROW)
+    return Execution(image, 1, 0, b"", steps, np.zeros(0, REFRESH), ecalls, chain, chain, nothing, nothing, nothing, nothing, nothing)
+
+
+@cache
+def costs() -> Costs:
+    """Cells of a row of everything that costs one."""
+    with prove_extra():
+        from zkvm.riscv.vm.profiler import Costs
+    columns, (steps, calls) = columns_of(), serving_chips()
+    width = np.vectorize(lambda name: columns.get(name, 0), otypes=[np.int64])(steps)
+    return Costs(
+        steps=width,
+        calls={number: columns[name] for number, name in calls.items()},
+        other_call=columns[calls[OTHER_CALL]],
+        refresh=columns["refresh"],
+        zero_word=columns["zero_init"],
+        read_row=columns["read_rows"],
+        write_row=columns["write_rows"],
+    )
+
+
+def used_rows(recorder: Recorder, execution: Execution) -> dict[str, int]:
+    """Used rows of every chip. Those that instructions and refreshes use were counted by the recorder: their records are gone."""
+    steps, _ = serving_chips()
+    rows = {chip.name: chip.rows(execution) for chip in machine().chips if chip.first is None}
+    rows["refresh"] = recorder.refreshes
+    for name in dict.fromkeys(steps.ravel().tolist()):
+        if name:
+            rows[name] = int(recorder.used[steps == name].sum())
+    return rows
+
+
+def chip_costs(rows: dict[str, int], heights: tuple[int, ...]) -> tuple[ChipCost, ...]:
+    """Present chips in machine order; a second table counts for its chip."""
+    columns = columns_of()
+    both: dict[str, int] = {}
+    for chip, height in zip(machine().chips, heights, strict=True):
+        name = chip.first or chip.name
+        both[name] = both.get(name, 0) + height
+    return tuple(ChipCost(name, rows[name], height, columns[name]) for name, height in both.items() if height)
+
+
+def function_costs(recorder: Recorder) -> tuple[FunctionCost, ...]:
+    """Cost of each function that ran; in a recursion its inner calls count once."""
+    count = len(recorder.names)
+    cycles = np.bincount(recorder.function, weights=recorder.row_cycles, minlength=count).astype(np.int64)
+    cells = np.bincount(recorder.function, weights=recorder.row_cells, minlength=count).astype(np.int64)
+    total_cycles, total_cells = [0] * count, [0] * count
+    tree = recorder.tree
+    for node in range(1, len(tree.parents)):
+        seen, up = set(), node
+        while up:
+            seen.add(tree.functions[up])
+            up = tree.parents[up]
+        for function in seen:
+            total_cycles[function] += tree.cycles[node]
+            total_cells[function] += tree.cells[node]
+    found = [
+        FunctionCost(recorder.names[k], int(cycles[k]), int(cells[k]), total_cycles[k], total_cells[k])
+        for k in range(count)
+        if cycles[k] or total_cycles[k]
+    ]
+    return tuple(sorted(found, key=lambda entry: (-entry.cells, entry.name)))
+
+
+def line_costs(recorder: Recorder, files: NDArray[np.int64], numbers: NDArray[np.int64], names: tuple[str, ...]) -> tuple[LineCost, ...]:
+    """Cost of each source line that ran; empty without line information."""
+    if not names:
+        return ()
+    places, where = np.unique(np.stack([files, numbers]), axis=1, return_inverse=True)
+    cycles = np.bincount(where.ravel(), weights=recorder.row_cycles).astype(np.int64)
+    cells = np.bincount(where.ravel(), weights=recorder.row_cells).astype(np.int64)
+    found = [
+        LineCost(names[file] if file >= 0 else "", int(line), int(cycles[k]), int(cells[k]))
+        for k, (file, line) in enumerate(places.T.tolist())
+        if cycles[k]
+    ]
+    return tuple(sorted(found, key=lambda entry: (-entry.cells, entry.file, entry.line)))
+
+
+def call_paths(tree: CallTree, names: tuple[str, ...]) -> tuple[tuple[tuple[str, ...], int, int], ...]:
+    """Every call path with its own cost, in order of first call."""
+    paths: list[tuple[str, ...]] = [()]
+    for node in range(1, len(tree.parents)):
+        paths.append((*paths[tree.parents[node]], names[tree.functions[node]]))
+    return tuple((paths[node], tree.cycles[node], tree.cells[node]) for node in range(1, len(paths)) if tree.cycles[node])

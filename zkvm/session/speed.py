@@ -1,0 +1,137 @@
+"""How fast this machine is at what proving is made of: kernels, Python, memory that is used for the first time."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from zkvm.riscv.machine import machine
+from zkvm.session.resources import prove_extra
+from zkvm.stark.air.machine import chip_code
+
+LDE_SHAPE, LDE_BLOWUP, LDE_RUNS = (4, 1 << 14), 4, 20
+LDE_SECONDS = 1.6e-3
+"""Of the fastest low-degree extension of that shape on one core of the reference machine: an AMD EPYC (Zen 3), virtual, two cores."""
+CHIPS, CHIP_SECONDS, CHIP_RUNS = ("divide", "ecall"), 1.75e-3, 10
+"""Deriving the constraints of these chips stands for what Python does; seconds on the reference machine."""
+
+BURSTS, PAUSE = 3, 0.1
+DRIFT = 1.45
+"""By how much the reference machine differs from itself: measured 0.93 to 1.42 within ten minutes, while proofs took the same time."""
+TOUCH_STEP, TOUCH_BYTES, TOUCH_SECONDS = 16 << 20, 1 << 30, 0.3
+"""First use of memory is tried in steps, up to so many bytes or seconds."""
+HUGE_PAGE = 2 << 20
+PAGE = 4096
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+"""Where a container sees its own limits (Linux, version 2)."""
+
+
+def _fastest_seconds(work: Callable[[], object], runs: int) -> float:
+    """Of some bursts of runs. A shared processor is slower for tenths of seconds, which tells nothing of the next seconds; how fast it
+    can be is what machines differ in."""
+    samples = []
+    for burst in range(BURSTS):
+        time.sleep(PAUSE if burst else 0)
+        for _ in range(runs):
+            started = time.perf_counter()
+            work()
+            samples.append(time.perf_counter() - started)
+    return min(samples)
+
+
+@cache
+def kernel_slowness() -> float:
+    """Seconds that kernels take here for what takes them one second on one core of the reference machine.
+
+    Raises:
+        UsageError: the ``prove`` extra is missing.
+    """
+    with prove_extra():
+        from zkvm.stark.kernels.ntt import lde_plan
+    columns = np.arange(LDE_SHAPE[0] * LDE_SHAPE[1], dtype=np.uint64).reshape(LDE_SHAPE)
+    out = np.empty((LDE_SHAPE[0], LDE_BLOWUP, LDE_SHAPE[1]), np.uint64)
+    plan = lde_plan(LDE_SHAPE[1], LDE_BLOWUP)
+    plan.run(columns, out, 1)
+    return steadied(_fastest_seconds(lambda: plan.run(columns, out, 1), LDE_RUNS) / LDE_SECONDS)
+
+
+@cache
+def python_slowness() -> float:
+    """Seconds that Python takes here for what takes it one second on the reference machine."""
+    chips = [chip for chip in machine().chips if chip.name in CHIPS]
+    return steadied(_fastest_seconds(lambda: [chip_code(chip) for chip in chips], CHIP_RUNS) / CHIP_SECONDS)
+
+
+def steadied(slowness: float) -> float:
+    """1 for what is within :data:`DRIFT` of it: no short measurement tells another machine from another minute of the same one."""
+    return 1.0 if 1 / DRIFT < slowness < DRIFT else slowness
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTouch:
+    """What the first use of memory costs: seconds for each :data:`TOUCH_STEP` bytes, in the order in which the system hands them out."""
+
+    steps: tuple[float, ...]
+
+    def seconds(self, count: int) -> float:
+        """Of using so many bytes. What was not tried costs as the last of what was: a system hands out first what costs it least."""
+        number = count / TOUCH_STEP
+        tried = int(min(number, len(self.steps)))
+        tail = self.steps[-4:]
+        return sum(self.steps[:tried]) + (number - tried) * sum(tail) / len(tail)
+
+
+@cache
+def first_touch() -> FirstTouch:
+    """Try it: huge pages where there are such, as the prover's arrays have them. What was taken is given back.
+
+    On a virtual machine whose host lends memory on demand this is most of a first proof: thirty times what it is elsewhere, unless the
+    memory was in use some seconds ago.
+    """
+    size = max(min(TOUCH_BYTES, available_bytes() // 2) // TOUCH_STEP * TOUCH_STEP, TOUCH_STEP)
+    try:
+        return FirstTouch(_touch(size))
+    except OSError:  # a limit of this process
+        return FirstTouch((0.0,))
+
+
+def _touch(size: int) -> tuple[float, ...]:
+    """Seconds of every step that was tried of so many bytes."""
+    steps: list[float] = []
+    with _private_memory(size + HUGE_PAGE) as region:
+        pages = np.frombuffer(region, np.uint8)[::PAGE]
+        while (len(steps) + 1) * TOUCH_STEP <= size and sum(steps) < TOUCH_SECONDS:
+            first = len(steps) * TOUCH_STEP // PAGE
+            started = time.perf_counter()
+            pages[first : first + TOUCH_STEP // PAGE] = 1
+            steps.append(time.perf_counter() - started)
+        del pages
+    return tuple(steps)
+
+
+def _private_memory(size: int) -> mmap.mmap:
+    """Memory as the C library maps it for a large array, and numpy advises: of its own, of huge pages where there are such."""
+    private = getattr(mmap, "MAP_PRIVATE", None)
+    region = mmap.mmap(-1, size) if private is None else mmap.mmap(-1, size, flags=private | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            region.madvise(mmap.MADV_HUGEPAGE)
+    return region
+
+
+def available_bytes() -> int:
+    """Memory that the system, and a container's limit, could still give; if neither tells, as much as is tried."""
+    candidates = [2 * TOUCH_BYTES]
+    with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):
+        text = Path("/proc/meminfo").read_text()
+        candidates.append(next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("MemAvailable:")))
+    with contextlib.suppress(OSError, ValueError):  # without a limit it is the word "max"
+        candidates.append(int((CONTROL_GROUP / "memory.max").read_text()) - int((CONTROL_GROUP / "memory.current").read_text()))
+    return max(min(candidates), 0)

@@ -1,0 +1,125 @@
+"""A chip: one table of the machine, defined once and read by prover, verifier, checker and documentation."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.stark.air.builder import AirBuilder, Bus, BusBuilder, Constraint
+from zkvm.stark.air.columns import Column, Columns, Row
+from zkvm.stark.air.layout import running_columns
+
+Trace = dict[str, NDArray[np.uint64]]
+"""Named views of a table's columns. ``fill`` writes them in place."""
+
+
+class Chip:
+    """Base class. Rows are independent of each other; only the buses join them.
+
+    Rules that every chip keeps, checked by tests: the all-zero row satisfies every constraint, is neutral on every pair
+    and mute on every lookup (it is the padding); flags are boolean and so are their sums; no degree exceeds 3.
+    """
+
+    name: ClassVar[str]
+    columns: ClassVar[Columns]
+    preprocessed: ClassVar[Columns] = Columns()
+    mandatory: ClassVar[bool] = False
+    """Mandatory tables are present in every proof; an optional one is absent when it has no rows."""
+    first: ClassVar[str | None] = None
+    """Of a second instance: the name of the chip whose surplus rows it takes."""
+
+    def constraints(self, air: AirBuilder, row: Row) -> None:
+        """Register what must vanish on every row."""
+        raise NotImplementedError
+
+    def interactions(self, buses: BusBuilder, row: Row) -> None:
+        """Register what the row consumes, produces, asks for and serves."""
+        raise NotImplementedError
+
+    def rows(self, execution: Any) -> int:
+        """Number of used rows for this execution; 0 makes an optional table absent."""
+        raise NotImplementedError
+
+    def fill(self, execution: Any, trace: Trace) -> None:
+        """Write rows [0, rows) of the main columns (zeroed before). Multiplicities are counted by the prover."""
+        raise NotImplementedError
+
+    def positions(self, execution: Any) -> NDArray[np.int64] | None:
+        """For a chip whose rows can be filled in parts: where in the execution each used row comes from, (rows,); else None."""
+        return None
+
+    def fill_range(self, execution: Any, positions: NDArray[np.int64], trace: Trace) -> None:
+        """Write every main column of the rows that come from these positions, consecutive ones of :meth:`positions`."""
+        raise NotImplementedError
+
+    def preprocessed_rows(self, image: Any) -> int:
+        """Number of used rows of the preprocessed columns: fixed by the image, 0 without preprocessed columns."""
+        return 0
+
+    def fill_preprocessed(self, image: Any, trace: Trace) -> None:
+        """Write the preprocessed columns (zeroed before)."""
+
+    def serve_row(self, image: Any, bus: Bus, values: list[NDArray[np.uint64]]) -> list[tuple[str, NDArray[np.int64], NDArray[np.bool_]]]:
+        """For a table: where the asked tuples are served.
+
+        Args:
+            values: the columns of the asked tuples, each (k,).
+
+        Returns:
+            (multiplicity column, row of each tuple, mask of the tuples that this column serves) for each column that
+            can serve the bus. A tuple that no mask covers is not in the table.
+        """
+        raise NotImplementedError
+
+    @property
+    def serves(self) -> tuple[Bus, ...]:
+        """The buses this table answers."""
+        return tuple(dict.fromkeys(lookup.tuple.bus for lookup in self.air_buses.lookups if lookup.serves))
+
+    @cached_property
+    def main(self) -> Columns:
+        """Declared columns, then fillers: each running column reads its random start from three main cells of its own."""
+        missing = 3 * running_columns(self.air_buses) - len(self.columns)
+        filler = {f"filler_{k}": Column("room for a random start value; 0 on active rows", 0) for k in range(missing)}
+        return self.columns.extended(**filler)
+
+    @cached_property
+    def row(self) -> Row:
+        """The columns as expressions."""
+        return Row(self.columns, self.preprocessed)
+
+    @cached_property
+    def air_constraints(self) -> tuple[Constraint, ...]:
+        """The registered constraints, fillers included."""
+        air = AirBuilder()
+        self.constraints(air, self.row)
+        names = [name for name in self.main if name not in self.columns]
+        full = Row(self.main, self.preprocessed)
+        for name in names:
+            air.assert_zero(f"{name} is zero", full[name])
+        return tuple(air.constraints)
+
+    @cached_property
+    def air_buses(self) -> BusBuilder:
+        """The registered interactions."""
+        buses = BusBuilder()
+        self.interactions(buses, self.row)
+        return buses
+
+
+def second_instance(chip: type[Chip]) -> Chip:
+    """The same chip as a table of its own: rows that would double the first one's height go there.
+
+    It is one more optional table with the same constraints and buses, so it changes nothing that can be proven, only the padding.
+    """
+    members = {"name": f"{chip.name}_2", "first": chip.name, "second_of": chip, "__doc__": chip.__doc__, "__module__": chip.__module__}
+    instance: Chip = type(f"{chip.__name__}2", (chip,), members)()
+    return instance
+
+
+def is_second_of(chip: Chip, first: Chip) -> bool:
+    """Whether :func:`second_instance` made ``chip`` of exactly the class of ``first``: what is derived from one holds for the other."""
+    return vars(type(chip)).get("second_of") is type(first)

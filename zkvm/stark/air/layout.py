@@ -1,0 +1,218 @@
+"""From a chip's interactions to its bus columns and their constraints.
+
+Fingerprint of a tuple: ``alpha - (bus id + beta x1 + beta^2 x2 + ...)``. Two arguments share it:
+
+* grand product: a running column ``z`` with ``z(next) * prod(received) = z * prod(sent)``, at most two factors a side;
+* LogUp: helper columns ``h = n1/d1 + n2/d2`` for all lookups but the last two, and one running column that adds the helpers
+  and the last two fractions.
+
+Every extension column is three base columns, and every identity three base-field constraints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from zkvm.stark.air.builder import MAX_DEGREE, BusBuilder, Constraint, Lookup, Pair, Tuple
+from zkvm.stark.air.expression import BUS, BUS_NEXT, CONST, MAIN, Expr, column, const, ext_product, ext_step, param
+
+EXTENSION = 3
+"""Degree of the extension field."""
+MAX_ARITY = 6
+"""Most values in a tuple: bounds the powers of beta that the prover prepares."""
+ALPHA, BETA = 0, EXTENSION
+"""First runtime constants: alpha, then beta, beta^2, ... beta^MAX_ARITY, three base values each."""
+PARAM_COUNT = EXTENSION * (1 + MAX_ARITY)
+
+ExtExpr: TypeAlias = tuple[Expr, Expr, Expr]
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One side of a pair: a fingerprint, or 1 where the boolean flag is 0."""
+
+    tuple: Tuple
+    flag: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductColumn:
+    """Factors of one running product."""
+
+    received: tuple[Factor, ...]
+    sent: tuple[Factor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BusLayout:
+    """Bus columns of a chip, in order: products, LogUp helpers, LogUp sum (if any lookups).
+
+    Attributes:
+        products: the running products. groups: lookups by twos; the last group belongs to the running sum.
+    """
+
+    products: tuple[ProductColumn, ...]
+    groups: tuple[tuple[Lookup, ...], ...]
+
+    @property
+    def extension_columns(self) -> int:
+        """Number of bus columns over the extension."""
+        return len(self.products) + len(self.groups)
+
+    @property
+    def base_columns(self) -> int:
+        """Number of committed base-field bus columns."""
+        return EXTENSION * self.extension_columns
+
+    @property
+    def running(self) -> tuple[int, ...]:
+        """Positions of the running columns among the extension columns."""
+        last = (self.extension_columns - 1,) if self.groups else ()
+        return tuple(range(len(self.products))) + last
+
+    @property
+    def has_sum(self) -> bool:
+        """Whether the last running column is a LogUp sum; the others are products."""
+        return bool(self.groups)
+
+
+def layout(buses: BusBuilder) -> BusLayout:
+    """Pack pairs into products (first fit, two degrees a side) and lookups into groups of two."""
+    bins: list[tuple[list[Factor], list[Factor]]] = []
+    for pair in buses.pairs:
+        cost = 1 if pair.flag is None else 2
+        for received, sent in bins:
+            if _room(received, pair.receive, cost) and _room(sent, pair.send, cost):
+                break
+        else:
+            received, sent = [], []
+            bins.append((received, sent))
+        _put(received, pair, pair.receive)
+        _put(sent, pair, pair.send)
+    lookups = buses.lookups
+    groups = tuple(tuple(lookups[k : k + 2]) for k in range(0, len(lookups), 2))
+    return BusLayout(tuple(ProductColumn(tuple(received), tuple(sent)) for received, sent in bins), groups)
+
+
+def _room(side: list[Factor], item: Tuple | None, cost: int) -> bool:
+    return item is None or sum(1 if factor.flag is None else 2 for factor in side) + cost < MAX_DEGREE
+
+
+def _put(side: list[Factor], pair: Pair, item: Tuple | None) -> None:
+    if item is not None:
+        side.append(Factor(item, pair.flag))
+
+
+def running_columns(buses: BusBuilder) -> int:
+    """Number of running columns: each needs three main cells for its random start."""
+    return len(layout(buses).running)
+
+
+def ext(kind: int, number: int) -> ExtExpr:
+    """Extension column ``number`` as three base columns."""
+    first = EXTENSION * number
+    return column(kind, first), column(kind, first + 1), column(kind, first + 2)
+
+
+def ext_add(a: ExtExpr, b: ExtExpr) -> ExtExpr:
+    """Sum."""
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+def ext_sub(a: ExtExpr, b: ExtExpr) -> ExtExpr:
+    """Difference."""
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
+
+
+def ext_scale(a: ExtExpr, scalar: Expr) -> ExtExpr:
+    """Product with a base-field expression."""
+    return a[0] * scalar, a[1] * scalar, a[2] * scalar
+
+
+def fingerprint(item: Tuple) -> ExtExpr:
+    """alpha - (id + beta x1 + beta^2 x2 + ...).
+
+    Raises:
+        ValueError: more than MAX_ARITY values: the next runtime constants are terminals, not powers of beta.
+    """
+    if len(item.values) > MAX_ARITY:
+        raise ValueError(f"bus {item.bus.name}: {len(item.values)} values, at most {MAX_ARITY} have powers of beta")
+    result: ExtExpr = (param(ALPHA) - item.bus.id, param(ALPHA + 1), param(ALPHA + 2))
+    for power, value in enumerate(item.values):
+        first = BETA + EXTENSION * power
+        factor = (param(first), param(first + 1), param(first + 2))
+        result = ext_sub(result, ext_scale(factor, value)) if value.kind == CONST else ext_step(result, value, factor)
+    return result
+
+
+def _factor(factor: Factor) -> ExtExpr:
+    value = fingerprint(factor.tuple)
+    if factor.flag is None:
+        return value
+    gated = ext_scale((value[0] - 1, value[1], value[2]), factor.flag)
+    return gated[0] + 1, gated[1], gated[2]
+
+
+def _product(factors: tuple[Factor, ...]) -> ExtExpr:
+    result: ExtExpr = (const(1), const(0), const(0))
+    for number, factor in enumerate(factors):
+        result = ext_product(result, _factor(factor)) if number else _factor(factor)
+    return result
+
+
+def _fraction(group: tuple[Lookup, ...]) -> tuple[ExtExpr, ExtExpr]:
+    """Numerator and denominator of the sum of a group's fractions."""
+    counts = [lookup.count * (-1 if lookup.serves else 1) for lookup in group]
+    prints = [fingerprint(lookup.tuple) for lookup in group]
+    if len(group) == 1:
+        return (counts[0], const(0), const(0)), prints[0]
+    return ext_add(ext_scale(prints[1], counts[0]), ext_scale(prints[0], counts[1])), ext_product(prints[0], prints[1])
+
+
+def fractions(plan: BusLayout) -> list[tuple[ExtExpr, ExtExpr]]:
+    """(numerator, denominator) of each bus column's step: product ratio, helper value, or last group of the sum."""
+    steps = [(_product(column.sent), _product(column.received)) for column in plan.products]
+    return steps + [_fraction(group) for group in plan.groups]
+
+
+def bus_constraints(plan: BusLayout, steps: Sequence[tuple[ExtExpr, ExtExpr]]) -> list[Constraint]:
+    """Identities of the bus columns on active rows, in the order of the columns, three base constraints each.
+
+    Args:
+        plan: the bus columns.
+        steps: their :func:`fractions`.
+
+    Raises:
+        ValueError: a degree is too high.
+    """
+    constraints: list[Constraint] = []
+    for number, (numerator, denominator) in enumerate(steps):
+        here = ext(BUS, number)
+        if number < len(plan.products):
+            label = f"product {number} advances"
+            difference = ext_sub(ext_product(ext(BUS_NEXT, number), denominator), ext_product(here, numerator))
+        elif number < plan.extension_columns - 1:
+            label = f"helper {number} holds its fractions"
+            difference = ext_sub(ext_product(here, denominator), numerator)
+        else:
+            label = "sum advances"
+            step = ext_sub(ext(BUS_NEXT, number), here)
+            for helper in range(len(plan.products), number):
+                step = ext_sub(step, ext(BUS, helper))
+            difference = ext_sub(ext_product(step, denominator), numerator)
+        constraints += [Constraint(f"{label} [{c}]", part) for c, part in enumerate(difference)]
+    over = [constraint.label for constraint in constraints if constraint.expr.degree > MAX_DEGREE]
+    if over:
+        raise ValueError(f"degree above {MAX_DEGREE} in {over}")
+    return constraints
+
+
+def start_cells(plan: BusLayout) -> list[tuple[int, ExtExpr]]:
+    """For each running column: its position and the three main cells of the last row that hold its start value."""
+    starts: list[tuple[int, ExtExpr]] = []
+    for rank, number in enumerate(plan.running):
+        first = EXTENSION * rank
+        starts.append((number, (column(MAIN, first), column(MAIN, first + 1), column(MAIN, first + 2))))
+    return starts

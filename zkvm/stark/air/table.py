@@ -1,0 +1,47 @@
+"""A filled table and the tuples that the verifier itself puts on the buses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.stark.air.builder import Bus
+from zkvm.stark.air.chip import Chip
+
+
+@dataclass(slots=True)
+class Table:
+    """One chip's trace.
+
+    Attributes:
+        height: power of two n. active: rows [0, active) are bound by constraints, the rest is exempt.
+        used: rows that mean something; rows [used, active) are padding.
+        main: (w, n) uint64. pre: (v, n) uint64 preprocessed columns.
+    """
+
+    chip: Chip
+    height: int
+    active: int
+    used: int
+    main: NDArray[np.uint64]
+    pre: NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Tuples that the verifier itself contributes to a bus.
+
+    Attributes:
+        values: (k, arity) uint64. sent: produced (product) or served (LogUp) by the verifier, else consumed or asked for.
+    """
+
+    bus: Bus
+    values: NDArray[np.uint64]
+    sent: bool
+
+
+def closing(bus: Bus, *tuples: tuple[int, ...], sent: bool) -> Closing:
+    """A closing from Python tuples."""
+    return Closing(bus, np.array(tuples, np.uint64).reshape(len(tuples), bus.arity), sent)

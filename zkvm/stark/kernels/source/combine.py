@@ -1,0 +1,32 @@
+"""Vanishing-polynomial divisions of the quotient. Reference twin: :func:`zkvm.stark.prover.tape_reference.combine_groups`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import int64, uint64, void
+from numpy.typing import NDArray
+
+from zkvm.stark.kernels.source.entry import entry, readonly
+from zkvm.stark.kernels.source.vectors import add, load, mul, store
+from zkvm.stark.kernels.source.words import LANES
+
+Flat = NDArray[np.uint64]
+READ, WORDS = readonly(uint64), uint64[::1]
+
+
+@entry(void(READ, int64, READ, int64, WORDS, int64, int64, int64))
+def combine_groups(sums: Flat, stride: Any, inverses: Flat, inverse_stride: Any, out: Flat, out_stride: Any, start: Any, stop: Any) -> None:
+    """out[c] += sum over groups g of sums[3 g + c] times inverses[g], rows [start, stop) (multiples of 8).
+
+    Args:
+        sums: flat (9, rows). inverses: flat (3, rows) base field. out: flat (3, rows). Strides: distance between their rows.
+    """
+    for row in range(start, stop, LANES):
+        for c in range(3):
+            value = load(out, c * out_stride + row)
+            for group in range(3):
+                term = mul(load(sums, (3 * group + c) * stride + row), load(inverses, group * inverse_stride + row))
+                value = add(value, term)
+            store(out, c * out_stride + row, value)

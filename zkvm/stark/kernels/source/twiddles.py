@@ -1,0 +1,28 @@
+"""Filling twiddle tables (layout: :mod:`zkvm.stark.kernels.source.transforms`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import int64, uint64, void
+
+from zkvm.stark.kernels.source import goldilocks as gl
+from zkvm.stark.kernels.source import vectors
+from zkvm.stark.kernels.source.entry import entry
+from zkvm.stark.kernels.source.transforms import WORDS
+from zkvm.stark.kernels.source.words import LANES
+
+
+@entry(void(WORDS, int64, int64, uint64, uint64))
+def fill_geometric(out: Any, start: Any, count: Any, first: Any, ratio: Any) -> None:
+    """``out[start + i] = first ratio^i`` for i < count, a multiple of 8."""
+    value = first
+    for i in range(LANES):
+        out[start + i] = value
+        value = gl.mul(value, ratio)
+    step = vectors.splat(gl.power(ratio, np.uint64(LANES)))
+    current = vectors.load(out, start)
+    for i in range(LANES, count, LANES):
+        current = vectors.mul(current, step)
+        vectors.store(out, start + i, current)

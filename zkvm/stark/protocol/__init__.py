@@ -1,0 +1,1 @@
+"""What prover and verifier share: parameters, the statement, the proof and its bytes, the order of the transcript, proven bits."""

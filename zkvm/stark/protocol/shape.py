@@ -1,0 +1,139 @@
+"""Everything about a proof that follows from the machine, the parameters and the heights: sizes, orders, tree levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.stark.air.layout import EXTENSION
+from zkvm.stark.air.machine import ChipCode, Machine
+from zkvm.stark.field.extension import Ext, ext_mul
+from zkvm.stark.field.goldilocks import root_of_unity
+from zkvm.stark.protocol.params import FINAL_COEFFICIENTS, FOLDING, Parameters
+
+QUOTIENT_CHUNKS = 3
+QUOTIENT_COLUMNS = EXTENSION * QUOTIENT_CHUNKS
+MASK_COLUMNS = EXTENSION
+PREPROCESSED, MAIN_TREE, BUS_TREE = range(3)
+"""Trees that hold the tables; the index into a chip's widths. The quotient tree holds chunks and mask at the full height."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """A present table: its chip's number and code, and its height."""
+
+    number: int
+    code: ChipCode
+    height: int
+
+
+@dataclass(frozen=True)
+class ProofShape:
+    """Sizes of a proof with these heights.
+
+    Attributes:
+        log_heights: per chip of the machine, 0 = absent.
+    """
+
+    machine: Machine
+    parameters: Parameters
+    log_heights: tuple[int, ...]
+
+    @cached_property
+    def tables(self) -> tuple[TableShape, ...]:
+        """Present tables, short to tall, in machine order among equals: the order of everything in a proof."""
+        present = [
+            TableShape(number, code, 1 << log)
+            for number, (code, log) in enumerate(zip(self.machine.codes, self.log_heights, strict=True))
+            if log
+        ]
+        return tuple(sorted(present, key=lambda table: (table.height, table.number)))
+
+    @cached_property
+    def tallest(self) -> int:
+        """N."""
+        return self.tables[-1].height
+
+    @property
+    def heights(self) -> tuple[int, ...]:
+        """Distinct heights, ascending."""
+        return tuple(sorted({table.height for table in self.tables}))
+
+    def levels(self, tree: int) -> list[tuple[int, int]]:
+        """(height, width) of the levels of a tree, short to tall, without empty ones."""
+        return [(height, widths[tree]) for height, widths in self._widths.items() if widths[tree]]
+
+    @cached_property
+    def _widths(self) -> dict[int, list[int]]:
+        """For each height, short to tall, the columns of its tables in each tree."""
+        widths = {table.height: [0, 0, 0] for table in self.tables}
+        for table in self.tables:
+            widths[table.height] = [sum(pair) for pair in zip(widths[table.height], table.code.widths, strict=True)]
+        return widths
+
+    @property
+    def chunk_length(self) -> int:
+        """M = N - h_p: where the quotient is split."""
+        return self.tallest - self.parameters.chunk_blinding
+
+    @cached_property
+    def fri_heights(self) -> tuple[int, ...]:
+        """Dimension of each committed FRI layer, from N; the final polynomial has the dimension after the last."""
+        heights = []
+        height = self.tallest
+        while height > FINAL_COEFFICIENTS:
+            heights.append(height)
+            height //= FOLDING
+        return tuple(heights)
+
+    @property
+    def final_length(self) -> int:
+        """Coefficients of the final polynomial."""
+        return self.fri_heights[-1] // FOLDING
+
+    @property
+    def terminal_count(self) -> int:
+        """Number of running columns."""
+        return sum(len(table.code.plan.running) for table in self.tables)
+
+    @property
+    def constraint_count(self) -> int:
+        """Number of base constraints: powers of the constraint challenge."""
+        return sum(len(table.code.constraints) for table in self.tables)
+
+    @property
+    def here_count(self) -> int:
+        """Columns opened at the out-of-domain point itself."""
+        return sum(sum(table.code.widths) for table in self.tables) + QUOTIENT_COLUMNS
+
+    @property
+    def next_count(self) -> int:
+        """Columns opened at the next row as well."""
+        return sum(len(table.code.next_columns) for table in self.tables)
+
+    @property
+    def opening_count(self) -> int:
+        """All openings."""
+        return self.here_count + self.next_count
+
+    def root(self) -> int:
+        """w_N."""
+        return root_of_unity(self.tallest)
+
+
+def tree_positions(positions: NDArray[np.int64], tallest: int, height: int) -> NDArray[np.int64]:
+    """Where the query positions (coset j, row k; flat j N + k) lie in a tree of a smaller height: j n + (k mod n)."""
+    return positions // tallest * height + positions % tallest % height
+
+
+def params_of(alpha: Ext, beta: Ext, powers: int, terminals: list[Ext]) -> list[int]:
+    """Runtime constants of a chip's code: alpha, beta^1..beta^powers, then its terminals, flattened."""
+    values: list[Ext] = [alpha]
+    power = beta
+    for _ in range(powers):
+        values.append(power)
+        power = ext_mul(power, beta)
+    return [part for value in values + terminals for part in value]

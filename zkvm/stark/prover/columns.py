@@ -1,0 +1,62 @@
+"""A table on its way through the phases: low-degree extensions, values on the extra coset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.stark.air.chip import Chip
+from zkvm.stark.air.machine import ChipCode
+from zkvm.stark.field.goldilocks import GENERATOR, P, coset_shift, root_of_unity
+from zkvm.stark.kernels.ntt import lde_plan
+from zkvm.stark.protocol.params import EXTRA_POINTS
+
+U64 = NDArray[np.uint64]
+_NONE: U64 = np.zeros((0, 0), np.uint64)
+
+
+def extra_shift(height: int) -> int:
+    """Shift g = 7 s_n of the extra coset g <w_512>: outside H and outside every LDE coset.
+
+    7 generates the whole group, of order 2^32 (2^32 - 1): g / s_n = 7 is no root of unity of order 2^k, so g is on no LDE coset and
+    X^2n - s_n^2n has no root there; g^n = 7^(n + 2^30) is not 1, so the coset misses H.
+    """
+    return GENERATOR * coset_shift(height) % P
+
+
+@dataclass(slots=True)
+class Committed:
+    """Columns of one table: (w, B, n) extensions, (w, 512) values on the extra coset."""
+
+    chip: Chip
+    code: ChipCode
+    height: int
+    active: int
+    pre_lde: U64 = field(default_factory=lambda: _NONE)
+    main_lde: U64 = field(default_factory=lambda: _NONE)
+    bus_lde: U64 = field(default_factory=lambda: _NONE)
+    pre_extra: U64 = field(default_factory=lambda: _NONE)
+    main_extra: U64 = field(default_factory=lambda: _NONE)
+    bus_extra: U64 = field(default_factory=lambda: _NONE)
+    next_extra: U64 = field(default_factory=lambda: _NONE)
+
+
+def extend(columns: U64, blowup: int, threads: int, with_next: bool = False) -> tuple[U64, U64, U64]:
+    """Low-degree extension of a trace.
+
+    Args:
+        columns: (w, n) values on H. with_next: also evaluate on the extra coset at the next row.
+
+    Returns:
+        (w, B, n) extension, (w, 512) values on the extra coset, (w, 512) values at w_n times it (empty without ``with_next``).
+    """
+    width, height = columns.shape
+    shift = extra_shift(height)
+    shifts = (shift, shift * root_of_unity(height) % P) if with_next else (shift,)
+    out = np.empty((width, blowup, height), np.uint64)
+    extra = np.empty((width, len(shifts), EXTRA_POINTS), np.uint64)
+    lde_plan(height, blowup, coset_shift(height), shifts).run(columns, out, threads, extra)
+    following = np.ascontiguousarray(extra[:, 1]) if with_next else _NONE
+    return out, np.ascontiguousarray(extra[:, 0]), following

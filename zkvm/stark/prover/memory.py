@@ -1,0 +1,71 @@
+"""The prover's memory: how much a proof will take, from its shape, before it starts; keeping what was freed."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+from functools import cache
+from pathlib import Path
+
+from zkvm.stark.crypto.hashes import DIGEST_BYTES
+from zkvm.stark.crypto.merkle import SALT_WORDS
+from zkvm.stark.field.extension import DEGREE
+from zkvm.stark.protocol.shape import MAIN_TREE, MASK_COLUMNS, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape
+from zkvm.stark.tables import counting_bytes
+
+WORD_BYTES = 8
+PROCESS_BYTES = 375 << 20
+"""Interpreter, numpy and the kernels, numba and their compilation at the first use included (measured)."""
+LATER_BYTES = 90 << 20
+"""What is loaded or compiled after a run was executed, of the above (measured)."""
+CODEWORDS = 5
+"""Extension-field arrays over the largest domain that the DEEP quotient holds at once: result, sum, points, differences, inverses."""
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+"""Parameters of glibc's ``mallopt``, from its ``malloc.h``."""
+_NEVER = -1
+
+
+@cache
+def keep_freed_pages() -> None:
+    """Let this process keep the pages that it frees, for the arrays that come next.
+
+    The C library hands large arrays back to the operating system one by one, and the kernel clears every page of the next array
+    again: that took a quarter of a proof's time. One heap for all threads, never trimmed, needs no more memory at its peak. It
+    concerns speed only, so that a C library which does not know ``mallopt`` is no error.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER)):
+            mallopt(parameter, value)
+
+
+def process_bytes() -> int:
+    """What this process takes beside the arrays of a proof: what it has now and what comes later, less if it has proven before.
+
+    Kept pages are no measure of what is needed, and not every system tells: then it is :data:`PROCESS_BYTES`.
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+        return min(resident + LATER_BYTES, PROCESS_BYTES)
+    return PROCESS_BYTES
+
+
+def predicted_bytes(shape: ProofShape, record_bytes: int = 0, process: int = PROCESS_BYTES, threads: int = 1) -> int:
+    """Peak memory of proving tables of this shape: an upper bound; with :func:`process_bytes` 9 to 30 % above what was measured.
+
+    Args:
+        record_bytes: of the execution's records, which stay alive. process: see :func:`process_bytes`. threads: each has work space: a
+            column while it is extended, and before that the look-ups that it counts.
+    """
+    blowup = shape.parameters.blowup
+    points = blowup * shape.tallest
+    extended = sum(sum(table.code.widths) * table.height for table in shape.tables)
+    traces = sum((table.code.widths[PREPROCESSED] + table.code.widths[MAIN_TREE]) * table.height for table in shape.tables)
+    quotient = (2 + blowup) * (QUOTIENT_COLUMNS + MASK_COLUMNS) * shape.tallest
+    salts = 3 * SALT_WORDS * points
+    trees = 3 * 2 * DIGEST_BYTES * points
+    codewords = CODEWORDS * DEGREE * points
+    proof = trees + WORD_BYTES * (blowup * extended + traces + quotient + salts + codewords + threads * shape.tallest)
+    return process + record_bytes + max(proof, WORD_BYTES * traces + threads * counting_bytes(shape.machine))

@@ -1,0 +1,66 @@
+"""Preprocessed columns of an image: extensions, tree, and the roots that make the image ID."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.stark.air.machine import Machine
+from zkvm.stark.protocol.params import BLOWUPS
+from zkvm.stark.prover.columns import extend
+from zkvm.stark.prover.commit import MerkleTree
+from zkvm.stark.tables import preprocess
+
+U64 = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """One image's preprocessed tables under one blowup.
+
+    Attributes:
+        columns: name -> (v, n) trace. lde: name -> (v, B, n). extra: name -> (v, 512). tree: unsalted, its data is public.
+    """
+
+    columns: dict[str, U64]
+    lde: dict[str, U64]
+    extra: dict[str, U64]
+    tree: MerkleTree
+
+    @property
+    def root(self) -> bytes:
+        """32 bytes."""
+        return self.tree.root
+
+
+def commit_preprocessed(machine: Machine, columns: dict[str, U64], blowup: int, threads: int = 1) -> Preprocessed:
+    """Extend and commit the preprocessed columns; tables by height, then in machine order."""
+    lde, extra = {}, {}
+    for name, matrix in columns.items():
+        lde[name], extra[name], _ = extend(matrix, blowup, threads)
+    ordered = sorted(columns, key=lambda name: (columns[name].shape[1], machine.chip_number(name)))
+    levels = by_height([lde[name] for name in ordered])
+    return Preprocessed(columns, lde, extra, MerkleTree.commit(levels, None, threads))
+
+
+def by_height(matrices: Sequence[U64]) -> list[list[U64]]:
+    """Extensions (w, B, n), sorted by height, as one group per height; those without columns are left out."""
+    levels: list[list[U64]] = []
+    for matrix in matrices:
+        if not len(matrix):
+            continue
+        if levels and levels[-1][0].shape[2] == matrix.shape[2]:
+            levels[-1].append(matrix)
+        else:
+            levels.append([matrix])
+    return levels
+
+
+def preprocessed_roots(machine: Machine, image: Any, threads: int = 1) -> tuple[bytes, ...]:
+    """Root under every blowup, in the order of :data:`zkvm.stark.protocol.params.BLOWUPS`."""
+    columns = preprocess(machine, image)
+    return tuple(commit_preprocessed(machine, columns, blowup, threads).root for blowup in BLOWUPS)

@@ -1,0 +1,1 @@
+"""Checks a proof of a statement about a machine, with numpy alone."""

@@ -1,0 +1,198 @@
+"""The buses' closing equation, and the constraints at the out-of-domain point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.errors import RejectReason, VerificationError
+from zkvm.stark.air.builder import Argument
+from zkvm.stark.air.evaluate import evaluate_point
+from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE
+from zkvm.stark.air.layout import EXTENSION, MAX_ARITY
+from zkvm.stark.air.table import Closing
+from zkvm.stark.field import extension
+from zkvm.stark.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_pow, ext_sub, to_ext
+from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
+from zkvm.stark.protocol.shape import QUOTIENT_CHUNKS, ProofShape, params_of
+
+CLOSING_BLOCK = 1 << 14
+"""Tuples of the verifier that are worked on at once: a long journal takes time, but no memory beyond its own tuples."""
+
+
+def terminals_by_table(shape: ProofShape, terminals: NDArray[np.uint64]) -> list[list[Ext]]:
+    """The published terminals, split by table."""
+    values = [to_ext(row) for row in terminals]
+    result, first = [], 0
+    for table in shape.tables:
+        count = len(table.code.plan.running)
+        result.append(values[first : first + count])
+        first += count
+    return result
+
+
+def check_buses(shape: ProofShape, terminals: Sequence[Sequence[Ext]], closings: Sequence[Closing], alpha: Ext, beta: Ext) -> None:
+    """Product of all product terminals and of what the verifier sent over what it received is 1; sum of all sums is 0.
+
+    Raises:
+        VerificationError: BUS. A zero terminal or closing factor is refused, not divided by.
+    """
+    product, total = ONE, ZERO
+    for table, values in zip(shape.tables, terminals, strict=True):
+        products = values[:-1] if table.code.plan.has_sum else values
+        for value in products:
+            product = ext_mul(product, value)
+        if table.code.plan.has_sum:
+            total = ext_add(total, values[-1])
+    received = ONE
+    for closing in closings:
+        for first in range(0, len(closing.values), CLOSING_BLOCK):
+            block = replace(closing, values=closing.values[first : first + CLOSING_BLOCK])
+            prints = closing_fingerprints(block, alpha, beta)
+            if not prints.any(axis=1).all():
+                raise VerificationError(RejectReason.BUS, f"a closing factor of bus {closing.bus.name} is zero")
+            if closing.bus.argument is Argument.PRODUCT:
+                factor = _product(prints)
+                product, received = (ext_mul(product, factor), received) if closing.sent else (product, ext_mul(received, factor))
+            else:
+                fractions = _sum_of_inverses(prints)
+                total = ext_sub(total, fractions) if closing.sent else ext_add(total, fractions)
+    if product == ZERO:
+        raise VerificationError(RejectReason.BUS, "a product terminal is zero")
+    if product != received:
+        raise VerificationError(RejectReason.BUS, "the grand product does not close")
+    if total != ZERO:
+        raise VerificationError(RejectReason.BUS, "the lookup sums do not cancel")
+
+
+def closing_fingerprints(closing: Closing, alpha: Ext, beta: Ext) -> NDArray[np.uint64]:
+    """alpha - (id + beta x1 + ...) of each of the verifier's tuples: (k, 3)."""
+    start = ext_sub(alpha, ext_from_base(closing.bus.id))
+    prints = np.tile(extension.from_ext(start), (len(closing.values), 1))
+    power = beta
+    for column in closing.values.T:
+        prints = extension.sub(prints, extension.mul_base(np.tile(extension.from_ext(power), (len(column), 1)), column))
+        power = ext_mul(power, beta)
+    return prints
+
+
+def _sum_of_inverses(values: NDArray[np.uint64]) -> Ext:
+    """Sum of 1 / v over the rows (k, 3), none of them zero, with one inversion: fractions are added in pairs."""
+    above, below = np.tile(extension.from_ext(ONE), (len(values), 1)), values
+    while len(below) > 1:
+        even = len(below) // 2 * 2
+        crossed = extension.mul(above[:even].reshape(-1, 2, EXTENSION), below[:even].reshape(-1, 2, EXTENSION)[:, ::-1])
+        above = np.concatenate([extension.total(crossed, axis=1), above[even:]])
+        below = np.concatenate([extension.mul(below[0:even:2], below[1:even:2]), below[even:]])
+    return ext_mul(to_ext(above[0]), ext_inv(to_ext(below[0])))
+
+
+def _product(values: NDArray[np.uint64]) -> Ext:
+    while len(values) > 1:
+        odd = values[len(values) // 2 * 2 :]
+        half = extension.mul(values[0 : len(values) - len(odd) : 2], values[1 : len(values) : 2])
+        values = np.concatenate([half, odd])
+    return to_ext(values[0]) if len(values) else ONE
+
+
+def admissible(shape: ProofShape, zeta: Ext) -> bool:
+    """zeta is neither in the trace domain nor in the LDE domain (whose points x have x^(BN) = s_N^(BN))."""
+    size = shape.tallest * shape.parameters.blowup
+    return ext_pow(zeta, shape.tallest) != ONE and ext_pow(zeta, size) != ext_from_base(pow(coset_shift(shape.tallest), size, P))
+
+
+def selectors(height: int, exempt: int, point: Ext) -> tuple[Ext, Ext, Ext]:
+    """1 / vanishing polynomial of the groups ACTIVE, START and TERMINAL: of the active rows, of row n - 1 and of row n - h.
+
+    The point is at the table's own domain scale.
+
+    The active rows' polynomial is (X^n - 1) / E(X), E the product over the exempt rows.
+    """
+    root = root_of_unity(height)
+    exempt_product = ONE
+    row = pow(root, height - exempt, P)
+    terminal = ext_inv(ext_sub(point, ext_from_base(row)))
+    for _ in range(exempt):
+        exempt_product = ext_mul(exempt_product, ext_sub(point, ext_from_base(row)))
+        row = row * root % P
+    active = ext_mul(exempt_product, ext_inv(ext_sub(ext_pow(point, height), ONE)))
+    start = ext_inv(ext_sub(point, ext_from_base(pow(root, height - 1, P))))
+    return active, start, terminal
+
+
+def split_openings(shape: ProofShape, openings: NDArray[np.uint64]) -> tuple[list[dict[int, list[Ext]]], list[Ext]]:
+    """Openings as leaves of each table's code, and the quotient's columns."""
+    values = [to_ext(row) for row in openings]
+    leaves: list[dict[int, list[Ext]]] = [{} for _ in shape.tables]
+    position = 0
+    for tree, kind in enumerate((PRE, MAIN, BUS)):
+        for table, columns in zip(shape.tables, leaves, strict=True):
+            width = table.code.widths[tree]
+            columns[kind] = values[position : position + width]
+            position += width
+    quotient = values[position : shape.here_count]
+    position = shape.here_count
+    for table, columns in zip(shape.tables, leaves, strict=True):
+        following = [ZERO] * table.code.widths[2]
+        for column in table.code.next_columns:
+            following[column] = values[position]
+            position += 1
+        columns[BUS_NEXT] = following
+    return leaves, quotient
+
+
+def combined_constraints(
+    shape: ProofShape,
+    leaves: Sequence[dict[int, list[Ext]]],
+    terminals: Sequence[Sequence[Ext]],
+    alpha: Ext,
+    beta: Ext,
+    challenge: Ext,
+    zeta: Ext,
+) -> Ext:
+    """Sum of lambda^i C_i / (its vanishing polynomial) over the lifted tables, at zeta; ``leaves`` of :func:`split_openings`."""
+    inverses = {height: selectors(height, shape.parameters.exempt, ext_pow(zeta, shape.tallest // height)) for height in shape.heights}
+    values: list[Ext] = []
+    vanishing = []
+    for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
+        values += evaluate_point(table.code.code, columns, params_of(alpha, beta, MAX_ARITY, list(own)))
+        vanishing.append(np.array(inverses[table.height], np.uint64)[list(table.code.groups)])
+    weights = extension.mul(extension.powers(challenge, len(values)), np.concatenate(vanishing))
+    return to_ext(extension.dot(np.array(values, np.uint64), weights))
+
+
+def check_constraints(
+    shape: ProofShape,
+    openings: NDArray[np.uint64],
+    terminals: Sequence[Sequence[Ext]],
+    alpha: Ext,
+    beta: Ext,
+    challenge: Ext,
+    zeta: Ext,
+) -> None:
+    """The combined constraints of every lifted table over their vanishing polynomials equal the opened quotient at zeta.
+
+    Raises:
+        VerificationError: OOD.
+    """
+    if not admissible(shape, zeta):
+        raise VerificationError(RejectReason.OOD, "the out-of-domain point lies in a domain")
+    leaves, quotient = split_openings(shape, openings)
+    if combined_constraints(shape, leaves, terminals, alpha, beta, challenge, zeta) != quotient_value(shape, quotient, zeta):
+        raise VerificationError(RejectReason.OOD, "the constraints do not equal the quotient at the out-of-domain point")
+
+
+def quotient_value(shape: ProofShape, columns: Sequence[Ext], zeta: Ext) -> Ext:
+    """Sum of zeta^(i M) (q_i0 + q_i1 x + q_i2 x^2): nine base columns make three chunks over the extension."""
+    step = ext_pow(zeta, shape.chunk_length)
+    value, scale = ZERO, ONE
+    for chunk in range(QUOTIENT_CHUNKS):
+        basis = ONE
+        for c in range(EXTENSION):
+            value = ext_add(value, ext_mul(scale, ext_mul(basis, columns[EXTENSION * chunk + c])))
+            basis = ext_mul(basis, extension.X)
+        scale = ext_mul(scale, step)
+    return value

@@ -1,0 +1,338 @@
+"""Receipts: what a verifier gets, and how it decides. Needs numpy only.
+
+A receipt holds a claim (which program, exit code, digest of the journal, parameters), the image's header, the journal and the seal,
+which is the proof. A *dev receipt* has no seal: it says what an unproven run did, and nobody accepts it unless the caller asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
+from zkvm.riscv.header import MAX_GAP_WORD, MAX_GAPS, ImageHeader, preprocessed_chips, run_statement
+from zkvm.riscv.machine import machine
+from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
+from zkvm.stark.protocol.codec import Reader, decode_proof, encode_proof
+from zkvm.stark.protocol.params import BLOWUPS, MAX_HEIGHT, PARAMETERS, Parameters, Policy, parameters_from_numbers
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.security import proven_bits
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.verifier.verify import verify_proof
+
+MAGIC = b"ZKVMRCPT"
+FORMAT_VERSION = 1
+FLAG_DEV = 1
+"""The receipt has no seal; every other bit is refused."""
+MAX_JOURNAL_BYTES = 1 << 20
+"""Bound on the public output: a verifier sends each byte of it on a bus, which takes seconds for this many. Larger outputs write a
+hash of themselves."""
+PARAMETER_NAMES = ("blowup", "queries", "exempt_rows")
+
+DEFAULT_POLICY = Policy()
+
+
+def journal_digest(journal: bytes) -> bytes:
+    """32 bytes: BLAKE3 of the journal."""
+    return blake3(journal)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a receipt states, and what verification returns.
+
+    Attributes:
+        image_id: 32 bytes. exit_code: 32-bit word. journal_digest: 32 bytes, BLAKE3.
+        parameters: (blowup, queries, exempt rows) of the proof.
+    """
+
+    image_id: bytes
+    exit_code: int
+    journal_digest: bytes
+    parameters: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A run's public result with its proof.
+
+    Attributes:
+        claim: the statement. header: what the image ID hashes. journal: the guest's public output.
+        seal: the proof; None in a dev receipt.
+    """
+
+    claim: Claim
+    header: ImageHeader
+    journal: bytes
+    seal: Proof | None
+
+    @property
+    def dev(self) -> bool:
+        """Whether nothing is proven."""
+        return self.seal is None
+
+    @property
+    def zk(self) -> bool:
+        """The prover's statement that the proof hides its witness."""
+        return self.seal is not None and self.seal.zk
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameter set of the claim.
+
+        Raises:
+            VerificationError: POLICY, it is unknown.
+        """
+        return parameters_from_numbers(self.claim.parameters)
+
+    def verify(self, image_id: str | bytes, *, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> Claim:
+        """Accept the receipt as the proof of a run of this program, or refuse it.
+
+        Args:
+            image_id: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes; never taken from the receipt.
+            policy: what else the caller demands. exit_code: the one that the caller accepts.
+
+        Returns:
+            The claim, now proven (of a dev receipt: only if ``policy.allow_dev``, and unproven).
+
+        Raises:
+            VerificationError: with the reason of the first check that fails. UsageError: ``image_id`` is not an image ID.
+        """
+        expected = parse_image_id(image_id)
+        self.header.check()
+        if self.header.image_id() != expected:
+            raise VerificationError(RejectReason.IMAGE_ID, f"the receipt is for image {self.header.image_id().hex()}, not {expected.hex()}")
+        if self.claim.image_id != expected:
+            raise VerificationError(RejectReason.CLAIM, "the claim's image ID is not that of the receipt's image")
+        if self.claim.journal_digest != journal_digest(self.journal):
+            raise VerificationError(RejectReason.CLAIM, "the claim's digest is not that of the journal")
+        if self.claim.exit_code != exit_code:
+            raise VerificationError(RejectReason.POLICY, f"the guest exited with {self.claim.exit_code}, not {exit_code}")
+        chosen = self.parameters
+        if self.seal is None:
+            if not policy.allow_dev:
+                raise VerificationError(RejectReason.POLICY, "a dev receipt: nothing is proven")
+            return self.claim
+        if self.seal.parameters != self.claim.parameters:
+            raise VerificationError(RejectReason.CLAIM, "the claim's parameters are not those of the proof")
+        verify_proof(machine(), run_statement(self.header, chosen, self.journal, self.claim.exit_code), self.seal, policy)
+        return self.claim
+
+    def security_bits(self) -> int:
+        """Whole bits that the seal's shape and statement are proven to give, those that :meth:`verify` compares; 0 for a dev receipt.
+
+        Meaningful for a receipt that was accepted.
+        """
+        if self.seal is None:
+            return 0
+        chosen = self.parameters
+        statement = run_statement(self.header, chosen, self.journal, self.claim.exit_code)
+        return int(proven_bits(ProofShape(machine(), chosen, self.seal.log_heights), statement.closing_tuples))
+
+    def to_bytes(self) -> bytes:
+        """The binary form, described in ``docs/receipts.md``.
+
+        Raises:
+            UsageError: some value has no place in the format (no honest receipt has such a value).
+        """
+        if len(self.journal) > MAX_JOURNAL_BYTES:
+            raise UsageError(f"a journal of {len(self.journal)} bytes; a receipt holds at most {MAX_JOURNAL_BYTES}")
+        try:
+            parts = [
+                MAGIC,
+                _little(2, FORMAT_VERSION, FLAG_DEV if self.dev else 0),
+                machine().digest,
+                _encode_header(self.header),
+                self.claim.image_id,
+                _little(4, self.claim.exit_code),
+                self.claim.journal_digest,
+                _little(2, *self.claim.parameters),
+                _little(4, len(self.journal)),
+                self.journal,
+            ]
+        except OverflowError as error:
+            raise UsageError(f"a number of the receipt does not fit its field: {error}") from error
+        return b"".join(parts) + (b"" if self.seal is None else encode_proof(self.seal))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Receipt:
+        """The receipt that these bytes encode: strict, every length checked before anything is allocated. Decoding proves nothing.
+
+        Raises:
+            FormatError: they encode none of this version.
+        """
+        reader = Reader(data)
+        reader.constant(MAGIC, "magic bytes of a receipt")
+        reader.constant(_little(2, FORMAT_VERSION), "format version")
+        flags = reader.integer(2, "flags", 0, FLAG_DEV)
+        reader.constant(machine().digest, "digest of the machine (the receipt was made by another version)")
+        header = _read_header(reader)
+        claim = Claim(
+            image_id=reader.take(DIGEST_BYTES, "image ID"),
+            exit_code=reader.integer(4, "exit code"),
+            journal_digest=reader.take(DIGEST_BYTES, "journal digest"),
+            parameters=_read_parameters(reader),
+        )
+        journal = reader.take(reader.integer(4, "journal length", 0, MAX_JOURNAL_BYTES), "journal")
+        if flags & FLAG_DEV:
+            reader.end()
+            return cls(claim, header, journal, None)
+        return cls(claim, header, journal, decode_proof(machine(), reader.take(reader.left, "seal")))
+
+    def save(self, path: str | os.PathLike[str]) -> int:
+        """Write the receipt, whole or not at all; returns its length in bytes.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        data = self.to_bytes()
+        write_atomically(Path(path), data)
+        return len(data)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Receipt:
+        """Read a receipt from a file.
+
+        Raises:
+            OSError: it cannot be read. FormatError: it is no receipt.
+        """
+        return cls.from_bytes(Path(path).read_bytes())
+
+    def to_json(self) -> dict[str, Any]:
+        """A readable view of everything but the seal's numbers: what JSON can hold. It is for reading; only the bytes verify."""
+        view: dict[str, Any] = {
+            "image_id": self.claim.image_id.hex(),
+            "exit_code": self.claim.exit_code,
+            "journal": self.journal.hex(),
+            "journal_digest": self.claim.journal_digest.hex(),
+            "parameters": dict(zip(PARAMETER_NAMES, self.claim.parameters, strict=True)),
+            "dev": self.dev,
+            "zk": self.zk,
+            "receipt_bytes": len(self.to_bytes()),
+            "machine_digest": machine().digest.hex(),
+            "image": {
+                "entry": self.header.entry,
+                "initial_sp": self.header.initial_sp,
+                "gaps": [list(gap) for gap in self.header.gaps],
+                "heights": dict(zip(preprocessed_chips(), self.header.heights, strict=True)),
+                "roots": {str(blowup): root.hex() for blowup, root in zip(BLOWUPS, self.header.roots, strict=True)},
+            },
+        }
+        if self.seal is not None:
+            logs = zip(machine().chips, self.seal.log_heights, strict=True)
+            view["seal"] = {
+                "bytes": len(encode_proof(self.seal)),
+                "heights": {chip.name: 1 << log for chip, log in logs if log},
+                "openings": len(self.seal.openings),
+                "fri_layers": len(self.seal.layers),
+                "opened_positions": len(self.seal.main.rows[0]),
+            }
+        return view
+
+
+def verdict(data: bytes, image_id: str | bytes, *, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
+    """Decode and verify a receipt's bytes: the answer as what JSON can hold, whether accepted or not.
+
+    Returns:
+        ``accepted``; with it ``image_id``, ``exit_code``, ``journal`` (hex), ``parameters``, ``security_bits`` (proven, of this
+        proof's shape; 0 for a dev receipt), ``zk``, ``dev``; without it ``reason`` (of :class:`RejectReason`) and ``detail``.
+
+    Raises:
+        UsageError: ``image_id`` is not an image ID.
+    """
+    expected = parse_image_id(image_id)
+    try:
+        receipt = Receipt.from_bytes(data)
+        claim = receipt.verify(expected, policy=policy, exit_code=exit_code)
+    except VerificationError as error:
+        return {"accepted": False, "reason": error.reason.value, "detail": error.detail}
+    return {
+        "accepted": True,
+        "image_id": claim.image_id.hex(),
+        "exit_code": claim.exit_code,
+        "journal": receipt.journal.hex(),
+        "parameters": dict(zip(PARAMETER_NAMES, claim.parameters, strict=True)),
+        "security_bits": receipt.security_bits(),
+        "zk": receipt.zk,
+        "dev": receipt.dev,
+    }
+
+
+def parse_image_id(image_id: str | bytes) -> bytes:
+    """An image ID as 32 bytes, from those or from 64 hexadecimal digits.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(image_id, str):
+        try:
+            image_id = bytes.fromhex(image_id) if len(image_id) == 2 * DIGEST_BYTES else b""
+        except ValueError:
+            image_id = b""
+    if len(image_id) != DIGEST_BYTES:
+        raise UsageError(f"an image ID is {2 * DIGEST_BYTES} hexadecimal digits ({DIGEST_BYTES} bytes)")
+    return bytes(image_id)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: into a neighbour first, which then takes the name.
+
+    A device or pipe is written to as it is: it cannot be replaced.
+
+    Raises:
+        OSError: the file cannot be written; an older file of that name is untouched.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    path = path.resolve()  # replace what a link points to, not the link
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(scratch, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            scratch.unlink()
+
+
+def _little(width: int, *numbers: int) -> bytes:
+    return b"".join(number.to_bytes(width, "little") for number in numbers)
+
+
+def _encode_header(header: ImageHeader) -> bytes:
+    edges = [edge for gap in header.gaps for edge in gap]
+    logs = [height.bit_length() - 1 if height else 0 for height in header.heights]
+    if tuple(1 << log if log else 0 for log in logs) != header.heights:
+        raise UsageError(f"preprocessed heights {header.heights} are not powers of two")
+    return (
+        _little(4, header.entry, header.initial_sp)
+        + _little(1, len(header.gaps))
+        + _little(4, *edges)
+        + _little(1, *logs)
+        + b"".join(header.roots)
+    )
+
+
+def _read_header(reader: Reader) -> ImageHeader:
+    """The image's header; that its numbers are admissible for an image is checked by :meth:`ImageHeader.check`."""
+    entry, initial_sp = reader.integer(4, "entry"), reader.integer(4, "initial stack pointer")
+    count = reader.integer(1, "number of gaps", 0, MAX_GAPS)
+    gaps = tuple(
+        (reader.integer(4, "start of a gap", 1, MAX_GAP_WORD), reader.integer(4, "end of a gap", 1, MAX_GAP_WORD)) for _ in range(count)
+    )
+    logs = [reader.integer(1, f"log height of {name}", 0, MAX_HEIGHT.bit_length() - 1) for name in preprocessed_chips()]
+    heights = tuple(1 << log if log else 0 for log in logs)
+    return ImageHeader(entry, initial_sp, gaps, heights, tuple(reader.take(DIGEST_BYTES, "preprocessed root") for _ in BLOWUPS))
+
+
+def _read_parameters(reader: Reader) -> tuple[int, int, int]:
+    numbers = reader.integer(2, "blowup"), reader.integer(2, "queries"), reader.integer(2, "exempt rows")
+    if numbers not in [entry.numbers for entry in PARAMETERS]:
+        raise FormatError(f"unknown parameters (blowup, queries, exempt rows) = {numbers}")
+    return numbers
