@@ -6,8 +6,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from zkvm.riscv.chips.common import InstructionChip
 from zkvm.riscv.chips.recorded import fill_code
+from zkvm.riscv.chips.steps import StepChip
 from zkvm.riscv.kernels import fills
 from zkvm.riscv.records import Execution
 from zkvm.stark import tables
@@ -21,9 +21,9 @@ def fill_rows(chip: Chip, execution: Execution, positions: NDArray[np.int64], ou
     Args:
         out: (columns, len(positions)), a view of consecutive rows of a contiguous trace.
     """
-    if not isinstance(chip, InstructionChip):
+    if not isinstance(chip, StepChip):
         tables.fill_rows(chip, execution, positions, out)
-    if not isinstance(chip, InstructionChip) or not len(positions):
+    if not isinstance(chip, StepChip) or not len(positions):
         return
     recorded = fill_code(chip)
     stride = out.strides[0] // out.itemsize

@@ -83,7 +83,7 @@ def test_operand_is_either_a_register_or_a_constant() -> None:
     constant = one_row(CHIP, ANDI, 6, 0, 2, imm=3)
     assert constant.forged(v2=4, y0=7, z0=6, vd=6) == {"a constant reads no register", "consumes"}
     assert constant.forged(immediate=0) >= {"instruction"}
-    assert constant.forged(immediate=1, conjunction=0) >= {"an immediate row is real"}
+    assert constant.forged(immediate=1, conjunction=0) >= {"immediate only on a real row"}
 
 
 def test_times() -> None:

@@ -101,8 +101,8 @@ def test_flags() -> None:
     assert forge(filled, unsigned=1, sign1=0, vd=0) == {"instruction"}
     assert forge(filled, immediate=1) >= {"instruction"}
     assert forge(filled, real=0) >= {"rd keeps its value unless live"}
-    assert forge(filled, real=0, unsigned=1) >= {"an unsigned row is real"}
-    assert forge(filled, real=0, immediate=1) >= {"an immediate row is real"}
+    assert forge(filled, real=0, unsigned=1) >= {"unsigned only on a real row"}
+    assert forge(filled, real=0, immediate=1) >= {"immediate only on a real row"}
     check_idle(filled, ["real", "unsigned", "immediate"])
 
 

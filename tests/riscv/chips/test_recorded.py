@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zkvm.riscv.chips.common import InstructionChip, Steps
 from zkvm.riscv.chips.recorded import fill_code
+from zkvm.riscv.chips.steps import StepChip, Steps
 from zkvm.riscv.isa.opcodes import ADDI
 from zkvm.riscv.machine import machine
 from zkvm.riscv.operations import ADD, CONSTANT, INVERSE, LESS, PROGRAM_WORD, STEP_HIGH, STEP_LOW, STEP_WORD, STORE, WHERE, XOR
@@ -15,7 +15,7 @@ from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Columns, cell
 
 
-class Sample(InstructionChip):
+class Sample(StepChip):
     """Fills its columns in every way that can be recorded."""
 
     name = "sample"
@@ -41,8 +41,8 @@ def test_what_is_recorded() -> None:
     assert recorded.constants.tolist() == [1]
 
 
-@pytest.mark.parametrize("chip", [chip for chip in machine().chips if isinstance(chip, InstructionChip)], ids=lambda chip: chip.name)
-def test_every_column_is_stored(chip: InstructionChip) -> None:
+@pytest.mark.parametrize("chip", [chip for chip in machine().chips if isinstance(chip, StepChip)], ids=lambda chip: chip.name)
+def test_every_column_is_stored(chip: StepChip) -> None:
     code = fill_code(chip).code
     assert set(code[code[:, 0] == STORE, 1].tolist()) == set(range(len(chip.columns)))
 

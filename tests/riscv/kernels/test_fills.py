@@ -5,19 +5,19 @@ import pytest
 
 from tests.riscv.chips.rows import execution
 from zkvm.riscv import fills
-from zkvm.riscv.chips.common import InstructionChip
+from zkvm.riscv.chips.steps import StepChip
 from zkvm.riscv.kernels.source import fills as kernel
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import PROGRAM_ROW, STEP, Execution
 from zkvm.stark import tables
 from zkvm.stark.field.goldilocks import P
 
-CHIPS = [chip for chip in machine().chips if isinstance(chip, InstructionChip)]
+CHIPS = [chip for chip in machine().chips if isinstance(chip, StepChip)]
 WORDS = [0, 1, 2, 31, 32, 0x7FFF_FFFF, 1 << 31, 0xFFFF_FFFF]
 LONG = [0, 1, 2**32 - 1, 2**32, 2**60]
 
 
-def random_run(chip: InstructionChip, count: int) -> Execution:
+def random_run(chip: StepChip, count: int) -> Execution:
     """Steps of the chip's operations whose fields hold anything, edge values among them, and as many of no operation."""
     random = np.random.default_rng(count)
     program, steps = np.zeros(64, PROGRAM_ROW), np.zeros(2 * count, STEP)
@@ -28,14 +28,14 @@ def random_run(chip: InstructionChip, count: int) -> Execution:
             some = random.integers(0, 2, len(record)) == 0
             record[name] = np.where(some, random.choice(np.array(edges, np.uint64), len(record)), values)
     program["op"] = random.choice([*chip.operations, 0], 64)
-    program["op"][0], steps["row"] = chip.operations[0], random.integers(0, 64, 2 * count)
+    program["op"][0], steps["row"] = next(iter(chip.operations)), random.integers(0, 64, 2 * count)
     steps["rom"] = random.integers(0, 2, 2 * count) if chip.rom is not None or "in_ram" in chip.columns else 0
     return execution(program, steps)
 
 
 @pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
 @pytest.mark.parametrize("count", [1, 40, 1500])
-def test_fill_rows(chip: InstructionChip, count: int) -> None:
+def test_fill_rows(chip: StepChip, count: int) -> None:
     """The kernel and its numpy twin fill the same cells of a larger trace, and no others."""
     run = random_run(chip, count)
     positions = chip.positions(run)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips import common
-from zkvm.riscv.chips.common import TWO_31, TWO_32, Steps
+from zkvm.riscv.chips.common import TWO_31, TWO_32
+from zkvm.riscv.chips.steps import Steps, Values
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
-from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Column, Row, bit
 from zkvm.stark.air.expression import Expr
 
@@ -48,22 +48,23 @@ def connect_comparison(buses: BusBuilder, row: Row, left: Expr, right: Expr, les
     common.range_word(buses, "difference", difference, row.difference_low, real)
 
 
-def fill_comparison(steps: Steps, trace: Trace, right: NDArray[np.uint64], signed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Write the witness of ``v1 < right`` and return the result.
+def compared(steps: Steps, right: NDArray[np.uint64], signed: NDArray[np.bool_]) -> Values:
+    """The witness of ``v1 < right``: the columns of :func:`comparison_columns`, and ``less``, the result.
 
     Args:
-        right: (k,) uint64 words. signed: (k,) how to read both operands.
+        steps: the rows.
+        right: (k,) words.
+        signed: (k,) how to read both operands.
     """
     left, zero = steps.field("v1"), np.uint64(0)
     flip = np.where(signed, np.uint64(TWO_31), zero)  # order of signed words = order of words with the top bit flipped
     less = (left ^ flip) < (right ^ flip)
     difference = (left ^ flip) + np.where(less, np.uint64(TWO_32), zero) - (right ^ flip)
-    steps.put(
-        trace,
-        sign1=np.where(signed, common.sign_bit(left), zero),
-        sign2=np.where(signed, common.sign_bit(right), zero),
-        low1=np.where(signed, common.low16(left), zero),
-        low2=np.where(signed, common.low16(right), zero),
-        difference_low=common.low16(difference),
-    )
-    return less
+    return {
+        "less": less,
+        "sign1": np.where(signed, common.sign_bit(left), zero),
+        "sign2": np.where(signed, common.sign_bit(right), zero),
+        "low1": np.where(signed, common.low16(left), zero),
+        "low2": np.where(signed, common.low16(right), zero),
+        "difference_low": common.low16(difference),
+    }

@@ -1,13 +1,5 @@
 """Division, signed high products and shifts by a register: ``DIV DIVU REM REMU``, ``MULH MULHSU``, ``SLL SRL SRA``.
 
-| bus | what |
-|---|---|
-| state | (pc, t) -> (pc + 4, t + 4) |
-| program | the instruction |
-| memory | rs1 at t, rs2 at t + 1, rd at t + 3 |
-| power | shifts: factor = 2^(31 - amount), and amount is in [0, 32) |
-| range | each access is later than what it consumes; signs of signed operands; the words q and r; gap |
-
 One chip for the rare operations, because all are about two operands and two words: q and r are quotient and remainder, or the high
 and the low word of a product, or what a shift keeps and what it shifts out. ``sign1``, ``sign2`` are the proven top bits of operands
 that are read as signed, else 0; an operand's value is V = v - 2^32 sign, its magnitude |V| = v or 2^32 - v. ``negative`` says that q
@@ -49,17 +41,16 @@ from numpy.typing import NDArray
 
 from zkvm.riscv.chips import common
 from zkvm.riscv.chips.buses import POWER, RANGE15
-from zkvm.riscv.chips.common import TWO_31, TWO_32, WORD_MAX, Access, InstructionChip, Steps
+from zkvm.riscv.chips.common import TWO_31, TWO_32, WORD_MAX
+from zkvm.riscv.chips.instruction import InstructionChip
+from zkvm.riscv.chips.steps import Steps, Values
 from zkvm.riscv.isa.opcodes import DIV, DIVU, MULH, MULHSU, REM, REMU, SLL, SRA, SRL
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
-from zkvm.stark.air.chip import Trace
-from zkvm.stark.air.columns import Columns, Row, bit, cell, word
+from zkvm.stark.air.columns import Row, bit, cell, word
 from zkvm.stark.air.expression import Expr
 from zkvm.stark.field.goldilocks import sub
 
-FLAGS = {"signed_product": MULH, "mixed_product": MULHSU, "divide": DIV, "left": SLL, "right": SRL, "arithmetic": SRA}
-"""Exclusive flags and the operation of each alone."""
-OPERATIONS = (DIV, DIVU, REM, REMU, MULH, MULHSU, SLL, SRL, SRA)
+Words = NDArray[np.uint64]
 _31, _32, _MAX, _TWO_32 = np.uint64(31), np.uint64(32), np.uint64(WORD_MAX), np.uint64(TWO_32)
 
 
@@ -67,45 +58,52 @@ class DivideChip(InstructionChip):
     """One division, remainder, signed high product or shift by a register a row."""
 
     name = "divide"
-    operations = OPERATIONS
-    columns = Columns(
-        **common.state_columns(),
-        **common.read_columns(1),
-        **common.read_columns(2),
-        **common.write_columns(),
-        signed_product=bit("the row is mulh"),
-        mixed_product=bit("the row is mulhsu"),
-        divide=bit("the row divides"),
-        left=bit("the row is sll"),
-        right=bit("the row is srl"),
-        arithmetic=bit("the row is sra"),
-        unsigned=bit("the division is unsigned"),
-        remainder=bit("the division's result is the remainder"),
-        sign1=bit("top bit of v1 if signed, else 0"),
-        sign2=bit("top bit of v2 if signed, else 0"),
-        low1=common.low_limb("v1, if signed"),
-        low2=common.low_limb("v2, if signed"),
-        q=word("quotient; high word of the product; result of the shift"),
-        q_low=common.low_limb("q"),
-        r=word("remainder; low word of the product; high word of a left shift; remainder of a right shift scaled to 31 bits"),
-        r_low=common.low_limb("r"),
-        negative=bit("q stands for q - 2^32"),
-        negative_remainder=bit("r stands for r - 2^32 (divisions)"),
-        magnitude_q=cell("q or 2^32 - q, by negative"),
-        factor=cell("divisions: v2 or 2^32 - v2, by sign2; shifts: 2^(31 - amount)"),
-        amount=cell("shifts: v2 mod 32"),
-        gap=word("divisions: divisor - 1 - remainder, of the magnitudes, any value if the divisor is 0; shifts: v2 / 32"),
-        gap_low=common.low_limb("gap"),
-        by_zero=bit("the divisor is 0"),
-        inverse=cell("products: 1 / (q - (2^32 - 1)(1 - negative))"),
-    )
+    operations = {
+        MULH: ("signed_product",),
+        MULHSU: ("mixed_product",),
+        DIV: ("divide",),
+        SLL: ("left",),
+        SRL: ("right",),
+        SRA: ("arithmetic",),
+        DIVU: ("divide", "unsigned"),
+        REM: ("divide", "remainder"),
+        REMU: ("divide", "unsigned", "remainder"),
+    }
+    own = {
+        "signed_product": bit("the row is mulh"),
+        "mixed_product": bit("the row is mulhsu"),
+        "divide": bit("the row divides"),
+        "left": bit("the row is sll"),
+        "right": bit("the row is srl"),
+        "arithmetic": bit("the row is sra"),
+        "unsigned": bit("the division is unsigned"),
+        "remainder": bit("the division's result is the remainder"),
+        "sign1": bit("top bit of v1 if signed, else 0"),
+        "sign2": bit("top bit of v2 if signed, else 0"),
+        "low1": common.low_limb("v1, if signed"),
+        "low2": common.low_limb("v2, if signed"),
+        "q": word("quotient; high word of the product; result of the shift"),
+        "q_low": common.low_limb("q"),
+        "r": word("remainder; low word of the product; high word of a left shift; remainder of a right shift scaled to 31 bits"),
+        "r_low": common.low_limb("r"),
+        "negative": bit("q stands for q - 2^32"),
+        "negative_remainder": bit("r stands for r - 2^32 (divisions)"),
+        "magnitude_q": cell("q or 2^32 - q, by negative"),
+        "factor": cell("divisions: v2 or 2^32 - v2, by sign2; shifts: 2^(31 - amount)"),
+        "amount": cell("shifts: v2 mod 32"),
+        "gap": word("divisions: divisor - 1 - remainder, of the magnitudes, any value if the divisor is 0; shifts: v2 / 32"),
+        "gap_low": common.low_limb("gap"),
+        "by_zero": bit("the divisor is 0"),
+        "inverse": cell("products: 1 / (q - (2^32 - 1)(1 - negative))"),
+    }
 
-    def constraints(self, air: AirBuilder, row: Row) -> None:
-        common.assert_flags(air, row, *FLAGS)
-        for name in ("unsigned", "remainder", "by_zero"):
+    def booleans(self, air: AirBuilder, row: Row) -> None:
+        common.assert_flags(air, row, *self.flags)
+        for name in (*self.modifiers, "by_zero"):
             air.assert_bool(f"{name} is boolean", row[name])
             air.assert_zero(f"{name} only in a division", row[name] * (1 - row.divide))
-        common.assert_neutral(air, row.t, self.accesses(row))
+
+    def relation(self, air: AirBuilder, row: Row) -> None:
         self.sign_constraints(air, row)
         self.division_constraints(air, row)
         self.product_constraints(air, row)
@@ -128,12 +126,12 @@ class DivideChip(InstructionChip):
         """|V1| = |Q| |V2| + |R| and |R| < |V2|, or the divisor is 0."""
         magnitude_r = _magnitude(row.r, row.negative_remainder)
         air.assert_equal("magnitude of q", row.magnitude_q, _magnitude(row.q, row.negative))
-        air.assert_zero("factor is the divisor's magnitude", row.divide * (row.factor - _magnitude(row.v2, row.sign2)))
+        air.when(row.divide).assert_equal("factor is the divisor's magnitude", row.factor, _magnitude(row.v2, row.sign2))
         dividend = _magnitude(row.v1, row.sign1)
-        air.assert_zero("quotient and remainder", row.divide * (row.magnitude_q * row.factor + magnitude_r - dividend))
-        air.assert_zero("gap between remainder and divisor", row.divide * (row.factor - 1 - magnitude_r - row.gap))
-        air.assert_zero("by_zero has divisor 0", row.by_zero * row.v2)
-        air.assert_zero("by_zero has quotient 2^32 - 1", row.by_zero * (row.q - WORD_MAX))
+        air.when(row.divide).assert_equal("quotient and remainder", row.magnitude_q * row.factor + magnitude_r, dividend)
+        air.when(row.divide).assert_equal("gap between remainder and divisor", row.factor - 1 - magnitude_r, row.gap)
+        air.when(row.by_zero).assert_zero("by_zero has divisor 0", row.v2)
+        air.when(row.by_zero).assert_equal("by_zero has quotient 2^32 - 1", row.q, WORD_MAX)
 
     def product_constraints(self, air: AirBuilder, row: Row) -> None:
         """V1 V2 = 2^32 Q + r without an alias."""
@@ -150,12 +148,8 @@ class DivideChip(InstructionChip):
         value, result = row.v1 - row.sign1 * TWO_32, row.q - row.negative * TWO_32
         air.assert_zero("right shift", (row.right + row.arithmetic) * (value * row.factor - result * TWO_31 - row.r))
 
-    def interactions(self, buses: BusBuilder, row: Row) -> None:
-        real, shift = self.real(row), self.shift(row)
-        op = common.selected(row, FLAGS | {"unsigned": DIVU - DIV, "remainder": REM - DIV})
-        common.connect_instruction(buses, row, real, op, rd=row.rd, rs1=row.rs1, rs2=row.rs2)
-        common.connect_accesses(buses, row.t, self.accesses(row))
-        signed1, signed2 = self.signed(row)
+    def checks(self, buses: BusBuilder, row: Row, real: Expr) -> None:
+        shift, (signed1, signed2) = self.shift(row), self.signed(row)
         common.range_signed(buses, "sign 1", row.v1, row.low1, row.sign1, signed1)
         common.range_signed(buses, "sign 2", row.v2, row.low2, row.sign2, signed2)
         common.range_word(buses, "q", row.q, row.q_low, real)
@@ -165,7 +159,6 @@ class DivideChip(InstructionChip):
         buses.lookup("r of a shift: high limb", RANGE15, (common.high_limb(row.r, row.r_low),), shift)
 
     def real(self, row: Row) -> Expr:
-        """1 on used rows."""
         return row.signed_product + row.mixed_product + row.divide + self.shift(row)
 
     def shift(self, row: Row) -> Expr:
@@ -177,41 +170,35 @@ class DivideChip(InstructionChip):
         both = row.signed_product + row.divide - row.unsigned
         return both + row.mixed_product + row.arithmetic, both
 
-    def accesses(self, row: Row) -> list[Access]:
-        """The three register accesses."""
-        real = self.real(row)
-        return [common.read_rs1(row, real), common.read_rs2(row, real), common.write_rd(row, real)]
-
-    def fill_steps(self, steps: Steps, trace: Trace) -> None:
-        steps.fill(trace, "pc", "t", "rs1", "v1", "t1", "rs2", "v2", "t2", "rd", "vd", "vd_prev", "td")
-        unsigned, product, zero = steps.is_op(DIVU, REMU), steps.is_op(MULH, MULHSU), np.uint64(0)
-        divide, left, right = steps.is_op(DIV, DIVU, REM, REMU), steps.is_op(SLL), steps.is_op(SRL)
-        signed2 = steps.is_op(MULH, DIV, REM)
+    def witness(self, steps: Steps) -> Values:
+        product, divide, left = steps.is_op(MULH, MULHSU), steps.is_op(DIV, DIVU, REM, REMU), steps.is_op(SLL)
+        signed2, zero = steps.is_op(MULH, DIV, REM), np.uint64(0)
         signed1 = signed2 | steps.is_op(MULHSU, SRA)
         v1, v2 = steps.field("v1"), steps.field("v2")
         sign1, sign2 = np.where(signed1, common.sign_bit(v1), zero), np.where(signed2, common.sign_bit(v2), zero)
-        steps.put(trace, divide=divide, left=left, right=right, arithmetic=steps.is_op(SRA), unsigned=unsigned, sign1=sign1, sign2=sign2)
-        steps.put(trace, signed_product=steps.is_op(MULH), mixed_product=steps.is_op(MULHSU), remainder=steps.is_op(REM, REMU))
-        steps.put(trace, low1=np.where(signed1, common.low16(v1), zero), low2=np.where(signed2, common.low16(v2), zero))
-        steps.put(trace, by_zero=divide & (v2 == 0))
-        divided = _divided(v1, v2, sign1, sign2)
-        multiplied = _multiplied(v1, v2, sign1, sign2)
-        shifted = _shifted(v1, v2, left, sign1)
+        results = _divided(v1, v2, sign1, sign2), _multiplied(v1, v2, sign1, sign2), _shifted(v1, v2, left, sign1)
         kinds = [divide, product, ~(divide | product)]
-        q, r, factor, gap = (np.select(kinds, columns) for columns in zip(divided, multiplied, shifted, strict=True))
-        _fill_words(steps, trace, (q, r), sign1, sign2)
-        steps.put(trace, factor=factor, gap=gap, gap_low=np.where(divide & (v2 == 0), zero, common.low16(gap)))
-        steps.put(trace, amount=np.where(kinds[2], v2 & _31, zero))
+        q, r, factor, gap = (np.select(kinds, columns) for columns in zip(*results, strict=True))
         forbidden = np.where((sign1 ^ sign2 == 1) & (q != 0), zero, _MAX)
-        steps.put(trace, inverse=np.where(product, steps.inverses(sub(q, forbidden)), zero))
+        by_zero = divide & (v2 == 0)
+        return {
+            "sign1": sign1,
+            "sign2": sign2,
+            "low1": np.where(signed1, common.low16(v1), zero),
+            "low2": np.where(signed2, common.low16(v2), zero),
+            **_words(q, r, sign1, sign2),
+            "factor": factor,
+            "amount": np.where(kinds[2], v2 & _31, zero),
+            "gap": gap,
+            "gap_low": np.where(by_zero, zero, common.low16(gap)),
+            "by_zero": by_zero,
+            "inverse": np.where(product, steps.inverses(sub(q, forbidden)), zero),
+        }
 
 
 def _magnitude(value: Expr, sign: Expr) -> Expr:
     """``value``, or 2^32 - value if ``sign``."""
     return value + sign * (TWO_32 - value * 2)
-
-
-Words = NDArray[np.uint64]
 
 
 def _magnitudes(values: Words, signs: Words) -> Words:
@@ -248,9 +235,8 @@ def _shifted(v1: Words, v2: Words, left: NDArray[np.bool_], sign1: Words) -> tup
     return q, r, scale, v2 >> np.uint64(5)
 
 
-def _fill_words(steps: Steps, trace: Trace, words: tuple[Words, Words], sign1: Words, sign2: Words) -> None:
+def _words(q: Words, r: Words, sign1: Words, sign2: Words) -> Values:
     """q, r and what follows from them and the operands' signs."""
-    q, r = words
     negative = (sign1 ^ sign2) * (q != 0)
-    steps.put(trace, q=q, q_low=common.low16(q), r=r, r_low=common.low16(r))
-    steps.put(trace, negative=negative, negative_remainder=sign1 * (r != 0), magnitude_q=_magnitudes(q, negative))
+    signs = {"negative": negative, "negative_remainder": sign1 * (r != 0), "magnitude_q": _magnitudes(q, negative)}
+    return {"q": q, "q_low": common.low16(q), "r": r, "r_low": common.low16(r), **signs}

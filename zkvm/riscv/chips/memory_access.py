@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import BYTES, RANGE14, RANGE16
-from zkvm.riscv.chips.common import SLOT_MEMORY, TWO_32, Access, Steps, high_limb
+from zkvm.riscv.chips.common import SLOT_MEMORY, TWO_32, Access, high_limb
+from zkvm.riscv.chips.instruction import InstructionChip
+from zkvm.riscv.chips.steps import Steps, Values
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
-from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Column, Row, bit, cell, limb
 from zkvm.stark.air.expression import Expr, total, weighted_sum
 
@@ -59,14 +60,29 @@ def word_access(row: Row, aligned: Expr, before: Expr, after: Expr, live: Expr) 
     return Access("memory", aligned, before, after, row.tm, SLOT_MEMORY, live)
 
 
-def fill_address(trace: Trace, steps: Steps, ram: bool) -> None:
-    """Write the columns of :func:`address_columns`."""
-    address = steps.field("v1") + steps.field("imm")
-    steps.fill(trace, "imm")
-    steps.put(trace, carry=address >> np.uint64(32))
-    if ram:
-        steps.fill(trace, "tm")
-        steps.put(trace, address_low=address >> np.uint64(2) & np.uint64(0x3FFF))
+class MemoryChip(InstructionChip):
+    """A load or store of the word, or of a part of the word, around v1 + imm; its own columns begin with :func:`address_columns`."""
+
+    constant = "imm"
+
+    def booleans(self, air: AirBuilder, row: Row) -> None:
+        super().booleans(air, row)
+        air.assert_bool("carry is boolean", row.carry)
+
+    def witness(self, steps: Steps) -> Values:
+        address = steps.field("v1") + steps.field("imm")
+        values: Values = {"carry": address >> np.uint64(32)}
+        if "tm" in self.own:
+            values |= {"tm": steps.field("tm"), "address_low": address >> np.uint64(2) & np.uint64(0x3FFF)}
+        return values
+
+
+class WordChip(MemoryChip):
+    """A load or store of a whole word: one operation."""
+
+    def operation(self, row: Row) -> int:
+        (number,) = self.operations
+        return number
 
 
 # --- parts of a word ------------------------------------------------------------------------------------------------------------
@@ -99,11 +115,10 @@ def assert_selectors(air: AirBuilder, row: Row) -> None:
     air.assert_bool("at most one selector", is_byte(row) + is_half(row))
 
 
-def fill_selectors(trace: Trace, steps: Steps, half: NDArray[np.bool_]) -> None:
-    """Write the selectors; ``half`` says which steps access a halfword."""
+def selected(steps: Steps, half: NDArray[np.bool_]) -> Values:
+    """Values of the selectors; ``half`` says which steps access a halfword."""
     places = steps.field("address") % np.uint64(4)
-    for name, place in zip(SELECTORS, OFFSETS, strict=True):
-        steps.put(trace, **{name: (places == place) & (half == (name in HALF_SELECTORS))})
+    return {name: (places == place) & (half == (name in HALF_SELECTORS)) for name, place in zip(SELECTORS, OFFSETS, strict=True)}
 
 
 def byte_columns(stem: str, of: str) -> dict[str, Column]:
@@ -125,3 +140,20 @@ def check_bytes(buses: BusBuilder, row: Row, stem: str, real: Expr) -> None:
 def bytes_of(stem: str, words: NDArray[np.uint64]) -> dict[str, NDArray[np.uint64]]:
     """Values of the columns of :func:`byte_columns` for (k,) words."""
     return {f"{stem}_{k}": words >> np.uint64(8 * k) & np.uint64(255) for k in range(4)}
+
+
+class PartChip(MemoryChip):
+    """A load or store of a byte or halfword. The selectors are its flags: which one is set is up to the address, not the operation."""
+
+    neutral_last = True
+
+    def real(self, row: Row) -> Expr:
+        return is_byte(row) + is_half(row)
+
+    def aligned(self, row: Row) -> Expr:
+        """Address of the word around the part."""
+        return byte_address(row) - offset(row)
+
+    def checks(self, buses: BusBuilder, row: Row, real: Expr) -> None:
+        check_aligned(buses, self.aligned(row), row.address_low, real)
+        check_bytes(buses, row, "byte", real)

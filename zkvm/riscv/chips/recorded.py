@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from zkvm.riscv.chips.common import FROM_PROGRAM, FROM_STEP, InstructionChip, Steps
+from zkvm.riscv.chips.steps import FROM_PROGRAM, FROM_STEP, StepChip, Steps
 from zkvm.riscv.operations import (
     ADD,
     AND,
@@ -175,7 +175,7 @@ def _offset(record: np.dtype[Any], name: str) -> int:
 
 
 @cache
-def fill_code(chip: InstructionChip) -> FillCode:
+def fill_code(chip: StepChip) -> FillCode:
     """What ``chip.fill_steps`` does.
 
     Raises:

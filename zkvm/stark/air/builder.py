@@ -85,12 +85,32 @@ class AirBuilder:
             raise ValueError(f"two constraints are called {label!r}")
         self.constraints.append(Constraint(label, expr))
 
+    def when(self, flag: Expr) -> GatedBuilder:
+        """Registers constraints that hold where ``flag`` is not 0: each is multiplied by it."""
+        return GatedBuilder(self, flag)
+
     def assert_bool(self, label: str, expr: Expr) -> None:
         """The expression is 0 or 1."""
         self.assert_zero(label, expr * (expr - 1))
 
     def assert_equal(self, label: str, left: Expr, right: Operand) -> None:
         """Both sides agree."""
+        self.assert_zero(label, left - right)
+
+
+@dataclass(frozen=True, slots=True)
+class GatedBuilder:
+    """What :meth:`AirBuilder.when` returns."""
+
+    air: AirBuilder
+    flag: Expr
+
+    def assert_zero(self, label: str, expr: Expr) -> None:
+        """The expression vanishes where the flag is not 0."""
+        self.air.assert_zero(label, self.flag * expr)
+
+    def assert_equal(self, label: str, left: Expr, right: Operand) -> None:
+        """Both sides agree where the flag is not 0."""
         self.assert_zero(label, left - right)
 
 

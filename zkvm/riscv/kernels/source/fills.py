@@ -1,6 +1,6 @@
 """Filling the rows of instruction chips from the executor's records, by recorded code.
 
-Readable twin: the chip's own ``fill_steps`` on numpy columns (:class:`zkvm.riscv.chips.common.InstructionChip`).
+Readable twin: the chip's own ``fill_steps`` on numpy columns (:class:`zkvm.riscv.chips.steps.StepChip`).
 """
 
 from __future__ import annotations
