@@ -70,7 +70,6 @@ class OffsetSquaresChip(SquaresChip):
 
 
 WIDE = Machine("wide toy", (WideStepChip(), AuditChip(), SquaresChip()))
-OFFSET = Machine("offset toy", (WideStepChip(), AuditChip(), OffsetSquaresChip()))
 
 
 @cache
