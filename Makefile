@@ -6,13 +6,14 @@ JOBS ?= 2
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint guests docs
+.PHONY: help setup demo test test-long lint wheel guests docs
 
 help:
 	@echo "make demo       prove and verify one image classification"
 	@echo "make test       the tests (JOBS=$(JOBS) processes)"
 	@echo "make test-long  all tests, the slow ones too"
-	@echo "make lint       ruff and mypy"
+	@echo "make lint       style, types, and names that nothing uses"
+	@echo "make wheel      build the wheel, install it bare elsewhere, verify a receipt with it"
 	@echo "make guests     rebuild the committed guest programs"
 	@echo "make docs       generated pages, test vectors, and the API reference in build/reference"
 
@@ -35,7 +36,12 @@ test-long: setup
 
 lint: setup
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(RUN) tools/dead_code.py
+
+wheel: setup
+	$(RUN) tools/check_wheel.py
 
 guests: setup
 	$(RUN) tools/build_guests.py

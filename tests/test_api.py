@@ -1,3 +1,5 @@
+"""The public functions: what they return, what they refuse, and how run, image and limits meet in one call."""
+
 from __future__ import annotations
 
 import threading

@@ -1,3 +1,5 @@
+"""Every command on good input: output, JSON, exit codes, and what a command loads."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""How sizes, journals and progress are printed."""
+
 from __future__ import annotations
 
 import io

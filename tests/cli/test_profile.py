@@ -1,3 +1,5 @@
+"""``zkvm profile``: its lists, its JSON, the files it writes, what it refuses."""
+
 from __future__ import annotations
 
 import json

@@ -14,7 +14,6 @@ from tests.ml.networks import attention
 from zkvm.ml.compile import Options, Precision
 
 Case = tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]
-INT = np.int64
 
 LAYERS: list[Case] = [
     ("Gemm", {"x": normal(1, 20)}, {"w": normal(7, 20, seed=1), "b": normal(7, seed=2)}, {"transB": 1}),

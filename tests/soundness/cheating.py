@@ -71,7 +71,6 @@ class OffsetSquaresChip(SquaresChip):
 
 
 WIDE = Machine("wide toy", (WideStepChip(), AuditChip(), SquaresChip()), MAX_ROWS)
-OFFSET = Machine("offset toy", (WideStepChip(), AuditChip(), OffsetSquaresChip()), MAX_ROWS)
 
 
 @cache

@@ -8,7 +8,6 @@ row produces, at the same addresses: otherwise the instruction is not a function
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -24,8 +23,6 @@ from zkvm.stark.field.goldilocks import P
 WEIGHTS = (1, 1 << 7, 1 << 8, 1 << 15, 1 << 16, 1 << 31, 1 << 32)
 DELTAS = np.array([delta % P for weight in WEIGHTS for delta in (weight, -weight)], np.uint64)
 CHUNK = 4096
-
-Freedom = Callable[[RowModel], list[Expr]]
 
 
 class Search:

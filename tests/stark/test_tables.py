@@ -1,3 +1,5 @@
+"""Tables built with kernels and without are the same, and a missing tuple is named."""
+
 from __future__ import annotations
 
 from dataclasses import replace

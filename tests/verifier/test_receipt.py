@@ -1,3 +1,5 @@
+"""Receipts: what a verifier accepts and refuses, their bytes, and how they are saved."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Fills recorded as kernels' programs: what is recorded, that every column is stored, what cannot be recorded."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

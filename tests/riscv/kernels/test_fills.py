@@ -1,3 +1,5 @@
+"""Recorded fills run by the kernel, against the chips' own numpy code."""
+
 from __future__ import annotations
 
 import numpy as np

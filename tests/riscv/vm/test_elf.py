@@ -13,7 +13,6 @@ from zkvm.riscv.vm.elf import load_image, parse_elf
 from zkvm.riscv.vm.executor import execute
 
 GOOD = Header(TEXT, code(), READ | EXECUTE)
-MIB = 1 << 20
 
 
 def test_a_minimal_file_runs() -> None:

@@ -1,3 +1,5 @@
+"""Kernels that count, sort and merge what a run recorded, against numpy."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The proof's encoding: one for each proof, and everything else is refused within bounded memory."""
+
 from __future__ import annotations
 
 import tracemalloc

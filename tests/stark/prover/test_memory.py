@@ -1,3 +1,5 @@
+"""Predicted memory: never below what is committed, growing with what it depends on; and freed pages that are kept."""
+
 from __future__ import annotations
 
 import platform

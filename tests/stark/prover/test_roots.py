@@ -1,3 +1,5 @@
+"""Remembered roots of preprocessed columns: right ones are found again, damaged or foreign ones are not used."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Tables shared out to threads: each once, and errors come out."""
+
 from __future__ import annotations
 
 from threading import Lock
