@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import IntArray, power_of_two_at_least, rescale
-from zkvm.ml.ir import INT32_MAX, INT32_MIN, Graph, Kind, Operation, Value, View
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray, power_of_two_at_least, rescale
+from zkvm.ml.ir import Graph, Kind, Operation, Value, View
 
 
 @dataclass(frozen=True, slots=True)

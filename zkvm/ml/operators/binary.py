@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import IntArray, Rescale, floor_log2, rescale
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray, Rescale, floor_log2, rescale
 from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import INT32_MAX, INT32_MIN, Kind, Operation, Value
+from zkvm.ml.ir import Kind, Operation, Value
 from zkvm.ml.lowering import Context, Node, lowers
 from zkvm.ml.operators.linear import fused_target, matmul_constant_left, matmul_constant_right
 from zkvm.ml.operators.move import broadcast

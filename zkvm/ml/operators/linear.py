@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import IntArray, Rescale, rescale
+from zkvm.ml.arithmetic import INT32_MAX, FloatArray, IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import INT32_MAX, FloatArray, Operation, Value
+from zkvm.ml.ir import Operation, Value
 from zkvm.ml.lowering import Context, Node, lowers
 from zkvm.ml.operators.move import Move, move, pad_value
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zkvm.ml.arithmetic import IntArray, Rescale, rescale
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import INT32_MAX, INT32_MIN, Kind, Operation, Value
+from zkvm.ml.ir import Kind, Operation, Value
 from zkvm.ml.lowering import Context, Node, lowers
 from zkvm.ml.operators.move import move
 

@@ -8,9 +8,9 @@ from math import isqrt
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import IntArray, Rescale, rescale
+from zkvm.ml.arithmetic import FloatArray, IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import FloatArray, Operation
+from zkvm.ml.ir import Operation
 from zkvm.ml.lowering import Context, Node, lowers
 from zkvm.ml.operators.move import move
 from zkvm.ml.operators.unary import interpolate, make_table, narrowed

@@ -8,9 +8,9 @@ from math import ceil, floor
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import IntArray, Rescale, rescale
+from zkvm.ml.arithmetic import INT32_MAX, IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import INT32_MAX, Kind, Operation
+from zkvm.ml.ir import Kind, Operation
 from zkvm.ml.lowering import Context, Node, lowers
 
 MODES = {"BRANCH_LEQ": ("<=", 0), "BRANCH_LT": ("<", 0), "BRANCH_GTE": (">=", 0), "BRANCH_GT": (">", 0)}

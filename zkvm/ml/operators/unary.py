@@ -12,9 +12,9 @@ from math import ceil, floor
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import IntArray, Rescale, rescale
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import INT32_MAX, INT32_MIN, FloatArray, Kind, Operation, Value
+from zkvm.ml.ir import Kind, Operation, Value
 from zkvm.ml.lowering import Context, Node, TensorInfo, lowers, quantization
 from zkvm.ml.operators.linear import fused_target
 
