@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray, power_of_two_at_least, rescale
 from zkvm.ml.ir import Graph, Kind, Operation, Value, View
+from zkvm.ml.node import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +25,6 @@ class Precision:
 
     activation_bits: int = 16
     weight_bits: int = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An ONNX node, decoded."""
-
-    operator: str
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: dict[str, Any]
-    domain: str = ""
-
-    def has(self, position: int) -> bool:
-        """Whether an optional input is there."""
-        return position < len(self.inputs) and self.inputs[position] != ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray, Rescale, floor_log2, rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Kind, Operation, Value
-from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
 from zkvm.ml.operators.linear import fused_target, matmul_constant_left, matmul_constant_right
 from zkvm.ml.operators.move import broadcast
 

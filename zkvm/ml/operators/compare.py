@@ -11,7 +11,8 @@ import numpy as np
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Kind, Operation, Value
-from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
 from zkvm.ml.operators.binary import broadcast_pair, elementwise, integer_binary
 from zkvm.ml.operators.move import broadcast
 

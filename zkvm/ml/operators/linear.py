@@ -19,7 +19,8 @@ from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import INT32_MAX, FloatArray, IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation, Value
-from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
 from zkvm.ml.operators.move import Move, move, pad_value
 
 MIN_WEIGHT_MAGNITUDE = 31

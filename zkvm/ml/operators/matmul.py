@@ -10,7 +10,8 @@ import numpy as np
 from zkvm.ml.arithmetic import IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation
-from zkvm.ml.lowering import Context, Node
+from zkvm.ml.lowering import Context
+from zkvm.ml.node import Node
 from zkvm.ml.operators.linear import fused_target
 from zkvm.ml.operators.move import broadcast
 

@@ -17,7 +17,8 @@ from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Kind, Operation, Value
-from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
 
 MAX_LOOPS = 6
 

@@ -10,7 +10,8 @@ from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation, Value
-from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
 from zkvm.ml.operators.linear import fused_target, spatial_pads
 from zkvm.ml.operators.move import pad_value
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml.ir import Kind, Value
-from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
 from zkvm.ml.operators.binary import integer_binary
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Kind, Operation, Value
-from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
 from zkvm.ml.operators.move import move
 
 FUNCTIONS = ("sum", "absolute", "square", "maximum", "minimum", "argmax", "argmin", "argmax_last", "argmin_last")

@@ -10,7 +10,8 @@ from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Kind, Operation
-from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
 from zkvm.ml.operators.move import move
 from zkvm.ml.operators.reduce import as_rows
 

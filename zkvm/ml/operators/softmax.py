@@ -11,7 +11,8 @@ from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import FloatArray, IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation
-from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
 from zkvm.ml.operators.move import move
 from zkvm.ml.operators.unary import interpolate, make_table, narrowed
 

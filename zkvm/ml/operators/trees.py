@@ -11,7 +11,8 @@ from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import INT32_MAX, IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Kind, Operation
-from zkvm.ml.lowering import Context, Node, lowers
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
 
 MODES = {"BRANCH_LEQ": ("<=", 0), "BRANCH_LT": ("<", 0), "BRANCH_GTE": (">=", 0), "BRANCH_GT": (">", 0)}
 LEAF = -1

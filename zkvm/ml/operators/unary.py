@@ -15,7 +15,8 @@ from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Kind, Operation, Value
-from zkvm.ml.lowering import Context, Node, TensorInfo, lowers, quantization
+from zkvm.ml.lowering import Context, TensorInfo, lowers, quantization
+from zkvm.ml.node import Node
 from zkvm.ml.operators.linear import fused_target
 
 MAX_ENTRIES_LOG2 = 12

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from zkvm.errors import UsageError
-from zkvm.ml.lowering import Node
+from zkvm.ml.node import Node, decode
+from zkvm.ml.onnx_model import opset_of, traced_shapes
 
 MAX_PASSES = 8
 
@@ -87,7 +88,6 @@ def rewrites(*operators: str, domain: str = "") -> Callable[[Rewrite], Rewrite]:
 
 def rewrite(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with every composite operator replaced, until none is left."""
-    from zkvm.ml.importer import decode, opset_of, traced_shapes
     from zkvm.ml.rewrites import classical, composite, quantized, recurrent
 
     assert all((classical, composite, quantized, recurrent))

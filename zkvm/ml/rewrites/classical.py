@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.lowering import Node
+from zkvm.ml.node import Node
 from zkvm.ml.rewrites import Builder, rewrites
 
 ML = "ai.onnx.ml"

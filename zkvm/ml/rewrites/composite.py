@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.lowering import Node
+from zkvm.ml.node import Node
 from zkvm.ml.rewrites import Builder, rewrites
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from zkvm.ml.lowering import Node
+from zkvm.ml.node import Node
 from zkvm.ml.rewrites import Builder, rewrites
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.lowering import Node
+from zkvm.ml.node import Node
 from zkvm.ml.rewrites import Builder, rewrites
 
 Array = NDArray[Any]
