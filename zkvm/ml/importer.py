@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from zkvm.errors import UsageError
-from zkvm.ml.lowering import LOWERINGS
 from zkvm.ml.node import Node
 from zkvm.ml.onnx_model import OPSET, Port, fold, inferred_shapes, opset_of, port_of
+from zkvm.ml.operators import LOWERINGS
+from zkvm.ml.rewrites import REWRITES, rewrite
 
 MAX_FILE_BYTES = 1 << 30
 MAX_WORDS = 1 << 26
@@ -153,10 +154,6 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
     Raises:
         UsageError: open dimensions, or an operator that is not supported (names it, its node, and what is).
     """
-    from zkvm.ml import operators
-    from zkvm.ml.rewrites import rewrite
-
-    assert operators.__all__
     original = fix_shapes(model, shapes or {})
     _check_sizes(original)
     converted = rewrite(_convert(original))
@@ -201,8 +198,6 @@ def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _expanded(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model's own functions, and operators that ONNX defines by others, written out as far as the compiler does not know them."""
-    from zkvm.ml.rewrites import REWRITES
-
     known = {operator for domain, operator in (*LOWERINGS, *REWRITES) if domain == ""} | {"Constant", "Shape", "Size"}
     unknown = {node.op_type for node in model.graph.node if node.domain in ("", "ai.onnx")} - known
     if not unknown and not model.functions:

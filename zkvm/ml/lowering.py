@@ -192,7 +192,7 @@ def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, in
 
 Lowering = Callable[[Context, Node], None]
 LOWERINGS: dict[tuple[str, str], Lowering] = {}
-"""(domain, operator) -> function that appends its operations; filled by the modules in ``operators``."""
+"""(domain, operator) -> function that appends its operations; filled by the modules of ``operators``, so import it from there."""
 
 
 def lowers(*operators: str, domain: str = "") -> Callable[[Lowering], Lowering]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml.node import Node
-from zkvm.ml.rewrites import Builder, rewrites
+from zkvm.ml.rewrites.builder import Builder, rewrites
 
 ML = "ai.onnx.ml"
 

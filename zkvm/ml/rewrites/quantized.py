@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.ml.node import Node
-from zkvm.ml.rewrites import Builder, rewrites
+from zkvm.ml.rewrites.builder import Builder, rewrites
 
 
 def _real(builder: Builder, node: Node, first: int) -> str:
