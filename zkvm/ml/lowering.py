@@ -13,6 +13,7 @@ from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray, power_of_two_at_least, rescale
 from zkvm.ml.ir import Graph, Kind, Operation, Value, View
 from zkvm.ml.node import Node
+from zkvm.ml.operations.unary import Requantize
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,6 @@ class Context:
 
     def rescaled(self, value: Value, scale: float, name: str, lo: int | None = None, hi: int | None = None) -> Value:
         """The value with another scale: rounded, and cut to [lo, hi] if they are given."""
-        from zkvm.ml.operators.unary import Requantize
-
         if value.scale == scale and (lo is None or lo <= value.lo) and (hi is None or hi >= value.hi):
             return value
         factor = rescale(value.scale / scale, value.magnitude, INT32_MIN if lo is None else lo, INT32_MAX if hi is None else hi, name)
