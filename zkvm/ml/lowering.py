@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray, power_of_two_at_least, rescale
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, power_of_two_at_least, rescale
 from zkvm.ml.ir import Graph, Kind, Operation, Value, View
 from zkvm.ml.node import Node
 from zkvm.ml.operations.unary import Requantize
@@ -203,8 +203,3 @@ def lowers(*operators: str, domain: str = "") -> Callable[[Lowering], Lowering]:
         return function
 
     return register
-
-
-def bounds_of(integers: IntArray) -> tuple[int, int]:
-    """Smallest and largest integer; (0, 0) of nothing."""
-    return (int(integers.min()), int(integers.max())) if integers.size else (0, 0)
