@@ -1,3 +1,5 @@
+"""Sorting steps by operation: the kernel and its twin."""
+
 from __future__ import annotations
 
 import numpy as np
