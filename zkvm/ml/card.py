@@ -22,7 +22,10 @@ MAX_SAMPLES = 200
 
 
 def static_card(imported: ImportedModel, graph: Graph, code: GeneratedCode, precision: Precision) -> dict[str, Any]:
-    """What is known without running: operators, shapes, sizes, approximation errors, a SHA-256 of every weight."""
+    """What is known without running: operators, shapes, sizes, approximation errors, a SHA-256 of every weight.
+
+    The card is the owner's; what of it is published of a model with private weights stands in ``package.py``.
+    """
     layers = [
         {
             "name": operation.name,

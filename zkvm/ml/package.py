@@ -15,9 +15,14 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 
-FORMAT = 2
-METADATA, GUEST, WEIGHTS, SOURCE = "model.json", "model.elf", "weights.bin", "model.c"
+FORMAT = 3
+METADATA, GUEST, WEIGHTS, SOURCE, OWNERS_CARD = "model.json", "model.elf", "weights.bin", "model.c", "card.private.json"
 SALT_BYTES = DIGEST_BYTES = 32
+SCALE_BYTES = 8
+OWNER_ONLY, EVERYBODY = 0o600, 0o644
+PUBLIC_CARD = ("operators", "parameters", "macs", "activation_bits", "weight_bits", "activation_words", "constant_words", "layers")
+"""Entries of a private model's card that everybody may read, because they follow from the architecture; of ``execution`` the digest."""
+PUBLIC_LAYER = ("name", "kind", "output_shape", "macs")
 DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, "boolean": np.bool_}
 """Kinds of tensors, and the numbers that people write for them."""
 MAX_ELEMENTS = 1 << 30
@@ -41,12 +46,15 @@ Execute = Callable[[bytes, bytes], GuestRun]
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An input or output of a compiled model: real = integer * scale; inputs are within [lo, hi]. ``kind``: real, integer or boolean."""
+    """An input or output of a compiled model: real = integer * scale; inputs are within [lo, hi]. ``kind``: real, integer or boolean.
+
+    Without a scale: it says something about private weights, and the journal holds it.
+    """
 
     name: str
     shape: tuple[int, ...]
     kind: str
-    scale: float
+    scale: float | None
     lo: int
     hi: int
 
@@ -62,13 +70,14 @@ class Tensor:
 
     def quantize(self, array: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
         """Integers, and how many elements were outside the calibrated range and saturated."""
+        assert self.scale is not None
         numbers = np.floor(array.astype(np.float64) / self.scale + 0.5) if self.kind == "real" else array.astype(np.int64)
         return np.clip(numbers, self.lo, self.hi).astype(np.int64), int(((numbers < self.lo) | (numbers > self.hi)).sum())
 
-    def dequantize(self, integers: NDArray[np.int64]) -> NDArray[Any]:
-        """The numbers that integers stand for."""
-        shaped = integers.reshape(self.shape)
-        return shaped * self.scale if self.kind == "real" else shaped.astype(self.dtype)
+    def dequantize(self, integers: NDArray[np.int64], scale: float | None = None) -> NDArray[Any]:
+        """The numbers that integers stand for; of a tensor without a scale with a given one."""
+        shaped, chosen = integers.reshape(self.shape), self.scale if scale is None else scale
+        return shaped * chosen if self.kind == "real" else shaped.astype(self.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +115,10 @@ class ModelInterface:
         try:
             metadata = json.loads((path / METADATA if path.is_dir() else path).read_text())
             if metadata["format"] != FORMAT:
-                raise UsageError(f"{path}: format {metadata['format']}; this version reads {FORMAT}")
+                raise UsageError(f"{path}: format {metadata['format']}; this version reads {FORMAT}: compile the model again")
             return ModelInterface(
                 _tensors(metadata["inputs"]),
-                _tensors(metadata["outputs"]),
+                _tensors(metadata["outputs"], metadata["weights"] == "private"),
                 _one_of(metadata["weights"], "public", "private"),
                 _one_of(metadata["input_mode"], "none", "digest"),
                 _one_of(metadata["output_mode"], "full", "top1", "digest"),
@@ -122,46 +131,50 @@ class ModelInterface:
         """What a journal of this model says.
 
         Raises:
-            UsageError: it has another length than this model writes.
+            UsageError: it has another length than this model writes, or scales that are none.
         """
         names = [name for name, on in (("weights", self.weights == "private"), ("input", self.input_mode == "digest")) if on]
         digests = {name: journal[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES].hex() for index, name in enumerate(names)}
         body = journal[len(names) * DIGEST_BYTES :]
-        written = {"full": sum(tensor.size for tensor in self.outputs) * 4, "top1": 4, "digest": DIGEST_BYTES}[self.output_mode]
+        unknown = [tensor for tensor in self.outputs if tensor.scale is None]
+        full = SCALE_BYTES * len(unknown) + sum(tensor.size for tensor in self.outputs) * 4
+        written = {"full": full, "top1": 4, "digest": DIGEST_BYTES}[self.output_mode]
         expected = len(names) * DIGEST_BYTES + written
         if len(journal) != expected:
             raise UsageError(f"a journal of {len(journal)} bytes is not one of this model, which writes {expected}")
         if self.output_mode == "top1":
-            return Output({}, int.from_bytes(body, "little"), digests or None)
+            return Output({}, int.from_bytes(body, "little", signed=True), digests or None)
         if self.output_mode == "digest":
             return Output({}, None, digests | {"output": body.hex()})
-        words = np.frombuffer(body, "<i4").astype(np.int64)
+        scales = {tensor.name: _scale(body[SCALE_BYTES * place :]) for place, tensor in enumerate(unknown)}
+        words = np.frombuffer(body[SCALE_BYTES * len(unknown) :], "<i4").astype(np.int64)
         tensors, first = {}, 0
         for tensor in self.outputs:
-            tensors[tensor.name] = tensor.dequantize(words[first : first + tensor.size])
+            tensors[tensor.name] = tensor.dequantize(words[first : first + tensor.size], scales.get(tensor.name))
             first += tensor.size
         return Output(tensors, None, digests or None)
 
 
 @dataclass(frozen=True)
 class CompiledModel(ModelInterface):
-    """A compiled model.
+    """A compiled model. The card is the owner's, with what it says of private weights.
 
     Attributes:
         elf: the guest. private_weights: what a private model reads before its input: a salt, made once so that all its receipts show one
-            digest, and the weights' words; else empty.
+            digest, and the private words; else empty.
     """
 
     elf: bytes
     private_weights: bytes
 
     def save(self, directory: Path, source: str) -> None:
-        """Write the guest, its source, metadata and private weights."""
+        """Write the guest, its source, metadata, and what only the owner of private weights may read."""
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / GUEST).write_bytes(self.elf)
-        (directory / SOURCE).write_text(source)
         if self.weights == "private":
-            (directory / WEIGHTS).write_bytes(self.private_weights)
+            _write(directory / WEIGHTS, self.private_weights, OWNER_ONLY)
+            _write(directory / OWNERS_CARD, _json_bytes(self.card), OWNER_ONLY)
+        _write(directory / GUEST, self.elf, EVERYBODY)
+        _write(directory / SOURCE, source.encode(), EVERYBODY)
         metadata = {
             "format": FORMAT,
             "inputs": [_tensor_json(tensor) for tensor in self.inputs],
@@ -169,9 +182,9 @@ class CompiledModel(ModelInterface):
             "weights": self.weights,
             "input_mode": self.input_mode,
             "output_mode": self.output_mode,
-            "card": self.card,
+            "card": public_card(self.card) if self.weights == "private" else self.card,
         }
-        (directory / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
+        _write(directory / METADATA, _json_bytes(metadata), EVERYBODY)
 
     @staticmethod
     def load(directory: Path) -> CompiledModel:
@@ -182,9 +195,13 @@ class CompiledModel(ModelInterface):
         """
         public = ModelInterface.read(directory)
         try:
-            private = (directory / WEIGHTS).read_bytes() if public.weights == "private" else b""
-            return CompiledModel(**vars(public), elf=(directory / GUEST).read_bytes(), private_weights=private)
-        except OSError as error:
+            private, known = b"", vars(public)
+            if public.weights == "private":
+                private = (directory / WEIGHTS).read_bytes()
+                if (directory / OWNERS_CARD).exists():
+                    known = known | {"card": dict(json.loads((directory / OWNERS_CARD).read_text()))}
+            return CompiledModel(**known, elf=(directory / GUEST).read_bytes(), private_weights=private)
+        except (OSError, ValueError, TypeError) as error:
             raise UsageError(f"{directory}: not a compiled model: {error}") from error
 
     def fresh_salts(self) -> dict[str, bytes]:
@@ -218,6 +235,39 @@ class CompiledModel(ModelInterface):
         return results, saturated
 
 
+def public_card(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a private model's card everybody may read."""
+    known = {name: card[name] for name in PUBLIC_CARD if name in card}
+    if "layers" in known:
+        known["layers"] = [{name: layer[name] for name in PUBLIC_LAYER if name in layer} for layer in known["layers"]]
+    digest = card.get("execution", {}).get("weights_digest")
+    return known if digest is None else known | {"execution": {"weights_digest": digest}}
+
+
+def _json_bytes(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Write a file as a whole or not at all; from its first byte on nobody reads it whom the mode keeps out, whatever was there before."""
+    scratch = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(scratch, path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def _scale(data: bytes) -> float:
+    scale = float(np.frombuffer(data[:SCALE_BYTES], "<f8")[0])
+    if not 0 < scale < math.inf:
+        raise UsageError(f"the journal says that an output has the scale {scale}, so it is not one of an honest run of this model")
+    return scale
+
+
 def _tensor_json(tensor: Tensor) -> dict[str, Any]:
     return {
         "name": tensor.name,
@@ -229,16 +279,18 @@ def _tensor_json(tensor: Tensor) -> dict[str, Any]:
     }
 
 
-def _tensors(entries: list[dict[str, Any]]) -> tuple[Tensor, ...]:
-    tensors = tuple(_tensor(entry) for entry in entries)
+def _tensors(entries: list[dict[str, Any]], unknown_scales: bool = False) -> tuple[Tensor, ...]:
+    tensors = tuple(_tensor(entry, unknown_scales) for entry in entries)
     if len({tensor.name for tensor in tensors}) != len(tensors):
         raise ValueError("two tensors of one name")
     return tensors
 
 
-def _tensor(entry: dict[str, Any]) -> Tensor:
-    shape, kind, scale = tuple(map(int, entry["shape"])), entry["kind"], float(entry["scale"])
-    if min(shape, default=1) < 1 or math.prod(shape) > MAX_ELEMENTS or kind not in DTYPES or not 0 < scale < math.inf:
+def _tensor(entry: dict[str, Any], unknown_scale: bool) -> Tensor:
+    shape, kind = tuple(map(int, entry["shape"])), entry["kind"]
+    scale = float(entry["scale"]) if entry["scale"] is not None or kind != "real" or not unknown_scale else None
+    bad_scale = scale is not None and not 0 < scale < math.inf
+    if min(shape, default=1) < 1 or math.prod(shape) > MAX_ELEMENTS or kind not in DTYPES or bad_scale:
         raise ValueError(f"a tensor of shape {list(shape)}, kind {kind!r} and scale {scale}")
     return Tensor(str(entry["name"]), shape, kind, scale, int(entry["lo"]), int(entry["hi"]))
 

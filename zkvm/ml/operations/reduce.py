@@ -53,12 +53,16 @@ class Reduce(Operation):
             term = {"sum": "row[i]", "absolute": "(row[i] < 0 ? -row[i] : row[i])", "square": f"({kind})row[i] * row[i]"}[self.function]
             code.line(f"    {kind} sum = 0;")
             code.line(f"    UNROLL_FOUR for (int i = 0; i < {length}; i++) sum += {term};")
-            code.line(f"    int32_t result = {self.rescaling.expression(f'(int32_t)(sum >> {self.drop})')};")
+            code.line(f"    int32_t result = {code.rescaled(self.rescaling, f'(int32_t)(sum >> {self.drop})')};")
         else:
             better = ">" if "max" in self.function else "<"
             better += "=" if self.function.endswith("_last") else ""
             code.line("    int32_t best = row[0], where = 0;")
-            code.line(f"    for (int i = 1; i < {length}; i++) if (row[i] {better} best) {{ best = row[i]; where = i; }}")
+            code.line(f"    for (int i = 1; i < {length}; i++) {{")
+            code.line(f"        int32_t next = row[i], better = next {better} best;")
+            code.line("        best = choose(better, next, best);")
+            code.line("        where = choose(better, i, where);")
+            code.line("    }")
             code.line(f"    int32_t result = {'where' if self.function.startswith('arg') else 'best'};")
             code.line("    (void)where;")
         code.line(f"    ({code.pointer(self.output)})[r] = result;")

@@ -1,0 +1,123 @@
+"""What is published of a private model must not depend on its weights: so a twin with other weights has to have the same code.
+
+Everything that follows from the weights is asked for as private words (``code.py``). An operator that forgets it, or that chooses its
+code by a weight or a range, makes the twin's text differ, and then nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from zkvm.errors import GuestError, UsageError
+from zkvm.ml.calibrate import Method, calibrate
+from zkvm.ml.codegen import GeneratedCode, Privacy, generate
+from zkvm.ml.importer import ImportedModel, import_model
+from zkvm.ml.lowering import Precision, TensorInfo
+from zkvm.ml.quantize import quantize
+from zkvm.ml.samples import Sample
+
+SPREADS = (0.5, 0.01)
+"""How far the weights of the twins are from the model's, as binary logarithms: a model may not work with other weights than alike ones."""
+LEARNED = (
+    "coefficients", "intercepts", "rho", "support_vectors", "offset", "scale", "nodes_values", "target_weights", "class_weights",
+    "base_values", "values_floats", "imputed_value_floats", "threshold",
+)  # fmt: skip
+"""Attributes of ai.onnx.ml that hold weights."""
+SIZING = ("Resize", "Upsample", "Dropout")
+"""Operators that have real numbers as shapes, or as what has no effect."""
+MAX_SAMPLES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a compilation chose, and the code that it made: shapes, method of calibration, precision, privacy."""
+
+    shapes: Mapping[str, Sequence[int]]
+    method: Method
+    precision: Precision
+    privacy: Privacy
+    code: GeneratedCode
+
+
+def refuse_leaks(imported: ImportedModel, samples: Sequence[Sample], tensors: Mapping[str, TensorInfo], choices: Choices) -> None:
+    """Compare the code of a private model with that of its twin.
+
+    Args:
+        tensors: as they were calibrated.
+
+    Raises:
+        GuestError: they differ: an operator does not keep its weights private. UsageError: no twin can be compiled.
+    """
+    reason = ""
+    for spread in SPREADS:
+        try:
+            other = import_model(twin_of(imported.original, spread), choices.shapes, simplify=False)
+            changed = calibrate(other, samples[:MAX_SAMPLES], choices.method, choices.precision.activation_bits)
+            # Ranges of inputs are known to everybody.
+            changed |= {port.name: tensors[port.name] for port in other.inputs}
+            twin = generate(quantize(other, changed, choices.precision, True), choices.privacy)
+        except UsageError as error:
+            reason = str(error)
+            continue
+        _compare(choices.code, twin)
+        return
+    raise UsageError(f"private weights: no model with other weights can be compiled to compare the code with: {reason}")
+
+
+def _compare(code: GeneratedCode, twin: GeneratedCode) -> None:
+    if code.source == twin.source and len(code.private_words) == len(twin.private_words):
+        return
+    function, lines = "the declarations", (code.source.split("\n"), twin.source.split("\n"))
+    for ours, others in zip(*lines, strict=False):
+        if ours != others:
+            raise GuestError(f"private weights: the code of {function} would tell something about them: {ours.strip()[:200]!r}")
+        if ours.startswith("static __attribute__"):
+            function = ours.split()[-2] if ours.endswith("{") else ours
+    raise GuestError("private weights: the length of the code would tell something about them")
+
+
+def twin_of(model: onnx.ModelProto, spread: float) -> onnx.ModelProto:
+    """The model with other weights of the same signs and orders of magnitude."""
+    twin = onnx.ModelProto()
+    twin.CopyFrom(model)
+    random = np.random.default_rng(0)
+    for tensor in _weights(twin):
+        array = numpy_helper.to_array(tensor)
+        changed = _changed(array, random, spread)
+        if changed is not array:
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(changed, name))
+    for node in twin.graph.node:
+        for attribute in node.attribute:
+            if node.domain not in ("", "ai.onnx") and attribute.name in LEARNED:
+                if attribute.type == onnx.AttributeProto.FLOATS:
+                    attribute.floats[:] = _changed(np.array(attribute.floats, np.float32), random, spread).tolist()
+                elif attribute.type == onnx.AttributeProto.FLOAT:
+                    attribute.f = float(_changed(np.array([attribute.f], np.float32), random, spread)[0])
+    return twin
+
+
+def _weights(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Constants that may be weights: not those that decide about shapes."""
+    sizes = {name for node in model.graph.node if node.op_type in SIZING for name in node.input[1:]}
+    yield from (tensor for tensor in model.graph.initializer if tensor.name not in sizes)
+    for node in model.graph.node:
+        if sizes & set(node.output):
+            continue
+        yield from (attribute.t for attribute in node.attribute if attribute.type == onnx.AttributeProto.TENSOR)
+
+
+def _changed(array: NDArray[np.generic], random: np.random.Generator, spread: float) -> NDArray[np.generic]:
+    """Real numbers a little larger or smaller, each by itself and all together; small integers in another order; others as they are."""
+    if np.issubdtype(array.dtype, np.floating):
+        factor = 2.0 ** (spread * (random.uniform(-1, 1, array.shape) + 3 * random.uniform(-1, 1)))
+        return (array * factor).astype(array.dtype)
+    if array.dtype in (np.int8, np.uint8) and array.size > 1:
+        return np.asarray(random.permutation(array.reshape(-1)).reshape(array.shape))
+    return array
