@@ -77,6 +77,8 @@ class RejectReason(StrEnum):
     """The receipt is for another program."""
     CLAIM = "CLAIM"
     """Claim and receipt disagree (journal digest, image fields)."""
+    MODEL = "MODEL"
+    """The journal is not one of this compiled model: another interface, or other private weights."""
     SHAPE = "SHAPE"
     """Presence, heights, counts or lengths are impossible for this machine, image and parameters."""
     BUS = "BUS"

@@ -12,7 +12,8 @@ from onnx import helper
 
 from tests.cli.running import invoke
 from tests.ml.models import normal, single
-from zkvm.ml.package import CompiledModel, ModelInterface
+from zkvm.ml.interface import ModelInterface
+from zkvm.ml.package import CompiledModel
 from zkvm.stark.crypto.hashes import blake3
 
 X = normal(1, 6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
+from zkvm.ml.interface import FORMAT, METADATA, ModelInterface, tensor_json, weights_digest
 
-FORMAT = 3
-METADATA, GUEST, WEIGHTS, SOURCE, OWNERS_CARD = "model.json", "model.elf", "weights.bin", "model.c", "card.private.json"
-SALT_BYTES = DIGEST_BYTES = 32
-SCALE_BYTES = 8
+GUEST, WEIGHTS, SOURCE, OWNERS_CARD = "model.elf", "weights.bin", "model.c", "card.private.json"
+SALT_BYTES = 32
 OWNER_ONLY, EVERYBODY = 0o600, 0o644
 PUBLIC_CARD = ("operators", "parameters", "macs", "activation_bits", "weight_bits", "activation_words", "constant_words", "layers")
-"""Entries of a private model's card that everybody may read, because they follow from the architecture; of ``execution`` the digest."""
+"""Entries of a private model's card that everybody may read, because they follow from the architecture."""
 PUBLIC_LAYER = ("name", "kind", "output_shape", "macs")
-DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, "boolean": np.bool_}
-"""Kinds of tensors, and the numbers that people write for them."""
-MAX_ELEMENTS = 1 << 30
-"""More than any guest's memory holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,117 +36,6 @@ class GuestRun:
 
 Execute = Callable[[bytes, bytes], GuestRun]
 """Runs an ELF on a private input."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """An input or output of a compiled model: real = integer * scale; inputs are within [lo, hi]. ``kind``: real, integer or boolean.
-
-    Without a scale: it says something about private weights, and the journal holds it.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    kind: str
-    scale: float | None
-    lo: int
-    hi: int
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Numbers that people write for it."""
-        return np.dtype(DTYPES[self.kind])
-
-    def quantize(self, array: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
-        """Integers, and how many elements were outside the calibrated range and saturated."""
-        assert self.scale is not None
-        numbers = np.floor(array.astype(np.float64) / self.scale + 0.5) if self.kind == "real" else array.astype(np.int64)
-        return np.clip(numbers, self.lo, self.hi).astype(np.int64), int(((numbers < self.lo) | (numbers > self.hi)).sum())
-
-    def dequantize(self, integers: NDArray[np.int64], scale: float | None = None) -> NDArray[Any]:
-        """The numbers that integers stand for; of a tensor without a scale with a given one."""
-        shaped, chosen = integers.reshape(self.shape), self.scale if scale is None else scale
-        return shaped * chosen if self.kind == "real" else shaped.astype(self.dtype)
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What a journal says: the outputs by name, the label, or digests (hexadecimal), as the model was compiled."""
-
-    tensors: dict[str, NDArray[Any]]
-    label: int | None = None
-    digests: dict[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class ModelInterface:
-    """What is public of a compiled model: enough to read its journals, without the guest and without private weights.
-
-    Attributes:
-        inputs, outputs: in order. weights: "public" or "private". input_mode: "none" or "digest".
-        output_mode: "full", "top1" or "digest". card: the model card, as JSON.
-    """
-
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    weights: str
-    input_mode: str
-    output_mode: str
-    card: dict[str, Any]
-
-    @staticmethod
-    def read(path: Path) -> ModelInterface:
-        """Read the metadata of a compiled model: ``model.json``, or the directory that holds it.
-
-        Raises:
-            UsageError: not what :meth:`CompiledModel.save` wrote.
-        """
-        try:
-            metadata = json.loads((path / METADATA if path.is_dir() else path).read_text())
-            if metadata["format"] != FORMAT:
-                raise UsageError(f"{path}: format {metadata['format']}; this version reads {FORMAT}: compile the model again")
-            return ModelInterface(
-                _tensors(metadata["inputs"]),
-                _tensors(metadata["outputs"], metadata["weights"] == "private"),
-                _one_of(metadata["weights"], "public", "private"),
-                _one_of(metadata["input_mode"], "none", "digest"),
-                _one_of(metadata["output_mode"], "full", "top1", "digest"),
-                dict(metadata["card"]),
-            )
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise UsageError(f"{path}: not a compiled model: {error}") from error
-
-    def decode(self, journal: bytes) -> Output:
-        """What a journal of this model says.
-
-        Raises:
-            UsageError: it has another length than this model writes, or scales that are none.
-        """
-        names = [name for name, on in (("weights", self.weights == "private"), ("input", self.input_mode == "digest")) if on]
-        digests = {name: journal[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES].hex() for index, name in enumerate(names)}
-        body = journal[len(names) * DIGEST_BYTES :]
-        unknown = [tensor for tensor in self.outputs if tensor.scale is None]
-        full = SCALE_BYTES * len(unknown) + sum(tensor.size for tensor in self.outputs) * 4
-        written = {"full": full, "top1": 4, "digest": DIGEST_BYTES}[self.output_mode]
-        expected = len(names) * DIGEST_BYTES + written
-        if len(journal) != expected:
-            raise UsageError(f"a journal of {len(journal)} bytes is not one of this model, which writes {expected}")
-        if self.output_mode == "top1":
-            return Output({}, int.from_bytes(body, "little", signed=True), digests or None)
-        if self.output_mode == "digest":
-            return Output({}, None, digests | {"output": body.hex()})
-        scales = {tensor.name: _scale(body[SCALE_BYTES * place :]) for place, tensor in enumerate(unknown)}
-        words = np.frombuffer(body[SCALE_BYTES * len(unknown) :], "<i4").astype(np.int64)
-        tensors, first = {}, 0
-        for tensor in self.outputs:
-            tensors[tensor.name] = tensor.dequantize(words[first : first + tensor.size], scales.get(tensor.name))
-            first += tensor.size
-        return Output(tensors, None, digests or None)
 
 
 @dataclass(frozen=True)
@@ -177,11 +60,12 @@ class CompiledModel(ModelInterface):
         _write(directory / SOURCE, source.encode(), EVERYBODY)
         metadata = {
             "format": FORMAT,
-            "inputs": [_tensor_json(tensor) for tensor in self.inputs],
-            "outputs": [_tensor_json(tensor) for tensor in self.outputs],
+            "inputs": [tensor_json(tensor) for tensor in self.inputs],
+            "outputs": [tensor_json(tensor) for tensor in self.outputs],
             "weights": self.weights,
             "input_mode": self.input_mode,
             "output_mode": self.output_mode,
+            "weights_digest": self.weights_digest,
             "card": public_card(self.card) if self.weights == "private" else self.card,
         }
         _write(directory / METADATA, _json_bytes(metadata), EVERYBODY)
@@ -198,6 +82,10 @@ class CompiledModel(ModelInterface):
             private, known = b"", vars(public)
             if public.weights == "private":
                 private = (directory / WEIGHTS).read_bytes()
+                if weights_digest(private) != public.weights_digest:
+                    raise UsageError(
+                        f"{directory}: {WEIGHTS} does not hold the weights whose digest {METADATA} publishes: every run with them would be refused"
+                    )
                 if (directory / OWNERS_CARD).exists():
                     known = known | {"card": dict(json.loads((directory / OWNERS_CARD).read_text()))}
             return CompiledModel(**known, elf=(directory / GUEST).read_bytes(), private_weights=private)
@@ -240,8 +128,7 @@ def public_card(card: Mapping[str, Any]) -> dict[str, Any]:
     known = {name: card[name] for name in PUBLIC_CARD if name in card}
     if "layers" in known:
         known["layers"] = [{name: layer[name] for name in PUBLIC_LAYER if name in layer} for layer in known["layers"]]
-    digest = card.get("execution", {}).get("weights_digest")
-    return known if digest is None else known | {"execution": {"weights_digest": digest}}
+    return known
 
 
 def _json_bytes(content: Mapping[str, Any]) -> bytes:
@@ -259,43 +146,3 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-
-
-def _scale(data: bytes) -> float:
-    scale = float(np.frombuffer(data[:SCALE_BYTES], "<f8")[0])
-    if not 0 < scale < math.inf:
-        raise UsageError(f"the journal says that an output has the scale {scale}, so it is not one of an honest run of this model")
-    return scale
-
-
-def _tensor_json(tensor: Tensor) -> dict[str, Any]:
-    return {
-        "name": tensor.name,
-        "shape": list(tensor.shape),
-        "kind": tensor.kind,
-        "scale": tensor.scale,
-        "lo": tensor.lo,
-        "hi": tensor.hi,
-    }
-
-
-def _tensors(entries: list[dict[str, Any]], unknown_scales: bool = False) -> tuple[Tensor, ...]:
-    tensors = tuple(_tensor(entry, unknown_scales) for entry in entries)
-    if len({tensor.name for tensor in tensors}) != len(tensors):
-        raise ValueError("two tensors of one name")
-    return tensors
-
-
-def _tensor(entry: dict[str, Any], unknown_scale: bool) -> Tensor:
-    shape, kind = tuple(map(int, entry["shape"])), entry["kind"]
-    scale = float(entry["scale"]) if entry["scale"] is not None or kind != "real" or not unknown_scale else None
-    bad_scale = scale is not None and not 0 < scale < math.inf
-    if min(shape, default=1) < 1 or math.prod(shape) > MAX_ELEMENTS or kind not in DTYPES or bad_scale:
-        raise ValueError(f"a tensor of shape {list(shape)}, kind {kind!r} and scale {scale}")
-    return Tensor(str(entry["name"]), shape, kind, scale, int(entry["lo"]), int(entry["hi"]))
-
-
-def _one_of(name: str, *choices: str) -> str:
-    if name not in choices:
-        raise ValueError(f"{name!r} is none of {', '.join(choices)}")
-    return name

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 
 from zkvm.errors import GuestError, UsageError
 from zkvm.ml.calibrate import Method, calibrate
-from zkvm.ml.codegen import GeneratedCode, Privacy, generate
+from zkvm.ml.codegen import GeneratedCode, Privacy, generate, interface_of
 from zkvm.ml.importer import ImportedModel, import_model
 from zkvm.ml.lowering import Precision, TensorInfo
 from zkvm.ml.quantize import quantize
@@ -61,7 +61,9 @@ def refuse_leaks(imported: ImportedModel, samples: Sequence[Sample], tensors: Ma
             changed = calibrate(other, samples[:MAX_SAMPLES], choices.method, choices.precision.activation_bits)
             # Ranges of inputs are known to everybody.
             changed |= {port.name: tensors[port.name] for port in other.inputs}
-            twin = generate(quantize(other, changed, choices.precision, True), choices.privacy)
+            graph = quantize(other, changed, choices.precision, True)
+            interface = interface_of([port.name for port in other.inputs], other.outputs, graph, choices.privacy)
+            twin = generate(graph, choices.privacy, interface.digest)
         except UsageError as error:
             reason = str(error)
             continue
