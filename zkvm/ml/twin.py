@@ -22,8 +22,9 @@ from zkvm.ml.lowering import Precision, TensorInfo
 from zkvm.ml.quantize import quantize
 from zkvm.ml.samples import Sample
 
-SPREADS = (0.5, 0.01)
-"""How far the weights of the twins are from the model's, as binary logarithms: a model may not work with other weights than alike ones."""
+SIZES = (1.7, -1.7, 0.01)
+"""How much larger the weights of the twins are, as binary logarithms. Scales are powers of two, so a twin is larger or smaller by more
+than one; the last one is for models that work with their own kind of weights only."""
 LEARNED = (
     "coefficients", "intercepts", "rho", "support_vectors", "offset", "scale", "nodes_values", "target_weights", "class_weights",
     "base_values", "values_floats", "imputed_value_floats", "threshold",
@@ -54,10 +55,12 @@ def refuse_leaks(imported: ImportedModel, samples: Sequence[Sample], tensors: Ma
     Raises:
         GuestError: they differ: an operator does not keep its weights private. UsageError: no twin can be compiled.
     """
-    reason = ""
-    for spread in SPREADS:
+    reason, compared = "", 0
+    for size in SIZES:
+        if compared and abs(size) < 1:
+            return
         try:
-            other = import_model(twin_of(imported.original, spread), choices.shapes, simplify=False)
+            other = import_model(twin_of(imported.original, size), choices.shapes, simplify=False)
             changed = calibrate(other, samples[:MAX_SAMPLES], choices.method, choices.precision.activation_bits)
             # Ranges of inputs are known to everybody.
             changed |= {port.name: tensors[port.name] for port in other.inputs}
@@ -68,8 +71,9 @@ def refuse_leaks(imported: ImportedModel, samples: Sequence[Sample], tensors: Ma
             reason = str(error)
             continue
         _compare(choices.code, twin)
-        return
-    raise UsageError(f"private weights: no model with other weights can be compiled to compare the code with: {reason}")
+        compared += 1
+    if not compared:
+        raise UsageError(f"private weights: no model with other weights can be compiled to compare the code with: {reason}")
 
 
 def _compare(code: GeneratedCode, twin: GeneratedCode) -> None:
@@ -84,14 +88,14 @@ def _compare(code: GeneratedCode, twin: GeneratedCode) -> None:
     raise GuestError("private weights: the length of the code would tell something about them")
 
 
-def twin_of(model: onnx.ModelProto, spread: float) -> onnx.ModelProto:
-    """The model with other weights of the same signs and orders of magnitude."""
+def twin_of(model: onnx.ModelProto, size: float) -> onnx.ModelProto:
+    """The model with other weights of the same signs, larger by about so many binary orders of magnitude."""
     twin = onnx.ModelProto()
     twin.CopyFrom(model)
     random = np.random.default_rng(0)
     for tensor in _weights(twin):
         array = numpy_helper.to_array(tensor)
-        changed = _changed(array, random, spread)
+        changed = _changed(array, random, size)
         if changed is not array:
             name = tensor.name
             tensor.CopyFrom(numpy_helper.from_array(changed, name))
@@ -99,9 +103,9 @@ def twin_of(model: onnx.ModelProto, spread: float) -> onnx.ModelProto:
         for attribute in node.attribute:
             if node.domain not in ("", "ai.onnx") and attribute.name in LEARNED:
                 if attribute.type == onnx.AttributeProto.FLOATS:
-                    attribute.floats[:] = _changed(np.array(attribute.floats, np.float32), random, spread).tolist()
+                    attribute.floats[:] = _changed(np.array(attribute.floats, np.float32), random, size).tolist()
                 elif attribute.type == onnx.AttributeProto.FLOAT:
-                    attribute.f = float(_changed(np.array([attribute.f], np.float32), random, spread)[0])
+                    attribute.f = float(_changed(np.array([attribute.f], np.float32), random, size)[0])
     return twin
 
 
@@ -115,10 +119,10 @@ def _weights(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
         yield from (attribute.t for attribute in node.attribute if attribute.type == onnx.AttributeProto.TENSOR)
 
 
-def _changed(array: NDArray[np.generic], random: np.random.Generator, spread: float) -> NDArray[np.generic]:
+def _changed(array: NDArray[np.generic], random: np.random.Generator, size: float) -> NDArray[np.generic]:
     """Real numbers a little larger or smaller, each by itself and all together; small integers in another order; others as they are."""
     if np.issubdtype(array.dtype, np.floating):
-        factor = 2.0 ** (spread * (random.uniform(-1, 1, array.shape) + 3 * random.uniform(-1, 1)))
+        factor = 2.0 ** (size * (1 + random.uniform(-0.4, 0.4, array.shape)))
         return (array * factor).astype(array.dtype)
     if array.dtype in (np.int8, np.uint8) and array.size > 1:
         return np.asarray(random.permutation(array.reshape(-1)).reshape(array.shape))

@@ -48,6 +48,8 @@ class Table(Operation):
         code.line(f"for (int i = 0; i < {self.output.size}; i++) {{")
         code.line(f"    int32_t x = ({code.pointer(self.inputs[0])})[i];")
         result = f"interpolate({table}, x, {self.first}, {self.inputs[0].hi}, {self.bits})"
+        if code.private_weights:  # values at the ends are common, and where they are says something about scales
+            result = f"entry_at({table}, bounded(x, {self.first}, {self.inputs[0].hi}) - {self.first}, {self.bits})"
         if len(self.fine):
             fine = code.constant(self.fine, private=self.secret, label="table")
             result = f"finer({fine}, {len(self.fine)}, x - {self.fine_first}, {result})"
