@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from zkvm.riscv.machine import machine
-from zkvm.stark.air.builder import Argument, Bus, Tuple
+from zkvm.stark.air.builder import Argument, Bus, Message
 from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.expression import ADD, CONST, MAIN, MUL, PRE, SUB, Expr
 from zkvm.stark.air.machine import ChipCode, Machine
@@ -101,9 +101,9 @@ class Names:
             return self.preprocessed[expr.index]
         return f"({self.text(expr)})"
 
-    def tuple(self, item: Tuple) -> str:
+    def message(self, message: Message) -> str:
         """A bus tuple."""
-        return f"({', '.join(self.text(value) for value in item.values)})"
+        return f"({', '.join(self.text(value) for value in message.values)})"
 
 
 def _terms(expr: Expr, sign: int) -> Iterable[tuple[int, Expr]]:
@@ -141,7 +141,7 @@ def users(described: Machine, bus: Bus) -> tuple[str, str]:
     taking: list[str] = []
     for chip in described.chips:
         pairs = [pair for pair in chip.air_buses.pairs if bus in {item.bus for item in (pair.send, pair.receive) if item}]
-        lookups = [lookup for lookup in chip.air_buses.lookups if lookup.tuple.bus == bus]
+        lookups = [lookup for lookup in chip.air_buses.lookups if lookup.message.bus == bus]
         if any(pair.send for pair in pairs) or any(lookup.serves for lookup in lookups):
             giving.append(chip.name)
         if any(pair.receive for pair in pairs) or any(not lookup.serves for lookup in lookups):
@@ -205,13 +205,13 @@ def interaction_rows(chip: Chip, names: Names) -> list[str]:
     for pair in chip.air_buses.pairs:
         item = pair.receive or pair.send
         assert item is not None
-        sides = [f"consumes `{names.tuple(pair.receive)}`"] if pair.receive else []
-        sides += [f"produces `{names.tuple(pair.send)}`"] if pair.send else []
+        sides = [f"consumes `{names.message(pair.receive)}`"] if pair.receive else []
+        sides += [f"produces `{names.message(pair.send)}`"] if pair.send else []
         gate = "" if pair.flag is None else f" if `{names.text(pair.flag)}`"
         rows.append((pair.label, item.bus.name, ", ".join(sides) + gate))
     for lookup in chip.air_buses.lookups:
-        verb = "serves" if lookup.serves else "asks"
-        rows.append((lookup.label, lookup.tuple.bus.name, f"{verb} `{names.tuple(lookup.tuple)}`, count `{names.text(lookup.count)}`"))
+        verb, message = "serves" if lookup.serves else "asks", lookup.message
+        rows.append((lookup.label, message.bus.name, f"{verb} `{names.message(message)}`, count `{names.text(lookup.count)}`"))
     return table(("interaction", "bus", "tuple"), rows)
 
 

@@ -26,7 +26,7 @@ Counter = Callable[[U64, U64, NDArray[np.bool_], U64], int]
 """The twin :func:`count_values`, or its kernel."""
 Merger = Callable[[U64, U64, U64], U64]
 """The twin :func:`merge_tuples`, or its kernel."""
-Filler = Callable[[Chip, Any, NDArray[np.int64], U64], None]
+Fill = Callable[[Chip, Any, NDArray[np.int64], U64], None]
 """The twin :func:`fill_rows`, or its kernel."""
 
 SPLIT_MINIMUM = 1 << 12
@@ -170,7 +170,7 @@ def build_tables(
     evaluate: Evaluator = evaluate_columns,
     count: Counter = count_values,
     merge: Merger = merge_tuples,
-    fill: Filler = fill_rows,
+    fill: Fill = fill_rows,
     threads: int = 1,
     pad_to: int = 0,
 ) -> list[Table]:
@@ -205,7 +205,7 @@ def _preprocessed(columns: dict[str, U64], name: str, height: int) -> U64:
     return columns[name] if name in columns else np.zeros((0, height), np.uint64)
 
 
-def _filling(table: Table, second: Table | None, execution: Any, fill: Filler) -> list[Callable[[], None]]:
+def _filling(table: Table, second: Table | None, execution: Any, fill: Fill) -> list[Callable[[], None]]:
     """The tasks that fill a table and the second instance, which takes the rows that do not fit; every one writes cells of its own."""
     chip, used = table.chip, table.chip.rows(execution)
     table.used = used if second is None else table.active
@@ -250,7 +250,7 @@ def counting_bytes(machine: Machine) -> int:
     """What a thread takes at most while look-ups are counted: what it holds, the tuples of one chunk of rows, and those that move out."""
     arities = {bus: bus.arity for chip in machine.chips for bus in chip.serves}
     held = sum(_VALUES if arity == 1 else _SLOTS * (arity + 1) for arity in arities.values())
-    asked = [sum(arities.get(lookup.tuple.bus, -1) + 1 for lookup in chip.air_buses.lookups) for chip in machine.chips]
+    asked = [sum(arities.get(lookup.message.bus, -1) + 1 for lookup in chip.air_buses.lookups) for chip in machine.chips]
     moved = max(arities.values(), default=0) + 1
     return 8 * (held + _CHUNK * (max(asked, default=0) + moved))
 
@@ -324,19 +324,19 @@ def count_multiplicities(
     servers = {bus: _Server(table, bus, image, count, merge, slots) for table in tables for bus in table.chip.serves}
     work = []
     for table in tables:
-        asked = tuple(lookup for lookup in table.chip.air_buses.lookups if not lookup.serves and lookup.tuple.bus in servers)
-        code = straighten([value for lookup in asked for value in (*lookup.tuple.values, lookup.count)])
+        asked = tuple(lookup for lookup in table.chip.air_buses.lookups if not lookup.serves and lookup.message.bus in servers)
+        code = straighten([value for lookup in asked for value in (*lookup.message.values, lookup.count)])
         work += [(table, asked, code, start) for start in range(0, table.used if asked else 0, _CHUNK)]
 
     def run(item: tuple[Table, tuple[Lookup, ...], Straight, int]) -> bool:
-        return all(servers[lookup.tuple.bus].ask(values, counts) for lookup, values, counts in _lookups(*item, evaluate))
+        return all(servers[lookup.message.bus].ask(values, counts) for lookup, values, counts in _lookups(*item, evaluate))
 
     with ThreadPoolExecutor(threads) as pool:
         found = all(list(pool.map(run, work))) and all(list(pool.map(_Server.finish, servers.values())))
     if not found:  # then some tuple is missing
         for table, asked, code, start in work:
             for lookup, values, counts in _lookups(table, asked, code, start, evaluate):
-                _refuse_missing(servers[lookup.tuple.bus], values, counts, f"{table.chip.name}: {lookup.label}", start)
+                _refuse_missing(servers[lookup.message.bus], values, counts, f"{table.chip.name}: {lookup.label}", start)
 
 
 def _lookups(table: Table, asked: tuple[Lookup, ...], code: Straight, start: int, evaluate: Evaluator) -> Iterator[tuple[Lookup, U64, U64]]:
@@ -346,7 +346,7 @@ def _lookups(table: Table, asked: tuple[Lookup, ...], code: Straight, start: int
     columns = np.asarray(evaluate(code, table.main[:, start:stop], table.pre[:, start:stop]))
     position = 0
     for lookup in asked:
-        arity = lookup.tuple.bus.arity
+        arity = lookup.message.bus.arity
         yield lookup, columns[position : position + arity], columns[position + arity]
         position += arity + 1
 

@@ -1,3 +1,5 @@
+"""Sorting steps by operation: the kernel against its numpy twin."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -77,7 +77,7 @@ class Chip:
     @property
     def serves(self) -> tuple[Bus, ...]:
         """The buses this table answers."""
-        return tuple(dict.fromkeys(lookup.tuple.bus for lookup in self.air_buses.lookups if lookup.serves))
+        return tuple(dict.fromkeys(lookup.message.bus for lookup in self.air_buses.lookups if lookup.serves))
 
     @cached_property
     def main(self) -> Columns:

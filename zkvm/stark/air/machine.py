@@ -31,7 +31,7 @@ class ChipCode:
     plan: BusLayout
     constraints: tuple[Constraint, ...]
     groups: tuple[int, ...]
-    code: Straight
+    straight: Straight
     first: ChipCode | None = None
 
     @cached_property
@@ -42,7 +42,7 @@ class ChipCode:
     @cached_property
     def constraint_tape(self) -> Tape:
         """The constraints as an accumulating tape."""
-        return self.first.constraint_tape if self.first else lower(self.code, self.groups)
+        return self.first.constraint_tape if self.first else lower(self.straight, self.groups)
 
     @cached_property
     def fraction_tape(self) -> Tape:
@@ -113,10 +113,12 @@ class Machine:
         """Every bus used, by id."""
         used: dict[int, Bus] = {}
         for chip in self.chips:
-            for item in [pair.send or pair.receive for pair in chip.air_buses.pairs] + [lookup.tuple for lookup in chip.air_buses.lookups]:
-                assert item is not None
-                if item.bus.id == 0 or used.setdefault(item.bus.id, item.bus) != item.bus:
-                    raise ValueError(f"bus id {item.bus.id} is zero or used twice")
+            messages = [pair.send or pair.receive for pair in chip.air_buses.pairs]
+            messages += [lookup.message for lookup in chip.air_buses.lookups]
+            for message in messages:
+                assert message is not None
+                if message.bus.id == 0 or used.setdefault(message.bus.id, message.bus) != message.bus:
+                    raise ValueError(f"bus id {message.bus.id} is zero or used twice")
         return tuple(used[number] for number in sorted(used))
 
     @cached_property
@@ -132,8 +134,8 @@ class Machine:
         for code in self.codes:
             pre, main, bus = code.widths
             lines.append(f"chip {code.chip.name} {pre} {main} {bus} {code.chip.mandatory}")
-            lines += [f"{kind} {a} {b}" for kind, a, b in code.code.nodes]
-            lines += [f"{position} {group}" for position, group in zip(code.code.outputs, code.groups, strict=True)]
+            lines += [f"{kind} {a} {b}" for kind, a, b in code.straight.nodes]
+            lines += [f"{position} {group}" for position, group in zip(code.straight.outputs, code.groups, strict=True)]
         return "\n".join(lines)
 
     def chip_number(self, name: str) -> int:

@@ -158,7 +158,7 @@ def combined_constraints(
     values: list[Ext] = []
     vanishing = []
     for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
-        values += evaluate_point(table.code.code, columns, params_of(alpha, beta, MAX_ARITY, list(own)))
+        values += evaluate_point(table.code.straight, columns, params_of(alpha, beta, MAX_ARITY, list(own)))
         vanishing.append(np.array(inverses[table.height], np.uint64)[list(table.code.groups)])
     weights = extension.mul(extension.powers(challenge, len(values)), np.concatenate(vanishing))
     return to_ext(extension.dot(np.array(values, np.uint64), weights))

@@ -1,4 +1,4 @@
-"""Vanishing-polynomial divisions of the quotient. Reference twin: :func:`zkvm.stark.prover.tape_reference.combine_groups`."""
+"""Vanishing-polynomial divisions of the quotient. Readable twin: :func:`zkvm.stark.prover.tape_twin.combine_groups`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Runs a tape (see :mod:`zkvm.stark.air.tape`) over blocks of rows, one vector of rows at a time.
 
 A column set is a flat array with a stride between columns and an offset of its first row, so that one coset of an LDE array
-(w, B, n) is a column set without a copy. The reference twin is :func:`zkvm.stark.prover.tape_reference.run_tape`.
+(w, B, n) is a column set without a copy. The readable twin is :func:`zkvm.stark.prover.tape_twin.run_tape`.
 """
 
 from __future__ import annotations
