@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, ProvingError
 from zkvm.stark.air.builder import Bus, Lookup
-from zkvm.stark.air.chip import Chip
+from zkvm.stark.air.chip import Chip, second_name
 from zkvm.stark.air.evaluate import evaluate_columns
 from zkvm.stark.air.expression import Straight, straighten
 from zkvm.stark.air.machine import Machine
@@ -111,7 +111,7 @@ def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: i
         elif not used and not chip.mandatory:
             heights[chip.name] = 0
         elif chip.name in splittable:
-            heights[chip.name], heights[f"{chip.name}_2"] = split_heights(used, exempt)
+            heights[chip.name], heights[second_name(chip.name)] = split_heights(used, exempt)
         else:
             heights[chip.name] = table_height(used, exempt)
         if heights[chip.name] > MAX_HEIGHT:
@@ -194,7 +194,7 @@ def build_tables(
     work: list[Callable[[], None]] = []
     for name, table in tables.items():
         if table.chip.first is None:
-            work += _filling(table, tables.get(f"{name}_2"), execution, fill)
+            work += _filling(table, tables.get(second_name(name)), execution, fill)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda task: task(), work))
     count_multiplicities(list(tables.values()), image, evaluate, threads, count, merge)

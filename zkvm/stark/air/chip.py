@@ -110,13 +110,19 @@ class Chip:
         return buses
 
 
+def second_name(name: str) -> str:
+    """What the second instance of the chip called ``name`` is called."""
+    return f"{name}_2"
+
+
 def second_instance(chip: type[Chip]) -> Chip:
     """The same chip as a table of its own: rows that would double the first one's height go there.
 
     It is one more optional table with the same constraints and buses, so it changes nothing that can be proven, only the padding.
     """
-    members = {"name": f"{chip.name}_2", "first": chip.name, "second_of": chip, "__doc__": chip.__doc__, "__module__": chip.__module__}
-    instance: Chip = type(f"{chip.__name__}2", (chip,), members)()
+    members = {"name": second_name(chip.name), "first": chip.name, "second_of": chip}
+    kept = {"__doc__": chip.__doc__, "__module__": chip.__module__}
+    instance: Chip = type(f"{chip.__name__}2", (chip,), members | kept)()
     return instance
 
 

@@ -39,12 +39,8 @@ class Size:
 
 
 def size_of(shape: ProofShape, closing_tuples: int = 0) -> Size:
-    """Sizes of a proof's shape."""
-    interactions = closing_tuples
-    for table in shape.tables:
-        buses = table.code.chip.air_buses
-        interactions += table.height * (len(buses.lookups) + 2 * len(buses.pairs))
-    return Size(shape.tallest, shape.opening_count + 1, shape.constraint_count, interactions)
+    """Sizes of a proof of this shape whose statement puts ``closing_tuples`` tuples on the buses."""
+    return Size(shape.tallest, shape.opening_count + 1, shape.constraint_count, shape.interactions + closing_tuples)
 
 
 def error_terms(parameters: Parameters, size: Size, m: int | None) -> dict[str, float]:

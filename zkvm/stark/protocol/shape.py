@@ -105,6 +105,12 @@ class ProofShape:
         return sum(len(table.code.constraints) for table in self.tables)
 
     @property
+    def interactions(self) -> int:
+        """Fingerprints over all rows: one a lookup and two a pair, also where a flag leaves one of them out."""
+        buses = ((table.height, table.code.chip.air_buses) for table in self.tables)
+        return sum(height * (len(own.lookups) + 2 * len(own.pairs)) for height, own in buses)
+
+    @property
     def here_count(self) -> int:
         """Columns opened at the out-of-domain point itself."""
         return sum(sum(table.code.widths) for table in self.tables) + QUOTIENT_COLUMNS

@@ -84,13 +84,9 @@ def check_presence(machine: Machine, statement: Statement, log_heights: tuple[in
 
 def check_sums(shape: ProofShape) -> None:
     """Bounds that keep every difference and every multiplicity from wrapping mod p."""
-    rows = sum(table.height for table in shape.tables)
-    interactions = sum(
-        table.height * (len(table.code.chip.air_buses.lookups) + 2 * len(table.code.chip.air_buses.pairs)) for table in shape.tables
-    )
-    if interactions >= P:
+    if shape.interactions >= P:
         raise reject("more interactions than field elements")
-    if rows >= shape.machine.max_rows:
+    if sum(table.height for table in shape.tables) >= shape.machine.max_rows:
         raise reject("too many rows for this machine: its times could wrap")
 
 
