@@ -285,18 +285,6 @@ def message_bytes(words: U64Array) -> U8Array:
     return np.ascontiguousarray(words).astype("<u8", copy=False).view(np.uint8).reshape(lanes, 8 * count)
 
 
-def blake3_many_words(words: U64Array, key: bytes | None = None) -> U8Array:
-    """BLAKE3 of many messages given as 64-bit words, each read as 8 little-endian bytes.
-
-    Args:
-        words: (lanes, count) uint64. key: 32 bytes or None.
-
-    Returns:
-        (lanes, 32) uint8 digests.
-    """
-    return blake3_many(message_bytes(words), key)
-
-
 def digest_words(digests: U8Array) -> U64Array:
     """(..., 32) uint8 digests as (..., 4) uint64 little-endian words."""
     return np.ascontiguousarray(digests).view("<u8").astype(np.uint64, copy=False)

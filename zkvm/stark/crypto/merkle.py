@@ -72,14 +72,6 @@ def hash_pairs(digests: U8Array) -> U8Array:
     return blake3_many(digests.reshape(-1, 2 * DIGEST_BYTES), KEY_NODE)
 
 
-def tree_levels(leaves: U8Array) -> list[U8Array]:
-    """All levels of a tree, from the leaves (n, 32) to the root (1, 32): the plain reference of the prover's kernels."""
-    levels = [leaves]
-    while levels[-1].shape[0] > 1:
-        levels.append(hash_pairs(levels[-1]))
-    return levels
-
-
 def _has_partner(nodes: IndexArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """For sorted unique node indices: which are left children with their right sibling present, and which are alone."""
     left_of_pair = np.zeros(nodes.size, dtype=np.bool_)
@@ -159,26 +151,6 @@ def multiproof_steps(leaf_count: int, indices: IndexArray, leaves: U8Array, sibl
         digests = hashed.reshape(trees, mine.size, DIGEST_BYTES)
         nodes, used = nodes[mine] >> 1, used + taken
     return digests[:, 0]
-
-
-def multiproof_roots(leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> U8Array:
-    """Result of :func:`multiproof_steps`."""
-    return run(multiproof_steps(leaf_count, indices, leaves, siblings))
-
-
-def verify_multiproof(root: bytes, leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> None:
-    """Check that ``leaves`` stand at ``indices`` of the tree with this root.
-
-    Args:
-        root: 32 bytes. leaf_count: a power of two. indices: (k,) int64, sorted and unique.
-        leaves: (k, 32) uint8 leaf digests. siblings: (m, 32) uint8 with ``m == sibling_count(leaf_count, indices)``.
-
-    Raises:
-        VerificationError: MERKLE.
-    """
-    computed = multiproof_roots(leaf_count, indices, leaves[None], siblings[None])
-    if computed[0].tobytes() != root:
-        raise VerificationError(RejectReason.MERKLE, "opened leaves do not lead to the root")
 
 
 @dataclass(frozen=True, slots=True)

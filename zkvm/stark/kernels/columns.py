@@ -20,11 +20,7 @@ from zkvm.stark.kernels.twiddles import fill_geometric
 
 Scalar: TypeAlias = tuple[int, int, int] | FieldArray
 
-ext_scale_rows = kernel("column_loops.ext_scale_rows")
-deep_divide_rows = kernel("column_loops.deep_divide_rows")
 deep_divide_add_rows = kernel("column_loops.deep_divide_add_rows")
-point_minus_rows = kernel("column_loops.point_minus_rows")
-ext_powers_fill = kernel("column_loops.ext_powers_fill")
 prefix_product_rows = kernel("prefixes.prefix_product_rows")
 prefix_sum_rows = kernel("prefixes.prefix_sum_rows")
 
@@ -95,34 +91,11 @@ def dot(matrix: FieldArray, weights: FieldArray, threads: int = 1) -> FieldArray
     return out
 
 
-def evaluate_at(coefficients: FieldArray, point: Scalar, threads: int = 1) -> FieldArray:
-    """Natural-order coefficients (w, n) at one extension point: (w, 3)."""
-    return dot(coefficients, ext_powers(point, _rows(coefficients)), threads)
-
-
-def ext_powers(point: Scalar, count: int) -> FieldArray:
-    """(3, count): the powers 0..count - 1 of an extension element; the count is a multiple of 8."""
-    out = np.empty((3, count), dtype=np.uint64)
-    _rows(out)
-    ext_powers_fill(_scalar(point), out)
-    return out
-
-
 def base_powers(base: int, count: int, first: int = 1, out: FieldArray | None = None) -> FieldArray:
     """(count,): first base^i; the count is a multiple of 8."""
     result = _output(out, (count,))
     _rows(result[None])
     fill_geometric(result, 0, count, np.uint64(first), np.uint64(base))
-    return result
-
-
-def ext_scale_vectors(a: FieldArray, factors: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
-    """``a factors`` row by row with base-field factors: (3, m), (m,) to (3, m). ``out`` may be ``a``."""
-    rows = _rows(a)
-    _check("a", a, (3, rows))
-    _check("factors", factors, (rows,))
-    result = _output(out, (3, rows))
-    run_ranges(lambda i, j: ext_scale_rows(a, factors, result, i, j), rows, 7, threads, 8)
     return result
 
 
@@ -171,18 +144,6 @@ def prefix_sum(terms: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
     return _prefix(prefix_sum_rows, terms, start, out)
 
 
-def deep_divide(
-    accumulated: FieldArray, constant: Scalar, inverse: FieldArray, out: FieldArray | None = None, threads: int = 1
-) -> FieldArray:
-    """``(accumulated - constant) inverse``: (3, m), (3,), (3, m) to (3, m). ``out`` may be an input."""
-    rows = _rows(accumulated)
-    _check("accumulated", accumulated, (3, rows))
-    _check("inverse", inverse, (3, rows))
-    result, subtrahend = _output(out, (3, rows)), _scalar(constant)
-    run_ranges(lambda i, j: deep_divide_rows(accumulated, subtrahend, inverse, result, i, j), rows, 9, threads, 8)
-    return result
-
-
 def deep_divide_add(accumulated: FieldArray, constant: Scalar, inverse: FieldArray, out: FieldArray, threads: int = 1) -> None:
     """``out += (accumulated - constant) inverse``: (3, m), (3,), (3, m), (3, m)."""
     rows = _rows(accumulated)
@@ -191,15 +152,6 @@ def deep_divide_add(accumulated: FieldArray, constant: Scalar, inverse: FieldArr
     _check("out", out, (3, rows))
     subtrahend = _scalar(constant)
     run_ranges(lambda i, j: deep_divide_add_rows(accumulated, subtrahend, inverse, out, i, j), rows, 12, threads, 8)
-
-
-def point_differences(point: Scalar, values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
-    """``point - values`` for base-field values: (3,), (m,) to (3, m)."""
-    rows = _rows(values[None])
-    _check("values", values, (rows,))
-    result, minuend = _output(out, (3, rows)), _scalar(point)
-    run_ranges(lambda i, j: point_minus_rows(minuend, values, result, i, j), rows, 4, threads, 8)
-    return result
 
 
 def inverse_differences(point: Scalar, values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:

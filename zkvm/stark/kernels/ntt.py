@@ -139,14 +139,6 @@ def lde_plan(height: int, blowup: int, shift: int | None = None, extra_shifts: t
     return LdePlan(height, blowup, shift, extra_shifts)
 
 
-def lde(columns: FieldArray, blowup: int, shift: int | None = None, threads: int = 1) -> FieldArray:
-    """Values (w, n) on <w_n> to values (w, B, n) on the cosets of ``shift <w_Bn>``: a convenience over :class:`LdePlan`."""
-    width, height = columns.shape
-    out = np.empty((width, blowup, height), dtype=np.uint64)
-    lde_plan(height, blowup, shift).run(columns, out, threads)
-    return out
-
-
 def evaluate_coset(coefficients: FieldArray, height: int, blowup: int, shift: int | None = None, threads: int = 1) -> FieldArray:
     """Natural-order coefficients (w, count), count <= height, to values (w, B, height) on the cosets of ``shift <w_Bn>``."""
     out = np.empty((coefficients.shape[0], blowup, height), dtype=np.uint64)
