@@ -225,10 +225,10 @@ CHECKS = {"bytes": check_bytes, "proofs": check_proof}
 
 def quick_hashes(target: str) -> ExitStack:
     """While changed bytes are read, image IDs and digests of journals come from the `blake3` package: it agrees with ours, which
-    ``tests/crypto`` compares, and takes a thousandth of the time. Proofs are verified with our own."""
+    ``tests/stark/crypto`` compares, and takes a thousandth of the time. Proofs are verified with our own."""
     stack = ExitStack()
     if target == "bytes":
-        for module in ("zkvm.riscv.machine", "zkvm.verifier.receipt"):
+        for module in ("zkvm.riscv.header", "zkvm.verifier.receipt"):
             stack.enter_context(patch(f"{module}.blake3", lambda data: blake3.blake3(data).digest()))
     return stack
 

@@ -26,8 +26,8 @@ from zkvm.errors import ZkvmError
 from zkvm.ml import compile as compiler
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compile import float_outputs
-from zkvm.ml.importer import Port
 from zkvm.ml.ir import Kind, evaluate
+from zkvm.ml.onnx_model import Port
 from zkvm.ml.samples import Sample, load_samples
 
 VARIABLE = "ZKVM_MODELS"

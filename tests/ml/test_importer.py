@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from zkvm.ml.compile import Options, Precision, compile_imported
 from zkvm.ml.importer import MAX_FILE_BYTES, fix_shapes, import_model, load_model
 from zkvm.ml.samples import MAX_FILE_BYTES as MAX_DATA_BYTES
 from zkvm.ml.samples import load_samples
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def gemm() -> onnx.ModelProto:
@@ -150,6 +154,16 @@ def test_huge_file(tmp_path: Path) -> None:
         file.truncate(MAX_FILE_BYTES + 1)  # takes no space
     with pytest.raises(UsageError, match="models of at most"):
         load_model(path)
+
+
+def test_first_model_of_a_process(tmp_path: Path) -> None:
+    """Operators that the compiler rewrites are known before any model was imported: ONNX's own definition of them is not taken."""
+    path = tmp_path / "model.onnx"
+    onnx.save(single("PRelu", {"x": normal(1, 3, 4)}, {"slope": normal(3, 1, seed=1)}), str(path))
+    code = "import sys, onnx; from zkvm.ml.importer import import_model; model = import_model(onnx.load(sys.argv[1]))"
+    code += "; print(*(node.operator for node in model.nodes))"
+    result = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert result.stdout.splitlines()[-1:] == ["Min Mul Relu Add"], result.stderr
 
 
 def test_shape_and_constants_are_folded() -> None:

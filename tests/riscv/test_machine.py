@@ -115,7 +115,7 @@ def test_guests_prove(name: str) -> None:
 @pytest.mark.parametrize("address", range(4))
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 8, 11])
 def test_read_and_commit_at_every_offset(address: int, count: int) -> None:
-    """read and write(3) with every offset and count mod 4: proven at checker level in tests/chips, here the run is right."""
+    """read and write(3) with every offset and count mod 4: proven at checker level in tests/riscv/chips, here the run is right."""
     data = bytes(range(0xA0, 0xC0))
     items = [
         ("li", "a7", 63), ("li", "a0", 0), ("li", "a1", 0x800004 + address), ("li", "a2", count), ("ecall",),

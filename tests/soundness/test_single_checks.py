@@ -15,7 +15,7 @@ from tests.soundness.cheating import skip_own_checks
 from tests.soundness.proven import CHOSEN, expected, verdict
 from tests.soundness.single import refused_by
 from zkvm.errors import RejectReason
-from zkvm.riscv.isa import opcodes
+from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.machine import machine
 from zkvm.riscv.vm.assemble import EXIT, Item, assemble
 from zkvm.riscv.vm.executor import execute
@@ -281,7 +281,7 @@ def b6_another_view() -> Forged:
 def e3_another_call() -> Forged:
     """The run of a program that exits is told as one of a program that writes, which would go on."""
     forged = run_of(("li", "t0", 1))
-    constant(forged, A7, opcodes.SYS_WRITE)
+    constant(forged, A7, calls.WRITE.number)
     return forged, "exit: the call is exit or exit_group"
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from zkvm.errors import UsageError
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
 MULTIPLIER_BITS = 31
 MAX_SHIFT = 62
 FAST_SHIFT = 33

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.lowering import Node, TensorInfo, kind_of
+from zkvm.ml.lowering import TensorInfo, kind_of
+from zkvm.ml.node import Node
 from zkvm.ml.samples import Sample
 
 MAX_VALUES = 1 << 16

@@ -5,20 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.ml.codegen import GeneratedCode
+from zkvm.ml.compilation import Compilation
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
 from zkvm.ml.lowering import Precision
 from zkvm.ml.package import DIGEST_BYTES, Execute
 from zkvm.ml.samples import Sample
-
-if TYPE_CHECKING:
-    from zkvm.ml.compile import Compilation
 
 MAX_SAMPLES = 200
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from zkvm.ml.ir import Value
+from zkvm.ml.value import Value
 
 WORDS_PER_LINE = 16
 
@@ -26,8 +24,8 @@ class CodeWriter:
     """Collects what operations emit.
 
     Attributes:
-        pointer_of: C expression of the first word of an activation. private_weights: whether constants that depend on the weights are
-            read from the input instead of lying in the program.
+        pointer_of: C expression of the first word of an activation.
+        private_weights: whether constants that depend on the weights are read from the input instead of lying in the program.
         tables: (name, words, private) of every constant array, in order.
     """
 
@@ -45,7 +43,8 @@ class CodeWriter:
         """The C name of a constant array of words; equal arrays share one.
 
         Args:
-            values: int32 or uint32 range; flattened in C order. private: whether it says something about the weights.
+            values: int32 or uint32 range; flattened in C order.
+            private: whether it says something about the weights.
         """
         words = (np.asarray(values, np.int64).reshape(-1) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
         key = (words.tobytes(), private)

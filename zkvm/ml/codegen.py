@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,6 @@ from numpy.typing import NDArray
 from zkvm.ml.code import CodeWriter, identifier
 from zkvm.ml.ir import Graph, Value, View
 from zkvm.ml.memory import plan_memory
-
-SALT_BYTES = DIGEST_BYTES = 32
 
 
 class OutputMode(StrEnum):
@@ -128,12 +125,3 @@ def _commit_outputs(code: CodeWriter, graph: Graph, mode: OutputMode) -> None:
         for value in graph.outputs:
             code.line(f"digest_words(&output_digest, {code.pointer(value)}, {value.size});")
         code.line("digest_commit(&output_digest);")
-
-
-def describe_privacy(privacy: Privacy) -> dict[str, Any]:
-    """JSON form."""
-    return {
-        "weights": "private" if privacy.private_weights else "public",
-        "input": "digest" if privacy.input_digest else "none",
-        "output": privacy.output.value,
-    }

@@ -17,9 +17,9 @@ from zkvm.errors import UsageError
 from zkvm.guest.toolchain import build
 from zkvm.ml import card, onnx_runtime
 from zkvm.ml.calibrate import Method, calibrate
-from zkvm.ml.codegen import GeneratedCode, OutputMode, Privacy, generate
+from zkvm.ml.codegen import OutputMode, Privacy, generate
+from zkvm.ml.compilation import Compilation
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
-from zkvm.ml.ir import Graph, evaluate
 from zkvm.ml.lowering import Precision
 from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute, Tensor
 from zkvm.ml.quantize import quantize
@@ -33,36 +33,15 @@ class Options:
     """What the user chooses.
 
     Attributes:
-        shapes: of inputs whose dimensions are open. method: of calibration. precision, privacy: see there.
+        shapes: of inputs whose dimensions are open.
+        method: of calibration.
+        precision, privacy: see there.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     method: Method = Method.MINMAX
     precision: Precision = Precision()
     privacy: Privacy = Privacy()
-
-
-@dataclass
-class Compilation:
-    """Everything that a compilation made.
-
-    Attributes:
-        imported: the simplified model. graph: the integer model. code: its C source. model: what is saved.
-    """
-
-    imported: ImportedModel
-    graph: Graph
-    code: GeneratedCode
-    model: CompiledModel
-
-    def save(self, directory: Path) -> None:
-        """Write everything that ``zkvm run`` needs."""
-        self.model.save(directory, self.code.source)
-
-    def reference(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.int64]]:
-        """The integer model's outputs for real inputs."""
-        integers, _ = self.model.quantize(arrays)
-        return evaluate(self.graph, integers)
 
 
 def import_file(source: Path | onnx.ModelProto, options: Options) -> ImportedModel:

@@ -15,23 +15,14 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from zkvm.errors import UsageError
-from zkvm.ml import onnx_runtime
-from zkvm.ml.lowering import LOWERINGS, Node
+from zkvm.ml.node import Node
+from zkvm.ml.onnx_model import OPSET, Port, fold, inferred_shapes, opset_of, port_of
+from zkvm.ml.operators import LOWERINGS
+from zkvm.ml.rewrites import REWRITES, rewrite
 
 MAX_FILE_BYTES = 1 << 30
 MAX_WORDS = 1 << 26
 """Activations and constants of a guest: a quarter of its address space."""
-OPSET = 18
-"""Models are converted to this version; newer ones stay as they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """An input or output of the model: name, fixed shape, numpy dtype."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
 
 
 @dataclass
@@ -39,8 +30,13 @@ class ImportedModel:
     """A model ready for calibration.
 
     Attributes:
-        proto: what onnxruntime runs. nodes: in order, without constant ones. constants: by tensor name. opset: of the main domain.
+        proto: what onnxruntime runs.
         original: the file's model with fixed shapes, for accuracy against what the user gave.
+        nodes: in order, without constant ones.
+        constants: by tensor name.
+        inputs: in order.
+        outputs: names, in order.
+        opset: of the main domain.
     """
 
     proto: onnx.ModelProto
@@ -98,7 +94,7 @@ def _check_weights(model: onnx.ModelProto) -> None:
 
 def _check_sizes(model: onnx.ModelProto) -> None:
     """Refuse tensors that no guest can hold, before anything computes them."""
-    for name, shape in _inferred_shapes(model).items():
+    for name, shape in inferred_shapes(model).items():
         if prod(shape) > MAX_WORDS:
             raise UsageError(f"tensor {name!r} has shape {shape}, {prod(shape)} words; the memory of a guest holds {MAX_WORDS}")
 
@@ -158,10 +154,6 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
     Raises:
         UsageError: open dimensions, or an operator that is not supported (names it, its node, and what is).
     """
-    from zkvm.ml import operators
-    from zkvm.ml.rewrites import rewrite
-
-    assert operators.__all__
     original = fix_shapes(model, shapes or {})
     _check_sizes(original)
     converted = rewrite(_convert(original))
@@ -179,19 +171,8 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
     for name, array in constants.items():
         if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
             raise UsageError(f"constant {name!r} holds a NaN")
-    inputs = [_port(entry) for entry in converted.graph.input]
+    inputs = [port_of(entry) for entry in converted.graph.input]
     return ImportedModel(converted, original, nodes, constants, inputs, [output.name for output in converted.graph.output], opset)
-
-
-def _port(entry: onnx.ValueInfoProto) -> Port:
-    tensor = entry.type.tensor_type
-    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
-    return Port(entry.name, tuple(dimension.dim_value for dimension in tensor.shape.dim), dtype)
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """Version of the main operator domain."""
-    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=OPSET)
 
 
 def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -217,8 +198,6 @@ def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _expanded(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model's own functions, and operators that ONNX defines by others, written out as far as the compiler does not know them."""
-    from zkvm.ml.rewrites import REWRITES
-
     known = {operator for domain, operator in (*LOWERINGS, *REWRITES) if domain == ""} | {"Constant", "Shape", "Size"}
     unknown = {node.op_type for node in model.graph.node if node.domain in ("", "ai.onnx")} - known
     if not unknown and not model.functions:
@@ -229,68 +208,3 @@ def _expanded(model: onnx.ModelProto) -> onnx.ModelProto:
         return onnx.inliner.inline_selected_functions(model, [("", name) for name in unknown], inline_schema_functions=True)
     except Exception:  # what cannot be replaced is reported as unsupported, by name
         return model
-
-
-def decode(node: onnx.NodeProto, position: int) -> Node:
-    """A node with Python attributes.
-
-    Raises:
-        UsageError: it has a subgraph.
-    """
-    attributes: dict[str, Any] = {}
-    for attribute in node.attribute:
-        if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
-            raise UsageError(f"operator {node.op_type} (node {node.name!r}) has a subgraph: control flow is not supported")
-        value = helper.get_attribute_value(attribute)
-        attributes[attribute.name] = value.decode() if isinstance(value, bytes) else value
-    domain = "" if node.domain == "ai.onnx" else node.domain
-    name = node.name or f"{node.op_type}_{position}"
-    return Node(node.op_type, name, tuple(node.input), tuple(node.output), attributes, domain)
-
-
-def fold(model: onnx.ModelProto, opset: int) -> tuple[list[Node], dict[str, NDArray[Any]]]:
-    """Nodes that depend on an input, and all constants, computed ones included. Shape nodes are constants: shapes are fixed."""
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    shapes = traced_shapes(model)
-    kept: list[Node] = []
-    needed = {output.name for output in model.graph.output}
-    for position, proto in enumerate(model.graph.node):
-        node = decode(proto, position)
-        if node.operator in ("Shape", "Size") and node.inputs[0] in shapes:
-            shape = shapes[node.inputs[0]]
-            part = shape[slice(node.attributes.get("start", 0), node.attributes.get("end"))]
-            constants[node.outputs[0]] = np.array(part if node.operator == "Shape" else int(np.prod(shape)), np.int64)
-        elif all(name == "" or name in constants for name in node.inputs) and not node.operator.startswith("Random"):
-            results = onnx_runtime.run_node(node, [constants[name] if name else np.zeros(0) for name in node.inputs], opset)
-            constants.update({name: array for name, array in zip(node.outputs, results, strict=True) if name})
-        else:
-            kept.append(node)
-    live: list[Node] = []
-    for node in reversed(kept):
-        if needed & set(node.outputs):
-            live.insert(0, node)
-            needed |= set(node.inputs)
-    return live, constants
-
-
-def _inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors for which shape inference finds all dimensions."""
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for entry in (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input):
-        dimensions = entry.type.tensor_type.shape.dim
-        if entry.type.tensor_type.HasField("shape") and all(dimension.HasField("dim_value") for dimension in dimensions):
-            shapes[entry.name] = tuple(dimension.dim_value for dimension in dimensions)
-    return shapes
-
-
-def traced_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors that shape inference finds, else of a run on zeros."""
-    shapes = _inferred_shapes(model)
-    produced = {name for node in model.graph.node for name in node.output if name}
-    if produced <= set(shapes):
-        return shapes
-    runner = onnx_runtime.session(onnx_runtime.with_intermediates(model))
-    zeros = {port.name: np.zeros(port.shape, port.dtype) for port in map(_port, model.graph.input)}
-    results = onnx_runtime.run_session(runner, zeros)
-    return shapes | {name: tuple(array.shape) for name, array in results.items() if isinstance(array, np.ndarray)}

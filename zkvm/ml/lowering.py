@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import IntArray, power_of_two_at_least, rescale
-from zkvm.ml.ir import INT32_MAX, INT32_MIN, Graph, Kind, Operation, Value, View
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, power_of_two_at_least, rescale
+from zkvm.ml.ir import Graph, Kind, Operation, Value, View
+from zkvm.ml.node import Node
+from zkvm.ml.operations.unary import Requantize
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +26,6 @@ class Precision:
 
     activation_bits: int = 16
     weight_bits: int = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An ONNX node, decoded."""
-
-    operator: str
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: dict[str, Any]
-    domain: str = ""
-
-    def has(self, position: int) -> bool:
-        """Whether an optional input is there."""
-        return position < len(self.inputs) and self.inputs[position] != ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +149,6 @@ class Context:
 
     def rescaled(self, value: Value, scale: float, name: str, lo: int | None = None, hi: int | None = None) -> Value:
         """The value with another scale: rounded, and cut to [lo, hi] if they are given."""
-        from zkvm.ml.operators.unary import Requantize
-
         if value.scale == scale and (lo is None or lo <= value.lo) and (hi is None or hi >= value.hi):
             return value
         factor = rescale(value.scale / scale, value.magnitude, INT32_MIN if lo is None else lo, INT32_MAX if hi is None else hi, name)
@@ -207,7 +191,7 @@ def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, in
 
 Lowering = Callable[[Context, Node], None]
 LOWERINGS: dict[tuple[str, str], Lowering] = {}
-"""(domain, operator) -> function that appends its operations; filled by the modules in ``operators``."""
+"""(domain, operator) -> function that appends its operations; filled by the modules of ``operators``, so import it from there."""
 
 
 def lowers(*operators: str, domain: str = "") -> Callable[[Lowering], Lowering]:
@@ -219,8 +203,3 @@ def lowers(*operators: str, domain: str = "") -> Callable[[Lowering], Lowering]:
         return function
 
     return register
-
-
-def bounds_of(integers: IntArray) -> tuple[int, int]:
-    """Smallest and largest integer; (0, 0) of nothing."""
-    return (int(integers.min()), int(integers.max())) if integers.size else (0, 0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from zkvm.errors import UsageError
-from zkvm.ml.lowering import Node
+from zkvm.ml.node import Node
 
 Array = NDArray[Any]
 MAX_IR_VERSION = 10

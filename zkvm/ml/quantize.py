@@ -12,7 +12,9 @@ from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
-from zkvm.ml.lowering import LOWERINGS, Context, Node, Precision, TensorInfo, quantization
+from zkvm.ml.lowering import Context, Precision, TensorInfo, quantization
+from zkvm.ml.node import Node
+from zkvm.ml.operators import LOWERINGS
 from zkvm.ml.operators.quantized import finished, parameters, quantized_range
 from zkvm.ml.operators.unary import clip_range
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, UsageError
 from zkvm.riscv.isa import opcodes
+from zkvm.riscv.isa.calls import BY_NUMBER
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image
 from zkvm.session.prediction import Prediction, predict
@@ -28,7 +29,6 @@ from zkvm.stark.tables import heights_for
 if TYPE_CHECKING:
     from zkvm.riscv.vm.profiler import CallTree, Costs, Recorder
 
-CALLS = (opcodes.SYS_READ, opcodes.SYS_WRITE, opcodes.SYS_EXIT, opcodes.SYS_EXIT_GROUP, opcodes.SYS_BRK)
 OTHER_CALL = 1 << 31
 """A call number that no chip serves."""
 
@@ -183,7 +183,7 @@ def serving_chips() -> tuple[NDArray[Any], dict[int, str]]:
         if operation < 256 and operation not in (opcodes.ECALL, opcodes.TRAP):
             for rom in (0, 1):
                 steps[rom, operation] = server(_single(operation, rom))
-    return steps, {number: server(_single(call=number)) for number in (*CALLS, OTHER_CALL)}
+    return steps, {number: server(_single(call=number)) for number in (*BY_NUMBER, OTHER_CALL)}
 
 
 def _single(operation: int = 0, rom: int = 0, call: int | None = None) -> Execution:

@@ -1,4 +1,4 @@
-"""Sorting steps by operation: the kernel against its numpy twin."""
+"""Sorting steps by operation: the kernel and its twin."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zkvm.riscv.isa import calls as syscalls
 from zkvm.riscv.isa import opcodes, semantics
 from zkvm.riscv.records import Execution
 
@@ -58,15 +59,15 @@ def _call_accesses(execution: Execution) -> list[NDArray[Any]]:
     calls = execution.ecalls
     base = opcodes.REGISTER_BASE
     # Exit and brk access a7 and a0 only.
-    longer = ~np.isin(calls["a7"], (opcodes.SYS_EXIT, opcodes.SYS_EXIT_GROUP, opcodes.SYS_BRK))
+    longer = ~np.isin(calls["a7"], (syscalls.EXIT.number, syscalls.EXIT_GROUP.number, syscalls.BRK.number))
     parts = []
     for name, after, number in (("a7", "a7", 17), ("a0", "result", 10), ("a1", "a1", 11), ("a2", "a2", 12)):
         at = calls[longer] if name in ("a1", "a2") else calls
         parts.append(_accesses(np.full(len(at), base + number), at[name], at[after], at[f"t_{name}"], at["time"]))
-    at = calls[(calls["a7"] == opcodes.SYS_WRITE) & (calls["a0"] == opcodes.FD_JOURNAL)]
+    at = calls[(calls["a7"] == syscalls.WRITE.number) & (calls["a0"] == syscalls.FD_JOURNAL)]
     pointer = at["journal_pointer"]
     parts.append(_accesses(np.full(len(at), opcodes.JOURNAL_POINTER), pointer, pointer + at["a2"], at["t_journal"], at["time"]))
-    at = calls[calls["a7"] == opcodes.SYS_BRK]
+    at = calls[calls["a7"] == syscalls.BRK.number]
     for name, after, t_prev, address in (
         ("break_", "result", "t_break", opcodes.BREAK),
         ("heap_start", "heap_start", "t_heap_start", opcodes.HEAP_START),
@@ -132,7 +133,7 @@ def check_state_bus(execution: Execution) -> None:
         else:
             assert op == opcodes.ECALL
     assert execution.cycles == len(steps) + len(calls)
-    assert calls[-1]["a7"] in (opcodes.SYS_EXIT, opcodes.SYS_EXIT_GROUP)
+    assert calls[-1]["a7"] in (syscalls.EXIT.number, syscalls.EXIT_GROUP.number)
     assert calls[-1]["a0"] == calls[-1]["result"] == execution.exit_code
 
 

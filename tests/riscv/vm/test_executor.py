@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zkvm.errors import GuestTrap, LimitError
-from zkvm.riscv.isa import opcodes
+from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.vm.assemble import DATA, EXIT, RODATA, TEXT, Item, assemble
 from zkvm.riscv.vm.executor import execute, run_kernel
 from zkvm.riscv.vm.reference import run_reference
@@ -101,19 +101,19 @@ def test_a_program_of_one_instruction() -> None:
 @pytest.mark.parametrize(
     ("arguments", "result"),
     [
-        ((63, 1, DATA, 4), opcodes.EBADF),
-        ((63, 3, DATA, 4), opcodes.EBADF),
-        ((64, 0, DATA, 4), opcodes.EBADF),
-        ((64, 4, DATA, 4), opcodes.EBADF),
-        ((64, -1, 0, -1), opcodes.EBADF),
+        ((63, 1, DATA, 4), calls.EBADF),
+        ((63, 3, DATA, 4), calls.EBADF),
+        ((64, 0, DATA, 4), calls.EBADF),
+        ((64, 4, DATA, 4), calls.EBADF),
+        ((64, -1, 0, -1), calls.EBADF),
         ((63, 0, 0, 0), 0),
         ((64, 3, 0, 0), 0),
         ((64, 2, 0xFFFF_FFFF, 0), 0),
         ((63, 0, DATA, 3), 3),
         ((63, 0, DATA, 100), 9),
-        ((0, 1, 2, 3), opcodes.ENOSYS),
-        ((92, 1, 2, 3), opcodes.ENOSYS),
-        ((0xFFFF_FFFF, 1, 2, 3), opcodes.ENOSYS),
+        ((0, 1, 2, 3), calls.ENOSYS),
+        ((92, 1, 2, 3), calls.ENOSYS),
+        ((0xFFFF_FFFF, 1, 2, 3), calls.ENOSYS),
         ((214, 0), DATA + 16),
         ((214, DATA + 15), DATA + 16),
         ((214, DATA + 17), DATA + 17),

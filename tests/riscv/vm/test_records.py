@@ -9,7 +9,7 @@ import pytest
 
 from tests.riscv.vm.memory_bus import check_memory_bus, check_results, check_state_bus
 from tests.riscv.vm.programs import random_program
-from zkvm.riscv.isa import opcodes, semantics
+from zkvm.riscv.isa import calls, opcodes, semantics
 from zkvm.riscv.kernels.source import interpreter as kernel
 from zkvm.riscv.records import Execution, Image
 from zkvm.riscv.vm import state as state_module
@@ -80,7 +80,7 @@ def test_system_calls_and_refreshes() -> None:
     assert len(execution.reads) == 8 + 5
     assert np.count_nonzero(execution.writes["rom"]) == 2
     assert execution.writes["index"].tolist()[-1] == 32
-    assert execution.ecalls["result"].tolist()[:7] == [30, 29, 6, 0, 3, opcodes.EBADF, opcodes.EBADF]
+    assert execution.ecalls["result"].tolist()[:7] == [30, 29, 6, 0, 3, calls.EBADF, calls.EBADF]
 
 
 def test_kernel_and_reference_agree_on_refreshes() -> None:

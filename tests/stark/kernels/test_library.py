@@ -81,17 +81,22 @@ def test_results_are_integers_and_may_be_negative() -> None:
 
 
 def test_every_declared_kernel_is_defined_and_the_other_way_round() -> None:
-    folder = Path(library.__file__).parent
-    declared = {
-        part.split('"')[1] for path in folder.glob("*.py") if path.name != "library.py" for part in path.read_text().split("kernel(")[1:]
-    }
+    package = Path(library.__file__).parents[2]
+    modules = [path for folder in manifest.FOLDERS for path in (package / folder).glob("*.py") if path.name != "library.py"]
+    declared = {part.split('"')[1] for path in modules for part in path.read_text().split("kernel(")[1:]}
     build.import_definitions()
     assert declared == set(ENTRIES) == set(library.load().parameters)
 
 
+def test_kernels_of_both_wings_have_names_of_their_own() -> None:
+    """A kernel is called by the last part of its module's name."""
+    names = [module.rpartition(".")[2] for module in manifest.MODULES]
+    assert len(set(names)) == len(names)
+
+
 def test_an_unknown_kernel() -> None:
-    with pytest.raises(RuntimeError, match=r"there is no kernel trace\.missing"):
-        kernel("trace.missing")()
+    with pytest.raises(RuntimeError, match=r"there is no kernel counting\.missing"):
+        kernel("counting.missing")()
 
 
 def test_records_are_described_completely() -> None:

@@ -7,13 +7,11 @@ import random
 import numpy as np
 import pytest
 
-from zkvm.stark.air import tape as tape_module
 from zkvm.stark.air.evaluate import evaluate_columns, evaluate_point
 from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, column, const, ext_product, ext_step, param, straighten
 from zkvm.stark.air.tape import lower
 from zkvm.stark.field.goldilocks import P, add
 from zkvm.stark.kernels import combine
-from zkvm.stark.kernels.source import tape_runner as source
 from zkvm.stark.prover import tape_twin, tapes
 
 EDGES = [0, 1, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1]
@@ -43,12 +41,6 @@ def random_expression(rng: random.Random, leaves: list[Expr], depth: int) -> Exp
         parts = ext_step(ext_step(start, left, constants), right, constants[::-1])
         return parts[0] + parts[2] if rng.randrange(2) else parts[1]
     return left + right if choice == 0 else left - right if choice == 1 else left * right
-
-
-def test_operation_numbers_are_those_of_the_lowering() -> None:
-    names = [name for name in dir(tape_module) if name.startswith("OP_")]
-    assert len(names) == 18
-    assert {name: getattr(tape_module, name) for name in names} == {name: getattr(source, name) for name in names}
 
 
 @pytest.mark.parametrize("seed", range(12))

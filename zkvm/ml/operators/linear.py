@@ -1,6 +1,4 @@
-"""Layers with constant weights: Gemm, MatMul, Conv, ConvTranspose. One operation: taps, positions and channels with strides.
-
-    y[channel, position] = requantize(bias[channel] + sum over taps of x[position, tap] * weight[channel, tap])
+"""Layers with constant weights: Gemm, Conv, ConvTranspose, BatchNormalization, and MatMul as far as one factor is constant.
 
 Weights are quantized per output channel, as finely as ``weight_bits`` and the 32-bit accumulator allow: the sum is bounded by
 |bias| + max|x| * sum|weight|, computed from the actual weights.
@@ -8,119 +6,22 @@ Weights are quantized per output channel, as finely as ``weight_bits`` and the 3
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import IntArray, Rescale, rescale
-from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import INT32_MAX, FloatArray, Operation, Value
-from zkvm.ml.lowering import Context, Node, lowers
-from zkvm.ml.operators.move import Move, move, pad_value
+from zkvm.ml.arithmetic import INT32_MAX, FloatArray, IntArray, Rescale, rescale
+from zkvm.ml.ir import Value
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
+from zkvm.ml.operations.linear import Geometry, Linear
+from zkvm.ml.operations.move import Move
+from zkvm.ml.operators.common import fused_target, move, pad_value, spatial_pads
 
 MIN_WEIGHT_MAGNITUDE = 31
 """A layer whose accumulator leaves its largest weight fewer steps than this is refused."""
-MAX_ACCUMULATORS = 18
-MAX_CHANNELS_AT_ONCE = 16
-MAX_POSITIONS_AT_ONCE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """Where taps and positions lie, in words: extents (planes, lines, columns), (rows, positions), and strides in x and y."""
-
-    taps: tuple[int, int, int]
-    tap_steps: tuple[int, int, int]
-    positions: tuple[int, int]
-    position_steps: tuple[int, int]
-    position_out: tuple[int, int]
-    channel_out: int
-    group_step: int = 0
-
-
-@dataclass(eq=False)
-class Linear(Operation):
-    """See the module. ``weights`` (groups, channels per group, taps) and ``bias`` (groups, channels per group) are integers."""
-
-    weights: IntArray
-    bias: IntArray
-    geometry: Geometry
-    rescaling: Rescale
-
-    @property
-    def macs(self) -> int:
-        """See :class:`Operation`."""
-        return self.weights.size * prod(self.geometry.positions)
-
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`; the float64 product is exact, because sums stay below 2^31."""
-        groups, channels, taps = self.weights.shape
-        shape = self.geometry
-        flat = np.ascontiguousarray(inputs[0].reshape(-1), dtype=np.float64)
-        word = flat.strides[0]
-        steps = (shape.group_step, *shape.position_steps, *shape.tap_steps)
-        windows = np.lib.stride_tricks.as_strided(flat, (groups, *shape.positions, *shape.taps), tuple(step * word for step in steps))
-        columns = windows.reshape(groups, prod(shape.positions), taps)
-        sums = np.matmul(columns, self.weights.transpose(0, 2, 1).astype(np.float64)).astype(np.int64)
-        result = self.rescaling.apply((sums + self.bias[:, None, :]).transpose(1, 0, 2).reshape(-1, groups * channels), 1)
-        result = result.reshape(*shape.positions, groups * channels)
-        output = np.zeros(self.output.size, np.int64)
-        steps_out = (*shape.position_out, shape.channel_out)
-        target = np.lib.stride_tricks.as_strided(output, result.shape, tuple(step * output.strides[0] for step in steps_out))
-        target[...] = result
-        return output.reshape(self.output.shape)
-
-    def emit(self, code: CodeWriter) -> None:
-        """See :class:`Operation`."""
-        groups, channels, taps = self.weights.shape
-        shape = self.geometry
-        at_once, positions_at_once = blocking(channels, shape.positions[1])
-        many = len(self.rescaling.multipliers) > 1
-        code.line(
-            f"const struct linear g = {{{_commas(shape.taps)}, {_commas(shape.tap_steps)}, {_commas(shape.positions)}, "
-            f"{_commas(shape.position_steps)}, {_commas(shape.position_out)}, {shape.channel_out}, "
-            f"{self.rescaling.arguments()}, {int(many)}}};"
-        )
-        multipliers = np.array(self.rescaling.multipliers, np.int64).reshape(groups if many else 1, -1)
-        source, target = code.pointer(self.inputs[0]), code.pointer(self.output)
-        for group in range(groups):
-            weights = code.constant(_blocked(self.weights[group], at_once), label="weights")
-            bias = code.constant(self.bias[group], label="bias")
-            multiplier = code.constant(multipliers[group if many else 0], label="multiplier")
-            code.line(
-                f"linear(g, {source} + {group * shape.group_step}, {weights}, {bias}, {multiplier}, "
-                f"{target} + {group * channels * shape.channel_out}, {channels}, {positions_at_once}, {at_once});"
-            )
-
-
-def blocking(channels: int, positions: int) -> tuple[int, int]:
-    """Channels and positions at once with the fewest instructions: a load per input and weight, two per product."""
-
-    def cost(at_once: int, together: int) -> int:
-        blocks = [min(at_once, channels - start) for start in range(0, channels, at_once)]
-        return -(-positions // together) * sum(together + block + 2 * together * block for block in blocks)
-
-    choices = [
-        (at_once, together)
-        for at_once in range(1, min(MAX_CHANNELS_AT_ONCE, channels) + 1)
-        for together in range(1, min(MAX_POSITIONS_AT_ONCE, positions) + 1)
-        if at_once * together <= MAX_ACCUMULATORS
-    ]
-    return min(choices, key=lambda choice: (cost(*choice), choice))
-
-
-def _commas(numbers: tuple[int, ...]) -> str:
-    return ", ".join(map(str, numbers))
-
-
-def _blocked(weights: IntArray, at_once: int) -> IntArray:
-    """(channels, taps) -> blocks of ``at_once`` channels, each (taps, channels), the last block smaller."""
-    blocks = [weights[start : start + at_once].T.reshape(-1) for start in range(0, len(weights), at_once)]
-    return np.concatenate(blocks)
 
 
 def quantize_layer(
@@ -168,24 +69,6 @@ def _append(
         part = context.fresh((output.size // batch,), output.lo, output.hi, output.scale, label=node.name)
         results.append(context.add(Linear(node.name, (sample,), part, grouped, biases, shape, rescaling)))
     context.add(Move(node.name, tuple(results), output, np.arange(output.size).reshape(output.shape)))
-
-
-def fused_target(context: Context, name: str) -> Value:
-    """A new value for a tensor; if its only reader cuts it to a range, for that reader's output, with the cut as bounds."""
-    if name not in context.fused:
-        output = context.target(name)
-        context.bind(name, output)
-        return output
-    final, low, high = context.fused[name]
-    output = context.target(final)
-    output.lo, output.hi = max(output.lo, _edge(low, output)), min(output.hi, _edge(high, output))
-    context.bind(final, output)
-    context.done.add(final)
-    return output
-
-
-def _edge(bound: float, output: Value) -> int:
-    return int(np.clip(np.round(bound / output.scale), -INT32_MAX, INT32_MAX))
 
 
 def dense(context: Context, node: Node, source: Value, weights: FloatArray, bias: FloatArray, rows: int) -> None:
@@ -273,20 +156,6 @@ def _convolve(
     _append(context, node, source, kernel.reshape(kernel.shape[0], -1), bias, shape, groups, source.shape[0])
 
 
-def spatial_pads(node: Node, sizes: tuple[int, ...], kernel: tuple[int, ...], strides: list[int], dilations: list[int]) -> list[int]:
-    """Explicit padding (begins, ends) of a convolution or pooling, from ``pads`` or ``auto_pad``."""
-    automatic = node.attributes.get("auto_pad", "NOTSET")
-    if automatic in ("NOTSET", "VALID"):
-        return list(node.attributes.get("pads", [0] * (2 * len(sizes)))) if automatic == "NOTSET" else [0] * (2 * len(sizes))
-    begins, ends = [], []
-    for size, taps, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
-        total = max(0, (-(-size // stride) - 1) * stride + dilation * (taps - 1) + 1 - size)
-        small = total // 2
-        begins.append(small if automatic == "SAME_UPPER" else total - small)
-        ends.append(total - small if automatic == "SAME_UPPER" else small)
-    return begins + ends
-
-
 @lowers("ConvTranspose")
 def lower_conv_transpose(context: Context, node: Node) -> None:
     """Transposed convolution: zeros between the inputs, then a convolution with the flipped kernel."""
@@ -329,3 +198,18 @@ def _transposed_begins(
     extra = list(node.attributes.get("output_padding", [0] * dimensions))
     totals = [strides[i] * (sizes[i] - 1) + extra[i] + reach[i] + 1 - wanted[i] for i in range(dimensions)]
     return [total // 2 if automatic == "SAME_UPPER" else total - total // 2 for total in totals]
+
+
+@lowers("BatchNormalization")
+def lower_batch_normalization(context: Context, node: Node) -> None:
+    """x * factor + offset per channel: a depthwise convolution with one tap."""
+    scale, shift, mean, variance = (context.required_constant(node, position).astype(np.float64) for position in range(1, 5))
+    factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
+    source = context.operand(node.inputs[0])
+    if source.shape[0] != 1:
+        raise UsageError(f"BatchNormalization {node.name!r}: batch of {source.shape[0]}; compiled models take one sample")
+    pixels = source.size // len(factor)
+    output = fused_target(context, node.outputs[0])
+    weights, biases, rescaling = quantize_layer(context, node.name, source, factor[:, None], shift - mean * factor, output)
+    geometry = Geometry((1, 1, 1), (0, 0, 0), (1, pixels), (0, 1), (0, 1), pixels, pixels)
+    context.add(Linear(node.name, (source,), output, weights.reshape(-1, 1, 1), biases.reshape(-1, 1), geometry, rescaling))

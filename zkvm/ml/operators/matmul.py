@@ -1,61 +1,27 @@
-"""Products of two activations: batched matrix product with a 64-bit accumulator where 32 bits could overflow."""
+"""MatMul: a layer if one factor is constant, else a product of two activations."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import prod
-
 import numpy as np
 
-from zkvm.ml.arithmetic import IntArray, Rescale, rescale
-from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import Operation
-from zkvm.ml.lowering import Context, Node
-from zkvm.ml.operators.linear import fused_target
-from zkvm.ml.operators.move import broadcast
-
-MAX_BOUND = (1 << 31) - 1
+from zkvm.ml.arithmetic import rescale
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
+from zkvm.ml.operations.matmul import MatrixProduct
+from zkvm.ml.operators.common import broadcast, fused_target
+from zkvm.ml.operators.linear import matmul_constant_left, matmul_constant_right
 
 
-@dataclass(eq=False)
-class MatrixProduct(Operation):
-    """y[b] = requantize(round(x[b] w[b] / 2^drop)) for matrices (rows, depth) and (depth, columns)."""
-
-    drop: int
-    rescaling: Rescale
-
-    @property
-    def extents(self) -> tuple[int, int, int, int]:
-        """Batch, rows, depth, columns."""
-        left, right = self.inputs[0].shape, self.inputs[1].shape
-        return prod(left[:-2]), left[-2], left[-1], right[-1]
-
-    @property
-    def macs(self) -> int:
-        """See :class:`Operation`."""
-        return prod(self.extents)
-
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`."""
-        sums = np.matmul(inputs[0], inputs[1])
-        if self.drop:
-            sums = (sums + (1 << (self.drop - 1))) >> self.drop
-        return self.rescaling.apply(sums).reshape(self.output.shape)
-
-    def emit(self, code: CodeWriter) -> None:
-        """See :class:`Operation`."""
-        batch, rows, depth, columns = self.extents
-        left, right, target = (code.pointer(value) for value in (*self.inputs, self.output))
-        function = "inner_product" if self.drop else "inner_product_narrow"
-        product = f"{function}({left} + (b * {rows} + i) * {depth}, {right} + b * {depth * columns} + j, {depth}, {columns})"
-        if self.drop:
-            product = f"(int32_t)(({product} + ((int64_t)1 << {self.drop - 1})) >> {self.drop})"
-        code.line(f"for (int b = 0; b < {batch}; b++)")
-        code.line(f"    for (int i = 0; i < {rows}; i++)")
-        code.line(f"        for (int j = 0; j < {columns}; j++) {{")
-        code.line(f"            int32_t sum = {product};")
-        code.line(f"            ({target})[(b * {rows} + i) * {columns} + j] = {self.rescaling.expression('sum')};")
-        code.line("        }")
+@lowers("MatMul")
+def lower_matmul(context: Context, node: Node) -> None:
+    """Matrix product: a linear layer if one factor is constant, else a product of activations."""
+    left, right = (context.constants.get(name) for name in node.inputs)
+    if right is not None and right.ndim == 2:
+        matmul_constant_right(context, node, right)
+    elif left is not None and left.ndim == 2 and len(context.operand(node.inputs[1]).shape) == 2:
+        matmul_constant_left(context, node, left)
+    else:
+        lower_product(context, node)
 
 
 def lower_product(context: Context, node: Node) -> None:

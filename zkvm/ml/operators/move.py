@@ -1,143 +1,22 @@
 """Data movement: everything that only copies elements (Transpose, Slice, Concat, Pad, Expand, Gather with constant indices, ...).
 
-Where each element comes from is found by running the ONNX node itself on element numbers instead of elements. The copies are then
-written as nested loops where the numbers allow it, else with a table of positions.
+Where each element comes from is found by running the ONNX node itself on element numbers instead of elements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import IntArray
-from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import Kind, Operation, Value
-from zkvm.ml.lowering import Context, Node, lowers
-
-MAX_LOOPS = 6
-
-
-@dataclass(eq=False)
-class Move(Operation):
-    """output[i] = element ``index[i]`` of the inputs laid end to end, or ``fill`` where the index is -1."""
-
-    index: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
-    fill: int = 0
-
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`."""
-        pool = np.concatenate([*(array.reshape(-1) for array in inputs), np.array([self.fill], np.int64)])
-        return pool[self.index.reshape(-1)].reshape(self.output.shape)
-
-    def emit(self, code: CodeWriter) -> None:
-        """See :class:`Operation`."""
-        target, index = code.pointer(self.output), self.index.reshape(-1)
-        if (index < 0).any():
-            code.line(f"for (int i = 0; i < {len(index)}; i++) ({target})[i] = {self.fill};")
-        first = 0
-        for value in self.inputs:
-            places = np.nonzero((index >= first) & (index < first + value.size))[0]
-            if len(places):
-                _emit_copy(code, code.pointer(value), target, places, index[places] - first)
-            first += value.size
-
-
-def _emit_copy(code: CodeWriter, source: str, target: str, places: IntArray, elements: IntArray) -> None:
-    """target[places[i]] = source[elements[i]] as loops, or by tables."""
-    loops = _loops(places, elements)
-    if loops is None:
-        # By table: half the loads if the places are consecutive.
-        table = code.constant(elements, private=False, label="index")
-        if (np.diff(places) == 1).all():
-            code.line(f"for (int i = 0; i < {len(places)}; i++) ({target})[{places[0]} + i] = ({source})[{table}[i]];")
-        else:
-            to = code.constant(places, private=False, label="index")
-            code.line(f"for (int i = 0; i < {len(places)}; i++) ({target})[{to}[i]] = ({source})[{table}[i]];")
-        return
-    where, element = f"{places[0]}", f"{elements[0]}"
-    for depth, (count, place_step, element_step) in enumerate(reversed(loops)):
-        unroll = "UNROLL_FOUR " if depth == len(loops) - 1 else ""
-        code.line(f"{'  ' * depth}{unroll}for (int i{depth} = 0; i{depth} < {count}; i{depth}++)")
-        where += f" + i{depth} * {place_step}"
-        element += f" + i{depth} * {element_step}"
-    code.line(f"{'  ' * len(loops)}({target})[{where}] = ({source})[{element}];")
-
-
-def _loops(places: IntArray, elements: IntArray) -> list[tuple[int, int, int]] | None:
-    """Nested loops (count, place step, element step), innermost first, that visit the pairs in order; None if they do not nest."""
-    loops: list[tuple[int, int, int]] = []
-    pairs = np.stack([places, elements], axis=1)
-    while len(pairs) > 1:
-        if len(loops) == MAX_LOOPS:
-            return None
-        steps = np.diff(pairs, axis=0)
-        same = (steps == steps[0]).all(axis=1)
-        run = len(pairs) if same.all() else int(np.argmin(same)) + 1
-        if len(pairs) % run:
-            return None
-        blocks = pairs.reshape(-1, run, 2)
-        if not (np.diff(blocks, axis=1) == steps[0]).all():
-            return None
-        loops.append((run, int(steps[0][0]), int(steps[0][1])))
-        pairs = blocks[:, 0]
-    return loops or [(1, 0, 0)]
-
-
-def move(context: Context, name: str, sources: Sequence[Value], index: IntArray, fill: int = 0) -> Value:
-    """Append a movement of values that share scale and kind; constants are moved at once, and order-keeping ones are views."""
-    first = sources[0]
-    shape = tuple(index.shape)
-    flat = index.reshape(-1)
-    if len(sources) == 1 and len(flat) == first.size and (flat == np.arange(first.size)).all():
-        return context.view(first, shape)
-    lo, hi = min(value.lo for value in sources), max(value.hi for value in sources)
-    if (flat < 0).any():
-        lo, hi = min(lo, fill), max(hi, fill)
-    output = context.fresh(shape, lo, hi, first.scale, first.kind, label=name)
-    operation = Move(name, tuple(sources), output, index, fill)
-    if all(value.data is not None for value in sources):
-        output.data = operation.evaluate(*(value.data for value in sources if value.data is not None))
-        return output
-    return context.add(operation)
-
-
-def pad_value(context: Context, name: str, source: Value, pads: list[int], fill: int, gaps: list[int] | None = None) -> Value:
-    """The value with ``fill`` around it (begins, then ends, as ONNX has them) and ``gaps`` fills between neighbours of each axis."""
-    rank = len(source.shape)
-    spread = gaps or [0] * rank
-    if not any(pads) and not any(spread):
-        return source
-    sizes = [(size - 1) * (gap + 1) + 1 for size, gap in zip(source.shape, spread, strict=True)]
-    index = np.full([size + pads[i] + pads[rank + i] for i, size in enumerate(sizes)], -1, np.int64)
-    where, inner = [], []
-    for axis, size in enumerate(sizes):
-        positions = np.arange(source.shape[axis]) * (spread[axis] + 1) + pads[axis]
-        kept = (positions >= 0) & (positions < index.shape[axis])  # negative padding cuts
-        where.append(positions[kept])
-        inner.append(np.arange(source.shape[axis])[kept])
-        assert size >= 1
-    index[np.ix_(*where)] = np.arange(source.size).reshape(source.shape)[np.ix_(*inner)]
-    return move(context, name, [source], index, fill)
-
-
-def broadcast(context: Context, name: str, value: Value, shape: tuple[int, ...]) -> Value:
-    """The value repeated to a shape that it broadcasts to."""
-    if value.shape == shape:
-        return value
-    index = np.broadcast_to(np.arange(value.size).reshape(value.shape), shape)
-    return move(context, name, [value], np.ascontiguousarray(index))
-
-
-def transpose(context: Context, name: str, value: Value, order: Sequence[int]) -> Value:
-    """The value with its axes in another order."""
-    index = np.arange(value.size).reshape(value.shape).transpose(order)
-    return move(context, name, [value], np.ascontiguousarray(index))
-
+from zkvm.ml.ir import Kind, Value
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
+from zkvm.ml.operators.common import move
+from zkvm.ml.operators.select import lower_gather, lower_gather_elements
 
 # Operator -> positions of the inputs whose elements are moved; the others are parameters and must be constant.
 MOVED: dict[str, tuple[int, ...] | None] = {
@@ -157,12 +36,8 @@ def lower_move(context: Context, node: Node) -> None:
     moved = MOVED[node.operator]
     positions = tuple(range(len(node.inputs))) if moved is None else moved
     if node.operator == "Gather" and node.inputs[1] not in context.constants:
-        from zkvm.ml.operators.select import lower_gather
-
         return lower_gather(context, node)
     if node.operator == "GatherElements" and node.inputs[1] not in context.constants:
-        from zkvm.ml.operators.select import lower_gather_elements
-
         return lower_gather_elements(context, node)
     if node.operator == "Resize" and node.attributes.get("mode", "nearest") != "nearest":
         raise UsageError(f"Resize {node.name!r}: mode {node.attributes['mode']!r}; nearest is supported")

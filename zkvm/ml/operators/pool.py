@@ -2,74 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import IntArray, Rescale, rescale
-from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import Operation, Value
-from zkvm.ml.lowering import Context, Node, lowers
-from zkvm.ml.operators.linear import fused_target, spatial_pads
-from zkvm.ml.operators.move import pad_value
-
-
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """Channels, input size, window, stride, dilation and output size; each pair is (vertical, horizontal)."""
-
-    channels: int
-    size: tuple[int, int]
-    window: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    output: tuple[int, int]
-
-
-@dataclass(eq=False)
-class Pool(Operation):
-    """Maximum, or requantized sum if there is a rescaling, of each window; ``multipliers`` differ where padding does not count."""
-
-    windows: Windows
-    rescaling: Rescale | None = None
-
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`."""
-        shape = self.windows
-        image = np.ascontiguousarray(inputs[0].reshape(shape.channels, *shape.size))
-        plane, line, word = image.strides
-        steps = (plane, line * shape.stride[0], word * shape.stride[1], line * shape.dilation[0], word * shape.dilation[1])
-        views = np.lib.stride_tricks.as_strided(image, (shape.channels, *shape.output, *shape.window), steps)
-        if self.rescaling is None:
-            return np.asarray(views.max(axis=(3, 4))).reshape(self.output.shape)
-        sums = views.sum(axis=(3, 4)).reshape(shape.channels, -1)
-        return self.rescaling.apply(sums, 1).reshape(self.output.shape)
-
-    def emit(self, code: CodeWriter) -> None:
-        """See :class:`Operation`."""
-        shape = self.windows
-        (height, width), (rows, columns) = shape.size, shape.output
-        code.line(f"int32_t *target = {code.pointer(self.output)};")
-        multiplier = ""
-        if self.rescaling is not None and len(self.rescaling.multipliers) > 1:
-            table = code.constant(np.array(self.rescaling.multipliers), private=False, label="multiplier")
-            multiplier = f"{table}[y * {columns} + x]"
-        code.line(f"for (int c = 0; c < {shape.channels}; c++)")
-        code.line(f"  for (int y = 0; y < {rows}; y++)")
-        code.line(f"    for (int x = 0; x < {columns}; x++) {{")
-        code.line(f"        const int32_t *corner = {code.pointer(self.inputs[0])} + c * {height * width}")
-        code.line(f"            + y * {shape.stride[0] * width} + x * {shape.stride[1]};")
-        code.line(f"        int32_t value = {'corner[0]' if self.rescaling is None else '0'};")
-        unroll = "UNROLL_ALL " if shape.window[0] * shape.window[1] <= 16 else ""
-        code.line(f"        {unroll}for (int i = 0; i < {shape.window[0]}; i++)")
-        code.line(f"            {unroll}for (int j = 0; j < {shape.window[1]}; j++) {{")
-        code.line(f"                int32_t next = corner[i * {shape.dilation[0] * width} + j * {shape.dilation[1]}];")
-        code.line(f"                {'if (next > value) value = next;' if self.rescaling is None else 'value += next;'}")
-        code.line("            }")
-        result = "value" if self.rescaling is None else self.rescaling.expression("value", multiplier or None)
-        code.line(f"        *target++ = {result};")
-        code.line("    }")
+from zkvm.ml.arithmetic import rescale
+from zkvm.ml.ir import Value
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
+from zkvm.ml.operations.pool import Pool, Windows
+from zkvm.ml.operators.common import fused_target, pad_value, spatial_pads
 
 
 def _windows(node: Node, source: Value, output: Value) -> tuple[Windows, Value | None, list[int]]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml.ir import Kind, Value
-from zkvm.ml.lowering import Context, Node, lowers
-from zkvm.ml.operators.binary import integer_binary
+from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.node import Node
+from zkvm.ml.operators.common import integer_binary
 
 
 def quantized_range(zero_point: NDArray[Any]) -> tuple[int, int]:

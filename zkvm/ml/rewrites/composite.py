@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.lowering import Node
-from zkvm.ml.rewrites import Builder, rewrites
+from zkvm.ml.node import Node
+from zkvm.ml.rewrites.builder import Builder, rewrites
 
 
 def _axes(builder: Builder, node: Node, rank: int) -> list[int]:

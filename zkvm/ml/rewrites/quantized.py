@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from zkvm.ml.lowering import Node
-from zkvm.ml.rewrites import Builder, rewrites
+from zkvm.ml.node import Node
+from zkvm.ml.rewrites.builder import Builder, rewrites
 
 
 def _real(builder: Builder, node: Node, first: int) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.lowering import Node
-from zkvm.ml.rewrites import Builder, rewrites
+from zkvm.ml.node import Node
+from zkvm.ml.rewrites.builder import Builder, rewrites
 
 Array = NDArray[Any]
 Step = Callable[[str, str, str], tuple[str, str]]

@@ -1,16 +1,5 @@
 """brk (ecall 214): moves the program break within the heap, else leaves it; returns the break then.
 
-=======  ======  ==============================================================  =====
-bus      kind    tuples                                                          count
-=======  ======  ==============================================================  =====
-state    pair    (pc, t) -> (pc + 4, t + 4)
-memory   pair    a7 (214), a0 (asked -> break), break (old -> new),
-                 heap start, heap limit at t
-program  lookup  (pc, ECALL, 0, 0, 0, 0)                                         real
-range16  lookup  five times, both limbs of ``first``                             real
-range16  lookup  both limbs of heap limit - asked                                inside
-=======  ======  ==============================================================  =====
-
 Soundness: asked, old break and the bounds are consumed from memory, hence in [0, 2^32), and each difference below is in
 (-2^32, 2^32): a range check decides its sign. Exactly one of three flags is 1 on a real row and proves its own case:
 ``inside`` asked - start and limit - asked, ``below`` start - asked - 1, ``above`` asked - limit - 1, each in [0, 2^32). The image has
@@ -36,7 +25,8 @@ from zkvm.riscv.chips.common import (
     range_word,
     state_columns,
 )
-from zkvm.riscv.isa.opcodes import ECALL, SYS_BRK
+from zkvm.riscv.isa.calls import BRK, numbers_of
+from zkvm.riscv.isa.opcodes import ECALL
 from zkvm.riscv.records import Execution
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Chip, Trace
@@ -67,7 +57,7 @@ class BrkChip(Chip):
     def _accesses(self, row: Row) -> list[Access]:
         real = self._real(row)
         return [
-            register_access(row, "a7", real, before=real * SYS_BRK),
+            register_access(row, "a7", real, before=real * BRK.number),
             register_access(row, "a0", real, row.after),
             register_access(row, "break_", real, row.after),
             register_access(row, "heap_start", real),
@@ -77,11 +67,11 @@ class BrkChip(Chip):
     def constraints(self, air: AirBuilder, row: Row) -> None:
         """The case, the difference that proves it, the new break."""
         assert_flags(air, row, "inside", "below", "above")
-        air.assert_zero("inside moves the break", row.inside * (row.after - row.a0))
-        air.assert_zero("outside keeps the break", (row.below + row.above) * (row.after - row.break_))
-        air.assert_zero("inside: first is asked - start", row.inside * (row.first - row.a0 + row.heap_start))
-        air.assert_zero("below: first is start - asked - 1", row.below * (row.first - row.heap_start + row.a0 + 1))
-        air.assert_zero("above: first is asked - limit - 1", row.above * (row.first - row.a0 + row.heap_limit + 1))
+        air.when(row.inside).assert_zero("inside moves the break", row.after - row.a0)
+        air.when(row.below + row.above).assert_zero("outside keeps the break", row.after - row.break_)
+        air.when(row.inside).assert_zero("inside: first is asked - start", row.first - row.a0 + row.heap_start)
+        air.when(row.below).assert_zero("below: first is start - asked - 1", row.first - row.heap_start + row.a0 + 1)
+        air.when(row.above).assert_zero("above: first is asked - limit - 1", row.first - row.a0 + row.heap_limit + 1)
         assert_neutral(air, row.t, self._accesses(row))
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
@@ -95,11 +85,11 @@ class BrkChip(Chip):
 
     def rows(self, execution: Execution) -> int:
         """One per call."""
-        return len(select_calls(execution, (SYS_BRK,)))
+        return len(select_calls(execution, numbers_of(self.name)))
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy the records and find the case."""
-        calls = select_calls(execution, (SYS_BRK,))
+        calls = select_calls(execution, numbers_of(self.name))
         fill_calls(trace, execution, calls, "a0", "break_", "heap_start", "heap_limit")
         asked, start, limit = (calls[name].astype(np.int64) for name in ("a0", "heap_start", "heap_limit"))
         below, above = asked < start, asked > limit

@@ -14,18 +14,6 @@ cycles        4096                            instructions executed before the c
 unknown       no number that any chip serves  -ENOSYS
 ============  ==============================  ==============================================================
 
-========  ======  ======================================================================  ===============
-bus       kind    tuples                                                                  count
-========  ======  ======================================================================  ===============
-state     pair    (pc, t) -> (pc + 4, t + 4)
-memory    pair    a7, a0 (old -> result), a1, a2 at t
-memory    pair    journal pointer at t, neutral unless journal
-chain     pair    sends (kind, t, a1, count, shift), receives (kind, t, a1 + count, 0, shift)
-program   lookup  (pc, ECALL, 0, 0, 0, 0)                                                 real
-range16   lookup  four times; both limbs of ``checked``                                   real; read + journal
-range16   lookup  the journal pointer's time                                              journal
-========  ======  ======================================================================  ===============
-
 Soundness.
 
 * The result is a function of a7, a0, a2, t and the count of a read. Kinds prove what they need: equalities directly, inequality
@@ -47,6 +35,9 @@ Soundness.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,23 +54,20 @@ from zkvm.riscv.chips.common import (
     range_word,
     state_columns,
 )
-from zkvm.riscv.isa.opcodes import (
+from zkvm.riscv.isa.calls import (
+    CALLS,
+    CYCLES,
     EBADF,
-    ECALL,
     ENOSYS,
     FD_INPUT,
     FD_JOURNAL,
     FD_STDERR,
     FD_STDOUT,
-    FIRST_TIME,
-    SYS_BRK,
-    SYS_CYCLES,
-    SYS_EXIT,
-    SYS_EXIT_GROUP,
-    SYS_READ,
-    SYS_WRITE,
-    TIME_STEP,
+    READ,
+    WRITE,
+    numbers_of,
 )
+from zkvm.riscv.isa.opcodes import ECALL, FIRST_TIME, TIME_STEP
 from zkvm.riscv.records import Execution
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Chip, Trace
@@ -89,12 +77,24 @@ from zkvm.stark.field import goldilocks
 from zkvm.stark.field.goldilocks import P
 
 FLAGS = ("read", "journal", "output", "bad_read", "bad_write", "cycles", "unknown")
-SERVED = (SYS_READ, SYS_WRITE, SYS_EXIT, SYS_EXIT_GROUP, SYS_BRK, SYS_CYCLES)
-"""The one list of calls that some chip proves; ``unknown`` is every other number."""
-_FIRST = -SYS_READ * SYS_WRITE * SYS_EXIT % P
-_SECOND = _FIRST * SYS_EXIT_GROUP * SYS_BRK % P
-_DESCRIPTOR = -FD_STDOUT * FD_STDERR * FD_JOURNAL % P
-"""Products at a7 = 0 and a0 = 0: the columns hold the products less these, so that a row of zeros is consistent without a flag."""
+SERVED = tuple(call.number for call in CALLS)
+"""The numbers that ``unknown`` excludes."""
+FACTORS = (SERVED[:3], *(SERVED[k : k + 2] for k in range(3, len(SERVED) - 1, 2)))
+"""The excluded numbers by product column: each is the one before it times these factors, of degree 3 at most."""
+ALONE = SERVED[sum(map(len, FACTORS)) :]
+"""The number that is left if it would need a product column of its own: it is excluded by an inverse in ``checked``."""
+PRODUCTS = tuple(f"numbers_{k}" for k in range(len(FACTORS)))
+DESCRIPTORS = (FD_STDOUT, FD_STDERR, FD_JOURNAL)
+
+
+def _at_zero(roots: tuple[int, ...]) -> int:
+    """The product of (x - root) at x = 0: a column holds the product less this, so that a row of zeros is consistent without a flag."""
+    return math.prod(-root for root in roots) % P
+
+
+def _roots(number: int) -> tuple[int, ...]:
+    """All factors of a product column."""
+    return tuple(root for factors in FACTORS[: number + 1] for root in factors)
 
 
 class EcallChip(Chip):
@@ -107,7 +107,9 @@ class EcallChip(Chip):
         result=word("what a0 holds after the call"),
         pointer_after=word("journal pointer after the call"),
         count=cell("bytes that the chain moves"),
-        checked=cell("len - count of a read; the journal pointer after a write; the inverse of a7 - 4096 of an unknown call"),
+        checked=cell(
+            "len - count of a read; the journal pointer after a write; the inverse of a7 less the number alone in an unknown call"
+        ),
         checked_low=low_limb("checked"),
         read=bit("read from fd 0"),
         journal=bit("write to fd 3"),
@@ -116,8 +118,7 @@ class EcallChip(Chip):
         bad_write=bit("write to another fd"),
         cycles=bit("how many instructions were executed"),
         unknown=bit("a number that no chip serves"),
-        number_first=cell("(a7 - 63) (a7 - 64) (a7 - 93), less its value at 0"),
-        number_second=cell("that product times (a7 - 94) (a7 - 214), less its value at 0"),
+        **{name: cell(f"product of a7 - {', a7 - '.join(map(str, _roots(k)))}, less its value at 0") for k, name in enumerate(PRODUCTS)},
         descriptor=cell("(a0 - 1) (a0 - 2) (a0 - 3), less its value at 0"),
         inverse=cell("inverse of what must not be 0"),
     )
@@ -138,35 +139,42 @@ class EcallChip(Chip):
     def constraints(self, air: AirBuilder, row: Row) -> None:
         """Which call it is, what it returns, what it moves."""
         assert_flags(air, row, *FLAGS)
-        air.assert_zero("read calls have number 63", (row.read + row.bad_read) * (row.a7 - SYS_READ))
-        air.assert_zero("write calls have number 64", (row.journal + row.output + row.bad_write) * (row.a7 - SYS_WRITE))
-        air.assert_zero("cycles has number 4096", row.cycles * (row.a7 - SYS_CYCLES))
-        air.assert_zero("read is from fd 0", row.read * (row.a0 - FD_INPUT))
-        air.assert_zero("journal is fd 3", row.journal * (row.a0 - FD_JOURNAL))
+        air.when(row.read + row.bad_read).assert_equal("read calls have number 63", row.a7, READ.number)
+        air.when(row.journal + row.output + row.bad_write).assert_equal("write calls have number 64", row.a7, WRITE.number)
+        air.when(row.cycles).assert_equal("cycles has number 4096", row.a7, CYCLES.number)
+        air.when(row.read).assert_equal("read is from fd 0", row.a0, FD_INPUT)
+        air.when(row.journal).assert_equal("journal is fd 3", row.a0, FD_JOURNAL)
         air.assert_zero("output is fd 1 or 2", row.output * (row.a0 - FD_STDOUT) * (row.a0 - FD_STDERR))
         self._inequalities(air, row)
-        air.assert_zero("read returns count", row.read * (row.result - row.count))
-        air.assert_zero("write returns len", (row.journal + row.output) * (row.result - row.a2))
-        air.assert_zero("a bad descriptor returns -EBADF", (row.bad_read + row.bad_write) * (row.result - EBADF))
-        air.assert_zero("an unknown number returns -ENOSYS", row.unknown * (row.result - ENOSYS))
-        air.assert_zero("cycles returns the instructions before it", row.cycles * (row.result * TIME_STEP + FIRST_TIME - row.t))
-        air.assert_zero("only read and journal move bytes", (1 - row.read - row.journal) * row.count)
-        air.assert_zero("journal moves len bytes", row.journal * (row.count - row.a2))
-        air.assert_zero("journal pointer grows by count", row.journal * (row.pointer_after - row.journal_pointer - row.count))
-        air.assert_zero("checked is what read leaves", row.read * (row.checked - row.a2 + row.count))
-        air.assert_zero("checked is the pointer after a write", row.journal * (row.checked - row.pointer_after))
+        air.when(row.read).assert_equal("read returns count", row.result, row.count)
+        air.when(row.journal + row.output).assert_equal("write returns len", row.result, row.a2)
+        air.when(row.bad_read + row.bad_write).assert_equal("a bad descriptor returns -EBADF", row.result, EBADF)
+        air.when(row.unknown).assert_equal("an unknown number returns -ENOSYS", row.result, ENOSYS)
+        air.when(row.cycles).assert_equal("cycles returns the instructions before it", row.result * TIME_STEP + FIRST_TIME, row.t)
+        air.when(1 - row.read - row.journal).assert_zero("only read and journal move bytes", row.count)
+        air.when(row.journal).assert_equal("journal moves len bytes", row.count, row.a2)
+        air.when(row.journal).assert_equal("journal pointer grows by count", row.pointer_after - row.journal_pointer, row.count)
+        air.when(row.read).assert_zero("checked is what read leaves", row.checked - row.a2 + row.count)
+        air.when(row.journal).assert_equal("checked is the pointer after a write", row.checked, row.pointer_after)
         assert_neutral(air, row.t, self._accesses(row))
 
     def _inequalities(self, air: AirBuilder, row: Row) -> None:
-        first, second = row.number_first + _FIRST, row.number_second + _SECOND
-        descriptor = row.descriptor + _DESCRIPTOR
-        air.assert_zero("first product of numbers", first - (row.a7 - SYS_READ) * (row.a7 - SYS_WRITE) * (row.a7 - SYS_EXIT))
-        air.assert_zero("second product of numbers", second - first * (row.a7 - SYS_EXIT_GROUP) * (row.a7 - SYS_BRK))
-        air.assert_zero("product of descriptors", descriptor - (row.a0 - FD_STDOUT) * (row.a0 - FD_STDERR) * (row.a0 - FD_JOURNAL))
-        air.assert_zero("an unknown number is none that is served", row.unknown * (second * row.inverse - 1))
-        air.assert_zero("an unknown number is not that of cycles", row.unknown * ((row.a7 - SYS_CYCLES) * row.checked - 1))
-        air.assert_zero("a bad read is not from fd 0", row.bad_read * ((row.a0 - FD_INPUT) * row.inverse - 1))
-        air.assert_zero("a bad write is not to fd 1, 2 or 3", row.bad_write * (descriptor * row.inverse - 1))
+        before: Expr | None = None
+        for k, (name, factors) in enumerate(zip(PRODUCTS, FACTORS, strict=True)):
+            terms = [row.a7 - factor for factor in factors]
+            product, *rest = terms if before is None else [before, *terms]
+            for term in rest:
+                product = product * term
+            before = row[name] + _at_zero(_roots(k))
+            air.assert_equal(f"{name} is the product of factors", before, product)
+        assert before is not None
+        descriptor = row.descriptor + _at_zero(DESCRIPTORS)
+        air.assert_equal("product of descriptors", descriptor, (row.a0 - FD_STDOUT) * (row.a0 - FD_STDERR) * (row.a0 - FD_JOURNAL))
+        air.when(row.unknown).assert_zero("an unknown number is none that is served", before * row.inverse - 1)
+        for number in ALONE:
+            air.when(row.unknown).assert_zero(f"an unknown number is not {number}", (row.a7 - number) * row.checked - 1)
+        air.when(row.bad_read).assert_zero("a bad read is not from fd 0", (row.a0 - FD_INPUT) * row.inverse - 1)
+        air.when(row.bad_write).assert_zero("a bad write is not to fd 1, 2 or 3", descriptor * row.inverse - 1)
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
         """State, program, five accesses, the chain's ends, the range check."""
@@ -182,16 +190,16 @@ class EcallChip(Chip):
         range_word(buses, "checked", row.checked, row.checked_low, row.read + row.journal)
 
     def rows(self, execution: Execution) -> int:
-        """Every call but exit and brk."""
-        return int(np.count_nonzero(~np.isin(execution.ecalls["a7"], (SYS_EXIT, SYS_EXIT_GROUP, SYS_BRK))))
+        """Every call that no other chip proves."""
+        return len(_calls(execution))
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy the records and compute the witnesses of the kind."""
-        calls = execution.ecalls[~np.isin(execution.ecalls["a7"], (SYS_EXIT, SYS_EXIT_GROUP, SYS_BRK))]
+        calls = _calls(execution)
         fill_calls(trace, execution, calls, "a7", "a0", "a1", "a2", "journal_pointer")
         values = {name: calls[name].astype(np.uint64) for name in ("a7", "a0", "a1", "a2", "result", "count", "journal_pointer")}
         number, fd = values["a7"], values["a0"]
-        is_read, is_write, is_cycles = number == SYS_READ, number == SYS_WRITE, number == SYS_CYCLES
+        is_read, is_write, is_cycles = number == READ.number, number == WRITE.number, number == CYCLES.number
         flags = {
             "read": is_read & (fd == FD_INPUT),
             "journal": is_write & (fd == FD_JOURNAL),
@@ -204,11 +212,13 @@ class EcallChip(Chip):
         journal, read = flags["journal"], flags["read"]
         pointer = np.where(journal, values["journal_pointer"], values["a1"])
         after = np.where(journal, pointer + values["count"], pointer)
-        not_cycles = goldilocks.inv(np.where(flags["unknown"], _product(number, (SYS_CYCLES,)), np.uint64(1)))
-        checked = np.select([journal, read, flags["unknown"]], [after, values["a2"] - values["count"], not_cycles], 0).astype(np.uint64)
-        first, second = _product(number, SERVED[:3]), _product(number, SERVED[:5])
-        descriptor = _product(fd, (FD_STDOUT, FD_STDERR, FD_JOURNAL))
-        nonzero = np.select([flags["unknown"], flags["bad_read"], flags["bad_write"]], [second, fd, descriptor], 1).astype(np.uint64)
+        alone = goldilocks.inv(np.where(flags["unknown"], _product(number, ALONE), np.uint64(1)))
+        checked = np.select([journal, read, flags["unknown"]], [after, values["a2"] - values["count"], alone], 0).astype(np.uint64)
+        products = {name: _product(number, _roots(k)) for k, name in enumerate(PRODUCTS)}
+        descriptor = _product(fd, DESCRIPTORS)
+        nonzero = np.select([flags["unknown"], flags["bad_read"], flags["bad_write"]], [products[PRODUCTS[-1]], fd, descriptor], 1).astype(
+            np.uint64
+        )
         columns = {
             **flags,
             "result": values["result"],
@@ -218,13 +228,18 @@ class EcallChip(Chip):
             "t_journal": np.where(journal, calls["t_journal"], calls["time"]),
             "checked": checked,
             "checked_low": low16(checked),
-            "number_first": goldilocks.sub(first, np.uint64(_FIRST)),
-            "number_second": goldilocks.sub(second, np.uint64(_SECOND)),
-            "descriptor": goldilocks.sub(descriptor, np.uint64(_DESCRIPTOR)),
+            **{name: goldilocks.sub(products[name], np.uint64(_at_zero(_roots(k)))) for k, name in enumerate(PRODUCTS)},
+            "descriptor": goldilocks.sub(descriptor, np.uint64(_at_zero(DESCRIPTORS))),
             "inverse": goldilocks.inv(nonzero),
         }
         for name, column in columns.items():
             trace[name][: len(calls)] = column
+
+
+def _calls(execution: Execution) -> NDArray[Any]:
+    """ECALL records of this chip's calls, those of unknown numbers among them."""
+    others = tuple(set(SERVED) - set(numbers_of(EcallChip.name)))
+    return execution.ecalls[~np.isin(execution.ecalls["a7"], others)]
 
 
 def _product(values: NDArray[np.uint64], roots: tuple[int, ...]) -> NDArray[np.uint64]:

@@ -1,15 +1,5 @@
 """Words that a read fills with input bytes.
 
-=======  ======  ==========================================================================  =====
-bus      kind    tuples                                                                      count
-=======  ======  ==========================================================================  =====
-chain    pair    (READ, t, a, left, 0) -> (READ, t, a + k, left - k, 0)
-memory   pair    the word: old -> new at t + 1
-range14  lookup  bits 2 to 15 of the address                                                 real
-range16  lookup  the address's high limb, the time                                           real
-bytes    lookup  four bytes of the old and of the new word, by twos                          real
-=======  ======  ==========================================================================  =====
-
 Soundness: mask, address and chain as in :mod:`zkvm.riscv.chips.chain`. Bytes under the mask are free: they are the private input. The
 others are the old word's by constraint, and the old word's bytes are unique. The new word is below 2^32 because its bytes are
 checked. On padding the mask is empty, so the new word is the old one and the pair is neutral.

@@ -1,18 +1,5 @@
 """Words whose bytes a write to fd 3 puts in the journal.
 
-=======  ======  ==========================================================================  ==========
-bus      kind    tuples                                                                      count
-=======  ======  ==========================================================================  ==========
-chain    pair    (WRITE, t, a, left, shift) -> (WRITE, t, a + k, left - k, shift)
-memory   pair    the word, unchanged, at t + 1: neutral unless in RAM
-rom      lookup  (address of the word, word)                                                 in_rom
-range14  lookup  bits 2 to 15 of the address                                                 real
-range16  lookup  the address's high limb                                                     real
-range16  lookup  the time                                                                    in_ram
-bytes    lookup  four bytes of the word, by twos                                             real
-journal  lookup  (address of the word + j + shift, byte j), answered by the verifier         mask_j
-=======  ======  ==========================================================================  ==========
-
 ``real`` is in_ram + in_rom. Soundness: mask, address and chain as in :mod:`zkvm.riscv.chips.chain`; the call fixes shift = journal pointer
 - first address, so the byte at address x has the index pointer + (x - first address). The pointer starts at 0 and grows by the length of
 each write, so indices are distinct and ascending; the verifier answers each (index, byte) of the journal it was given once, so the bytes

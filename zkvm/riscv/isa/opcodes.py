@@ -43,9 +43,3 @@ FIRST_TIME = 4
 """State time of the first instruction; initial memory is written at time 0."""
 TIME_STEP = 4
 """State time per instruction. Within one: rs1 is read at +0, rs2 at +1, memory at +2, rd is written at +3."""
-
-SYS_READ, SYS_WRITE, SYS_EXIT, SYS_EXIT_GROUP, SYS_BRK = 63, 64, 93, 94, 214
-SYS_CYCLES = 4096
-"""The one call that Linux does not have, far above its table: the instructions executed before it."""
-ENOSYS, EBADF = (1 << 32) - 38, (1 << 32) - 9
-FD_INPUT, FD_STDOUT, FD_STDERR, FD_JOURNAL = 0, 1, 2, 3

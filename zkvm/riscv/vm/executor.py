@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import GuestTrap, LimitError
-from zkvm.riscv.isa import opcodes
+from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.kernels.sorting import sort_steps
 from zkvm.riscv.records import CHAIN_ROW, ECALL, KEYS, Execution, Image
 from zkvm.riscv.vm.state import MachineState, missing_instruction, symbol_at, trap
-from zkvm.riscv.vm.syscalls import A0, Host, Sink, handle_call
+from zkvm.riscv.vm.syscalls import REGISTERS, Host, Sink, handle_call
 
 DEFAULT_MAX_CYCLES = 1 << 28
 """A run of this length records 19 GB; guests that never end are stopped before they fill an ordinary machine's disk or patience."""
@@ -82,7 +82,7 @@ def execute(
     """
     started = time.perf_counter()
     state = MachineState(image, trace=trace, max_memory=max_memory)
-    sinks = {fd: sink for fd, sink in ((opcodes.FD_STDOUT, stdout), (opcodes.FD_STDERR, stderr)) if sink is not None}
+    sinks = {fd: sink for fd, sink in ((calls.FD_STDOUT, stdout), (calls.FD_STDERR, stderr)) if sink is not None}
     host = Host(stdin, sinks)
     running = True
     while running:
@@ -136,20 +136,20 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
     return Execution(
         image=image,
         cycles=state.cycles,
-        exit_code=int(state.registers[A0]),
+        exit_code=int(state.registers[REGISTERS["a0"]]),
         journal=bytes(host.journal),
         steps=state.steps[: int(state.counters[kernel.STEPS])],
         refreshes=state.refreshes[: int(state.counters[kernel.REFRESHES])],
         ecalls=np.array(host.ecalls, ECALL),
-        reads=np.concatenate([np.zeros(0, CHAIN_ROW), *host.reads]),
-        writes=np.concatenate([np.zeros(0, CHAIN_ROW), *host.writes]),
+        reads=np.concatenate([np.zeros(0, CHAIN_ROW), *host.moved["reads"]]),
+        writes=np.concatenate([np.zeros(0, CHAIN_ROW), *host.moved["writes"]]),
         ram_last=last,
         ram_last_time=last_time,
         zero_address=zero_address,
         zero_last=zero_last,
         zero_last_time=zero_time,
-        stdout=bytes(host.output[opcodes.FD_STDOUT]),
-        stderr=bytes(host.output[opcodes.FD_STDERR]),
+        stdout=bytes(host.output[calls.FD_STDOUT]),
+        stderr=bytes(host.output[calls.FD_STDERR]),
         seconds={"execute": seconds},
         sorter=sort_kernel,
     )

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.riscv.isa import opcodes, semantics
+from zkvm.riscv.isa import calls, opcodes, semantics
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.records import CHAIN_ROW, ECALL
 from zkvm.riscv.vm.memory import ROM
 from zkvm.riscv.vm.state import MachineState, trap
 
-A0, A1, A2, A7 = 10, 11, 12, 17
+REGISTERS = {"a7": 17, "a0": 10, "a1": 11, "a2": 12}
+"""The call's number and arguments, by their names in the records. Register indices, as below."""
 JOURNAL, BREAK, HEAP_START, HEAP_LIMIT = (
     address - opcodes.REGISTER_BASE for address in (opcodes.JOURNAL_POINTER, opcodes.BREAK, opcodes.HEAP_START, opcodes.HEAP_LIMIT)
 )
-"""Register indices."""
 
 Sink = Callable[[bytes], object]
 """Called with the bytes that the guest writes to its standard output or error, as they come."""
@@ -37,10 +37,9 @@ class Host:
     sinks: dict[int, Sink]
     position: int = 0
     journal: bytearray = field(default_factory=bytearray)
-    output: dict[int, bytearray] = field(default_factory=lambda: {opcodes.FD_STDOUT: bytearray(), opcodes.FD_STDERR: bytearray()})
+    output: dict[int, bytearray] = field(default_factory=lambda: {calls.FD_STDOUT: bytearray(), calls.FD_STDERR: bytearray()})
     ecalls: list[tuple[int, ...]] = field(default_factory=list)
-    reads: list[NDArray[Any]] = field(default_factory=list)
-    writes: list[NDArray[Any]] = field(default_factory=list)
+    moved: dict[str, list[NDArray[Any]]] = field(default_factory=lambda: {call.moves: [] for call in calls.CALLS if call.moves})
 
 
 def handle_call(state: MachineState, host: Host) -> bool:
@@ -49,47 +48,53 @@ def handle_call(state: MachineState, host: Host) -> bool:
     Raises:
         GuestTrap: a buffer is not in memory, or a read would change ROM.
     """
-    call = dict.fromkeys(ECALL.names or (), 0)
-    a7, a0, a1, a2 = (int(state.registers[index]) for index in (A7, A0, A1, A2))
-    call["row"], call["time"] = state.row, state.time
-    call["a7"], call["a0"], call["a1"], call["a2"] = a7, a0, a1, a2
-    accessed = [("t_a7", A7), ("t_a0", A0)]
-    if a7 not in (opcodes.SYS_EXIT, opcodes.SYS_EXIT_GROUP, opcodes.SYS_BRK):
-        accessed += [("t_a1", A1), ("t_a2", A2)]
-    for name, index in accessed:
-        call[name] = state.access_register(index, state.time)
-    rows = np.zeros(0, CHAIN_ROW)
-    if a7 in (opcodes.SYS_EXIT, opcodes.SYS_EXIT_GROUP):
-        result = a0
-    elif a7 == opcodes.SYS_READ:
-        result, rows = _read(state, host, a0, a1, a2)
-        call["count"] = result if len(rows) else 0
-        host.position += call["count"]
-    elif a7 == opcodes.SYS_WRITE:
-        result, rows = _write(state, host, call, a0, a1, a2)
-    elif a7 == opcodes.SYS_BRK:
-        result = _brk(state, call, a0)
-    elif a7 == opcodes.SYS_CYCLES:
-        result = state.cycles & semantics.MASK32
-    else:
-        result = opcodes.ENOSYS
-    call["result"] = result
-    state.registers[A0] = result
+    record = dict.fromkeys(ECALL.names or (), 0)
+    record["row"], record["time"] = state.row, state.time
+    for name, index in REGISTERS.items():
+        record[name] = int(state.registers[index])
+    call = calls.BY_NUMBER.get(record["a7"], calls.UNKNOWN)
+    for name in ("a7", "a0", *call.arguments):
+        record[f"t_{name}"] = state.access_register(REGISTERS[name], state.time)
+    record["result"], rows = HOST[call](state, host, record)
+    state.registers[REGISTERS["a0"]] = record["result"]
     if state.trace:
-        host.ecalls.append(tuple(call.values()))
-        if len(rows):
-            (host.reads if a7 == opcodes.SYS_READ else host.writes).append(rows)
-    if a7 in (opcodes.SYS_EXIT, opcodes.SYS_EXIT_GROUP):
+        host.ecalls.append(tuple(record.values()))
+        if call.moves and len(rows):
+            host.moved[call.moves].append(rows)
+    if call.ends:
         state.counters[kernel.CYCLES] += np.uint64(1)
         return False
     state.advance(opcodes.TIME_STEP)
     return True
 
 
-def _read(state: MachineState, host: Host, fd: int, buffer: int, length: int) -> tuple[int, NDArray[Any]]:
+Record = dict[str, int]
+"""The fields of an ECALL record, filled while the call is handled."""
+Outcome = tuple[int, NDArray[Any]]
+"""What a0 then holds, and CHAIN_ROW records of the words that were moved."""
+NOTHING: NDArray[Any] = np.zeros(0, CHAIN_ROW)
+
+
+def _unknown(state: MachineState, host: Host, record: Record) -> Outcome:
+    """A number that is not served."""
+    return calls.ENOSYS, NOTHING
+
+
+def _exit(state: MachineState, host: Host, record: Record) -> Outcome:
+    """exit, exit_group: a0 is the exit code."""
+    return record["a0"], NOTHING
+
+
+def _cycles(state: MachineState, host: Host, record: Record) -> Outcome:
+    """cycles: the instructions before this one."""
+    return state.cycles & semantics.MASK32, NOTHING
+
+
+def _read(state: MachineState, host: Host, record: Record) -> Outcome:
     """read: as many bytes as are left, at most ``length``; 0 at the end of the input."""
-    if fd != opcodes.FD_INPUT:
-        return opcodes.EBADF, np.zeros(0, CHAIN_ROW)
+    fd, buffer, length = record["a0"], record["a1"], record["a2"]
+    if fd != calls.FD_INPUT:
+        return calls.EBADF, NOTHING
     _check_range(state, buffer, length)
     data = host.stdin[host.position : host.position + length]
     rows, positions = _chain(state, buffer, len(data))
@@ -99,26 +104,28 @@ def _read(state: MachineState, host: Host, fd: int, buffer: int, length: int) ->
         return 0, rows
     state.memory.values[positions] = _spliced(rows["old"], buffer % 4, data)
     rows["new"] = state.memory.values[positions]
+    record["count"] = len(data)
+    host.position += len(data)
     return len(data), rows
 
 
-def _write(state: MachineState, host: Host, call: dict[str, int], fd: int, buffer: int, length: int) -> tuple[int, NDArray[Any]]:
+def _write(state: MachineState, host: Host, record: Record) -> Outcome:
     """write: to the journal, which is proven, or to the host, which is not."""
-    none = np.zeros(0, CHAIN_ROW)
-    if fd not in (opcodes.FD_STDOUT, opcodes.FD_STDERR, opcodes.FD_JOURNAL):
-        return opcodes.EBADF, none
+    fd, buffer, length = record["a0"], record["a1"], record["a2"]
+    if fd not in (calls.FD_STDOUT, calls.FD_STDERR, calls.FD_JOURNAL):
+        return calls.EBADF, NOTHING
     _check_range(state, buffer, length)
     data = state.memory.peek(buffer, length)
     if data is None:
         raise trap(state, "outside_memory", f"write({fd}, 0x{buffer:08x}, {length}) reads outside memory")
-    if fd != opcodes.FD_JOURNAL:
+    if fd != calls.FD_JOURNAL:
         host.output[fd] += data
         if fd in host.sinks:
             host.sinks[fd](data)
-        return length, none
+        return length, NOTHING
     index = int(state.registers[JOURNAL])
-    call["journal_pointer"], call["count"] = index, length
-    call["t_journal"] = state.access_register(JOURNAL, state.time)
+    record["journal_pointer"], record["count"] = index, length
+    record["t_journal"] = state.access_register(JOURNAL, state.time)
     state.registers[JOURNAL] = index + length
     rows, _ = _chain(state, buffer, length)
     rows["new"] = rows["old"]
@@ -127,15 +134,27 @@ def _write(state: MachineState, host: Host, call: dict[str, int], fd: int, buffe
     return length, rows
 
 
-def _brk(state: MachineState, call: dict[str, int], address: int) -> int:
+def _brk(state: MachineState, host: Host, record: Record) -> Outcome:
     """brk: move the break within the heap; the break then."""
     current, start, limit = (int(state.registers[index]) for index in (BREAK, HEAP_START, HEAP_LIMIT))
-    call["break_"], call["heap_start"], call["heap_limit"] = current, start, limit
+    record["break_"], record["heap_start"], record["heap_limit"] = current, start, limit
     for name, index in (("t_break", BREAK), ("t_heap_start", HEAP_START), ("t_heap_limit", HEAP_LIMIT)):
-        call[name] = state.access_register(index, state.time)
-    result = address if start <= address <= limit else current
+        record[name] = state.access_register(index, state.time)
+    result = record["a0"] if start <= record["a0"] <= limit else current
     state.registers[BREAK] = result
-    return result
+    return result, NOTHING
+
+
+HOST: dict[calls.Call, Callable[[MachineState, Host, Record], Outcome]] = {
+    calls.READ: _read,
+    calls.WRITE: _write,
+    calls.EXIT: _exit,
+    calls.EXIT_GROUP: _exit,
+    calls.BRK: _brk,
+    calls.CYCLES: _cycles,
+    calls.UNKNOWN: _unknown,
+}
+"""What the host does in each call: complete its record, return the result."""
 
 
 def _check_range(state: MachineState, buffer: int, length: int) -> None:

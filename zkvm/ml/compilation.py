@@ -1,0 +1,42 @@
+"""What one compilation made, from the simplified model to the guest, and what can be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.ml.codegen import GeneratedCode
+from zkvm.ml.importer import ImportedModel
+from zkvm.ml.ir import Graph, evaluate
+from zkvm.ml.package import CompiledModel
+
+
+@dataclass
+class Compilation:
+    """Everything that a compilation made.
+
+    Attributes:
+        imported: the simplified model.
+        graph: the integer model.
+        code: its C source.
+        model: what is saved.
+    """
+
+    imported: ImportedModel
+    graph: Graph
+    code: GeneratedCode
+    model: CompiledModel
+
+    def save(self, directory: Path) -> None:
+        """Write everything that ``zkvm run`` needs."""
+        self.model.save(directory, self.code.source)
+
+    def reference(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.int64]]:
+        """The integer model's outputs for real inputs."""
+        integers, _ = self.model.quantize(arrays)
+        return evaluate(self.graph, integers)

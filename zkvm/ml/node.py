@@ -1,0 +1,44 @@
+"""The nodes of an ONNX model, with attributes as Python has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+from onnx import helper
+
+from zkvm.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An ONNX node, decoded."""
+
+    operator: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+    domain: str = ""
+
+    def has(self, position: int) -> bool:
+        """Whether an optional input is there."""
+        return position < len(self.inputs) and self.inputs[position] != ""
+
+
+def decode(node: onnx.NodeProto, position: int) -> Node:
+    """A node with Python attributes.
+
+    Raises:
+        UsageError: it has a subgraph.
+    """
+    attributes: dict[str, Any] = {}
+    for attribute in node.attribute:
+        if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+            raise UsageError(f"operator {node.op_type} (node {node.name!r}) has a subgraph: control flow is not supported")
+        value = helper.get_attribute_value(attribute)
+        attributes[attribute.name] = value.decode() if isinstance(value, bytes) else value
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    name = node.name or f"{node.op_type}_{position}"
+    return Node(node.op_type, name, tuple(node.input), tuple(node.output), attributes, domain)

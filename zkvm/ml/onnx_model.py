@@ -1,0 +1,86 @@
+"""What follows from an ONNX model alone: its operator version, the shapes of its tensors, and which of them are constant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from zkvm.ml import onnx_runtime
+from zkvm.ml.node import Node, decode
+
+OPSET = 18
+"""Models are converted to this version; newer ones stay as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output of the model: name, fixed shape, numpy dtype."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def port_of(entry: onnx.ValueInfoProto) -> Port:
+    """What the model says of one of its inputs, whose shape is fixed."""
+    tensor = entry.type.tensor_type
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    return Port(entry.name, tuple(dimension.dim_value for dimension in tensor.shape.dim), dtype)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Version of the main operator domain."""
+    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=OPSET)
+
+
+def inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors for which shape inference finds all dimensions."""
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for entry in (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input):
+        dimensions = entry.type.tensor_type.shape.dim
+        if entry.type.tensor_type.HasField("shape") and all(dimension.HasField("dim_value") for dimension in dimensions):
+            shapes[entry.name] = tuple(dimension.dim_value for dimension in dimensions)
+    return shapes
+
+
+def traced_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors that shape inference finds, else of a run on zeros."""
+    shapes = inferred_shapes(model)
+    produced = {name for node in model.graph.node for name in node.output if name}
+    if produced <= set(shapes):
+        return shapes
+    runner = onnx_runtime.session(onnx_runtime.with_intermediates(model))
+    zeros = {port.name: np.zeros(port.shape, port.dtype) for port in map(port_of, model.graph.input)}
+    results = onnx_runtime.run_session(runner, zeros)
+    return shapes | {name: tuple(array.shape) for name, array in results.items() if isinstance(array, np.ndarray)}
+
+
+def fold(model: onnx.ModelProto, opset: int) -> tuple[list[Node], dict[str, NDArray[Any]]]:
+    """Nodes that depend on an input, and all constants, computed ones included. Shape nodes are constants: shapes are fixed."""
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    shapes = traced_shapes(model)
+    kept: list[Node] = []
+    needed = {output.name for output in model.graph.output}
+    for position, proto in enumerate(model.graph.node):
+        node = decode(proto, position)
+        if node.operator in ("Shape", "Size") and node.inputs[0] in shapes:
+            shape = shapes[node.inputs[0]]
+            part = shape[slice(node.attributes.get("start", 0), node.attributes.get("end"))]
+            constants[node.outputs[0]] = np.array(part if node.operator == "Shape" else int(np.prod(shape)), np.int64)
+        elif all(name == "" or name in constants for name in node.inputs) and not node.operator.startswith("Random"):
+            results = onnx_runtime.run_node(node, [constants[name] if name else np.zeros(0) for name in node.inputs], opset)
+            constants.update({name: array for name, array in zip(node.outputs, results, strict=True) if name})
+        else:
+            kept.append(node)
+    live: list[Node] = []
+    for node in reversed(kept):
+        if needed & set(node.outputs):
+            live.insert(0, node)
+            needed |= set(node.inputs)
+    return live, constants

@@ -1,0 +1,115 @@
+"""Layers with constant weights: one operation for all of them, with strides for taps, positions and channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from zkvm.ml.arithmetic import IntArray, Rescale
+from zkvm.ml.code import CodeWriter
+from zkvm.ml.ir import Operation
+
+MAX_ACCUMULATORS = 18
+MAX_CHANNELS_AT_ONCE = 16
+MAX_POSITIONS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where taps and positions lie, in words: extents (planes, lines, columns), (rows, positions), and strides in x and y."""
+
+    taps: tuple[int, int, int]
+    tap_steps: tuple[int, int, int]
+    positions: tuple[int, int]
+    position_steps: tuple[int, int]
+    position_out: tuple[int, int]
+    channel_out: int
+    group_step: int = 0
+
+
+@dataclass(eq=False)
+class Linear(Operation):
+    """y[channel, position] = requantize(bias[channel] + sum over taps of x[position, tap] * weight[channel, tap]).
+
+    Attributes:
+        weights: (groups, channels per group, taps).
+        bias: (groups, channels per group).
+    """
+
+    weights: IntArray
+    bias: IntArray
+    geometry: Geometry
+    rescaling: Rescale
+
+    @property
+    def macs(self) -> int:
+        """See :class:`Operation`."""
+        return self.weights.size * prod(self.geometry.positions)
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`; the float64 product is exact, because sums stay below 2^31."""
+        groups, channels, taps = self.weights.shape
+        shape = self.geometry
+        flat = np.ascontiguousarray(inputs[0].reshape(-1), dtype=np.float64)
+        word = flat.strides[0]
+        steps = (shape.group_step, *shape.position_steps, *shape.tap_steps)
+        windows = np.lib.stride_tricks.as_strided(flat, (groups, *shape.positions, *shape.taps), tuple(step * word for step in steps))
+        columns = windows.reshape(groups, prod(shape.positions), taps)
+        sums = np.matmul(columns, self.weights.transpose(0, 2, 1).astype(np.float64)).astype(np.int64)
+        result = self.rescaling.apply((sums + self.bias[:, None, :]).transpose(1, 0, 2).reshape(-1, groups * channels), 1)
+        result = result.reshape(*shape.positions, groups * channels)
+        output = np.zeros(self.output.size, np.int64)
+        steps_out = (*shape.position_out, shape.channel_out)
+        target = np.lib.stride_tricks.as_strided(output, result.shape, tuple(step * output.strides[0] for step in steps_out))
+        target[...] = result
+        return output.reshape(self.output.shape)
+
+    def emit(self, code: CodeWriter) -> None:
+        """See :class:`Operation`."""
+        groups, channels, taps = self.weights.shape
+        shape = self.geometry
+        at_once, positions_at_once = blocking(channels, shape.positions[1])
+        many = len(self.rescaling.multipliers) > 1
+        code.line(
+            f"const struct linear g = {{{_commas(shape.taps)}, {_commas(shape.tap_steps)}, {_commas(shape.positions)}, "
+            f"{_commas(shape.position_steps)}, {_commas(shape.position_out)}, {shape.channel_out}, "
+            f"{self.rescaling.arguments()}, {int(many)}}};"
+        )
+        multipliers = np.array(self.rescaling.multipliers, np.int64).reshape(groups if many else 1, -1)
+        source, target = code.pointer(self.inputs[0]), code.pointer(self.output)
+        for group in range(groups):
+            weights = code.constant(_blocked(self.weights[group], at_once), label="weights")
+            bias = code.constant(self.bias[group], label="bias")
+            multiplier = code.constant(multipliers[group if many else 0], label="multiplier")
+            code.line(
+                f"linear(g, {source} + {group * shape.group_step}, {weights}, {bias}, {multiplier}, "
+                f"{target} + {group * channels * shape.channel_out}, {channels}, {positions_at_once}, {at_once});"
+            )
+
+
+def blocking(channels: int, positions: int) -> tuple[int, int]:
+    """Channels and positions at once with the fewest instructions: a load per input and weight, two per product."""
+
+    def cost(at_once: int, together: int) -> int:
+        blocks = [min(at_once, channels - start) for start in range(0, channels, at_once)]
+        return -(-positions // together) * sum(together + block + 2 * together * block for block in blocks)
+
+    choices = [
+        (at_once, together)
+        for at_once in range(1, min(MAX_CHANNELS_AT_ONCE, channels) + 1)
+        for together in range(1, min(MAX_POSITIONS_AT_ONCE, positions) + 1)
+        if at_once * together <= MAX_ACCUMULATORS
+    ]
+    return min(choices, key=lambda choice: (cost(*choice), choice))
+
+
+def _commas(numbers: tuple[int, ...]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _blocked(weights: IntArray, at_once: int) -> IntArray:
+    """(channels, taps) -> blocks of ``at_once`` channels, each (taps, channels), the last block smaller."""
+    blocks = [weights[start : start + at_once].T.reshape(-1) for start in range(0, len(weights), at_once)]
+    return np.concatenate(blocks)

@@ -1,0 +1,53 @@
+"""The system calls: one table, from which the executor's host functions, the chips and the profiler take what they need.
+
+The numbers are those of Linux for RISC-V (``include/uapi/asm-generic/unistd.h``), except one that Linux does not have, far above its table.
+A program puts the number into a7 and arguments into a0, a1, a2; the result is in a0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One system call.
+
+    Attributes:
+        number: what a7 holds; part of the machine's digest.
+        name: as Linux and the guest's header call it.
+        chip: name of the chip that has a row for each such call.
+        arguments: registers that are accessed besides a7 and a0.
+        moves: the list of :class:`zkvm.riscv.records.Execution` that gets a row for each word that the call moves, if it moves any.
+        ends: whether the run ends with it.
+    """
+
+    number: int
+    name: str
+    chip: str
+    arguments: tuple[str, ...] = ("a1", "a2")
+    moves: str | None = None
+    ends: bool = False
+
+
+READ = Call(63, "read", "ecall", moves="reads")
+WRITE = Call(64, "write", "ecall", moves="writes")
+EXIT = Call(93, "exit", "exit", arguments=(), ends=True)
+EXIT_GROUP = Call(94, "exit_group", "exit", arguments=(), ends=True)
+BRK = Call(214, "brk", "brk", arguments=())
+CYCLES = Call(4096, "cycles", "ecall")
+"""The instructions executed before it."""
+
+CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES)
+"""Every call that is served, in the order in which the chip of unknown calls excludes their numbers: it enters the machine's digest."""
+BY_NUMBER = {call.number: call for call in CALLS}
+UNKNOWN = Call(-1, "unknown", "ecall")
+"""What any other number means: -ENOSYS."""
+
+ENOSYS, EBADF = (1 << 32) - 38, (1 << 32) - 9
+FD_INPUT, FD_STDOUT, FD_STDERR, FD_JOURNAL = 0, 1, 2, 3
+
+
+def numbers_of(chip: str) -> tuple[int, ...]:
+    """Numbers of the calls that a chip proves, in the order of the table."""
+    return tuple(call.number for call in CALLS if call.chip == chip)
