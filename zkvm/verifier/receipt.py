@@ -28,7 +28,7 @@ FORMAT_VERSION = 1
 FLAG_DEV = 1
 """The receipt has no seal; every other bit is refused."""
 MAX_JOURNAL_BYTES = 1 << 20
-"""Bound on the public output: a verifier sends each byte of it on a bus, which takes seconds for this many. Larger outputs write a
+"""Bound on the public output: a verifier sends each byte of it on a bus, so that its work grows with them. Larger outputs write a
 hash of themselves."""
 PARAMETER_NAMES = ("blowup", "queries", "exempt_rows")
 

@@ -1,7 +1,7 @@
 """BLAKE3's compression function, on Python integers and on numpy lanes.
 
-Source: "BLAKE3: one function, fast everywhere" (O'Connor, Aumasson, Neves, Wilcox-O'Hearn), sections 2.1 and 2.2. A numpy call costs about
-as much for four words as for four hundred, so :func:`compress_many` works on all lanes with a fixed number of calls.
+Source: "BLAKE3: one function, fast everywhere" (O'Connor, Aumasson, Neves, Wilcox-O'Hearn), sections 2.1 and 2.2. What a numpy call costs
+is the call, not the few words that it works on, so :func:`compress_many` works on all lanes with a fixed number of calls.
 """
 
 from __future__ import annotations

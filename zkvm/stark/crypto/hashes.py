@@ -41,7 +41,7 @@ DIGEST_BYTES: Final = 32
 KEY_BYTES: Final = 32
 
 _SMALL_BYTES: Final = 2 * CHUNK_BYTES
-"""Above this the numpy lanes over chunks are faster than Python integers."""
+"""Messages longer than this have chunks enough for numpy lanes; shorter ones are hashed on Python integers."""
 _LANE_GROUP: Final = 2048
 """Lanes compressed at once: bounds the temporary arrays (one group holds 112 message words a lane, 900 KiB)."""
 

@@ -3,7 +3,7 @@
 ``fill_geometric = kernel("twiddles.fill_geometric")`` is a function whose code is found at its first call. All kernels lie in one
 file in the cache directory, which is loaded once a process. If there is none for these sources, this compiler and this processor, or it
 is damaged, numba is imported, everything is compiled and the file written; if it cannot be written, the code is used
-all the same. A warm start imports neither numba nor the kernels' sources: that alone would take longer than a small proof.
+all the same. A warm start imports neither numba nor the kernels' sources, which are needed to compile and for nothing else.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _check_array_layout() -> None:
 
 
 def _numba_version() -> str:
-    """What the installed numba says of its version, read from its file: importing it takes longer than everything else here."""
+    """What the installed numba says of its version, read from its file: a warm start does not import numba."""
     found = importlib.util.find_spec("numba")
     if found is None or not found.submodule_search_locations:
         return ""

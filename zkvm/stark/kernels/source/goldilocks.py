@@ -1,7 +1,7 @@
 """Scalar Goldilocks and cubic-extension arithmetic for kernels: canonical ``uint64`` in, canonical ``uint64`` out.
 
-For what runs once a column or in sequence; loops over contiguous data use :mod:`zkvm.stark.kernels.source.vectors`, which is several
-times faster and does not depend on whether LLVM vectorises. The formulas are those of :mod:`zkvm.stark.field.goldilocks` and
+For what runs once a column or in sequence; loops over contiguous data use :mod:`zkvm.stark.kernels.source.vectors`, which takes as many
+rows at a time as a register has lanes, whether LLVM vectorises or not. The formulas are those of :mod:`zkvm.stark.field.goldilocks` and
 :mod:`zkvm.stark.field.extension`, the readable twins.
 """
 
