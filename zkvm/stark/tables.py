@@ -144,12 +144,16 @@ def count_values(values: U64, counts: U64, known: NDArray[np.bool_], histogram: 
 def merge_tuples(values: U64, counts: U64, slots: U64) -> U64:
     """Count the tuples that are asked for: on the rows whose count is not zero.
 
+    A kernel adds them to ``slots``, of which each holds one tuple; a tuple that needs the slot of another drives that one out, and it is
+    returned. This twin leaves the slots as they are and returns every tuple that is asked for, with a count of 1.
+
     Args:
-        values: (a, rows). counts: (rows,). slots: (2^s, a + 1) tuples, each with how often it was asked for, to which the kernel adds.
+        values: (a, rows) uint64, a tuple a row.
+        counts: (rows,) uint64.
+        slots: (2^s, a + 1) uint64, tuples with how often each was asked for.
 
     Returns:
-        (k, a + 1): tuples with how often they were asked for, that the slots do not hold. The kernel gives up a slot to the next tuple
-        that needs it; this twin uses no slots and returns every asked tuple with a count of 1.
+        (k, a + 1) uint64: the tuples that are not counted in the slots, with how often each was asked for; equal ones may occur twice.
     """
     asked = values[:, counts != 0]
     return np.concatenate([asked, np.ones((1, asked.shape[1]), np.uint64)]).T
@@ -206,7 +210,7 @@ def _preprocessed(columns: dict[str, U64], name: str, height: int) -> U64:
 
 
 def _filling(table: Table, second: Table | None, execution: Any, fill: Fill) -> list[Callable[[], None]]:
-    """The tasks that fill a table and the second instance, which takes the rows that do not fit; every one writes cells of its own."""
+    """The tasks that fill a table and its second instance, which takes the rows that do not fit; every one writes cells of its own."""
     chip, used = table.chip, table.chip.rows(execution)
     table.used = used if second is None else table.active
     if second is not None:

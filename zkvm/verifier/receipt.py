@@ -332,6 +332,7 @@ def _read_header(reader: Reader) -> ImageHeader:
 
 
 def _read_parameters(reader: Reader) -> tuple[int, int, int]:
+    """The parameters of a claim, which must be those of a known set."""
     numbers = reader.integer(2, "blowup"), reader.integer(2, "queries"), reader.integer(2, "exempt rows")
     if numbers not in [entry.numbers for entry in PARAMETERS]:
         raise FormatError(f"unknown parameters (blowup, queries, exempt rows) = {numbers}")

@@ -56,7 +56,7 @@ def random_pair(rng: random.Random, depth: int) -> tuple[Expr, MEANING]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_both_walkers_compute_what_is_meant(seed: int) -> None:
+def test_both_evaluations_compute_what_is_meant(seed: int) -> None:
     rng = random.Random(seed)
     pairs = [random_pair(rng, 5) for _ in range(6)]
     code = straighten([expression for expression, _ in pairs])

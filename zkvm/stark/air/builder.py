@@ -100,7 +100,7 @@ class AirBuilder:
 
 @dataclass(frozen=True, slots=True)
 class GatedBuilder:
-    """What :meth:`AirBuilder.when` returns."""
+    """Registers constraints that hold where a flag is not 0 (:meth:`AirBuilder.when`)."""
 
     air: AirBuilder
     flag: Expr

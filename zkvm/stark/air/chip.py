@@ -48,7 +48,7 @@ class Chip:
         raise NotImplementedError
 
     def positions(self, execution: Any) -> NDArray[np.int64] | None:
-        """For a chip whose rows can be filled in parts: where in the execution each used row comes from, (rows,); else None."""
+        """Of a chip whose rows can be filled in parts: where in the execution each used row comes from, (rows,) int64; None: it cannot."""
         return None
 
     def fill_range(self, execution: Any, positions: NDArray[np.int64], trace: Trace) -> None:
@@ -81,7 +81,10 @@ class Chip:
 
     @cached_property
     def main(self) -> Columns:
-        """Declared columns, then fillers: each running column reads its random start from three main cells of its own."""
+        """Declared columns, then fillers.
+
+        Each running column reads its random start from three main cells of its own; fillers are those that the declared columns lack.
+        """
         missing = 3 * running_columns(self.air_buses) - len(self.columns)
         filler = {f"filler_{k}": Column("room for a random start value; 0 on active rows", 0) for k in range(missing)}
         return self.columns.extended(**filler)
@@ -111,12 +114,12 @@ class Chip:
 
 
 def second_name(name: str) -> str:
-    """What the second instance of the chip called ``name`` is called."""
+    """The name of the second instance of the chip called ``name``."""
     return f"{name}_2"
 
 
 def second_instance(chip: type[Chip]) -> Chip:
-    """The same chip as a table of its own: rows that would double the first one's height go there.
+    """A chip as a table of its own, for the rows that would double the height of the first.
 
     It is one more optional table with the same constraints and buses, so it changes nothing that can be proven, only the padding.
     """

@@ -31,7 +31,7 @@ ExtExpr: TypeAlias = tuple[Expr, Expr, Expr]
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One side of a pair: a fingerprint, or 1 where the boolean flag is 0."""
+    """A factor of a running product: a fingerprint; where the boolean flag is 0, it is 1 instead."""
 
     message: Message
     flag: Expr | None

@@ -67,7 +67,7 @@ def column_addresses(columns: FieldArray) -> FieldArray:
     """Byte address of each column's first element: (w, ..) uint64, every column contiguous, to (w,).
 
     Raises:
-        ValueError: they are not.
+        ValueError: the columns are not contiguous, or not uint64.
     """
     if columns.dtype != np.uint64 or (len(columns) and not columns[0].flags.c_contiguous):
         raise ValueError(f"expected uint64 columns, each contiguous, got {columns.dtype} {columns.shape} with strides {columns.strides}")
@@ -100,11 +100,18 @@ def base_powers(base: int, count: int, first: int = 1, out: FieldArray | None = 
 
 
 def ext_fractions(fractions: FieldArray, first_term: int, out: FieldArray, start: int, norms: FieldArray) -> None:
-    """``out[:, start + i] = numerators / denominators`` for c columns of the extension; then the last += columns first_term and on.
+    """``out[:, start + i] = numerators / denominators`` for c columns of the extension; the last column gets others added to it.
 
     Args:
         fractions: (6 c, m), three rows a numerator, three its denominator; destroyed. m is a multiple of 32. Callers exclude zero
-            denominators, which spoil the whole call. first_term: c - 1 or more: nothing to add. out: (3 c, n). norms: (2, c m) work space.
+            denominators, which spoil the whole call.
+        first_term: the last column gets columns first_term to c - 2 added to it; nothing from c - 1 on.
+        out: (3 c, n).
+        start: first row of ``out`` that is written, a multiple of 8.
+        norms: (2, c m) work space.
+
+    Raises:
+        ValueError: an array has another layout, or the fractions do not fit ``out``.
     """
     rows, columns = _rows(out), out.shape[0] // 3
     width = _rows(fractions)

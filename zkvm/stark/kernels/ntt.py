@@ -180,7 +180,11 @@ def interpolate_cosets(values: FieldArray, shift: int, threads: int = 1) -> Fiel
 
 
 def interpolate_coset(values: FieldArray, shift: int = 1, threads: int = 1) -> FieldArray:
-    """Values (w, n) in natural order on ``shift <w_n>`` to coefficients (w, n) in natural order; else as above."""
+    """Values (w, n) in natural order on ``shift <w_n>`` to natural-order coefficients (w, n).
+
+    Raises:
+        ValueError: as in :func:`interpolate_cosets`.
+    """
     return interpolate_cosets(values[:, None], shift, threads)
 
 
@@ -191,7 +195,7 @@ def _inverse_transform(size: int) -> tuple[Levels, FieldArray]:
 
 @lru_cache(maxsize=64)
 def _separating_factors(size: int, blowup: int, shift: int) -> FieldArray:
-    """``factors[t, j]`` = w_B^(-jt) shift^(-tn) / B, which separate the parts."""
+    """``factors[t, j]`` = w_B^(-jt) shift^(-tn) / B, which separate the parts t of :func:`interpolate_cosets`."""
     root = root_of_unity(blowup)
     rows = [[pow(root, -j * t, P) * pow(shift, -t * size, P) * pow(blowup, -1, P) % P for j in range(blowup)] for t in range(blowup)]
     return np.array(rows, dtype=np.uint64)

@@ -71,7 +71,7 @@ class Reader:
         return value
 
     def constant(self, expected: bytes, what: str) -> None:
-        """Bytes that must be exactly these.
+        """Take bytes that must be exactly the expected ones; ``what`` they are is said in the message.
 
         Raises:
             FormatError: they are not.
@@ -80,10 +80,10 @@ class Reader:
             raise FormatError(f"{what}: not what this version reads")
 
     def end(self) -> None:
-        """Nothing may be left.
+        """Check that all bytes were read.
 
         Raises:
-            FormatError: something is.
+            FormatError: some are left.
         """
         if self.left:
             raise FormatError(f"{self.left} bytes too many at offset {self.position}")

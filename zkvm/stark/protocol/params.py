@@ -47,7 +47,7 @@ class Parameters:
 
     @property
     def chunk_blinding(self) -> int:
-        """h_p: coefficients of each polynomial that blinds a quotient chunk, at least queries + 4."""
+        """h_p: number of coefficients of each polynomial that blinds a quotient chunk; it must be at least queries + 4."""
         return self.queries + 4
 
 

@@ -82,7 +82,7 @@ def error_terms(parameters: Parameters, size: Size, m: int | None) -> dict[str, 
 
 
 def bits(probability: float) -> float:
-    """-log2."""
+    """The probability in bits: -log2 of it."""
     return -math.log2(probability)
 
 

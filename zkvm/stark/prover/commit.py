@@ -50,7 +50,7 @@ class Opening:
 
 
 def _addresses(columns: U64Array) -> U64Array:
-    """Byte address of each column's first element: columns is (w, B, n), a column contiguous."""
+    """Byte address of the first element of each column of (w, B, n) uint64, in which a column is contiguous: (w,)."""
     try:
         return column_addresses(columns)
     except ValueError as error:
@@ -58,7 +58,7 @@ def _addresses(columns: U64Array) -> U64Array:
 
 
 def _level_addresses(tables: Sequence[U64Array]) -> U64Array:
-    """Those of all tables of one height."""
+    """The addresses of the columns of all tables of one height, one table after the other."""
     addresses = np.concatenate([_addresses(table) for table in tables])
     if len(addresses) > MAX_COLUMNS:
         raise UsageError(f"{len(addresses)} columns of one height: a leaf holds at most {MAX_COLUMNS}")

@@ -52,7 +52,7 @@ def _running_column(table: Table, code: ChipCode, bus: U64, rank: int) -> U64:
 
 
 def _fractions(table: Table, code: ChipCode, alpha: Ext, beta: Ext, threads: int) -> U64:
-    """Each bus column's step on every row: numerator / denominator; that of a running sum includes the helpers."""
+    """Each bus column's step on every row, numerator / denominator; the step of a running sum includes the helpers."""
     height, columns = table.height, code.plan.extension_columns
     tape = tapes.bind(code.fraction_tape, params_of(alpha, beta, MAX_ARITY, []))
     main, pre = tapes.columns_of(table.main), tapes.columns_of(table.pre)

@@ -186,7 +186,10 @@ def check_constraints(
 
 
 def quotient_value(shape: ProofShape, columns: Sequence[Ext], zeta: Ext) -> Ext:
-    """Sum of zeta^(i M) (q_i0 + q_i1 x + q_i2 x^2): nine base columns make three chunks over the extension."""
+    """The quotient at zeta: sum of zeta^(i M) (q_i0 + q_i1 x + q_i2 x^2), M the length of a chunk and x the extension's root.
+
+    Nine base-field columns make three chunks over the extension.
+    """
     step = ext_pow(zeta, shape.chunk_length)
     value, scale = ZERO, ONE
     for chunk in range(QUOTIENT_CHUNKS):

@@ -76,7 +76,10 @@ def next_positions(shape: ProofShape) -> NDArray[np.int64]:
 
 
 def deep_values(shape: ProofShape, proof: Proof, positions: NDArray[np.int64], zeta: Ext, batching: Ext) -> Array:
-    """R(x) + sum_e gamma^(e+1) (F_e(x) - v_e) / (x - point_e) at every query position: (k, 3)."""
+    """R(x) + sum_e gamma^(e+1) (F_e(x) - v_e) / (x - point_e) at the point x of every query position: (k, 3).
+
+    R is the mask; F_e is column e, lifted to height N; v_e its value at point_e, which is zeta or, at the next row, w_N zeta.
+    """
     x = points_at(shape.tallest, shape.parameters.blowup, coset_shift(shape.tallest), positions)
     columns, result = opened_columns(shape, proof, positions)
     weights = extension.powers(batching, shape.opening_count + 1)[1:]

@@ -83,7 +83,7 @@ def check_presence(machine: Machine, statement: Statement, log_heights: tuple[in
 
 
 def check_sums(shape: ProofShape) -> None:
-    """Bounds that keep every difference and every multiplicity from wrapping mod p."""
+    """Bounds that keep every difference of times and every multiplicity from wrapping mod p."""
     if shape.interactions >= P:
         raise reject("more interactions than field elements")
     if sum(table.height for table in shape.tables) >= shape.machine.max_rows:
@@ -91,7 +91,7 @@ def check_sums(shape: ProofShape) -> None:
 
 
 def check_array(name: str, values: object, kind: type[np.generic], expected: tuple[int, ...]) -> None:
-    """An array of the expected type and shape."""
+    """Refuses what is not an array of this type and shape."""
     if not isinstance(values, np.ndarray) or values.dtype != kind:
         raise reject(f"{name}: not an array of {kind.__name__}")
     if values.shape != expected:
@@ -99,7 +99,7 @@ def check_array(name: str, values: object, kind: type[np.generic], expected: tup
 
 
 def check_elements(name: str, values: NDArray[np.uint64], expected: tuple[int, ...]) -> None:
-    """An array of canonical field elements of the expected shape."""
+    """Refuses what is not an array of canonical field elements of this shape."""
     check_array(name, values, np.uint64, expected)
     if not is_canonical(values):
         raise reject(f"{name}: an element is not canonical")
