@@ -89,11 +89,18 @@ def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int, p
 
 
 def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: int, pad_to: int = 0) -> tuple[int, ...]:
-    """Height of every chip's table from how many rows each chip uses, by name.
+    """Height of every chip's table from how many rows each chip uses.
 
     Args:
+        machine: the machine.
+        rows: used rows of each chip, by name.
+        image: what the preprocessed columns follow from.
+        exempt: exempt rows at the end of every table.
         pad_to: a power of two; every table whose height the image does not fix is present and has at least this height, so that runs
             which fit have the same heights. Tables are then not split: a second instance would tell how far a run exceeds it.
+
+    Returns:
+        The heights in the order of the chips; 0: the table is absent.
 
     Raises:
         LimitError: a table would exceed the largest height, or all together the bound that keeps times from wrapping.
@@ -127,7 +134,10 @@ def count_values(values: U64, counts: U64, known: NDArray[np.bool_], histogram: 
     """Add to ``histogram`` how often each value is asked for: on the rows whose count is not zero.
 
     Args:
-        values, counts: (k,). known: (m,) which values can be asked for. histogram: (m,).
+        values: (k,) uint64.
+        counts: (k,) uint64.
+        known: (m,) bool, which values can be asked for.
+        histogram: (m,) uint64.
 
     Returns:
         The first row that asks for another value, in which case nothing is added; -1 if there is none.
@@ -181,11 +191,24 @@ def build_tables(
     """Fill the present tables, in machine order.
 
     Args:
-        preprocessed: result of :func:`preprocess`, computed if absent. evaluate, count, merge, fill: the numpy twins, or their kernels.
-        threads: how many fill. pad_to: see :func:`heights_for`.
+        machine: the machine.
+        execution: what the rows come from.
+        image: what the preprocessed columns follow from.
+        exempt: exempt rows at the end of every table.
+        preprocessed: result of :func:`preprocess`, computed if absent.
+        evaluate: :func:`zkvm.stark.air.evaluate.evaluate_columns`, or the kernel whose twin it is.
+        count: :func:`count_values`, or its kernel.
+        merge: :func:`merge_tuples`, or its kernel.
+        fill: :func:`fill_rows`, or its kernel.
+        threads: how many fill.
+        pad_to: see :func:`heights_for`.
+
+    Returns:
+        The tables.
 
     Raises:
-        LimitError: a table is too long. ProvingError: a row asks for a tuple that is in no table.
+        LimitError: a table is too long.
+        ProvingError: a row asks for a tuple that is in no table.
     """
     columns = preprocess(machine, image) if preprocessed is None else preprocessed
     heights = planned_heights(machine, execution, image, exempt, pad_to)

@@ -63,14 +63,16 @@ class Chip:
         """Write the preprocessed columns (zeroed before)."""
 
     def serve_row(self, image: Any, bus: Bus, values: list[NDArray[np.uint64]]) -> list[tuple[str, NDArray[np.int64], NDArray[np.bool_]]]:
-        """For a table: where the asked tuples are served.
+        """For a table that answers lookups: where it serves the tuples that were asked for.
 
         Args:
-            values: the columns of the asked tuples, each (k,).
+            image: what the preprocessed columns follow from.
+            bus: the bus on which they were asked for.
+            values: the columns of the tuples, each (k,) uint64.
 
         Returns:
-            (multiplicity column, row of each tuple, mask of the tuples that this column serves) for each column that
-            can serve the bus. A tuple that no mask covers is not in the table.
+            For each column that can serve the bus (name of the multiplicity column, row of each tuple (k,) int64, mask (k,) of the tuples
+            that this column serves). A tuple that no mask covers is not in the table.
         """
         raise NotImplementedError
 

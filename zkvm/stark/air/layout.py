@@ -50,7 +50,8 @@ class BusLayout:
     """Bus columns of a chip, in order: products, LogUp helpers, LogUp sum (if any lookups).
 
     Attributes:
-        products: the running products. groups: lookups by twos; the last group belongs to the running sum.
+        products: the running products.
+        groups: lookups by twos; the last group belongs to the running sum, each of the others to a helper.
     """
 
     products: tuple[ProductColumn, ...]

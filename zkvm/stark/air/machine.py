@@ -21,10 +21,13 @@ class ChipCode:
     """A chip's constraints as straight-line code.
 
     Attributes:
-        plan: bus columns. constraints: those on active rows, then start and terminal constraints of the running columns.
-        groups: for each constraint, where it holds. code: the outputs are the constraints in this order. Runtime constants: alpha and
-            powers of beta, then the terminals of the running columns, three base values each. first: of a second instance, the code of
-        the first: its tapes are the same.
+        chip: the chip.
+        plan: its bus columns.
+        constraints: those on active rows, then start and terminal constraints of the running columns.
+        groups: for each constraint, where it holds: ACTIVE, START or TERMINAL.
+        straight: the code; its outputs are the constraints in this order. Runtime constants: alpha and the powers of beta, then the
+            terminals of the running columns, three base values each.
+        first: of a second instance, the code of the first instance, whose tapes it shares; else None.
     """
 
     chip: Chip

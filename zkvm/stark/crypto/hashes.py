@@ -120,7 +120,12 @@ def blake3(data: bytes, key: bytes | None = None, length: int = DIGEST_BYTES) ->
     """BLAKE3 of one message: plain mode, or keyed mode when ``key`` is given.
 
     Args:
-        data: the message. key: 32 bytes or None. length: bytes of extendable output.
+        data: the message.
+        key: 32 bytes or None.
+        length: bytes of extendable output.
+
+    Returns:
+        ``length`` bytes.
 
     Raises:
         ValueError: the key is not 32 bytes, or the length is negative.
@@ -239,7 +244,7 @@ def _large_root_steps(messages: U8Array, key: tuple[int, ...], flags: int) -> St
 
 
 def hash_steps(messages: U8Array, key: bytes | None = None) -> Steps[U8Array]:
-    """:func:`blake3_many` in steps, all messages at once.
+    """:func:`blake3_many` in steps, all messages at once: (lanes, length) uint8 to (lanes, 32) uint8.
 
     Raises:
         ValueError: the key is not 32 bytes.
@@ -263,7 +268,8 @@ def blake3_many(messages: U8Array, key: bytes | None = None) -> U8Array:
     """BLAKE3 of many messages of one length.
 
     Args:
-        messages: (lanes, length) uint8. key: 32 bytes or None.
+        messages: (lanes, length) uint8.
+        key: 32 bytes or None.
 
     Returns:
         (lanes, 32) uint8 digests.

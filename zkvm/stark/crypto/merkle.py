@@ -119,8 +119,10 @@ def multiproof_steps(leaf_count: int, indices: IndexArray, leaves: U8Array, sibl
     """Roots that follow from multiproofs of one index set in several trees of one size, in steps.
 
     Args:
-        leaf_count: leaves of each tree, a power of two. indices: (k,) int64, sorted and unique.
-        leaves: (trees, k, 32) uint8. siblings: (trees, m, 32) uint8.
+        leaf_count: leaves of each tree, a power of two.
+        indices: (k,) int64, sorted and unique.
+        leaves: (trees, k, 32) uint8, the digests at the indices.
+        siblings: (trees, m, 32) uint8, with ``m == sibling_count(leaf_count, indices)``.
 
     Returns:
         (trees, 32) uint8.
@@ -158,8 +160,13 @@ class OpenedTrees:
     """Trees of one size opened at the same indices.
 
     Attributes:
-        names, roots: of each tree, for messages and 32 bytes. leaf_count: a power of two. indices: (k,) int64, sorted and unique.
-        rows, salts, siblings: of each tree, see :func:`leaf_steps` and :func:`verify_multiproof`.
+        names: of each tree, for messages.
+        roots: of each tree, 32 bytes.
+        leaf_count: leaves of each tree, a power of two.
+        indices: (k,) int64, sorted and unique.
+        rows: of each tree, for each height from short to tall (k, w) uint64, as :func:`leaf_steps` takes them.
+        salts: of each tree, (k, SALT_WORDS) uint64, or None for one without salt.
+        siblings: of each tree, (m, 32) uint8, as :func:`multiproof_steps` takes them.
     """
 
     names: Sequence[str]

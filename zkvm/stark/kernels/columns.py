@@ -47,7 +47,17 @@ def _scalar(value: Scalar) -> FieldArray:
 
 
 def accumulate(matrices: Sequence[FieldArray], coefficients: FieldArray, accumulator: FieldArray, threads: int = 1) -> None:
-    """``accumulator += sum_c coefficients[c] columns[c]``, the columns of several matrices (w_i, m) one after the other: (w, 3), (3, m)."""
+    """``accumulator += sum_c coefficients[c] columns[c]``, the columns those of all matrices, one after the other.
+
+    Args:
+        matrices: each (w_i, m) uint64.
+        coefficients: (w, 3), an extension element for each column, w the sum of the w_i.
+        accumulator: (3, m), an extension vector.
+        threads: at most this many.
+
+    Raises:
+        ValueError: an array has another layout.
+    """
     rows, width = _rows(accumulator), sum(len(matrix) for matrix in matrices)
     for matrix in matrices:
         _check("matrix", matrix, (len(matrix), rows))
@@ -138,7 +148,12 @@ def base_batch_inverse(values: FieldArray, out: FieldArray | None = None, thread
 
 
 def prefix_product(ratios: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
-    """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] ratios[:, i]``; ``out`` is (3, m) or (3, m + 1).
+    """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] ratios[:, i]``.
+
+    Args:
+        ratios: (3, m).
+        start: the first product.
+        out: (3, m) or (3, m + 1), not the memory of ``ratios``.
 
     Returns:
         The last product ``start * all ratios``, (3,), whether ``out`` holds it or not.
@@ -147,7 +162,7 @@ def prefix_product(ratios: FieldArray, start: Scalar, out: FieldArray) -> FieldA
 
 
 def prefix_sum(terms: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
-    """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] + terms[:, i]``; the rest as in :func:`prefix_product`."""
+    """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] + terms[:, i]``; shapes and result as of :func:`prefix_product`."""
     return _prefix(prefix_sum_rows, terms, start, out)
 
 

@@ -49,12 +49,8 @@ _prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)  # releases the i
 class Kernel:
     """A compiled kernel: calls it with arrays and integers, in the order of its definition.
 
-    Arrays must have the kernel's dtype and number of axes, be C-contiguous, and writable unless it only reads them. The result is an
-    integer, 0 if the kernel has none.
-
-    Raises (when called):
-        TypeError: another number of arguments, an array that does not fit, or no integer of the right range. Nothing has run then.
-        RuntimeError: the kernel failed.
+    Attributes:
+        name: the kernel's name, ``module.function``.
     """
 
     __slots__ = ("_arrays", "_function", "_pack", "_scalars", "name")
@@ -64,6 +60,18 @@ class Kernel:
         self._function: Any = None
 
     def __call__(self, *arguments: Any) -> Any:
+        """Run the kernel.
+
+        Args:
+            *arguments: arrays of the kernel's dtype and number of axes, C-contiguous, and writable unless it only reads them; integers.
+
+        Returns:
+            An integer: the kernel's result, 0 if it has none.
+
+        Raises:
+            TypeError: another number of arguments, an array that does not fit, or no integer of the right range. Nothing has run then.
+            RuntimeError: the kernel failed, or there is none of this name.
+        """
         if self._function is None:
             self._bind()
         if len(arguments) != len(self._arrays) + len(self._scalars):

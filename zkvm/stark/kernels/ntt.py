@@ -65,14 +65,13 @@ def _limbs(factors: FieldArray) -> FieldArray:
 
 
 class LdePlan:
-    """Everything needed to extend columns of one height: precomputed twiddles, shared by all threads.
+    """Everything needed to extend columns of one height: precomputed twiddles, shared by all threads. :func:`lde_plan` keeps plans.
 
     Args:
-        height: rows n, a power of two in [2^6, 2^24]. blowup: number of cosets B, a power of two.
+        height: rows n, a power of two in [2^6, 2^24].
+        blowup: number of cosets B, a power of two.
         shift: shift of the large coset; :func:`coset_shift` of the height if None.
         extra_shifts: g of the extra cosets g <w_512> on which columns are evaluated too (needs n >= 512).
-
-    Use :func:`lde_plan`, which caches.
 
     Raises:
         ValueError: a size out of range.
@@ -98,7 +97,9 @@ class LdePlan:
         """Extends values on <w_n>.
 
         Args:
-            columns: (w, n), left as they are. out: (w, B, n). threads: at most this many.
+            columns: (w, n), left as they are.
+            out: (w, B, n).
+            threads: at most this many.
             extra_out: (w, len(extra_shifts), 512), natural order; needed if the plan has extra shifts.
 
         Raises:
@@ -107,7 +108,13 @@ class LdePlan:
         self._run(_flat(columns, (columns.shape[0], self.height)), self.height, True, out, threads, extra_out)
 
     def run_coefficients(self, coefficients: FieldArray, out: FieldArray, threads: int = 1, extra_out: FieldArray | None = None) -> None:
-        """Evaluates polynomials given by natural-order coefficients (w, count), count <= n; the rest as in :meth:`run`.
+        """Evaluates polynomials given by their coefficients.
+
+        Args:
+            coefficients: (w, count) in natural order, count <= n.
+            out: (w, B, n).
+            threads: at most this many.
+            extra_out: (w, len(extra_shifts), 512), natural order; needed if the plan has extra shifts.
 
         Raises:
             ValueError: shapes that do not fit.

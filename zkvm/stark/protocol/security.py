@@ -29,7 +29,10 @@ class Size:
     """What the error terms depend on.
 
     Attributes:
-        tallest: N. batched: functions in the FRI batch. constraints: base constraints. interactions: fingerprints over all rows.
+        tallest: height N of the tallest table.
+        batched: functions in the FRI batch: every opening, and the mask.
+        constraints: base-field constraints of all tables.
+        interactions: fingerprints over all rows, and those of the statement's tuples.
     """
 
     tallest: int
@@ -47,10 +50,12 @@ def error_terms(parameters: Parameters, size: Size, m: int | None) -> dict[str, 
     """Error probability of every round.
 
     Args:
+        parameters: blowup and queries.
+        size: of the proof.
         m: the Johnson bound's parameter (at least 3), or None for unique decoding.
 
     Returns:
-        term -> probability. ``query`` already counts the proof of work.
+        For each term its name and probability. ``query`` already counts the proof of work.
     """
     rate = 1.0 / parameters.blowup
     root = math.sqrt(rate)

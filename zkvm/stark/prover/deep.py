@@ -30,7 +30,10 @@ class Opened:
     """Columns that are opened together.
 
     Attributes:
-        height: n. lde: (w, B, n). position: of the first column among all openings. is_next: opened at the next row.
+        height: rows of their table, n.
+        lde: (w, B, n), their extension.
+        position: of the first column among all openings.
+        is_next: whether they are opened at the next row.
     """
 
     height: int

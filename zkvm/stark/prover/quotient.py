@@ -107,10 +107,18 @@ def require_zero(coefficients: U64, message: str) -> None:
 def height_quotient(
     shape: ProofShape, height: int, tables: list[Committed], powers: dict[str, U64], params: dict[str, list[int]], threads: int
 ) -> U64:
-    """Coefficients of the combined quotient of all tables of one height: (3, 2 n + 512) uint64, low first.
+    """Coefficients of the combined quotient of all tables of one height.
 
     Args:
-        powers: per chip its slice of the constraint challenge's powers, (k, 3). params: per chip its runtime constants.
+        shape: of the proof.
+        height: rows n of the tables.
+        tables: the tables of this height.
+        powers: for each chip its slice of the constraint challenge's powers, (k, 3).
+        params: for each chip its runtime constants.
+        threads: at most this many.
+
+    Returns:
+        (3, 2 n + 512) uint64, low first.
 
     Raises:
         ProvingError: the quotient has too high a degree: some constraint does not hold.
@@ -172,10 +180,16 @@ def _add_quotients(sums: U64, inverses: U64, start: int, out: U64, first: int) -
 
 
 def _top_part(height: int, exempt: int, known: U64, extra: U64) -> U64:
-    """T = (Q - Q0) / (X^2n - s^2n) by its values on the extra coset: (3, 512) coefficients.
+    """T = (Q - Q0) / (X^2n - s^2n) by its values on the extra coset.
 
     Args:
-        known: (3, 2 n) coefficients of Q0. extra: (3, 512) values of Q on the extra coset.
+        height: rows n of the tables.
+        exempt: exempt rows h.
+        known: (3, 2 n) coefficients of Q0.
+        extra: (3, 512) values of Q on the extra coset.
+
+    Returns:
+        (3, 512) coefficients, low first.
     """
     g = extra_shift(height)
     # coefficients of Q0 modulo X^512 - g^512: blocks of 512 times powers of g^512

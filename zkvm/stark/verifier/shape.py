@@ -25,6 +25,14 @@ def reject(detail: str) -> VerificationError:
 def check_shape(machine: Machine, statement: Statement, proof: Proof) -> ProofShape:
     """Everything that can be checked before the query positions are known.
 
+    Args:
+        machine: the machine.
+        statement: what the proof should be about.
+        proof: the proof, of which nothing is known.
+
+    Returns:
+        The sizes that follow from its heights.
+
     Raises:
         VerificationError: POLICY for unknown parameters, SHAPE for the rest.
     """

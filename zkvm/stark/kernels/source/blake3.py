@@ -233,7 +233,11 @@ def grind(seed: U32Array, bits: np.uint64, start: np.uint64, count: np.uint64, f
     """Search ``start <= nonce < start + count`` for BLAKE3(seed || nonce) with a first little-endian 64-bit word below 2^(64 - bits).
 
     Args:
-        seed: (8,) uint32, little-endian words. bits: 1..63. start, count: multiples of 16. found: (1,) uint64, set to the smallest nonce.
+        seed: (8,) uint32, little-endian words.
+        bits: 1..63.
+        start: first nonce, a multiple of 16.
+        count: number of nonces, a multiple of 16.
+        found: (1,) uint64, set to the smallest such nonce.
 
     Returns:
         Whether there is one.
