@@ -33,7 +33,8 @@ def simplify(pcs: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[Any]:
     """Program rows of the RV32IM words among ``words``.
 
     Args:
-        pcs: (n,) int64 byte addresses, ascending multiples of 4. words: (n,) int64 in [0, 2^32).
+        pcs: (n,) int64 byte addresses, ascending multiples of 4.
+        words: (n,) int64 in [0, 2^32).
 
     Returns:
         (m,) PROGRAM_ROW, m <= n, ascending pc.

@@ -61,7 +61,10 @@ def explain(trap: GuestTrap, image: Image, file: bytes, stdin: bytes, *, said: b
     """A trap with its place in the source, the instructions around it, the registers, the calls, and the guest's own last words.
 
     Args:
-        trap: as the executor raised it. file: the ELF file. stdin: of the run.
+        trap: as the executor raised it.
+        image: of the ELF file.
+        file: the content of the ELF file.
+        stdin: private input of the run.
         said: whether to repeat what the guest wrote to its standard error, because nobody has seen it yet.
     """
     debug = read_debug(file)
