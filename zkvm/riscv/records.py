@@ -78,7 +78,10 @@ CHAIN_ROW = np.dtype(
 
 
 def take_records(records: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
-    """``records[positions]`` of a structured array, moved as whole 64-bit words: several times faster than numpy's own way."""
+    """``records[positions]`` of a structured array, moved as plain 64-bit words.
+
+    numpy's own indexing passes every record through a general routine; rows of words it moves as blocks.
+    """
     words = records.dtype.itemsize // 8
     taken: NDArray[Any]
     if records.dtype.itemsize % 8 or not records.flags.c_contiguous:

@@ -13,7 +13,7 @@ from zkvm.riscv.vm.profiler import Costs, Recorder
 from zkvm.riscv.vm.state import MachineState, symbol_at
 
 MAX_REPLAY = 1 << 26
-"""Cycles up to which a run is repeated for its call stack: seconds."""
+"""Cycles up to which a run is repeated for its call stack: nobody should wait for a message."""
 NEIGHBOURS = 3
 """Instructions shown before and after the one that trapped."""
 FRAMES_SHOWN = 16

@@ -293,7 +293,7 @@ def run(
             step = steps[count]
             step.row, step.time = row, time
             _record_registers(step, ins, a, b, vd, registers, register_times, time, refreshes, counters)
-            # In line: as a helper of its own this part makes the traced run four times slower (measured).
+            # In line: as a helper of its own this part slows the whole traced run down (docs/performance.md says by how much).
             step.address, step.mem, step.rom, step.tm = address, word, ZERO, ZERO
             if position >= NOTHING and origins[position] == ROM:
                 step.rom = ONE
