@@ -21,7 +21,6 @@ TESTS = "tests"
 COMMAND = "a command, which the command line finds by its name"
 IN_A_CHILD = "called by its name in a process of its own"
 KEPT = {
-    "bench": COMMAND,
     "compile_model": COMMAND,
     "disasm": COMMAND,
     "soundness": COMMAND,

@@ -39,9 +39,13 @@ class ProveInfo:
     """A receipt with how it came about.
 
     Attributes:
+        receipt: what a verifier gets.
+        session: the run.
+        image_id: of the program, 64 hexadecimal digits.
+        security_bits: proven bits of this proof, rounded down; 0 for a dev receipt.
+        peak_memory_bytes: largest resident size of this process so far; 0 where the system does not tell.
         seconds: by phase, in order, then ``verify`` (the self-check) and ``total``; ``execute`` includes sorting the steps, ``image`` is
-            what is left of the image's commitment after it. peak_memory_bytes: largest resident size of this process so far.
-            security_bits: proven bits of this proof, rounded down; 0 for a dev receipt.
+            what is left of the image's commitment after it.
     """
 
     receipt: Receipt
@@ -60,8 +64,12 @@ class ProveInfo:
 def load_image(elf: Elf) -> Image:
     """The image of an ELF file: what the machine sees of a program.
 
+    Args:
+        elf: the ELF file's content, or its path.
+
     Raises:
-        ElfError: the file cannot be read, or is not a program for this machine. UsageError: the ``prove`` extra is missing.
+        ElfError: the file cannot be read, or is not a program for this machine.
+        UsageError: the ``prove`` extra is missing.
     """
     return read_elf(elf)[1]
 
@@ -69,8 +77,14 @@ def load_image(elf: Elf) -> Image:
 def compute_image_id(elf: Elf, threads: int | None = None) -> str:
     """The image ID of a program, 64 hexadecimal digits: computed from the file alone, nothing remembered.
 
+    Args:
+        elf: the ELF file's content, or its path.
+        threads: workers; None: as many as this process may use.
+
     Raises:
-        ElfError: see :func:`load_image`. LimitError: a table would be too long. UsageError: the ``prove`` extra is missing.
+        ElfError: the file cannot be read, or is not a program for this machine.
+        LimitError: a table would be too long.
+        UsageError: less than one thread, or the ``prove`` extra is missing.
     """
     image = load_image(elf)
     columns = _preprocess(image)
@@ -93,14 +107,23 @@ def execute(
     """Run a guest without proving.
 
     Args:
-        stdin: the private input, or a whole environment; with an environment the other arguments are its own.
-        max_cycles: instructions after which it is stopped. max_memory: bytes that it may take.
-        stdout, stderr: called with what the guest writes.
+        elf: the ELF file's content, or its path.
+        stdin: the private input, the guest's fd 0; or a whole environment, which then has limits and outputs of its own.
+        max_cycles: instructions after which the guest is stopped; None: 2^28.
+        max_memory: bytes that its pages and records may take; None: no limit.
+        stdout: called with what the guest writes to fd 1, as it does.
+        stderr: called with what the guest writes to fd 2, as it does.
         profile: also count cycles by function; :func:`zkvm.profile` tells more.
 
+    Returns:
+        What the guest did; ``functions`` is empty without ``profile``.
+
     Raises:
-        ElfError: see :func:`load_image`. GuestTrap: it did something unprovable. LimitError: it reached a limit.
-        Cancelled: the environment asked for it. UsageError: the ``prove`` extra is missing.
+        ElfError: the file cannot be read, or is not a program for this machine.
+        GuestTrap: the guest did something that cannot be proven.
+        LimitError: a limit was reached.
+        Cancelled: the environment asked for it.
+        UsageError: options beside an environment, less than one cycle, or the ``prove`` extra is missing.
     """
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
     file, image = read_elf(elf)
@@ -118,8 +141,20 @@ def execute(
 def check(elf: Elf, stdin: bytes | ExecutorEnv = b"", *, max_cycles: int | None = None) -> list[Failure]:
     """Run a guest and check every constraint and every bus of its tables, without proving; no failures mean that it can be proven.
 
+    Args:
+        elf: the ELF file's content, or its path.
+        stdin: the private input, the guest's fd 0; or a whole environment, which then has limits and outputs of its own.
+        max_cycles: instructions after which the guest is stopped; None: 2^28.
+
+    Returns:
+        What does not hold: a row's constraint, or the tuples of a bus that do not cancel.
+
     Raises:
-        ElfError, GuestTrap, LimitError, UsageError: see :func:`execute`.
+        ElfError: the file cannot be read, or is not a program for this machine.
+        GuestTrap: the guest did something that cannot be proven.
+        LimitError: a limit was reached, or a table would be too long.
+        Cancelled: the environment asked for it.
+        UsageError: options beside an environment, less than one cycle, or the ``prove`` extra is missing.
     """
     from zkvm.stark.air.check import Failure, check_tables
 
@@ -157,20 +192,32 @@ def prove(
     """Run a guest and prove the run.
 
     Args:
-        elf: the program. stdin: the private input, the guest's fd 0; or a whole environment, which then has limits and outputs of its own.
-        params, security: parameter set ``fast``, ``balanced`` or ``compact`` with 100 or 128 proven bits.
-        zk: whether the proof hides everything but the claim and the journal. dev: no proof, a dev receipt.
-        pad_to: a power of two; all tables but the image's are present and have at least so many rows, so that heights tell less.
-        threads: all of the machine's by default. max_cycles: instructions after which the run is stopped.
-        max_memory: bytes; more than the prediction for this run, or it is refused before proving. verify: check the receipt at the end.
-        stdout, stderr: called with what the guest writes.
+        elf: the ELF file's content, or its path.
+        stdin: the private input, the guest's fd 0; or a whole environment, which then has limits and outputs of its own.
+        params: parameter set: ``fast``, ``balanced`` or ``compact``.
+        security: proven bits of the set: 100 or 128.
+        zk: whether the proof hides everything but the claim, the journal and the heights of the tables.
+        dev: no proof, a dev receipt, which verifiers refuse unless their caller allows it.
+        pad_to: 0, or a power of two from 2^9 to 2^24: all tables but the image's are then present and have at least so many rows, so that
+            heights tell less.
+        threads: workers; None: as many as this process may use.
+        max_cycles: instructions after which the guest is stopped; None: 2^28.
+        max_memory: bytes that the run may take, and the proof as predicted, or it is refused before it is proven; None: no limit.
+        progress: called with the phase that begins and the share of the work done before it, in [0, 1]; at the end with ``("", 1.0)``.
+        verify: check the receipt at the end, as its verifiers will.
+        stdout: called with what the guest writes to fd 1, as it does.
+        stderr: called with what the guest writes to fd 2, as it does.
 
     Returns:
         The receipt and the figures. A guest that exits with another code than 0 is proven too: the code is part of the claim.
 
     Raises:
-        ElfError: see :func:`load_image`. GuestTrap: the guest did something unprovable. LimitError: a limit was reached.
-        Cancelled: the environment asked for it; nothing is left behind. UsageError: unknown parameters, or the ``prove`` extra is missing.
+        ElfError: the file cannot be read, or is not a program for this machine.
+        GuestTrap: the guest did something that cannot be proven.
+        LimitError: a limit was reached, or the run is too long for one proof.
+        Cancelled: the environment asked for it; nothing is left behind.
+        UsageError: unknown parameters or padding, options beside an environment, less than one thread or cycle, or the ``prove`` extra is
+            missing.
         ProvingError: a bug of this package.
     """
     started = time.perf_counter()

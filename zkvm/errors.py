@@ -26,7 +26,10 @@ class Frame(NamedTuple):
     """One function that the guest is in.
 
     Attributes:
-        function: name and offset. pc: of the instruction that traps, or of the call. file, line: in the source; '' and 0 if unknown.
+        function: name and offset.
+        pc: of the instruction that traps, or of the call.
+        file: in which the source is; '' if unknown.
+        line: in that file; 0 if unknown.
         inlined: the compiler put its code into the next frame's function.
     """
 
@@ -41,7 +44,9 @@ class GuestTrap(GuestError):
     """The guest did something unprovable (illegal instruction, bad access): carries the place.
 
     Attributes:
-        pc: address of the instruction. cycle: instructions executed before it. kind: short machine-readable name.
+        kind: short machine-readable name.
+        pc: address of the instruction.
+        cycle: instructions executed before it.
         frames: the calls that lead there, innermost first; empty if nobody looked.
     """
 

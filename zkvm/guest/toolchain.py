@@ -80,8 +80,8 @@ def build(
         defines: preprocessor macros.
         optimization: Clang's level: ``0``, ``1``, ``2``, ``3``, ``s`` or ``z``.
         debug_lines: keep line tables (not loaded, not part of the image ID).
-        warn: called with the compiler's warnings, if there are any.
         runtime: link the SDK's start-up code and library; without it the sources define ``_start``.
+        warn: called with the compiler's warnings, if there are any.
 
     Returns:
         The path of the ELF file.

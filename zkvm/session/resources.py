@@ -36,7 +36,12 @@ def prove_extra() -> Iterator[None]:
 
 
 class Clock:
-    """Takes the seconds of each phase and reports progress."""
+    """Takes the seconds of each phase and reports progress.
+
+    Attributes:
+        progress: whom it reports to, if anybody.
+        seconds: by phase, in the order in which they ended.
+    """
 
     def __init__(self, progress: Progress | None) -> None:
         self.progress = progress
@@ -44,6 +49,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
+        """Times the phase that it is put around, one of :data:`SHARES`."""
         if self.progress is not None:
             self.progress(phase, SHARES[phase])
         started = time.perf_counter()

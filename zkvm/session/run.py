@@ -37,11 +37,15 @@ class ExecutorEnv:
     >>> env = ExecutorEnv(max_cycles=10**7).write(b"header").write(np.arange(4, dtype=np.float32)).write_u32(7)
 
     Attributes:
-        stdin: the private input, the guest's fd 0. stdout, stderr: called with what the guest writes, as it does.
-        max_cycles: instructions after which it is stopped (default 2^28).
-        max_memory: bytes that the execution, and the proof as predicted, may take.
-        trace: called with the executed instructions.
-        cancel: looked at between slices of 2^20 instructions and between the phases of a proof.
+        stdin: the private input, the guest's fd 0.
+        stdout: called with what the guest writes to fd 1, as it does.
+        stderr: called with what the guest writes to fd 2, as it does.
+        max_cycles: instructions after which the guest is stopped; None: 2^28.
+        max_memory: bytes that the execution, and the proof as predicted, may take; None: no limit.
+        trace: called with the executed instructions, (k,) :data:`zkvm.riscv.records.STEP` in order, up to 2^20 at a time; the array is
+            only lent.
+        cancel: an event, or a function that returns whether to stop: looked at between slices of 2^20 instructions and between the
+            phases of a proof.
     """
 
     stdin: bytes = b""
@@ -53,7 +57,13 @@ class ExecutorEnv:
     cancel: Cancel | None = None
 
     def write(self, data: bytes | bytearray | memoryview | NDArray[Any]) -> ExecutorEnv:
-        """Append bytes, or an array's elements in row-major order, little-endian, in the array's own width; returns the environment.
+        """Append bytes, or an array's elements in row-major order, little-endian, in the array's own width.
+
+        Args:
+            data: bytes, or an array of numbers.
+
+        Returns:
+            The environment itself, so that calls can be chained.
 
         Raises:
             UsageError: the array holds objects.
@@ -66,7 +76,13 @@ class ExecutorEnv:
         return self
 
     def write_u32(self, *values: int) -> ExecutorEnv:
-        """Append integers as the guest's ``zkvm_read_u32`` reads them; negative ones in two's complement.
+        """Append integers as the guest's ``zkvm_read_u32`` reads them.
+
+        Args:
+            *values: in [-2^31, 2^32); negative ones become two's complement.
+
+        Returns:
+            The environment itself, so that calls can be chained.
 
         Raises:
             UsageError: a value does not fit 32 bits.
@@ -91,8 +107,13 @@ class Session:
     """One run of a guest.
 
     Attributes:
-        cycles: executed instructions. exit_code: 32-bit word. journal: public output. stdout, stderr: what the guest told the host.
-        seconds: of the execution. functions: (name, cycles), most first, if they were asked for.
+        cycles: executed instructions.
+        exit_code: a 32-bit word, as the guest's exit call said it.
+        journal: the public output.
+        stdout: what the guest wrote to fd 1.
+        stderr: what the guest wrote to fd 2.
+        seconds: of the execution.
+        functions: (name, cycles) of every function that ran, most first; empty unless they were asked for.
     """
 
     cycles: int
@@ -122,7 +143,8 @@ def read_elf(elf: Elf) -> tuple[bytes, Image]:
     """The content of an ELF file and its image.
 
     Raises:
-        ElfError: the file cannot be read, or is not a program for this machine. UsageError: the ``prove`` extra is missing.
+        ElfError: the file cannot be read, or is not a program for this machine.
+        UsageError: the ``prove`` extra is missing.
     """
     with prove_extra():
         from zkvm.riscv.vm.elf import load_image as load
@@ -142,11 +164,17 @@ def run_image(file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runne
     """Run a guest.
 
     Args:
-        file: the ELF file, for messages. trace: whether records are kept. runner: the interpreter, if it is not the usual one.
+        file: the content of the ELF file, for messages.
+        image: of that file.
+        env: input, outputs and limits.
+        trace: whether records are kept.
+        runner: the interpreter, if it is not the usual one.
 
     Raises:
-        GuestTrap: it did something unprovable; the message shows place, source line and call stack. LimitError: it reached a limit.
-        Cancelled: the caller asked for it. UsageError: the ``prove`` extra is missing.
+        GuestTrap: the guest did something that cannot be proven; the message shows place, source line and call stack.
+        LimitError: a limit was reached.
+        Cancelled: the caller asked for it.
+        UsageError: less than one cycle, or the ``prove`` extra is missing.
     """
     with prove_extra():
         from zkvm.riscv.vm.debug import explain

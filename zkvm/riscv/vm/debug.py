@@ -13,7 +13,7 @@ from zkvm.riscv.vm.profiler import Costs, Recorder
 from zkvm.riscv.vm.state import MachineState, symbol_at
 
 MAX_REPLAY = 1 << 26
-"""Cycles up to which a run is repeated for its call stack: seconds."""
+"""Cycles up to which a run is repeated for its call stack: nobody should wait for a message."""
 NEIGHBOURS = 3
 """Instructions shown before and after the one that trapped."""
 FRAMES_SHOWN = 16
@@ -61,7 +61,10 @@ def explain(trap: GuestTrap, image: Image, file: bytes, stdin: bytes, *, said: b
     """A trap with its place in the source, the instructions around it, the registers, the calls, and the guest's own last words.
 
     Args:
-        trap: as the executor raised it. file: the ELF file. stdin: of the run.
+        trap: as the executor raised it.
+        image: of the ELF file.
+        file: the content of the ELF file.
+        stdin: private input of the run.
         said: whether to repeat what the guest wrote to its standard error, because nobody has seen it yet.
     """
     debug = read_debug(file)

@@ -72,13 +72,18 @@ def execute(
     """Run a guest from its entry to its exit.
 
     Args:
-        stdin: the private input, the guest's fd 0. trace: whether to record (without: all record arrays and final values are empty).
-        max_cycles: instructions after which the run is stopped. max_memory: bytes that records and guest pages may take.
-        stdout, stderr: called with what the guest writes, as it does; the result has all of it in any case.
-        runner: another interpreter than the kernel, for comparison.
+        image: the program.
+        stdin: the private input, the guest's fd 0.
+        trace: whether to record (without: all record arrays and final values are empty).
+        max_cycles: instructions after which the guest is stopped.
+        max_memory: bytes that records and guest pages may take; None: no limit.
+        stdout: called with what the guest writes to fd 1, as it does; the result has all of it in any case.
+        stderr: the same for fd 2.
+        runner: another interpreter than the kernel: one that also looks, or the readable one for comparison.
 
     Raises:
-        GuestTrap: the guest did something that cannot be proven. LimitError: a limit was reached.
+        GuestTrap: the guest did something that cannot be proven.
+        LimitError: a limit was reached.
     """
     started = time.perf_counter()
     state = MachineState(image, trace=trace, max_memory=max_memory)

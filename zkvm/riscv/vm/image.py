@@ -157,7 +157,8 @@ def check_gaps(gaps: tuple[tuple[int, int], ...], origins: Words) -> None:
     """Refuse gaps that are not sorted, disjoint and below 2^30 words, or that hold a word with another origin.
 
     Args:
-        gaps: [start, end) in words. origins: (n,) word indices of RAM image and ROM, any order.
+        gaps: [start, end) ranges, in words (byte address / 4).
+        origins: (n,) word indices of RAM image and ROM, any order.
 
     Raises:
         ElfError: the segments of the program lead to such gaps.

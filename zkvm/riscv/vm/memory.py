@@ -22,8 +22,10 @@ class PagedMemory:
 
     Attributes:
         page_table: (2^20,) int32: slot of a page, ABSENT or LAZY.
-        values, times, origins: flat arrays, word ``o`` of slot ``s`` at ``1024 s + o``: (n,) uint32 value, (n,) uint64 time of last
-            access (empty unless ``track_times``), (n,) uint8 origin.
+        page_of_slot: the other way round, for the slots in use.
+        values: (n,) uint32 words; word ``o`` of slot ``s`` is at ``1024 s + o``, here and in the next two.
+        times: (n,) uint64 times of last access; empty unless ``track_times``.
+        origins: (n,) uint8 origins.
     """
 
     def __init__(self, image: Image, *, track_times: bool) -> None:

@@ -26,10 +26,18 @@ class MachineState:
     """One run of one image.
 
     Attributes:
-        registers, register_times: (38,) uint32 and uint64 by register index (bus address less 2^32); the last is scratch.
+        image: the program.
+        trace: whether the run is recorded.
+        max_memory: bytes that records and guest pages may take; None: no limit.
+        memory: the guest's words.
+        registers: (38,) uint32 by register index (bus address less 2^32); the last is scratch.
+        register_times: (38,) uint64 times of last access.
         counters: (6,) uint64: row, time, cycles, records, refreshes, fault address (positions in ``kernels/interpreter.py``).
-        steps, refreshes: buffers of records, filled up to the counters.
-        program, code_pages, code_rows: the program as the interpreter reads it.
+        steps: buffer of STEP records, filled up to the counter.
+        refreshes: buffer of REFRESH records, filled up to the counter.
+        program: program rows as the interpreter reads them, see :func:`decode_program`; so are the next two.
+        code_pages: pages that hold code.
+        code_rows: program rows by page and word.
     """
 
     def __init__(self, image: Image, *, trace: bool, max_memory: int | None) -> None:
@@ -154,7 +162,9 @@ def decode_program(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32],
     """Program rows as the interpreter reads them.
 
     Returns:
-        (n,) kernels.interpreter.DECODED; (2^20,) int32 index into the next by pc >> 12, -1 if none; (k, 1024) int32 rows by word, -1.
+        program: (n,) :data:`zkvm.riscv.kernels.interpreter.DECODED`.
+        code_pages: (2^20,) int32, by pc >> 12 the page's place in ``code_rows``, -1 if it holds no code.
+        code_rows: (k, 1024) int32, by word of the page the row in ``program``, -1 if there is none.
     """
     op, pc = rows["op"].astype(np.int64), rows["pc"].astype(np.int64)
     pages, slots = np.unique(pc // (4 * PAGE_WORDS), return_inverse=True)
