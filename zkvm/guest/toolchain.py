@@ -49,12 +49,23 @@ COMPILE_FLAGS = (
     # Zig turns on the undefined-behaviour sanitizer unless told otherwise.
     "-fno-sanitize=all",
     "-fno-stack-protector",
+    # Whatever moves the stack pointer further than a page touches every page on the way, so that no frame steps over the unmapped
+    # words below the stack. The compiler's driver offers this for operating systems only; the compiler itself does it for all.
+    "-Xclang",
+    "-fstack-clash-protection",
+    # A length of 2^31 bytes and more moves the stack pointer upwards, past the code that touches pages. Clearing such an array runs
+    # into the end of memory. The second option exempts every variable whose size the compiler knows.
+    "-ftrivial-auto-var-init=zero",
+    "-ftrivial-auto-var-init-max-size=1",
     "-fomit-frame-pointer",
     "-fno-asynchronous-unwind-tables",
     "-ffunction-sections",
     "-fdata-sections",
     "-Wall",
     "-Wextra",
+    # Their lengths are often the input's, hence the prover's choice.
+    "-Wvla",
+    "-Walloca",
 )
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none", f"-Wl,-T,{LINKER_SCRIPT}")
 
