@@ -152,12 +152,13 @@ def changed(image: Image, state: MachineState) -> dict[int, int]:
     pages = np.array(memory.page_of_slot, np.int64)
     places = (pages[:, None] * PAGE_WORDS + np.arange(PAGE_WORDS)).ravel() * 4
     values, origins = memory.values[: len(places)].astype(np.uint64), memory.origins[: len(places)]
-    data = slice(0, len(image.ram_address) - REGISTER_COUNT)
-    initial = dict(zip(image.ram_address[data].tolist(), image.ram_value[data].tolist(), strict=True))
-    assert 0x5EA1_5EA1 in initial.values()
     owned = ((origins == ZERO) | (origins == DATA)) & (places < image.heap_limit)
-    found = dict(zip(places[owned].tolist(), values[owned].tolist(), strict=True))
-    return {place: value for place, value in found.items() if value != initial.get(place, 0)}
+    data = slice(0, len(image.ram_address) - REGISTER_COUNT)
+    initial = np.zeros(len(places), np.uint64)
+    initial[memory.locate((image.ram_address[data] // np.uint64(4)).astype(np.int64))] = image.ram_value[data]
+    assert 0x5EA1_5EA1 in initial
+    found = owned & (values != initial)
+    return dict(zip(places[found].tolist(), values[found].tolist(), strict=True))
 
 
 def trapped(elf: bytes, stdin: bytes) -> tuple[GuestTrap, dict[int, int]]:

@@ -67,6 +67,10 @@ COMPILE_FLAGS = (
     "-Wvla",
     "-Walloca",
 )
+LENGTH_NOTE = """\
+note: an array that is larger than the stack traps, but only if its size in bytes fits 32 bits: 2^30 elements of 4 bytes and some more are
+      few bytes to the compiler, and all of memory is then inside the array. Compare the length with a constant before the declaration."""
+"""What the compiler's warning of a variable-length array does not say."""
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none", f"-Wl,-T,{LINKER_SCRIPT}")
 
 
@@ -127,8 +131,9 @@ def build(
         if result.returncode != 0 or not linked.exists():
             raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}")
         target.write_bytes(linked.read_bytes())
-    if warn is not None and result.stderr.strip():
-        warn(result.stderr.strip())
+    warnings = result.stderr.strip()
+    if warn is not None and warnings:
+        warn(f"{warnings}\n{LENGTH_NOTE}" if "[-Wvla" in warnings else warnings)
     return target
 
 
