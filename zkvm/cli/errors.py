@@ -18,6 +18,8 @@ INTERNAL = 70
 """A bug of this package (EX_SOFTWARE of sysexits.h)."""
 INTERRUPTED = 130
 """Ctrl-C, as shells report it."""
+FRAMES_REPORTED = 1000
+"""Most frames of a trap that ``--json`` lists, innermost first: a stack overflow has hundreds of thousands."""
 
 TRACEBACK_VARIABLE = "ZKVM_TRACEBACK"
 """Set to show the Python traceback of an internal error."""
@@ -69,7 +71,8 @@ def report(error: BaseException, as_json: bool) -> int:
     if as_json:
         view = {"error": text, "kind": type(error).__name__, "exit_code": code}
         if isinstance(error, GuestTrap):
-            view |= {"trap": error.kind, "pc": error.pc, "cycle": error.cycle, "frames": [frame._asdict() for frame in error.frames]}
+            frames = [frame._asdict() for frame in error.frames[:FRAMES_REPORTED]]
+            view |= {"trap": error.kind, "pc": error.pc, "cycle": error.cycle, "depth": len(error.frames), "frames": frames}
         print(json.dumps(view))
     print(f"zkvm: {text}", file=sys.stderr)
     return code
