@@ -23,7 +23,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "stark.air": ("errors", "stark.field", "stark.crypto.hashes"),  # the digest of a machine
     "stark.protocol": ("errors", "stark.field", "stark.crypto", "stark.air"),
     "stark.protocol.params": ("errors",),
-    "stark.tables": ("errors", "stark.field", "stark.air", "stark.protocol.params"),
+    "stark.tables": ("errors", "stark.field", "stark.air", "stark.protocol.params", "stark.protocol.preprocessed"),
     "stark.verifier": ("errors", "stark.field", "stark.crypto", "stark.air", "stark.protocol"),
     "stark.prover": ("errors", "stark.field", "stark.crypto", "stark.air", "stark.protocol", "stark.tables", "stark.kernels"),
     "stark.kernels": ("stark.field.goldilocks",),  # constants
@@ -58,6 +58,11 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     ),
     # What a relying party trusts: these, and what they import.
     "verifier": ("errors", "riscv.machine", "riscv.header", "stark.crypto", "stark.protocol", "stark.verifier"),
+    # And these, to compute an image ID from a program.
+    "verifier.image": (
+        "errors", "riscv.machine", "riscv.header", "riscv.records", "riscv.vm.elf",
+        "stark.air.machine", "stark.protocol.params", "stark.protocol.preprocessed",
+    ),
     "session": ("errors", "riscv", "stark.protocol", "stark.tables"),
     "session.resources": ("errors",),
     "session.run": ("errors", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.resources"),
@@ -79,8 +84,7 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "stark.kernels.width": frozenset({"llvmlite"}),
     "stark.kernels.source": frozenset({"numpy", "numba", "llvmlite"}),
     "riscv.kernels.source": frozenset({"numpy", "numba"}),
-    "riscv.vm": frozenset({"numpy", "elftools", "capstone"}),
-    "riscv.isa": frozenset({"numpy", "capstone"}),
+    "riscv.vm": frozenset({"numpy", "elftools"}),
     "guest": frozenset(),
     "ml": frozenset({"numpy", "onnx", "onnxruntime", "onnxslim"}),
     "cli": frozenset({"numpy", "rich", "typer"}),
