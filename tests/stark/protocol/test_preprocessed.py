@@ -41,7 +41,7 @@ def defined_root(columns: dict[str, U64], blowup: int) -> bytes:
     tallest = max(groups)
     coset, inner = np.divmod(np.arange(blowup * tallest), tallest)
     rows = [np.concatenate([table[:, coset, inner % height].T for table in groups[height]], axis=1) for height in sorted(groups)]
-    return tree_levels(chain_leaves(rows, None))[-1][0].tobytes()
+    return bytes(tree_levels(chain_leaves(rows, None))[-1][0])
 
 
 @pytest.mark.parametrize("shapes", [[(1, 1)], [(2, 8)], [(3, 4), (1, 32), (2, 4)], [(2, 64), (17, 2), (5, 64), (1, 1), (130, 16)]])
