@@ -8,12 +8,13 @@ from pathlib import Path
 from tests.toy import TOY, toy_statement, toy_walk
 from zkvm import api
 from zkvm.stark.protocol.params import parameters
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.prover.preprocessed import commit_preprocessed
 from zkvm.stark.prover.prove import prove_tables
 from zkvm.stark.prover.randomness import Randomness
-from zkvm.stark.tables import build_tables, preprocess
+from zkvm.stark.tables import build_tables
 from zkvm.verifier.receipt import Receipt
 
 GUESTS = Path(__file__).resolve().parent.parent / "guest_programs"

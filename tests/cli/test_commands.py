@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.running import guest, invoke
 from tests.receipts import ECHO, GUESTS, HELLO, TEXT, dev_receipt, echo_receipt
+from tests.test_layers import run_without_extras
 from zkvm.api import compute_image_id
 from zkvm.cli.main import COMMANDS, load
 from zkvm.riscv.vm.assemble import EXIT
@@ -248,14 +249,45 @@ def without(package: str, *arguments: str | Path) -> subprocess.CompletedProcess
 
 
 def test_without_the_prove_extra(receipt: Path) -> None:
-    for arguments in (("run", HELLO), ("image-id", HELLO), ("verify", receipt, "--elf", ECHO), ("check", HELLO), ("inspect", HELLO)):
+    for arguments in (("run", HELLO), ("check", HELLO), ("profile", HELLO)):
         result = without("numba", *arguments)
         assert result.returncode == 2
         assert "pip install 'zkvm[prove]'" in result.stderr
         assert "Traceback" not in result.stderr
     assert without("numba", "verify", receipt, "--image-id", echo_id()).returncode == 0
+    assert without("elftools", "verify", receipt, "--image-id", echo_id()).returncode == 0
     assert without("numba", "inspect", receipt).returncode == 0
     assert without("elftools", "disasm", HELLO).returncode == 2
+
+
+def bare(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command line in the base installation: without any package of an extra."""
+    code = f"sys.argv[1:] = {list(map(str, arguments))!r}; from zkvm.cli.main import main; main()"
+    return run_without_extras(code, base=True)
+
+
+def test_programs_in_the_base_installation(receipt: Path) -> None:
+    """Image IDs are those that the kernels compute; a receipt is verified by its program."""
+    result = bare("image-id", ECHO)
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{echo_id()}\n", "")
+    assert json.loads(bare("inspect", ECHO, "--json").stdout) == invoke("inspect", ECHO, "--json").json
+    assert bare("disasm", HELLO).stdout == invoke("disasm", HELLO).out
+    accepted = bare("verify", receipt, "--elf", ECHO)
+    assert (accepted.returncode, accepted.stdout.splitlines()[0], accepted.stderr) == (0, "accepted", "")
+    none = bare("verify", receipt, "--elf", receipt)
+    assert (none.returncode, none.stdout) == (3, "")
+    assert "not an ELF file" in none.stderr
+
+
+def test_verify_by_program_and_image_id(receipt: Path, tmp_path: Path) -> None:
+    """Both must name one program; a compiled model's directory is its program."""
+    assert invoke("verify", receipt, "--elf", ECHO, "--image-id", echo_id()).code == 0
+    for elf, image_id in ((HELLO, echo_id()), (ECHO, "00" * 32), (ECHO, compute_image_id(HELLO))):
+        outcome = invoke("verify", receipt, "--elf", elf, "--image-id", image_id, "--json")
+        assert (outcome.code, outcome.json["accepted"], outcome.json["reason"]) == (1, False, "IMAGE_ID")
+    (tmp_path / "model.elf").write_bytes(ECHO.read_bytes())
+    assert invoke("verify", receipt, "--elf", tmp_path).code == 0
+    assert invoke("image-id", tmp_path).out == f"{echo_id()}\n"
 
 
 def test_a_closed_pipe_is_no_crash() -> None:

@@ -20,10 +20,11 @@ from zkvm.riscv.vm.executor import execute
 from zkvm.stark.air.check import check_tables
 from zkvm.stark.air.table import Table
 from zkvm.stark.protocol.params import Policy, parameters
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.prover.tapes import evaluate_columns
-from zkvm.stark.tables import build_tables, preprocess
+from zkvm.stark.tables import build_tables
 from zkvm.stark.verifier.verify import verify_proof
 
 WORDS = b"".join(word.to_bytes(4, "little") for word in (0xDEADBEEF, 0x80000001, 0x7FFF8080, 5))

@@ -21,7 +21,10 @@ ReceiptArgument = Annotated[Path, typer.Argument(metavar="RECEIPT", help="the re
 def verify(
     receipt: ReceiptArgument,
     image_id: Annotated[str | None, typer.Option("--image-id", metavar="HEX", help="image ID of the program that you trust")] = None,
-    elf: Annotated[Path | None, typer.Option("--elf", metavar="GUEST.elf", help="that program itself; its image ID is computed")] = None,
+    elf: Annotated[
+        Path | None,
+        typer.Option("--elf", metavar="GUEST.elf|DIR", help="that program itself (or a compiled model): its image ID is computed"),
+    ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", metavar="model.json", help="of a compiled model: show what the journal says, in its numbers")
     ] = None,
@@ -31,10 +34,11 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Accept a receipt as the proof of a run of a program, or reject it with a reason."""
-    if (image_id is None) == (elf is None):
-        raise UsageError("say which program the receipt must be for: either --image-id HEX or --elf GUEST.elf")
-    from zkvm.verifier.receipt import verdict
+    if image_id is None and elf is None:
+        raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
+    from zkvm.verifier.receipt import parse_image_id, verdict
 
+    named = [] if image_id is None else [parse_image_id(image_id)]
     data = read_input(receipt)
     interface = None
     if model is not None:
@@ -42,14 +46,11 @@ def verify(
 
         interface = read_model(model)
     if elf is not None:
-        from zkvm import api
-        from zkvm.cli.start import load_kernels
+        from zkvm.cli.inspect import computed_image_id
 
-        load_kernels()
-        image_id = api.compute_image_id(elf)
-    assert image_id is not None
+        named.append(bytes.fromhex(computed_image_id(elf, not as_json)))
     started = time.perf_counter()
-    answer = verdict(data, image_id, policy=Policy(min_security, allow_dev), exit_code=exit_code)
+    answer = verdict(data, *named, policy=Policy(min_security, allow_dev), exit_code=exit_code)
     answer["seconds"] = time.perf_counter() - started
     meaning = None
     if interface is not None and answer["accepted"]:

@@ -1,6 +1,7 @@
-"""The stand-alone verifier: ``python -m zkvm.verifier RECEIPT --image-id HEX``. numpy and the standard library only.
+"""The stand-alone verifier: ``python -m zkvm.verifier RECEIPT --image-id HEX`` or ``--elf GUEST.elf``.
 
-Exit codes: 0 accepted, 1 rejected, 2 usage, 3 the file cannot be read.
+It needs numpy and the standard library, and pyelftools if it is to read an ELF file. Exit codes: 0 accepted, 1 rejected, 2 usage, 3 a file
+cannot be read or is no program, 5 the program is too large, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,18 +12,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zkvm.errors import UsageError
+from zkvm.errors import ElfError, LimitError, UsageError
 from zkvm.stark.protocol.params import Policy
-from zkvm.verifier.receipt import verdict
+from zkvm.verifier.receipt import parse_image_id, verdict
 
-ACCEPTED, REJECTED, USAGE, BAD_INPUT = 0, 1, 2, 3
+ACCEPTED, REJECTED, USAGE, BAD_INPUT, LIMIT, INTERRUPTED = 0, 1, 2, 3, 5, 130
 
 
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     result = argparse.ArgumentParser(prog="python -m zkvm.verifier", description="Verify a receipt.")
     result.add_argument("receipt", type=Path, help="the receipt's file")
-    result.add_argument("--image-id", required=True, metavar="HEX", help="image ID of the program that you trust")
+    result.add_argument("--image-id", metavar="HEX", help="image ID of the program that you trust")
+    result.add_argument(
+        "--elf",
+        type=Path,
+        metavar="GUEST.elf|DIR",
+        help="that program itself (or a compiled model): its image ID is computed",
+    )
     result.add_argument(
         "--min-security", type=int, default=Policy().min_security_bits, metavar="BITS", help="proven bits that you demand (default 100)"
     )
@@ -35,13 +42,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Verify, print the verdict, return the exit code."""
     options = parser().parse_args(arguments)
     try:
+        return _verify(options)
+    except ElfError as error:
+        return _fail(BAD_INPUT, str(error), options.json)
+    except UsageError as error:
+        return _fail(USAGE, str(error), options.json)
+    except LimitError as error:
+        return _fail(LIMIT, str(error), options.json)
+    except MemoryError:
+        return _fail(LIMIT, "out of memory", options.json)
+    except KeyboardInterrupt:
+        return _fail(INTERRUPTED, "interrupted", options.json)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """The same; errors are raised, but for that of a receipt that cannot be read.
+
+    Raises:
+        ElfError: the program cannot be read, or is none.
+        UsageError: no program is named, or pyelftools is missing.
+        LimitError: the program is too large.
+    """
+    try:
         data = options.receipt.read_bytes()
     except OSError as error:
         return _fail(BAD_INPUT, f"{options.receipt}: {error.strerror}", options.json)
-    try:
-        answer = verdict(data, options.image_id, policy=Policy(options.min_security), exit_code=options.exit_code)
-    except UsageError as error:
-        return _fail(USAGE, str(error), options.json)
+    named = [] if options.image_id is None else [parse_image_id(options.image_id)]
+    if options.elf is not None:
+        named.append(bytes.fromhex(_computed(options.elf, sys.stderr.isatty() and not options.json)))
+    if not named:
+        raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
+    answer = verdict(data, *named, policy=Policy(options.min_security), exit_code=options.exit_code)
     if options.json:
         print(json.dumps(answer))
     elif answer["accepted"]:
@@ -50,6 +81,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(f"rejected: {answer['reason']}: {answer['detail']}", file=sys.stderr)
     return ACCEPTED if answer["accepted"] else REJECTED
+
+
+def _computed(elf: Path, shown: bool) -> str:
+    """The image ID of a program; ``shown``: with its progress on standard error."""
+    from zkvm.verifier.image import image_id
+
+    if not shown:
+        return image_id(elf)
+    try:
+        return image_id(elf, _show_progress)
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _show_progress(phase: str, share: float) -> None:
+    print(f"\r\x1b[Kimage ID: {phase} {100 * share:3.0f} %", end="", file=sys.stderr, flush=True)
 
 
 def _fail(code: int, message: str, as_json: bool) -> int:

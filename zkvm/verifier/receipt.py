@@ -241,12 +241,13 @@ class Receipt:
         return view
 
 
-def verdict(data: bytes, image_id: str | bytes, *, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
+def verdict(data: bytes, *image_ids: str | bytes, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
     """Decode and verify a receipt's bytes: the answer as what JSON can hold, whether accepted or not.
 
     Args:
         data: the receipt's bytes.
-        image_id: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes.
+        *image_ids: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes, at least one; if they differ, nothing is
+            accepted.
         policy: what else the caller demands.
         exit_code: the one that the caller accepts.
 
@@ -255,10 +256,15 @@ def verdict(data: bytes, image_id: str | bytes, *, policy: Policy = DEFAULT_POLI
         proof's shape; 0 for a dev receipt), ``zk``, ``dev``; without it ``reason`` (of :class:`RejectReason`) and ``detail``.
 
     Raises:
-        UsageError: ``image_id`` is not an image ID.
+        UsageError: an image ID is none, or there is none.
     """
-    expected = parse_image_id(image_id)
+    if not image_ids:
+        raise UsageError("a receipt is verified for a program: its image ID is needed")
+    expected, *others = [parse_image_id(image_id) for image_id in image_ids]
     try:
+        for other in others:
+            if other != expected:
+                raise VerificationError(RejectReason.IMAGE_ID, f"one program is expected, not two: {expected.hex()} and {other.hex()}")
         receipt = Receipt.from_bytes(data)
         claim = receipt.verify(expected, policy=policy, exit_code=exit_code)
     except VerificationError as error:

@@ -16,13 +16,14 @@ from zkvm.stark.air.evaluate import evaluate_columns
 from zkvm.stark.air.expression import MAIN, column, straighten
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.protocol.params import PARAMETERS, Parameters, Policy, parameters
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.prover import tapes
 from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.stark.prover.prove import prove_tables
 from zkvm.stark.prover.randomness import Randomness
-from zkvm.stark.tables import build_tables, preprocess, split_heights
+from zkvm.stark.tables import build_tables, split_heights
 from zkvm.stark.verifier.verify import verify_proof
 
 STEPS = 1000
