@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zkvm.errors import UsageError
-from zkvm.stark.protocol.params import Policy
+from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, REGIMES, Policy
 from zkvm.verifier.receipt import verdict
 
 ACCEPTED, REJECTED, USAGE, BAD_INPUT = 0, 1, 2, 3
@@ -24,8 +24,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("receipt", type=Path, help="the receipt's file")
     result.add_argument("--image-id", required=True, metavar="HEX", help="image ID of the program that you trust")
     result.add_argument(
-        "--min-security", type=int, default=Policy().min_security_bits, metavar="BITS", help="proven bits that you demand (default 100)"
+        "--min-security", type=int, default=DEFAULT_DEMAND, metavar="BITS", help="proven bits that you demand (default %(default)s)"
     )
+    result.add_argument("--regime", choices=REGIMES, default=BEST, help="theorems that these bits may rest on (default %(default)s)")
     result.add_argument("--exit-code", type=int, default=0, metavar="N", help="exit code that you accept (default 0)")
     result.add_argument("--json", action="store_true", help="print one JSON object")
     return result
@@ -39,13 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(BAD_INPUT, f"{options.receipt}: {error.strerror}", options.json)
     try:
-        answer = verdict(data, options.image_id, policy=Policy(options.min_security), exit_code=options.exit_code)
+        answer = verdict(data, options.image_id, policy=Policy(options.min_security, regime=options.regime), exit_code=options.exit_code)
     except UsageError as error:
         return _fail(USAGE, str(error), options.json)
     if options.json:
         print(json.dumps(answer))
     elif answer["accepted"]:
-        print(f"accepted: image {answer['image_id']}, exit code {answer['exit_code']}, {answer['security_bits']} proven bits")
+        bits = f"{answer['security_bits']} proven bits" + ("" if options.regime == BEST else f" ({options.regime})")
+        print(f"accepted: image {answer['image_id']}, exit code {answer['exit_code']}, {bits}")
         print(f"journal: {answer['journal']}")
     else:
         print(f"rejected: {answer['reason']}: {answer['detail']}", file=sys.stderr)
