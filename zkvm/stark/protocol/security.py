@@ -35,7 +35,7 @@ HASH_BITS = 128.0
 EVENTS = {
     "batching": "columns far from polynomials combine to something close to one",
     "fold": "a folded layer is closer to polynomials than the layer before",
-    "weights": "it is closer only on points whose earlier checks hold",
+    "weights": "it is closer on the points above which the earlier checks hold",
     "query": "all queries miss a codeword that is far away",
     "constraints": "a false constraint disappears in the combination of all",
     "out of domain": "different polynomials agree at zeta",
