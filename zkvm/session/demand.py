@@ -31,4 +31,4 @@ def check_demand(policy: Policy, execution: Execution, header: ImageHeader, chos
     try:
         policy.check(proven_bits(shape, tuples, policy.regime))
     except VerificationError as error:
-        raise UsageError(f"a proof with {chosen.name!r}, {chosen.security_bits}, would be refused: {error.detail}") from error
+        raise UsageError(f"a proof by {chosen.name!r} with {chosen.security_bits} bits would be refused: {error.detail}") from error
