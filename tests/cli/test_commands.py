@@ -58,7 +58,7 @@ def test_run_verify_inspect(tmp_path: Path) -> None:
     view = outcome.json
     assert set(view) >= RUN_KEYS
     assert (view["image_id"], view["exit_code"], view["journal"], view["zk"]) == (echo_id(), 0, TEXT.hex(), True)
-    assert view["bits_by_regime"] == {"best": view["security_bits"], "bciks20": 121, "unique": 114}
+    assert view["bits_by_regime"] == {"best": view["security_bits"], "bciks20": 122, "unique": 114}
     assert view["security_bits"] == 128
     assert view["receipt_bytes"] == (tmp_path / "r").stat().st_size
     assert set(view["seconds"]) >= {"execute", "trace", "main", "bus", "quotient", "openings", "fri", "queries", "verify", "total"}
