@@ -87,9 +87,8 @@ def calculator_table() -> str:
         unique = f"{bound_of(chosen, log, 'unique').bits:.1f} / {levels['UDR']['total']}"
         rows.append([f"{chosen.name}, {chosen.security_bits}", f"2^{log}", *cells, f"{bound.bits:.1f} / {johnson['total']}", unique])
     titles = ["set, claim", "rows", *CALCULATED.values(), "total", "total, unique"]
-    return (
-        f"{markdown(titles, rows)}\n\nOurs / the calculator's, at commit `{answer['commit'][:12]}` of {answer['date']}, which rounds down."
-    )
+    source = f"at commit `{answer['commit'][:12]}` of {answer['date']}, which rounds down"
+    return f"{markdown(titles, rows)}\n\nOurs / the calculator's, {source}."
 
 
 TABLES = {"terms": terms_table, "events": events_table, "regimes": regimes_table, "calculator": calculator_table}

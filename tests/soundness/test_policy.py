@@ -81,6 +81,8 @@ def test_an_unknown_regime_is_no_policy() -> None:
     for wrong in ("", "Unique", "capacity", "BEST"):
         with pytest.raises(UsageError, match="no regime"):
             Policy(regime=wrong)
+        with pytest.raises(UsageError, match="no regime"):
+            proven_bits(ProofShape(machine(), parameters(), (15,) * len(machine().chips)), regime=wrong)
     with pytest.raises(VerificationError):
         Policy(math.nan).check(128.0)  # type: ignore[arg-type]
 

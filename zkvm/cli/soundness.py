@@ -34,8 +34,9 @@ def soundness(
     bound, length = bounds[regime], expected_bytes(shape)
     reached = bound.bits >= security
     if as_json:
-        view = {"params": params, "rows": height, "regime": bound.theorem.label, "terms": {term.label: term.bits for term in bound.terms}}
-        view |= {"events": {term.label: term.event for term in bound.terms}, "security_bits": bound.bits}
+        view = {"params": params, "rows": height, "regime": regime, "theorem": bound.theorem.label}
+        view |= {"terms": {term.label: term.bits for term in bound.terms}, "events": {term.label: term.event for term in bound.terms}}
+        view |= {"security_bits": bound.bits}
         view |= {"bits_by_regime": {name: other.bits for name, other in bounds.items()}}
         emit(view | {"claimed_bits": security, "claim_reached": reached, "proof_bytes": length})
         raise typer.Exit(DONE if reached else REJECTED)

@@ -67,7 +67,8 @@ DEFAULT_SECURITY = 128
 """Proven bits of the set that proofs are made with if nothing is said."""
 DEFAULT_DEMAND = 100
 """Proven bits that a verifier demands if nothing is said: what every known set has, so that no receipt is refused for its age."""
-BEST, BCIKS20, UNIQUE = REGIMES = ("best", "bciks20", "unique")
+BEST, BCIKS20 = "best", "bciks20"
+REGIMES = (BEST, BCIKS20, "unique")
 """Which theorems on proximity count (:mod:`zkvm.stark.protocol.security`): all that are proven; those of 2020; unique decoding alone."""
 
 
@@ -102,6 +103,16 @@ def parameters_from_numbers(numbers: tuple[int, int, int]) -> Parameters:
     raise VerificationError(RejectReason.POLICY, f"unknown parameters (blowup, queries, exempt rows) = {numbers}")
 
 
+def check_regime(regime: str) -> None:
+    """Whether there is such a regime.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if regime not in REGIMES:
+        raise UsageError(f"no regime {regime!r}: choose one of {', '.join(REGIMES)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What a verifier accepts; given by the caller, never by the proof.
@@ -122,8 +133,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         """A regime that is misspelt must not become a weaker demand."""
-        if self.regime not in REGIMES:
-            raise UsageError(f"no regime {self.regime!r}: choose one of {', '.join(REGIMES)}")
+        check_regime(self.regime)
 
     def check(self, bits: float) -> None:
         """Whether a proof with so many proven bits, under this regime, is enough.

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from zkvm.stark.air.layout import MAX_ARITY
 from zkvm.stark.field.goldilocks import P
-from zkvm.stark.protocol.params import BCIKS20, BEST, FOLDING, GRINDING_BITS, Parameters
+from zkvm.stark.protocol.params import BCIKS20, BEST, FOLDING, GRINDING_BITS, Parameters, check_regime
 from zkvm.stark.protocol.shape import ProofShape
 
 FIELD = float(P) ** 3
@@ -205,8 +205,12 @@ def best_bound(parameters: Parameters, size: Size, regime: str = BEST) -> Bound:
     Args:
         parameters: blowup and queries.
         size: of the proof.
-        regime: ``best``, ``bciks20`` or ``unique``; :class:`zkvm.stark.protocol.params.Policy` refuses others.
+        regime: ``best``, ``bciks20`` or ``unique``.
+
+    Raises:
+        UsageError: there is no such regime.
     """
+    check_regime(regime)
     rate = 1.0 / parameters.blowup
 
     def under(theorem: Theorem) -> Bound:
