@@ -11,6 +11,7 @@ from zkvm.ml.arithmetic import IntArray, Rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation
 
+
 @dataclass(eq=False)
 class Reduce(Operation):
     """Reduces each row of the input, seen as (outputs, length). Sums: requantize(floor(sum / 2^drop)), the sum in 64 bits if need be.
