@@ -16,9 +16,10 @@ from zkvm.errors import LimitError, ProvingError, UsageError, VerificationError
 from zkvm.riscv.header import ImageHeader, run_statement
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution, Image
+from zkvm.session.demand import check_demand
 from zkvm.session.resources import Clock, Progress, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
-from zkvm.stark.protocol.params import BLOWUPS, MAX_HEIGHT, MIN_HEIGHT, Parameters, Policy, parameters
+from zkvm.stark.protocol.params import BLOWUPS, DEFAULT_SECURITY, MAX_HEIGHT, MIN_HEIGHT, Parameters, Policy, parameters
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.tables import build_tables, planned_heights
 from zkvm.verifier.image import Matrices, image_columns, image_header, image_id
@@ -175,9 +176,10 @@ def prove(
     stdin: bytes | ExecutorEnv = b"",
     *,
     params: str = "balanced",
-    security: int = 100,
+    security: int = DEFAULT_SECURITY,
     zk: bool = True,
     dev: bool = False,
+    policy: Policy | None = None,
     pad_to: int = 0,
     threads: int | None = None,
     max_cycles: int | None = None,
@@ -196,8 +198,8 @@ def prove(
         security: proven bits of the set: 100 or 128.
         zk: whether the proof hides everything but the claim, the journal and the heights of the tables.
         dev: no proof, a dev receipt, which verifiers refuse unless their caller allows it.
-        pad_to: 0, or a power of two from 2^9 to 2^24: all tables but the image's are then present and have at least so many rows, so that
-            heights tell less.
+        policy: what verifiers will demand, refused before it is proven if the proof would not have it; None: what the set claims.
+        pad_to: 0, or a power of two from 2^9 to 2^24: least rows of all tables but the image's, all present: heights then tell less.
         threads: workers; None: as many as this process may use.
         max_cycles: instructions after which the guest is stopped; None: 2^28.
         max_memory: bytes that the run may take, and the proof as predicted, or it is refused before it is proven; None: no limit.
@@ -214,8 +216,8 @@ def prove(
         GuestTrap: the guest did something that cannot be proven.
         LimitError: a limit was reached, or the run is too long for one proof.
         Cancelled: the environment asked for it; nothing is left behind.
-        UsageError: unknown parameters or padding, options beside an environment, less than one thread or cycle, or the ``prove`` extra is
-            missing.
+        UsageError: unknown parameters or padding, a policy that they do not meet, options beside an environment, less than one thread or
+            cycle, or the ``prove`` extra is missing.
         ProvingError: a bug of this package.
     """
     started = time.perf_counter()
@@ -227,12 +229,14 @@ def prove(
         _prepare_prover()
         file, image = read_elf(elf)
     execution, (header, columns, committed) = _execute_and_commit(clock, file, image, env, chosen, 0 if dev else workers, pad_to, workers)
+    if not dev and policy is not None:
+        check_demand(policy, execution, header, chosen, pad_to)
     seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, pad_to)
     claim = Claim(header.image_id(), execution.exit_code, journal_digest(execution.journal), chosen.numbers)
     receipt = Receipt(claim, header, execution.journal, seal)
     if verify:
         with clock("verify"):
-            _self_check(receipt, Policy(security, allow_dev=dev))
+            _self_check(receipt, replace(policy or Policy(security), allow_dev=dev))
     clock.end()
     clock.seconds["total"] = time.perf_counter() - started
     return ProveInfo(receipt, session_of(execution), header.image_id().hex(), receipt.security_bits(), peak_memory_bytes(), clock.seconds)

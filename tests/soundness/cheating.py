@@ -39,7 +39,7 @@ from zkvm.stark.verifier.verify import verify_proof
 
 SQUARES_BUS = SquaresChip().serves[0]
 NOTE_BUS = next(pair.receive.bus for pair in AuditChip().air_buses.pairs if pair.receive)
-BALANCED = parameters("balanced")
+BALANCED = parameters("balanced", 100)
 STEPS = 1000
 SEED = bytes(range(32))
 

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from zkvm.cli.errors import DONE, REJECTED, InputFileError, read_input
-from zkvm.cli.options import JsonOption
-from zkvm.cli.output import emit, line, shown
+from zkvm.cli.options import JsonOption, RegimeOption
+from zkvm.cli.output import by_regime, emit, line, shown
 from zkvm.errors import UsageError
-from zkvm.stark.protocol.params import Policy
+from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, Policy
 
 ReceiptArgument = Annotated[Path, typer.Argument(metavar="RECEIPT", help="the receipt's file", show_default=False)]
 
@@ -28,7 +28,8 @@ def verify(
     model: Annotated[
         Path | None, typer.Option("--model", metavar="model.json", help="of a compiled model: show what the journal says, in its numbers")
     ] = None,
-    min_security: Annotated[int, typer.Option("--min-security", metavar="BITS", help="proven bits that you demand")] = 100,
+    min_security: Annotated[int, typer.Option("--min-security", metavar="BITS", help="proven bits that you demand")] = DEFAULT_DEMAND,
+    regime: RegimeOption = BEST,
     exit_code: Annotated[int, typer.Option("--exit-code", metavar="N", help="exit code that you accept")] = 0,
     allow_dev: Annotated[bool, typer.Option("--allow-dev", help="accept a dev receipt, which proves nothing")] = False,
     as_json: JsonOption = False,
@@ -50,7 +51,7 @@ def verify(
 
         named.append(bytes.fromhex(computed_image_id(elf, not as_json)))
     started = time.perf_counter()
-    answer = verdict(data, *named, policy=Policy(min_security, allow_dev), exit_code=exit_code)
+    answer = verdict(data, *named, policy=Policy(min_security, allow_dev, regime), exit_code=exit_code)
     answer["seconds"] = time.perf_counter() - started
     meaning = None
     if interface is not None and answer["accepted"]:
@@ -68,7 +69,7 @@ def verify(
         line("journal", shown(bytes.fromhex(answer["journal"])))
         if meaning is not None:
             show_decoded(meaning)
-        line("security", f"{answer['security_bits']} bits, proven")
+        line("security", f"{answer['security_bits']} bits, proven ({by_regime(answer['bits_by_regime'])})")
         line("zero knowledge", "yes" if answer["zk"] else "no")
     else:
         print(f"zkvm: rejected: {answer['reason']}: {answer['detail']}", file=sys.stderr)

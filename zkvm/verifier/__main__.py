@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zkvm.errors import ElfError, LimitError, UsageError
-from zkvm.stark.protocol.params import Policy
+from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, REGIMES, Policy
 from zkvm.verifier.receipt import parse_image_id, verdict
 
 ACCEPTED, REJECTED, USAGE, BAD_INPUT, LIMIT, INTERRUPTED = 0, 1, 2, 3, 5, 130
@@ -31,8 +31,9 @@ def parser() -> argparse.ArgumentParser:
         help="that program itself (or a compiled model): its image ID is computed",
     )
     result.add_argument(
-        "--min-security", type=int, default=Policy().min_security_bits, metavar="BITS", help="proven bits that you demand (default 100)"
+        "--min-security", type=int, default=DEFAULT_DEMAND, metavar="BITS", help="proven bits that you demand (default %(default)s)"
     )
+    result.add_argument("--regime", choices=REGIMES, default=BEST, help="theorems that these bits may rest on (default %(default)s)")
     result.add_argument("--exit-code", type=int, default=0, metavar="N", help="exit code that you accept (default 0)")
     result.add_argument("--json", action="store_true", help="print one JSON object")
     return result
@@ -72,11 +73,12 @@ def _verify(options: argparse.Namespace) -> int:
         named.append(bytes.fromhex(_computed(options.elf, sys.stderr.isatty() and not options.json)))
     if not named:
         raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
-    answer = verdict(data, *named, policy=Policy(options.min_security), exit_code=options.exit_code)
+    answer = verdict(data, *named, policy=Policy(options.min_security, regime=options.regime), exit_code=options.exit_code)
     if options.json:
         print(json.dumps(answer))
     elif answer["accepted"]:
-        print(f"accepted: image {answer['image_id']}, exit code {answer['exit_code']}, {answer['security_bits']} proven bits")
+        bits = f"{answer['security_bits']} proven bits" + ("" if options.regime == BEST else f" ({options.regime})")
+        print(f"accepted: image {answer['image_id']}, exit code {answer['exit_code']}, {bits}")
         print(f"journal: {answer['journal']}")
     else:
         print(f"rejected: {answer['reason']}: {answer['detail']}", file=sys.stderr)

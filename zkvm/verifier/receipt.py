@@ -17,7 +17,7 @@ from zkvm.riscv.header import MAX_GAP_WORD, MAX_GAPS, ImageHeader, preprocessed_
 from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
 from zkvm.stark.protocol.codec import Reader, decode_proof, encode_proof
-from zkvm.stark.protocol.params import BLOWUPS, MAX_HEIGHT, PARAMETERS, Parameters, Policy, parameters_from_numbers
+from zkvm.stark.protocol.params import BEST, BLOWUPS, MAX_HEIGHT, PARAMETERS, REGIMES, Parameters, Policy, parameters_from_numbers
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.security import proven_bits
 from zkvm.stark.protocol.shape import ProofShape
@@ -127,16 +127,19 @@ class Receipt:
         verify_proof(machine(), run_statement(self.header, chosen, self.journal, self.claim.exit_code), self.seal, policy)
         return self.claim
 
-    def security_bits(self) -> int:
+    def security_bits(self, regime: str = BEST) -> int:
         """Whole bits that the seal's shape and statement are proven to give, those that :meth:`verify` compares; 0 for a dev receipt.
 
         Meaningful for a receipt that was accepted.
+
+        Args:
+            regime: which theorems count, as in :class:`zkvm.stark.protocol.params.Policy`.
         """
         if self.seal is None:
             return 0
         chosen = self.parameters
         statement = run_statement(self.header, chosen, self.journal, self.claim.exit_code)
-        return int(proven_bits(ProofShape(machine(), chosen, self.seal.log_heights), statement.closing_tuples))
+        return int(proven_bits(ProofShape(machine(), chosen, self.seal.log_heights), statement.closing_tuples, regime))
 
     def to_bytes(self) -> bytes:
         """The binary form, described in ``docs/receipts.md``.
@@ -253,7 +256,8 @@ def verdict(data: bytes, *image_ids: str | bytes, policy: Policy = DEFAULT_POLIC
 
     Returns:
         ``accepted``; with it ``image_id``, ``exit_code``, ``journal`` (hex), ``parameters``, ``security_bits`` (proven, of this
-        proof's shape; 0 for a dev receipt), ``zk``, ``dev``; without it ``reason`` (of :class:`RejectReason`) and ``detail``.
+        proof's shape, under the policy's regime; 0 for a dev receipt), ``regime`` (the policy's), ``bits_by_regime`` (under each),
+        ``zk``, ``dev``; without it ``reason`` (of :class:`RejectReason`) and ``detail``.
 
     Raises:
         UsageError: an image ID is none, or there is none.
@@ -275,7 +279,9 @@ def verdict(data: bytes, *image_ids: str | bytes, policy: Policy = DEFAULT_POLIC
         "exit_code": claim.exit_code,
         "journal": receipt.journal.hex(),
         "parameters": dict(zip(PARAMETER_NAMES, claim.parameters, strict=True)),
-        "security_bits": receipt.security_bits(),
+        "security_bits": receipt.security_bits(policy.regime),
+        "regime": policy.regime,
+        "bits_by_regime": {regime: receipt.security_bits(regime) for regime in REGIMES},
         "zk": receipt.zk,
         "dev": receipt.dev,
     }
