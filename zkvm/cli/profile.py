@@ -15,11 +15,11 @@ from zkvm.cli.output import emit, line
 from zkvm.cli.run import guest_stderr, guest_stdout, read_guest_input, show_prediction
 from zkvm.cli.start import load_kernels
 from zkvm.errors import UsageError
+from zkvm.files import write_atomically
 from zkvm.session.flamegraph import html, speedscope
 from zkvm.session.profiling import Profile
 from zkvm.session.profiling import profile as profile_run
 from zkvm.session.run import ExecutorEnv
-from zkvm.verifier.receipt import write_atomically
 
 SHOWN = 20
 HTML, JSON = (".html", ".htm"), (".json",)

@@ -1,6 +1,7 @@
 """The stand-alone verifier: ``python -m zkvm.verifier RECEIPT --image-id HEX``. numpy and the standard library only.
 
-Exit codes: 0 accepted, 1 rejected, 2 usage, 3 the file cannot be read.
+Exit codes: 0 accepted, 1 rejected, 2 usage, or the output cannot be written, 3 the file cannot be read, or is too long for a receipt,
+5 out of memory.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zkvm.errors import UsageError
+from zkvm.errors import FormatError, UsageError
+from zkvm.files import open_standard_streams
 from zkvm.stark.protocol.params import Policy
-from zkvm.verifier.receipt import verdict
+from zkvm.verifier.receipt import read_receipt, verdict
 
-ACCEPTED, REJECTED, USAGE, BAD_INPUT = 0, 1, 2, 3
+ACCEPTED, REJECTED, USAGE, BAD_INPUT, LIMIT, INTERRUPTED = 0, 1, 2, 3, 5, 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,9 +37,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Verify, print the verdict, return the exit code."""
     options = parser().parse_args(arguments)
     try:
-        data = options.receipt.read_bytes()
+        code = _verify(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        code, message = REJECTED, "nobody reads the output"
+    except OSError as error:
+        code, message = USAGE, f"cannot write the output: {error.strerror}"
+    except MemoryError:
+        return _fail(LIMIT, "out of memory: verifying takes about a hundred MiB", options.json)
+    except KeyboardInterrupt:
+        code, message = INTERRUPTED, "interrupted"
+    print(f"zkvm.verifier: {message}", file=sys.stderr)
+    return code
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """The verdict on a file, printed.
+
+    Raises:
+        OSError: it cannot be printed.
+    """
+    try:
+        data = read_receipt(options.receipt)
     except OSError as error:
         return _fail(BAD_INPUT, f"{options.receipt}: {error.strerror}", options.json)
+    except FormatError as error:
+        return _fail(BAD_INPUT, f"{options.receipt}: {error.detail}", options.json)
     try:
         answer = verdict(data, options.image_id, policy=Policy(options.min_security), exit_code=options.exit_code)
     except UsageError as error:
