@@ -16,30 +16,37 @@ CHUNK = 1 << 20
 
 
 def read_at_most(path: str | os.PathLike[str], limit: int) -> bytes | None:
-    """The content of a file, pipe or device; None if it is longer, of which at most ``limit`` bytes and a chunk are then read.
+    """The content of a file, pipe or device; None if it is longer, of which little more than ``limit`` bytes are then read.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return read_kinds(path, {b"": limit})
+
+
+def read_kinds(path: str | os.PathLike[str], limits: Mapping[bytes, int]) -> bytes | None:
+    """The content of a file, pipe or device that may be of several kinds; None if it is longer than its kind can be.
+
+    Args:
+        path: of the file.
+        limits: first bytes of a kind, and the most bytes that a file of it has. What begins otherwise is no file of these kinds:
+            only its beginning is read.
 
     Raises:
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
+        content = bytearray(file.read(max(map(len, limits))))
+        limit = next((limit for magic, limit in limits.items() if content.startswith(magic)), None)
+        if limit is None:
+            return bytes(content)
         if os.fstat(file.fileno()).st_size > limit:
             return None
-        content = bytearray()
         while chunk := file.read(min(CHUNK, limit + 1 - len(content))):
             content += chunk
             if len(content) > limit:
                 return None
     return bytes(content)
-
-
-def starts_with(path: str | os.PathLike[str], magic: bytes) -> bool:
-    """Whether a regular file begins with these bytes. Of a pipe, which can be read only once, and of a device it is not said: True.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with open(path, "rb") as file:
-        return not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(len(magic)) == magic
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

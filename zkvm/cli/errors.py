@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from zkvm.errors import ElfError, GuestError, GuestTrap, LimitError, UsageError, VerificationError, ZkvmError
+from zkvm.errors import ElfError, FormatError, GuestError, GuestTrap, LimitError, UsageError, VerificationError, ZkvmError
 
 DONE, REJECTED, USAGE, BAD_INPUT, TRAP, LIMIT = range(6)
 """0 done or accepted; 1 rejected, failed check, or the guest exited non-zero; 2 usage; 3 bad input file; 4 guest trap; 5 a limit."""
@@ -75,16 +75,19 @@ def report(error: BaseException, as_json: bool) -> int:
     return code
 
 
-def read_input(path: Path) -> bytes:
-    """The content of a file that the user named.
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what a file that the user named is refused for into an error that names it.
 
     Raises:
-        InputFileError: it cannot be read.
+        InputFileError: it cannot be read, or is longer than what it should be can be.
     """
     try:
-        return path.read_bytes()
+        yield
     except OSError as error:
         raise InputFileError(f"{path}: {error.strerror}") from error
+    except FormatError as error:
+        raise InputFileError(f"{path}: {error.detail}") from error
 
 
 def check_writable(path: Path) -> None:
@@ -96,6 +99,10 @@ def check_writable(path: Path) -> None:
     folder = path.parent
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a directory")
+    if path.exists() and not path.is_file():
+        if not os.access(path, os.W_OK):
+            raise UsageError(f"cannot write {path}: permission denied")
+        return  # a device or pipe is written to as it is
     if not folder.is_dir():
         raise UsageError(f"cannot write {path}: {folder} is not a directory")
     if not os.access(path if path.exists() else folder, os.W_OK) or not os.access(folder, os.W_OK):

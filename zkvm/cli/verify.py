@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from zkvm.cli.errors import DONE, REJECTED, InputFileError, read_input
+from zkvm.cli.errors import DONE, REJECTED, InputFileError, reading
 from zkvm.cli.options import JsonOption
 from zkvm.cli.output import emit, line, shown
 from zkvm.errors import UsageError
@@ -33,9 +33,10 @@ def verify(
     """Accept a receipt as the proof of a run of a program, or reject it with a reason."""
     if (image_id is None) == (elf is None):
         raise UsageError("say which program the receipt must be for: either --image-id HEX or --elf GUEST.elf")
-    from zkvm.verifier.receipt import verdict
+    from zkvm.verifier.receipt import read_receipt, verdict
 
-    data = read_input(receipt)
+    with reading(receipt):
+        data = read_receipt(receipt)
     interface = None
     if model is not None:
         from zkvm.cli.journal import decoded, read_model, show_decoded

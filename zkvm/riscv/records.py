@@ -130,7 +130,7 @@ class Image:
 
 
 Sorter = Callable[[NDArray[Any], NDArray[np.uint8]], tuple[NDArray[np.int64], NDArray[np.int64]]]
-"""Numpy walker :func:`sort_steps`, or its kernel."""
+"""Numpy twin :func:`sort_steps`, or its kernel."""
 KEYS = 256
 
 

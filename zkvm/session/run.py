@@ -6,13 +6,13 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import Cancelled, ElfError, GuestTrap, UsageError
+from zkvm.files import read_kinds
 from zkvm.riscv.records import Execution, Image
 from zkvm.session.resources import prove_extra
 
@@ -28,6 +28,9 @@ TraceCallback = Callable[[NDArray[Any]], object]
 Cancel = threading.Event | Callable[[], bool]
 """Set, or true: stop."""
 Runner = Callable[["MachineState", int], int]
+ELF_MAGIC = b"\x7fELF"
+MAX_ELF_BYTES = 1 << 30
+"""Far more than the code and data that the tables can hold; the rest is debug information."""
 
 
 @dataclass(slots=True)
@@ -139,6 +142,21 @@ def environment(stdin: bytes | ExecutorEnv, **options: Any) -> ExecutorEnv:
     return replace(stdin)
 
 
+def read_program(path: str | os.PathLike[str]) -> bytes:
+    """The content of a program's file; of what is no ELF file only the beginning.
+
+    Raises:
+        ElfError: it cannot be read, or is too long.
+    """
+    try:
+        content = read_kinds(path, {ELF_MAGIC: MAX_ELF_BYTES})
+    except OSError as error:
+        raise ElfError(f"{os.fspath(path)}: {error.strerror}") from error
+    if content is None:
+        raise ElfError(f"{os.fspath(path)}: more than {MAX_ELF_BYTES} bytes: no program of this machine is that long")
+    return content
+
+
 def read_elf(elf: Elf) -> tuple[bytes, Image]:
     """The content of an ELF file and its image.
 
@@ -150,10 +168,7 @@ def read_elf(elf: Elf) -> tuple[bytes, Image]:
         from zkvm.riscv.vm.elf import load_image as load
     if isinstance(elf, bytes):
         return elf, load(elf)
-    try:
-        content = Path(elf).read_bytes()
-    except OSError as error:
-        raise ElfError(f"{os.fspath(elf)}: {error.strerror}") from error
+    content = read_program(elf)
     try:
         return content, load(content)
     except ElfError as error:

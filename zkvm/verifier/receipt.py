@@ -27,7 +27,7 @@ FORMAT_VERSION = 1
 FLAG_DEV = 1
 """The receipt has no seal; every other bit is refused."""
 MAX_JOURNAL_BYTES = 1 << 20
-"""Bound on the public output: a verifier sends each byte of it on a bus, which takes seconds for this many. Larger outputs write a
+"""Bound on the public output: a verifier sends each byte of it on a bus, so that its work grows with them. Larger outputs write a
 hash of themselves."""
 MAX_RECEIPT_BYTES = 1 << 23
 """More than any receipt has: every table at its largest height, every query opening leaves of its own, the longest journal, and what
@@ -47,7 +47,9 @@ class Claim:
     """What a receipt states, and what verification returns.
 
     Attributes:
-        image_id: 32 bytes. exit_code: 32-bit word. journal_digest: 32 bytes, BLAKE3.
+        image_id: 32 bytes, the program.
+        exit_code: 32-bit word.
+        journal_digest: 32 bytes, BLAKE3 of the journal.
         parameters: (blowup, queries, exempt rows) of the proof.
     """
 
@@ -62,7 +64,9 @@ class Receipt:
     """A run's public result with its proof.
 
     Attributes:
-        claim: the statement. header: what the image ID hashes. journal: the guest's public output.
+        claim: the statement.
+        header: what the image ID hashes.
+        journal: the guest's public output.
         seal: the proof; None in a dev receipt.
     """
 
@@ -86,7 +90,7 @@ class Receipt:
         """The parameter set of the claim.
 
         Raises:
-            VerificationError: POLICY, it is unknown.
+            VerificationError: POLICY, there is no such set.
         """
         return parameters_from_numbers(self.claim.parameters)
 
@@ -95,13 +99,15 @@ class Receipt:
 
         Args:
             image_id: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes; never taken from the receipt.
-            policy: what else the caller demands. exit_code: the one that the caller accepts.
+            policy: what else the caller demands.
+            exit_code: the one that the caller accepts.
 
         Returns:
             The claim, now proven (of a dev receipt: only if ``policy.allow_dev``, and unproven).
 
         Raises:
-            VerificationError: with the reason of the first check that fails. UsageError: ``image_id`` is not an image ID.
+            VerificationError: with the reason of the first check that fails.
+            UsageError: ``image_id`` is not an image ID.
         """
         expected = parse_image_id(image_id)
         self.header.check()
@@ -164,7 +170,7 @@ class Receipt:
         """The receipt that these bytes encode: strict, every length checked before anything is allocated. Decoding proves nothing.
 
         Raises:
-            FormatError: they encode none of this version.
+            FormatError: the bytes encode no receipt of this version.
         """
         reader = Reader(data)
         reader.constant(MAGIC, "magic bytes of a receipt")
@@ -189,6 +195,7 @@ class Receipt:
 
         Raises:
             OSError: it cannot be written.
+            UsageError: as in :meth:`to_bytes`.
         """
         data = self.to_bytes()
         write_atomically(path, data)
@@ -199,7 +206,8 @@ class Receipt:
         """Read a receipt from a file.
 
         Raises:
-            OSError: it cannot be read. FormatError: it is no receipt.
+            OSError: it cannot be read.
+            FormatError: it is no receipt.
         """
         return cls.from_bytes(read_receipt(path))
 
@@ -250,6 +258,12 @@ def read_receipt(path: str | os.PathLike[str]) -> bytes:
 
 def verdict(data: bytes, image_id: str | bytes, *, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
     """Decode and verify a receipt's bytes: the answer as what JSON can hold, whether accepted or not.
+
+    Args:
+        data: the receipt's bytes.
+        image_id: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes.
+        policy: what else the caller demands.
+        exit_code: the one that the caller accepts.
 
     Returns:
         ``accepted``; with it ``image_id``, ``exit_code``, ``journal`` (hex), ``parameters``, ``security_bits`` (proven, of this
@@ -323,6 +337,7 @@ def _read_header(reader: Reader) -> ImageHeader:
 
 
 def _read_parameters(reader: Reader) -> tuple[int, int, int]:
+    """The parameters of a claim, which must be those of a known set."""
     numbers = reader.integer(2, "blowup"), reader.integer(2, "queries"), reader.integer(2, "exempt rows")
     if numbers not in [entry.numbers for entry in PARAMETERS]:
         raise FormatError(f"unknown parameters (blowup, queries, exempt rows) = {numbers}")

@@ -87,7 +87,7 @@ def test_a_seed_makes_the_proof_reproducible() -> None:
 
 def test_a_second_instance_takes_the_rows_that_would_double_the_first() -> None:
     machine = Machine("toy split", (StepChip(), AuditChip(), SquaresChip(), second_instance(StepChip)), MAX_ROWS)
-    assert machine.codes[0].code == machine.codes[3].code
+    assert machine.codes[0].straight == machine.codes[3].straight
     chosen, walk = parameters("fast"), toy_walk(5000)
     preprocessed = commit_preprocessed(machine, preprocess(machine, None), chosen.blowup)
     tables = build_tables(machine, walk, None, chosen.exempt, evaluate=tapes.evaluate_columns)
@@ -105,7 +105,7 @@ def test_a_second_instance_takes_the_rows_that_would_double_the_first() -> None:
 def test_a_full_table_is_counted_to_its_last_row(chosen: Parameters) -> None:
     """The number of active rows need not be a multiple of the kernel's vectors."""
     walk = toy_walk((1 << 11) - chosen.exempt)
-    fast, plain = (build_tables(TOY, walk, None, chosen.exempt, evaluate=walker) for walker in (tapes.evaluate_columns, evaluate_columns))
+    fast, plain = (build_tables(TOY, walk, None, chosen.exempt, evaluate=one) for one in (tapes.evaluate_columns, evaluate_columns))
     assert fast[0].used == fast[0].active
     for one, other in zip(fast, plain, strict=True):
         assert np.array_equal(one.main, other.main)

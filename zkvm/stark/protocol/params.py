@@ -30,8 +30,11 @@ class Parameters:
     """A parameter set.
 
     Attributes:
-        blowup: LDE size over trace height. queries: FRI queries. exempt: random rows at the end of every table, at least
-            2 (extension degree + queries) + 2. security_bits: proven bits that this set claims.
+        name: what users call it.
+        blowup: points of the LDE domain per row of the trace.
+        queries: FRI queries.
+        exempt: random rows h at the end of every table, at least 2 (extension degree + queries) + 2.
+        security_bits: proven bits that this set claims.
     """
 
     name: str
@@ -47,7 +50,7 @@ class Parameters:
 
     @property
     def chunk_blinding(self) -> int:
-        """h_p: coefficients of each polynomial that blinds a quotient chunk, at least queries + 4."""
+        """h_p: number of coefficients of each polynomial that blinds a quotient chunk; it must be at least queries + 4."""
         return self.queries + 4
 
 
@@ -64,6 +67,13 @@ BLOWUPS = (2, 4, 8)
 
 def parameters(name: str = "balanced", security: int = 100) -> Parameters:
     """The set called ``name`` with ``security`` proven bits.
+
+    Args:
+        name: fast, balanced or compact.
+        security: 100 or 128.
+
+    Returns:
+        The set.
 
     Raises:
         UsageError: there is none.
@@ -91,7 +101,8 @@ class Policy:
     """What a verifier accepts; given by the caller, never by the proof.
 
     Attributes:
-        min_security_bits: proven bits that the proof's actual shape must reach. allow_dev: accept unproven dev receipts.
+        min_security_bits: proven bits that the proof's actual shape must reach.
+        allow_dev: accept dev receipts, in which nothing is proven.
     """
 
     min_security_bits: int = 100

@@ -29,7 +29,10 @@ class Size:
     """What the error terms depend on.
 
     Attributes:
-        tallest: N. batched: functions in the FRI batch. constraints: base constraints. interactions: fingerprints over all rows.
+        tallest: height N of the tallest table.
+        batched: functions in the FRI batch: every opening, and the mask.
+        constraints: base-field constraints of all tables.
+        interactions: fingerprints over all rows, and those of the statement's tuples.
     """
 
     tallest: int
@@ -39,22 +42,20 @@ class Size:
 
 
 def size_of(shape: ProofShape, closing_tuples: int = 0) -> Size:
-    """Sizes of a proof's shape."""
-    interactions = closing_tuples
-    for table in shape.tables:
-        buses = table.code.chip.air_buses
-        interactions += table.height * (len(buses.lookups) + 2 * len(buses.pairs))
-    return Size(shape.tallest, shape.opening_count + 1, shape.constraint_count, interactions)
+    """Sizes of a proof of this shape whose statement puts ``closing_tuples`` tuples on the buses."""
+    return Size(shape.tallest, shape.opening_count + 1, shape.constraint_count, shape.interactions + closing_tuples)
 
 
 def error_terms(parameters: Parameters, size: Size, m: int | None) -> dict[str, float]:
     """Error probability of every round.
 
     Args:
+        parameters: blowup and queries.
+        size: of the proof.
         m: the Johnson bound's parameter (at least 3), or None for unique decoding.
 
     Returns:
-        term -> probability. ``query`` already counts the proof of work.
+        For each term its name and probability. ``query`` already counts the proof of work.
     """
     rate = 1.0 / parameters.blowup
     root = math.sqrt(rate)
@@ -86,7 +87,7 @@ def error_terms(parameters: Parameters, size: Size, m: int | None) -> dict[str, 
 
 
 def bits(probability: float) -> float:
-    """-log2."""
+    """The probability in bits: -log2 of it."""
     return -math.log2(probability)
 
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.stark.air.machine import Machine
-from zkvm.stark.protocol.params import BLOWUPS
 from zkvm.stark.prover.columns import extend
 from zkvm.stark.prover.commit import MerkleTree
-from zkvm.stark.tables import preprocess
 
 U64 = NDArray[np.uint64]
 
@@ -23,7 +20,10 @@ class Preprocessed:
     """One image's preprocessed tables under one blowup.
 
     Attributes:
-        columns: name -> (v, n) trace. lde: name -> (v, B, n). extra: name -> (v, 512). tree: unsalted, its data is public.
+        columns: name -> (v, n) uint64, the columns.
+        lde: name -> (v, B, n), their extensions.
+        extra: name -> (v, 512), their values on the extra coset.
+        tree: over the extensions; unsalted, as its data is public.
     """
 
     columns: dict[str, U64]
@@ -58,9 +58,3 @@ def by_height(matrices: Sequence[U64]) -> list[list[U64]]:
         else:
             levels.append([matrix])
     return levels
-
-
-def preprocessed_roots(machine: Machine, image: Any, threads: int = 1) -> tuple[bytes, ...]:
-    """Root under every blowup, in the order of :data:`zkvm.stark.protocol.params.BLOWUPS`."""
-    columns = preprocess(machine, image)
-    return tuple(commit_preprocessed(machine, columns, blowup, threads).root for blowup in BLOWUPS)

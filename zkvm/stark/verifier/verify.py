@@ -20,6 +20,10 @@ def verify_proof(machine: Machine, statement: Statement, proof: Proof, policy: P
     """Accept or refuse a proof of a statement.
 
     Args:
+        machine: the machine.
+        statement: what the proof should be about.
+        proof: the proof.
+        policy: what the caller demands.
         transcript: for tests that replay challenges; a fresh one by default.
 
     Returns:
