@@ -29,6 +29,9 @@ Merger = Callable[[U64, U64, U64], U64]
 Fill = Callable[[Chip, Any, NDArray[np.int64], U64], None]
 """The twin :func:`fill_rows`, or its kernel."""
 
+Padding = int | Mapping[str, int]
+"""How tall tables are at least: see :func:`heights_for`."""
+
 SPLIT_MINIMUM = 1 << 12
 """A first instance shorter than this is not worth the openings of a second one."""
 _ROWS = 1 << 14
@@ -79,7 +82,7 @@ def split_heights(used: int, exempt: int) -> tuple[int, int]:
     return (half, second) if half + second <= whole - whole // 4 else (whole, 0)
 
 
-def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int, pad_to: int = 0) -> tuple[int, ...]:
+def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int, pad_to: Padding = 0) -> tuple[int, ...]:
     """Height of every chip's table for this execution, 0 = absent.
 
     Raises:
@@ -88,7 +91,7 @@ def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int, p
     return heights_for(machine, {chip.name: chip.rows(execution) for chip in machine.chips if chip.first is None}, image, exempt, pad_to)
 
 
-def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: int, pad_to: int = 0) -> tuple[int, ...]:
+def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: int, pad_to: Padding = 0) -> tuple[int, ...]:
     """Height of every chip's table from how many rows each chip uses.
 
     Args:
@@ -96,8 +99,9 @@ def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: i
         rows: used rows of each chip, by name.
         image: what the preprocessed columns follow from.
         exempt: exempt rows at the end of every table.
-        pad_to: a power of two; every table whose height the image does not fix is present and has at least this height, so that runs
-            which fit have the same heights. Tables are then not split: a second instance would tell how far a run exceeds it.
+        pad_to: so that runs which fit have the same heights. A power of two: every table whose height the image does not fix is present
+            and has at least this height; tables are then not split, since a second instance would tell how far a run exceeds it. Or rows
+            by chip: heights are those of a run that uses at least so many.
 
     Returns:
         The heights in the order of the chips; 0: the table is absent.
@@ -106,15 +110,16 @@ def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: i
         LimitError: a table would exceed the largest height, or all together the bound that keeps times from wrapping.
     """
     splittable = {chip.first for chip in machine.chips}
+    least, room = (pad_to, {}) if isinstance(pad_to, int) else (0, pad_to)
     heights: dict[str, int] = {}
     for chip in machine.chips:
         if chip.first is not None:
             continue
-        used = rows[chip.name]
+        used = max(rows[chip.name], room.get(chip.name, 0))
         if len(chip.preprocessed):
             heights[chip.name] = preprocessed_height(chip, image)
-        elif pad_to:
-            heights[chip.name] = max(pad_to, table_height(used, exempt))
+        elif least:
+            heights[chip.name] = max(least, table_height(used, exempt))
         elif not used and not chip.mandatory:
             heights[chip.name] = 0
         elif chip.name in splittable:
@@ -186,7 +191,7 @@ def build_tables(
     merge: Merger = merge_tuples,
     fill: Fill = fill_rows,
     threads: int = 1,
-    pad_to: int = 0,
+    pad_to: Padding = 0,
 ) -> list[Table]:
     """Fill the present tables, in machine order.
 
@@ -235,7 +240,7 @@ def _preprocessed(columns: dict[str, U64], name: str, height: int) -> U64:
 def _filling(table: Table, second: Table | None, execution: Any, fill: Fill) -> list[Callable[[], None]]:
     """The tasks that fill a table and its second instance, which takes the rows that do not fit; every one writes cells of its own."""
     chip, used = table.chip, table.chip.rows(execution)
-    table.used = used if second is None else table.active
+    table.used = used if second is None else min(used, table.active)
     if second is not None:
         second.used = used - table.used
     positions = chip.positions(execution)
