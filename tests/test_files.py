@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,11 +29,10 @@ def full(*arguments: object) -> None:
 
 
 @pytest.fixture(params=[("replace", interrupted), ("replace", full), ("fsync", interrupted), ("fsync", full), ("chmod", full)], ids=str)
-def failing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def failing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some step of a write fails."""
     step, failure = request.param
     monkeypatch.setattr(os, step, failure)
-    yield
 
 
 @pytest.mark.usefixtures("failing")

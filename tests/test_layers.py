@@ -61,8 +61,15 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "verifier": ("errors", "files", "riscv.machine", "riscv.header", "stark.crypto", "stark.protocol", "stark.verifier"),
     "session": ("errors", "riscv", "stark.protocol", "stark.tables"),
     "session.resources": ("errors",),
-    "session.run": ("errors", "files", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.resources"),
-    "session.speed": ("riscv.machine", "stark.air", "stark.kernels.ntt", "session.resources"),
+    "session.memory": ("errors",),
+    # What a proof would take is known before it starts.
+    "session.limits": (
+        "errors", "riscv", "session.memory", "session.profiling", "stark.protocol", "stark.tables", "stark.prover.memory",
+    ),
+    "session.run": (
+        "errors", "files", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.memory", "session.resources",
+    ),
+    "session.speed": ("riscv.machine", "stark.air", "stark.kernels.ntt", "session.memory", "session.resources"),
     "api": ("errors", "riscv", "stark", "verifier", "session"),
     "__init__": ("errors", "api", "session", "stark.protocol.params", "verifier"),
     "guest": ("errors", "files"),

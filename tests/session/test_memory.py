@@ -93,7 +93,10 @@ def test_limits_of_the_process(which: int, expected: int, tmp_path: Path, monkey
 @pytest.mark.parametrize("error", [MemoryError(), MemoryError("Unable to allocate 9 GiB"), RuntimeError("can't start new thread")])
 def test_no_memory_is_a_limit(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 28)
-    with pytest.raises(LimitError, match=r"proving ran out of memory.*0\.25 GiB left.*--threads") as raised, memory.out_of_memory("proving"):
+    with (
+        pytest.raises(LimitError, match=r"proving ran out of memory.*0\.25 GiB left.*--threads") as raised,
+        memory.out_of_memory("proving"),
+    ):
         raise error
     assert str(error) in str(raised.value)
     assert raised.value.__cause__ is error

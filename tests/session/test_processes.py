@@ -57,9 +57,9 @@ def test_errors_come_back_from_pools_of_processes(start: str) -> None:
         expected[job] = here.value
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as futures, context.Pool(1) as pool:
         for job, kind in JOBS.items():
-            for result in (lambda job=job: futures.submit(job).result(60), lambda job=job: pool.apply_async(job).get(60)):
+            for result in (futures.submit(job).result, pool.apply_async(job).get):
                 with pytest.raises(kind) as there:
-                    result()
+                    result(60)
                 assert str(there.value) == str(expected[job])
                 assert vars(there.value).keys() - {"__notes__"} == vars(expected[job]).keys() - {"__notes__"}
         assert futures.submit(len, "abc").result(60) == pool.apply_async(len, ("abc",)).get(60) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -9,8 +10,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from zkvm.errors import ElfError, FormatError, GuestError, GuestTrap, LimitError, UsageError, VerificationError, ZkvmError
+from zkvm.session import memory
 
 DONE, REJECTED, USAGE, BAD_INPUT, TRAP, LIMIT = range(6)
 """0 done or accepted; 1 rejected, failed check, or the guest exited non-zero; 2 usage; 3 bad input file; 4 guest trap; 5 a limit."""
@@ -18,6 +21,9 @@ INTERNAL = 70
 """A bug of this package (EX_SOFTWARE of sysexits.h)."""
 INTERRUPTED = 130
 """Ctrl-C, as shells report it."""
+
+NO_MEMORY = ("failed to map segment", "Cannot allocate memory", memory.NO_THREAD)
+"""How libraries say that they find no memory."""
 
 TRACEBACK_VARIABLE = "ZKVM_TRACEBACK"
 """Set to show the Python traceback of an internal error."""
@@ -38,6 +44,8 @@ def exit_code(error: BaseException) -> int:
             return TRAP
         case LimitError() | MemoryError():
             return LIMIT
+        case ImportError() | RuntimeError() if any(text in str(error) for text in NO_MEMORY):
+            return LIMIT
         case InputFileError() | ElfError() | GuestError():
             return BAD_INPUT
         case VerificationError():
@@ -51,8 +59,9 @@ def message(error: BaseException) -> str:
     match error:
         case KeyboardInterrupt():
             return "interrupted"
-        case MemoryError():
-            return "out of memory: use --max-memory to learn before proving what a run needs, or --params fast to need less"
+        case MemoryError() | ImportError() | RuntimeError() if exit_code(error) == LIMIT:
+            there = f"{memory.available_bytes() / memory.GIB:.2f} GiB are left of what machine, container and limits allow (ulimit -v)"
+            return f"out of memory: {there}; choose --params fast or fewer --threads to need less"
         case OSError():
             return f"the operating system refused: {error}"
     if exit_code(error) == INTERNAL:
@@ -70,9 +79,30 @@ def report(error: BaseException, as_json: bool) -> int:
         view = {"error": text, "kind": type(error).__name__, "exit_code": code}
         if isinstance(error, GuestTrap):
             view |= {"trap": error.kind, "pc": error.pc, "cycle": error.cycle, "frames": [frame._asdict() for frame in error.frames]}
-        print(json.dumps(view))
-    print(f"zkvm: {text}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(json.dumps(view), flush=True)
+    with contextlib.suppress(OSError):
+        print(f"zkvm: {text}", file=sys.stderr)
     return code
+
+
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
+    """A warning as one sentence: :func:`warnings.showwarning` without the place in the source."""
+    with contextlib.suppress(OSError):
+        print(f"zkvm: warning: {message}", file=sys.stderr)
+
+
+def discard_output() -> None:
+    """Let go of what standard output did not take, so that the end of the process does not try again."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        return
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from zkvm.errors import Cancelled, ElfError, GuestTrap, UsageError
 from zkvm.files import read_kinds
 from zkvm.riscv.records import Execution, Image
+from zkvm.session import memory
 from zkvm.session.resources import prove_extra
 
 if TYPE_CHECKING:
@@ -27,10 +28,23 @@ TraceCallback = Callable[[NDArray[Any]], object]
 """Called with executed instructions, (k,) :data:`zkvm.riscv.records.STEP` in order, up to 2^20 at a time. The array is only lent."""
 Cancel = threading.Event | Callable[[], bool]
 """Set, or true: stop."""
+CycleProgress = Callable[[int], object]
+"""Called with the instructions executed so far."""
 Runner = Callable[["MachineState", int], int]
 ELF_MAGIC = b"\x7fELF"
 MAX_ELF_BYTES = 1 << 30
 """Far more than the code and data that the tables can hold; the rest is debug information."""
+
+
+class Limits(Protocol):
+    """What a run must not exceed."""
+
+    def look(self, state: MachineState) -> None:
+        """Stop the run, between slices and calls.
+
+        Raises:
+            LimitError: it must not go on.
+        """
 
 
 @dataclass(slots=True)
@@ -44,11 +58,12 @@ class ExecutorEnv:
         stdout: called with what the guest writes to fd 1, as it does.
         stderr: called with what the guest writes to fd 2, as it does.
         max_cycles: instructions after which the guest is stopped; None: 2^28.
-        max_memory: bytes that the execution, and the proof as predicted, may take; None: no limit.
+        max_memory: bytes that the execution, and the proof as predicted, may take; None: what this process can have.
         trace: called with the executed instructions, (k,) :data:`zkvm.riscv.records.STEP` in order, up to 2^20 at a time; the array is
             only lent.
         cancel: an event, or a function that returns whether to stop: looked at between slices of 2^20 instructions and between the
             phases of a proof.
+        progress: called with the instructions executed so far, between slices of 2^20.
     """
 
     stdin: bytes = b""
@@ -58,6 +73,7 @@ class ExecutorEnv:
     max_memory: int | None = None
     trace: TraceCallback | None = None
     cancel: Cancel | None = None
+    progress: CycleProgress | None = None
 
     def write(self, data: bytes | bytearray | memoryview | NDArray[Any]) -> ExecutorEnv:
         """Append bytes, or an array's elements in row-major order, little-endian, in the array's own width.
@@ -175,7 +191,9 @@ def read_elf(elf: Elf) -> tuple[bytes, Image]:
         raise ElfError(f"{os.fspath(elf)}: {error}") from error
 
 
-def run_image(file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runner: Runner | None = None) -> Execution:
+def run_image(
+    file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runner: Runner | None = None, limits: Limits | None = None
+) -> Execution:
     """Run a guest.
 
     Args:
@@ -184,6 +202,7 @@ def run_image(file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runne
         env: input, outputs and limits.
         trace: whether records are kept.
         runner: the interpreter, if it is not the usual one.
+        limits: look at a run that is to be proven or checked, and may stop it; None: it is not.
 
     Raises:
         GuestTrap: the guest did something that cannot be proven; the message shows place, source line and call stack.
@@ -199,15 +218,16 @@ def run_image(file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runne
     if limit < 1:
         raise UsageError(f"a limit of {limit} cycles: at least 1 is needed")
     env.check()
-    watched = _watched(env, runner, keep=trace)
+    watched = _watched(env, runner, limits, keep=trace)
     recorded = trace or env.trace is not None
     try:
         return run(
             image,
             env.stdin,
             trace=recorded,
+            to_prove=limits is not None,
             max_cycles=limit,
-            max_memory=env.max_memory,
+            max_memory=memory.available_bytes() if env.max_memory is None else env.max_memory,
             stdout=env.stdout,
             stderr=env.stderr,
             runner=watched,
@@ -216,15 +236,22 @@ def run_image(file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runne
         raise explain(trap, image, file, env.stdin, said=env.stderr is None) from None
 
 
-def _watched(env: ExecutorEnv, runner: Runner | None, *, keep: bool) -> Runner:
+def _watched(env: ExecutorEnv, runner: Runner | None, limits: Limits | None, *, keep: bool) -> Runner:
     """An interpreter that asks whether to go on, and lends the records; ``keep``: they are still needed afterwards."""
     from zkvm.riscv.kernels import interpreter as kernel
-    from zkvm.riscv.vm.executor import run_kernel
+    from zkvm.riscv.vm.executor import TIME_SLICE, run_kernel
 
     inner = runner or run_kernel
+    told = 0
 
     def run(state: MachineState, cycle_limit: int) -> int:
+        nonlocal told
         env.check()
+        if limits is not None:
+            limits.look(state)
+        if env.progress is not None and state.cycles - told >= TIME_SLICE:
+            told = state.cycles
+            env.progress(told)
         if env.trace is not None and not keep:
             state.counters[kernel.STEPS] = state.counters[kernel.REFRESHES] = 0
         first = int(state.counters[kernel.STEPS])

@@ -86,4 +86,5 @@ def _fail(code: int, message: str, as_json: bool) -> int:
 
 
 if __name__ == "__main__":
+    open_standard_streams()
     sys.exit(main())

@@ -154,10 +154,10 @@ class MachineState:
         records = int(self.counters[kernel.STEPS]) * STEP.itemsize + int(self.counters[kernel.REFRESHES]) * REFRESH.itemsize
         used = records + self.memory.nbytes + self.host_bytes + more
         if self.max_memory is not None and used > self.max_memory:
+            where = f"after {self.cycles} cycles, in {symbol_at(self.image, self.pc)}"
             raise LimitError(
-                f"execution needs {used / GIB:.2f} GiB after {self.cycles} cycles, in {symbol_at(self.image, self.pc)}, for the guest's memory, "
-                f"its output and the records of a proof; {self.max_memory / GIB:.2f} GiB may be used: raise --max-memory if there is more, "
-                "or look for what the guest repeats without end"
+                f"execution needs {used / GIB:.2f} GiB {where}, for the guest's memory, its output and the records of a proof, and "
+                f"{self.max_memory / GIB:.2f} GiB may be used: raise --max-memory if there is more, or look for an endless loop"
             )
 
 
