@@ -16,6 +16,7 @@ PACKAGE = ROOT / "zkvm"
 # Unit (a module or package below zkvm) -> what of ours it may import, as dotted prefixes below zkvm.
 INTERNAL: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "files": (),
     # The proof system: knows no RISC-V.
     "stark": (),
     "stark.field": (),
@@ -57,7 +58,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
         "stark.air", "stark.tables", "stark.kernels.scratch",
     ),
     # What a relying party trusts: these, and what they import.
-    "verifier": ("errors", "riscv.machine", "riscv.header", "stark.crypto", "stark.protocol", "stark.verifier"),
+    "verifier": ("errors", "files", "riscv.machine", "riscv.header", "stark.crypto", "stark.protocol", "stark.verifier"),
     # And these, to compute an image ID from a program.
     "verifier.image": (
         "errors", "riscv.machine", "riscv.header", "riscv.records", "riscv.vm.elf",
@@ -65,12 +66,19 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     ),
     "session": ("errors", "riscv", "stark.protocol", "stark.tables"),
     "session.resources": ("errors",),
-    "session.run": ("errors", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.resources"),
-    "session.speed": ("riscv.machine", "stark.air", "stark.kernels.ntt", "session.resources"),
+    "session.memory": ("errors",),
+    # What a proof would take is known before it starts.
+    "session.limits": (
+        "errors", "riscv", "session.memory", "session.profiling", "stark.protocol", "stark.tables", "stark.prover.memory",
+    ),
+    "session.run": (
+        "errors", "files", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.memory", "session.resources",
+    ),
+    "session.speed": ("riscv.machine", "stark.air", "stark.kernels.ntt", "session.memory", "session.resources"),
     "api": ("errors", "riscv", "stark", "verifier", "session"),
     "__init__": ("errors", "api", "session", "stark.protocol.params", "verifier"),
-    "guest": ("errors",),
-    "ml": ("errors", "guest"),
+    "guest": ("errors", "files"),
+    "ml": ("errors", "files", "guest"),
     "cli": ("",),  # anything: nothing imports it
     "__main__": ("cli",),
 }  # fmt: skip
@@ -79,6 +87,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
 EXTERNAL: dict[str, frozenset[str]] = {
     **{unit: frozenset({"numpy"}) for unit in INTERNAL},
     "errors": frozenset(),
+    "files": frozenset(),
     "stark.protocol.params": frozenset(),
     "stark.kernels.library": frozenset({"numpy", "llvmlite"}),
     "stark.kernels.width": frozenset({"llvmlite"}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -21,7 +20,7 @@ from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import blake3
 from zkvm.stark.protocol.params import PARAMETERS, REGIMES, Parameters, Policy
 from zkvm.stark.protocol.shape import ProofShape
-from zkvm.verifier.receipt import FORMAT_VERSION, MAGIC, MAX_JOURNAL_BYTES, Receipt, parse_image_id, verdict, write_atomically
+from zkvm.verifier.receipt import FORMAT_VERSION, MAGIC, MAX_JOURNAL_BYTES, Receipt, parse_image_id, verdict
 
 FLAGS_AT, DIGEST_AT, GAPS_AT = 10, 12, 52
 
@@ -237,41 +236,6 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert echo_receipt().save(path) == len(data())
     assert Receipt.load(path).to_bytes() == path.read_bytes() == data()
     assert os.listdir(tmp_path) == ["run.receipt"]
-
-
-def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "run.receipt"
-    path.write_bytes(b"old")
-
-    def interrupted(source: object, target: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["run.receipt"]
-
-
-def test_a_link_is_written_through(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(tmp_path / "target")
-    write_atomically(tmp_path / "link", b"content")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "target").read_bytes() == b"content"
-
-
-def test_a_device_is_not_replaced() -> None:
-    write_atomically(Path(os.devnull), b"content")
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
-
-
-def test_permissions_follow_the_umask(tmp_path: Path) -> None:
-    old = os.umask(0o027)
-    try:
-        write_atomically(tmp_path / "file", b"")
-    finally:
-        os.umask(old)
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
 
 
 def test_bits_count_what_the_journal_puts_on_the_buses(monkeypatch: pytest.MonkeyPatch) -> None:

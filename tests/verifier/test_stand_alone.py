@@ -62,7 +62,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zkvm.verifier.image.image_id", partial(image_id, roots=compiled_roots))
 
 
-def test_by_program_and_image_id(quick: None, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("quick")
+def test_by_program_and_image_id(capsys: pytest.CaptureFixture[str]) -> None:
     """Both must agree; if not, nothing is accepted, whichever of them is the receipt's."""
     assert main([RECEIPT, "--elf", str(HELLO), "--image-id", IMAGE_ID]) == 0
     capsys.readouterr()
@@ -81,7 +82,8 @@ def test_a_program_that_cannot_be_used(tmp_path: Path) -> None:
         assert "Traceback" not in err
 
 
-def test_a_compiled_model(quick: None, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("quick")
+def test_a_compiled_model(tmp_path: Path) -> None:
     (tmp_path / "model.elf").write_bytes(HELLO.read_bytes())
     assert main([RECEIPT, "--elf", str(tmp_path)]) == 0
     (tmp_path / "model.elf").write_bytes(ECHO.read_bytes())
@@ -113,7 +115,8 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "zkvm.verifier: interrupted\n"
 
 
-def test_progress_goes_to_a_terminal(quick: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("quick")
+def test_progress_goes_to_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert main([RECEIPT, "--elf", str(HELLO)]) == 0
     shown = capsys.readouterr().err

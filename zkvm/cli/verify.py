@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from zkvm.cli.errors import DONE, REJECTED, InputFileError, read_input
+from zkvm.cli.errors import DONE, REJECTED, InputFileError, reading
 from zkvm.cli.options import JsonOption, RegimeOption
 from zkvm.cli.output import by_regime, emit, line, shown
 from zkvm.errors import UsageError
@@ -37,10 +37,11 @@ def verify(
     """Accept a receipt as the proof of a run of a program, or reject it with a reason."""
     if image_id is None and elf is None:
         raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
-    from zkvm.verifier.receipt import parse_image_id, verdict
+    from zkvm.verifier.receipt import parse_image_id, read_receipt, verdict
 
     named = [] if image_id is None else [parse_image_id(image_id)]
-    data = read_input(receipt)
+    with reading(receipt):
+        data = read_receipt(receipt)
     interface = None
     if model is not None:
         from zkvm.cli.journal import decoded, read_model, show_decoded

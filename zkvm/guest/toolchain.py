@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from zkvm.errors import GuestError, UsageError
+from zkvm.files import write_atomically
 
 SDK = Path(__file__).resolve().parent
 INCLUDE = SDK / "include"
@@ -130,7 +131,7 @@ def build(
         result = subprocess.run([*command, "-o", str(linked)], cwd=SDK, capture_output=True, text=True, check=False)
         if result.returncode != 0 or not linked.exists():
             raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}")
-        target.write_bytes(linked.read_bytes())
+        write_atomically(target, linked.read_bytes())
     warnings = result.stderr.strip()
     if warn is not None and warnings:
         warn(f"{warnings}\n{LENGTH_NOTE}" if "[-Wvla" in warnings else warnings)

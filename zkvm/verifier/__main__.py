@@ -1,7 +1,8 @@
 """The stand-alone verifier: ``python -m zkvm.verifier RECEIPT --image-id HEX`` or ``--elf GUEST.elf``.
 
-It needs numpy and the standard library, and pyelftools if it is to read an ELF file. Exit codes: 0 accepted, 1 rejected, 2 usage, 3 a file
-cannot be read or is no program, 5 the program is too large, 130 interrupted.
+It needs numpy and the standard library, and pyelftools if it is to read an ELF file. Exit codes: 0 accepted, 1 rejected, 2 usage, or the
+output cannot be written, 3 a file cannot be read, or is no receipt or program, 5 out of memory, or the program is too large,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zkvm.errors import ElfError, LimitError, UsageError
+from zkvm.errors import ElfError, FormatError, LimitError, UsageError
+from zkvm.files import open_standard_streams
 from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, REGIMES, Policy
-from zkvm.verifier.receipt import parse_image_id, verdict
+from zkvm.verifier.receipt import parse_image_id, read_receipt, verdict
 
 ACCEPTED, REJECTED, USAGE, BAD_INPUT, LIMIT, INTERRUPTED = 0, 1, 2, 3, 5, 130
 
@@ -43,31 +45,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Verify, print the verdict, return the exit code."""
     options = parser().parse_args(arguments)
     try:
-        return _verify(options)
+        code = _verify(options)
+        sys.stdout.flush()
+        return code
     except ElfError as error:
         return _fail(BAD_INPUT, str(error), options.json)
     except UsageError as error:
         return _fail(USAGE, str(error), options.json)
     except LimitError as error:
         return _fail(LIMIT, str(error), options.json)
+    except BrokenPipeError:
+        code, message = REJECTED, "nobody reads the output"
+    except OSError as error:
+        code, message = USAGE, f"cannot write the output: {error.strerror}"
     except MemoryError:
-        return _fail(LIMIT, "out of memory", options.json)
+        return _fail(LIMIT, "out of memory: verifying takes about a hundred MiB", options.json)
     except KeyboardInterrupt:
-        return _fail(INTERRUPTED, "interrupted", options.json)
+        code, message = INTERRUPTED, "interrupted"
+    print(f"zkvm.verifier: {message}", file=sys.stderr)
+    return code
 
 
 def _verify(options: argparse.Namespace) -> int:
-    """The same; errors are raised, but for that of a receipt that cannot be read.
+    """The verdict on a file, printed.
 
     Raises:
+        OSError: it cannot be printed.
         ElfError: the program cannot be read, or is none.
         UsageError: no program is named, or pyelftools is missing.
         LimitError: the program is too large.
     """
     try:
-        data = options.receipt.read_bytes()
+        data = read_receipt(options.receipt)
     except OSError as error:
         return _fail(BAD_INPUT, f"{options.receipt}: {error.strerror}", options.json)
+    except FormatError as error:
+        return _fail(BAD_INPUT, f"{options.receipt}: {error.detail}", options.json)
     named = [] if options.image_id is None else [parse_image_id(options.image_id)]
     if options.elf is not None:
         named.append(bytes.fromhex(_computed(options.elf, sys.stderr.isatty() and not options.json)))
@@ -109,4 +122,5 @@ def _fail(code: int, message: str, as_json: bool) -> int:
 
 
 if __name__ == "__main__":
+    open_standard_streams()
     sys.exit(main())

@@ -6,13 +6,12 @@ which is the proof. A *dev receipt* has no seal: it says what an unproven run di
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
+from zkvm.files import read_at_most, write_atomically
 from zkvm.riscv.header import MAX_GAP_WORD, MAX_GAPS, ImageHeader, preprocessed_chips, run_statement
 from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
@@ -30,6 +29,9 @@ FLAG_DEV = 1
 MAX_JOURNAL_BYTES = 1 << 20
 """Bound on the public output: a verifier sends each byte of it on a bus, so that its work grows with them. Larger outputs write a
 hash of themselves."""
+MAX_RECEIPT_BYTES = 1 << 23
+"""More than any receipt has: every table at its largest height, every query opening leaves of its own, the longest journal, and what
+stands before it come to less than 5 MB. A test adds it up for every parameter set."""
 PARAMETER_NAMES = ("blowup", "queries", "exempt_rows")
 
 DEFAULT_POLICY = Policy()
@@ -199,7 +201,7 @@ class Receipt:
             UsageError: as in :meth:`to_bytes`.
         """
         data = self.to_bytes()
-        write_atomically(Path(path), data)
+        write_atomically(path, data)
         return len(data)
 
     @classmethod
@@ -210,7 +212,7 @@ class Receipt:
             OSError: it cannot be read.
             FormatError: it is no receipt.
         """
-        return cls.from_bytes(Path(path).read_bytes())
+        return cls.from_bytes(read_receipt(path))
 
     def to_json(self) -> dict[str, Any]:
         """A readable view of everything but the seal's numbers: what JSON can hold. It is for reading; only the bytes verify."""
@@ -242,6 +244,19 @@ class Receipt:
                 "opened_positions": len(self.seal.main.rows[0]),
             }
         return view
+
+
+def read_receipt(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a receipt's file, pipe or device; of one that is too long for a receipt no more than that is read.
+
+    Raises:
+        OSError: it cannot be read.
+        FormatError: it is too long.
+    """
+    data = read_at_most(path, MAX_RECEIPT_BYTES)
+    if data is None:
+        raise FormatError(f"more than {MAX_RECEIPT_BYTES} bytes: no receipt is that long")
+    return data
 
 
 def verdict(data: bytes, *image_ids: str | bytes, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
@@ -301,30 +316,6 @@ def parse_image_id(image_id: str | bytes) -> bytes:
     if len(image_id) != DIGEST_BYTES:
         raise UsageError(f"an image ID is {2 * DIGEST_BYTES} hexadecimal digits ({DIGEST_BYTES} bytes)")
     return bytes(image_id)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: into a neighbour first, which then takes the name.
-
-    A device or pipe is written to as it is: it cannot be replaced.
-
-    Raises:
-        OSError: the file cannot be written; an older file of that name is untouched.
-    """
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-        return
-    path = path.resolve()  # replace what a link points to, not the link
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(scratch, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            scratch.unlink()
 
 
 def _little(width: int, *numbers: int) -> bytes:

@@ -230,9 +230,9 @@ def test_cycle_limit(trace: bool) -> None:
 def test_memory_limit() -> None:
     """A guest that touches page after page, and one that only runs long."""
     walk: list[Item] = [("li", "t0", DATA), ("lui", "t1", 1), "loop", ("sw", "t0", "t0", 0), ("add", "t0", "t0", "t1"), ("j", "loop")]
-    with pytest.raises(LimitError, match="bytes after"):
+    with pytest.raises(LimitError, match="GiB after"):
         execute(assemble(walk, data=bytes(4)), trace=False, max_memory=10 << 20)
-    with pytest.raises(LimitError, match="bytes after"):
+    with pytest.raises(LimitError, match="GiB after"):
         execute(assemble([("j", 0)]), max_memory=10 << 20, max_cycles=1 << 24)
 
 

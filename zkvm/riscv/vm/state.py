@@ -22,6 +22,7 @@ STACK_POINTER = 2
 """Its register."""
 MAX_GAP = 1 << 16
 """A time may be at most this much later than the previous time of its address: else a refresh goes between."""
+GIB = 1 << 30
 
 
 class MachineState:
@@ -30,7 +31,8 @@ class MachineState:
     Attributes:
         image: the program.
         trace: whether the run is recorded.
-        max_memory: bytes that records and guest pages may take; None: no limit.
+        max_memory: bytes that the run may take; None: no limit.
+        host_bytes: what the host holds of the run: its output, journal and calls.
         memory: the guest's words.
         registers: (38,) uint32 by register index (bus address less 2^32); the last is scratch.
         register_times: (38,) uint64 times of last access.
@@ -46,6 +48,7 @@ class MachineState:
         self.image = image
         self.trace = trace
         self.max_memory = max_memory
+        self.host_bytes = 0
         self.memory = PagedMemory(image, track_times=trace)
         self.registers: NDArray[np.uint32] = np.zeros(kernel.NO_REGISTER + 1, np.uint32)
         self.registers[: opcodes.REGISTER_COUNT] = image.ram_value[-opcodes.REGISTER_COUNT :]
@@ -135,20 +138,29 @@ class MachineState:
             LimitError: the memory limit is reached.
         """
         filled_steps, filled_refreshes = int(self.counters[kernel.STEPS]), int(self.counters[kernel.REFRESHES])
+        if filled_steps + steps > len(self.steps):
+            self.check_memory(filled_steps * STEP.itemsize)  # while they are copied, there are two of each
         self.steps = _grown(self.steps, filled_steps, steps)
         self.refreshes = _grown(self.refreshes, filled_refreshes, refreshes)
         self.check_memory()
 
-    def check_memory(self) -> None:
-        """Compare what records and pages take with the limit.
+    def check_memory(self, more: int = 0) -> None:
+        """Compare what records, pages and host take with the limit.
+
+        Args:
+            more: bytes that are about to be taken.
 
         Raises:
             LimitError: it is above.
         """
         records = int(self.counters[kernel.STEPS]) * STEP.itemsize + int(self.counters[kernel.REFRESHES]) * REFRESH.itemsize
-        used = records + self.memory.nbytes
+        used = records + self.memory.nbytes + self.host_bytes + more
         if self.max_memory is not None and used > self.max_memory:
-            raise LimitError(f"execution needs {used} bytes after {self.cycles} cycles; the limit is {self.max_memory}: raise --max-memory")
+            where = f"after {self.cycles} cycles, in {symbol_at(self.image, self.pc)}"
+            raise LimitError(
+                f"execution needs {used / GIB:.2f} GiB {where}, for the guest's memory, its output and the records of a proof, and "
+                f"{self.max_memory / GIB:.2f} GiB may be used: raise --max-memory if there is more, or look for an endless loop"
+            )
 
 
 def _grown(buffer: NDArray[Any], filled: int, extra: int) -> NDArray[Any]:

@@ -25,6 +25,11 @@ JOURNAL, BREAK, HEAP_START, HEAP_LIMIT = (
     address - opcodes.REGISTER_BASE for address in (opcodes.JOURNAL_POINTER, opcodes.BREAK, opcodes.HEAP_START, opcodes.HEAP_LIMIT)
 )
 
+CALL_BYTES = 1 << 10
+"""What the host keeps of a recorded call, at most."""
+BUFFER_FACTOR = 24
+"""Bytes that handling a call takes for each byte of its buffer, at most: positions and rows of its words."""
+
 Sink = Callable[[bytes], object]
 """Called with the bytes that the guest writes to its standard output or error, as they come."""
 
@@ -59,8 +64,11 @@ def handle_call(state: MachineState, host: Host) -> bool:
     state.registers[REGISTERS["a0"]] = record["result"]
     if state.trace:
         host.ecalls.append(tuple(record.values()))
+        state.host_bytes += CALL_BYTES
         if call.moves and len(rows):
             host.moved[call.moves].append(rows)
+            state.host_bytes += rows.nbytes
+    state.check_memory()
     if call.ends:
         state.counters[kernel.CYCLES] += np.uint64(1)
         return False
@@ -97,6 +105,7 @@ def _read(state: MachineState, host: Host, record: Record) -> Outcome:
         return calls.EBADF, NOTHING
     _check_range(state, buffer, length)
     data = host.stdin[host.position : host.position + length]
+    state.check_memory(BUFFER_FACTOR * len(data))
     rows, positions = _chain(state, buffer, len(data))
     if np.any(rows["rom"]):
         raise trap(state, "store_to_rom", f"read(0, 0x{buffer:08x}, {length}) would write to read-only memory")
@@ -115,11 +124,14 @@ def _write(state: MachineState, host: Host, record: Record) -> Outcome:
     if fd not in (calls.FD_STDOUT, calls.FD_STDERR, calls.FD_JOURNAL):
         return calls.EBADF, NOTHING
     _check_range(state, buffer, length)
+    if state.memory.covers(buffer, length):
+        state.check_memory(BUFFER_FACTOR * length)
     data = state.memory.peek(buffer, length)
     if data is None:
         outside = state.memory.first_outside(buffer)
         what = f"write({fd}, 0x{buffer:08x}, {length}) reads address 0x{outside:08x}, which is outside memory"
         raise outside_memory(state, outside, what)
+    state.host_bytes += length
     if fd != calls.FD_JOURNAL:
         host.output[fd] += data
         if fd in host.sinks:
