@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from zkvm.errors import ElfError, FormatError, GuestError, GuestTrap, LimitError, UsageError, VerificationError, ZkvmError
 from zkvm.session import memory
@@ -88,7 +89,9 @@ def report(error: BaseException, as_json: bool) -> int:
     return code
 
 
-def show_warning(message: Warning | str, *_: object) -> None:
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
     """A warning as one sentence: :func:`warnings.showwarning` without the place in the source."""
     with contextlib.suppress(OSError):
         print(f"zkvm: warning: {message}", file=sys.stderr)
