@@ -56,15 +56,14 @@ def test_by_the_program() -> None:
     assert (code, json.loads(out)["reason"]) == (1, "IMAGE_ID")
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Image IDs by kernels."""
+def use_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For image IDs, where it matters what is done with them."""
     monkeypatch.setattr("zkvm.verifier.image.image_id", partial(image_id, roots=compiled_roots))
 
 
-@pytest.mark.usefixtures("quick")
-def test_by_program_and_image_id(capsys: pytest.CaptureFixture[str]) -> None:
+def test_by_program_and_image_id(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Both must agree; if not, nothing is accepted, whichever of them is the receipt's."""
+    use_kernels(monkeypatch)
     assert main([RECEIPT, "--elf", str(HELLO), "--image-id", IMAGE_ID]) == 0
     capsys.readouterr()
     for elf, named in ((ECHO, IMAGE_ID), (HELLO, "00" * 32), (ECHO, "00" * 32)):
@@ -82,8 +81,8 @@ def test_a_program_that_cannot_be_used(tmp_path: Path) -> None:
         assert "Traceback" not in err
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_compiled_model(tmp_path: Path) -> None:
+def test_a_compiled_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    use_kernels(monkeypatch)
     (tmp_path / "model.elf").write_bytes(HELLO.read_bytes())
     assert main([RECEIPT, "--elf", str(tmp_path)]) == 0
     (tmp_path / "model.elf").write_bytes(ECHO.read_bytes())
@@ -115,8 +114,8 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "zkvm.verifier: interrupted\n"
 
 
-@pytest.mark.usefixtures("quick")
 def test_progress_goes_to_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    use_kernels(monkeypatch)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert main([RECEIPT, "--elf", str(HELLO)]) == 0
     shown = capsys.readouterr().err
