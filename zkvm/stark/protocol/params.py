@@ -69,7 +69,7 @@ DEFAULT_DEMAND = 100
 """Proven bits that a verifier demands if nothing is said: what every known set has, so that no receipt is refused for its age."""
 BEST, BCIKS20 = "best", "bciks20"
 REGIMES = (BEST, BCIKS20, "unique")
-"""Which theorems on proximity count (:mod:`zkvm.stark.protocol.security`): all that are proven; those of 2020; unique decoding alone."""
+"""Which theorems on proximity count (:mod:`zkvm.stark.protocol.security`): those of 2025 too; those of 2020; unique decoding alone."""
 
 
 def parameters(name: str = "balanced", security: int = DEFAULT_SECURITY) -> Parameters:
@@ -120,7 +120,7 @@ class Policy:
     Attributes:
         min_security_bits: proven bits that the proof's actual shape must reach.
         allow_dev: accept dev receipts, in which nothing is proven.
-        regime: which theorems these bits may rest on: ``best`` (all that are proven), ``bciks20`` (those of 2020) or ``unique``
+        regime: which theorems these bits may rest on: ``best`` (those of 2025 too), ``bciks20`` (those of 2020) or ``unique``
             (unique decoding alone).
 
     Raises:
