@@ -69,7 +69,8 @@ def read_dev_receipt(data: bytes) -> bytes:
     """Decode a receipt without a seal and verify it; returns its encoding.
 
     Raises:
-        VerificationError: it is refused. Finding: it is accepted with another claim.
+        VerificationError: it is refused.
+        Finding: it is accepted with another claim.
     """
     receipt, honest = Receipt.from_bytes(data), dev_receipt().claim
     encoded = receipt.to_bytes()

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class ZkvmError(Exception):
-    """Base of every error of this package."""
+    """Base of every error of this package. All of them can be copied, pickled and sent between processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How to make it again: without ``__init__``, whose arguments are not those that the message was made of."""
+        return _blank, (type(self), self.args), self.__dict__ or None
+
+
+def _blank(kind: type[ZkvmError], arguments: tuple[object, ...]) -> ZkvmError:
+    """An error with its message and nothing else yet."""
+    return kind.__new__(kind, *arguments)
 
 
 class UsageError(ZkvmError):
@@ -26,7 +35,10 @@ class Frame(NamedTuple):
     """One function that the guest is in.
 
     Attributes:
-        function: name and offset. pc: of the instruction that traps, or of the call. file, line: in the source; '' and 0 if unknown.
+        function: name and offset.
+        pc: of the instruction that traps, or of the call.
+        file: in which the source is; '' if unknown.
+        line: in that file; 0 if unknown.
         inlined: the compiler put its code into the next frame's function.
     """
 
@@ -41,7 +53,9 @@ class GuestTrap(GuestError):
     """The guest did something unprovable (illegal instruction, bad access): carries the place.
 
     Attributes:
-        pc: address of the instruction. cycle: instructions executed before it. kind: short machine-readable name.
+        kind: short machine-readable name.
+        pc: address of the instruction.
+        cycle: instructions executed before it.
         frames: the calls that lead there, innermost first; empty if nobody looked.
     """
 

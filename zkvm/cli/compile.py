@@ -132,7 +132,10 @@ class ModelRun:
     """A compiled model with an input: what the guest reads, and what its journal means.
 
     Attributes:
-        elf: path of the guest. stdin: its private input. saturated: elements of the input that were outside the calibrated range.
+        model: what the journal means.
+        elf: path of the guest.
+        stdin: its private input.
+        saturated: elements of the input that were outside the calibrated range.
         salts: of the digests of input and output, as far as there are: needed to show later what was hashed.
     """
 
@@ -158,7 +161,8 @@ def model_run(directory: Path, input_file: Path | None) -> ModelRun:
     """Load a compiled model and its input; of a file with several samples the first.
 
     Raises:
-        UsageError: no input. InputFileError: not a compiled model, or the input does not fit it.
+        UsageError: no input.
+        InputFileError: not a compiled model, or the input does not fit it.
     """
     if not (directory / METADATA).is_file():
         raise InputFileError(f"{directory}: Is a directory, and holds no compiled model (zkvm compile writes one)")

@@ -56,6 +56,7 @@ class CodeWriter:
         Args:
             values: int32 or uint32 range; flattened in C order.
             private: whether it says something about the weights.
+            label: how its name begins.
         """
         words = (np.asarray(values, np.int64).reshape(-1) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
         if private and self.private_weights:

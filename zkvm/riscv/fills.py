@@ -19,6 +19,9 @@ def fill_rows(chip: Chip, execution: Execution, positions: NDArray[np.int64], ou
     """Write the chip's rows that come from these positions: an instruction chip's by its recorded code, another's by its own.
 
     Args:
+        chip: whose rows they are.
+        execution: where they come from.
+        positions: (rows,) int64 as ``chip.positions(execution)`` gives them: of an instruction chip, positions in ``execution.steps``.
         out: (columns, len(positions)), a view of consecutive rows of a contiguous trace.
     """
     if not isinstance(chip, StepChip):

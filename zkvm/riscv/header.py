@@ -33,9 +33,11 @@ class ImageHeader:
     """What a verifier knows of an image; hashes to the image ID.
 
     Attributes:
-        entry: pc of the first instruction. initial_sp: initial x2 (also in the committed RAM image).
-        gaps: [start, end) ranges of zero-initialised words. heights: of the preprocessed tables, in the order of
-            :func:`preprocessed_chips`, 0 for an absent one. roots: 32 bytes for each of :data:`zkvm.stark.protocol.params.BLOWUPS`.
+        entry: pc of the first instruction.
+        initial_sp: initial x2 (also in the committed RAM image).
+        gaps: [start, end) ranges of zero-initialised words, in words (byte address / 4).
+        heights: of the preprocessed tables, in the order of :func:`preprocessed_chips`, 0 for an absent one.
+        roots: of the preprocessed columns, 32 bytes for each of :data:`zkvm.stark.protocol.params.BLOWUPS`.
     """
 
     entry: int

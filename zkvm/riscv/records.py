@@ -78,7 +78,10 @@ CHAIN_ROW = np.dtype(
 
 
 def take_records(records: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
-    """``records[positions]`` of a structured array, moved as whole 64-bit words: several times faster than numpy's own way."""
+    """``records[positions]`` of a structured array, moved as plain 64-bit words.
+
+    numpy's own indexing passes every record through a general routine; rows of words it moves as blocks.
+    """
     words = records.dtype.itemsize // 8
     taken: NDArray[Any]
     if records.dtype.itemsize % 8 or not records.flags.c_contiguous:
@@ -93,11 +96,16 @@ class Image:
     """A program as the machine sees it: the part of a proof that is fixed before the run.
 
     Attributes:
-        program: PROGRAM_ROW, ascending pc.
-        ram_address, ram_value: (r,) uint64 byte addresses of aligned words ascending, the 37 registers last; (r,) uint64 values < 2^32.
-        rom_address, rom_value: (m,) uint64, ascending.
+        program: (p,) PROGRAM_ROW, ascending pc.
+        ram_address: (r,) byte addresses of aligned words, ascending, the 37 registers last.
+        ram_value: (r,) their initial values, below 2^32.
+        rom_address: (m,) byte addresses of aligned words, ascending.
+        rom_value: (m,) their values, below 2^32.
         gaps: sorted disjoint [start, end) ranges of zero-initialised words, in words (byte address / 4).
-        entry: pc of the first instruction. initial_sp: initial x2. heap_start, heap_limit: bounds of brk.
+        entry: pc of the first instruction.
+        initial_sp: initial x2.
+        heap_start: lowest program break, where it is at first.
+        heap_limit: highest program break.
         identify: computes :attr:`content_id`. Proving does not need it, and it takes as long as a large program is long.
         symbols: sorted (address, name) of functions, for messages and profiles; not part of the image ID.
     """
@@ -116,13 +124,18 @@ class Image:
     symbols: tuple[tuple[int, str], ...] = ()
 
     @property
+    def stack_floor(self) -> int:
+        """Lowest byte address of the stack, which is the last gap. Between ``heap_limit`` and it is the guard."""
+        return 4 * self.gaps[-1][0]
+
+    @property
     def content_id(self) -> bytes:
         """BLAKE3 of segments and entry, 32 bytes; independent of the machine."""
         return self.identify()
 
 
 Sorter = Callable[[NDArray[Any], NDArray[np.uint8]], tuple[NDArray[np.int64], NDArray[np.int64]]]
-"""Numpy walker :func:`sort_steps`, or its kernel."""
+"""Numpy twin :func:`sort_steps`, or its kernel."""
 KEYS = 256
 
 
@@ -130,10 +143,12 @@ def sort_steps(steps: NDArray[Any], keys: NDArray[np.uint8]) -> tuple[NDArray[np
     """Sort steps by the key of their program row, plus 1 if they load from ROM.
 
     Args:
-        steps: (n,) STEP, whose ``rom`` is 0 or 1. keys: (rows,), even.
+        steps: (n,) STEP, whose ``rom`` is 0 or 1.
+        keys: (rows,) of the program rows, even.
 
     Returns:
-        Their positions, of equal keys in the order of execution: (n,). How many have each key: (KEYS,).
+        order: (n,) positions of the sorted steps; those of equal keys in the order of execution.
+        counts: (KEYS,) how many steps have each key.
     """
     own = keys[steps["row"]] | steps["rom"].astype(np.uint8)
     return np.argsort(own, kind="stable"), np.bincount(own, minlength=KEYS)
@@ -144,10 +159,23 @@ class Execution:
     """Everything the chips need to fill their tables; times as in :mod:`zkvm.riscv.isa.opcodes`.
 
     Attributes:
-        steps: STEP in execution order. refreshes: REFRESH. ecalls: ECALL, the exit last. reads, writes: CHAIN_ROW.
-        ram_last, ram_last_time: (r,) uint64, aligned with ``image.ram_address``: final value and time of last access
-            (its initial value and 0 if untouched).
-        zero_address, zero_last, zero_last_time: touched zero-initialised words: ascending *word* indices, final value, time.
+        image: what ran.
+        cycles: executed instructions.
+        exit_code: a 32-bit word.
+        journal: the public output.
+        steps: (n,) STEP in execution order.
+        refreshes: (f,) REFRESH.
+        ecalls: (e,) ECALL in execution order, the exit last.
+        reads: CHAIN_ROW of the words that reads move, call by call.
+        writes: CHAIN_ROW of the words that journal writes move, call by call.
+        ram_last: (r,) final values of ``image.ram_address``; the initial ones if untouched.
+        ram_last_time: (r,) times of their last accesses, 0 if untouched.
+        zero_address: (z,) touched zero-initialised words: ascending *word* indices.
+        zero_last: (z,) their final values.
+        zero_last_time: (z,) times of their last accesses.
+        stdout: what the guest wrote to fd 1.
+        stderr: what the guest wrote to fd 2.
+        seconds: of the execution, under ``execute``.
         sorter: how :meth:`steps_of` sorts.
     """
 
@@ -185,7 +213,8 @@ class Execution:
         """Positions in ``steps`` of the instructions that are one of the operations, ascending: (k,) int64. Found once.
 
         Args:
-            rom: only those that load from ROM, or only the others.
+            operations: their numbers.
+            rom: only those that load from ROM, or only the others; None: both.
         """
         if (operations, rom) not in self._positions:
             keys = [2 * number + int(place) for number in operations for place in ((False, True) if rom is None else (rom,))]

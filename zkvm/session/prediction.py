@@ -37,8 +37,11 @@ class Prediction:
     """What proving a run takes.
 
     Attributes:
-        params, security, threads: of the proof. seconds: execution to self-check, of a process that has proven before.
-        process_seconds: a whole ``zkvm run``, which starts, loads, proves for the first time and ends.
+        params: name of the parameter set.
+        security: proven bits that the set claims.
+        threads: workers of the proof.
+        seconds: from execution to self-check, of a process that has proven before.
+        process_seconds: of a whole ``zkvm run``, which starts, loads, proves for the first time and ends.
         memory_bytes: peak of that process.
     """
 
@@ -52,6 +55,10 @@ class Prediction:
 
 def predict(shape: ProofShape, threads: int | None = None) -> Prediction:
     """The cost of proving tables of this shape on this machine.
+
+    Args:
+        shape: heights of the tables, and the parameters of the proof.
+        threads: workers; None: as many as this process may use.
 
     Raises:
         UsageError: the ``prove`` extra is missing, or less than one thread.

@@ -19,10 +19,11 @@ from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.calls import BY_NUMBER
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image
+from zkvm.session.memory import out_of_memory
 from zkvm.session.prediction import Prediction, predict
 from zkvm.session.resources import prove_extra
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
-from zkvm.stark.protocol.params import parameters
+from zkvm.stark.protocol.params import DEFAULT_SECURITY, parameters
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.tables import heights_for
 
@@ -74,9 +75,14 @@ class Profile:
     """Where the cost of a run lies.
 
     Attributes:
-        session: the run. functions, lines: most cells first. chips: in machine order. paths: (functions outermost first, cycles, cells)
-            of every call path, its own cost only. cells: all committed ones. charged_cells: those of instructions and calls; the rest is
-            fixed tables and padding. prediction: of the proof; None if the run is too long for one.
+        session: the run.
+        functions: of every function that ran, most cells first.
+        lines: of every source line that ran, most cells first; empty without line information.
+        chips: of every chip that is present, in machine order.
+        paths: (functions outermost first, cycles, cells) of every call path, its own cost only.
+        cells: all committed ones.
+        charged_cells: those of instructions and calls; the rest is fixed tables and padding.
+        prediction: of the proof; None if the run is too long for one.
     """
 
     session: Session
@@ -103,12 +109,13 @@ class Profile:
         }
 
 
+@out_of_memory("execution")
 def profile(
     elf: Elf,
     stdin: bytes | ExecutorEnv = b"",
     *,
     params: str = "balanced",
-    security: int = 100,
+    security: int = DEFAULT_SECURITY,
     max_cycles: int | None = None,
     max_memory: int | None = None,
     threads: int | None = None,
@@ -119,13 +126,23 @@ def profile(
     """Run a guest without proving and tell where its cost lies.
 
     Args:
-        stdin: the private input, or a whole environment. params, security, threads, pad_to: of the proof that is
-            predicted, as for :func:`zkvm.prove`.
-        max_cycles, max_memory: limits of this run.
-        stdout, stderr: called with what the guest writes.
+        elf: the ELF file's content, or its path.
+        stdin: the private input, the guest's fd 0; or a whole environment, which then has limits and outputs of its own.
+        params: parameter set of the proof that is predicted: ``fast``, ``balanced`` or ``compact``.
+        security: proven bits of the set: 100 or 128.
+        max_cycles: instructions after which the guest is stopped; None: 2^28.
+        max_memory: bytes that its pages and output may take; None: what this process can have.
+        threads: workers of the proof that is predicted; None: as many as this process may use.
+        pad_to: least height of that proof's tables: a power of two, or 0.
+        stdout: called with what the guest writes to fd 1, as it does.
+        stderr: called with what the guest writes to fd 2, as it does.
 
     Raises:
-        ElfError, GuestTrap, LimitError, UsageError: as :func:`zkvm.execute`.
+        ElfError: the file cannot be read, or is not a program for this machine.
+        GuestTrap: the guest did something that cannot be proven.
+        LimitError: a limit was reached.
+        Cancelled: the environment asked for it.
+        UsageError: unknown parameters or padding, options beside an environment, or the ``prove`` extra is missing.
     """
     with prove_extra():
         from zkvm.riscv.vm.dwarf import read_debug

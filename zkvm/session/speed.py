@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
 from zkvm.riscv.machine import machine
+from zkvm.session import memory
 from zkvm.session.resources import prove_extra
 from zkvm.stark.air.machine import chip_code
 
@@ -24,17 +24,15 @@ CHIPS, CHIP_SECONDS, CHIP_RUNS = ("divide", "ecall"), 1.75e-3, 10
 
 BURSTS, PAUSE = 3, 0.1
 DRIFT = 1.45
-"""By how much the reference machine differs from itself: measured 0.93 to 1.42 within ten minutes, while proofs took the same time."""
+"""By how much short measurements of the reference machine differ among themselves, while proofs take the same time."""
 TOUCH_STEP, TOUCH_BYTES, TOUCH_SECONDS = 16 << 20, 1 << 30, 0.3
 """First use of memory is tried in steps, up to so many bytes or seconds."""
 HUGE_PAGE = 2 << 20
 PAGE = 4096
-CONTROL_GROUP = Path("/sys/fs/cgroup")
-"""Where a container sees its own limits (Linux, version 2)."""
 
 
 def _fastest_seconds(work: Callable[[], object], runs: int) -> float:
-    """Of some bursts of runs. A shared processor is slower for tenths of seconds, which tells nothing of the next seconds; how fast it
+    """Of some bursts of runs. A shared processor is slower for moments, which tell nothing of the seconds after them; how fast it
     can be is what machines differ in."""
     samples = []
     for burst in range(BURSTS):
@@ -92,10 +90,10 @@ class FirstTouch:
 def first_touch() -> FirstTouch:
     """Try it: huge pages where there are such, as the prover's arrays have them. What was taken is given back.
 
-    On a virtual machine whose host lends memory on demand this is most of a first proof: thirty times what it is elsewhere, unless the
-    memory was in use some seconds ago.
+    On a virtual machine whose host lends memory on demand this may be most of a first proof, unless the memory was in use a
+    moment ago: the host has to find the pages first.
     """
-    size = max(min(TOUCH_BYTES, available_bytes() // 2) // TOUCH_STEP * TOUCH_STEP, TOUCH_STEP)
+    size = max(min(TOUCH_BYTES, memory.available_bytes() // 2) // TOUCH_STEP * TOUCH_STEP, TOUCH_STEP)
     try:
         return FirstTouch(_touch(size))
     except OSError:  # a limit of this process
@@ -124,14 +122,3 @@ def _private_memory(size: int) -> mmap.mmap:
         with contextlib.suppress(OSError):  # a kernel without huge pages
             region.madvise(mmap.MADV_HUGEPAGE)
     return region
-
-
-def available_bytes() -> int:
-    """Memory that the system, and a container's limit, could still give; if neither tells, as much as is tried."""
-    candidates = [2 * TOUCH_BYTES]
-    with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):
-        text = Path("/proc/meminfo").read_text()
-        candidates.append(next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("MemAvailable:")))
-    with contextlib.suppress(OSError, ValueError):  # without a limit it is the word "max"
-        candidates.append(int((CONTROL_GROUP / "memory.max").read_text()) - int((CONTROL_GROUP / "memory.current").read_text()))
-    return max(min(candidates), 0)

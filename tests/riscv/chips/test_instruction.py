@@ -87,7 +87,7 @@ def test_each_access_is_connected_and_neutral(chip: InstructionChip) -> None:
 def test_one_state_step_and_one_instruction(chip: InstructionChip) -> None:
     buses = chip.air_buses
     assert [pair.label for pair in buses.pairs if pair.send is not None and pair.send.bus is STATE] == ["state"]
-    assert [lookup.label for lookup in buses.lookups if lookup.tuple.bus is PROGRAM] == ["instruction"]
+    assert [lookup.label for lookup in buses.lookups if lookup.message.bus is PROGRAM] == ["instruction"]
 
 
 @every_chip

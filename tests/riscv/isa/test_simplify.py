@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from zkvm.riscv.isa import opcodes, semantics
 from zkvm.riscv.isa.decode import encode
-from zkvm.riscv.isa.simplify import simplify, simplify_word
+from zkvm.riscv.isa.simplify import simplify
 from zkvm.riscv.records import PROGRAM_ROW
 
 BASE = opcodes.REGISTER_BASE
 PC = 0x1_0000
 ALL_ONES = 0xFFFF_FFFF
+
+
+def simplify_word(pc: int, word: int) -> NDArray[Any]:
+    """The program rows of one word: one, or none."""
+    return simplify(np.array([pc], np.int64), np.array([word], np.int64))
 
 
 def row(name: str, pc: int = PC, **operands: int) -> tuple[str, dict[str, int]]:

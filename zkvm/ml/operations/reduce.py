@@ -11,13 +11,17 @@ from zkvm.ml.arithmetic import IntArray, Rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation
 
-FUNCTIONS = ("sum", "absolute", "square", "maximum", "minimum", "argmax", "argmin", "argmax_last", "argmin_last")
-"""The ``_last`` ones give the last of equal extremes, the others the first."""
-
 
 @dataclass(eq=False)
 class Reduce(Operation):
-    """Reduces each row of the input, seen as (outputs, length). Sums: requantize(floor(sum / 2^drop)), the sum in 64 bits if need be."""
+    """Reduces each row of the input, seen as (outputs, length). Sums: requantize(floor(sum / 2^drop)), the sum in 64 bits if need be.
+
+    Attributes:
+        function: sum, absolute or square (what is added), maximum, minimum, argmax or argmin (the first of equal extremes),
+            argmax_last or argmin_last (the last one).
+        rescaling: of a sum.
+        drop: bits that a sum loses first.
+    """
 
     function: str
     rescaling: Rescale | None = None

@@ -20,7 +20,5 @@ ROM = Bus("rom", 13, 2, Argument.LOGUP, "(byte address of an aligned word, value
 JOURNAL = Bus("journal", 14, 2, Argument.LOGUP, "(index, byte): closed by the verifier, who knows the journal")
 EXIT = Bus("exit", 15, 1, Argument.LOGUP, "(exit code): closed by the verifier, exactly once")
 
-BUSES = (STATE, MEMORY, ZERO_LIST, CHAIN, PROGRAM, RANGE16, RANGE15, RANGE14, RANGE7, BYTES, AND, POWER, ROM, JOURNAL, EXIT)
-
 CHAIN_READ, CHAIN_WRITE = 1, 2
 """Kinds on the chain bus."""

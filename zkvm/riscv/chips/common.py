@@ -75,8 +75,12 @@ class Access:
     """One access on the memory bus: consumes the last write of ``address`` and produces its own, strictly later.
 
     Attributes:
-        before, after: value consumed and produced; the same expression object for a read.
-        previous: time of the consumed tuple. slot: this access's time after the state time.
+        label: what it is of, in the names of its constraints.
+        address: on the memory bus.
+        before: value consumed.
+        after: value produced; the same expression object as ``before`` for a read.
+        previous: time of the consumed tuple.
+        slot: this access's time after the state time.
         live: boolean; where it is 0 the access is neutral.
     """
 

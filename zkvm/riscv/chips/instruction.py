@@ -39,6 +39,9 @@ class InstructionChip(StepChip):
         link: of jumps, the field of the program row that holds the link value pc + 4, which they write.
         own: the columns beside state and registers, flags and modifiers among them.
         neutral_last: whether the constraints of neutral padding come after the relation; the order enters the machine's digest.
+        weights: derived: flag or modifier -> what it adds to the operation's number.
+        flags: derived, in the order in which ``operations`` names them.
+        modifiers: derived, in the order of their columns.
     """
 
     operations: ClassVar[Mapping[int, tuple[str, ...]]]
@@ -51,10 +54,8 @@ class InstructionChip(StepChip):
     neutral_last: ClassVar[bool] = False
 
     weights: ClassVar[dict[str, int]]
-    """Flag or modifier -> what it adds to the operation's number."""
     flags: ClassVar[tuple[str, ...]]
     modifiers: ClassVar[tuple[str, ...]]
-    """In the order of their columns."""
 
     def __init_subclass__(cls) -> None:
         """Derive columns, flags and weights.

@@ -16,8 +16,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from zkvm.riscv.chips import common
 from zkvm.riscv.chips.buses import BYTES, RANGE14, RANGE16
-from zkvm.riscv.chips.common import SLOT_MEMORY, TWO_32, Access, high_limb
+from zkvm.riscv.chips.common import Access
 from zkvm.riscv.chips.instruction import InstructionChip
 from zkvm.riscv.chips.steps import Steps, Values
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
@@ -46,18 +47,18 @@ def address_columns(ram: bool) -> dict[str, Column]:
 
 def byte_address(row: Row) -> Expr:
     """v1 + imm - 2^32 carry."""
-    return row.v1 + row.imm - row.carry * TWO_32
+    return row.v1 + row.imm - row.carry * common.TWO_32
 
 
 def check_aligned(buses: BusBuilder, aligned: Expr, low: Expr, real: Expr) -> None:
     """``aligned`` = 2^16 hi + 4 low is a multiple of 4 in [0, 2^32)."""
     buses.lookup("address: bits 2 to 15", RANGE14, (low,), real)
-    buses.lookup("address: high limb", RANGE16, (high_limb(aligned, 4 * low),), real)
+    buses.lookup("address: high limb", RANGE16, (common.high_limb(aligned, 4 * low),), real)
 
 
 def word_access(row: Row, aligned: Expr, before: Expr, after: Expr, live: Expr) -> Access:
     """The access of the word in RAM."""
-    return Access("memory", aligned, before, after, row.tm, SLOT_MEMORY, live)
+    return Access("memory", aligned, before, after, row.tm, common.SLOT_MEMORY, live)
 
 
 class MemoryChip(InstructionChip):

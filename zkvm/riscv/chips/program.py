@@ -2,12 +2,6 @@
 
 Every row that consumes the state looks its instruction up here, so what a run executes is fixed by the image.
 
-=========  ======  ==============================  =========================
-bus        kind    tuple                           count
-=========  ======  ==============================  =========================
-program    serves  (pc, op, rd, rs1, rs2, imm)     real * multiplicity
-=========  ======  ==============================  =========================
-
 Soundness: all columns but the multiplicity are preprocessed (their Merkle root is part of the image ID). A padding row would
 offer the tuple of zeros; the preprocessed ``real`` = 0 takes it off the bus whatever its multiplicity. The multiplicity is
 any field element: a tuple that is not in the table has no row that could cancel its fraction.

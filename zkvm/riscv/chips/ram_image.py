@@ -1,11 +1,5 @@
 """The RAM image: first and last value of every initialised word, the registers included.
 
-======  =====  ==================================================================
-bus     kind   tuples
-======  =====  ==================================================================
-memory  pair   receives (address, last, last_time), sends (address, value, 0)
-======  =====  ==================================================================
-
 Soundness (memory is consistent). Every preprocessed row, touched or not, produces its word once, at time 0, and consumes it
 once, at the end. Every access of another chip consumes a tuple of its address and produces one of a strictly later time: times
 are integers below 2^60 (bounded by the heights), and each difference is range-checked, so no difference wraps mod p. A

@@ -4,17 +4,8 @@ A table of 2^16 entries does not fit 2^16 rows whose last rows are random, so 2^
 k of row i holds v = k * SLOT + i while v < 2^16. The preprocessed columns are the bytes x = v mod 256 and y = v div 256;
 v = x + 256 y is a linear expression of them.
 
-=========  ========  ==============================  =====================================
-bus        slots     tuple                           count
-=========  ========  ==============================  =====================================
-range16    0, 1, 2   (v)                             real * its own multiplicity
-range15    0, 1      (v)                             (v < 2^15) * its own multiplicity
-range14    0         (v)                             (v < 2^14) * its own multiplicity
-range7     0         (v)                             (v < 2^7) * its own multiplicity
-bytes      0, 1, 2   (x, y)                          real * its own multiplicity
-and        0, 1, 2   (x, y, x & y)                   real * its own multiplicity
-power      0         (v, 2^v)                        (v < 32) * its own multiplicity
-=========  ========  ==============================  =====================================
+A view needs as many slots as its entries fill: all three for 2^16 entries (range16, bytes, and), slot 0 alone for 2^14 and fewer (range14,
+range7, power). The 2^15 entries of range15 need slot 1 too, because a slot ends before the random rows.
 
 Soundness: every tuple and every 0/1 factor is preprocessed; the table is the same for all images, so its Merkle root is a
 constant of the machine. Each view is a bus of its own: a multiplicity of one never answers another. Rows from SLOT on are free

@@ -58,7 +58,7 @@ class FillCode:
 
     Attributes:
         code: (k, 4) int64 rows (kind, a, b, c); operands are positions of earlier rows unless the kind says otherwise.
-        constants: uint64.
+        constants: (c,) uint64, which CONSTANT operations name by position.
     """
 
     code: NDArray[np.int64]

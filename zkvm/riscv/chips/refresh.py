@@ -3,14 +3,6 @@
 Accesses check t - t_prev - 1 with one 16-bit look-up. Where a word rests longer the executor inserts one of these rows,
 whose difference takes two limbs.
 
-=======  ======  ==========================================================  =====
-bus      kind    tuples                                                      count
-=======  ======  ==========================================================  =====
-memory   pair    receives (address, value, t_prev), sends (address, value, time)
-range16  lookup  low limb of time - t_prev - 1                               real
-range16  lookup  high limb of time - t_prev - 1                              real
-=======  ======  ==========================================================  =====
-
 Soundness: the row is an access that changes nothing: address and value are the same columns on both sides, and the time
 grows by 1 to 2^32. It needs no link to the state: wherever it is put on an address's path of increasing times, the accesses after it still
 read the value of the last write before them. Times stay below 2^60 by the heights (2^40 + 2^32 * refresh rows).

@@ -2,12 +2,6 @@
 
 ROM needs no times: a word has one value for ever, so a look-up is a read. It also is the address check of a ROM load.
 
-=====  ======  ============================  =============================
-bus    kind    tuple (for both entries k)    count
-=====  ======  ============================  =============================
-rom    serves  (address_k, value_k)          real_k * multiplicity_k
-=====  ======  ============================  =============================
-
 Soundness: addresses and values are preprocessed, part of the image ID; the image builder checks that no ROM word is a RAM
 word or in a gap (one origin), so a load from ROM can not be confused with memory that changes. Two entries a row: a row needs
 three main cells for the random start of its running sum anyway.

@@ -25,7 +25,8 @@ class Steps:
     """The executed instructions that one chip proves.
 
     Attributes:
-        steps: STEP records. program: their PROGRAM_ROW records, same length.
+        steps: (k,) STEP records.
+        program: (k,) PROGRAM_ROW records, each step's own.
     """
 
     steps: NDArray[Any]

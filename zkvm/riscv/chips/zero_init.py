@@ -3,16 +3,6 @@
 The verifier sends (start - 1, 0) and receives (end, 1) for each gap [start, end), in words. A word row steps from the word
 before to its own and opens it with value 0; a closing row steps to the gap's end and opens nothing.
 
-=========  ======  ============================================  ====================
-bus        kind    tuples                                        count
-=========  ======  ============================================  ====================
-zero list  pair    receives (previous, 0), sends (word, close)
-memory     pair    receives (4 word, last, last_time),
-                   sends (4 word, 0, 0)
-range16    lookup  low limb of word - previous - 1               real + close
-range14    lookup  high limb of word - previous - 1              real + close
-=========  ======  ============================================  ====================
-
 Soundness. Each step is at least 1 and at most 2^30, so over the rows of a table (at most 2^24) positions are strictly increasing
 integers that do not wrap mod p: there is no cycle, a word is opened at most once, and every row is on a path from some start
 to some end. Gaps are sorted and disjoint (checked by the verifier), and a path only climbs: the path of the last start can reach

@@ -64,8 +64,8 @@ ENCODINGS: tuple[Encoding, ...] = (
     *_with_funct7(Format.R, OP, 0x01, mul=0, mulh=1, mulhsu=2, mulhu=3, div=4, divu=5, rem=6, remu=7),
     # The manual asks to ignore the reserved fields of fence, so every pattern with funct3 = 0 is one.
     Encoding("fence", Format.NONE, MISC_MEM, 0x707F),
-    Encoding("ecall", Format.NONE, 0x0000_0073, 0xFFFF_FFFF),
-    Encoding("ebreak", Format.NONE, 0x0010_0073, 0xFFFF_FFFF),
+    Encoding("ecall", Format.NONE, SYSTEM, 0xFFFF_FFFF),
+    Encoding("ebreak", Format.NONE, SYSTEM | 1 << 20, 0xFFFF_FFFF),
 )
 """The 48 instructions of RV32IM. No two match the same word."""
 

@@ -26,14 +26,13 @@ OPERATIONS |= {"lui": opcodes.ADDI, "auipc": opcodes.ADDI, "fence": opcodes.ADDI
 OPERATIONS |= {"slli": opcodes.MULI, "srli": opcodes.MULHUI, "srai": opcodes.MULHSUI}
 """Mnemonic -> operation (for shifts by a constant: by s >= 1)."""
 
-LINKING = (opcodes.JAL, opcodes.JALR)
-
 
 def simplify(pcs: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[Any]:
     """Program rows of the RV32IM words among ``words``.
 
     Args:
-        pcs: (n,) int64 byte addresses, ascending multiples of 4. words: (n,) int64 in [0, 2^32).
+        pcs: (n,) int64 byte addresses, ascending multiples of 4.
+        words: (n,) int64 in [0, 2^32).
 
     Returns:
         (m,) PROGRAM_ROW, m <= n, ascending pc.
@@ -49,11 +48,6 @@ def simplify(pcs: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[Any]:
                 rows[name][index] = value
     decoded: NDArray[Any] = rows[rows["op"] != 0]
     return decoded
-
-
-def simplify_word(pc: int, word: int) -> NDArray[Any]:
-    """(1,) PROGRAM_ROW of one word at ``pc``, or (0,) if it is not RV32IM."""
-    return simplify(np.array([pc], np.int64), np.array([word], np.int64))
 
 
 def _destination(words: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -44,7 +44,11 @@ def assemble(
     li and la (always two words if the value is not a small int), mv, nop, not, neg, seqz, snez, j, jr, ret, call, beqz, bnez.
 
     Args:
-        data: initialised RAM at 0x800000; ``bss`` zero bytes follow it (word-aligned). rodata: ROM at 0x400000.
+        items: labels and instructions, in order.
+        data: initialised RAM at 0x800000.
+        rodata: ROM at 0x400000.
+        bss: zero bytes that follow ``data``, from the next multiple of 4 on.
+        text_address: byte address of the first instruction.
 
     Raises:
         UsageError: unknown mnemonic, register or label, or a value out of range.

@@ -28,7 +28,10 @@ class LineTable:
     """Source lines by address.
 
     Attributes:
-        starts: (k,) uint64 ascending. files: (k,) int64 index into names, -1 where nothing is known. lines: (k,) int64.
+        starts: (k,) byte addresses, ascending: an entry holds up to the next one's.
+        files: (k,) indices into ``names``, -1 where nothing is known.
+        lines: (k,) line numbers.
+        names: paths of source files.
     """
 
     starts: NDArray[np.uint64]
@@ -55,8 +58,10 @@ class InlinedCall:
     """One call that was replaced by the function's code.
 
     Attributes:
-        parent: number of the inlined call around it, 0 if there is none. function: name of what was called.
-        file, line: of the call; '' and 0 if unknown.
+        parent: number of the inlined call around it, 0 if there is none.
+        function: name of what was called.
+        file: of the call; '' if unknown.
+        line: of the call; 0 if unknown.
     """
 
     parent: int
@@ -70,8 +75,10 @@ class InlineTable:
     """Inlined calls by address.
 
     Attributes:
-        calls: by number; number 0 stands for none. starts, ends: (r,) uint64 ranges of code, inner ones after those around them.
-        numbers: (r,) int64 whose code it is.
+        calls: by number; number 0 stands for none.
+        starts: (r,) first byte addresses of ranges of code, inner ranges after those around them.
+        ends: (r,) byte addresses after them.
+        numbers: (r,) whose code it is: numbers of calls.
     """
 
     calls: tuple[InlinedCall, ...]

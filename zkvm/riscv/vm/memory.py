@@ -22,8 +22,10 @@ class PagedMemory:
 
     Attributes:
         page_table: (2^20,) int32: slot of a page, ABSENT or LAZY.
-        values, times, origins: flat arrays, word ``o`` of slot ``s`` at ``1024 s + o``: (n,) uint32 value, (n,) uint64 time of last
-            access (empty unless ``track_times``), (n,) uint8 origin.
+        page_of_slot: the other way round, for the slots in use.
+        values: (n,) uint32 words; word ``o`` of slot ``s`` is at ``1024 s + o``, here and in the next two.
+        times: (n,) uint64 times of last access; empty unless ``track_times``.
+        origins: (n,) uint8 origins.
     """
 
     def __init__(self, image: Image, *, track_times: bool) -> None:
@@ -108,6 +110,20 @@ class PagedMemory:
         """Whether no page of bytes [address, address + length) is absent: cheap, and asked before arrays of that length are made."""
         end = address + length
         return end <= 1 << 32 and not np.any(self.page_table[address >> 12 : (end + 4095) >> 12] == ABSENT)
+
+    def first_outside(self, address: int) -> int:
+        """The lowest byte address from ``address`` on that belongs to nothing; 2^32 if there is none."""
+        for page in range(address >> 12, PAGE_COUNT):
+            slot, first = int(self.page_table[page]), page * PAGE_WORDS
+            if slot == ABSENT:
+                return max(address, 4 * first)
+            if slot == LAZY:
+                continue
+            words = first + np.flatnonzero(self.origins[slot * PAGE_WORDS : (slot + 1) * PAGE_WORDS] == OUTSIDE)
+            words = words[words >= address // 4]
+            if words.size:
+                return max(address, 4 * int(words[0]))
+        return PAGE_COUNT << 12
 
     def peek(self, address: int, length: int) -> bytes | None:
         """Bytes [address, address + length), None if a part of them is outside memory. Leaves no trace."""

@@ -43,8 +43,13 @@ class Costs:
     """Cells that things cost, where a cell is one committed base-field element of one row.
 
     Attributes:
-        steps: (2, 256) int64 by origin of the loaded word (1: ROM) and operation. calls: by call number. other_call: any other call.
-        refresh, zero_word, read_row, write_row: of one row of that kind.
+        steps: (2, 256) of an instruction, by origin of the loaded word (1: ROM) and operation.
+        calls: of a call, by its number.
+        other_call: of a call with any other number.
+        refresh: of a refresh.
+        zero_word: of the first touch of a zero-initialised word.
+        read_row: of a word that a read moves.
+        write_row: of a word that a journal write moves.
     """
 
     steps: Int
@@ -66,7 +71,8 @@ class Call:
     """One call of the guest on the way to where it is.
 
     Attributes:
-        return_pc: where it returns to. node: the caller's node.
+        return_pc: where it returns to.
+        node: the caller's node in the tree.
     """
 
     return_pc: int
@@ -78,7 +84,11 @@ class CallTree:
     """Functions by call path; node 0 is the root, which is no function.
 
     Attributes:
-        parents, functions, depths: per node. cycles, cells: spent in the node itself, not in what it calls.
+        parents: of each node its caller's; the root is its own.
+        functions: of each node the number of its function, -1 of the root.
+        depths: of each node the calls that lead to it.
+        cycles: spent in the node itself, not in what it calls.
+        cells: likewise.
     """
 
     parents: list[int] = field(default_factory=lambda: [0])
@@ -115,10 +125,17 @@ class Recorder:
     """Runs a guest and counts.
 
     Attributes:
-        names: of functions; number 0 is what lies before the first symbol, inlined ones come last. owner: (n,) function of each program
-            row. function: (n,) the same, or the innermost inlined function that the row comes from.
-        row_cycles, row_cells: (n,) int64 by program row. tree: by call path. stack: the calls that the guest is in.
-        refreshes: how many, over the whole run. used: rows by operation, (2, 256) int64 as in :class:`Costs`.
+        image: the program.
+        costs: what things cost.
+        names: of functions; number 0 is what lies before the first symbol, inlined ones come last.
+        owner: (n,) function of each program row.
+        function: (n,) the same, or the innermost inlined function that the row comes from.
+        row_cycles: (n,) executions of each program row.
+        row_cells: (n,) cells of each program row.
+        used: (2, 256) executed instructions, indexed as :attr:`Costs.steps`.
+        refreshes: how many, over the whole run.
+        tree: cost by call path.
+        stack: the calls that the guest is in, outermost first.
     """
 
     def __init__(self, image: Image, costs: Costs, inlined: InlineTable | None = None) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.protocol.params import BLOWUPS
+from zkvm.stark.protocol.preprocessed import Progress, commitment_order
 from zkvm.stark.prover.columns import extend
 from zkvm.stark.prover.commit import MerkleTree
-from zkvm.stark.tables import preprocess
 
 U64 = NDArray[np.uint64]
 
@@ -23,7 +22,10 @@ class Preprocessed:
     """One image's preprocessed tables under one blowup.
 
     Attributes:
-        columns: name -> (v, n) trace. lde: name -> (v, B, n). extra: name -> (v, 512). tree: unsalted, its data is public.
+        columns: name -> (v, n) uint64, the columns.
+        lde: name -> (v, B, n), their extensions.
+        extra: name -> (v, 512), their values on the extra coset.
+        tree: over the extensions; unsalted, as its data is public.
     """
 
     columns: dict[str, U64]
@@ -38,13 +40,31 @@ class Preprocessed:
 
 
 def commit_preprocessed(machine: Machine, columns: dict[str, U64], blowup: int, threads: int = 1) -> Preprocessed:
-    """Extend and commit the preprocessed columns; tables by height, then in machine order."""
+    """Extend and commit the preprocessed columns; tables in the order of :func:`commitment_order`."""
     lde, extra = {}, {}
     for name, matrix in columns.items():
         lde[name], extra[name], _ = extend(matrix, blowup, threads)
-    ordered = sorted(columns, key=lambda name: (columns[name].shape[1], machine.chip_number(name)))
-    levels = by_height([lde[name] for name in ordered])
+    levels = by_height([lde[name] for name in commitment_order(machine, columns)])
     return Preprocessed(columns, lde, extra, MerkleTree.commit(levels, None, threads))
+
+
+def compiled_roots(machine: Machine, columns: Mapping[str, U64], progress: Progress | None = None, threads: int = 1) -> tuple[bytes, ...]:
+    """The same as :func:`zkvm.stark.protocol.preprocessed.preprocessed_roots`, by kernels.
+
+    Args:
+        machine: says the order of the tables.
+        columns: name -> (v, n) uint64.
+        progress: told of every blowup.
+        threads: workers.
+    """
+    roots = []
+    for number, blowup in enumerate(BLOWUPS):
+        if progress is not None:
+            progress("commit", number / len(BLOWUPS))
+        roots.append(commit_preprocessed(machine, dict(columns), blowup, threads).root)
+    if progress is not None:
+        progress("", 1.0)
+    return tuple(roots)
 
 
 def by_height(matrices: Sequence[U64]) -> list[list[U64]]:
@@ -58,9 +78,3 @@ def by_height(matrices: Sequence[U64]) -> list[list[U64]]:
         else:
             levels.append([matrix])
     return levels
-
-
-def preprocessed_roots(machine: Machine, image: Any, threads: int = 1) -> tuple[bytes, ...]:
-    """Root under every blowup, in the order of :data:`zkvm.stark.protocol.params.BLOWUPS`."""
-    columns = preprocess(machine, image)
-    return tuple(commit_preprocessed(machine, columns, blowup, threads).root for blowup in BLOWUPS)

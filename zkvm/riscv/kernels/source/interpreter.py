@@ -246,9 +246,20 @@ def run(
     """Execute from ``counters[ROW]`` until the host is needed; return why (a status).
 
     Args:
-        program: (n,) DECODED. code_pages: (2^20,) int32 page of pc >> 12 in code_rows, -1 if none. code_rows: (k, 1024) int32 rows, -1.
-        registers: (38,) uint32; register_times: (38,) uint64. page_table, values, times, origins: see ``vm/memory.py``.
-        steps: STEP buffer; refreshes: REFRESH buffer. counters: (6,) uint64, updated. cycle_limit: uint64. trace: bool, whether to record.
+        program: (n,) DECODED.
+        code_pages: (2^20,) int32, by pc >> 12 the page's place in ``code_rows``, -1 if it holds no code.
+        code_rows: (k, 1024) int32, by word of the page the row in ``program``, -1 if there is none.
+        registers: (38,) uint32 values, the last one scratch.
+        register_times: (38,) uint64 times of last access.
+        page_table: (2^20,) int32, see :class:`zkvm.riscv.vm.memory.PagedMemory`, as the next three.
+        values: (m,) uint32 words of memory.
+        times: (m,) uint64 times of last access; empty without ``trace``.
+        origins: (m,) uint8 origins.
+        steps: buffer of STEP records.
+        refreshes: buffer of REFRESH records.
+        counters: (6,) uint64, updated.
+        cycle_limit: how many instructions may have been executed in all.
+        trace: whether to record.
     """
     row, time, cycles, count = np.int64(counters[ROW]), counters[TIME], counters[CYCLES], np.int64(counters[STEPS])
     status = np.int64(LIMIT)
@@ -282,7 +293,7 @@ def run(
             step = steps[count]
             step.row, step.time = row, time
             _record_registers(step, ins, a, b, vd, registers, register_times, time, refreshes, counters)
-            # In line: as a helper of its own this part makes the traced run four times slower (measured).
+            # In line: as a helper of its own this part slows the whole traced run down (docs/performance.md says by how much).
             step.address, step.mem, step.rom, step.tm = address, word, ZERO, ZERO
             if position >= NOTHING and origins[position] == ROM:
                 step.rom = ONE

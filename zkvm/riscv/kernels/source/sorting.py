@@ -16,8 +16,12 @@ def sort_steps(steps: Any, keys: Any, own: Any, counts: Any, places: Any, order:
     """Sort steps by the key of their program row, plus 1 if they load from ROM.
 
     Args:
-        steps: (n,). keys: (rows,), even. own: (n,) work space. counts, places: (256,), counts zero at first, then how many have each
-            key; places are work space. order: (n,), the sorted steps' positions.
+        steps: (n,) STEP, whose ``rom`` is 0 or 1.
+        keys: (rows,) of the program rows, even.
+        own: (n,) work space.
+        counts: (256,), zero at first, then how many steps have each key.
+        places: (256,) work space.
+        order: (n,), written: the sorted steps' positions.
     """
     for position in range(len(steps)):
         key = keys[steps[position].row] | np.uint8(steps[position].rom)
