@@ -64,6 +64,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
         "errors", "riscv.machine", "riscv.header", "riscv.records", "riscv.vm.elf",
         "stark.air.machine", "stark.protocol.params", "stark.protocol.preprocessed",
     ),
+    "verifier.__main__": ("errors", "files", "ml.interface", "stark.protocol.params", "verifier"),
     "session": ("errors", "riscv", "stark.protocol", "stark.tables"),
     "session.resources": ("errors",),
     "session.memory": ("errors",),
@@ -78,6 +79,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "api": ("errors", "riscv", "stark", "verifier", "session"),
     "__init__": ("errors", "api", "session", "stark.protocol.params", "verifier"),
     "guest": ("errors", "files"),
+    # What a relying party needs of a compiled model.
+    "ml.interface": ("errors", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),
     "ml": ("errors", "files", "guest"),
     "cli": ("",),  # anything: nothing imports it
     "__main__": ("cli",),
@@ -96,6 +99,7 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "riscv.vm": frozenset({"numpy", "elftools"}),
     "guest": frozenset(),
     "ml": frozenset({"numpy", "onnx", "onnxruntime", "onnxslim"}),
+    "ml.interface": frozenset({"numpy"}),
     "cli": frozenset({"numpy", "rich", "typer"}),
     "__main__": frozenset(),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import blake3
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -106,16 +105,8 @@ def agreed(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> list[NDA
         held[id(operation.output)] = result
     results = evaluate(made.graph, integers)
     journal, _ = run_guest(made, integers)
-    assert journal == journal_of(made, results)
+    assert journal == made.journal(results)
     return results
-
-
-def journal_of(made: Compilation, results: Sequence[NDArray[np.int64]]) -> bytes:
-    """What a guest that shows all outputs commits: digest of private words and secret scales, if there are, and the outputs."""
-    private = made.model.weights == "private"
-    digest = blake3.blake3(made.model.private_weights).digest() if private else b""
-    scales = [np.float64(value.scale).tobytes() for value in made.graph.outputs if value.secret]
-    return b"".join([digest, *scales, *(result.astype("<i4").tobytes() for result in results)])
 
 
 def normal(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:

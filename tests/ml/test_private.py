@@ -14,18 +14,19 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
-from tests.ml.models import agreed, compiled, journal_of, model_of, normal, run_guest
+from tests.ml.models import agreed, compiled, model_of, normal, run_guest
 from tests.ml.test_classical import boosted
 from tests.ml.weights import DRAWS, FAMILIES
 from zkvm.cli.compile import profiled_run
-from zkvm.errors import GuestError, UsageError
+from zkvm.errors import GuestError, UsageError, VerificationError
 from zkvm.ml import compile as compiler
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.code import PRIVATE, CodeWriter
 from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy, add_measurements, build_guest, float_outputs
+from zkvm.ml.interface import ModelInterface
 from zkvm.ml.ir import evaluate
 from zkvm.ml.operations.binary import Sum, elementwise
-from zkvm.ml.package import CompiledModel, ModelInterface
+from zkvm.ml.package import CompiledModel
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.elf import load_image
@@ -107,8 +108,8 @@ def test_guest_and_integer_model_agree(name: str, bits: int) -> None:
     for sample, expected in zip(samples, float_outputs(made.imported, samples), strict=True):
         integers, _ = made.model.quantize([sample[port.name] for port in made.imported.inputs])
         results = agreed(made, integers)
-        decoded = made.model.decode(journal_of(made, results)).tensors
-        for tensor, value, result, real in zip(made.model.outputs, made.graph.outputs, results, expected, strict=True):
+        decoded = made.model.decode(made.journal(results)).tensors
+        for tensor, value, result, _ in zip(made.model.outputs, made.graph.outputs, results, expected, strict=True):
             np.testing.assert_array_equal(decoded[tensor.name], value.dequantize(result))
         worst = worst_error(made, integers, expected)
         assert worst <= max(0.002 if bits == 16 else 0.05, 2 * worst_error(open_, open_.model.quantize(list(sample.values()))[0], expected))
@@ -300,5 +301,5 @@ def test_scales_in_the_journal_are_checked() -> None:
     journal, _ = run_guest(made, [np.zeros(value.shape, np.int64) for value in made.graph.inputs])
     assert made.model.decode(journal).tensors
     for scale in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(UsageError, match="scale"):
-            made.model.decode(journal[:32] + np.float64(scale).tobytes() + journal[40:])
+        with pytest.raises(VerificationError, match="scale"):
+            made.model.decode(journal[:64] + np.float64(scale).tobytes() + journal[72:])

@@ -12,9 +12,11 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from zkvm.errors import ElfError, FormatError, LimitError, UsageError
+from zkvm.errors import ElfError, FormatError, LimitError, UsageError, VerificationError
 from zkvm.files import open_standard_streams
+from zkvm.ml.interface import ModelInterface, check_weights
 from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, REGIMES, Policy
 from zkvm.verifier.receipt import parse_image_id, read_receipt, verdict
 
@@ -33,6 +35,10 @@ def parser() -> argparse.ArgumentParser:
         help="that program itself (or a compiled model): its image ID is computed",
     )
     result.add_argument(
+        "--model", type=Path, metavar="model.json", help="of a compiled model: refuse what is not its run, with its weights"
+    )
+    result.add_argument("--weights-digest", metavar="HEX", help="published digest of a compiled model's private weights")
+    result.add_argument(
         "--min-security", type=int, default=DEFAULT_DEMAND, metavar="BITS", help="proven bits that you demand (default %(default)s)"
     )
     result.add_argument("--regime", choices=REGIMES, default=BEST, help="theorems that these bits may rest on (default %(default)s)")
@@ -50,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except ElfError as error:
         return _fail(BAD_INPUT, str(error), options.json)
+    except FormatError as error:
+        return _fail(BAD_INPUT, error.detail, options.json)
     except UsageError as error:
         return _fail(USAGE, str(error), options.json)
     except LimitError as error:
@@ -86,7 +94,10 @@ def _verify(options: argparse.Namespace) -> int:
         named.append(bytes.fromhex(_computed(options.elf, sys.stderr.isatty() and not options.json)))
     if not named:
         raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
+    interface = None if options.model is None else _interface(options.model)
     answer = verdict(data, *named, policy=Policy(options.min_security, regime=options.regime), exit_code=options.exit_code)
+    if answer["accepted"]:
+        answer = _judged(answer, interface, options.weights_digest)
     if options.json:
         print(json.dumps(answer))
     elif answer["accepted"]:
@@ -112,6 +123,31 @@ def _computed(elf: Path, shown: bool) -> str:
 
 def _show_progress(phase: str, share: float) -> None:
     print(f"\r\x1b[Kimage ID: {phase} {100 * share:3.0f} %", end="", file=sys.stderr, flush=True)
+
+
+def _interface(path: Path) -> ModelInterface:
+    """What is public of a compiled model.
+
+    Raises:
+        FormatError: the file is no such description.
+    """
+    try:
+        return ModelInterface.read(path)
+    except UsageError as error:
+        raise FormatError(str(error)) from error
+
+
+def _judged(answer: dict[str, Any], interface: ModelInterface | None, weights_digest: str | None) -> dict[str, Any]:
+    """The answer on a valid receipt, or a refusal because its journal is not the model's."""
+    journal = bytes.fromhex(answer["journal"])
+    try:
+        if weights_digest is not None:
+            check_weights(journal, weights_digest)
+        if interface is not None:
+            interface.decode(journal)
+    except VerificationError as error:
+        return {"accepted": False, "reason": error.reason.value, "detail": error.detail}
+    return answer
 
 
 def _fail(code: int, message: str, as_json: bool) -> int:
