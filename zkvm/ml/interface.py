@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -219,7 +220,7 @@ def _hex_digest(text: str) -> str:
 
 def _canonical(tensor: Tensor) -> list[Any]:
     """What the interface's digest says of a tensor."""
-    scale = None if tensor.scale is None else np.float64(tensor.scale).astype(">f8").tobytes().hex()
+    scale = None if tensor.scale is None else struct.pack(">d", tensor.scale).hex()
     return [tensor.name, list(tensor.shape), tensor.kind, scale, tensor.lo, tensor.hi]
 
 

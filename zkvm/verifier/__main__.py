@@ -12,13 +12,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zkvm.errors import ElfError, FormatError, LimitError, UsageError, VerificationError
 from zkvm.files import open_standard_streams
-from zkvm.ml.interface import ModelInterface, check_weights
 from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, REGIMES, Policy
 from zkvm.verifier.receipt import parse_image_id, read_receipt, verdict
+
+if TYPE_CHECKING:
+    from zkvm.ml.interface import ModelInterface
 
 ACCEPTED, REJECTED, USAGE, BAD_INPUT, LIMIT, INTERRUPTED = 0, 1, 2, 3, 5, 130
 
@@ -96,7 +98,7 @@ def _verify(options: argparse.Namespace) -> int:
         raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
     interface = None if options.model is None else _interface(options.model)
     answer = verdict(data, *named, policy=Policy(options.min_security, regime=options.regime), exit_code=options.exit_code)
-    if answer["accepted"]:
+    if answer["accepted"] and (interface is not None or options.weights_digest is not None):
         answer = _judged(answer, interface, options.weights_digest)
     if options.json:
         print(json.dumps(answer))
@@ -131,6 +133,8 @@ def _interface(path: Path) -> ModelInterface:
     Raises:
         FormatError: the file is no such description.
     """
+    from zkvm.ml.interface import ModelInterface  # only where a model is named: the verifier of receipts does not need it
+
     try:
         return ModelInterface.read(path)
     except UsageError as error:
@@ -139,6 +143,8 @@ def _interface(path: Path) -> ModelInterface:
 
 def _judged(answer: dict[str, Any], interface: ModelInterface | None, weights_digest: str | None) -> dict[str, Any]:
     """The answer on a valid receipt, or a refusal because its journal is not the model's."""
+    from zkvm.ml.interface import check_weights
+
     journal = bytes.fromhex(answer["journal"])
     try:
         if weights_digest is not None:
