@@ -29,6 +29,7 @@ from zkvm.ml.compile import float_outputs
 from zkvm.ml.ir import Kind, evaluate
 from zkvm.ml.onnx_model import Port
 from zkvm.ml.samples import Sample, load_samples
+from zkvm.session.memory import GIB
 
 VARIABLE = "ZKVM_MODELS"
 BESIDE = Path(__file__).resolve().parents[3] / "shared" / "models"
@@ -149,7 +150,7 @@ def prove_sample(row: Row, made: compiler.Compilation, sample: Sample, params: s
     info.receipt.verify(info.image_id)
     row.proven = info.receipt.journal == journal_of(evaluate(made.graph, integers))
     row.receipt_bytes = len(info.receipt.to_bytes())
-    row.seconds, row.peak_gib = info.seconds["total"], info.peak_memory_bytes / api.GIB
+    row.seconds, row.peak_gib = info.seconds["total"], info.peak_memory_bytes / GIB
 
 
 def _forget_peak() -> None:

@@ -228,6 +228,6 @@ def test_too_many_rows_are_refused() -> None:
     """The real machine's bound, which its digest does not cover: the largest sum of heights below 2^28 - 2^8, and the next one."""
     most = (24,) * 15 + tuple(range(9, 24))  # 2^28 - 2^9 rows
     rest = len(machine().chips) - len(most)
-    check_sums(ProofShape(machine(), parameters("fast"), most + (0,) * rest))
+    check_sums(ProofShape(machine(), parameters("fast", 100), most + (0,) * rest))
     with refused(RejectReason.SHAPE, "too many rows"):
-        check_sums(ProofShape(machine(), parameters("fast"), (*most, 9) + (0,) * (rest - 1)))
+        check_sums(ProofShape(machine(), parameters("fast", 100), (*most, 9) + (0,) * (rest - 1)))

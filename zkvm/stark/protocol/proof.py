@@ -5,7 +5,8 @@ Column orders are derived, never sent: trees hold their tables by height, short 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,30 @@ U64 = NDArray[np.uint64]
 U8 = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class TreeOpening:
+class ByContent:
+    """Dataclasses that hold arrays: equal if all arrays have the same shape and elements, and everything else is equal."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and _content(self) == _content(other)
+
+    def __hash__(self) -> int:
+        return hash(_content(self))
+
+
+def _content(value: Any) -> Any:
+    """What two equal values have in common, of values that can be hashed."""
+    if isinstance(value, ByContent):
+        return tuple(_content(getattr(value, field.name)) for field in fields(value))  # type: ignore[arg-type]
+    if isinstance(value, np.ndarray):
+        little = value.dtype.newbyteorder("<")
+        return value.shape, little.str, value.astype(little, copy=False).tobytes()
+    return tuple(map(_content, value)) if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TreeOpening(ByContent):
     """Rows of one tree at the query positions (unique, ascending).
 
     Attributes:
@@ -29,8 +52,8 @@ class TreeOpening:
     siblings: U8
 
 
-@dataclass(frozen=True, slots=True)
-class LayerOpening:
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerOpening(ByContent):
     """Leaves of one FRI layer at the query positions (unique, ascending).
 
     Attributes:
@@ -42,8 +65,8 @@ class LayerOpening:
     siblings: U8
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+@dataclass(frozen=True, slots=True, eq=False)
+class Proof(ByContent):
     """A proof for one statement.
 
     Attributes:

@@ -41,6 +41,12 @@ def keep_freed_pages() -> None:
             mallopt(parameter, value)
 
 
+def give_back_freed_pages() -> None:
+    """Hand what this process has freed and kept back to the operating system, which then says how much there really is."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def process_bytes() -> int:
     """What this process takes beside the arrays of a proof: what it has now and what comes later, less if it has proven before.
 
