@@ -12,17 +12,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from zkvm.errors import ProvingError, UsageError, VerificationError
+from zkvm.errors import ProvingError, VerificationError
 from zkvm.riscv.header import ImageHeader, run_statement
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution, Image
+from zkvm.session.bound import PadTo, check_padding, padding
 from zkvm.session.demand import check_demand
 from zkvm.session.limits import TableLimits
 from zkvm.session.memory import out_of_memory
 from zkvm.session.resources import Clock, Progress, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
-from zkvm.stark.protocol.params import BLOWUPS, DEFAULT_SECURITY, MAX_HEIGHT, MIN_HEIGHT, Parameters, Policy, parameters
-from zkvm.stark.tables import build_tables
+from zkvm.stark.protocol.params import BLOWUPS, DEFAULT_SECURITY, Parameters, Policy, parameters
+from zkvm.stark.tables import Padding, build_tables
 from zkvm.verifier.image import Matrices, image_columns, image_header, image_id
 from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
 
@@ -185,7 +186,7 @@ def prove(
     zk: bool = True,
     dev: bool = False,
     policy: Policy | None = None,
-    pad_to: int = 0,
+    pad_to: PadTo = 0,
     threads: int | None = None,
     max_cycles: int | None = None,
     max_memory: int | None = None,
@@ -204,7 +205,8 @@ def prove(
         zk: whether the proof hides everything but the claim, the journal and the heights of the tables.
         dev: no proof, a dev receipt, which verifiers refuse unless their caller allows it.
         policy: what verifiers will demand, refused before it is proven if the proof would not have it; None: what the set claims.
-        pad_to: 0, or a power of two from 2^9 to 2^24: least rows of all tables but the image's, all present: heights then tell less.
+        pad_to: 0; or a power of two from 2^9 to 2^24: least rows of all tables but the image's, all present: heights then tell less;
+            or "program": as tall as any run may need whose loops are as long, whatever its other branches.
         threads: workers; None: as many as this process may use.
         max_cycles: instructions after which the guest is stopped; None: 2^28.
         max_memory: bytes that the run may take, and the proof as predicted, or it is stopped before it is proven; None: what this process
@@ -228,16 +230,17 @@ def prove(
     """
     started = time.perf_counter()
     chosen, workers = parameters(params, security), thread_count(threads)
-    _check_padding(pad_to)
+    check_padding(pad_to)
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
     clock = Clock(_stoppable(progress, env))
     with clock("load"):
         _prepare_prover()
         file, image = read_elf(elf)
-    execution, (header, columns, committed) = _execute_and_commit(clock, file, image, env, chosen, 0 if dev else workers, pad_to, workers)
+    execution, heights, image_parts = _execute_and_commit(clock, file, image, env, chosen, 0 if dev else workers, pad_to, workers)
+    header, columns, committed = image_parts
     if not dev and policy is not None:
-        check_demand(policy, execution, header, chosen, pad_to)
-    seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, pad_to)
+        check_demand(policy, execution, header, chosen, heights)
+    seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, heights)
     claim = Claim(header.image_id(), execution.exit_code, journal_digest(execution.journal), chosen.numbers)
     receipt = Receipt(claim, header, execution.journal, seal)
     if verify:
@@ -246,16 +249,6 @@ def prove(
     clock.end()
     clock.seconds["total"] = time.perf_counter() - started
     return ProveInfo(receipt, session_of(execution), header.image_id().hex(), receipt.security_bits(), peak_memory_bytes(), clock.seconds)
-
-
-def _check_padding(pad_to: int) -> None:
-    """Whether tables can have this height; 0 is no padding.
-
-    Raises:
-        UsageError: they cannot.
-    """
-    if pad_to and (not MIN_HEIGHT <= pad_to <= MAX_HEIGHT or pad_to & (pad_to - 1)):
-        raise UsageError(f"padding to {pad_to} rows: a power of two from {MIN_HEIGHT} to {MAX_HEIGHT} is needed")
 
 
 def _prepare_prover() -> None:
@@ -290,8 +283,8 @@ def _committed_image(image: Image, blowup: int, threads: int) -> tuple[ImageHead
 
 
 def _execute_and_commit(
-    clock: Clock, file: bytes, image: Image, env: ExecutorEnv, chosen: Parameters, provers: int, pad_to: int, threads: int
-) -> tuple[Execution, tuple[ImageHeader, Matrices, Preprocessed]]:
+    clock: Clock, file: bytes, image: Image, env: ExecutorEnv, chosen: Parameters, provers: int, pad_to: PadTo, threads: int
+) -> tuple[Execution, Padding, tuple[ImageHeader, Matrices, Preprocessed]]:
     """The run, stopped if ``provers`` threads cannot prove it here (0: nobody will), and the image's commitment.
 
     The commitment takes memory, so that a limit on it is checked first; otherwise another thread works on it meanwhile. An error of
@@ -299,12 +292,13 @@ def _execute_and_commit(
     """
     with ThreadPoolExecutor(1) as beside:
         early = beside.submit(_committed_image, image, chosen.blowup, threads) if threads > 1 and env.max_memory is None else None
-        limits = TableLimits(image, chosen, pad_to, provers, env.max_memory, MAX_JOURNAL_BYTES)
+        limits = TableLimits(image, chosen, pad_to if isinstance(pad_to, int) else 0, provers, env.max_memory, MAX_JOURNAL_BYTES)
         with clock("execute"):
             execution = run_image(file, image, env, trace=provers > 0, limits=limits if provers else None)
+            limits.pad_to = padding(pad_to, execution) if provers else 0
             limits.check(execution) if provers else limits.check_journal(len(execution.journal))
         with clock("image"):
-            return execution, early.result() if early else _committed_image(image, chosen.blowup, threads)
+            return execution, limits.pad_to, early.result() if early else _committed_image(image, chosen.blowup, threads)
 
 
 def _seal(
@@ -316,7 +310,7 @@ def _seal(
     chosen: Parameters,
     zk: bool,
     threads: int,
-    pad_to: int,
+    pad_to: Padding,
 ) -> Proof:
     with prove_extra():
         from zkvm.riscv.fills import fill_rows

@@ -19,6 +19,7 @@ from zkvm.cli.start import PROVER, load_kernels
 from zkvm.errors import LimitError, UsageError
 from zkvm.files import read_at_most
 from zkvm.session import memory
+from zkvm.session.bound import BY_PROGRAM, PadTo
 from zkvm.session.memory import GIB
 from zkvm.session.run import ExecutorEnv, Session
 from zkvm.stark.protocol.params import BEST, DEFAULT_SECURITY, MAX_HEIGHT, MIN_HEIGHT, REGIMES, Policy
@@ -43,7 +44,12 @@ def run(
     regime: RegimeOption = BEST,
     no_zk: Annotated[bool, typer.Option("--no-zk", help="do not hide the private input")] = False,
     pad_to: Annotated[
-        str, typer.Option("--pad-to", metavar="2^N", help="give all tables but the program's at least so many rows: heights tell less")
+        str,
+        typer.Option(
+            "--pad-to",
+            metavar="2^N|program",
+            help="heights of tables that tell less: so many rows, or what any run may need whose loops are as long (the default of models)",
+        ),
     ] = "",
     dev: Annotated[bool, typer.Option("--dev", help="a dev receipt: nothing is proven, no verifier accepts it unasked")] = False,
     max_cycles: CyclesOption = None,
@@ -60,7 +66,7 @@ def run(
     target = out or Path(f"{guest.stem}.receipt")
     if not execute_only:
         check_writable(target)
-    padding, model, policy = parse_height(pad_to) if pad_to else 0, None, Policy(regime=regime)
+    padding, model, policy = parse_padding(pad_to, guest.is_dir()), None, Policy(regime=regime)
     if guest.is_dir():
         from zkvm.cli.compile import model_run
 
@@ -72,7 +78,9 @@ def run(
 
         with screen(not as_json) as view:
             env = guest_environment(stdin, view, as_json, max_cycles, limit)
-            profile = profile_run(program, env, params=params, security=security, threads=threads, pad_to=padding)
+            profile = profile_run(
+                program, env, params=params, security=security, threads=threads, pad_to=padding if isinstance(padding, int) else 0
+            )
         show_execution(profile, as_json, model)
         raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
     with screen(not as_json) as view:
@@ -109,6 +117,17 @@ def check(guest: GuestArgument, input_file: InputOption = None, max_cycles: Cycl
             print(failure)
         print(f"{len(failures)} failures" if failures else "all constraints hold and all buses balance")
     raise typer.Exit(REJECTED if failures else DONE)
+
+
+def parse_padding(text: str, model: bool) -> PadTo:
+    """What ``--pad-to`` says; if nothing, models are padded by their program, and other guests not at all.
+
+    Raises:
+        UsageError: it is no height.
+    """
+    if not text:
+        return BY_PROGRAM if model else 0
+    return text if text == BY_PROGRAM else parse_height(text)
 
 
 def parse_height(text: str) -> int:

@@ -9,10 +9,10 @@ from zkvm.riscv.records import Execution
 from zkvm.stark.protocol.params import Parameters, Policy
 from zkvm.stark.protocol.security import proven_bits
 from zkvm.stark.protocol.shape import ProofShape
-from zkvm.stark.tables import planned_heights
+from zkvm.stark.tables import Padding, planned_heights
 
 
-def check_demand(policy: Policy, execution: Execution, header: ImageHeader, chosen: Parameters, pad_to: int) -> None:
+def check_demand(policy: Policy, execution: Execution, header: ImageHeader, chosen: Parameters, pad_to: Padding) -> None:
     """Whether a proof of this run will have the bits that its verifiers demand.
 
     Args:
@@ -20,7 +20,7 @@ def check_demand(policy: Policy, execution: Execution, header: ImageHeader, chos
         execution: the run.
         header: of its image.
         chosen: the parameters of the proof.
-        pad_to: least height of its tables: a power of two, or 0.
+        pad_to: of its tables, see :func:`zkvm.stark.tables.heights_for`.
 
     Raises:
         UsageError: it will not.
