@@ -92,7 +92,7 @@ def test_proof(model: Path) -> None:
     ],
 )  # fmt: skip
 def test_metadata_that_no_compilation_writes(tmp_path: Path, change: dict[str, object]) -> None:
-    metadata = {"format": 2, "inputs": [], "outputs": [], "weights": "public", "input_mode": "none", "output_mode": "full", "card": {}}
+    metadata = {"format": 3, "inputs": [], "outputs": [], "weights": "public", "input_mode": "none", "output_mode": "full", "card": {}}
     (tmp_path / "model.json").write_text(json.dumps(metadata))
     assert ModelInterface.read(tmp_path).outputs == ()
     (tmp_path / "model.json").write_text(json.dumps(metadata | change))

@@ -216,9 +216,7 @@ class Context:
         output = self.fresh(value.shape, int(ends[0]), int(ends[1]), scale, value.kind, label=value.name)
         return self.add(Requantize(name, (value,), output, factor))
 
-    def _rescaled_secretly(
-        self, value: Value, scale: float, name: str, bounds: tuple[int, int], cut: tuple[int, int] | None
-    ) -> Value:
+    def _rescaled_secretly(self, value: Value, scale: float, name: str, bounds: tuple[int, int], cut: tuple[int, int] | None) -> Value:
         """Always an operation, because whether one is needed says something. Without given bounds the scale becomes coarser."""
         limits = bounds if cut is None else cut
         factor = rescale(value.scale / scale, value.magnitude, *limits, name, secret=True)

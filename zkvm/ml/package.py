@@ -23,6 +23,10 @@ OWNER_ONLY, EVERYBODY = 0o600, 0o644
 PUBLIC_CARD = ("operators", "parameters", "macs", "activation_bits", "weight_bits", "activation_words", "constant_words", "layers")
 """Entries of a private model's card that everybody may read, because they follow from the architecture; of ``execution`` the digest."""
 PUBLIC_LAYER = ("name", "kind", "output_shape", "macs")
+SHOWN_OF_PRIVATE = (
+    "operators, names, shapes, integer constants, sizes of trees, scales of inputs, and in journals with all outputs their scales"
+)
+"""What private weights do not hide: in one line what docs/ml.md lists."""
 DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, "boolean": np.bool_}
 """Kinds of tensors, and the numbers that people write for them."""
 MAX_ELEMENTS = 1 << 30
@@ -77,7 +81,10 @@ class Tensor:
     def dequantize(self, integers: NDArray[np.int64], scale: float | None = None) -> NDArray[Any]:
         """The numbers that integers stand for; of a tensor without a scale with a given one."""
         shaped, chosen = integers.reshape(self.shape), self.scale if scale is None else scale
-        return shaped * chosen if self.kind == "real" else shaped.astype(self.dtype)
+        if self.kind != "real":
+            return shaped.astype(self.dtype)
+        assert chosen is not None
+        return shaped * chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,9 @@ def _scaled_secretly(context: Context, node: Node, factor: tuple[Value, float, t
     source, number, shape = factor
     ratio = number if node.operator == "Mul" else np.divide(1.0, number) if number else np.inf
     if not np.isfinite(ratio):
-        raise UsageError(f"{node.operator} {node.name!r}: {'a factor' if node.operator == 'Mul' else 'the inverse of a divisor'} is {ratio}")
+        raise UsageError(
+            f"{node.operator} {node.name!r}: {'a factor' if node.operator == 'Mul' else 'the inverse of a divisor'} is {ratio}"
+        )
     source = broadcast(context, node.name, source, shape)
     output = fused_target(context, node.outputs[0])
     rescaling = context.rescale(source.scale * ratio / output.scale, source.magnitude, output, node.name)
