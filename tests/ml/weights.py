@@ -41,7 +41,7 @@ class Draw:
         return np.asarray(drawn * self.size, array.dtype)
 
 
-DRAWS = {
+DRAWS: dict[str, Callable[[], Draw]] = {
     "other": lambda: Draw(1),
     "small": lambda: Draw(2, 1 / 300),
     "large": lambda: Draw(3, 40.0),
@@ -145,9 +145,14 @@ def linear_machine(kind: str) -> Family:
 
     def family(draw: Draw) -> tuple[onnx.ModelProto, list[Sample]]:
         samples = [{"x": normal(1, 4, seed=seed)} for seed in range(5)]
-        numbers = lambda count: draw.like(normal(count)).tolist()  # noqa: E731
-        above = lambda count: draw.like(positive(count)).tolist()  # noqa: E731
-        attributes: dict[str, Any] = {
+
+        def numbers(count: int) -> list[float]:
+            return list(draw.like(normal(count)).tolist())
+
+        def above(count: int) -> list[float]:
+            return list(draw.like(positive(count)).tolist())
+
+        choices: dict[str, dict[str, Any]] = {
             "LinearRegressor": {"coefficients": numbers(8), "intercepts": numbers(2), "targets": 2},
             "LinearClassifier": {
                 "coefficients": numbers(12), "intercepts": numbers(3), "classlabels_ints": [0, 1, 2], "post_transform": "SOFTMAX",
@@ -158,9 +163,9 @@ def linear_machine(kind: str) -> Family:
             },
             "Scaler": {"offset": numbers(4), "scale": above(4)},
             "Binarizer": {"threshold": numbers(1)[0]},
-        }[kind]  # fmt: skip
+        }  # fmt: skip
         outputs = ["label", "scores"] if "Classifier" in kind else ["y"]
-        node = helper.make_node(kind, ["x"], outputs, name="machine", domain="ai.onnx.ml", **attributes)
+        node = helper.make_node(kind, ["x"], outputs, name="machine", domain="ai.onnx.ml", **choices[kind])
         return model_of([node], samples[0], outputs, domains=["ai.onnx.ml"]), samples
 
     return family
@@ -192,8 +197,11 @@ POOLS = [
     _node("MaxPool", "a", to="p", kernel_shape=[2, 2], pads=[1, 1, 0, 0]), _node("Sqrt", "p", to="y"),
 ]  # fmt: skip
 SIZE = np.array([1, 1, 2, 3])
+SUMS = [_node("MatMul", "x", "w", to="a"), _node("MatMul", "x", "u", to="b"), _node("Add", "a", "b", to="y")]
+REAL = [number for number, case in enumerate(CASES) if any(np.asarray(array).dtype.kind == "f" for array in case[1].values())]
+"""Cases with an input that a product with weights can replace."""
 FAMILIES: dict[str, Family] = {
-    **{f"{number}-{case[0]}": operator(number) for number, case in enumerate(CASES) if any(np.asarray(a).dtype.kind == "f" for a in case[1].values())},
+    **{f"{number}-{CASES[number][0]}": operator(number) for number in REAL},
     **{name: network(name) for name in networks.NETWORKS},
     "embedding": chain(EMBEDDING, {"table": normal(6, 5), "w": normal(5, 3)}),
     "scalars": chain(SCALAR, {"w": normal(6, 4), "b": normal(4), "gain": normal(1), "part": positive(1), "v": normal(4, 3)}),
@@ -205,6 +213,7 @@ FAMILIES: dict[str, Family] = {
          "pads": np.array([0, 1, 0, 1]), "fill": np.float32(-1)},
     ),
     "pools": chain(POOLS, {"w": positive(6), "image": SIZE}),
+    "sum of layers": chain(SUMS, {"w": normal(6, 4), "u": normal(6, 4)}),
     "trees": trees(1),
     "tree classifier": trees(3),
     **{name: linear_machine(name) for name in ("LinearRegressor", "LinearClassifier", "SVMRegressor", "Scaler", "Binarizer")},

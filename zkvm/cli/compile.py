@@ -15,7 +15,7 @@ from zkvm.cli.journal import decoded, show_decoded
 from zkvm.cli.output import emit, line
 from zkvm.errors import GuestError, UsageError
 from zkvm.ml.interface import METADATA
-from zkvm.ml.package import GUEST, CompiledModel, GuestRun
+from zkvm.ml.package import GUEST, OWNERS_CARD, SHOWN_OF_PRIVATE, WEIGHTS, CompiledModel, GuestRun
 from zkvm.ml.samples import load_samples
 from zkvm.session.profiling import profile as profile_run
 from zkvm.session.run import ExecutorEnv
@@ -105,7 +105,8 @@ def _show(model: CompiledModel, directory: Path, as_json: bool) -> None:
         line("largest error", f"{100 * error:.4f} % of the range of {name} on {card['accuracy']['samples']} samples")
     if "execution" in card:
         _show_execution(card["execution"])
-    if model.weights_digest:
+    if model.weights == "private":
+        line("public", f"{SHOWN_OF_PRIVATE}; not for others: {WEIGHTS}, {OWNERS_CARD}")
         line("weights digest", f"{model.weights_digest} (publish it: verifiers refuse runs with other weights)")
 
 

@@ -60,7 +60,10 @@ class Tensor:
     def dequantize(self, integers: NDArray[np.int64], scale: float | None = None) -> NDArray[Any]:
         """The numbers that integers stand for; of a tensor without a scale with a given one."""
         shaped, chosen = integers.reshape(self.shape), self.scale if scale is None else scale
-        return shaped * chosen if self.kind == "real" else shaped.astype(self.dtype)
+        if self.kind != "real":
+            return shaped.astype(self.dtype)
+        assert chosen is not None
+        return shaped * chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ OWNER_ONLY, EVERYBODY = 0o600, 0o644
 PUBLIC_CARD = ("operators", "parameters", "macs", "activation_bits", "weight_bits", "activation_words", "constant_words", "layers")
 """Entries of a private model's card that everybody may read, because they follow from the architecture."""
 PUBLIC_LAYER = ("name", "kind", "output_shape", "macs")
+SHOWN_OF_PRIVATE = (
+    "operators, names, shapes, integer constants, sizes of trees, scales of inputs, and in journals with all outputs their scales"
+)
+"""What private weights do not hide: in one line what docs/ml.md lists."""
 
 
 @dataclass(frozen=True, slots=True)

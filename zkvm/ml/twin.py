@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -119,11 +120,11 @@ def _weights(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
         yield from (attribute.t for attribute in node.attribute if attribute.type == onnx.AttributeProto.TENSOR)
 
 
-def _changed(array: NDArray[np.generic], random: np.random.Generator, size: float) -> NDArray[np.generic]:
+def _changed(array: NDArray[Any], random: np.random.Generator, size: float) -> NDArray[Any]:
     """Real numbers a little larger or smaller, each by itself and all together; small integers in another order; others as they are."""
     if np.issubdtype(array.dtype, np.floating):
         factor = 2.0 ** (size * (1 + random.uniform(-0.4, 0.4, array.shape)))
-        return (array * factor).astype(array.dtype)
+        return np.asarray(array * factor, array.dtype)
     if array.dtype in (np.int8, np.uint8) and array.size > 1:
         return np.asarray(random.permutation(array.reshape(-1)).reshape(array.shape))
     return array

@@ -114,9 +114,9 @@ class Whole(Operation):
         if self.function in wide:
             expression = wide[self.function]
             if whole_bound(self.function, self.inputs[0], self.inputs[1]) <= INT32_MAX:
-                elementwise(code, self, f"clamp({expression.replace('(int64_t)', '')}, {self.output.lo}, {self.output.hi})")
+                elementwise(code, self, f"bounded({expression.replace('(int64_t)', '')}, {self.output.lo}, {self.output.hi})")
             else:
-                elementwise(code, self, f"clamp64({expression}, {self.output.lo}, {self.output.hi})")
+                elementwise(code, self, f"bounded64({expression}, {self.output.lo}, {self.output.hi})")
             return
         expression = {
             "Max": "choose(a > b, a, b)",
@@ -128,7 +128,7 @@ class Whole(Operation):
             "BitwiseOr": "a | b",
             "BitwiseXor": "a ^ b",
         }[self.function]
-        elementwise(code, self, f"clamp({expression}, {self.output.lo}, {self.output.hi})")
+        elementwise(code, self, f"bounded({expression}, {self.output.lo}, {self.output.hi})")
 
 
 def whole_bound(function: str, left: Value, right: Value) -> int:

@@ -58,13 +58,12 @@ def lower_where(context: Context, node: Node) -> None:
     kind = context.info(node.outputs[0]).kind
     if kind is Kind.REAL:
         target = context.target(node.outputs[0])
+        low, high = (limit * target.scale for limit in target.limits)
         arrays = [context.constants.get(name) for name in names]
         values = [
             context.rescaled(context.operand(name), target.scale, node.name, target.lo, target.hi, cut=target.cut)
             if array is None
-            else context.quantized_constant(
-                name, np.clip(array, *(limit * target.scale for limit in target.limits)), target.scale, (target.lo, target.hi)
-            )
+            else context.quantized_constant(name, np.clip(array, low, high), target.scale, (target.lo, target.hi))
             for name, array in zip(names, arrays, strict=True)
         ]
         scale = target.scale

@@ -41,11 +41,11 @@ def tabulate(context: Context, node: Node, source: Value, function: Callable[[Fl
         log2 = ROUGH_ENTRIES_LOG2 if node.operator in ROUGH else SMOOTH_ENTRIES_LOG2
         bits = max(0, (source.hi - source.lo).bit_length() - log2)
         first = source.lo >> bits << bits
-        values = _within(output, function(np.arange(first, source.hi + 1) * source.scale))
+        values = _within(output, function(np.arange(first, source.hi + 1, dtype=np.float64) * source.scale))
         entries, error = sampled(values, bits)
         result = Table(node.name, (source,), output, entries, first, bits, np.zeros(0, np.int64), 0, True)
     else:
-        values = _within(output, function(np.arange(first, source.hi + 1) * source.scale))
+        values = _within(output, function(np.arange(first, source.hi + 1, dtype=np.float64) * source.scale))
         entries, bits, error = make_table(values)
         result = Table(node.name, (source,), output, entries, first, bits, np.zeros(0, np.int64), 0)
     needed = node.operator in ROUGH and bits > 0 if context.private else error > GOOD_ENOUGH
@@ -81,7 +81,7 @@ def _known_table(context: Context, node: Node, source: Value, function: Callable
     bound, units = KNOWN_REACH << KNOWN_INPUT_BITS, 1 << KNOWN_OUTPUT_BITS
     known = context.rescaled(source, 1 / (1 << KNOWN_INPUT_BITS), node.name, -bound, bound)
     if node.operator not in context.known_tables:
-        values = function(np.arange(-bound, bound + 1) / (1 << KNOWN_INPUT_BITS)) * units
+        values = function(np.arange(-bound, bound + 1, dtype=np.float64) / (1 << KNOWN_INPUT_BITS)) * units
         context.known_tables[node.operator] = make_table(values)
     entries, bits, error = context.known_tables[node.operator]
     value = context.fresh(source.shape, -units, units, 1 / units, label=node.name)

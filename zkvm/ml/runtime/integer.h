@@ -31,8 +31,8 @@ INLINE int32_t bounded(int32_t value, int32_t lo, int32_t hi) {
 }
 
 INLINE int32_t bounded64(int64_t value, int32_t lo, int32_t hi) {
-    int32_t low = value < lo, high = value > hi;
-    return choose(low, lo, choose(high, hi, (int32_t)value));
+    int32_t high = (int32_t)(value >> 32), word = (int32_t)value;
+    return bounded(choose(high == word >> 31, word, INT32_MAX ^ (high >> 31)), lo, hi);
 }
 
 INLINE int32_t clamp64(int64_t value, int32_t lo, int32_t hi) {
@@ -305,7 +305,8 @@ INLINE uint32_t square_root(uint64_t value, int digits) {
     uint64_t rest = value, root = 0, bit = (uint64_t)1 << (2 * digits - 2);
     UNROLL_NOT for (int i = 0; i < digits; i++, bit >>= 2) {
         uint64_t trial = root + bit;
-        uint32_t fits = 0u - (uint32_t)(rest >= trial);
+        uint32_t high = (uint32_t)(rest >> 32), least = (uint32_t)(trial >> 32);
+        uint32_t fits = 0u - (uint32_t)((high > least) | ((high == least) & ((uint32_t)rest >= (uint32_t)trial)));
         __asm__("" : "+r"(fits));
         uint64_t mask = (uint64_t)fits << 32 | fits;
         rest -= trial & mask;
