@@ -72,6 +72,11 @@ def rescale(ratios: float | NDArray[np.float64], bound: int, lo: int, hi: int, n
 
     Args:
         ratios: one, or one per channel. Negative ones are for secret rescalings, which take the same path for either sign.
+        bound: largest absolute accumulator.
+        lo: least result; below it saturates.
+        hi: largest result.
+        name: of the layer, for messages.
+        secret: whether the ratios are private words of the guest.
 
     Raises:
         UsageError: an accumulator, or its product by the ratio, could leave what the guest computes with; names the layer.

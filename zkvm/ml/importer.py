@@ -152,6 +152,8 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
     """Fix shapes, convert, rewrite composite operators, simplify, fold constants.
 
     Args:
+        model: as it was read.
+        shapes: of inputs whose dimensions are open.
         simplify: run the simplifier, which looks at weights: it drops products with 1, and merges what is equal. Not if they are private.
 
     Raises:

@@ -159,6 +159,9 @@ class Context:
         """A constant as integers; of the given scale, or of the best one for its range.
 
         Args:
+            name: for messages and profiles.
+            array: its numbers.
+            scale: real = integer * scale.
             bounds: what a constant of this kind is within, for private models; the widest possible bounds by default.
         """
         kind = kind_of(array.dtype)
@@ -201,6 +204,11 @@ class Context:
         """The value with another scale: rounded, and cut to [lo, hi] if they are given.
 
         Args:
+            value: what is rescaled.
+            scale: the new one.
+            name: of the layer, for messages.
+            lo: least integer of the result.
+            hi: largest integer of the result.
             secret: whether the new scale says something about the weights, in a private model.
             cut: the bounds to cut to if these are secret, and [lo, hi] only what they are within.
         """

@@ -88,7 +88,7 @@ class CompiledModel(ModelInterface):
                 private = (directory / WEIGHTS).read_bytes()
                 if weights_digest(private) != public.weights_digest:
                     raise UsageError(
-                        f"{directory}: {WEIGHTS} does not hold the weights whose digest {METADATA} publishes; verifiers refuse runs with them"
+                        f"{directory}: {WEIGHTS} does not hold the weights whose digest {METADATA} publishes; verifiers refuse them"
                     )
                 if (directory / OWNERS_CARD).exists():
                     known = known | {"card": dict(json.loads((directory / OWNERS_CARD).read_text()))}

@@ -23,6 +23,9 @@ def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision:
     """Lower every node to operations on integers.
 
     Args:
+        model: the simplified model.
+        tensors: ranges and kinds, by name.
+        precision: bits of activations and weights.
         private: whether the weights are. Then neither they nor the ranges decide which operations there are.
 
     Raises:

@@ -51,10 +51,14 @@ def refuse_leaks(imported: ImportedModel, samples: Sequence[Sample], tensors: Ma
     """Compare the code of a private model with that of its twin.
 
     Args:
+        imported: the model.
+        samples: what calibrates the twin.
         tensors: as they were calibrated.
+        choices: of the compilation, and the code that it made.
 
     Raises:
-        GuestError: they differ: an operator does not keep its weights private. UsageError: no twin can be compiled.
+        GuestError: they differ: an operator does not keep its weights private.
+        UsageError: no twin can be compiled.
     """
     reason, compared = "", 0
     for size in SIZES:

@@ -29,8 +29,8 @@ BY_PROGRAM = "program"
 """Padding to what any run of the program may use, as far as its branches tell."""
 PadTo = int | str
 SHARE, LEAST = 32, 64
-"""What a bound leaves free: a part of it, and at least so many rows, for what is not bounded. Times shift with the branches, and refresh rows
-with them; some loops are entered in several places."""
+"""What a bound leaves free, for what is not bounded: a part of it, and so many rows. Times shift with the branches, and refresh rows with
+them; some ways meet again in several places."""
 STEPS_OF_TWO = 4
 """Bounds are rounded up to this many binary digits and the leading one, so that bounds of two runs that differ a little become equal."""
 
