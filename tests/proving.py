@@ -13,6 +13,7 @@ from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 from zkvm.stark.air.table import Table
 from zkvm.stark.protocol.params import BLOWUPS, Parameters, Policy, parameters
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.protocol.statement import Statement
@@ -20,10 +21,10 @@ from zkvm.stark.prover import tapes
 from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.stark.prover.prove import prove_tables
 from zkvm.stark.prover.randomness import Randomness
-from zkvm.stark.tables import build_tables, preprocess
+from zkvm.stark.tables import build_tables
 from zkvm.stark.verifier.verify import verify_proof
 
-FAST = parameters("fast")
+FAST = parameters("fast", 100)
 GUESTS = Path(__file__).parents[1] / "guest_programs"
 
 

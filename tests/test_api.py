@@ -108,7 +108,7 @@ def test_a_journal_that_no_receipt_holds(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_unknown_parameters() -> None:
-    with pytest.raises(UsageError, match="no parameter set 'huge' with 100 bits"):
+    with pytest.raises(UsageError, match="no parameter set 'huge' with 128 bits"):
         zkvm.prove(FILE, params="huge")
 
 

@@ -4,8 +4,9 @@
 
 The wheel is built from a copy of the sources, so that the checkout stays clean and nothing of an earlier build gets in. It is installed
 without extras in an environment of its own outside the checkout; there the stand-alone verifier and `zkvm verify` must accept
-`tests/vectors/hello.receipt` and refuse what is not that receipt, each with the exit code in `docs/command-line.md`. pip fetches the build
-backend and the base dependencies.
+`tests/vectors/hello.receipt` and refuse what is not that receipt, by image ID and by program, each with the exit code in
+`docs/command-line.md`; and `zkvm image-id` must compute the recorded image ID of a committed program. pip fetches the build backend and
+the base dependencies.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VECTORS = ROOT / "tests" / "vectors"
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "zkvm")
+GUESTS = ROOT / "guest_programs"
 ACCEPTED, REJECTED, BAD_INPUT = 0, 1, 3
 PATIENCE_S = 120
 """A command that takes longer hangs."""
@@ -41,13 +43,21 @@ print(json.dumps({"home": zkvm.__file__, "version": zkvm.__version__, "recorded"
 
 @dataclass(frozen=True)
 class Case:
-    """A receipt and an image ID, and how both commands must end."""
+    """A receipt and what names its program, and how both commands must end.
+
+    Attributes:
+        name: of the case.
+        receipt: its path.
+        options: image ID, program, or both.
+        exit_code: of the command.
+        claim: image ID and journal that must be accepted, if any.
+    """
 
     name: str
     receipt: Path
-    image_id: str
+    options: tuple[str, ...]
     exit_code: int
-    journal: str | None = None
+    claim: tuple[str, str] | None = None
 
 
 def copy_sources(folder: Path) -> Path:
@@ -127,25 +137,46 @@ def cases(receipt: Path, image_id: str, journal: str, folder: Path) -> list[Case
     middle = len(data) // 2
     changed.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
     shortened.write_bytes(data[:-1])
+    named, claim = ("--image-id", image_id), (image_id, journal)
     return [
-        Case("the committed receipt", receipt, image_id, ACCEPTED, journal),
-        Case("a copy with one bit changed", changed, image_id, REJECTED),
-        Case("a copy without its last byte", shortened, image_id, REJECTED),
-        Case("the receipt for another program", receipt, "00" * 32, REJECTED),
-        Case("a receipt that is not there", folder / "missing.receipt", image_id, BAD_INPUT),
+        Case("the committed receipt", receipt, named, ACCEPTED, claim),
+        Case("a copy with one bit changed", changed, named, REJECTED),
+        Case("a copy without its last byte", shortened, named, REJECTED),
+        Case("the receipt for another program", receipt, ("--image-id", "00" * 32), REJECTED),
+        Case("a receipt that is not there", folder / "missing.receipt", named, BAD_INPUT),
     ]
+
+
+def program_cases(receipt: Path, image_id: str, journal: str, program: Path, other: Path) -> list[Case]:
+    """The receipt with its program, with another one, and with a file that is none."""
+    both = ("--elf", str(program), "--image-id", image_id)
+    return [
+        Case("the committed receipt and its program", receipt, both, ACCEPTED, (image_id, journal)),
+        Case("the committed receipt and another program", receipt, ("--elf", str(other)), REJECTED),
+        Case("a program that does not have the image ID", receipt, ("--elf", str(other), "--image-id", image_id), REJECTED),
+        Case("a file that is no program", receipt, ("--elf", str(receipt)), BAD_INPUT),
+    ]
+
+
+def wrong_image_id(command: Sequence[str], program: Path, image_id: str, folder: Path) -> Iterator[str]:
+    """Complaints about the image ID that a command computes from a program."""
+    result = run([*command, str(program)], folder)
+    right = (result.returncode, result.stdout) == (ACCEPTED, f"{image_id}\n")
+    print(f"image ID of {program.name}: {'as recorded' if right else 'WRONG'}", flush=True)
+    if not right:
+        yield f"{program}: exit code {result.returncode}, image ID {result.stdout!r} instead of {image_id}\n{result.stderr}"
 
 
 def wrong_verdict(command: Sequence[str], case: Case, folder: Path) -> str | None:
     """What is wrong with the command's answer; None if nothing is."""
-    result = run([*command, str(case.receipt), "--image-id", case.image_id, "--json"], folder)
+    result = run([*command, str(case.receipt), *case.options, "--json"], folder)
     if result.returncode != case.exit_code:
         return f"exit code {result.returncode} instead of {case.exit_code}\n{result.stdout}{result.stderr}"
     try:
         answer = json.loads(result.stdout)
     except json.JSONDecodeError:
         return f"no JSON object: {result.stdout!r}"
-    if case.exit_code == ACCEPTED and (answer.get("image_id"), answer.get("journal")) != (case.image_id, case.journal):
+    if case.exit_code == ACCEPTED and (answer.get("image_id"), answer.get("journal")) != case.claim:
         return f"another claim is accepted: {answer}"
     if case.exit_code != BAD_INPUT and answer.get("accepted") is not (case.exit_code == ACCEPTED):
         return f"the exit code and the answer differ: {answer}"
@@ -175,8 +206,12 @@ def main() -> int:
         commands = install(wheel, folder / "bare")
         python = commands / "python"
         complaints += wrong_environment(python, folder)
-        chosen = cases(VECTORS / vector["receipt"], vector["image id"], vector["journal"], folder)
+        receipt, image_id, journal = VECTORS / vector["receipt"], vector["image id"], vector["journal"]
+        program, other = GUESTS / "hello" / "hello.elf", GUESTS / "mixed" / "mixed.elf"
+        chosen = cases(receipt, image_id, journal, folder) + program_cases(receipt, image_id, journal, program, other)
         complaints += wrong_verdicts([[str(python), "-m", "zkvm.verifier"], [str(commands / "zkvm"), "verify"]], chosen, folder)
+        recorded = json.loads((GUESTS / "image_ids.json").read_text())
+        complaints += wrong_image_id([str(commands / "zkvm"), "image-id"], other, recorded[other.stem], folder)
         size = wheel.stat().st_size
     print("\n".join(complaints) if complaints else f"{wheel.name}, {size} bytes: complete, and verifies as documented", flush=True)
     return 1 if complaints else 0

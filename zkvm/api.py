@@ -1,7 +1,7 @@
 """The public functions: load, execute, check, prove. Verifying is :meth:`zkvm.verifier.receipt.Receipt.verify`.
 
 Importing this module needs numpy only. Executor and prover are imported when they are called; without the ``prove`` extra they raise
-a :class:`zkvm.errors.UsageError` that says what to install.
+a :class:`zkvm.errors.UsageError` that says what to install. An image ID can be computed without it.
 """
 
 from __future__ import annotations
@@ -9,29 +9,27 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from zkvm.errors import LimitError, ProvingError, UsageError, VerificationError
-from zkvm.riscv.header import ImageHeader, preprocessed_chips, run_statement
+from zkvm.errors import ProvingError, UsageError, VerificationError
+from zkvm.riscv.header import ImageHeader, run_statement
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution, Image
+from zkvm.session.demand import check_demand
 from zkvm.session.limits import TableLimits
 from zkvm.session.memory import out_of_memory
-from zkvm.session.resources import Clock, Progress, peak_memory_bytes, prove_extra, thread_count
+from zkvm.session.resources import Clock, Progress, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
-from zkvm.stark.protocol.params import BLOWUPS, MAX_HEIGHT, MIN_HEIGHT, Parameters, Policy, parameters
-from zkvm.stark.tables import build_tables, preprocess, preprocessed_height
+from zkvm.stark.protocol.params import BLOWUPS, DEFAULT_SECURITY, MAX_HEIGHT, MIN_HEIGHT, Parameters, Policy, parameters
+from zkvm.stark.tables import build_tables
+from zkvm.verifier.image import Matrices, image_columns, image_header, image_id
 from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
 
 if TYPE_CHECKING:
     from zkvm.stark.air.check import Failure
     from zkvm.stark.protocol.proof import Proof
     from zkvm.stark.prover.preprocessed import Preprocessed
-
-Matrices = dict[str, NDArray[np.uint64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +67,30 @@ def load_image(elf: Elf) -> Image:
 
     Raises:
         ElfError: the file cannot be read, or is not a program for this machine.
-        UsageError: the ``prove`` extra is missing.
     """
     return read_elf(elf)[1]
 
 
 @out_of_memory("computing the image ID")
-def compute_image_id(elf: Elf, threads: int | None = None) -> str:
+def compute_image_id(elf: Elf, threads: int | None = None, progress: Progress | None = None) -> str:
     """The image ID of a program, 64 hexadecimal digits: computed from the file alone, nothing remembered.
 
     Args:
-        elf: the ELF file's content, or its path.
-        threads: workers; None: as many as this process may use.
+        elf: the ELF file's content, its path, or the directory of a compiled model.
+        threads: workers; None: as many as this process may use. Without the ``prove`` extra numpy computes, with one.
+        progress: called with the phase that begins and the share of the work done before it, in [0, 1]; at the end with ``("", 1.0)``.
 
     Raises:
         ElfError: the file cannot be read, or is not a program for this machine.
         LimitError: a table would be too long.
-        UsageError: less than one thread, or the ``prove`` extra is missing.
+        UsageError: less than one thread.
     """
-    image = load_image(elf)
-    columns = _preprocess(image)
-    with prove_extra():
-        from zkvm.stark.prover.preprocessed import commit_preprocessed
-    roots = tuple(commit_preprocessed(machine(), columns, blowup, thread_count(threads)).root for blowup in BLOWUPS)
-    return _header(image, columns, roots).image_id().hex()
+    workers = thread_count(threads)
+    if not prove_extra_found():
+        return image_id(elf, progress)
+    from zkvm.stark.prover.preprocessed import compiled_roots
+
+    return image_id(elf, progress, partial(compiled_roots, threads=workers))
 
 
 @out_of_memory("execution")
@@ -168,8 +166,8 @@ def check(elf: Elf, stdin: bytes | ExecutorEnv = b"", *, max_cycles: int | None 
     limits.check(execution)
     with prove_extra():
         from zkvm.stark.prover.tapes import evaluate_columns
-    columns = _preprocess(image)
-    header = _header(image, columns, (bytes(32),) * len(BLOWUPS))  # the roots do not matter to the tuples
+    columns = image_columns(image)
+    header = image_header(image, columns, (bytes(32),) * len(BLOWUPS))  # the roots do not matter to the tuples
     try:
         tables = build_tables(machine(), execution, image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns)
     except ProvingError as error:
@@ -183,9 +181,10 @@ def prove(
     stdin: bytes | ExecutorEnv = b"",
     *,
     params: str = "balanced",
-    security: int = 100,
+    security: int = DEFAULT_SECURITY,
     zk: bool = True,
     dev: bool = False,
+    policy: Policy | None = None,
     pad_to: int = 0,
     threads: int | None = None,
     max_cycles: int | None = None,
@@ -204,8 +203,8 @@ def prove(
         security: proven bits of the set: 100 or 128.
         zk: whether the proof hides everything but the claim, the journal and the heights of the tables.
         dev: no proof, a dev receipt, which verifiers refuse unless their caller allows it.
-        pad_to: 0, or a power of two from 2^9 to 2^24: all tables but the image's are then present and have at least so many rows, so that
-            heights tell less.
+        policy: what verifiers will demand, refused before it is proven if the proof would not have it; None: what the set claims.
+        pad_to: 0, or a power of two from 2^9 to 2^24: least rows of all tables but the image's, all present: heights then tell less.
         threads: workers; None: as many as this process may use.
         max_cycles: instructions after which the guest is stopped; None: 2^28.
         max_memory: bytes that the run may take, and the proof as predicted, or it is stopped before it is proven; None: what this process
@@ -223,8 +222,8 @@ def prove(
         GuestTrap: the guest did something that cannot be proven.
         LimitError: a limit was reached, or the run is too long for one proof.
         Cancelled: the environment asked for it; nothing is left behind.
-        UsageError: unknown parameters or padding, options beside an environment, less than one thread or cycle, or the ``prove`` extra is
-            missing.
+        UsageError: unknown parameters or padding, a policy that they do not meet, options beside an environment, less than one thread or
+            cycle, or the ``prove`` extra is missing.
         ProvingError: a bug of this package.
     """
     started = time.perf_counter()
@@ -236,12 +235,14 @@ def prove(
         _prepare_prover()
         file, image = read_elf(elf)
     execution, (header, columns, committed) = _execute_and_commit(clock, file, image, env, chosen, 0 if dev else workers, pad_to, workers)
+    if not dev and policy is not None:
+        check_demand(policy, execution, header, chosen, pad_to)
     seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, pad_to)
     claim = Claim(header.image_id(), execution.exit_code, journal_digest(execution.journal), chosen.numbers)
     receipt = Receipt(claim, header, execution.journal, seal)
     if verify:
         with clock("verify"):
-            _self_check(receipt, Policy(security, allow_dev=dev))
+            _self_check(receipt, replace(policy or Policy(security), allow_dev=dev))
     clock.end()
     clock.seconds["total"] = time.perf_counter() - started
     return ProveInfo(receipt, session_of(execution), header.image_id().hex(), receipt.security_bits(), peak_memory_bytes(), clock.seconds)
@@ -279,30 +280,13 @@ def _stoppable(progress: Progress | None, env: ExecutorEnv) -> Progress:
     return step
 
 
-def _preprocess(image: Image) -> Matrices:
-    """Preprocessed columns of the image.
-
-    Raises:
-        LimitError: one of its tables would be too long.
-    """
-    for chip in machine().chips:
-        if preprocessed_height(chip, image) > MAX_HEIGHT:
-            raise LimitError(f"the program is too large: table {chip.name} would have more than {MAX_HEIGHT} rows")
-    return preprocess(machine(), image)
-
-
-def _header(image: Image, columns: Matrices, roots: tuple[bytes, ...]) -> ImageHeader:
-    heights = tuple(columns[name].shape[1] if name in columns else 0 for name in preprocessed_chips())
-    return ImageHeader(image.entry, image.initial_sp, image.gaps, heights, roots)
-
-
 def _committed_image(image: Image, blowup: int, threads: int) -> tuple[ImageHeader, Matrices, Preprocessed]:
     """The image's header, preprocessed columns and their commitment under one blowup."""
     with prove_extra():
         from zkvm.stark.prover.roots import roots_with
-    columns = _preprocess(image)
+    columns = image_columns(image)
     committed, roots = roots_with(machine(), columns, blowup, threads)
-    return _header(image, columns, roots), columns, committed
+    return image_header(image, columns, roots), columns, committed
 
 
 def _execute_and_commit(

@@ -13,13 +13,25 @@ import pytest
 
 from tests.cli.running import guest, invoke
 from tests.receipts import ECHO, GUESTS, HELLO, TEXT, dev_receipt, echo_receipt
+from tests.test_layers import run_without_extras
 from zkvm.api import compute_image_id
 from zkvm.cli.main import COMMANDS, load
 from zkvm.riscv.vm.assemble import EXIT
 from zkvm.verifier.receipt import Receipt
 
 ROOT = GUESTS.parent
-RUN_KEYS = {"image_id", "exit_code", "journal", "cycles", "seconds", "peak_memory_bytes", "receipt_bytes", "security_bits", "zk"}
+RUN_KEYS = {
+    "image_id",
+    "exit_code",
+    "journal",
+    "cycles",
+    "seconds",
+    "peak_memory_bytes",
+    "receipt_bytes",
+    "security_bits",
+    "bits_by_regime",
+    "zk",
+}
 
 
 @cache
@@ -47,7 +59,8 @@ def test_run_verify_inspect(tmp_path: Path) -> None:
     view = outcome.json
     assert set(view) >= RUN_KEYS
     assert (view["image_id"], view["exit_code"], view["journal"], view["zk"]) == (echo_id(), 0, TEXT.hex(), True)
-    assert view["security_bits"] >= 100
+    assert view["bits_by_regime"] == {"best": view["security_bits"], "bciks20": 122, "unique": 114}
+    assert view["security_bits"] == 128
     assert view["receipt_bytes"] == (tmp_path / "r").stat().st_size
     assert set(view["seconds"]) >= {"execute", "trace", "main", "bus", "quotient", "openings", "fri", "queries", "verify", "total"}
     assert sorted(os.listdir(tmp_path)) == ["input", "r"]
@@ -208,7 +221,37 @@ def test_build(tmp_path: Path) -> None:
     assert not (tmp_path / "bad.elf").exists()
 
 
+def test_a_regime_is_demanded_of_a_receipt(receipt: Path) -> None:
+    refused = invoke("verify", receipt, "--image-id", echo_id(), "--regime", "unique")
+    assert (refused.code, "88.1 proven bits for this shape under regime 'unique', 100 demanded" in refused.err) == (1, True)
+    accepted = invoke("verify", receipt, "--image-id", echo_id(), "--regime", "unique", "--min-security", "88")
+    assert accepted.code == 0
+    assert "88 bits, proven (101 best, 100 bciks20, 88 unique)" in accepted.out
+    assert invoke("verify", receipt, "--image-id", echo_id(), "--regime", "bciks20").code == 0
+    assert "no regime 'capacity'" in invoke("verify", receipt, "--image-id", echo_id(), "--regime", "capacity").err
+
+
+def test_a_run_that_a_regime_would_refuse_is_not_proven(tmp_path: Path) -> None:
+    outcome = invoke("run", HELLO, "--regime", "unique", "--out", tmp_path / "r")
+    assert (outcome.code, "would be refused: 96.6 proven bits" in outcome.err) == (2, True)
+    assert not (tmp_path / "r").exists()
+    assert "no regime 'lucky'" in invoke("run", HELLO, "--execute-only", "--regime", "lucky").err
+
+
+def test_soundness_of_every_regime() -> None:
+    view = invoke("soundness", "--params", "fast", "--security", "100", "--json").json
+    assert {name: round(bits, 1) for name, bits in view["bits_by_regime"].items()} == {"best": 101.5, "bciks20": 99.0, "unique": 88.1}
+    assert set(view["events"]) == set(view["terms"])
+    text = invoke("soundness", "--params", "fast", "--security", "100")
+    assert (text.code, "all queries miss a codeword that is far away" in text.out) == (0, True)
+    assert "99.0 bits  Johnson bound of 2020, m = 44  less than the claim of 100" in text.out
+    older = invoke("soundness", "--params", "fast", "--security", "100", "--regime", "bciks20")
+    assert (older.code, "NOT REACHED under this regime" in older.out) == (1, True)
+    assert invoke("soundness", "--regime", "lucky").code == 2
+
+
 def test_soundness() -> None:
+    assert invoke("soundness", "--json").json["claimed_bits"] == 128
     view = invoke("soundness", "--params", "compact", "--security", "128", "--rows", "2^18", "--json").json
     assert view["security_bits"] >= view["claimed_bits"] == 128
     assert set(view["terms"]) >= {"batching", "query", "constraints", "out of domain", "buses"}
@@ -248,14 +291,45 @@ def without(package: str, *arguments: str | Path) -> subprocess.CompletedProcess
 
 
 def test_without_the_prove_extra(receipt: Path) -> None:
-    for arguments in (("run", HELLO), ("image-id", HELLO), ("verify", receipt, "--elf", ECHO), ("check", HELLO), ("inspect", HELLO)):
+    for arguments in (("run", HELLO), ("check", HELLO), ("profile", HELLO)):
         result = without("numba", *arguments)
         assert result.returncode == 2
         assert "pip install 'zkvm[prove]'" in result.stderr
         assert "Traceback" not in result.stderr
     assert without("numba", "verify", receipt, "--image-id", echo_id()).returncode == 0
+    assert without("elftools", "verify", receipt, "--image-id", echo_id()).returncode == 0
     assert without("numba", "inspect", receipt).returncode == 0
     assert without("elftools", "disasm", HELLO).returncode == 2
+
+
+def bare(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command line in the base installation: without any package of an extra."""
+    code = f"sys.argv[1:] = {list(map(str, arguments))!r}; from zkvm.cli.main import main; main()"
+    return run_without_extras(code, base=True)
+
+
+def test_programs_in_the_base_installation(receipt: Path) -> None:
+    """Image IDs are those that the kernels compute; a receipt is verified by its program."""
+    result = bare("image-id", ECHO)
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{echo_id()}\n", "")
+    assert json.loads(bare("inspect", ECHO, "--json").stdout) == invoke("inspect", ECHO, "--json").json
+    assert bare("disasm", HELLO).stdout == invoke("disasm", HELLO).out
+    accepted = bare("verify", receipt, "--elf", ECHO)
+    assert (accepted.returncode, accepted.stdout.splitlines()[0], accepted.stderr) == (0, "accepted", "")
+    none = bare("verify", receipt, "--elf", receipt)
+    assert (none.returncode, none.stdout) == (3, "")
+    assert "not an ELF file" in none.stderr
+
+
+def test_verify_by_program_and_image_id(receipt: Path, tmp_path: Path) -> None:
+    """Both must name one program; a compiled model's directory is its program."""
+    assert invoke("verify", receipt, "--elf", ECHO, "--image-id", echo_id()).code == 0
+    for elf, image_id in ((HELLO, echo_id()), (ECHO, "00" * 32), (ECHO, compute_image_id(HELLO))):
+        outcome = invoke("verify", receipt, "--elf", elf, "--image-id", image_id, "--json")
+        assert (outcome.code, outcome.json["accepted"], outcome.json["reason"]) == (1, False, "IMAGE_ID")
+    (tmp_path / "model.elf").write_bytes(ECHO.read_bytes())
+    assert invoke("verify", receipt, "--elf", tmp_path).code == 0
+    assert invoke("image-id", tmp_path).out == f"{echo_id()}\n"
 
 
 def test_a_closed_pipe_is_no_crash() -> None:

@@ -20,10 +20,11 @@ from zkvm.riscv.vm.executor import execute
 from zkvm.stark.air.check import check_tables
 from zkvm.stark.air.table import Table
 from zkvm.stark.protocol.params import Policy, parameters
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.prover.tapes import evaluate_columns
-from zkvm.stark.tables import build_tables, preprocess
+from zkvm.stark.tables import build_tables
 from zkvm.stark.verifier.verify import verify_proof
 
 WORDS = b"".join(word.to_bytes(4, "little") for word in (0xDEADBEEF, 0x80000001, 0x7FFF8080, 5))
@@ -106,7 +107,7 @@ def cases(name: str) -> list[dict[str, object]]:
 @pytest.mark.parametrize("name", ["all_instructions", "digits", "echo", "hello"])
 def test_guests_prove(name: str) -> None:
     case = cases(name)[-1]
-    execution, _ = prove_and_verify(guest_image(name), bytes.fromhex(str(case["input"])), parameters("balanced"))
+    execution, _ = prove_and_verify(guest_image(name), bytes.fromhex(str(case["input"])), parameters("balanced", 100))
     assert execution.journal.hex() == case["journal"]
     assert execution.exit_code == case["exit_code"]
     assert execution.cycles == case["cycles"]
@@ -157,7 +158,7 @@ def restated(journal: bytes | None = None, exit_code: int | None = None, **chang
     }
     header = ImageHeader(**(fields | changes))  # type: ignore[arg-type]
     claimed = execution.journal if journal is None else journal
-    return run_statement(header, parameters("fast"), claimed, execution.exit_code if exit_code is None else exit_code)
+    return run_statement(header, parameters("fast", 100), claimed, execution.exit_code if exit_code is None else exit_code)
 
 
 def test_restated_claim_is_accepted_unchanged() -> None:
@@ -204,7 +205,7 @@ def test_forged_journal_byte_is_refused_by_the_verifier() -> None:
 def test_random_programs_satisfy_the_machine(seed: int) -> None:
     """Executor and circuit agree: every constraint and every bus holds on random whole programs."""
     execution = execute(ProgramWriter(1000 + seed).write())
-    image, chosen = execution.image, parameters("fast")
+    image, chosen = execution.image, parameters("fast", 100)
     columns = preprocess(machine(), image)
     tables = build_tables(machine(), execution, image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns)
     heights = tuple(columns[name].shape[1] if name in columns else 0 for name in preprocessed_chips())

@@ -26,19 +26,20 @@ from zkvm.stark.air.table import Closing, Table
 from zkvm.stark.crypto.transcript import Transcript
 from zkvm.stark.field.extension import Ext, ext_add, ext_sub, to_ext
 from zkvm.stark.protocol.params import Parameters, Policy, parameters
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.shape import QUOTIENT_COLUMNS, ProofShape
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.prover import prove, quotient, tapes
 from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.stark.prover.randomness import Randomness
-from zkvm.stark.tables import build_tables, preprocess
+from zkvm.stark.tables import build_tables
 from zkvm.stark.verifier.constraints import closing_fingerprints, combined_constraints, quotient_value, split_openings
 from zkvm.stark.verifier.verify import verify_proof
 
 SQUARES_BUS = SquaresChip().serves[0]
 NOTE_BUS = next(pair.receive.bus for pair in AuditChip().air_buses.pairs if pair.receive)
-BALANCED = parameters("balanced")
+BALANCED = parameters("balanced", 100)
 STEPS = 1000
 SEED = bytes(range(32))
 

@@ -16,9 +16,9 @@ from zkvm.riscv.machine import machine
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.air.table import Table
 from zkvm.stark.protocol.params import EXEMPT_MAX, Policy, parameters
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.stark.prover.prove import prove_tables
-from zkvm.stark.tables import preprocess
 from zkvm.stark.verifier.verify import verify_proof
 
 CHOSEN = parameters("fast", 128)

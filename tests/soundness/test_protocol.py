@@ -42,10 +42,10 @@ from zkvm.stark.field import extension
 from zkvm.stark.field.extension import Ext, ext_add, ext_inv, ext_mul, ext_scale, from_ext, to_ext
 from zkvm.stark.field.goldilocks import P, add
 from zkvm.stark.protocol.params import Policy
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.prover.preprocessed import commit_preprocessed
-from zkvm.stark.tables import preprocess
 from zkvm.stark.verifier.verify import verify_proof
 
 ONE = np.uint64(1)

@@ -15,12 +15,13 @@ from zkvm.stark.air.chip import Chip, Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.protocol.params import PARAMETERS, Parameters, Policy, parameters
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.prover import tapes
 from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.stark.prover.prove import prove_tables
 from zkvm.stark.prover.randomness import Randomness
-from zkvm.stark.tables import build_tables, preprocess
+from zkvm.stark.tables import build_tables
 from zkvm.stark.verifier.verify import verify_proof
 
 

@@ -19,8 +19,8 @@ from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.machine import machine
 from zkvm.riscv.vm.assemble import EXIT, Item, assemble
 from zkvm.riscv.vm.executor import execute
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.prover.preprocessed import commit_preprocessed
-from zkvm.stark.tables import preprocess
 
 TWO_16, TWO_32 = 1 << 16, 1 << 32
 ZERO, T1, A2, A4, A7, SINK = (opcodes.REGISTER_BASE + number for number in (0, 6, 12, 14, 17, 32))

@@ -20,10 +20,10 @@ from tests.soundness.cheating import (
 from tests.soundness.replay import Unworked
 from zkvm.stark.air.table import Table
 from zkvm.stark.protocol.params import Policy
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.prover import prove
 from zkvm.stark.prover.preprocessed import commit_preprocessed
-from zkvm.stark.tables import preprocess
 from zkvm.stark.verifier import verify
 
 

@@ -21,6 +21,7 @@ from zkvm.stark.air.check import check_tables
 from zkvm.stark.air.chip import second_instance
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.kernels.counting import count_values
+from zkvm.stark.protocol.preprocessed import table_height
 from zkvm.stark.prover.counting import merge_tuples
 from zkvm.stark.prover.tapes import evaluate_columns
 
@@ -78,7 +79,7 @@ def test_runs_that_fit_have_the_heights_of_the_room(room: int, expected: tuple[i
         filled = tables.build_tables(machine, walk, None, EXEMPT, pad_to={"step": room, "audit": 20_000})
         heights = {table.chip.name: table.height for table in filled}
         assert (heights["step"], heights.get("step_2", 0)) == expected
-        assert heights["audit"] == tables.table_height(20_000, EXEMPT)
+        assert heights["audit"] == table_height(20_000, EXEMPT)
         assert sum(table.used for table in filled if table.chip.name.startswith("step")) == count
         closings = toy_statement(count, int(walk.sums[-1]), bytes(32)).closings
         assert check_tables(filled, closings) == []

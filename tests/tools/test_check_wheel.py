@@ -69,6 +69,38 @@ def test_a_verifier_that_is_wrong(answer: str, code: int, wrong: list[str], tmp_
     assert verdicts(command, VECTORS / "hello.receipt", tmp_path) == wrong
 
 
+PROGRAM_CASES = [
+    "the committed receipt and its program",
+    "the committed receipt and another program",
+    "a program that does not have the image ID",
+    "a file that is no program",
+]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "wrong"),
+    [
+        (json.dumps(ANSWER), 0, PROGRAM_CASES[1:]),
+        (json.dumps(ANSWER | {"image_id": "00" * 32}), 0, PROGRAM_CASES),
+        (json.dumps({"accepted": False}), 1, [PROGRAM_CASES[0], PROGRAM_CASES[3]]),
+        (json.dumps({"error": ""}), 3, PROGRAM_CASES[:3]),
+    ],
+    ids=["accepts everything", "another program", "refuses everything", "reads nothing"],
+)
+def test_a_verifier_that_is_wrong_about_programs(answer: str, code: int, wrong: list[str]) -> None:
+    command = [sys.executable, "-c", f"print({answer!r}); raise SystemExit({code})"]
+    hello, mixed = (ROOT / "guest_programs" / name / f"{name}.elf" for name in ("hello", "mixed"))
+    chosen = tool.program_cases(VECTORS / "hello.receipt", VECTOR["image id"], VECTOR["journal"], hello, mixed)
+    assert [case.name for case in chosen if tool.wrong_verdict(command, case, ROOT) is not None] == wrong
+
+
+@pytest.mark.parametrize(("printed", "code", "right"), [("ab", 0, True), ("ac", 0, False), ("", 0, False), ("ab", 2, False)])
+def test_an_image_id_that_is_wrong(printed: str, code: int, right: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [sys.executable, "-c", f"print({printed!r}); raise SystemExit({code})"]
+    assert (list(tool.wrong_image_id(command, Path("guest.elf"), "ab", ROOT)) == []) == right
+    assert ("as recorded" in capsys.readouterr().out) == right
+
+
 def test_files_that_are_missing_or_do_not_belong(tmp_path: Path) -> None:
     sources, wheel = tmp_path / "sources", tmp_path / "zkvm.whl"
     (sources / "zkvm" / "include").mkdir(parents=True)
@@ -99,5 +131,5 @@ def test_an_environment_that_is_not_the_wheels(tmp_path: Path) -> None:
 
 def test_names_of_packages() -> None:
     assert tool.plain("Scikit_Learn>=1.5,<2") == "scikit-learn"
-    assert {"numba", "ziglang", "onnx", "pytest"} <= tool.packages_of_extras()
-    assert not {"zkvm", "numpy", "rich", "typer"} & tool.packages_of_extras()
+    assert {"numba", "capstone", "ziglang", "onnx", "pytest"} <= tool.packages_of_extras()
+    assert not {"zkvm", "numpy", "pyelftools", "rich", "typer"} & tool.packages_of_extras()

@@ -19,7 +19,7 @@ from zkvm.riscv.header import MAX_GAPS, preprocessed_chips
 from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import blake3
 from zkvm.stark.protocol.codec import layout
-from zkvm.stark.protocol.params import FOLDING, MAX_HEIGHT, MIN_TALLEST, PARAMETERS, Parameters, Policy
+from zkvm.stark.protocol.params import FOLDING, MAX_HEIGHT, MIN_TALLEST, PARAMETERS, REGIMES, Parameters, Policy
 from zkvm.stark.protocol.shape import PREPROCESSED, ProofShape
 from zkvm.verifier.receipt import FORMAT_VERSION, MAGIC, MAX_JOURNAL_BYTES, MAX_RECEIPT_BYTES, Receipt, parse_image_id, verdict
 
@@ -194,7 +194,8 @@ def test_a_mutated_proof_is_refused_whatever_the_place(draw: st.DataObject) -> N
 
 def test_verdict() -> None:
     answer = verdict(data(), echo_id())
-    assert answer.pop("security_bits") >= 100
+    assert answer.pop("bits_by_regime") == {"best": answer["security_bits"], "bciks20": 100, "unique": 88}
+    assert answer.pop("security_bits") == 101
     assert answer == {
         "accepted": True,
         "image_id": echo_id(),
@@ -203,10 +204,23 @@ def test_verdict() -> None:
         "parameters": {"blowup": 2, "queries": 164, "exempt_rows": 336},
         "zk": True,
         "dev": False,
+        "regime": "best",
     }
     refused = verdict(data(), "00" * 32)
     assert (refused["accepted"], refused["reason"]) == (False, "IMAGE_ID")
-    assert verdict(dev_receipt().to_bytes(), echo_id(), policy=Policy(allow_dev=True))["security_bits"] == 0
+    dev = verdict(dev_receipt().to_bytes(), echo_id(), policy=Policy(allow_dev=True))
+    assert (dev["security_bits"], dev["bits_by_regime"]) == (0, dict.fromkeys(REGIMES, 0))
+
+
+def test_a_verdict_counts_under_the_demanded_regime() -> None:
+    accepted = verdict(data(), echo_id(), policy=Policy(88, regime="unique"))
+    assert (accepted["accepted"], accepted["security_bits"], accepted["regime"]) == (True, 88, "unique")
+    refused = verdict(data(), echo_id(), policy=Policy(regime="unique"))
+    assert refused == {
+        "accepted": False,
+        "reason": "POLICY",
+        "detail": "88.1 proven bits for this shape under regime 'unique', 100 demanded",
+    }
 
 
 def test_json_view() -> None:
@@ -228,7 +242,8 @@ def test_save_and_load(tmp_path: Path) -> None:
 def test_bits_count_what_the_journal_puts_on_the_buses(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
 
-    def bits(shape: ProofShape, closing_tuples: int) -> float:
+    def bits(shape: ProofShape, closing_tuples: int, regime: str) -> float:
+        assert regime == "best"
         counted.append(closing_tuples)
         return 101.9
 

@@ -25,13 +25,14 @@ from zkvm.stark.crypto.transcript import Transcript
 from zkvm.stark.field.extension import Ext
 from zkvm.stark.field.goldilocks import P
 from zkvm.stark.protocol.params import Parameters
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.prover import prove, tapes
 from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.stark.prover.randomness import Randomness
-from zkvm.stark.tables import build_tables, preprocess
+from zkvm.stark.tables import build_tables
 
 U64 = NDArray[np.uint64]
 QUERIES: Final = 2

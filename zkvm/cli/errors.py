@@ -21,6 +21,8 @@ INTERNAL = 70
 """A bug of this package (EX_SOFTWARE of sysexits.h)."""
 INTERRUPTED = 130
 """Ctrl-C, as shells report it."""
+FRAMES_REPORTED = 1000
+"""Most frames of a trap that ``--json`` lists, innermost first: a stack overflow has hundreds of thousands."""
 
 NO_MEMORY = ("failed to map segment", "Cannot allocate memory", memory.NO_THREAD)
 """How libraries say that they find no memory."""
@@ -78,7 +80,8 @@ def report(error: BaseException, as_json: bool) -> int:
     if as_json:
         view = {"error": text, "kind": type(error).__name__, "exit_code": code}
         if isinstance(error, GuestTrap):
-            view |= {"trap": error.kind, "pc": error.pc, "cycle": error.cycle, "frames": [frame._asdict() for frame in error.frames]}
+            frames = [frame._asdict() for frame in error.frames[:FRAMES_REPORTED]]
+            view |= {"trap": error.kind, "pc": error.pc, "cycle": error.cycle, "depth": len(error.frames), "frames": frames}
         with contextlib.suppress(OSError):
             print(json.dumps(view), flush=True)
     with contextlib.suppress(OSError):

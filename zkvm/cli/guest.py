@@ -12,7 +12,6 @@ from zkvm.cli.errors import check_writable, writing
 from zkvm.cli.options import GuestArgument, JsonOption
 from zkvm.cli.output import emit, line, size
 from zkvm.errors import ElfError, UsageError
-from zkvm.session.resources import prove_extra
 from zkvm.session.run import read_program
 
 WORD_BYTES = 4
@@ -74,9 +73,9 @@ def disasm(guest: GuestArgument, as_json: JsonOption = False) -> None:
 
 def instructions(data: bytes) -> list[dict[str, Any]]:
     """Every word of the executable segments: pc, word, text, and the function that starts there ('' otherwise)."""
-    with prove_extra():
-        from zkvm.riscv.isa.disasm import disassemble
-        from zkvm.riscv.vm.elf import parse_elf
+    from zkvm.riscv.isa.disasm import disassemble
+    from zkvm.riscv.vm.elf import parse_elf
+
     program = parse_elf(data)
     names = dict(program.symbols)
     rows: list[dict[str, Any]] = []

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from zkvm.cli.errors import InputFileError, reading
-from zkvm.cli.options import GuestArgument, JsonOption
+from zkvm.cli.options import JsonOption, ProgramArgument
 from zkvm.cli.output import emit, line, shown, size
+from zkvm.cli.screen import screen
 from zkvm.errors import ElfError, FormatError
 from zkvm.files import read_kinds
 
@@ -33,33 +34,39 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
         emit({"kind": "receipt"} | view) if as_json else show_receipt(view)
         return
     try:
-        view = program_view(data)
+        view = program_view(data, not as_json)
     except ElfError as error:
         raise InputFileError(f"{file}: not a receipt, and no program: {error}") from error
     emit({"kind": "program"} | view) if as_json else show_program(view)
 
 
-def image_id(guest: GuestArgument, as_json: JsonOption = False) -> None:
+def image_id(guest: ProgramArgument, as_json: JsonOption = False) -> None:
     """Print the image ID of a program: what a verifier must know to check its receipts."""
-    from zkvm import api
-    from zkvm.cli.start import load_kernels
+    from zkvm.verifier.image import read_image
 
-    load_kernels()
-    identity = api.compute_image_id(guest)
+    identity = computed_image_id(guest, not as_json)
     if as_json:
-        emit({"image_id": identity, "content_id": api.load_image(guest).content_id.hex()})
+        emit({"image_id": identity, "content_id": read_image(guest).content_id.hex()})
     else:
         print(identity)
 
 
-def program_view(data: bytes) -> dict[str, Any]:
-    """What the machine sees of an ELF file."""
+def computed_image_id(program: bytes | Path, shown: bool) -> str:
+    """The image ID of a program; ``shown``: with its progress on a terminal."""
     from zkvm import api
-    from zkvm.cli.start import load_kernels
+    from zkvm.cli.start import load_committer
+
+    with screen(shown) as view:
+        load_committer()
+        return api.compute_image_id(program, progress=view.phase if view.on else None)
+
+
+def program_view(data: bytes, shown: bool) -> dict[str, Any]:
+    """What the machine sees of an ELF file; ``shown``: with its progress on a terminal."""
+    from zkvm import api
     from zkvm.riscv.isa.opcodes import REGISTER_COUNT
     from zkvm.riscv.vm.elf import parse_elf
 
-    load_kernels()
     image = api.load_image(data)
     segments = [
         {
@@ -71,7 +78,7 @@ def program_view(data: bytes) -> dict[str, Any]:
         for segment in parse_elf(data).segments
     ]
     return {
-        "image_id": api.compute_image_id(data),
+        "image_id": computed_image_id(data, shown),
         "content_id": image.content_id.hex(),
         "entry": image.entry,
         "initial_sp": image.initial_sp,

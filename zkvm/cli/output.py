@@ -27,6 +27,11 @@ def shown(data: bytes) -> str:
     return data.hex() + (f"  {text!r}" if text.isprintable() and text.isascii() else "")
 
 
+def by_regime(bits: Mapping[str, float]) -> str:
+    """Proven bits under every set of theorems."""
+    return ", ".join(f"{value:g} {regime}" for regime, value in bits.items())
+
+
 def size(count: float) -> str:
     """Bytes with a unit."""
     unit = 0

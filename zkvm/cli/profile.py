@@ -20,6 +20,7 @@ from zkvm.files import write_atomically
 from zkvm.session.flamegraph import html, speedscope
 from zkvm.session.profiling import Profile
 from zkvm.session.profiling import profile as profile_run
+from zkvm.stark.protocol.params import DEFAULT_SECURITY
 
 SHOWN = 20
 HTML, JSON = (".html", ".htm"), (".json",)
@@ -32,7 +33,7 @@ def profile(
         Path | None, typer.Option("--out", metavar="FILE", help="flame graph: FILE.html (self-contained) or FILE.json (speedscope)")
     ] = None,
     params: Annotated[str, typer.Option("--params", metavar="fast|balanced|compact", help="of the proof that is predicted")] = "balanced",
-    security: Annotated[int, typer.Option("--security", metavar="100|128", help="its proven bits")] = 100,
+    security: Annotated[int, typer.Option("--security", metavar="100|128", help="its proven bits")] = DEFAULT_SECURITY,
     threads: Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="its threads (default: all)")] = None,
     max_cycles: CyclesOption = None,
     rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, help="lines of each list")] = SHOWN,

@@ -12,8 +12,8 @@ import typer
 from zkvm import api
 from zkvm.api import ProveInfo
 from zkvm.cli.errors import DONE, REJECTED, check_writable, reading, writing
-from zkvm.cli.options import CyclesOption, GuestArgument, InputOption, JsonOption, ProgramArgument
-from zkvm.cli.output import emit, line, shown, size
+from zkvm.cli.options import CyclesOption, GuestArgument, InputOption, JsonOption, ProgramArgument, RegimeOption, SecurityOption
+from zkvm.cli.output import by_regime, emit, line, shown, size
 from zkvm.cli.screen import guest_environment, screen
 from zkvm.cli.start import PROVER, load_kernels
 from zkvm.errors import LimitError, UsageError
@@ -21,7 +21,7 @@ from zkvm.files import read_at_most
 from zkvm.session import memory
 from zkvm.session.memory import GIB
 from zkvm.session.run import ExecutorEnv, Session
-from zkvm.stark.protocol.params import MAX_HEIGHT, MIN_HEIGHT
+from zkvm.stark.protocol.params import BEST, DEFAULT_SECURITY, MAX_HEIGHT, MIN_HEIGHT, REGIMES, Policy
 
 if TYPE_CHECKING:
     from zkvm.cli.compile import ModelRun
@@ -39,7 +39,8 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", metavar="RECEIPT", help="the receipt's file (default: GUEST.receipt here)")] = None,
     execute_only: Annotated[bool, typer.Option("--execute-only", help="no proof: cycles, journal, where the cycles went")] = False,
     params: Annotated[str, typer.Option("--params", metavar="fast|balanced|compact", help="speed against size")] = "balanced",
-    security: Annotated[int, typer.Option("--security", metavar="100|128", help="proven bits")] = 100,
+    security: SecurityOption = DEFAULT_SECURITY,
+    regime: RegimeOption = BEST,
     no_zk: Annotated[bool, typer.Option("--no-zk", help="do not hide the private input")] = False,
     pad_to: Annotated[
         str, typer.Option("--pad-to", metavar="2^N", help="give all tables but the program's at least so many rows: heights tell less")
@@ -59,7 +60,7 @@ def run(
     target = out or Path(f"{guest.stem}.receipt")
     if not execute_only:
         check_writable(target)
-    padding, model = parse_height(pad_to) if pad_to else 0, None
+    padding, model, policy = parse_height(pad_to) if pad_to else 0, None, Policy(regime=regime)
     if guest.is_dir():
         from zkvm.cli.compile import model_run
 
@@ -82,6 +83,7 @@ def run(
             security=security,
             zk=not no_zk,
             dev=dev,
+            policy=policy,
             pad_to=padding,
             threads=threads,
             progress=view.phase if view.on else None,
@@ -178,7 +180,7 @@ def show_journal(session: Session, model: ModelRun | None) -> None:
 
 def show_run(info: ProveInfo, target: Path, length: int, as_json: bool, model: ModelRun | None = None) -> None:
     """The result of a proof."""
-    session = info.session
+    session, bits = info.session, {regime: info.receipt.security_bits(regime) for regime in REGIMES}
     if as_json:
         emit(
             {
@@ -190,6 +192,7 @@ def show_run(info: ProveInfo, target: Path, length: int, as_json: bool, model: M
                 "peak_memory_bytes": info.peak_memory_bytes,
                 "receipt_bytes": length,
                 "security_bits": info.security_bits,
+                "bits_by_regime": bits,
                 "zk": info.receipt.zk,
                 "dev": info.receipt.dev,
                 "receipt": str(target),
@@ -201,7 +204,8 @@ def show_run(info: ProveInfo, target: Path, length: int, as_json: bool, model: M
     line("exit code", session.exit_code)
     line("image ID", info.image_id)
     line("cycles", session.cycles)
-    line("security", "none: a dev receipt, nothing is proven" if info.receipt.dev else f"{info.security_bits} bits, proven")
+    proven = f"{info.security_bits} bits, proven ({by_regime(bits)})"
+    line("security", "none: a dev receipt, nothing is proven" if info.receipt.dev else proven)
     line("zero knowledge", "yes" if info.receipt.zk else "no")
     phases = ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in info.seconds.items() if phase != "total")
     line("time", f"{info.seconds['total']:.2f} s ({phases})")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 from importlib import import_module
 
-from zkvm.session.resources import prove_extra
+from zkvm.session.resources import prove_extra, prove_extra_found
 
 EXECUTOR = ("zkvm.riscv.vm.executor",)
 PROVER = (*EXECUTOR, "zkvm.stark.prover.prove")
+COMMITTER = ("zkvm.stark.prover.preprocessed",)
 
 
 def load_kernels(modules: tuple[str, ...] = EXECUTOR) -> None:
@@ -30,3 +31,9 @@ def load_kernels(modules: tuple[str, ...] = EXECUTOR) -> None:
     finally:
         if collecting:
             gc.enable()
+
+
+def load_committer() -> None:
+    """Load what computes an image ID, as far as it is there: without the ``prove`` extra numpy does the same."""
+    if prove_extra_found():
+        load_kernels(COMMITTER)

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from zkvm.cli.errors import DONE, REJECTED, InputFileError, reading
-from zkvm.cli.options import JsonOption
-from zkvm.cli.output import emit, line, shown
+from zkvm.cli.options import JsonOption, RegimeOption
+from zkvm.cli.output import by_regime, emit, line, shown
 from zkvm.errors import UsageError
-from zkvm.stark.protocol.params import Policy
+from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, Policy
 
 ReceiptArgument = Annotated[Path, typer.Argument(metavar="RECEIPT", help="the receipt's file", show_default=False)]
 
@@ -21,20 +21,25 @@ ReceiptArgument = Annotated[Path, typer.Argument(metavar="RECEIPT", help="the re
 def verify(
     receipt: ReceiptArgument,
     image_id: Annotated[str | None, typer.Option("--image-id", metavar="HEX", help="image ID of the program that you trust")] = None,
-    elf: Annotated[Path | None, typer.Option("--elf", metavar="GUEST.elf", help="that program itself; its image ID is computed")] = None,
+    elf: Annotated[
+        Path | None,
+        typer.Option("--elf", metavar="GUEST.elf|DIR", help="that program itself (or a compiled model): its image ID is computed"),
+    ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", metavar="model.json", help="of a compiled model: show what the journal says, in its numbers")
     ] = None,
-    min_security: Annotated[int, typer.Option("--min-security", metavar="BITS", help="proven bits that you demand")] = 100,
+    min_security: Annotated[int, typer.Option("--min-security", metavar="BITS", help="proven bits that you demand")] = DEFAULT_DEMAND,
+    regime: RegimeOption = BEST,
     exit_code: Annotated[int, typer.Option("--exit-code", metavar="N", help="exit code that you accept")] = 0,
     allow_dev: Annotated[bool, typer.Option("--allow-dev", help="accept a dev receipt, which proves nothing")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Accept a receipt as the proof of a run of a program, or reject it with a reason."""
-    if (image_id is None) == (elf is None):
-        raise UsageError("say which program the receipt must be for: either --image-id HEX or --elf GUEST.elf")
-    from zkvm.verifier.receipt import read_receipt, verdict
+    if image_id is None and elf is None:
+        raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
+    from zkvm.verifier.receipt import parse_image_id, read_receipt, verdict
 
+    named = [] if image_id is None else [parse_image_id(image_id)]
     with reading(receipt):
         data = read_receipt(receipt)
     interface = None
@@ -43,14 +48,11 @@ def verify(
 
         interface = read_model(model)
     if elf is not None:
-        from zkvm import api
-        from zkvm.cli.start import load_kernels
+        from zkvm.cli.inspect import computed_image_id
 
-        load_kernels()
-        image_id = api.compute_image_id(elf)
-    assert image_id is not None
+        named.append(bytes.fromhex(computed_image_id(elf, not as_json)))
     started = time.perf_counter()
-    answer = verdict(data, image_id, policy=Policy(min_security, allow_dev), exit_code=exit_code)
+    answer = verdict(data, *named, policy=Policy(min_security, allow_dev, regime), exit_code=exit_code)
     answer["seconds"] = time.perf_counter() - started
     meaning = None
     if interface is not None and answer["accepted"]:
@@ -68,7 +70,7 @@ def verify(
         line("journal", shown(bytes.fromhex(answer["journal"])))
         if meaning is not None:
             show_decoded(meaning)
-        line("security", f"{answer['security_bits']} bits, proven")
+        line("security", f"{answer['security_bits']} bits, proven ({by_regime(answer['bits_by_regime'])})")
         line("zero knowledge", "yes" if answer["zk"] else "no")
     else:
         print(f"zkvm: rejected: {answer['reason']}: {answer['detail']}", file=sys.stderr)

@@ -51,13 +51,28 @@ COMPILE_FLAGS = (
     # Zig turns on the undefined-behaviour sanitizer unless told otherwise.
     "-fno-sanitize=all",
     "-fno-stack-protector",
+    # Whatever moves the stack pointer further than a page touches every page on the way, so that no frame steps over the unmapped
+    # words below the stack. The compiler's driver offers this for operating systems only; the compiler itself does it for all.
+    "-Xclang",
+    "-fstack-clash-protection",
+    # A length of 2^31 bytes and more moves the stack pointer upwards, past the code that touches pages. Clearing such an array runs
+    # into the end of memory. The second option exempts every variable whose size the compiler knows.
+    "-ftrivial-auto-var-init=zero",
+    "-ftrivial-auto-var-init-max-size=1",
     "-fomit-frame-pointer",
     "-fno-asynchronous-unwind-tables",
     "-ffunction-sections",
     "-fdata-sections",
     "-Wall",
     "-Wextra",
+    # Their lengths are often the input's, hence the prover's choice.
+    "-Wvla",
+    "-Walloca",
 )
+LENGTH_NOTE = """\
+note: an array that is larger than the stack traps, but only if its size in bytes fits 32 bits: 2^30 elements of 4 bytes and some more are
+      few bytes to the compiler, and all of memory is then inside the array. Compare the length with a constant before the declaration."""
+"""What the compiler's warning of a variable-length array does not say."""
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none", f"-Wl,-T,{LINKER_SCRIPT}")
 
 
@@ -119,8 +134,9 @@ def build(
         if result.returncode != 0 or not linked.exists():
             raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}")
         write_atomically(target, linked.read_bytes())
-    if warn is not None and result.stderr.strip():
-        warn(result.stderr.strip())
+    warnings = result.stderr.strip()
+    if warn is not None and warnings:
+        warn(f"{warnings}\n{LENGTH_NOTE}" if "[-Wvla" in warnings else warnings)
     return target
 
 

@@ -23,7 +23,7 @@ from zkvm.session.memory import out_of_memory
 from zkvm.session.prediction import Prediction, predict
 from zkvm.session.resources import prove_extra
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
-from zkvm.stark.protocol.params import parameters
+from zkvm.stark.protocol.params import DEFAULT_SECURITY, parameters
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.tables import heights_for
 
@@ -115,7 +115,7 @@ def profile(
     stdin: bytes | ExecutorEnv = b"",
     *,
     params: str = "balanced",
-    security: int = 100,
+    security: int = DEFAULT_SECURITY,
     max_cycles: int | None = None,
     max_memory: int | None = None,
     threads: int | None = None,

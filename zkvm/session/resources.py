@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from zkvm.errors import UsageError
 
 Progress = Callable[[str, float], None]
 """Called with the phase that begins and the share of the work done before it, in [0, 1]; at the end with ('', 1.0)."""
-PROVE_EXTRA = frozenset({"numba", "llvmlite", "elftools", "capstone"})
+PROVE_EXTRA = frozenset({"numba", "llvmlite"})
 SHARES = {"load": 0.0, "execute": 0.02, "image": 0.05, "trace": 0.1, "verify": 0.97}
 """Share of the work before each phase; the proof system has what is between PROVE_START and the self-check."""
 PROVE_START = 0.15
@@ -33,6 +34,14 @@ def prove_extra() -> Iterator[None]:
         if (error.name or "").partition(".")[0] not in PROVE_EXTRA:
             raise
         raise UsageError(f"this needs {error.name}, which is not installed: pip install 'zkvm[prove]'") from error
+
+
+def prove_extra_found() -> bool:
+    """Whether the packages of the ``prove`` extra are installed; imports none of them."""
+    try:
+        return all(find_spec(name) is not None for name in PROVE_EXTRA)
+    except ImportError:
+        return False
 
 
 class Clock:

@@ -178,10 +178,9 @@ def read_elf(elf: Elf) -> tuple[bytes, Image]:
 
     Raises:
         ElfError: the file cannot be read, or is not a program for this machine.
-        UsageError: the ``prove`` extra is missing.
     """
-    with prove_extra():
-        from zkvm.riscv.vm.elf import load_image as load
+    from zkvm.riscv.vm.elf import load_image as load
+
     if isinstance(elf, bytes):
         return elf, load(elf)
     content = read_program(elf)

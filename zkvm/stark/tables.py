@@ -18,7 +18,8 @@ from zkvm.stark.air.evaluate import evaluate_columns
 from zkvm.stark.air.expression import Straight, straighten
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.air.table import Table
-from zkvm.stark.protocol.params import EXEMPT_MAX, MAX_HEIGHT, MIN_HEIGHT
+from zkvm.stark.protocol.params import MAX_HEIGHT
+from zkvm.stark.protocol.preprocessed import preprocess, preprocessed_height, table_height
 
 U64 = NDArray[np.uint64]
 Evaluator = Callable[[Straight, U64, U64], list[U64] | U64]
@@ -42,31 +43,6 @@ _VALUES = 1 << 16
 """Values that are counted in a histogram: all that range checks allow."""
 _SLOTS = 1 << 16
 """Most tuples that a thread holds of one bus: as many as there are pairs of bytes."""
-
-
-def table_height(used: int, exempt: int) -> int:
-    """Smallest power of two, at least MIN_HEIGHT, that leaves room for the exempt rows."""
-    return max(MIN_HEIGHT, 1 << (used + exempt - 1).bit_length())
-
-
-def preprocessed_height(chip: Chip, image: Any) -> int:
-    """Height that the image fixes for a chip with preprocessed columns; 0 if the chip has none or its table would be empty."""
-    if not len(chip.preprocessed):
-        return 0
-    used = chip.preprocessed_rows(image)
-    return table_height(used, EXEMPT_MAX) if used or chip.mandatory else 0
-
-
-def preprocess(machine: Machine, image: Any) -> dict[str, U64]:
-    """Preprocessed columns of every chip that has some and is present: name -> (v, n) uint64."""
-    result: dict[str, U64] = {}
-    for chip in machine.chips:
-        height = preprocessed_height(chip, image)
-        if height:
-            matrix = np.zeros((len(chip.preprocessed), height), np.uint64)
-            chip.fill_preprocessed(image, {name: matrix[k] for k, name in enumerate(chip.preprocessed)})
-            result[chip.name] = matrix
-    return result
 
 
 def split_heights(used: int, exempt: int) -> tuple[int, int]:

@@ -1,7 +1,8 @@
-"""The stand-alone verifier: ``python -m zkvm.verifier RECEIPT --image-id HEX``. numpy and the standard library only.
+"""The stand-alone verifier: ``python -m zkvm.verifier RECEIPT --image-id HEX`` or ``--elf GUEST.elf``.
 
-Exit codes: 0 accepted, 1 rejected, 2 usage, or the output cannot be written, 3 the file cannot be read, or is too long for a receipt,
-5 out of memory.
+It needs numpy and the standard library, and pyelftools if it is to read an ELF file. Exit codes: 0 accepted, 1 rejected, 2 usage, or the
+output cannot be written, 3 a file cannot be read, or is no receipt or program, 5 out of memory, or the program is too large,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zkvm.errors import FormatError, UsageError
+from zkvm.errors import ElfError, FormatError, LimitError, UsageError
 from zkvm.files import open_standard_streams
-from zkvm.stark.protocol.params import Policy
-from zkvm.verifier.receipt import read_receipt, verdict
+from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, REGIMES, Policy
+from zkvm.verifier.receipt import parse_image_id, read_receipt, verdict
 
 ACCEPTED, REJECTED, USAGE, BAD_INPUT, LIMIT, INTERRUPTED = 0, 1, 2, 3, 5, 130
 
@@ -24,10 +25,17 @@ def parser() -> argparse.ArgumentParser:
     """The arguments."""
     result = argparse.ArgumentParser(prog="python -m zkvm.verifier", description="Verify a receipt.")
     result.add_argument("receipt", type=Path, help="the receipt's file")
-    result.add_argument("--image-id", required=True, metavar="HEX", help="image ID of the program that you trust")
+    result.add_argument("--image-id", metavar="HEX", help="image ID of the program that you trust")
     result.add_argument(
-        "--min-security", type=int, default=Policy().min_security_bits, metavar="BITS", help="proven bits that you demand (default 100)"
+        "--elf",
+        type=Path,
+        metavar="GUEST.elf|DIR",
+        help="that program itself (or a compiled model): its image ID is computed",
     )
+    result.add_argument(
+        "--min-security", type=int, default=DEFAULT_DEMAND, metavar="BITS", help="proven bits that you demand (default %(default)s)"
+    )
+    result.add_argument("--regime", choices=REGIMES, default=BEST, help="theorems that these bits may rest on (default %(default)s)")
     result.add_argument("--exit-code", type=int, default=0, metavar="N", help="exit code that you accept (default 0)")
     result.add_argument("--json", action="store_true", help="print one JSON object")
     return result
@@ -40,6 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _verify(options)
         sys.stdout.flush()
         return code
+    except ElfError as error:
+        return _fail(BAD_INPUT, str(error), options.json)
+    except UsageError as error:
+        return _fail(USAGE, str(error), options.json)
+    except LimitError as error:
+        return _fail(LIMIT, str(error), options.json)
     except BrokenPipeError:
         code, message = REJECTED, "nobody reads the output"
     except OSError as error:
@@ -57,6 +71,9 @@ def _verify(options: argparse.Namespace) -> int:
 
     Raises:
         OSError: it cannot be printed.
+        ElfError: the program cannot be read, or is none.
+        UsageError: no program is named, or pyelftools is missing.
+        LimitError: the program is too large.
     """
     try:
         data = read_receipt(options.receipt)
@@ -64,18 +81,37 @@ def _verify(options: argparse.Namespace) -> int:
         return _fail(BAD_INPUT, f"{options.receipt}: {error.strerror}", options.json)
     except FormatError as error:
         return _fail(BAD_INPUT, f"{options.receipt}: {error.detail}", options.json)
-    try:
-        answer = verdict(data, options.image_id, policy=Policy(options.min_security), exit_code=options.exit_code)
-    except UsageError as error:
-        return _fail(USAGE, str(error), options.json)
+    named = [] if options.image_id is None else [parse_image_id(options.image_id)]
+    if options.elf is not None:
+        named.append(bytes.fromhex(_computed(options.elf, sys.stderr.isatty() and not options.json)))
+    if not named:
+        raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
+    answer = verdict(data, *named, policy=Policy(options.min_security, regime=options.regime), exit_code=options.exit_code)
     if options.json:
         print(json.dumps(answer))
     elif answer["accepted"]:
-        print(f"accepted: image {answer['image_id']}, exit code {answer['exit_code']}, {answer['security_bits']} proven bits")
+        bits = f"{answer['security_bits']} proven bits" + ("" if options.regime == BEST else f" ({options.regime})")
+        print(f"accepted: image {answer['image_id']}, exit code {answer['exit_code']}, {bits}")
         print(f"journal: {answer['journal']}")
     else:
         print(f"rejected: {answer['reason']}: {answer['detail']}", file=sys.stderr)
     return ACCEPTED if answer["accepted"] else REJECTED
+
+
+def _computed(elf: Path, shown: bool) -> str:
+    """The image ID of a program; ``shown``: with its progress on standard error."""
+    from zkvm.verifier.image import image_id
+
+    if not shown:
+        return image_id(elf)
+    try:
+        return image_id(elf, _show_progress)
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _show_progress(phase: str, share: float) -> None:
+    print(f"\r\x1b[Kimage ID: {phase} {100 * share:3.0f} %", end="", file=sys.stderr, flush=True)
 
 
 def _fail(code: int, message: str, as_json: bool) -> int:

@@ -16,7 +16,7 @@ from zkvm.riscv.header import MAX_GAP_WORD, MAX_GAPS, ImageHeader, preprocessed_
 from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
 from zkvm.stark.protocol.codec import Reader, decode_proof, encode_proof
-from zkvm.stark.protocol.params import BLOWUPS, MAX_HEIGHT, PARAMETERS, Parameters, Policy, parameters_from_numbers
+from zkvm.stark.protocol.params import BEST, BLOWUPS, MAX_HEIGHT, PARAMETERS, REGIMES, Parameters, Policy, parameters_from_numbers
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.security import proven_bits
 from zkvm.stark.protocol.shape import ProofShape
@@ -129,16 +129,19 @@ class Receipt:
         verify_proof(machine(), run_statement(self.header, chosen, self.journal, self.claim.exit_code), self.seal, policy)
         return self.claim
 
-    def security_bits(self) -> int:
+    def security_bits(self, regime: str = BEST) -> int:
         """Whole bits that the seal's shape and statement are proven to give, those that :meth:`verify` compares; 0 for a dev receipt.
 
         Meaningful for a receipt that was accepted.
+
+        Args:
+            regime: which theorems count, as in :class:`zkvm.stark.protocol.params.Policy`.
         """
         if self.seal is None:
             return 0
         chosen = self.parameters
         statement = run_statement(self.header, chosen, self.journal, self.claim.exit_code)
-        return int(proven_bits(ProofShape(machine(), chosen, self.seal.log_heights), statement.closing_tuples))
+        return int(proven_bits(ProofShape(machine(), chosen, self.seal.log_heights), statement.closing_tuples, regime))
 
     def to_bytes(self) -> bytes:
         """The binary form, described in ``docs/receipts.md``.
@@ -256,24 +259,31 @@ def read_receipt(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
-def verdict(data: bytes, image_id: str | bytes, *, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
+def verdict(data: bytes, *image_ids: str | bytes, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
     """Decode and verify a receipt's bytes: the answer as what JSON can hold, whether accepted or not.
 
     Args:
         data: the receipt's bytes.
-        image_id: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes.
+        *image_ids: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes, at least one; if they differ, nothing is
+            accepted.
         policy: what else the caller demands.
         exit_code: the one that the caller accepts.
 
     Returns:
         ``accepted``; with it ``image_id``, ``exit_code``, ``journal`` (hex), ``parameters``, ``security_bits`` (proven, of this
-        proof's shape; 0 for a dev receipt), ``zk``, ``dev``; without it ``reason`` (of :class:`RejectReason`) and ``detail``.
+        proof's shape, under the policy's regime; 0 for a dev receipt), ``regime`` (the policy's), ``bits_by_regime`` (under each),
+        ``zk``, ``dev``; without it ``reason`` (of :class:`RejectReason`) and ``detail``.
 
     Raises:
-        UsageError: ``image_id`` is not an image ID.
+        UsageError: an image ID is none, or there is none.
     """
-    expected = parse_image_id(image_id)
+    if not image_ids:
+        raise UsageError("a receipt is verified for a program: its image ID is needed")
+    expected, *others = [parse_image_id(image_id) for image_id in image_ids]
     try:
+        for other in others:
+            if other != expected:
+                raise VerificationError(RejectReason.IMAGE_ID, f"one program is expected, not two: {expected.hex()} and {other.hex()}")
         receipt = Receipt.from_bytes(data)
         claim = receipt.verify(expected, policy=policy, exit_code=exit_code)
     except VerificationError as error:
@@ -284,7 +294,9 @@ def verdict(data: bytes, image_id: str | bytes, *, policy: Policy = DEFAULT_POLI
         "exit_code": claim.exit_code,
         "journal": receipt.journal.hex(),
         "parameters": dict(zip(PARAMETER_NAMES, claim.parameters, strict=True)),
-        "security_bits": receipt.security_bits(),
+        "security_bits": receipt.security_bits(policy.regime),
+        "regime": policy.regime,
+        "bits_by_regime": {regime: receipt.security_bits(regime) for regime in REGIMES},
         "zk": receipt.zk,
         "dev": receipt.dev,
     }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import struct
+import sys
+import tracemalloc
 from dataclasses import replace
 
 import pytest
 
 from tests.riscv.vm.elf_files import EXECUTE, PT_DYNAMIC, PT_INTERP, READ, TEXT, WRITE, ElfSpec, Header, code
-from zkvm.errors import ElfError
+from zkvm.errors import ElfError, UsageError
 from zkvm.riscv.vm.elf import load_image, parse_elf
 from zkvm.riscv.vm.executor import execute
 
@@ -99,3 +102,87 @@ def test_damaged_files_raise_nothing_else() -> None:
         except ElfError:
             refused += 1
     assert refused > 300
+
+
+def changed(file: bytes, offset: int, form: str, *values: int) -> bytes:
+    """A file with other numbers at an offset."""
+    data = bytearray(file)
+    struct.pack_into(f"<{form}", data, offset, *values)
+    return bytes(data)
+
+
+E_SHOFF, E_PHENTSIZE, E_PHNUM = 32, 42, 44
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (changed(ElfSpec().build(), E_PHENTSIZE, "H", 0), "program headers of 0 bytes"),
+        (changed(ElfSpec().build(), E_PHENTSIZE, "HH", 0, 0xFFFF), "65535 program headers"),
+        (changed(ElfSpec().build(), E_PHENTSIZE, "H", 56), "program headers of 56 bytes"),
+        (changed(ElfSpec().build(), E_PHNUM, "H", 1025), "1025 program headers"),
+        (ElfSpec([GOOD, *[Header(0x2_0000, bytes(1 << 20), READ, offset=0)] * 300]).build(), "bytes of data together"),
+    ],
+    ids=["headers without size", "count in a section", "headers of another class", "many headers", "bytes used many times"],
+)
+def test_files_that_ask_for_much(file: bytes, message: str) -> None:
+    """Small files whose numbers stand for endless work or memory are refused at once."""
+    with pytest.raises(ElfError, match=message):
+        load_image(file)
+
+
+def many_names() -> bytes:
+    """Thousands of symbols with long names, all of them tails of one string, at addresses of their own."""
+    count, length = 5000, 100_000
+    file = ElfSpec(symbols={"x": TEXT}).build()
+    names = b"\0.symtab\0.strtab\0.shstrtab\0"
+    table = b"".join(struct.pack("<IIIBBH", number % length, TEXT + number, 0, 0x12, 0, 1) for number in range(count))
+    strings = b"x" * length + b"\0"
+    at = [len(file), len(file) + len(table), len(file) + len(table) + len(strings)]
+    headers = bytes(40)
+    headers += struct.pack("<10I", 1, 2, 0, 0, at[0], len(table), 2, 1, 4, 16)
+    headers += struct.pack("<10I", 9, 3, 0, 0, at[1], len(strings), 0, 0, 1, 0)
+    headers += struct.pack("<10I", 17, 3, 0, 0, at[2], len(names), 0, 0, 1, 0)
+    return changed(file + table + strings + names + headers, E_SHOFF, "I", at[2] + len(names))
+
+
+def test_an_image_does_not_depend_on_sections() -> None:
+    """Without the names nothing of the sections is read, right or wrong, and the image is the same."""
+    right = ElfSpec(symbols={"main": TEXT, "other": TEXT + 4}).build()
+    expected = load_image(right)
+    for file in (right, changed(right, E_SHOFF, "I", 7), changed(right, E_SHOFF, "I", 0xFFFF_FFF0), many_names()):
+        tracemalloc.start()
+        image = load_image(file, symbols=False)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert image.symbols == ()
+        assert image.content_id == expected.content_id
+        assert image.program.tobytes() == expected.program.tobytes()
+        assert peak < 10 * len(file) + (1 << 20)
+
+
+def test_damaged_files_without_names_raise_nothing_else() -> None:
+    """The same damage as above, and numbers at the places where the file says how much there is."""
+    rng = random.Random(6)
+    file = ElfSpec([GOOD, Header(0x2_0000, b"data", READ | WRITE, size=64)], symbols={"main": TEXT}).build()
+    refused = 0
+    for _ in range(1500):
+        damaged = bytearray(file)
+        for _ in range(rng.randrange(1, 4)):
+            place = rng.randrange(16, 116) if rng.randrange(2) else rng.randrange(4, len(file))
+            damaged[place] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        try:
+            load_image(bytes(damaged), symbols=False)
+        except ElfError:
+            refused += 1
+    assert refused > 500
+
+
+def test_without_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "elftools"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "elftools", None)
+    with pytest.raises(UsageError, match="pip install pyelftools"):
+        load_image(ElfSpec().build())
+    with pytest.raises(ElfError, match="not an ELF file"):
+        load_image(b"no program")

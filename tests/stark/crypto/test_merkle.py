@@ -15,8 +15,10 @@ from zkvm.stark.crypto.hashes import KEY_LEAF, KEY_NODE
 from zkvm.stark.crypto.merkle import (
     OpenedTrees,
     chain_leaves,
+    chain_level,
     sibling_count,
     sibling_positions,
+    subtree_root,
     verify_trees,
 )
 
@@ -208,3 +210,18 @@ def test_leaf_rule(widths: list[int], salted: bool) -> None:
 def test_a_leaf_needs_rows() -> None:
     with pytest.raises(ValueError, match="at least one row"):
         chain_leaves([], None)
+
+
+@pytest.mark.parametrize("heights", [(1,), (64,), (4, 64), (2, 64, 1 << 15)])
+def test_levels_of_whole_matrices(heights: tuple[int, ...]) -> None:
+    """The leaf rule, level by level for all rows, gives what it gives for the rows that each leaf sees."""
+    rng = np.random.default_rng(len(heights))
+    matrices = [rng.integers(0, 2**64, (width, height), dtype=np.uint64) for width, height in zip((3, 150, 9), heights, strict=False)]
+    digests = None
+    for matrix in matrices:
+        digests = chain_level(digests, matrix)
+    rows = [matrix[:, np.arange(heights[-1]) % matrix.shape[1]].T for matrix in matrices]
+    expected = chain_leaves(rows, None)
+    assert digests is not None
+    assert np.array_equal(digests, expected)
+    assert np.array_equal(subtree_root(digests), tree_levels(expected)[-1])

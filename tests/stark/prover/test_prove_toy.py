@@ -16,13 +16,14 @@ from zkvm.stark.air.evaluate import evaluate_columns
 from zkvm.stark.air.expression import MAIN, column, straighten
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.protocol.params import PARAMETERS, Parameters, Policy, parameters
+from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.prover import tapes
 from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.stark.prover.prove import prove_tables
 from zkvm.stark.prover.randomness import Randomness
-from zkvm.stark.tables import build_tables, preprocess, split_heights
+from zkvm.stark.tables import build_tables, split_heights
 from zkvm.stark.verifier.verify import verify_proof
 
 STEPS = 1000
@@ -47,7 +48,7 @@ def prove_toy(chosen: Parameters, steps: int = STEPS, zk: bool = True, seed: byt
 @cache
 def balanced() -> tuple[Statement, Proof]:
     """One proof that the refusal tests change."""
-    return prove_toy(parameters("balanced"))
+    return prove_toy(parameters("balanced", 100))
 
 
 def refuse(statement: Statement, proof: Proof) -> RejectReason:
@@ -67,28 +68,28 @@ def test_every_parameter_set_proves(chosen: Parameters) -> None:
 
 @pytest.mark.parametrize("steps", [1, 40, 700, 3000])
 def test_every_height_proves(steps: int) -> None:
-    statement, proof = prove_toy(parameters("fast"), steps)
+    statement, proof = prove_toy(parameters("fast", 100), steps)
     assert verify_proof(TOY, statement, proof, Policy()).tables[0].height == max(512, 1 << (steps + 336 - 1).bit_length())
 
 
 def test_without_zero_knowledge_the_layout_is_the_same() -> None:
-    statement, proof = prove_toy(parameters("balanced"), zk=False)
+    statement, proof = prove_toy(parameters("balanced", 100), zk=False)
     shape = verify_proof(TOY, statement, proof, Policy())
     assert not proof.zk
     assert proof.openings.shape == balanced()[1].openings.shape == (shape.opening_count, 3)
 
 
 def test_a_seed_makes_the_proof_reproducible() -> None:
-    first, second = (prove_toy(parameters("fast"), seed=bytes(range(32)))[1] for _ in range(2))
+    first, second = (prove_toy(parameters("fast", 100), seed=bytes(range(32)))[1] for _ in range(2))
     assert first.quotient_root == second.quotient_root
     assert np.array_equal(first.openings, second.openings)
-    assert first.main_root != prove_toy(parameters("fast"))[1].main_root
+    assert first.main_root != prove_toy(parameters("fast", 100))[1].main_root
 
 
 def test_a_second_instance_takes_the_rows_that_would_double_the_first() -> None:
     machine = Machine("toy split", (StepChip(), AuditChip(), SquaresChip(), second_instance(StepChip)), MAX_ROWS)
     assert machine.codes[0].straight == machine.codes[3].straight
-    chosen, walk = parameters("fast"), toy_walk(5000)
+    chosen, walk = parameters("fast", 100), toy_walk(5000)
     preprocessed = commit_preprocessed(machine, preprocess(machine, None), chosen.blowup)
     tables = build_tables(machine, walk, None, chosen.exempt, evaluate=tapes.evaluate_columns)
     heights = {table.chip.name: (table.height, table.used) for table in tables}
@@ -160,7 +161,7 @@ def test_changed_header(change: dict[str, object], reason: RejectReason) -> None
 
 
 def test_broken_constraint_is_noticed_by_the_prover() -> None:
-    chosen = parameters("fast")
+    chosen = parameters("fast", 100)
     walk = toy_walk(STEPS)
     tables = build_tables(TOY, walk, None, chosen.exempt)
     tables[0].main[1, 7] += np.uint64(1)
@@ -171,7 +172,7 @@ def test_broken_constraint_is_noticed_by_the_prover() -> None:
 
 
 def test_unbalanced_bus_is_refused() -> None:
-    chosen = parameters("fast")
+    chosen = parameters("fast", 100)
     walk = toy_walk(STEPS)
     tables = build_tables(TOY, walk, None, chosen.exempt)
     tables[1].main[2, 7] += np.uint64(1)  # the audit notes another square

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from tests.toy import TOY
 from zkvm.stark.protocol.params import BLOWUPS
+from zkvm.stark.protocol.preprocessed import preprocess, preprocessed_roots
 from zkvm.stark.prover import roots
-from zkvm.stark.prover.preprocessed import commit_preprocessed
 from zkvm.stark.prover.roots import columns_key, recall, remember, roots_with
-from zkvm.stark.tables import preprocess
 
 KEY = bytes(range(32))
 ROOTS = (b"2" * 32, b"4" * 32, b"8" * 32)
@@ -26,14 +24,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "roots"
 
 
-def roots_of(columns: dict[str, NDArray[np.uint64]]) -> tuple[bytes, ...]:
-    """The root under every blowup, each from the columns."""
-    return tuple(commit_preprocessed(TOY, columns, blowup).root for blowup in BLOWUPS)
-
-
 def test_roots_are_those_computed_from_the_columns(folder: Path) -> None:
     columns = preprocess(TOY, None)
-    expected = roots_of(columns)
+    expected = preprocessed_roots(TOY, columns)
     for blowup in BLOWUPS:
         committed, found = roots_with(TOY, columns, blowup)
         assert found == expected
@@ -44,8 +37,8 @@ def test_roots_are_those_computed_from_the_columns(folder: Path) -> None:
 def test_a_wrong_memory_is_dropped() -> None:
     columns = preprocess(TOY, None)
     remember(columns_key(TOY, columns), ROOTS)
-    assert roots_with(TOY, columns, 4)[1] == roots_of(columns)
-    assert recall(columns_key(TOY, columns)) == roots_of(columns)
+    assert roots_with(TOY, columns, 4)[1] == preprocessed_roots(TOY, columns)
+    assert recall(columns_key(TOY, columns)) == preprocessed_roots(TOY, columns)
 
 
 def test_other_columns_have_another_key() -> None:

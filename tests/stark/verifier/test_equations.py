@@ -216,6 +216,6 @@ def test_a_mandatory_table_is_present_even_if_the_image_says_it_is_empty() -> No
 
 def test_too_many_rows_are_refused() -> None:
     chips = len(machine().chips)
-    check_sums(ProofShape(machine(), parameters("fast"), (24,) * 10 + (20,) * (chips - 10)))
+    check_sums(ProofShape(machine(), parameters("fast", 100), (24,) * 10 + (20,) * (chips - 10)))
     with refused(RejectReason.SHAPE, "too many rows"):
-        check_sums(ProofShape(machine(), parameters("fast"), (24,) * chips))
+        check_sums(ProofShape(machine(), parameters("fast", 100), (24,) * chips))

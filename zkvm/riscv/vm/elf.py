@@ -1,45 +1,69 @@
-"""ELF files -> the segments that this machine can prove. Everything that is refused is refused here or in ``image.py``."""
+"""ELF files -> the segments that this machine can prove. Everything that is refused is refused here or in ``image.py``.
+
+Files are read by pyelftools, which is imported when one is: a receipt can be verified without it. What enters an image is in the file's
+header and its program headers; sections are looked at for the names of functions only, which messages and profiles show.
+"""
 
 from __future__ import annotations
 
 from io import BytesIO
+from typing import TYPE_CHECKING
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
-
-from zkvm.errors import ElfError
+from zkvm.errors import ElfError, UsageError
 from zkvm.riscv.records import Image
 from zkvm.riscv.vm.image import MAX_SEGMENT_BYTES, Program, Segment, build_image
+
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
 
 ELF_MAGIC = b"\x7fELF"
 PF_EXECUTE, PF_WRITE = 1, 2
 EF_RVC, EF_FLOAT_ABI, EF_RVE = 0x1, 0x6, 0x8
 """Bits of e_flags (RISC-V ELF psABI, version 1.0): compressed code, floating-point calling convention, 16 registers."""
+PROGRAM_HEADER_BYTES = 32
+MAX_PROGRAM_HEADERS = 1 << 10
+"""Far more than linkers make; a count that is written elsewhere because it does not fit the file's header is above this, too."""
+MAX_DATA_BYTES = 1 << 28
+"""Bound on the data of all segments together, which may share bytes of the file: more than the tables of an image can hold."""
 
 
-def load_image(file: bytes) -> Image:
+def load_image(file: bytes, *, symbols: bool = True) -> Image:
     """The image of an ELF file.
+
+    Args:
+        file: its content.
+        symbols: whether to read the names of functions: only messages and profiles need them.
 
     Raises:
         ElfError: not a static little-endian RV32IM executable, or one that this machine cannot prove.
+        UsageError: pyelftools is not installed.
     """
-    return build_image(parse_elf(file))
+    return build_image(parse_elf(file, symbols=symbols))
 
 
-def parse_elf(file: bytes) -> Program:
+def parse_elf(file: bytes, *, symbols: bool = True) -> Program:
     """Loadable segments, entry and function symbols of an ELF file.
+
+    Args:
+        file: its content.
+        symbols: whether to read the names of functions; without them no section is looked at.
 
     Raises:
         ElfError: says what is wrong and where.
+        UsageError: pyelftools is not installed.
     """
     if file[:4] != ELF_MAGIC:
         raise ElfError("not an ELF file: the first four bytes are not 7f 45 4c 46")
     if len(file) < 52:
         raise ElfError(f"truncated: {len(file)} bytes are too few for an ELF header")
     try:
+        from elftools.elf.elffile import ELFFile
+    except ModuleNotFoundError as error:
+        raise UsageError("reading an ELF file needs pyelftools, which is not installed: pip install pyelftools") from error
+    try:
         elf = ELFFile(BytesIO(file))
         _check_header(elf)
-        return Program(_segments(elf, file), int(elf["e_entry"]), _symbols(elf))
+        return Program(_segments(elf, file), int(elf["e_entry"]), _symbols(elf) if symbols else ())
     except ElfError:
         raise
     except Exception as error:  # pyelftools raises many kinds on malformed files, and all mean the same
@@ -64,10 +88,16 @@ def _check_header(elf: ELFFile) -> None:
         raise ElfError("uses the floating-point calling convention: build with -mabi=ilp32 (offset 36, e_flags)")
     if flags & EF_RVE:
         raise ElfError("built for RV32E, not for RV32IM (offset 36, e_flags)")
+    count, size = int(header["e_phnum"]), int(header["e_phentsize"])
+    if count > MAX_PROGRAM_HEADERS:
+        raise ElfError(f"{count} program headers: the limit is {MAX_PROGRAM_HEADERS} (offset 44, e_phnum)")
+    if count and size != PROGRAM_HEADER_BYTES:
+        raise ElfError(f"program headers of {size} bytes: those of a 32-bit file have {PROGRAM_HEADER_BYTES} (offset 42, e_phentsize)")
 
 
 def _segments(elf: ELFFile, file: bytes) -> tuple[Segment, ...]:
-    segments = []
+    segments: list[Segment] = []
+    left = MAX_DATA_BYTES
     for number, segment in enumerate(elf.iter_segments()):
         kind, offset, data_size = segment["p_type"], int(segment["p_offset"]), int(segment["p_filesz"])
         if kind in ("PT_INTERP", "PT_DYNAMIC"):
@@ -82,6 +112,9 @@ def _segments(elf: ELFFile, file: bytes) -> tuple[Segment, ...]:
             raise ElfError(f"{where}: {data_size} bytes of data do not fit its memory size {size}")
         if size > MAX_SEGMENT_BYTES:
             raise ElfError(f"{where}: memory size {size} is above the limit of {MAX_SEGMENT_BYTES} bytes")
+        left -= data_size
+        if left < 0:
+            raise ElfError(f"{where}: the segments have more than {MAX_DATA_BYTES} bytes of data together")
         writable, executable = bool(flags & PF_WRITE), bool(flags & PF_EXECUTE)
         segments.append(Segment(address, file[offset : offset + data_size], size, writable, executable))
     if not segments:
@@ -91,6 +124,8 @@ def _segments(elf: ELFFile, file: bytes) -> tuple[Segment, ...]:
 
 def _symbols(elf: ELFFile) -> tuple[tuple[int, str], ...]:
     """Functions by address; of several names for one address, the first by name."""
+    from elftools.elf.sections import SymbolTableSection
+
     table = elf.get_section_by_name(".symtab")
     if not isinstance(table, SymbolTableSection):
         return ()

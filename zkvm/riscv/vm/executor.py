@@ -14,7 +14,7 @@ from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.kernels.sorting import sort_steps
 from zkvm.riscv.records import CHAIN_ROW, ECALL, KEYS, Execution, Image
-from zkvm.riscv.vm.state import MachineState, missing_instruction, symbol_at, trap
+from zkvm.riscv.vm.state import MachineState, missing_instruction, outside_memory, symbol_at, trap
 from zkvm.riscv.vm.syscalls import REGISTERS, Host, Sink, handle_call
 
 DEFAULT_MAX_CYCLES = 1 << 28
@@ -126,7 +126,7 @@ def _trap_of(state: MachineState, status: int) -> GuestTrap:
         case kernel.READ_ONLY:
             return trap(state, "store_to_rom", f"store to read-only memory at 0x{fault:08x}")
         case _:
-            return trap(state, "outside_memory", f"access of address 0x{fault:08x}, which is outside memory")
+            return outside_memory(state, fault, f"access of address 0x{fault:08x}, which is outside memory")
 
 
 def _finish(state: MachineState, host: Host, seconds: float) -> Execution:

@@ -18,6 +18,8 @@ from zkvm.riscv.vm.memory import PAGE_COUNT, PAGE_WORDS, PagedMemory
 
 FIRST_CAPACITY = 1 << 22
 """Records that the first buffers hold: 300 MB of address space, of which only what is filled takes memory."""
+STACK_POINTER = 2
+"""Its register."""
 MAX_GAP = 1 << 16
 """A time may be at most this much later than the previous time of its address: else a refresh goes between."""
 GIB = 1 << 30
@@ -226,6 +228,17 @@ def trap(state: MachineState, kind: str, what: str, pc: int | None = None) -> Gu
         values = (f"{REGISTER_NAMES[i]:>4} = 0x{int(state.registers[i]):08x}" for i in range(first, first + 4))
         lines.append("  " + "  ".join(values))
     return GuestTrap(kind, "\n".join(lines), at, state.cycles)
+
+
+def outside_memory(state: MachineState, address: int, what: str) -> GuestTrap:
+    """The trap for an access of ``address``, which belongs to nothing; ``what`` tells the access.
+
+    It is a stack overflow if the address is in the guard and the stack pointer has left the stack: a stray pointer into the guard is not.
+    """
+    image = state.image
+    if image.heap_limit <= address < image.stack_floor and int(state.registers[STACK_POINTER]) < image.stack_floor:
+        return trap(state, "stack_overflow", f"stack overflow: {what}; the stack reaches down to 0x{image.stack_floor:08x}")
+    return trap(state, "outside_memory", what)
 
 
 def symbol_at(image: Image, pc: int) -> str:

@@ -17,7 +17,7 @@ from zkvm.riscv.isa import calls, opcodes, semantics
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.records import CHAIN_ROW, ECALL
 from zkvm.riscv.vm.memory import ROM
-from zkvm.riscv.vm.state import MachineState, trap
+from zkvm.riscv.vm.state import MachineState, outside_memory, trap
 
 REGISTERS = {"a7": 17, "a0": 10, "a1": 11, "a2": 12}
 """The call's number and arguments, by their names in the records. Register indices, as below."""
@@ -128,7 +128,9 @@ def _write(state: MachineState, host: Host, record: Record) -> Outcome:
         state.check_memory(BUFFER_FACTOR * length)
     data = state.memory.peek(buffer, length)
     if data is None:
-        raise trap(state, "outside_memory", f"write({fd}, 0x{buffer:08x}, {length}) reads outside memory")
+        outside = state.memory.first_outside(buffer)
+        what = f"write({fd}, 0x{buffer:08x}, {length}) reads address 0x{outside:08x}, which is outside memory"
+        raise outside_memory(state, outside, what)
     state.host_bytes += length
     if fd != calls.FD_JOURNAL:
         host.output[fd] += data
@@ -184,7 +186,7 @@ def _chain(state: MachineState, buffer: int, count: int) -> tuple[NDArray[Any], 
     positions = state.memory.locate(words) if count else words
     if np.any(positions < 0):
         outside = 4 * int(words[np.argmax(positions < 0)])
-        raise trap(state, "outside_memory", f"the buffer at 0x{buffer:08x} of {count} bytes is outside memory at 0x{outside:08x}")
+        raise outside_memory(state, outside, f"the buffer at 0x{buffer:08x} of {count} bytes is outside memory at 0x{outside:08x}")
     state.check_memory()
     rows = np.zeros(len(words), CHAIN_ROW)
     rows["time"] = state.time

@@ -33,6 +33,8 @@ IndexArray = NDArray[np.int64]
 
 SALT_WORDS: Final = 2
 """64-bit words of salt in every leaf of a hiding tree."""
+_ROWS: Final = 1 << 14
+"""Rows that are laid out as messages at once: bounds the temporary arrays."""
 
 
 def leaf_steps(rows: Sequence[U64Array], salts: U64Array | None) -> Steps[U8Array]:
@@ -67,9 +69,36 @@ def chain_leaves(rows: Sequence[U64Array], salts: U64Array | None) -> U8Array:
     return run(leaf_steps(rows, salts))
 
 
+def chain_level(below: U8Array | None, columns: U64Array) -> U8Array:
+    """One level of the leaf rule (:func:`leaf_steps`) for all rows of a matrix: its leaf digests, if no taller one follows.
+
+    Args:
+        below: (m, 32) uint8, those of the level below, of which row k sees entry ``k mod m``; None for the shortest matrix.
+        columns: (w, n) uint64.
+
+    Returns:
+        (n, 32) uint8.
+    """
+    out = np.empty((columns.shape[1], DIGEST_BYTES), np.uint8)
+    for first in range(0, len(out), _ROWS):
+        rows = columns[:, first : first + _ROWS].T
+        if below is not None:
+            seen = below[np.arange(first, first + len(rows)) % len(below)]
+            rows = np.concatenate([digest_words(seen), rows], axis=1)
+        out[first : first + _ROWS] = blake3_many(message_bytes(rows), KEY_LEAF)
+    return out
+
+
 def hash_pairs(digests: U8Array) -> U8Array:
     """Parents of adjacent digests: (2k, 32) uint8 to (k, 32)."""
     return blake3_many(digests.reshape(-1, 2 * DIGEST_BYTES), KEY_NODE)
+
+
+def subtree_root(nodes: U8Array) -> U8Array:
+    """The node over adjacent ones: (n, 32) uint8, n a power of two, to (1, 32)."""
+    while len(nodes) > 1:
+        nodes = hash_pairs(nodes)
+    return nodes
 
 
 def _has_partner(nodes: IndexArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.stark.air.machine import Machine
+from zkvm.stark.protocol.params import BLOWUPS
+from zkvm.stark.protocol.preprocessed import Progress, commitment_order
 from zkvm.stark.prover.columns import extend
 from zkvm.stark.prover.commit import MerkleTree
 
@@ -38,13 +40,31 @@ class Preprocessed:
 
 
 def commit_preprocessed(machine: Machine, columns: dict[str, U64], blowup: int, threads: int = 1) -> Preprocessed:
-    """Extend and commit the preprocessed columns; tables by height, then in machine order."""
+    """Extend and commit the preprocessed columns; tables in the order of :func:`commitment_order`."""
     lde, extra = {}, {}
     for name, matrix in columns.items():
         lde[name], extra[name], _ = extend(matrix, blowup, threads)
-    ordered = sorted(columns, key=lambda name: (columns[name].shape[1], machine.chip_number(name)))
-    levels = by_height([lde[name] for name in ordered])
+    levels = by_height([lde[name] for name in commitment_order(machine, columns)])
     return Preprocessed(columns, lde, extra, MerkleTree.commit(levels, None, threads))
+
+
+def compiled_roots(machine: Machine, columns: Mapping[str, U64], progress: Progress | None = None, threads: int = 1) -> tuple[bytes, ...]:
+    """The same as :func:`zkvm.stark.protocol.preprocessed.preprocessed_roots`, by kernels.
+
+    Args:
+        machine: says the order of the tables.
+        columns: name -> (v, n) uint64.
+        progress: told of every blowup.
+        threads: workers.
+    """
+    roots = []
+    for number, blowup in enumerate(BLOWUPS):
+        if progress is not None:
+            progress("commit", number / len(BLOWUPS))
+        roots.append(commit_preprocessed(machine, dict(columns), blowup, threads).root)
+    if progress is not None:
+        progress("", 1.0)
+    return tuple(roots)
 
 
 def by_height(matrices: Sequence[U64]) -> list[list[U64]]:
