@@ -18,9 +18,10 @@ from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
 from zkvm.riscv.header import MAX_GAPS, preprocessed_chips
 from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import blake3
-from zkvm.stark.protocol.params import PARAMETERS, REGIMES, Parameters, Policy
-from zkvm.stark.protocol.shape import ProofShape
-from zkvm.verifier.receipt import FORMAT_VERSION, MAGIC, MAX_JOURNAL_BYTES, Receipt, parse_image_id, verdict
+from zkvm.stark.protocol.codec import layout
+from zkvm.stark.protocol.params import FOLDING, MAX_HEIGHT, MIN_TALLEST, PARAMETERS, REGIMES, Parameters, Policy
+from zkvm.stark.protocol.shape import PREPROCESSED, ProofShape
+from zkvm.verifier.receipt import FORMAT_VERSION, MAGIC, MAX_JOURNAL_BYTES, MAX_RECEIPT_BYTES, Receipt, parse_image_id, verdict
 
 FLAGS_AT, DIGEST_AT, GAPS_AT = 10, 12, 52
 
@@ -251,3 +252,29 @@ def test_bits_count_what_the_journal_puts_on_the_buses(monkeypatch: pytest.Monke
     assert receipt.security_bits() == 101
     replace(receipt, journal=receipt.journal + bytes(1000)).security_bits()
     assert counted[1] - counted[0] == 1000
+
+
+def test_the_bound_on_receipts_is_above_the_format() -> None:
+    """Every table at its largest, every query with leaves and siblings of its own, the longest journal."""
+    largest = 0
+    for chosen in PARAMETERS:
+        for log in range(MIN_TALLEST.bit_length() - 1, MAX_HEIGHT.bit_length()):
+            shape = ProofShape(machine(), chosen, (log,) * len(machine().chips))
+            heights = [shape.tallest, shape.levels(PREPROCESSED)[-1][0], *(height // FOLDING for height in shape.fri_heights)]
+            opened = [min(chosen.queries, chosen.blowup * height) for height in heights]
+            counts = tuple((k, k * (chosen.blowup * height).bit_length()) for k, height in zip(opened, heights, strict=True))
+            largest = max(largest, sum(part.size for part in layout(shape, counts)))
+    head = 4096  # claim, image header with its 64 gaps, head of the seal
+    assert largest + MAX_JOURNAL_BYTES + head < MAX_RECEIPT_BYTES
+
+
+@pytest.mark.parametrize("source", ["file", "device", "sparse file"])
+def test_what_is_longer_than_any_receipt_is_not_read(source: str, tmp_path: Path) -> None:
+    path = Path("/dev/zero") if source == "device" else tmp_path / "run.receipt"
+    if source == "file":
+        path.write_bytes(data() + bytes(MAX_RECEIPT_BYTES))
+    if source == "sparse file":
+        path.touch()
+        os.truncate(path, 1 << 40)
+    with pytest.raises(FormatError, match=f"more than {MAX_RECEIPT_BYTES} bytes: no receipt is that long"):
+        Receipt.load(path)

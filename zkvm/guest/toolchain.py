@@ -7,6 +7,7 @@ the compiler's version is pinned by the ``guest`` extra.
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -128,7 +129,8 @@ def build(
     with tempfile.TemporaryDirectory() as scratch:
         linked = Path(scratch) / "guest.elf"
         # The working directory is recorded in line tables, so it is always the same one.
-        result = subprocess.run([*command, "-o", str(linked)], cwd=SDK, capture_output=True, text=True, check=False)
+        environment = _environment(Path(scratch))
+        result = subprocess.run([*command, "-o", str(linked)], cwd=SDK, env=environment, capture_output=True, text=True, check=False)
         if result.returncode != 0 or not linked.exists():
             raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}")
         write_atomically(target, linked.read_bytes())
@@ -151,6 +153,22 @@ def _compiler() -> tuple[str, ...]:
     if importlib.util.find_spec("ziglang") is None:
         raise UsageError("building a guest needs a compiler: pip install 'zkvm[guest]'")
     return (sys.executable, "-m", "ziglang", "cc")
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """The compiler's variables. Temporary files are in a directory that goes with the build; so is its cache where there is no other."""
+    variables = os.environ | {"TMPDIR": str(scratch)}
+    if "ZIG_GLOBAL_CACHE_DIR" not in variables:
+        home = variables.get("HOME")
+        cache = Path(variables.get("XDG_CACHE_HOME") or (Path(home) / ".cache" if home else os.devnull)) / "zig"
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            usable = os.access(cache, os.W_OK)
+        except OSError:
+            usable = False
+        if not usable:
+            variables["ZIG_GLOBAL_CACHE_DIR"] = str(scratch / "cache")
+    return variables
 
 
 def _prefix_maps(paths: Sequence[Path]) -> list[str]:

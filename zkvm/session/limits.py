@@ -1,7 +1,7 @@
 """What a proof, or a check of the tables, may take: looked at while the guest runs, so that no run goes on that can end in neither.
 
-A run takes longer to prove than to run, and its proof a hundred times the memory of its records: a guest that never ends would be stopped
-by its cycles long after its proof has become impossible. So between slices the heights are worked out for what has been executed.
+A proof takes many times the memory of the run's records: a guest that never ends would be stopped by its cycles long after its proof has
+become impossible. So between slices the heights are worked out for what has been executed.
 """
 
 from __future__ import annotations

@@ -153,7 +153,8 @@ def _compile(path: Path) -> Compiled:
     try:
         write(path, compiled)
     except OSError as error:
-        warnings.warn(f"the compiled kernels cannot be kept for the next start: {error}", RuntimeWarning, stacklevel=2)
+        advice = "set NUMBA_CACHE_DIR to a directory that can be written"
+        warnings.warn(f"the compiled kernels cannot be kept, so that the next start compiles again: {error}; {advice}", RuntimeWarning, 2)
     return compiled
 
 
