@@ -219,14 +219,14 @@ class Forgery:
         missing = set()
         for table in self.tables.values():
             for lookup in table.chip.air_buses.lookups:
-                if lookup.serves or lookup.tuple.bus not in servers:
+                if lookup.serves or lookup.message.bus not in servers:
                     continue
-                code = straighten([*lookup.tuple.values, lookup.count])
+                code = straighten([*lookup.message.values, lookup.count])
                 *values, counts = evaluate_columns(code, table.main[:, : table.active], table.pre[:, : table.active])
                 live = np.flatnonzero(counts)
-                server = servers[lookup.tuple.bus]
+                server = servers[lookup.message.bus]
                 covered = np.zeros(len(live), bool)
-                for column, rows, mask in server.chip.serve_row(self.image, lookup.tuple.bus, [value[live] for value in values]):
+                for column, rows, mask in server.chip.serve_row(self.image, lookup.message.bus, [value[live] for value in values]):
                     total = sums[server.chip.name, column]
                     for row, count in zip(rows[mask & ~covered].tolist(), counts[live][mask & ~covered].tolist(), strict=True):
                         total[row] = (int(total[row]) + count) % P
@@ -273,7 +273,7 @@ class RowModel:
             for pair in self.pairs
         ]
         self.lookups = list(buses.lookups)
-        self.lookup_codes = [straighten([*lookup.tuple.values, lookup.count]) for lookup in self.lookups]
+        self.lookup_codes = [straighten([*lookup.message.values, lookup.count]) for lookup in self.lookups]
 
     def violated(self, main: U64, pre: U64) -> Flags:
         """(constraints, rows): which constraints do not vanish."""
@@ -297,17 +297,17 @@ class RowModel:
         """(rows,): the lookup asks for a tuple that is in no table. Never for tuples that the verifier answers."""
         lookup = self.lookups[number]
         *values, counts = evaluate_columns(self.lookup_codes[number], main, pre)
-        if lookup.serves or lookup.tuple.bus not in self.servers:
+        if lookup.serves or lookup.message.bus not in self.servers:
             return np.zeros(main.shape[1], bool)
         covered = np.zeros(main.shape[1], bool)
-        for _, _, mask in self.servers[lookup.tuple.bus].serve_row(self.image, lookup.tuple.bus, values):
+        for _, _, mask in self.servers[lookup.message.bus].serve_row(self.image, lookup.message.bus, values):
             covered |= mask
         return np.asarray((counts != 0) & ~covered, np.bool_)
 
     def external(self, number: int, main: U64, pre: U64) -> U64 | None:
         """(arity + 1, rows) tuple and count of a lookup that the verifier answers or that the row serves; None for others."""
         lookup = self.lookups[number]
-        if not lookup.serves and lookup.tuple.bus in self.servers:
+        if not lookup.serves and lookup.message.bus in self.servers:
             return None
         *values, counts = evaluate_columns(self.lookup_codes[number], main, pre)
         result: U64 = np.stack([*values, counts]) * (counts != 0)
@@ -331,7 +331,7 @@ class RowModel:
         for number, lookup in enumerate(self.lookups):
             values = self.external(number, main, pre)
             if values is not None:
-                total = goldilocks.add(total, goldilocks.mul(values[-1], self._hash(lookup.tuple.bus, values[:-1])))
+                total = goldilocks.add(total, goldilocks.mul(values[-1], self._hash(lookup.message.bus, values[:-1])))
         return total
 
     def _hash(self, bus: Bus, values: U64) -> U64:

@@ -24,7 +24,7 @@ from zkvm.stark.prover.randomness import Randomness
 from zkvm.stark.tables import build_tables
 from zkvm.stark.verifier.verify import verify_proof
 
-FAST = parameters("fast")
+FAST = parameters("fast", 100)
 GUESTS = Path(__file__).parents[1] / "guest_programs"
 
 

@@ -26,7 +26,7 @@ TEXT = b"seven words that the guest repeats"
 @cache
 def toy_proof(zk: bool = True, name: str = "balanced") -> tuple[Statement, Proof]:
     """A proof of the toy machine with the parameters called ``name``."""
-    chosen, walk = parameters(name), toy_walk(700)
+    chosen, walk = parameters(name, 100), toy_walk(700)
     committed = commit_preprocessed(TOY, preprocess(TOY, None), chosen.blowup)
     statement = toy_statement(700, int(walk.sums[-1]), committed.root)
     randomness = Randomness() if zk else Randomness.zeros()
@@ -37,10 +37,10 @@ def toy_proof(zk: bool = True, name: str = "balanced") -> tuple[Statement, Proof
 @cache
 def echo_receipt() -> Receipt:
     """A receipt of the echo guest."""
-    return api.prove(ECHO, TEXT, params="fast").receipt
+    return api.prove(ECHO, TEXT, params="fast", security=100).receipt
 
 
 @cache
 def dev_receipt() -> Receipt:
     """An unproven receipt of the same run."""
-    return api.prove(ECHO, TEXT, params="fast", dev=True).receipt
+    return api.prove(ECHO, TEXT, params="fast", security=100, dev=True).receipt

@@ -88,7 +88,7 @@ def test_printed_polynomials_mean_what_is_proven(chip: Chip) -> None:
         expressions += [value for item in (pair.receive, pair.send) if item for value in item.values]
         expressions += [pair.flag] if pair.flag is not None else []
     for lookup in chip.air_buses.lookups:
-        expressions += [*lookup.tuple.values, lookup.count]
+        expressions += [*lookup.message.values, lookup.count]
     for _ in range(3):
         by_place = {(MAIN, k): rng.randrange(P) for k in range(len(chip.main))}
         by_place |= {(PRE, k): rng.randrange(P) for k in range(len(chip.preprocessed))}

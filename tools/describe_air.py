@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from zkvm.riscv.chips.instruction import InstructionChip
 from zkvm.riscv.machine import machine
-from zkvm.stark.air.builder import Argument, Bus, Tuple
+from zkvm.stark.air.builder import Argument, Bus, Message
 from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.expression import ADD, CONST, MAIN, MUL, PRE, SUB, Expr
 from zkvm.stark.air.machine import ChipCode, Machine
@@ -119,9 +119,9 @@ class Names:
             return self.preprocessed[expr.index]
         return self._names.get(key(expr)) or f"({self.text(expr)})"
 
-    def tuple_text(self, item: Tuple) -> str:
+    def message(self, message: Message) -> str:
         """A bus tuple."""
-        return f"({', '.join(self.text(value) for value in item.values)})"
+        return f"({', '.join(self.text(value) for value in message.values)})"
 
     def terms(self, expr: Expr, sign: int, defined: str = "") -> Iterator[tuple[int, Expr]]:
         """What is added up, with its signs; a sum with a name is one term."""
@@ -180,7 +180,7 @@ def users(described: Machine, bus: Bus) -> tuple[list[str], list[str]]:
     taking: list[str] = []
     for chip in firsts(described):
         pairs = [pair for pair in chip.air_buses.pairs if bus in {item.bus for item in (pair.send, pair.receive) if item}]
-        lookups = [lookup for lookup in chip.air_buses.lookups if lookup.tuple.bus == bus]
+        lookups = [lookup for lookup in chip.air_buses.lookups if lookup.message.bus == bus]
         if any(pair.send for pair in pairs) or any(lookup.serves for lookup in lookups):
             giving.append(chip.name)
         if any(pair.receive for pair in pairs) or any(not lookup.serves for lookup in lookups):
@@ -292,7 +292,7 @@ def sum_lines(chip: Chip, names: Names) -> list[str]:
     for pair in chip.air_buses.pairs:
         printed += [value for item in (pair.receive, pair.send) if item for value in item.values]
     for lookup in chip.air_buses.lookups:
-        printed += [lookup.count, *lookup.tuple.values]
+        printed += [lookup.count, *lookup.message.values]
     used = set(re.findall(r"\w+", " ".join(map(names.text, printed))))
     while more := {word for name in used & set(names.sums) for word in re.findall(r"\w+", names.definition(name))} - used:
         used |= more
@@ -314,13 +314,13 @@ def interaction_lines(chip: Chip, names: Names) -> list[str]:
     for pair in chip.air_buses.pairs:
         item = pair.receive or pair.send
         assert item is not None
-        sides = [f"consumes {names.tuple_text(pair.receive)}"] if pair.receive else []
-        sides += [f"produces {names.tuple_text(pair.send)}"] if pair.send else []
+        sides = [f"consumes {names.message(pair.receive)}"] if pair.receive else []
+        sides += [f"produces {names.message(pair.send)}"] if pair.send else []
         gate = "" if pair.flag is None else f", if {names.text(pair.flag)}"
         rows.append((pair.label, item.bus.name, "\n".join(sides) + gate))
     for lookup in chip.air_buses.lookups:
         verb = "serves" if lookup.serves else "asks"
-        rows.append((lookup.label, lookup.tuple.bus.name, f"{verb} {names.tuple_text(lookup.tuple)}, count {names.text(lookup.count)}"))
+        rows.append((lookup.label, lookup.message.bus.name, f"{verb} {names.message(lookup.message)}, count {names.text(lookup.count)}"))
     return block(("interaction", "bus", "tuple"), rows)
 
 

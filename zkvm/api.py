@@ -12,15 +12,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from zkvm.errors import LimitError, ProvingError, UsageError, VerificationError
+from zkvm.errors import ProvingError, VerificationError
 from zkvm.riscv.header import ImageHeader, run_statement
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution, Image
+from zkvm.session.bound import PadTo, check_padding, padding
+from zkvm.session.demand import check_demand
+from zkvm.session.limits import TableLimits
+from zkvm.session.memory import out_of_memory
 from zkvm.session.resources import Clock, Progress, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
-from zkvm.stark.protocol.params import BLOWUPS, MAX_HEIGHT, MIN_HEIGHT, Parameters, Policy, parameters
-from zkvm.stark.protocol.shape import ProofShape
-from zkvm.stark.tables import build_tables, planned_heights
+from zkvm.stark.protocol.params import BLOWUPS, DEFAULT_SECURITY, Parameters, Policy, parameters
+from zkvm.stark.tables import Padding, build_tables
 from zkvm.verifier.image import Matrices, image_columns, image_header, image_id
 from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
 
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
     from zkvm.stark.air.check import Failure
     from zkvm.stark.protocol.proof import Proof
     from zkvm.stark.prover.preprocessed import Preprocessed
-
-GIB = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def load_image(elf: Elf) -> Image:
     return read_elf(elf)[1]
 
 
+@out_of_memory("computing the image ID")
 def compute_image_id(elf: Elf, threads: int | None = None, progress: Progress | None = None) -> str:
     """The image ID of a program, 64 hexadecimal digits: computed from the file alone, nothing remembered.
 
@@ -92,6 +94,7 @@ def compute_image_id(elf: Elf, threads: int | None = None, progress: Progress | 
     return image_id(elf, progress, partial(compiled_roots, threads=workers))
 
 
+@out_of_memory("execution")
 def execute(
     elf: Elf,
     stdin: bytes | ExecutorEnv = b"",
@@ -108,7 +111,7 @@ def execute(
         elf: the ELF file's content, or its path.
         stdin: the private input, the guest's fd 0; or a whole environment, which then has limits and outputs of its own.
         max_cycles: instructions after which the guest is stopped; None: 2^28.
-        max_memory: bytes that its pages and records may take; None: no limit.
+        max_memory: bytes that its pages and output may take; None: what this process can have.
         stdout: called with what the guest writes to fd 1, as it does.
         stderr: called with what the guest writes to fd 2, as it does.
         profile: also count cycles by function; :func:`zkvm.profile` tells more.
@@ -136,6 +139,7 @@ def execute(
     return replace(session_of(execution), functions=recorder.cycles_by_function())
 
 
+@out_of_memory("checking")
 def check(elf: Elf, stdin: bytes | ExecutorEnv = b"", *, max_cycles: int | None = None) -> list[Failure]:
     """Run a guest and check every constraint and every bus of its tables, without proving; no failures mean that it can be proven.
 
@@ -157,10 +161,12 @@ def check(elf: Elf, stdin: bytes | ExecutorEnv = b"", *, max_cycles: int | None 
     from zkvm.stark.air.check import Failure, check_tables
 
     file, image = read_elf(elf)
-    execution = run_image(file, image, environment(stdin, max_cycles=max_cycles), trace=True)
+    chosen, env = parameters(), environment(stdin, max_cycles=max_cycles)
+    limits = TableLimits(image, chosen, 0, 0, env.max_memory, MAX_JOURNAL_BYTES)
+    execution = run_image(file, image, env, trace=True, limits=limits)
+    limits.check(execution)
     with prove_extra():
         from zkvm.stark.prover.tapes import evaluate_columns
-    chosen = parameters()
     columns = image_columns(image)
     header = image_header(image, columns, (bytes(32),) * len(BLOWUPS))  # the roots do not matter to the tuples
     try:
@@ -170,15 +176,17 @@ def check(elf: Elf, stdin: bytes | ExecutorEnv = b"", *, max_cycles: int | None 
     return check_tables(tables, run_statement(header, chosen, execution.journal, execution.exit_code).closings)
 
 
+@out_of_memory("proving")
 def prove(
     elf: Elf,
     stdin: bytes | ExecutorEnv = b"",
     *,
     params: str = "balanced",
-    security: int = 100,
+    security: int = DEFAULT_SECURITY,
     zk: bool = True,
     dev: bool = False,
-    pad_to: int = 0,
+    policy: Policy | None = None,
+    pad_to: PadTo = 0,
     threads: int | None = None,
     max_cycles: int | None = None,
     max_memory: int | None = None,
@@ -196,11 +204,13 @@ def prove(
         security: proven bits of the set: 100 or 128.
         zk: whether the proof hides everything but the claim, the journal and the heights of the tables.
         dev: no proof, a dev receipt, which verifiers refuse unless their caller allows it.
-        pad_to: 0, or a power of two from 2^9 to 2^24: all tables but the image's are then present and have at least so many rows, so that
-            heights tell less.
+        policy: what verifiers will demand, refused before it is proven if the proof would not have it; None: what the set claims.
+        pad_to: 0; or a power of two from 2^9 to 2^24: least rows of all tables but the image's, all present: heights then tell less;
+            or "program": as tall as any run may need whose loops are as long, whatever its other branches.
         threads: workers; None: as many as this process may use.
         max_cycles: instructions after which the guest is stopped; None: 2^28.
-        max_memory: bytes that the run may take, and the proof as predicted, or it is refused before it is proven; None: no limit.
+        max_memory: bytes that the run may take, and the proof as predicted, or it is stopped before it is proven; None: what this process
+            can have, as machine, container and its own limits leave it.
         progress: called with the phase that begins and the share of the work done before it, in [0, 1]; at the end with ``("", 1.0)``.
         verify: check the receipt at the end, as its verifiers will.
         stdout: called with what the guest writes to fd 1, as it does.
@@ -214,38 +224,31 @@ def prove(
         GuestTrap: the guest did something that cannot be proven.
         LimitError: a limit was reached, or the run is too long for one proof.
         Cancelled: the environment asked for it; nothing is left behind.
-        UsageError: unknown parameters or padding, options beside an environment, less than one thread or cycle, or the ``prove`` extra is
-            missing.
+        UsageError: unknown parameters or padding, a policy that they do not meet, options beside an environment, less than one thread or
+            cycle, or the ``prove`` extra is missing.
         ProvingError: a bug of this package.
     """
     started = time.perf_counter()
     chosen, workers = parameters(params, security), thread_count(threads)
-    _check_padding(pad_to)
+    check_padding(pad_to)
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
     clock = Clock(_stoppable(progress, env))
     with clock("load"):
         _prepare_prover()
         file, image = read_elf(elf)
-    execution, (header, columns, committed) = _execute_and_commit(clock, file, image, env, chosen, 0 if dev else workers, pad_to, workers)
-    seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, pad_to)
+    execution, heights, image_parts = _execute_and_commit(clock, file, image, env, chosen, 0 if dev else workers, pad_to, workers)
+    header, columns, committed = image_parts
+    if not dev and policy is not None:
+        check_demand(policy, execution, header, chosen, heights)
+    seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, heights)
     claim = Claim(header.image_id(), execution.exit_code, journal_digest(execution.journal), chosen.numbers)
     receipt = Receipt(claim, header, execution.journal, seal)
     if verify:
         with clock("verify"):
-            _self_check(receipt, Policy(security, allow_dev=dev))
+            _self_check(receipt, replace(policy or Policy(security), allow_dev=dev))
     clock.end()
     clock.seconds["total"] = time.perf_counter() - started
     return ProveInfo(receipt, session_of(execution), header.image_id().hex(), receipt.security_bits(), peak_memory_bytes(), clock.seconds)
-
-
-def _check_padding(pad_to: int) -> None:
-    """Whether tables can have this height; 0 is no padding.
-
-    Raises:
-        UsageError: they cannot.
-    """
-    if pad_to and (not MIN_HEIGHT <= pad_to <= MAX_HEIGHT or pad_to & (pad_to - 1)):
-        raise UsageError(f"padding to {pad_to} rows: a power of two from {MIN_HEIGHT} to {MAX_HEIGHT} is needed")
 
 
 def _prepare_prover() -> None:
@@ -280,43 +283,22 @@ def _committed_image(image: Image, blowup: int, threads: int) -> tuple[ImageHead
 
 
 def _execute_and_commit(
-    clock: Clock, file: bytes, image: Image, env: ExecutorEnv, chosen: Parameters, provers: int, pad_to: int, threads: int
-) -> tuple[Execution, tuple[ImageHeader, Matrices, Preprocessed]]:
-    """The run, checked for what ``provers`` threads will do with it (0: nothing), and the image's commitment.
+    clock: Clock, file: bytes, image: Image, env: ExecutorEnv, chosen: Parameters, provers: int, pad_to: PadTo, threads: int
+) -> tuple[Execution, Padding, tuple[ImageHeader, Matrices, Preprocessed]]:
+    """The run, stopped if ``provers`` threads cannot prove it here (0: nobody will), and the image's commitment.
 
     The commitment takes memory, so that a limit on it is checked first; otherwise another thread works on it meanwhile. An error of
     the execution waits for it: the image is remembered, so that the next attempt has it.
     """
     with ThreadPoolExecutor(1) as beside:
         early = beside.submit(_committed_image, image, chosen.blowup, threads) if threads > 1 and env.max_memory is None else None
+        limits = TableLimits(image, chosen, pad_to if isinstance(pad_to, int) else 0, provers, env.max_memory, MAX_JOURNAL_BYTES)
         with clock("execute"):
-            execution = run_image(file, image, env, trace=provers > 0)
-            _check_size(execution, image, chosen, env.max_memory, pad_to, provers)
+            execution = run_image(file, image, env, trace=provers > 0, limits=limits if provers else None)
+            limits.pad_to = padding(pad_to, execution) if provers else 0
+            limits.check(execution) if provers else limits.check_journal(len(execution.journal))
         with clock("image"):
-            return execution, early.result() if early else _committed_image(image, chosen.blowup, threads)
-
-
-def _check_size(execution: Execution, image: Image, chosen: Parameters, max_memory: int | None, pad_to: int, threads: int) -> None:
-    """Whether the run fits a receipt, and its tables can be proven by so many threads in this memory; 0 threads: they will not be.
-
-    Raises:
-        LimitError: the journal or a table would be too long, or proving would take more than ``max_memory`` bytes.
-    """
-    if (length := len(execution.journal)) > MAX_JOURNAL_BYTES:
-        raise LimitError(f"the journal has {length} bytes; a receipt holds at most {MAX_JOURNAL_BYTES}: write a hash of it instead")
-    if not threads:
-        return
-    with prove_extra():
-        from zkvm.stark.prover.memory import predicted_bytes, process_bytes
-    heights = planned_heights(machine(), execution, image, chosen.exempt, pad_to)
-    shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
-    records = (execution.steps, execution.refreshes, execution.ecalls, execution.reads, execution.writes)
-    needed = predicted_bytes(shape, sum(array.nbytes for array in records), process_bytes(), threads)
-    if max_memory is not None and needed > max_memory:
-        raise LimitError(
-            f"proving {execution.cycles} cycles with parameters {chosen.name!r} takes about {needed / GIB:.2f} GiB, "
-            f"more than the limit of {max_memory / GIB:.2f} GiB: raise --max-memory, or choose --params fast"
-        )
+            return execution, limits.pad_to, early.result() if early else _committed_image(image, chosen.blowup, threads)
 
 
 def _seal(
@@ -328,7 +310,7 @@ def _seal(
     chosen: Parameters,
     zk: bool,
     threads: int,
-    pad_to: int,
+    pad_to: Padding,
 ) -> Proof:
     with prove_extra():
         from zkvm.riscv.fills import fill_rows

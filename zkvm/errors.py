@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class ZkvmError(Exception):
-    """Base of every error of this package."""
+    """Base of every error of this package. All of them can be copied, pickled and sent between processes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How to make it again: without ``__init__``, whose arguments are not those that the message was made of."""
+        return _blank, (type(self), self.args), self.__dict__ or None
+
+
+def _blank(kind: type[ZkvmError], arguments: tuple[object, ...]) -> ZkvmError:
+    """An error with its message and nothing else yet."""
+    return kind.__new__(kind, *arguments)
 
 
 class UsageError(ZkvmError):
@@ -82,6 +91,8 @@ class RejectReason(StrEnum):
     """The receipt is for another program."""
     CLAIM = "CLAIM"
     """Claim and receipt disagree (journal digest, image fields)."""
+    MODEL = "MODEL"
+    """The journal is not one of this compiled model: another interface, or other private weights."""
     SHAPE = "SHAPE"
     """Presence, heights, counts or lengths are impossible for this machine, image and parameters."""
     BUS = "BUS"

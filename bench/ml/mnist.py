@@ -48,7 +48,7 @@ def compare(path: Path, data: Path, bits: int, weight_bits: int, guest_images: i
         right_integer += int(result.argmax() == labels[index])
         if number < guest_images:
             run = execute(image, made.model.stdin(integers), trace=False)
-            same += run.journal == result.astype("<i4").tobytes()
+            same += run.journal == made.journal([result])
             cycles = max(cycles, run.cycles)
     count = len(held)
     print(

@@ -29,6 +29,7 @@ from zkvm.ml.compile import float_outputs
 from zkvm.ml.ir import Kind, evaluate
 from zkvm.ml.onnx_model import Port
 from zkvm.ml.samples import Sample, load_samples
+from zkvm.session.memory import GIB
 
 VARIABLE = "ZKVM_MODELS"
 BESIDE = Path(__file__).resolve().parents[3] / "shared" / "models"
@@ -127,7 +128,7 @@ def compare(row: Row, made: compiler.Compilation, samples: list[Sample]) -> None
         integers, _ = made.model.quantize([inputs[port.name] for port in made.imported.inputs])
         results = evaluate(made.graph, integers)
         run = execute(image, made.model.stdin(integers), trace=False)
-        row.exact &= run.exit_code == 0 and run.journal == journal_of(results)
+        row.exact &= run.exit_code == 0 and run.journal == made.journal(results)
         row.cycles = run.cycles
         for value, result, real in zip(made.graph.outputs, results, expected, strict=True):
             row.error = max(row.error, error_relative_to_range(value.dequantize(result), real))
@@ -136,20 +137,15 @@ def compare(row: Row, made: compiler.Compilation, samples: list[Sample]) -> None
                 row.same_label &= bool(real.reshape(-1)[int(result.argmax())] >= nearly_largest)
 
 
-def journal_of(results: list[NDArray[np.int64]]) -> bytes:
-    """What a guest commits for these outputs."""
-    return b"".join(result.astype("<i4").tobytes() for result in results)
-
-
 def prove_sample(row: Row, made: compiler.Compilation, sample: Sample, params: str) -> None:
     """Prove, verify, and see that the receipt says what the integer model computes."""
     integers, _ = made.model.quantize([sample[port.name] for port in made.imported.inputs])
     _forget_peak()
     info = api.prove(made.model.elf, made.model.stdin(integers), params=params)
     info.receipt.verify(info.image_id)
-    row.proven = info.receipt.journal == journal_of(evaluate(made.graph, integers))
+    row.proven = info.receipt.journal == made.journal(evaluate(made.graph, integers))
     row.receipt_bytes = len(info.receipt.to_bytes())
-    row.seconds, row.peak_gib = info.seconds["total"], info.peak_memory_bytes / api.GIB
+    row.seconds, row.peak_gib = info.seconds["total"], info.peak_memory_bytes / GIB
 
 
 def _forget_peak() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -160,16 +161,41 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_output_that_fails_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(file: object) -> None:
-        raise OSError(28, "No space left on device")
+def full(*arguments: object) -> None:
+    raise OSError(28, "No space left on device")
 
-    (tmp_path / "out.receipt").write_bytes(b"old")
-    monkeypatch.setattr(os, "fsync", full)
-    outcome = invoke("run", HELLO, "--dev", "--out", tmp_path / "out.receipt")
-    assert (outcome.code, "No space left" in outcome.err) == (2, True)
-    assert (tmp_path / "out.receipt").read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["out.receipt"]
+
+def interrupted(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("run", HELLO, "--dev", "--out"), "out.receipt"),
+        (("profile", HELLO, "--out"), "out.html"),
+        (("profile", HELLO, "--out"), "out.json"),
+        (("build", HELLO.parent / "main.c", "-o"), "out.elf"),
+        (("new",), "project"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+@pytest.mark.parametrize("failure", [full, interrupted])
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_output_that_fails_late(
+    arguments: tuple[str | Path, ...], name: str, failure: Callable[..., None], step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old file is as it was, a new one is not there, and nothing else is."""
+    for old in (b"", b"old") if name != "project" else (b"",):
+        if old:
+            (tmp_path / name).write_bytes(old)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, step, failure)
+            outcome = invoke(*arguments, tmp_path / name)
+        assert outcome.code == (2 if failure is full else 130)
+        assert ("No space left" in outcome.err) == (failure is full)
+        assert os.listdir(tmp_path) == ([name] if old else [])
+        assert not old or (tmp_path / name).read_bytes() == old
 
 
 @pytest.mark.parametrize(

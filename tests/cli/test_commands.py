@@ -20,7 +20,18 @@ from zkvm.riscv.vm.assemble import EXIT
 from zkvm.verifier.receipt import Receipt
 
 ROOT = GUESTS.parent
-RUN_KEYS = {"image_id", "exit_code", "journal", "cycles", "seconds", "peak_memory_bytes", "receipt_bytes", "security_bits", "zk"}
+RUN_KEYS = {
+    "image_id",
+    "exit_code",
+    "journal",
+    "cycles",
+    "seconds",
+    "peak_memory_bytes",
+    "receipt_bytes",
+    "security_bits",
+    "bits_by_regime",
+    "zk",
+}
 
 
 @cache
@@ -48,7 +59,8 @@ def test_run_verify_inspect(tmp_path: Path) -> None:
     view = outcome.json
     assert set(view) >= RUN_KEYS
     assert (view["image_id"], view["exit_code"], view["journal"], view["zk"]) == (echo_id(), 0, TEXT.hex(), True)
-    assert view["security_bits"] >= 100
+    assert view["bits_by_regime"] == {"best": view["security_bits"], "bciks20": 122, "unique": 114}
+    assert view["security_bits"] == 128
     assert view["receipt_bytes"] == (tmp_path / "r").stat().st_size
     assert set(view["seconds"]) >= {"execute", "trace", "main", "bus", "quotient", "openings", "fri", "queries", "verify", "total"}
     assert sorted(os.listdir(tmp_path)) == ["input", "r"]
@@ -209,7 +221,37 @@ def test_build(tmp_path: Path) -> None:
     assert not (tmp_path / "bad.elf").exists()
 
 
+def test_a_regime_is_demanded_of_a_receipt(receipt: Path) -> None:
+    refused = invoke("verify", receipt, "--image-id", echo_id(), "--regime", "unique")
+    assert (refused.code, "88.1 proven bits for this shape under regime 'unique', 100 demanded" in refused.err) == (1, True)
+    accepted = invoke("verify", receipt, "--image-id", echo_id(), "--regime", "unique", "--min-security", "88")
+    assert accepted.code == 0
+    assert "88 bits, proven (101 best, 100 bciks20, 88 unique)" in accepted.out
+    assert invoke("verify", receipt, "--image-id", echo_id(), "--regime", "bciks20").code == 0
+    assert "no regime 'capacity'" in invoke("verify", receipt, "--image-id", echo_id(), "--regime", "capacity").err
+
+
+def test_a_run_that_a_regime_would_refuse_is_not_proven(tmp_path: Path) -> None:
+    outcome = invoke("run", HELLO, "--regime", "unique", "--out", tmp_path / "r")
+    assert (outcome.code, "would be refused: 96.6 proven bits" in outcome.err) == (2, True)
+    assert not (tmp_path / "r").exists()
+    assert "no regime 'lucky'" in invoke("run", HELLO, "--execute-only", "--regime", "lucky").err
+
+
+def test_soundness_of_every_regime() -> None:
+    view = invoke("soundness", "--params", "fast", "--security", "100", "--json").json
+    assert {name: round(bits, 1) for name, bits in view["bits_by_regime"].items()} == {"best": 101.5, "bciks20": 99.0, "unique": 88.1}
+    assert set(view["events"]) == set(view["terms"])
+    text = invoke("soundness", "--params", "fast", "--security", "100")
+    assert (text.code, "all queries miss a codeword that is far away" in text.out) == (0, True)
+    assert "99.0 bits  Johnson bound of 2020, m = 44  less than the claim of 100" in text.out
+    older = invoke("soundness", "--params", "fast", "--security", "100", "--regime", "bciks20")
+    assert (older.code, "NOT REACHED under this regime" in older.out) == (1, True)
+    assert invoke("soundness", "--regime", "lucky").code == 2
+
+
 def test_soundness() -> None:
+    assert invoke("soundness", "--json").json["claimed_bits"] == 128
     view = invoke("soundness", "--params", "compact", "--security", "128", "--rows", "2^18", "--json").json
     assert view["security_bits"] >= view["claimed_bits"] == 128
     assert set(view["terms"]) >= {"batching", "query", "constraints", "out of domain", "buses"}

@@ -10,10 +10,13 @@ import onnx
 import pytest
 from onnx import helper
 
+import zkvm
 from tests.cli.running import invoke
 from tests.ml.models import normal, single
-from zkvm.ml.package import CompiledModel, ModelInterface
+from zkvm.ml.interface import ModelInterface
+from zkvm.ml.package import CompiledModel
 from zkvm.stark.crypto.hashes import blake3
+from zkvm.verifier.__main__ import main as stand_alone
 
 X = normal(1, 6)
 
@@ -57,8 +60,8 @@ def test_proof(model: Path) -> None:
     assert outcome.code == 0
     assert outcome.json["label"] == int((X @ normal(6, 3, seed=1)).argmax())
     assert set(outcome.json["digests"]) == {"weights", "input"}
-    card = json.loads((directory / "model.json").read_text())["card"]
-    assert outcome.json["digests"]["weights"] == card["execution"]["weights_digest"]
+    published = json.loads((directory / "model.json").read_text())["weights_digest"]
+    assert outcome.json["digests"]["weights"] == published
     tensor = CompiledModel.load(directory).inputs[0]
     hashed = bytes.fromhex(outcome.json["salts"]["input"]) + tensor.quantize(X)[0].astype("<i4").tobytes()
     assert outcome.json["digests"]["input"] == blake3(hashed).hex()
@@ -74,14 +77,36 @@ def test_proof(model: Path) -> None:
     assert f"label           {outcome.json['label']}\n" in invoke(*accept, model / "public.json").out
     other = compile_in(model)
     refused = invoke(*accept, other)
-    assert (refused.code, "not the model of this receipt, which is valid" in refused.err) == (3, True)
+    assert (refused.code, "MODEL: the journal is not one of a model with this interface" in refused.err) == (1, True)
+    named = ("verify", receipt, "--image-id", outcome.json["image_id"], "--weights-digest")
+    assert invoke(*named, published).code == 0
+    refused = invoke(*named, "00" * 32, "--json")
+    assert (refused.code, refused.json["accepted"], refused.json["reason"]) == (1, False, "MODEL")
+    assert invoke(*named, "00").code == 2
+    for arguments, code in (
+        ((), 0),
+        (("--model", str(model / "public.json")), 0),
+        (("--weights-digest", published), 0),
+        (("--model", str(other)), 1),
+    ):
+        assert stand_alone([str(receipt), "--image-id", outcome.json["image_id"], *arguments]) == code
+    assert stand_alone([str(receipt), "--image-id", outcome.json["image_id"], "--weights-digest", "00" * 32]) == 1
+    assert stand_alone([str(receipt), "--image-id", outcome.json["image_id"], "--model", str(receipt)]) == 3
+    # In Python
+    loaded, interface = zkvm.Receipt.load(receipt), ModelInterface.read(model / "public.json")
+    assert interface.verify(loaded, outcome.json["image_id"]).label == outcome.json["label"]
+    with pytest.raises(zkvm.VerificationError, match="MODEL"):
+        ModelInterface.read(other).verify(loaded, outcome.json["image_id"])
+    with pytest.raises(zkvm.VerificationError, match="IMAGE_ID"):
+        interface.verify(loaded, "00" * 32)
     assert "label" not in invoke("verify", receipt, "--image-id", "00" * 32, "--model", model / "public.json", "--json").json
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 1}, {"weights": "secret"}, {"input_mode": "full"}, {"output_mode": "none"}, {"card": 7}, {"outputs": [{}]},
+        {"format": 1}, {"weights": "secret"}, {"weights": "private"}, {"weights": "private", "weights_digest": "zz" * 32},
+        {"input_mode": "full"}, {"output_mode": "none"}, {"card": 7}, {"outputs": [{}]},
         {"outputs": [{"name": "y", "shape": [0], "kind": "real", "scale": 1, "lo": 0, "hi": 1}]},
         {"outputs": [{"name": "y", "shape": [1], "kind": "complex", "scale": 1, "lo": 0, "hi": 1}]},
         {"outputs": [{"name": "y", "shape": [1], "kind": "real", "scale": 0, "lo": 0, "hi": 1}]},
@@ -92,7 +117,16 @@ def test_proof(model: Path) -> None:
     ],
 )  # fmt: skip
 def test_metadata_that_no_compilation_writes(tmp_path: Path, change: dict[str, object]) -> None:
-    metadata = {"format": 2, "inputs": [], "outputs": [], "weights": "public", "input_mode": "none", "output_mode": "full", "card": {}}
+    metadata = {
+        "format": 4,
+        "weights_digest": "",
+        "inputs": [],
+        "outputs": [],
+        "weights": "public",
+        "input_mode": "none",
+        "output_mode": "full",
+        "card": {},
+    }
     (tmp_path / "model.json").write_text(json.dumps(metadata))
     assert ModelInterface.read(tmp_path).outputs == ()
     (tmp_path / "model.json").write_text(json.dumps(metadata | change))

@@ -170,7 +170,7 @@ def test_memory_of_long_journals(length: int) -> None:
 
 def small_receipt() -> Receipt:
     """With the shortest proof."""
-    return api.prove(HELLO, params="compact").receipt
+    return api.prove(HELLO, params="compact", security=100).receipt
 
 
 def test_memory_of_claimed_heights() -> None:

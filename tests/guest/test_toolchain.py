@@ -147,6 +147,34 @@ def test_warnings_are_shown_and_do_not_stop_the_build(tmp_path: Path) -> None:
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "array", "warning"),
+    [
+        ("main.c", "char a[n];", "[-Wvla]"),
+        ("main.cpp", "char a[n];", "[-Wvla"),
+        ("main.c", "char *a = __builtin_alloca(n);", "[-Walloca]"),
+    ],
+)
+def test_arrays_of_variable_length_are_pointed_out(tmp_path: Path, name: str, array: str, warning: str) -> None:
+    lines = [
+        "#include <zkvm.h>",
+        "int main() {",
+        "uint32_t n = zkvm_read_u32();",
+        array,
+        "zkvm_read_exact(a, n);",
+        "return a[n / 2];",
+        "}",
+        "",
+    ]
+    (tmp_path / name).write_text("\n".join(lines))
+    seen: list[str] = []
+    elf = build([tmp_path / name], tmp_path / "out.elf", warn=seen.append)
+    assert warning in seen[0]
+    assert f"{name}:4:" in seen[0]
+    assert ("Compare the length with a constant" in seen[0]) == ("vla" in warning)
+    assert emulate(elf, (5).to_bytes(4, "little") + b"abcde").exit_code == ord("c")
+
+
 def test_unusable_sources_are_refused(tmp_path: Path) -> None:
     shutil.copy(DIGITS / "README.md", tmp_path)
     with pytest.raises(UsageError, match="name at least one"):

@@ -82,7 +82,7 @@ def agree(proto: onnx.ModelProto, data: NDArray[Any], tolerance: float) -> None:
                 np.testing.assert_allclose(numbers.reshape(-1), real.astype(np.float64).reshape(-1), atol=tolerance)
     integers, _ = calibrated.model.quantize([samples[0][port.name] for port in calibrated.imported.inputs])
     journal, _ = run_guest(calibrated, integers)
-    assert journal == b"".join(result.astype("<i4").tobytes() for result in evaluate(calibrated.graph, integers))
+    assert journal == calibrated.journal(evaluate(calibrated.graph, integers))
 
 
 def check_calibrated(proto: onnx.ModelProto, samples: list[dict[str, NDArray[Any]]]) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import blake3
 import numpy as np
@@ -12,11 +14,13 @@ from onnx import helper
 from tests.ml.models import compiled, model_of, normal, run_guest
 from zkvm import api
 from zkvm.cli.compile import profiled_run
-from zkvm.errors import UsageError
+from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml.calibrate import Method, observed_range
 from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy, add_measurements
+from zkvm.ml.interface import ModelInterface, Tensor, check_weights
 from zkvm.ml.ir import evaluate
 from zkvm.ml.memory import plan_memory
+from zkvm.ml.operations.linear import Linear
 from zkvm.ml.package import CompiledModel
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
@@ -48,8 +52,11 @@ def test_all_digests(width: int) -> None:
     journal = execute(load_image(made.model.elf), stdin, trace=False).journal
     result = evaluate(made.graph, integers)[0].reshape(-1)
     private = made.model.private_weights
+    shown = np.concatenate([np.frombuffer(np.float64(made.graph.outputs[0].scale).tobytes(), "<i4"), result])
     assert len(private) > (1024 if width == 40 else 32)
-    assert journal == blake3.blake3(private).digest() + digest(SALTS["input"], integers[0].reshape(-1)) + digest(SALTS["output"], result)
+    assert journal == made.model.digest + blake3.blake3(private).digest() + digest(SALTS["input"], integers[0].reshape(-1)) + digest(
+        SALTS["output"], shown
+    )
     decoded = made.model.decode(journal)
     assert decoded.digests is not None
     assert list(decoded.digests) == ["weights", "input", "output"]
@@ -58,17 +65,18 @@ def test_all_digests(width: int) -> None:
 def test_private_weights_are_not_in_the_program() -> None:
     made = perceptron(Privacy(private_weights=True))
     public = perceptron()
-    weights = made.model.private_weights[32:48]  # the first layer's
+    layer = next(operation for operation in made.graph.operations if isinstance(operation, Linear))
+    weights = layer.weights[0, :4, 0].astype("<i4").tobytes()  # of four channels, as a block of them lies in memory
+    assert weights in made.model.private_weights
     assert weights in public.model.elf
     assert weights not in made.model.elf
 
 
 def test_private_weights_have_one_digest_and_inputs_a_new_one_each_time() -> None:
     made = perceptron(Privacy(private_weights=True, input_digest=True))
-    add_measurements(made, [SAMPLE], profiled_run)
     integers, _ = made.model.quantize([SAMPLE["x"]])
     digests = [made.model.decode(run_guest(made, integers)[0]).digests or {} for _ in range(2)]
-    assert digests[0]["weights"] == digests[1]["weights"] == made.model.card["execution"]["weights_digest"]
+    assert digests[0]["weights"] == digests[1]["weights"] == made.model.weights_digest
     assert digests[0]["input"] != digests[1]["input"]
     assert perceptron(Privacy(private_weights=True)).model.private_weights[:32] != made.model.private_weights[:32]
 
@@ -87,7 +95,7 @@ def test_input_out_of_its_range_is_refused_by_the_guest() -> None:
     for beyond in (made.graph.inputs[0].hi + 1, made.graph.inputs[0].lo - 1):
         high[0, 7] = beyond
         execution = execute(load_image(made.model.elf), made.model.stdin([high]), trace=False)
-        assert (execution.exit_code, execution.journal) == (1, b"")
+        assert (execution.exit_code, execution.journal) == (1, made.model.digest)
 
 
 def test_saturation_is_counted() -> None:
@@ -106,7 +114,7 @@ def test_largest_inputs_do_not_overflow() -> None:
         for direction in (1, -1):
             integers = [(direction * signs * bound).reshape(1, 20)]
             journal, _ = run_guest(made, integers)
-            assert journal == evaluate(made.graph, integers)[0].astype("<i4").tobytes()
+            assert journal == made.journal(evaluate(made.graph, integers))
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:
@@ -132,8 +140,11 @@ def test_not_a_model(tmp_path: Path) -> None:
 
 
 def test_journal_of_another_length() -> None:
-    with pytest.raises(UsageError, match="not one of this model"):
-        perceptron().model.decode(b"12345")
+    model = perceptron().model
+    for journal, reason in ((b"12345", "this interface"), (model.digest + b"12345", "not one of this model, which writes")):
+        with pytest.raises(VerificationError, match=reason) as caught:
+            model.decode(journal)
+        assert caught.value.reason is RejectReason.MODEL
 
 
 def test_card() -> None:
@@ -190,3 +201,72 @@ def test_proof_of_a_compiled_model() -> None:
     outputs = made.model.decode(info.receipt.journal).tensors["y"]
     expected = made.graph.outputs[0].dequantize(evaluate(made.graph, integers)[0])
     np.testing.assert_array_equal(outputs, expected)
+
+
+def test_the_interface_digest_is_that_of_its_definition() -> None:
+    """By the page: compact JSON after a domain, a scale as its float64."""
+    tensor = Tensor("\u00e4", (1, 2), "real", 0.5, -3, 4)
+    unknown = Tensor("y", (1,), "real", None, -1, 1)
+    interface = ModelInterface((tensor,), (unknown,), "private", "digest", "top1", {"not": "bound"}, "00" * 32)
+    text = '[[["\u00e4",[1,2],"real","3fe0000000000000",-3,4]],[["y",[1],"real",null,-1,1]],"private","digest","top1"]'
+    assert interface.digest == blake3.blake3(b"zkvm/model interface/1" + text.encode()).digest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "z"}, {"shape": (3, 1)}, {"kind": "integer"}, {"scale": 0.25}, {"lo": -7}, {"hi": 7},
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_an_interface_that_gives_numbers_another_meaning_is_refused(side: str, change: dict[str, Any]) -> None:
+    made = perceptron()
+    integers, _ = made.model.quantize([SAMPLE["x"]])
+    journal, _ = run_guest(made, integers)
+    assert made.model.decode(journal).tensors
+    (tensor,) = getattr(made.model, side)
+    members: dict[str, Any] = {side: (replace(tensor, **change),)}
+    changed = replace(made.model, **members)
+    with pytest.raises(VerificationError, match="MODEL: the journal is not one of a model with this interface"):
+        changed.decode(journal)
+
+
+@pytest.mark.parametrize("change", [{"output_mode": "top1"}, {"input_mode": "digest"}, {"weights": "private", "weights_digest": "00" * 32}])
+def test_another_mode_is_refused(change: dict[str, Any]) -> None:
+    made = perceptron()
+    integers, _ = made.model.quantize([SAMPLE["x"]])
+    journal, _ = run_guest(made, integers)
+    with pytest.raises(VerificationError, match="this interface"):
+        replace(made.model, **change).decode(journal)
+
+
+def test_substituted_weights_are_refused() -> None:
+    """Same image ID, same interface, same salt, negated weights: only the digest tells, and it is compared."""
+    made = perceptron(Privacy(private_weights=True))
+    integers, _ = made.model.quantize([SAMPLE["x"]])
+    words = np.frombuffer(made.model.private_weights[32:], "<i4")
+    substituted = replace(made.model, private_weights=made.model.private_weights[:32] + (-words).tobytes())
+    journal = execute(load_image(made.model.elf), substituted.stdin(integers), trace=False).journal
+    assert journal[:32] == made.model.digest
+    with pytest.raises(VerificationError, match="MODEL: the run's private weights have the digest"):
+        made.model.decode(journal)
+    with pytest.raises(VerificationError, match="private weights"):
+        check_weights(journal, made.model.weights_digest)
+    honest, _ = run_guest(made, integers)
+    check_weights(honest, made.model.weights_digest.upper())
+    assert made.model.decode(honest).digests == {"weights": made.model.weights_digest}
+    for digest in ("", "00", "zz" * 32):
+        with pytest.raises(UsageError, match="64 hexadecimal digits"):
+            check_weights(honest, digest)
+    with pytest.raises(VerificationError, match=r"\(none\)"):
+        check_weights(b"", made.model.weights_digest)
+
+
+def test_weights_that_are_not_the_published_ones_are_not_even_run(tmp_path: Path) -> None:
+    made = perceptron(Privacy(private_weights=True))
+    made.save(tmp_path)
+    path = tmp_path / "weights.bin"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(UsageError, match="does not hold the weights whose digest"):
+        CompiledModel.load(tmp_path)

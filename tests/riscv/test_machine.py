@@ -85,7 +85,7 @@ def test_second_instances_are_their_first_ones_again() -> None:
     assert len(seconds) == 12
     for chip in seconds:
         first, second = codes[str(chip.first)], codes[chip.name]
-        assert (first.code, first.groups, first.plan.running) == (second.code, second.groups, second.plan.running)
+        assert (first.straight, first.groups, first.plan.running) == (second.straight, second.groups, second.plan.running)
         assert not chip.mandatory
         assert not chip.serves
 
@@ -107,7 +107,7 @@ def cases(name: str) -> list[dict[str, object]]:
 @pytest.mark.parametrize("name", ["all_instructions", "digits", "echo", "hello"])
 def test_guests_prove(name: str) -> None:
     case = cases(name)[-1]
-    execution, _ = prove_and_verify(guest_image(name), bytes.fromhex(str(case["input"])), parameters("balanced"))
+    execution, _ = prove_and_verify(guest_image(name), bytes.fromhex(str(case["input"])), parameters("balanced", 100))
     assert execution.journal.hex() == case["journal"]
     assert execution.exit_code == case["exit_code"]
     assert execution.cycles == case["cycles"]
@@ -158,7 +158,7 @@ def restated(journal: bytes | None = None, exit_code: int | None = None, **chang
     }
     header = ImageHeader(**(fields | changes))  # type: ignore[arg-type]
     claimed = execution.journal if journal is None else journal
-    return run_statement(header, parameters("fast"), claimed, execution.exit_code if exit_code is None else exit_code)
+    return run_statement(header, parameters("fast", 100), claimed, execution.exit_code if exit_code is None else exit_code)
 
 
 def test_restated_claim_is_accepted_unchanged() -> None:
@@ -205,7 +205,7 @@ def test_forged_journal_byte_is_refused_by_the_verifier() -> None:
 def test_random_programs_satisfy_the_machine(seed: int) -> None:
     """Executor and circuit agree: every constraint and every bus holds on random whole programs."""
     execution = execute(ProgramWriter(1000 + seed).write())
-    image, chosen = execution.image, parameters("fast")
+    image, chosen = execution.image, parameters("fast", 100)
     columns = preprocess(machine(), image)
     tables = build_tables(machine(), execution, image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns)
     heights = tuple(columns[name].shape[1] if name in columns else 0 for name in preprocessed_chips())

@@ -30,7 +30,7 @@ def test_seconds_and_memory_grow_with_heights_blowup_and_fall_with_threads() -> 
     assert small.memory_bytes < tall.memory_bytes
     assert small.memory_bytes < wide.memory_bytes
     assert prediction.predict(shape(18), 4).seconds < tall.seconds
-    assert (tall.params, tall.security, tall.threads) == ("fast", 100, 2)
+    assert (tall.params, tall.security, tall.threads) == ("fast", 128, 2)
     with pytest.raises(zkvm.UsageError):
         prediction.predict(shape(15), 0)
 

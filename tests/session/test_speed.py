@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from zkvm.session import speed
+from zkvm.session import memory, speed
 from zkvm.session.speed import TOUCH_BYTES, TOUCH_STEP, FirstTouch
 
 
@@ -22,7 +20,7 @@ def test_the_first_use_of_memory_is_tried_in_bounds() -> None:
 
 
 def test_a_system_with_little_memory_is_asked_for_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 20)
     assert len(speed.first_touch.__wrapped__().steps) == 1
 
 
@@ -32,27 +30,6 @@ def test_what_was_not_tried_costs_as_the_last_of_what_was() -> None:
     assert touch.seconds(2 * TOUCH_STEP) == 2
     assert touch.seconds(6 * TOUCH_STEP) == 18
     assert touch.seconds(8 * TOUCH_STEP) == 26
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({}, 2 * TOUCH_BYTES),
-        ({"meminfo": ""}, 2 * TOUCH_BYTES),
-        ({"meminfo": "MemFree: 1 kB\nMemAvailable:  8 kB\n"}, 8192),
-        ({"meminfo": "MemAvailable: 8 kB", "memory.max": "max\n", "memory.current": "5\n"}, 8192),
-        ({"meminfo": "MemAvailable: 8 kB", "memory.max": "4096\n", "memory.current": "96\n"}, 4000),
-        ({"memory.max": "4096\n", "memory.current": "5000\n"}, 0),
-    ],
-)
-def test_memory_that_is_left(monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int) -> None:
-    def read(path: Path) -> str:
-        if path.name not in files:
-            raise FileNotFoundError(path)
-        return files[path.name]
-
-    monkeypatch.setattr(Path, "read_text", read)
-    assert speed.available_bytes() == expected
 
 
 def test_a_limit_of_the_process_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

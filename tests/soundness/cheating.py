@@ -39,7 +39,7 @@ from zkvm.stark.verifier.verify import verify_proof
 
 SQUARES_BUS = SquaresChip().serves[0]
 NOTE_BUS = next(pair.receive.bus for pair in AuditChip().air_buses.pairs if pair.receive)
-BALANCED = parameters("balanced")
+BALANCED = parameters("balanced", 100)
 STEPS = 1000
 SEED = bytes(range(32))
 
@@ -194,8 +194,8 @@ def drop_constraints(machine: Machine, group: int) -> Machine:
     def weak(code: ChipCode) -> ChipCode:
         kept = [number for number, own in enumerate(code.groups) if own != group]
         constraints, groups = tuple(code.constraints[number] for number in kept), tuple(code.groups[number] for number in kept)
-        kept_code = straighten([constraint.expr for constraint in constraints])
-        return replace(code, constraints=constraints, groups=groups, code=kept_code, first=None)
+        straight = straighten([constraint.expr for constraint in constraints])
+        return replace(code, constraints=constraints, groups=groups, straight=straight, first=None)
 
     codes = tuple(weak(code) for code in machine.codes)
     copy = Machine(f"weak {machine.name}", machine.chips, machine.max_rows)

@@ -36,7 +36,7 @@ class Search:
         values = evaluate_columns(straighten(honest_inputs), main, pre) if honest_inputs else []
         equations = [constraint.expr for constraint in rows.constraints]
         equations += [expr - int(value[0]) for expr, value in zip(honest_inputs, values, strict=True)]
-        fields = [expr for lookup in rows.lookups if lookup.tuple.bus is PROGRAM for expr in lookup.tuple.values]  # a function of pc
+        fields = [expr for lookup in rows.lookups if lookup.message.bus is PROGRAM for expr in lookup.message.values]  # a function of pc
         self.fixed = {expr.index for expr in honest_inputs + fields if expr.kind == MAIN}
         self.movable = [number for number in range(main.shape[0]) if number not in self.fixed]
         self.inputs = straighten(equations[len(rows.constraints) :]) if honest_inputs else None

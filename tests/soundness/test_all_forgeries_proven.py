@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soundness import test_forgeries
+from tests.soundness import test_forgeries, test_memory_map
 from tests.soundness.proven import proven
 
 pytestmark = pytest.mark.slow
-globals().update({name: value for name, value in vars(test_forgeries).items() if name.startswith("test_") or name == "forged"})
+for module in (test_forgeries, test_memory_map):
+    globals().update({name: value for name, value in vars(module).items() if name.startswith("test_") or name == "forged"})
 
 __all__ = ["proven"]

@@ -266,7 +266,7 @@ def test_false_openings_with_a_frozen_batch() -> None:
 
 def test_false_final_polynomial_with_frozen_positions() -> None:
     """56 positions do not fix 64 coefficients: a polynomial that vanishes at all of them can be added."""
-    chosen = parameters("compact")
+    chosen = parameters("compact", 100)
     proof, draws = recorded(chosen)
     shape = ProofShape(WIDE, chosen, proof.log_heights)
     positions = np.unique(tree_positions(draws["query positions"], shape.tallest, shape.final_length))

@@ -12,6 +12,7 @@ from tests.soundness.test_forgeries import (
     test_e1_no_exit,
     test_honest,
 )
+from tests.soundness.test_memory_map import test_b3_a_word_of_the_guard_after_the_heap, test_b3_a_word_of_the_guard_that_nobody_opens
 
 __all__ = [
     "forged",
@@ -20,6 +21,8 @@ __all__ = [
     "test_a4_quotient_by_zero",
     "test_a6_shift_by_more_than_31",
     "test_b1_value_never_written",
+    "test_b3_a_word_of_the_guard_after_the_heap",
+    "test_b3_a_word_of_the_guard_that_nobody_opens",
     "test_e1_no_exit",
     "test_honest",
 ]

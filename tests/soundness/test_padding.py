@@ -110,8 +110,8 @@ def test_every_consumer_of_state_looks_its_instruction_up(name: str) -> None:
         item = pair.receive
         if item is None or item.bus.name != "state":
             continue
-        lookup = next(lookup for lookup in chip.air_buses.lookups if lookup.tuple.bus.name == "program")
-        assert polynomial(lookup.tuple.values[0]) == polynomial(item.values[0])
+        lookup = next(lookup for lookup in chip.air_buses.lookups if lookup.message.bus.name == "program")
+        assert polynomial(lookup.message.values[0]) == polynomial(item.values[0])
         if pair.send is not None:
             step = plus(polynomial(pair.send.values[1]), polynomial(item.values[1]), P - 1)
             assert step == polynomial(lookup.count * 4)

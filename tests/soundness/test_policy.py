@@ -13,11 +13,11 @@ from tests.receipts import HELLO
 from tests.soundness.cheating import WIDE, committed, honest_statement, honest_tables
 from zkvm import api
 from zkvm.cli.main import app
-from zkvm.errors import RejectReason, VerificationError
+from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.protocol import params
-from zkvm.stark.protocol.params import PARAMETERS, Parameters, Policy, parameters
+from zkvm.stark.protocol.params import PARAMETERS, REGIMES, Parameters, Policy, parameters
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.security import proven_bits
 from zkvm.stark.protocol.shape import ProofShape
@@ -48,12 +48,12 @@ def test_an_unknown_set_is_refused_whatever_is_demanded() -> None:
 def test_a_set_below_its_claim_is_refused_whatever_is_demanded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even if someone adds it to the known sets, and the caller demands nothing."""
     monkeypatch.setattr(params, "PARAMETERS", (*PARAMETERS, WEAK))
-    assert "proven bits for this shape" in refused(WEAK, Policy(0))
+    assert "proven bits for this shape, but its parameters claim 100" in refused(WEAK, Policy(0))
 
 
 @pytest.mark.parametrize("name", ["fast", "balanced", "compact"])
 def test_the_demand_is_compared_with_the_shape_s_own_bits(name: str) -> None:
-    chosen = parameters(name)
+    chosen = parameters(name, 100)
     shape = verify_proof(WIDE, honest_statement(WIDE, chosen), proof_of(chosen), Policy(0))
     bits = proven_bits(shape, honest_statement(WIDE, chosen).closing_tuples)
     assert verify_proof(WIDE, honest_statement(WIDE, chosen), proof_of(chosen), Policy(math.floor(bits))) == shape
@@ -61,7 +61,52 @@ def test_the_demand_is_compared_with_the_shape_s_own_bits(name: str) -> None:
 
 
 def test_a_100_bit_proof_is_no_128_bit_proof() -> None:
-    assert "128 demanded" in refused(parameters("compact"), Policy(128))
+    assert "128 demanded" in refused(parameters("compact", 100), Policy(128))
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("name", ["fast", "balanced", "compact"])
+def test_the_demand_is_about_the_bits_under_its_regime(name: str, regime: str) -> None:
+    chosen = parameters(name, 100)
+    shape = verify_proof(WIDE, honest_statement(WIDE, chosen), proof_of(chosen), Policy(0, regime=regime))
+    bits = proven_bits(shape, honest_statement(WIDE, chosen).closing_tuples, regime)
+    assert verify_proof(WIDE, honest_statement(WIDE, chosen), proof_of(chosen), Policy(math.floor(bits), regime=regime)) == shape
+    demand = math.floor(bits) + 1
+    named = "" if regime == "best" else f" under regime {regime!r}"
+    assert f"{bits:.1f} proven bits for this shape{named}, {demand} demanded" in refused(chosen, Policy(demand, regime=regime))
+
+
+def test_an_unknown_regime_is_no_policy() -> None:
+    """It must not pass for a weaker one; nor does a demand that is no number."""
+    for wrong in ("", "Unique", "capacity", "BEST"):
+        with pytest.raises(UsageError, match="no regime"):
+            Policy(regime=wrong)
+        with pytest.raises(UsageError, match="no regime"):
+            proven_bits(ProofShape(machine(), parameters(), (15,) * len(machine().chips)), regime=wrong)
+    with pytest.raises(VerificationError):
+        Policy(math.nan).check(128.0)  # type: ignore[arg-type]
+
+
+def test_what_is_demanded_if_nothing_is_said() -> None:
+    """100 bits, from all that is proven: a receipt of either level is accepted, and no environment variable is asked."""
+    assert Policy() == Policy(100, allow_dev=False, regime="best")
+    chosen = parameters("compact", 100)
+    assert verify_proof(WIDE, honest_statement(WIDE, chosen), proof_of(chosen), Policy())
+    assert parameters() == parameters("balanced", 128)
+
+
+def test_the_prover_refuses_what_its_verifiers_would_refuse() -> None:
+    """Before it proves: no phase of the proof begins."""
+    phases: list[str] = []
+    with pytest.raises(UsageError, match="'compact' with 128 bits would be refused: 83.1 proven bits for this shape under regime 'unique'"):
+        api.prove(HELLO, params="compact", policy=Policy(regime="unique"), progress=lambda phase, share: phases.append(phase))
+    assert "main" not in phases
+    info = api.prove(HELLO, params="fast", policy=Policy(114, regime="unique"))
+    assert [info.receipt.security_bits(regime) for regime in REGIMES] == [128, 122, 114]
+    assert info.receipt.verify(info.image_id, policy=Policy(114, regime="unique"))
+    with pytest.raises(VerificationError, match=r"114\.6 proven bits for this shape under regime 'unique', 115 demanded"):
+        info.receipt.verify(info.image_id, policy=Policy(115, regime="unique"))
+    assert api.prove(HELLO, params="compact", policy=Policy(regime="unique"), dev=True).receipt.dev
 
 
 @pytest.mark.parametrize("chosen", PARAMETERS, ids=lambda chosen: f"{chosen.name}-{chosen.security_bits}")
@@ -93,7 +138,7 @@ def test_the_command_labels_a_set_below_its_claim(monkeypatch: pytest.MonkeyPatc
     honest = runner.invoke(app, ["soundness", "--params", "balanced", "--json"])
     assert (honest.exit_code, json.loads(honest.stdout)["claim_reached"]) == (0, True)
     monkeypatch.setattr(params, "PARAMETERS", (WEAK,))
-    weak = runner.invoke(app, ["soundness", "--params", "weak"])
+    weak = runner.invoke(app, ["soundness", "--params", "weak", "--security", "100"])
     assert weak.exit_code == 1
     assert "NOT REACHED" in weak.stdout
-    assert json.loads(runner.invoke(app, ["soundness", "--params", "weak", "--json"]).stdout)["claim_reached"] is False
+    assert json.loads(runner.invoke(app, ["soundness", "--params", "weak", "--security", "100", "--json"]).stdout)["claim_reached"] is False

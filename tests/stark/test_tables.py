@@ -10,13 +10,18 @@ import numpy as np
 import pytest
 
 from tests.proving import guest_image
+from tests.toy import MAX_ROWS, AuditChip, SquaresChip, StepChip, toy_statement, toy_walk
 from zkvm.errors import ProvingError
 from zkvm.riscv.fills import fill_rows
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.executor import execute
 from zkvm.stark import tables
+from zkvm.stark.air.check import check_tables
+from zkvm.stark.air.chip import second_instance
+from zkvm.stark.air.machine import Machine
 from zkvm.stark.kernels.counting import count_values
+from zkvm.stark.protocol.preprocessed import table_height
 from zkvm.stark.prover.counting import merge_tuples
 from zkvm.stark.prover.tapes import evaluate_columns
 
@@ -63,3 +68,24 @@ def test_a_missing_tuple_is_named(bus: str) -> None:
             tables.build_tables(machine(), replace(execution, steps=steps), image, EXEMPT, **options)
         messages.append(str(caught.value))
     assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize(("room", "expected"), [(7500, (1 << 13, 0)), (10_000, (1 << 13, 1 << 12)), (20_000, (1 << 14, 1 << 13))])
+def test_runs_that_fit_have_the_heights_of_the_room(room: int, expected: tuple[int, int]) -> None:
+    """Tables as of a run with so many rows: also where the second instance then stays empty, or the first is not full."""
+    machine = Machine("toy split", (StepChip(), AuditChip(), SquaresChip(), second_instance(StepChip)), MAX_ROWS)
+    for count in (1, 3999, min(room, 9999), room):
+        walk = toy_walk(count)
+        filled = tables.build_tables(machine, walk, None, EXEMPT, pad_to={"step": room, "audit": 20_000})
+        heights = {table.chip.name: table.height for table in filled}
+        assert (heights["step"], heights.get("step_2", 0)) == expected
+        assert heights["audit"] == table_height(20_000, EXEMPT)
+        assert sum(table.used for table in filled if table.chip.name.startswith("step")) == count
+        closings = toy_statement(count, int(walk.sums[-1]), bytes(32)).closings
+        assert check_tables(filled, closings) == []
+
+
+def test_a_run_that_does_not_fit_has_its_own_heights() -> None:
+    machine = Machine("toy", (StepChip(), AuditChip(), SquaresChip()), MAX_ROWS)
+    rows = {"step": 5000, "audit": 5000, "squares": 0}
+    assert tables.heights_for(machine, rows, None, EXEMPT, {"step": 100}) == tables.heights_for(machine, rows, None, EXEMPT)

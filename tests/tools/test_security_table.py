@@ -1,48 +1,60 @@
-"""The table of error terms on the page is current, and says what the calculator says."""
+"""The tables on the page are current and say what the calculation says; the entry for the public calculator is current."""
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from tools import security_table, soundcalc
 from zkvm.stark.protocol.params import PARAMETERS
 
-ROOT = Path(__file__).resolve().parents[2]
+CASES = [(entry, log) for entry in PARAMETERS for log in soundcalc.HEIGHTS]
 
 
-def load_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("security_table", ROOT / "tools" / "security_table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def test_the_tables_are_current() -> None:
+    assert security_table.run(["--check"]) == 0
 
 
-TOOL = load_tool()
-
-
-def test_the_table_is_current() -> None:
-    assert TOOL.run(["--check"]) == 0
-
-
-def test_a_stale_table_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("old", ["| fast, 100 |", "all queries miss", "(below the claim)", " / 101 |"])
+def test_a_stale_table_is_noticed(old: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "security.md"
-    page.write_text(TOOL.PAGE.read_text().replace("| unique |", "| lucky |").replace("| m = ", "| m > "))
-    monkeypatch.setattr(TOOL, "PAGE", page)
-    assert TOOL.run(["--check"]) == 1
+    text = security_table.PAGE.read_text()
+    assert old in text
+    page.write_text(text.replace(old, "| lucky |"))
+    monkeypatch.setattr(security_table, "PAGE", page)
+    assert security_table.run(["--check"]) == 1
     assert "not current" in capsys.readouterr().out
-    assert TOOL.run([]) == 0
-    assert TOOL.run(["--check"]) == 0
-    assert TOOL.run(["--nonsense"]) == 2
+    assert security_table.run([]) == 0
+    assert page.read_text() == text
+    assert security_table.run(["--nonsense"]) == 2
+
+
+def cells(table: str) -> list[list[str]]:
+    return [line.strip("| ").split(" | ") for line in table.splitlines()[2:] if line.startswith("|")]
 
 
 def test_every_set_is_in_the_table_and_reaches_its_claim() -> None:
-    lines = [line for line in TOOL.table().splitlines() if line.startswith("| ") and "**" in line]
-    assert len(lines) == len(PARAMETERS) * len(TOOL.HEIGHTS)
-    for line, entry in zip(lines, [entry for entry in PARAMETERS for _ in TOOL.HEIGHTS], strict=True):
-        assert line.startswith(f"| {entry.name}, {entry.security_bits} |")
-        assert float(line.split("**")[1]) >= entry.security_bits
+    for (entry, log), row in zip(CASES, cells(security_table.terms_table()), strict=True):
+        assert row[:4] == [f"{entry.name}, {entry.security_bits}", str(entry.blowup), str(entry.queries), f"2^{log}"]
+        assert float(row[-1].strip("*")) >= entry.security_bits
+
+
+def test_a_claim_that_a_regime_does_not_reach_is_named() -> None:
+    for (entry, _), row in zip(CASES, cells(security_table.regimes_table()), strict=True):
+        for cell in (row[2], row[3], row[5]):
+            assert ("below the claim" in cell) == (float(cell.split()[0]) < entry.security_bits)
+    assert sum("below" in row[3] for row in cells(security_table.regimes_table())) == 13
+    assert not any("below" in row[2] for row in cells(security_table.regimes_table()))
+
+
+def test_the_entry_for_the_calculator_is_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert soundcalc.run(["--check"]) == 0
+    assert soundcalc.run(["--nonsense"]) == 2
+    stale = tmp_path / "soundcalc.toml"
+    monkeypatch.setattr(soundcalc, "ENTRY", stale)
+    assert soundcalc.run(["--check"]) == 1
+    stale.write_text(soundcalc.entry().replace("num_queries = 164", "num_queries = 165"))
+    assert soundcalc.run(["--check"]) == 1
+    assert soundcalc.run([]) == 0
+    assert soundcalc.run(["--check"]) == 0

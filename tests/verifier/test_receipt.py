@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,9 +18,10 @@ from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
 from zkvm.riscv.header import MAX_GAPS, preprocessed_chips
 from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import blake3
-from zkvm.stark.protocol.params import PARAMETERS, Parameters, Policy
-from zkvm.stark.protocol.shape import ProofShape
-from zkvm.verifier.receipt import FORMAT_VERSION, MAGIC, MAX_JOURNAL_BYTES, Receipt, parse_image_id, verdict, write_atomically
+from zkvm.stark.protocol.codec import layout
+from zkvm.stark.protocol.params import FOLDING, MAX_HEIGHT, MIN_TALLEST, PARAMETERS, REGIMES, Parameters, Policy
+from zkvm.stark.protocol.shape import PREPROCESSED, ProofShape
+from zkvm.verifier.receipt import FORMAT_VERSION, MAGIC, MAX_JOURNAL_BYTES, MAX_RECEIPT_BYTES, Receipt, parse_image_id, verdict
 
 FLAGS_AT, DIGEST_AT, GAPS_AT = 10, 12, 52
 
@@ -194,7 +194,8 @@ def test_a_mutated_proof_is_refused_whatever_the_place(draw: st.DataObject) -> N
 
 def test_verdict() -> None:
     answer = verdict(data(), echo_id())
-    assert answer.pop("security_bits") >= 100
+    assert answer.pop("bits_by_regime") == {"best": answer["security_bits"], "bciks20": 100, "unique": 88}
+    assert answer.pop("security_bits") == 101
     assert answer == {
         "accepted": True,
         "image_id": echo_id(),
@@ -203,10 +204,23 @@ def test_verdict() -> None:
         "parameters": {"blowup": 2, "queries": 164, "exempt_rows": 336},
         "zk": True,
         "dev": False,
+        "regime": "best",
     }
     refused = verdict(data(), "00" * 32)
     assert (refused["accepted"], refused["reason"]) == (False, "IMAGE_ID")
-    assert verdict(dev_receipt().to_bytes(), echo_id(), policy=Policy(allow_dev=True))["security_bits"] == 0
+    dev = verdict(dev_receipt().to_bytes(), echo_id(), policy=Policy(allow_dev=True))
+    assert (dev["security_bits"], dev["bits_by_regime"]) == (0, dict.fromkeys(REGIMES, 0))
+
+
+def test_a_verdict_counts_under_the_demanded_regime() -> None:
+    accepted = verdict(data(), echo_id(), policy=Policy(88, regime="unique"))
+    assert (accepted["accepted"], accepted["security_bits"], accepted["regime"]) == (True, 88, "unique")
+    refused = verdict(data(), echo_id(), policy=Policy(regime="unique"))
+    assert refused == {
+        "accepted": False,
+        "reason": "POLICY",
+        "detail": "88.1 proven bits for this shape under regime 'unique', 100 demanded",
+    }
 
 
 def test_json_view() -> None:
@@ -225,45 +239,11 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["run.receipt"]
 
 
-def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "run.receipt"
-    path.write_bytes(b"old")
-
-    def interrupted(source: object, target: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["run.receipt"]
-
-
-def test_a_link_is_written_through(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(tmp_path / "target")
-    write_atomically(tmp_path / "link", b"content")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "target").read_bytes() == b"content"
-
-
-def test_a_device_is_not_replaced() -> None:
-    write_atomically(Path(os.devnull), b"content")
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
-
-
-def test_permissions_follow_the_umask(tmp_path: Path) -> None:
-    old = os.umask(0o027)
-    try:
-        write_atomically(tmp_path / "file", b"")
-    finally:
-        os.umask(old)
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
-
-
 def test_bits_count_what_the_journal_puts_on_the_buses(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[int] = []
 
-    def bits(shape: ProofShape, closing_tuples: int) -> float:
+    def bits(shape: ProofShape, closing_tuples: int, regime: str) -> float:
+        assert regime == "best"
         counted.append(closing_tuples)
         return 101.9
 
@@ -272,3 +252,29 @@ def test_bits_count_what_the_journal_puts_on_the_buses(monkeypatch: pytest.Monke
     assert receipt.security_bits() == 101
     replace(receipt, journal=receipt.journal + bytes(1000)).security_bits()
     assert counted[1] - counted[0] == 1000
+
+
+def test_the_bound_on_receipts_is_above_the_format() -> None:
+    """Every table at its largest, every query with leaves and siblings of its own, the longest journal."""
+    largest = 0
+    for chosen in PARAMETERS:
+        for log in range(MIN_TALLEST.bit_length() - 1, MAX_HEIGHT.bit_length()):
+            shape = ProofShape(machine(), chosen, (log,) * len(machine().chips))
+            heights = [shape.tallest, shape.levels(PREPROCESSED)[-1][0], *(height // FOLDING for height in shape.fri_heights)]
+            opened = [min(chosen.queries, chosen.blowup * height) for height in heights]
+            counts = tuple((k, k * (chosen.blowup * height).bit_length()) for k, height in zip(opened, heights, strict=True))
+            largest = max(largest, sum(part.size for part in layout(shape, counts)))
+    head = 4096  # claim, image header with its 64 gaps, head of the seal
+    assert largest + MAX_JOURNAL_BYTES + head < MAX_RECEIPT_BYTES
+
+
+@pytest.mark.parametrize("source", ["file", "device", "sparse file"])
+def test_what_is_longer_than_any_receipt_is_not_read(source: str, tmp_path: Path) -> None:
+    path = Path("/dev/zero") if source == "device" else tmp_path / "run.receipt"
+    if source == "file":
+        path.write_bytes(data() + bytes(MAX_RECEIPT_BYTES))
+    if source == "sparse file":
+        path.touch()
+        os.truncate(path, 1 << 40)
+    with pytest.raises(FormatError, match=f"more than {MAX_RECEIPT_BYTES} bytes: no receipt is that long"):
+        Receipt.load(path)

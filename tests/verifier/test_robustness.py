@@ -105,6 +105,15 @@ def test_impossible_heights(logs: Any) -> None:
     assert reason(replace(honest_proof(), log_heights=logs)) is RejectReason.SHAPE
 
 
+def test_more_rows_than_the_machine_allows() -> None:
+    """Said of an honest proof before anything of it is computed. The bound is not in the digest: all challenges are the same."""
+    rows = sum(1 << log for log in honest_proof().log_heights if log)
+    verify_proof(replace(WIDE, max_rows=rows + 1), honest_statement(), honest_proof(), Policy())
+    with pytest.raises(VerificationError, match="too many rows") as caught:
+        verify_proof(replace(WIDE, max_rows=rows), honest_statement(), honest_proof(), Policy())
+    assert caught.value.reason is RejectReason.SHAPE
+
+
 @pytest.mark.parametrize("name", ROOTS)
 @pytest.mark.parametrize("root", [bytes(31), bytes(33), bytearray(32), "0" * 32, np.zeros(32, np.uint8)])
 def test_root_of_another_size(name: str, root: Any) -> None:

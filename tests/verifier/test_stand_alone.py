@@ -35,7 +35,12 @@ def test_accepts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"), [(("--image-id", "00" * 32), "IMAGE_ID"), (("--image-id", IMAGE_ID, "--min-security", "128"), "POLICY")]
+    ("arguments", "reason"),
+    [
+        (("--image-id", "00" * 32), "IMAGE_ID"),
+        (("--image-id", IMAGE_ID, "--min-security", "128"), "POLICY"),
+        (("--image-id", IMAGE_ID, "--regime", "unique"), "POLICY"),
+    ],
 )
 def test_rejects(arguments: tuple[str, ...], reason: str) -> None:
     code, out, _ = verify(str(VECTORS / "hello.receipt"), *arguments, "--json")
@@ -118,6 +123,17 @@ def test_progress_goes_to_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert shown.endswith("\r\x1b[K")
     assert main([RECEIPT, "--elf", str(HELLO), "--json"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_regime_is_demanded() -> None:
+    code, out, _ = verify(RECEIPT, "--image-id", IMAGE_ID, "--regime", "bciks20", "--json")
+    answer = json.loads(out)
+    assert (code, answer["regime"], answer["security_bits"]) == (0, "bciks20", answer["bits_by_regime"]["bciks20"])
+    assert answer["bits_by_regime"]["best"] > answer["security_bits"] > answer["bits_by_regime"]["unique"]
+    code, out, _ = verify(RECEIPT, "--image-id", IMAGE_ID, "--regime", "unique", "--min-security", "66")
+    assert (code, "66 proven bits (unique)" in out) == (0, True)
+    code, _, err = verify(RECEIPT, "--image-id", IMAGE_ID, "--regime", "capacity")
+    assert (code, "invalid choice: 'capacity'" in err) == (2, True)
 
 
 def test_loads_nothing_else() -> None:

@@ -24,7 +24,7 @@ from zkvm.stark.verifier.verify import verify_proof
 from zkvm.verifier.receipt import Receipt
 
 U64 = NDArray[np.uint64]
-FAST = parameters("fast")
+FAST = parameters("fast", 100)
 SQUARE_ROOT: tuple[Item, ...] = (
     ("li", "a7", 63), ("li", "a0", 0), ("la", "a1", "data"), ("li", "a2", 4), ("ecall",), ("la", "s0", "data"), ("lw", "t0", "s0", 0),
     ("mul", "t0", "t0", "t0"), ("sw", "t0", "s0", 0), ("li", "a7", 64), ("li", "a0", 3), ("mv", "a1", "s0"), ("li", "a2", 4), ("ecall",),

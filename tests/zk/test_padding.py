@@ -17,7 +17,7 @@ from zkvm.stark.air.check import check_tables
 from zkvm.stark.protocol.params import parameters
 from zkvm.stark.tables import build_tables, heights_for, planned_heights
 
-EXEMPT = parameters("fast").exempt
+EXEMPT = parameters("fast", 100).exempt
 OPTIONAL = [chip for chip in machine().chips if not len(chip.preprocessed) and chip.first is None]
 SECOND = [chip for chip in machine().chips if chip.first is not None]
 

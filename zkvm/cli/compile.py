@@ -14,7 +14,8 @@ from zkvm.cli.errors import InputFileError
 from zkvm.cli.journal import decoded, show_decoded
 from zkvm.cli.output import emit, line
 from zkvm.errors import GuestError, UsageError
-from zkvm.ml.package import GUEST, METADATA, CompiledModel, GuestRun
+from zkvm.ml.interface import METADATA
+from zkvm.ml.package import GUEST, OWNERS_CARD, SHOWN_OF_PRIVATE, WEIGHTS, CompiledModel, GuestRun
 from zkvm.ml.samples import load_samples
 from zkvm.session.profiling import profile as profile_run
 from zkvm.session.run import ExecutorEnv
@@ -94,7 +95,7 @@ def profiled_run(elf: bytes, stdin: bytes) -> GuestRun:
 def _show(model: CompiledModel, directory: Path, as_json: bool) -> None:
     card = model.card
     if as_json:
-        emit({"directory": str(directory), "card": card})
+        emit({"directory": str(directory), "card": card, "weights_digest": model.weights_digest})
         return
     line("model", directory)
     line("operators", ", ".join(f"{name} {count}" for name, count in card["operators"].items()))
@@ -104,6 +105,9 @@ def _show(model: CompiledModel, directory: Path, as_json: bool) -> None:
         line("largest error", f"{100 * error:.4f} % of the range of {name} on {card['accuracy']['samples']} samples")
     if "execution" in card:
         _show_execution(card["execution"])
+    if model.weights == "private":
+        line("public", f"{SHOWN_OF_PRIVATE}; not for others: {WEIGHTS}, {OWNERS_CARD}")
+        line("weights digest", f"{model.weights_digest} (publish it: verifiers refuse runs with other weights)")
 
 
 def _show_execution(execution: dict[str, Any]) -> None:
@@ -111,8 +115,6 @@ def _show_execution(execution: dict[str, Any]) -> None:
     for layer in execution["layers"]:
         if "cycles_per_mac" in layer:
             line("layer", f"{layer['name']}: {layer['cycles']} cycles, {layer['cycles_per_mac']:.2f} per multiplication")
-    if "weights_digest" in execution:
-        line("weights digest", f"{execution['weights_digest']} (the start of every journal)")
     if execution["predicted_proof_seconds"] is not None:
         line("proof", f"about {execution['predicted_proof_seconds']:.1f} s (predicted, default parameters)")
 

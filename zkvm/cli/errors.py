@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -9,8 +10,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
-from zkvm.errors import ElfError, GuestError, GuestTrap, LimitError, UsageError, VerificationError, ZkvmError
+from zkvm.errors import ElfError, FormatError, GuestError, GuestTrap, LimitError, UsageError, VerificationError, ZkvmError
+from zkvm.session import memory
 
 DONE, REJECTED, USAGE, BAD_INPUT, TRAP, LIMIT = range(6)
 """0 done or accepted; 1 rejected, failed check, or the guest exited non-zero; 2 usage; 3 bad input file; 4 guest trap; 5 a limit."""
@@ -18,6 +21,11 @@ INTERNAL = 70
 """A bug of this package (EX_SOFTWARE of sysexits.h)."""
 INTERRUPTED = 130
 """Ctrl-C, as shells report it."""
+FRAMES_REPORTED = 1000
+"""Most frames of a trap that ``--json`` lists, innermost first: a stack overflow has hundreds of thousands."""
+
+NO_MEMORY = ("failed to map segment", "Cannot allocate memory", memory.NO_THREAD)
+"""How libraries say that they find no memory."""
 
 TRACEBACK_VARIABLE = "ZKVM_TRACEBACK"
 """Set to show the Python traceback of an internal error."""
@@ -38,6 +46,8 @@ def exit_code(error: BaseException) -> int:
             return TRAP
         case LimitError() | MemoryError():
             return LIMIT
+        case ImportError() | RuntimeError() if any(text in str(error) for text in NO_MEMORY):
+            return LIMIT
         case InputFileError() | ElfError() | GuestError():
             return BAD_INPUT
         case VerificationError():
@@ -51,8 +61,9 @@ def message(error: BaseException) -> str:
     match error:
         case KeyboardInterrupt():
             return "interrupted"
-        case MemoryError():
-            return "out of memory: use --max-memory to learn before proving what a run needs, or --params fast to need less"
+        case MemoryError() | ImportError() | RuntimeError() if exit_code(error) == LIMIT:
+            there = f"{memory.available_bytes() / memory.GIB:.2f} GiB are left of what machine, container and limits allow (ulimit -v)"
+            return f"out of memory: {there}; choose --params fast or fewer --threads to need less"
         case OSError():
             return f"the operating system refused: {error}"
     if exit_code(error) == INTERNAL:
@@ -69,22 +80,47 @@ def report(error: BaseException, as_json: bool) -> int:
     if as_json:
         view = {"error": text, "kind": type(error).__name__, "exit_code": code}
         if isinstance(error, GuestTrap):
-            view |= {"trap": error.kind, "pc": error.pc, "cycle": error.cycle, "frames": [frame._asdict() for frame in error.frames]}
-        print(json.dumps(view))
-    print(f"zkvm: {text}", file=sys.stderr)
+            frames = [frame._asdict() for frame in error.frames[:FRAMES_REPORTED]]
+            view |= {"trap": error.kind, "pc": error.pc, "cycle": error.cycle, "depth": len(error.frames), "frames": frames}
+        with contextlib.suppress(OSError):
+            print(json.dumps(view), flush=True)
+    with contextlib.suppress(OSError):
+        print(f"zkvm: {text}", file=sys.stderr)
     return code
 
 
-def read_input(path: Path) -> bytes:
-    """The content of a file that the user named.
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None
+) -> None:
+    """A warning as one sentence: :func:`warnings.showwarning` without the place in the source."""
+    with contextlib.suppress(OSError):
+        print(f"zkvm: warning: {message}", file=sys.stderr)
+
+
+def discard_output() -> None:
+    """Let go of what standard output did not take, so that the end of the process does not try again."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        return
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what a file that the user named is refused for into an error that names it.
 
     Raises:
-        InputFileError: it cannot be read.
+        InputFileError: it cannot be read, or is longer than what it should be can be.
     """
     try:
-        return path.read_bytes()
+        yield
     except OSError as error:
         raise InputFileError(f"{path}: {error.strerror}") from error
+    except FormatError as error:
+        raise InputFileError(f"{path}: {error.detail}") from error
 
 
 def check_writable(path: Path) -> None:
@@ -96,6 +132,10 @@ def check_writable(path: Path) -> None:
     folder = path.parent
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a directory")
+    if path.exists() and not path.is_file():
+        if not os.access(path, os.W_OK):
+            raise UsageError(f"cannot write {path}: permission denied")
+        return  # a device or pipe is written to as it is
     if not folder.is_dir():
         raise UsageError(f"cannot write {path}: {folder} is not a directory")
     if not os.access(path if path.exists() else folder, os.W_OK) or not os.access(folder, os.W_OK):

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from zkvm.cli.errors import check_writable, read_input, writing
+from zkvm.cli.errors import check_writable, writing
 from zkvm.cli.options import GuestArgument, JsonOption
 from zkvm.cli.output import emit, line, size
 from zkvm.errors import ElfError, UsageError
+from zkvm.session.run import read_program
 
 WORD_BYTES = 4
 
@@ -56,7 +57,7 @@ def build(
 
 def disasm(guest: GuestArgument, as_json: JsonOption = False) -> None:
     """List the program's instructions with the names of its functions."""
-    data = read_input(guest)
+    data = read_program(guest)
     try:
         rows = instructions(data)
     except ElfError as error:

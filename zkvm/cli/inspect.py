@@ -7,19 +7,25 @@ from typing import Annotated, Any
 
 import typer
 
-from zkvm.cli.errors import InputFileError, read_input
+from zkvm.cli.errors import InputFileError, reading
 from zkvm.cli.options import JsonOption, ProgramArgument
-from zkvm.cli.output import emit, line, progress_bar, shown, size
+from zkvm.cli.output import emit, line, shown, size
+from zkvm.cli.screen import screen
 from zkvm.errors import ElfError, FormatError
+from zkvm.files import read_kinds
 
 FileArgument = Annotated[Path, typer.Argument(metavar="RECEIPT|GUEST.elf", help="a receipt or a program", show_default=False)]
 
 
 def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
     """Show what is inside a receipt (without verifying it) or a program."""
-    from zkvm.verifier.receipt import MAGIC, Receipt
+    from zkvm.session.run import ELF_MAGIC, MAX_ELF_BYTES
+    from zkvm.verifier.receipt import MAGIC, MAX_RECEIPT_BYTES, Receipt
 
-    data = read_input(file)
+    with reading(file):
+        data = read_kinds(file, {MAGIC: MAX_RECEIPT_BYTES, ELF_MAGIC: MAX_ELF_BYTES})
+    if data is None:
+        raise InputFileError(f"{file}: longer than any receipt or program")
     if data.startswith(MAGIC):
         try:
             view = Receipt.from_bytes(data).to_json()
@@ -50,9 +56,9 @@ def computed_image_id(program: bytes | Path, shown: bool) -> str:
     from zkvm import api
     from zkvm.cli.start import load_committer
 
-    with progress_bar(shown) as progress:
+    with screen(shown) as view:
         load_committer()
-        return api.compute_image_id(program, progress=progress)
+        return api.compute_image_id(program, progress=view.phase if view.on else None)
 
 
 def program_view(data: bytes, shown: bool) -> dict[str, Any]:

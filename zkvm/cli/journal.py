@@ -11,7 +11,7 @@ import numpy as np
 from zkvm.cli.errors import InputFileError
 from zkvm.cli.output import line
 from zkvm.errors import UsageError
-from zkvm.ml.package import ModelInterface
+from zkvm.ml.interface import ModelInterface
 
 SHOWN_VALUES = 16
 
@@ -32,7 +32,7 @@ def decoded(model: ModelInterface, journal: bytes) -> dict[str, Any]:
     """The JSON keys that a compiled model adds: outputs as numbers, label, digests.
 
     Raises:
-        UsageError: no journal of this model.
+        VerificationError: MODEL, no journal of this model with its weights.
     """
     output = model.decode(journal)
     tensors = [{"name": name, "shape": list(array.shape), "values": array.reshape(-1).tolist()} for name, array in output.tensors.items()]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +14,7 @@ from typer.core import TyperGroup
 
 from zkvm.cli import errors
 from zkvm.errors import ZkvmError
+from zkvm.files import open_standard_streams
 
 COMMANDS = {
     "run": ("run:run", "Execute the guest, prove the run, verify the receipt, write it, print the journal."),
@@ -53,17 +56,29 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; an error becomes a paragraph and an exit code."""
         try:
-            return super().invoke(ctx)
+            return self._run(ctx)
         except (ZkvmError, MemoryError, KeyboardInterrupt) as error:
             code = errors.report(error, bool(ctx.obj))
         except BrokenPipeError:
-            sys.stderr.close()  # the reader of the output is gone: nobody to tell
-            code = errors.REJECTED
+            code = errors.REJECTED  # nobody reads the output: nobody to tell
         except Exception as error:
             if type(error).__module__.startswith(("click", "typer")):  # usage errors and exits of the library itself
                 raise
             code = errors.report(error, bool(ctx.obj))
+        errors.discard_output()
         raise typer.Exit(code)
+
+    def _run(self, ctx: Any) -> Any:
+        """Run the command, and write what it printed: an output that is full is an error of the command, not of Python's end."""
+        with warnings.catch_warnings():
+            warnings.showwarning = errors.show_warning
+            try:
+                result = super().invoke(ctx)
+            except typer.Exit:
+                sys.stdout.flush()
+                raise
+            sys.stdout.flush()
+            return result
 
 
 app = typer.Typer(
@@ -89,6 +104,7 @@ def load(name: str) -> Any:
 
 def main() -> None:
     """Run the command of this process's arguments; ends with :class:`SystemExit`."""
+    open_standard_streams()
     app()
 
 
@@ -102,10 +118,7 @@ def console() -> None:
     except SystemExit as stop:
         if not isinstance(stop.code, int):
             raise
-        try:
-            for stream in (sys.stdout, sys.stderr):
-                if stream is not None:  # a process may be started without them
-                    stream.flush()
-        except (OSError, ValueError):  # Python's own end reports it
-            raise stop from None
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # there is nobody to tell
+                stream.flush()
         os._exit(stop.code)

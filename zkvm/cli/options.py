@@ -7,10 +7,16 @@ from typing import Annotated
 
 import typer
 
+from zkvm.stark.protocol.params import REGIMES
+
 GuestArgument = Annotated[Path, typer.Argument(metavar="GUEST.elf", help="the program, a static RV32IM executable", show_default=False)]
 ProgramArgument = Annotated[
     Path, typer.Argument(metavar="GUEST.elf|DIR", help="the program, or a directory that zkvm compile wrote", show_default=False)
 ]
 InputOption = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="the guest's private input (its fd 0)")]
+SecurityOption = Annotated[int, typer.Option("--security", metavar="100|128", help="proven bits")]
+RegimeOption = Annotated[
+    str, typer.Option("--regime", metavar="|".join(REGIMES), help="theorems that the demanded bits may rest on (docs/security.md)")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
 CyclesOption = Annotated[int | None, typer.Option("--max-cycles", metavar="N", min=1, help="stop the guest after so many instructions")]

@@ -12,14 +12,15 @@ from zkvm.cli.compile import model_run
 from zkvm.cli.errors import DONE, REJECTED, check_writable, writing
 from zkvm.cli.options import CyclesOption, InputOption, JsonOption, ProgramArgument
 from zkvm.cli.output import emit, line
-from zkvm.cli.run import guest_stderr, guest_stdout, read_guest_input, show_prediction
+from zkvm.cli.run import read_guest_input, show_prediction
+from zkvm.cli.screen import guest_environment, screen
 from zkvm.cli.start import load_kernels
 from zkvm.errors import UsageError
+from zkvm.files import write_atomically
 from zkvm.session.flamegraph import html, speedscope
 from zkvm.session.profiling import Profile
 from zkvm.session.profiling import profile as profile_run
-from zkvm.session.run import ExecutorEnv
-from zkvm.verifier.receipt import write_atomically
+from zkvm.stark.protocol.params import DEFAULT_SECURITY
 
 SHOWN = 20
 HTML, JSON = (".html", ".htm"), (".json",)
@@ -32,7 +33,7 @@ def profile(
         Path | None, typer.Option("--out", metavar="FILE", help="flame graph: FILE.html (self-contained) or FILE.json (speedscope)")
     ] = None,
     params: Annotated[str, typer.Option("--params", metavar="fast|balanced|compact", help="of the proof that is predicted")] = "balanced",
-    security: Annotated[int, typer.Option("--security", metavar="100|128", help="its proven bits")] = 100,
+    security: Annotated[int, typer.Option("--security", metavar="100|128", help="its proven bits")] = DEFAULT_SECURITY,
     threads: Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="its threads (default: all)")] = None,
     max_cycles: CyclesOption = None,
     rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, help="lines of each list")] = SHOWN,
@@ -46,8 +47,9 @@ def profile(
     model = model_run(guest, input_file) if guest.is_dir() else None
     program, stdin = (guest, read_guest_input(input_file)) if model is None else (model.elf, model.stdin)
     load_kernels()
-    env = ExecutorEnv(stdin, guest_stdout(as_json), guest_stderr, max_cycles=max_cycles)
-    result = profile_run(program, env, params=params, security=security, threads=threads)
+    with screen(not as_json) as view:
+        env = guest_environment(stdin, view, as_json, max_cycles)
+        result = profile_run(program, env, params=params, security=security, threads=threads)
     if out is not None:
         text = html(result, guest.name) if out.suffix in HTML else json.dumps(speedscope(result, guest.name))
         with writing(out):

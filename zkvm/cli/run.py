@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,14 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zkvm import api
-from zkvm.api import GIB, ProveInfo
-from zkvm.cli.errors import DONE, REJECTED, check_writable, read_input, writing
-from zkvm.cli.options import CyclesOption, GuestArgument, InputOption, JsonOption, ProgramArgument
-from zkvm.cli.output import emit, line, progress_bar, shown, size, write_bytes
+from zkvm.api import ProveInfo
+from zkvm.cli.errors import DONE, REJECTED, check_writable, reading, writing
+from zkvm.cli.options import CyclesOption, GuestArgument, InputOption, JsonOption, ProgramArgument, RegimeOption, SecurityOption
+from zkvm.cli.output import by_regime, emit, line, shown, size
+from zkvm.cli.screen import guest_environment, screen
 from zkvm.cli.start import PROVER, load_kernels
-from zkvm.errors import UsageError
-from zkvm.session.run import ExecutorEnv, Session, Sink
-from zkvm.stark.protocol.params import MAX_HEIGHT, MIN_HEIGHT
+from zkvm.errors import LimitError, UsageError
+from zkvm.files import read_at_most
+from zkvm.session import memory
+from zkvm.session.bound import BY_PROGRAM, PadTo
+from zkvm.session.memory import GIB
+from zkvm.session.run import ExecutorEnv, Session
+from zkvm.stark.protocol.params import BEST, DEFAULT_SECURITY, MAX_HEIGHT, MIN_HEIGHT, REGIMES, Policy
 
 if TYPE_CHECKING:
     from zkvm.cli.compile import ModelRun
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from zkvm.session.profiling import Profile
 
 FUNCTIONS_SHOWN = 12
+INPUT_SHARE = 4
+"""Part of the free memory that a guest's input may fill: while it is read there are two of it, and the rest is for the run."""
 
 
 def run(
@@ -34,15 +40,21 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", metavar="RECEIPT", help="the receipt's file (default: GUEST.receipt here)")] = None,
     execute_only: Annotated[bool, typer.Option("--execute-only", help="no proof: cycles, journal, where the cycles went")] = False,
     params: Annotated[str, typer.Option("--params", metavar="fast|balanced|compact", help="speed against size")] = "balanced",
-    security: Annotated[int, typer.Option("--security", metavar="100|128", help="proven bits")] = 100,
+    security: SecurityOption = DEFAULT_SECURITY,
+    regime: RegimeOption = BEST,
     no_zk: Annotated[bool, typer.Option("--no-zk", help="do not hide the private input")] = False,
     pad_to: Annotated[
-        str, typer.Option("--pad-to", metavar="2^N", help="give all tables but the program's at least so many rows: heights tell less")
+        str,
+        typer.Option(
+            "--pad-to",
+            metavar="2^N|program",
+            help="heights of tables that tell less: so many rows, or what any run may need whose loops are as long (the default of models)",
+        ),
     ] = "",
     dev: Annotated[bool, typer.Option("--dev", help="a dev receipt: nothing is proven, no verifier accepts it unasked")] = False,
     max_cycles: CyclesOption = None,
     max_memory: Annotated[
-        float | None, typer.Option("--max-memory", metavar="GIB", help="refuse to prove what is predicted to take more")
+        float | None, typer.Option("--max-memory", metavar="GIB", help="what run and proof may take (default: what is free)")
     ] = None,
     threads: Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="worker threads (default: all)")] = None,
     as_json: JsonOption = False,
@@ -54,7 +66,7 @@ def run(
     target = out or Path(f"{guest.stem}.receipt")
     if not execute_only:
         check_writable(target)
-    padding, model = parse_height(pad_to) if pad_to else 0, None
+    padding, model, policy = parse_padding(pad_to, guest.is_dir()), None, Policy(regime=regime)
     if guest.is_dir():
         from zkvm.cli.compile import model_run
 
@@ -64,25 +76,25 @@ def run(
     if execute_only:
         from zkvm.session.profiling import profile as profile_run
 
-        env = ExecutorEnv(stdin, guest_stdout(as_json), guest_stderr, max_cycles=max_cycles, max_memory=limit)
-        profile = profile_run(program, env, params=params, security=security, threads=threads, pad_to=padding)
+        with screen(not as_json) as view:
+            env = guest_environment(stdin, view, as_json, max_cycles, limit)
+            profile = profile_run(
+                program, env, params=params, security=security, threads=threads, pad_to=padding if isinstance(padding, int) else 0
+            )
         show_execution(profile, as_json, model)
         raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
-    with progress_bar(not as_json) as progress:
+    with screen(not as_json) as view:
         info = api.prove(
             program,
-            stdin,
+            guest_environment(stdin, view, as_json, max_cycles, limit),
             params=params,
             security=security,
             zk=not no_zk,
             dev=dev,
+            policy=policy,
             pad_to=padding,
             threads=threads,
-            max_cycles=max_cycles,
-            max_memory=limit,
-            progress=progress,
-            stdout=guest_stdout(as_json),
-            stderr=guest_stderr,
+            progress=view.phase if view.on else None,
         )
     with writing(target):
         length = info.receipt.save(target)
@@ -94,7 +106,9 @@ def check(guest: GuestArgument, input_file: InputOption = None, max_cycles: Cycl
     """Execute the guest and check every constraint and bus, without proving; names what fails."""
     stdin = read_guest_input(input_file)
     load_kernels()
-    failures = api.check(guest, stdin, max_cycles=max_cycles)
+    with screen(not as_json) as view:
+        progress = view.cycles if view.on else None
+        failures = api.check(guest, ExecutorEnv(stdin, max_cycles=max_cycles, progress=progress))
     if as_json:
         rows = [{"where": failure.where, "label": failure.label, "detail": failure.detail, "row": failure.row} for failure in failures]
         emit({"ok": not failures, "failures": rows})
@@ -103,6 +117,17 @@ def check(guest: GuestArgument, input_file: InputOption = None, max_cycles: Cycl
             print(failure)
         print(f"{len(failures)} failures" if failures else "all constraints hold and all buses balance")
     raise typer.Exit(REJECTED if failures else DONE)
+
+
+def parse_padding(text: str, model: bool) -> PadTo:
+    """What ``--pad-to`` says; if nothing, models are padded by their program, and other guests not at all.
+
+    Raises:
+        UsageError: it is no height.
+    """
+    if not text:
+        return BY_PROGRAM if model else 0
+    return text if text == BY_PROGRAM else parse_height(text)
 
 
 def parse_height(text: str) -> int:
@@ -118,19 +143,20 @@ def parse_height(text: str) -> int:
 
 
 def read_guest_input(path: Path | None) -> bytes:
-    """The private input; empty without a file."""
-    return b"" if path is None else read_input(path)
+    """The private input; empty without a file.
 
-
-def guest_stdout(as_json: bool) -> Sink:
-    """Where the guest's standard output goes: to ours, but to standard error while that carries JSON."""
-    stream = sys.stderr if as_json else sys.stdout
-    return lambda data: write_bytes(stream, data)
-
-
-def guest_stderr(data: bytes) -> None:
-    """The guest's standard error goes to ours."""
-    write_bytes(sys.stderr, data)
+    Raises:
+        InputFileError: the file cannot be read.
+        LimitError: it is larger than what memory allows.
+    """
+    if path is None:
+        return b""
+    limit = memory.available_bytes() // INPUT_SHARE
+    with reading(path):
+        data = read_at_most(path, limit)
+    if data is None:
+        raise LimitError(f"{path}: the input has more than {size(limit)}, a quarter of the memory that is left: choose a smaller one")
+    return data
 
 
 def show_execution(profile: Profile, as_json: bool, model: ModelRun | None = None) -> None:
@@ -173,7 +199,7 @@ def show_journal(session: Session, model: ModelRun | None) -> None:
 
 def show_run(info: ProveInfo, target: Path, length: int, as_json: bool, model: ModelRun | None = None) -> None:
     """The result of a proof."""
-    session = info.session
+    session, bits = info.session, {regime: info.receipt.security_bits(regime) for regime in REGIMES}
     if as_json:
         emit(
             {
@@ -185,6 +211,7 @@ def show_run(info: ProveInfo, target: Path, length: int, as_json: bool, model: M
                 "peak_memory_bytes": info.peak_memory_bytes,
                 "receipt_bytes": length,
                 "security_bits": info.security_bits,
+                "bits_by_regime": bits,
                 "zk": info.receipt.zk,
                 "dev": info.receipt.dev,
                 "receipt": str(target),
@@ -196,7 +223,8 @@ def show_run(info: ProveInfo, target: Path, length: int, as_json: bool, model: M
     line("exit code", session.exit_code)
     line("image ID", info.image_id)
     line("cycles", session.cycles)
-    line("security", "none: a dev receipt, nothing is proven" if info.receipt.dev else f"{info.security_bits} bits, proven")
+    proven = f"{info.security_bits} bits, proven ({by_regime(bits)})"
+    line("security", "none: a dev receipt, nothing is proven" if info.receipt.dev else proven)
     line("zero knowledge", "yes" if info.receipt.zk else "no")
     phases = ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in info.seconds.items() if phase != "total")
     line("time", f"{info.seconds['total']:.2f} s ({phases})")

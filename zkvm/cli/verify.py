@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zkvm.cli.errors import DONE, REJECTED, InputFileError, read_input
-from zkvm.cli.options import JsonOption
-from zkvm.cli.output import emit, line, shown
-from zkvm.errors import UsageError
-from zkvm.stark.protocol.params import Policy
+from zkvm.cli.errors import DONE, REJECTED, reading
+from zkvm.cli.options import JsonOption, RegimeOption
+from zkvm.cli.output import by_regime, emit, line, shown
+from zkvm.errors import UsageError, VerificationError
+from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, Policy
+
+if TYPE_CHECKING:
+    from zkvm.ml.interface import ModelInterface
 
 ReceiptArgument = Annotated[Path, typer.Argument(metavar="RECEIPT", help="the receipt's file", show_default=False)]
 
@@ -26,9 +29,18 @@ def verify(
         typer.Option("--elf", metavar="GUEST.elf|DIR", help="that program itself (or a compiled model): its image ID is computed"),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", metavar="model.json", help="of a compiled model: show what the journal says, in its numbers")
+        Path | None,
+        typer.Option(
+            "--model",
+            metavar="model.json",
+            help="of a compiled model: refuse what is not its run, with its weights; show the journal's numbers",
+        ),
     ] = None,
-    min_security: Annotated[int, typer.Option("--min-security", metavar="BITS", help="proven bits that you demand")] = 100,
+    weights_digest: Annotated[
+        str | None, typer.Option("--weights-digest", metavar="HEX", help="published digest of a compiled model's private weights")
+    ] = None,
+    min_security: Annotated[int, typer.Option("--min-security", metavar="BITS", help="proven bits that you demand")] = DEFAULT_DEMAND,
+    regime: RegimeOption = BEST,
     exit_code: Annotated[int, typer.Option("--exit-code", metavar="N", help="exit code that you accept")] = 0,
     allow_dev: Annotated[bool, typer.Option("--allow-dev", help="accept a dev receipt, which proves nothing")] = False,
     as_json: JsonOption = False,
@@ -36,13 +48,14 @@ def verify(
     """Accept a receipt as the proof of a run of a program, or reject it with a reason."""
     if image_id is None and elf is None:
         raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
-    from zkvm.verifier.receipt import parse_image_id, verdict
+    from zkvm.verifier.receipt import parse_image_id, read_receipt, verdict
 
     named = [] if image_id is None else [parse_image_id(image_id)]
-    data = read_input(receipt)
+    with reading(receipt):
+        data = read_receipt(receipt)
     interface = None
     if model is not None:
-        from zkvm.cli.journal import decoded, read_model, show_decoded
+        from zkvm.cli.journal import read_model
 
         interface = read_model(model)
     if elf is not None:
@@ -50,15 +63,10 @@ def verify(
 
         named.append(bytes.fromhex(computed_image_id(elf, not as_json)))
     started = time.perf_counter()
-    answer = verdict(data, *named, policy=Policy(min_security, allow_dev), exit_code=exit_code)
+    answer = verdict(data, *named, policy=Policy(min_security, allow_dev, regime), exit_code=exit_code)
     answer["seconds"] = time.perf_counter() - started
-    meaning = None
-    if interface is not None and answer["accepted"]:
-        try:
-            meaning = decoded(interface, bytes.fromhex(answer["journal"]))
-        except UsageError as error:
-            raise InputFileError(f"{model}: not the model of this receipt, which is valid: {error}") from error
-        answer |= meaning
+    if answer["accepted"] and (interface is not None or weights_digest is not None):
+        answer = judged(answer, interface, weights_digest)
     if as_json:
         emit(answer)
     elif answer["accepted"]:
@@ -66,10 +74,38 @@ def verify(
         line("image ID", answer["image_id"])
         line("exit code", answer["exit_code"])
         line("journal", shown(bytes.fromhex(answer["journal"])))
-        if meaning is not None:
-            show_decoded(meaning)
-        line("security", f"{answer['security_bits']} bits, proven")
+        if interface is not None:
+            from zkvm.cli.journal import show_decoded
+
+            show_decoded(answer)
+        line("security", f"{answer['security_bits']} bits, proven ({by_regime(answer['bits_by_regime'])})")
         line("zero knowledge", "yes" if answer["zk"] else "no")
     else:
         print(f"zkvm: rejected: {answer['reason']}: {answer['detail']}", file=sys.stderr)
     raise typer.Exit(DONE if answer["accepted"] else REJECTED)
+
+
+def judged(answer: dict[str, Any], interface: ModelInterface | None, weights_digest: str | None) -> dict[str, Any]:
+    """The answer on a valid receipt with what its journal says of a compiled model, or a refusal.
+
+    Args:
+        answer: of :func:`zkvm.verifier.receipt.verdict`, accepted.
+        interface: of the model, if it is known.
+        weights_digest: the published one, if it was named.
+
+    Raises:
+        UsageError: it is no digest.
+    """
+    from zkvm.ml.interface import check_weights
+
+    journal = bytes.fromhex(answer["journal"])
+    try:
+        if weights_digest is not None:
+            check_weights(journal, weights_digest)
+        if interface is None:
+            return answer
+        from zkvm.cli.journal import decoded
+
+        return answer | decoded(interface, journal)
+    except VerificationError as error:
+        return {"accepted": False, "reason": error.reason.value, "detail": error.detail}

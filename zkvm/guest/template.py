@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from zkvm.errors import UsageError
+from zkvm.files import write_folder
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
@@ -119,13 +120,7 @@ def new_project(folder: Path) -> list[Path]:
         raise UsageError(f"{name!r}: a name of letters, digits, - and _ is needed, a letter first")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not an empty directory")
-    written = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, text in FILES.items():
-            path = folder / file
-            path.write_text(text.replace("NAME", name))
-            written.append(path)
+        return write_folder(folder, {file: text.replace("NAME", name).encode() for file, text in FILES.items()})
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}") from error
-    return written

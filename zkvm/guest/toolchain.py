@@ -7,6 +7,7 @@ the compiler's version is pinned by the ``guest`` extra.
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from zkvm.errors import GuestError, UsageError
+from zkvm.files import write_atomically
 
 SDK = Path(__file__).resolve().parent
 INCLUDE = SDK / "include"
@@ -49,13 +51,28 @@ COMPILE_FLAGS = (
     # Zig turns on the undefined-behaviour sanitizer unless told otherwise.
     "-fno-sanitize=all",
     "-fno-stack-protector",
+    # Whatever moves the stack pointer further than a page touches every page on the way, so that no frame steps over the unmapped
+    # words below the stack. The compiler's driver offers this for operating systems only; the compiler itself does it for all.
+    "-Xclang",
+    "-fstack-clash-protection",
+    # A length of 2^31 bytes and more moves the stack pointer upwards, past the code that touches pages. Clearing such an array runs
+    # into the end of memory. The second option exempts every variable whose size the compiler knows.
+    "-ftrivial-auto-var-init=zero",
+    "-ftrivial-auto-var-init-max-size=1",
     "-fomit-frame-pointer",
     "-fno-asynchronous-unwind-tables",
     "-ffunction-sections",
     "-fdata-sections",
     "-Wall",
     "-Wextra",
+    # Their lengths are often the input's, hence the prover's choice.
+    "-Wvla",
+    "-Walloca",
 )
+LENGTH_NOTE = """\
+note: an array that is larger than the stack traps, but only if its size in bytes fits 32 bits: 2^30 elements of 4 bytes and some more are
+      few bytes to the compiler, and all of memory is then inside the array. Compare the length with a constant before the declaration."""
+"""What the compiler's warning of a variable-length array does not say."""
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none", f"-Wl,-T,{LINKER_SCRIPT}")
 
 
@@ -112,12 +129,14 @@ def build(
     with tempfile.TemporaryDirectory() as scratch:
         linked = Path(scratch) / "guest.elf"
         # The working directory is recorded in line tables, so it is always the same one.
-        result = subprocess.run([*command, "-o", str(linked)], cwd=SDK, capture_output=True, text=True, check=False)
+        environment = _environment(Path(scratch))
+        result = subprocess.run([*command, "-o", str(linked)], cwd=SDK, env=environment, capture_output=True, text=True, check=False)
         if result.returncode != 0 or not linked.exists():
             raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}")
-        target.write_bytes(linked.read_bytes())
-    if warn is not None and result.stderr.strip():
-        warn(result.stderr.strip())
+        write_atomically(target, linked.read_bytes())
+    warnings = result.stderr.strip()
+    if warn is not None and warnings:
+        warn(f"{warnings}\n{LENGTH_NOTE}" if "[-Wvla" in warnings else warnings)
     return target
 
 
@@ -134,6 +153,22 @@ def _compiler() -> tuple[str, ...]:
     if importlib.util.find_spec("ziglang") is None:
         raise UsageError("building a guest needs a compiler: pip install 'zkvm[guest]'")
     return (sys.executable, "-m", "ziglang", "cc")
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """The compiler's variables. Temporary files are in a directory that goes with the build; so is its cache where there is no other."""
+    variables = os.environ | {"TMPDIR": str(scratch)}
+    if "ZIG_GLOBAL_CACHE_DIR" not in variables:
+        home = variables.get("HOME")
+        cache = Path(variables.get("XDG_CACHE_HOME") or (Path(home) / ".cache" if home else os.devnull)) / "zig"
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            usable = os.access(cache, os.W_OK)
+        except OSError:
+            usable = False
+        if not usable:
+            variables["ZIG_GLOBAL_CACHE_DIR"] = str(scratch / "cache")
+    return variables
 
 
 def _prefix_maps(paths: Sequence[Path]) -> list[str]:

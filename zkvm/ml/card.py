@@ -15,14 +15,17 @@ from zkvm.ml.compilation import Compilation
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
 from zkvm.ml.lowering import Precision
-from zkvm.ml.package import DIGEST_BYTES, Execute
+from zkvm.ml.package import Execute
 from zkvm.ml.samples import Sample
 
 MAX_SAMPLES = 200
 
 
 def static_card(imported: ImportedModel, graph: Graph, code: GeneratedCode, precision: Precision) -> dict[str, Any]:
-    """What is known without running: operators, shapes, sizes, approximation errors, a SHA-256 of every weight."""
+    """What is known without running: operators, shapes, sizes, approximation errors, a SHA-256 of every weight.
+
+    The card is the owner's; what of it is published of a model with private weights stands in ``package.py``.
+    """
     layers = [
         {
             "name": operation.name,
@@ -80,7 +83,7 @@ def accuracy(compilation: Compilation, samples: Sequence[Sample], floats: Sequen
 
 
 def execution(compilation: Compilation, sample: Sample, execute: Execute) -> dict[str, Any]:
-    """Cycles of one run, by layer and multiply-accumulate; predicted time (s) and memory (bytes) of a proof; digest of private weights."""
+    """Cycles of one run, by layer and multiply-accumulate; predicted time (s) and memory (bytes) of a proof."""
     arrays, saturated = compilation.model.quantize([sample[port.name] for port in compilation.imported.inputs])
     run = execute(compilation.model.elf, compilation.model.stdin(arrays))
     macs = {operation.name: operation.macs for operation in compilation.graph.operations if operation.macs}
@@ -91,8 +94,7 @@ def execution(compilation: Compilation, sample: Sample, execute: Execute) -> dic
         if macs.get(name) and ("_linear_" in function or "_matrixproduct_" in function):
             entry["cycles_per_mac"] = round(spent / macs[name], 3)
         layers.append(entry)
-    digest = {"weights_digest": run.journal[:DIGEST_BYTES].hex()} if compilation.model.weights == "private" else {}
-    return digest | {
+    return {
         "cycles": run.cycles,
         "predicted_proof_seconds": run.proof_seconds,
         "predicted_proof_bytes_of_memory": run.proof_bytes,

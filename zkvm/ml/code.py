@@ -1,4 +1,9 @@
-"""C text under construction: constant arrays and the body of one function per operation."""
+"""C text under construction: constants, private words, and the body of one function per operation.
+
+A number in the text of a model with private weights follows from the architecture, the shapes, the bit widths and the options alone.
+Everything else an operation asks for as :meth:`CodeWriter.number` or :meth:`CodeWriter.constant`, and gets a place among the private
+words. ``twin.py`` compares the text with that of other weights, so an operation that forgets it compiles no private model.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from zkvm.ml.arithmetic import Rescale
 from zkvm.ml.value import Value
 
 WORDS_PER_LINE = 16
+PRIVATE = "private_words"
+"""The array of the guest that holds all private words."""
 
 
 def identifier(text: str) -> str:
@@ -25,48 +33,93 @@ class CodeWriter:
 
     Attributes:
         pointer_of: C expression of the first word of an activation.
-        private_weights: whether constants that depend on the weights are read from the input instead of lying in the program.
-        tables: (name, words, private) of every constant array, in order.
+        private_weights: whether what depends on the weights is read from the input instead of lying in the program.
+        tables: (name, words) of every constant array of the program, in order.
     """
 
     pointer_of: Callable[[Value], str]
     private_weights: bool = False
-    tables: list[tuple[str, NDArray[np.int32], bool]] = field(default_factory=list)
+    tables: list[tuple[str, NDArray[np.int32]]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     _named: dict[tuple[bytes, bool], str] = field(default_factory=dict)
+    _placed: dict[int, str] = field(default_factory=dict)
+    _private: list[NDArray[np.int32]] = field(default_factory=list)
+    _private_count: int = 0
 
     def line(self, text: str) -> None:
         """Append one statement to the function of the current operation."""
         self.lines.append(f"    {text}")
 
     def constant(self, values: NDArray[np.integer], *, private: bool = True, label: str = "k") -> str:
-        """The C name of a constant array of words; equal arrays share one.
+        """The C expression of a constant array of words. Equal arrays share one, unless they are read: who is equal says something.
 
         Args:
             values: int32 or uint32 range; flattened in C order.
             private: whether it says something about the weights.
+            label: how its name begins.
         """
         words = (np.asarray(values, np.int64).reshape(-1) & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+        if private and self.private_weights:
+            place = f"({PRIVATE} + {self._private_count})"
+            self._private.append(words)
+            self._private_count += len(words)
+            return place
         key = (words.tobytes(), private)
         if key not in self._named:
             self._named[key] = f"{label}{len(self.tables)}"
-            self.tables.append((self._named[key], words, private))
+            self.tables.append((self._named[key], words))
         return self._named[key]
+
+    def number(self, value: int, secret: bool = True) -> str:
+        """The C expression of a number of 32 bits: itself, or a private word if it says something about private weights."""
+        if not (secret and self.private_weights):
+            return str(value)
+        return f"{self.constant(np.array([value]))}[0]"
+
+    def wide_number(self, value: int) -> str:
+        """The C expression of a non-negative number of 64 bits that says something about the weights."""
+        if not self.private_weights:
+            return f"{value}ull"
+        words = self.constant(np.array([value & 0xFFFFFFFF, value >> 32]))
+        return f"((uint64_t)(uint32_t){words}[1] << 32 | (uint32_t){words}[0])"
+
+    def shift(self, value: int) -> str:
+        """The C expression of a number of bits to shift by: whoever proves chooses private words, so the guest masks them."""
+        return f"({self.number(value)} & 31)" if self.private_weights else str(value)
+
+    def cut(self, expression: str, output: Value) -> str:
+        """C expression cut to what the output is cut to."""
+        low, high = (self.number(limit, output.cut is not None) for limit in output.limits)
+        return f"{'bounded' if self.private_weights else 'clamp'}({expression}, {low}, {high})"
+
+    def rescaling(self, factor: Rescale) -> str:
+        """The trailing arguments of the runtime's ``requantize``: left shift, right shift, bounds."""
+        numbers = (factor.left, factor.shift + factor.left, factor.lo, factor.hi)
+        return ", ".join(self.number(number, factor.secret) for number in numbers)
+
+    def rescaled(self, factor: Rescale, accumulator: str, multiplier: str | None = None) -> str:
+        """C expression of the rescaled accumulator."""
+        if factor.identity:
+            return accumulator
+        function = "requantize_secret" if factor.secret else "requantize"
+        chosen = multiplier or self.number(factor.multipliers[0], factor.secret)
+        return f"{function}({accumulator}, {chosen}, {self.rescaling(factor)})"
 
     def pointer(self, value: Value) -> str:
         """C expression of the first word of a value."""
         stored = value.storage()
-        if stored.data is not None:
+        if stored.data is None:
+            return self.pointer_of(stored)
+        if not (stored.private and self.private_weights):
             return self.constant(stored.data, private=stored.private)
-        return self.pointer_of(stored)
+        if id(stored) not in self._placed:
+            self._placed[id(stored)] = self.constant(stored.data)
+        return self._placed[id(stored)]
 
     def declarations(self) -> str:
-        """C definitions of all constant arrays."""
-        parts = []
-        for name, words, private in self.tables:
-            if private and self.private_weights:
-                parts.append(f"static int32_t {name}[{len(words)}];")
-                continue
+        """C definitions of all constant arrays, and of the array of private words."""
+        parts = [f"static int32_t {PRIVATE}[{self._private_count}];"] if self._private_count else []
+        for name, words in self.tables:
             texts = [str(word) if word != -(1 << 31) else "(-2147483647 - 1)" for word in words.tolist()]
             rows = [", ".join(texts[start : start + WORDS_PER_LINE]) for start in range(0, len(texts), WORDS_PER_LINE)]
             parts.append(f"static const int32_t {name}[{len(words)}] = {{\n    " + ",\n    ".join(rows) + "};")
@@ -74,5 +127,4 @@ class CodeWriter:
 
     def private_words(self) -> NDArray[np.int32]:
         """The words that a private model reads as input, in the order in which it reads them."""
-        parts = [words for _, words, private in self.tables if private and self.private_weights]
-        return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+        return np.concatenate(self._private) if self._private else np.zeros(0, np.int32)

@@ -40,3 +40,13 @@ class Compilation:
         """The integer model's outputs for real inputs."""
         integers, _ = self.model.quantize(arrays)
         return evaluate(self.graph, integers)
+
+    def journal(self, results: Sequence[NDArray[np.int64]]) -> bytes:
+        """What a run commits that shows all outputs and no digest of its input.
+
+        Args:
+            results: of :func:`zkvm.ml.ir.evaluate`.
+        """
+        digests = [self.model.digest, bytes.fromhex(self.model.weights_digest)]
+        scales = [np.float64(value.scale).tobytes() for value in self.graph.outputs if value.secret]
+        return b"".join([*digests, *scales, *(result.astype("<i4").tobytes() for result in results)])

@@ -17,13 +17,15 @@ from zkvm.errors import UsageError
 from zkvm.guest.toolchain import build
 from zkvm.ml import card, onnx_runtime
 from zkvm.ml.calibrate import Method, calibrate
-from zkvm.ml.codegen import OutputMode, Privacy, generate
+from zkvm.ml.codegen import OutputMode, Privacy, generate, interface_of
 from zkvm.ml.compilation import Compilation
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
+from zkvm.ml.interface import weights_digest
 from zkvm.ml.lowering import Precision
-from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute, Tensor
+from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute
 from zkvm.ml.quantize import quantize
 from zkvm.ml.samples import Sample
+from zkvm.ml.twin import Choices, refuse_leaks
 
 RUNTIME = Path(__file__).resolve().parent / "runtime"
 
@@ -50,7 +52,8 @@ def import_file(source: Path | onnx.ModelProto, options: Options) -> ImportedMod
     Raises:
         UsageError: the model cannot be compiled; says why.
     """
-    return import_model(load_model(source) if isinstance(source, Path) else source, options.shapes)
+    model = load_model(source) if isinstance(source, Path) else source
+    return import_model(model, options.shapes, simplify=not options.privacy.private_weights)
 
 
 def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options: Options) -> Compilation:
@@ -60,33 +63,24 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
         UsageError: the model cannot be compiled; names the node.
     """
     tensors = calibrate(imported, samples, options.method, options.precision.activation_bits)
-    graph = quantize(imported, tensors, options.precision)
-    code = generate(graph, options.privacy)
+    private = options.privacy.private_weights
+    graph = quantize(imported, tensors, options.precision, private)
+    interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy)
+    code = generate(graph, options.privacy, interface.digest)
+    if private:
+        refuse_leaks(imported, samples, tensors, Choices(options.shapes, options.method, options.precision, options.privacy, code))
     if code.activation_words + code.constant_words > MAX_WORDS:
         raise UsageError(
             f"the model needs {code.activation_words} words for activations and {code.constant_words} for weights; "
             f"a guest's memory holds {MAX_WORDS}"
         )
     elf = build_guest(code.source)
-    inputs = tuple(
-        Tensor(port.name, value.shape, value.kind.value, value.scale, value.lo, value.hi)
-        for port, value in zip(imported.inputs, graph.inputs, strict=True)
-    )
-    outputs = tuple(
-        Tensor(name, value.shape, value.kind.value, value.scale, value.lo, value.hi)
-        for name, value in zip(imported.outputs, graph.outputs, strict=True)
-    )
-    privacy = options.privacy
-    model = CompiledModel(
-        inputs=inputs,
-        outputs=outputs,
-        weights="private" if privacy.private_weights else "public",
-        input_mode="digest" if privacy.input_digest else "none",
-        output_mode=privacy.output.value,
-        card=card.static_card(imported, graph, code, options.precision),
-        elf=elf,
-        private_weights=os.urandom(SALT_BYTES) + code.private_words.astype("<i4").tobytes() if privacy.private_weights else b"",
-    )
+    words = os.urandom(SALT_BYTES) + code.private_words.astype("<i4").tobytes() if private else b""
+    public = {
+        "card": card.static_card(imported, graph, code, options.precision),
+        "weights_digest": weights_digest(words) if private else "",
+    }
+    model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=words)
     return Compilation(imported, graph, code, model)
 
 

@@ -148,15 +148,20 @@ def _fix_dimension(name: str, dimension: Any, position: int, given: int | None) 
     dimension.dim_value = size
 
 
-def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None) -> ImportedModel:
+def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None, *, simplify: bool = True) -> ImportedModel:
     """Fix shapes, convert, rewrite composite operators, simplify, fold constants.
+
+    Args:
+        model: as it was read.
+        shapes: of inputs whose dimensions are open.
+        simplify: run the simplifier, which looks at weights: it drops products with 1, and merges what is equal. Not if they are private.
 
     Raises:
         UsageError: open dimensions, or an operator that is not supported (names it, its node, and what is).
     """
     original = fix_shapes(model, shapes or {})
     _check_sizes(original)
-    converted = rewrite(_convert(original))
+    converted = rewrite(_convert(original, simplify))
     opset = opset_of(converted)
     for initializer in converted.graph.initializer:
         # Weights that are listed as inputs too (old files) are not inputs.
@@ -175,7 +180,7 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
     return ImportedModel(converted, original, nodes, constants, inputs, [output.name for output in converted.graph.output], opset)
 
 
-def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
+def _convert(model: onnx.ModelProto, simplify: bool) -> onnx.ModelProto:
     """The model in the compiler's operator version, simplified where the simplifier can."""
     if not any(entry.domain in ("", "ai.onnx") for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid("", OPSET))
@@ -185,7 +190,7 @@ def _convert(model: onnx.ModelProto) -> onnx.ModelProto:
             model = onnx.version_converter.convert_version(model, OPSET)
         except Exception as error:
             raise UsageError(f"the model cannot be converted to ONNX operator version {OPSET}: {str(error)[:300]}") from error
-    if any(entry.domain not in ("", "ai.onnx") for entry in model.opset_import):
+    if not simplify or any(entry.domain not in ("", "ai.onnx") for entry in model.opset_import):
         return model
     try:
         import onnxslim

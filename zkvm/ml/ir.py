@@ -85,6 +85,7 @@ def evaluate(graph: Graph, inputs: Sequence[IntArray]) -> list[IntArray]:
     """Run the integer model: the reference that the guest is compared with.
 
     Args:
+        graph: the integer model.
         inputs: one array of integers per input of the graph, within its bounds.
     """
     held: dict[int, IntArray] = {id(value): array.reshape(value.shape) for value, array in zip(graph.inputs, inputs, strict=True)}

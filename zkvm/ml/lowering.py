@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, power_of_two_at_least, rescale
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, power_of_two_at_least, rescale
 from zkvm.ml.ir import Graph, Kind, Operation, Value, View
 from zkvm.ml.node import Node
 from zkvm.ml.operations.unary import Requantize
@@ -43,6 +43,16 @@ class TensorInfo:
     bits: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """A tensor's single reader, which only cuts it: its output, the range, and whether the operator alone says this range (a Relu)."""
+
+    output: str
+    low: float
+    high: float
+    known: bool = False
+
+
 EvaluateNode = Callable[[Node, list[NDArray[Any]]], list[NDArray[Any]]]
 """Runs one ONNX node on arrays, in floating point or exactly, as onnxruntime does."""
 
@@ -52,8 +62,11 @@ class Context:
     """The state of a lowering.
 
     Attributes:
-        tensors: of every ONNX tensor that is not constant. constants: by ONNX name. fused: tensor -> (its single reader's output,
-            low, high) where that reader only cuts to [low, high] and can be merged into the producer. run_node: see EvaluateNode.
+        tensors: of every ONNX tensor that is not constant. constants: by ONNX name. fused: tensor -> the reader that can be merged into
+            its producer. run_node: see EvaluateNode.
+        private: whether the weights are. Then bounds, and everything that decides which operations there are and what code they are,
+            follow from the architecture; scales, constants and cuts are free to say something about the weights.
+        known_tables: see ``operators/unary.py``.
         given: tensor -> scale and bounds that a quantized model brings along. zero_points: of its quantized tensors.
     """
 
@@ -62,10 +75,12 @@ class Context:
     precision: Precision
     graph: Graph
     run_node: EvaluateNode
-    fused: dict[str, tuple[str, float, float]] = field(default_factory=dict)
+    private: bool = False
+    fused: dict[str, Fusion] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     given: dict[str, tuple[float, int, int]] = field(default_factory=dict)
-    zero_points: dict[str, int] = field(default_factory=dict)
+    zero_points: dict[str, NDArray[Any]] = field(default_factory=dict)
+    known_tables: dict[str, tuple[IntArray, int, float]] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     _counter: int = 0
 
@@ -96,7 +111,7 @@ class Context:
     def fresh(self, shape: tuple[int, ...], lo: int, hi: int, scale: float = 1.0, kind: Kind = Kind.REAL, label: str = "t") -> Value:
         """A new intermediate value."""
         self._counter += 1
-        return Value(f"{label}_{self._counter}", shape, lo, hi, scale, kind)
+        return Value(f"{label}_{self._counter}", shape, lo, hi, scale, kind, secret=self.private and kind is Kind.REAL)
 
     def info(self, name: str) -> TensorInfo:
         """Shape, kind and range of a tensor, constant or not."""
@@ -112,7 +127,17 @@ class Context:
         """A new value for the ONNX tensor ``name`` with the scale that its calibrated range asks for."""
         info = self.info(name)
         scale, lo, hi = self.given[name] if name in self.given else quantization(info, self.precision)
-        return self.fresh(info.shape if shape is None else shape, lo, hi, scale, Kind.REAL if name in self.given else info.kind, label=name)
+        kind = Kind.REAL if name in self.given else info.kind
+        value = self.fresh(info.shape if shape is None else shape, lo, hi, scale, kind, label=name)
+        if self.private and kind is not Kind.BOOLEAN:
+            value.cut = lo, hi
+            bound = _widest(info, self.precision) if name not in self.given else hi - lo
+            value.lo, value.hi = -bound, bound
+        return value
+
+    def rescale(self, ratios: float | FloatArray, bound: int, output: Value, name: str, secret: bool = True) -> Rescale:
+        """The rescaling by ``ratios`` to an output, see :func:`~zkvm.ml.arithmetic.rescale`; of secret ratios unless they are not."""
+        return rescale(ratios, bound, *output.limits, name, secret=self.private and secret)
 
     def operand(self, name: str) -> Value:
         """The value of an ONNX tensor; a constant is quantized by its own range."""
@@ -124,8 +149,21 @@ class Context:
         self.values[name] = value
         return value
 
-    def quantized_constant(self, name: str, array: NDArray[Any], scale: float | None = None) -> Value:
-        """A constant as integers; of the given scale, or of the best one for its range."""
+    def known_constant(self, name: str, array: NDArray[np.int64]) -> Value:
+        """Integers that the compiler adds to a model: they say nothing about its weights."""
+        return Value(name, tuple(array.shape), int(array.min()), int(array.max()), 1.0, Kind.INTEGER, data=array, private=not self.private)
+
+    def quantized_constant(
+        self, name: str, array: NDArray[Any], scale: float | None = None, bounds: tuple[int, int] | None = None
+    ) -> Value:
+        """A constant as integers; of the given scale, or of the best one for its range.
+
+        Args:
+            name: for messages and profiles.
+            array: its numbers.
+            scale: real = integer * scale.
+            bounds: what a constant of this kind is within, for private models; the widest possible bounds by default.
+        """
         kind = kind_of(array.dtype)
         if kind is not Kind.REAL:
             integers = np.clip(array.astype(np.int64), INT32_MIN, INT32_MAX)
@@ -136,19 +174,46 @@ class Context:
                 scale, _, _ = quantization(TensorInfo(array.shape, kind, -magnitude, magnitude), Precision())
             integers = np.clip(np.round(array.astype(np.float64) / scale), INT32_MIN, INT32_MAX).astype(np.int64)
         lo, hi = (int(integers.min()), int(integers.max())) if integers.size else (0, 0)
-        return Value(name, tuple(array.shape), lo, hi, scale, kind, data=integers)
+        if self.private:
+            lo, hi = WIDEST_CONSTANTS[kind] if bounds is None else bounds
+        return Value(name, tuple(array.shape), lo, hi, scale, kind, data=integers, secret=self.private and kind is Kind.REAL)
 
     def view(self, value: Value, shape: tuple[int, ...], scale: float | None = None, kind: Kind | None = None) -> Value:
         """The same integers under another shape, scale or kind."""
         chosen_scale, chosen_kind = value.scale if scale is None else scale, value.kind if kind is None else kind
+        secret = value.secret if scale is None else self.private and chosen_kind is Kind.REAL
         if value.data is not None:
-            return Value(value.name, shape, value.lo, value.hi, chosen_scale, chosen_kind, data=value.data, private=value.private)
+            constant = Value(value.name, shape, value.lo, value.hi, chosen_scale, chosen_kind, data=value.data, private=value.private)
+            constant.secret = secret
+            return constant
         result = self.fresh(shape, value.lo, value.hi, chosen_scale, chosen_kind, label=value.name)
-        result.root = value
+        result.root, result.secret = value, secret
         return self.add(View(result.name, (value,), result))
 
-    def rescaled(self, value: Value, scale: float, name: str, lo: int | None = None, hi: int | None = None) -> Value:
-        """The value with another scale: rounded, and cut to [lo, hi] if they are given."""
+    def rescaled(
+        self,
+        value: Value,
+        scale: float,
+        name: str,
+        lo: int | None = None,
+        hi: int | None = None,
+        *,
+        secret: bool = True,
+        cut: tuple[int, int] | None = None,
+    ) -> Value:
+        """The value with another scale: rounded, and cut to [lo, hi] if they are given.
+
+        Args:
+            value: what is rescaled.
+            scale: the new one.
+            name: of the layer, for messages.
+            lo: least integer of the result.
+            hi: largest integer of the result.
+            secret: whether the new scale says something about the weights, in a private model.
+            cut: the bounds to cut to if these are secret, and [lo, hi] only what they are within.
+        """
+        if self.private and (secret or value.secret):
+            return self._rescaled_secretly(value, scale, name, (value.lo if lo is None else lo, value.hi if hi is None else hi), cut)
         if value.scale == scale and (lo is None or lo <= value.lo) and (hi is None or hi >= value.hi):
             return value
         factor = rescale(value.scale / scale, value.magnitude, INT32_MIN if lo is None else lo, INT32_MAX if hi is None else hi, name)
@@ -158,6 +223,23 @@ class Context:
         ends = factor.apply(np.array([value.lo, value.hi], np.int64))
         output = self.fresh(value.shape, int(ends[0]), int(ends[1]), scale, value.kind, label=value.name)
         return self.add(Requantize(name, (value,), output, factor))
+
+    def _rescaled_secretly(self, value: Value, scale: float, name: str, bounds: tuple[int, int], cut: tuple[int, int] | None) -> Value:
+        """Always an operation, because whether one is needed says something. Without given bounds the scale becomes coarser."""
+        limits = bounds if cut is None else cut
+        factor = rescale(value.scale / scale, value.magnitude, *limits, name, secret=True)
+        if value.data is not None:
+            integers = factor.apply(value.data.reshape(value.shape))
+            return Value(value.name, value.shape, *bounds, scale, value.kind, data=integers, secret=True)
+        output = self.fresh(value.shape, *bounds, scale, value.kind, label=value.name)
+        output.cut, output.secret = limits, True
+        return self.add(Requantize(name, (value,), output, factor))
+
+
+def _widest(info: TensorInfo, precision: Precision) -> int:
+    """Largest magnitude of a tensor's integers, whatever its range is."""
+    bits = max(info.bits, precision.activation_bits)
+    return INT32_MAX if info.kind is Kind.INTEGER else 255 if bits == 8 else (1 << (bits - 1)) - 1
 
 
 def kind_of(dtype: np.dtype[Any]) -> Kind:
@@ -188,6 +270,9 @@ def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, in
     top = (1 << (bits - 1)) - 1
     return power_of_two_at_least(magnitude / top), 0 if positive else -top, top
 
+
+WIDEST_CONSTANTS = {Kind.REAL: (-(1 << 15) + 1, (1 << 15) - 1), Kind.BOOLEAN: (0, 1), Kind.INTEGER: (INT32_MIN, INT32_MAX)}
+"""Bounds of constants, whatever they are: reals have 16 bits."""
 
 Lowering = Callable[[Context, Node], None]
 LOWERINGS: dict[tuple[str, str], Lowering] = {}

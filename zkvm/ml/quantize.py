@@ -12,15 +12,21 @@ from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
-from zkvm.ml.lowering import Context, Precision, TensorInfo, quantization
+from zkvm.ml.lowering import Context, Fusion, Precision, TensorInfo, quantization
 from zkvm.ml.node import Node
 from zkvm.ml.operators import LOWERINGS
 from zkvm.ml.operators.quantized import finished, parameters, quantized_range
 from zkvm.ml.operators.unary import clip_range
 
 
-def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision: Precision) -> Graph:
+def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision: Precision, private: bool = False) -> Graph:
     """Lower every node to operations on integers.
+
+    Args:
+        model: the simplified model.
+        tensors: ranges and kinds, by name.
+        precision: bits of activations and weights.
+        private: whether the weights are. Then neither they nor the ranges decide which operations there are.
 
     Raises:
         UsageError: a shape or attribute that is not supported, or an accumulator that could overflow; names the node.
@@ -29,12 +35,13 @@ def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision:
     def run_node(node: Node, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
         return onnx_runtime.run_node(node, arrays, model.opset)
 
-    context = Context(dict(tensors), model.constants, precision, Graph([], []), run_node)
+    context = Context(dict(tensors), model.constants, precision, Graph([], []), run_node, private)
     context.fused = _fusions(context, model)
     for port in model.inputs:
         info = tensors[port.name]
         scale, lo, hi = quantization(info, precision)
         value = context.fresh(port.shape, lo, hi, scale, info.kind, label=port.name)
+        value.secret = False  # no weight has a part in the range of an input
         context.graph.inputs.append(value)
         context.bind(port.name, value)
     for node in model.nodes:
@@ -54,8 +61,8 @@ def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision:
     return context.graph
 
 
-def _fusions(context: Context, model: ImportedModel) -> dict[str, tuple[str, float, float]]:
-    """Tensors whose single reader is a Relu, Clip or QuantizeLinear: that reader's output and range."""
+def _fusions(context: Context, model: ImportedModel) -> dict[str, Fusion]:
+    """Tensors whose single reader is a Relu, Clip or QuantizeLinear: that reader."""
     readers = Counter(name for node in model.nodes for name in node.inputs) + Counter(model.outputs)
     found = {}
     for node in model.nodes:
@@ -63,15 +70,15 @@ def _fusions(context: Context, model: ImportedModel) -> dict[str, tuple[str, flo
             scale, zero_point = parameters(context, node)
             lo, hi = quantized_range(zero_point)
             context.given[node.outputs[0]] = scale, lo, hi
-            context.zero_points[node.outputs[0]] = int(zero_point)
-            found[node.inputs[0]] = (node.outputs[0], lo * scale, hi * scale)
+            context.zero_points[node.outputs[0]] = zero_point
+            found[node.inputs[0]] = Fusion(node.outputs[0], lo * scale, hi * scale)
             continue
         if node.operator not in ("Relu", "Clip") or readers[node.inputs[0]] != 1 or node.inputs[0] in context.constants:
             continue
         if any(name and name not in context.constants for name in node.inputs[1:]):
             continue
         if context.tensors[node.outputs[0]].kind is Kind.REAL:
-            found[node.inputs[0]] = (node.outputs[0], *clip_range(context, node))
+            found[node.inputs[0]] = Fusion(node.outputs[0], *clip_range(context, node), node.operator == "Relu")
     return found
 
 

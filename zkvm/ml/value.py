@@ -31,6 +31,9 @@ class Kind(StrEnum):
 class Value:
     """One tensor of the integer model.
 
+    In a model with private weights the bounds decide which code is written, so they follow from shapes and bit widths alone, as wide as
+    any weights could make them; what the weights and ranges make of them is the cut.
+
     Attributes:
         shape: of the tensor, without symbolic dimensions.
         lo, hi: inclusive bounds of its integers.
@@ -38,6 +41,8 @@ class Value:
         data: its integers if it is a constant.
         root: the value whose memory this one is a view of.
         private: whether the constant says something about the weights, which private models read as input.
+        secret: whether the scale does; only in models with private weights.
+        cut: bounds within [lo, hi] to which its operation cuts, where these are secret.
     """
 
     name: str
@@ -49,6 +54,8 @@ class Value:
     data: IntArray | None = None
     root: Value | None = None
     private: bool = True
+    secret: bool = False
+    cut: tuple[int, int] | None = None
 
     @property
     def size(self) -> int:
@@ -59,6 +66,11 @@ class Value:
     def magnitude(self) -> int:
         """Largest absolute integer."""
         return max(abs(self.lo), abs(self.hi))
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """What its operation cuts to."""
+        return (self.lo, self.hi) if self.cut is None else self.cut
 
     def storage(self) -> Value:
         """The value that owns the memory."""

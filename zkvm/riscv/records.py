@@ -124,13 +124,18 @@ class Image:
     symbols: tuple[tuple[int, str], ...] = ()
 
     @property
+    def stack_floor(self) -> int:
+        """Lowest byte address of the stack, which is the last gap. Between ``heap_limit`` and it is the guard."""
+        return 4 * self.gaps[-1][0]
+
+    @property
     def content_id(self) -> bytes:
         """BLAKE3 of segments and entry, 32 bytes; independent of the machine."""
         return self.identify()
 
 
 Sorter = Callable[[NDArray[Any], NDArray[np.uint8]], tuple[NDArray[np.int64], NDArray[np.int64]]]
-"""Numpy walker :func:`sort_steps`, or its kernel."""
+"""Numpy twin :func:`sort_steps`, or its kernel."""
 KEYS = 256
 
 

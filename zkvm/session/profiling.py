@@ -19,10 +19,11 @@ from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.calls import BY_NUMBER
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image
+from zkvm.session.memory import out_of_memory
 from zkvm.session.prediction import Prediction, predict
 from zkvm.session.resources import prove_extra
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
-from zkvm.stark.protocol.params import parameters
+from zkvm.stark.protocol.params import DEFAULT_SECURITY, parameters
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.tables import heights_for
 
@@ -108,12 +109,13 @@ class Profile:
         }
 
 
+@out_of_memory("execution")
 def profile(
     elf: Elf,
     stdin: bytes | ExecutorEnv = b"",
     *,
     params: str = "balanced",
-    security: int = 100,
+    security: int = DEFAULT_SECURITY,
     max_cycles: int | None = None,
     max_memory: int | None = None,
     threads: int | None = None,
@@ -129,7 +131,7 @@ def profile(
         params: parameter set of the proof that is predicted: ``fast``, ``balanced`` or ``compact``.
         security: proven bits of the set: 100 or 128.
         max_cycles: instructions after which the guest is stopped; None: 2^28.
-        max_memory: bytes that its pages and records may take; None: no limit.
+        max_memory: bytes that its pages and output may take; None: what this process can have.
         threads: workers of the proof that is predicted; None: as many as this process may use.
         pad_to: least height of that proof's tables: a power of two, or 0.
         stdout: called with what the guest writes to fd 1, as it does.

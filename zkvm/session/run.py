@@ -6,14 +6,15 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import Cancelled, ElfError, GuestTrap, UsageError
+from zkvm.files import read_kinds
 from zkvm.riscv.records import Execution, Image
+from zkvm.session import memory
 from zkvm.session.resources import prove_extra
 
 if TYPE_CHECKING:
@@ -27,7 +28,23 @@ TraceCallback = Callable[[NDArray[Any]], object]
 """Called with executed instructions, (k,) :data:`zkvm.riscv.records.STEP` in order, up to 2^20 at a time. The array is only lent."""
 Cancel = threading.Event | Callable[[], bool]
 """Set, or true: stop."""
+CycleProgress = Callable[[int], object]
+"""Called with the instructions executed so far."""
 Runner = Callable[["MachineState", int], int]
+ELF_MAGIC = b"\x7fELF"
+MAX_ELF_BYTES = 1 << 30
+"""Far more than the code and data that the tables can hold; the rest is debug information."""
+
+
+class Limits(Protocol):
+    """What a run must not exceed."""
+
+    def look(self, state: MachineState) -> None:
+        """Stop the run, between slices and calls.
+
+        Raises:
+            LimitError: it must not go on.
+        """
 
 
 @dataclass(slots=True)
@@ -41,11 +58,12 @@ class ExecutorEnv:
         stdout: called with what the guest writes to fd 1, as it does.
         stderr: called with what the guest writes to fd 2, as it does.
         max_cycles: instructions after which the guest is stopped; None: 2^28.
-        max_memory: bytes that the execution, and the proof as predicted, may take; None: no limit.
+        max_memory: bytes that the execution, and the proof as predicted, may take; None: what this process can have.
         trace: called with the executed instructions, (k,) :data:`zkvm.riscv.records.STEP` in order, up to 2^20 at a time; the array is
             only lent.
         cancel: an event, or a function that returns whether to stop: looked at between slices of 2^20 instructions and between the
             phases of a proof.
+        progress: called with the instructions executed so far, between slices of 2^20.
     """
 
     stdin: bytes = b""
@@ -55,6 +73,7 @@ class ExecutorEnv:
     max_memory: int | None = None
     trace: TraceCallback | None = None
     cancel: Cancel | None = None
+    progress: CycleProgress | None = None
 
     def write(self, data: bytes | bytearray | memoryview | NDArray[Any]) -> ExecutorEnv:
         """Append bytes, or an array's elements in row-major order, little-endian, in the array's own width.
@@ -139,6 +158,21 @@ def environment(stdin: bytes | ExecutorEnv, **options: Any) -> ExecutorEnv:
     return replace(stdin)
 
 
+def read_program(path: str | os.PathLike[str]) -> bytes:
+    """The content of a program's file; of what is no ELF file only the beginning.
+
+    Raises:
+        ElfError: it cannot be read, or is too long.
+    """
+    try:
+        content = read_kinds(path, {ELF_MAGIC: MAX_ELF_BYTES})
+    except OSError as error:
+        raise ElfError(f"{os.fspath(path)}: {error.strerror}") from error
+    if content is None:
+        raise ElfError(f"{os.fspath(path)}: more than {MAX_ELF_BYTES} bytes: no program of this machine is that long")
+    return content
+
+
 def read_elf(elf: Elf) -> tuple[bytes, Image]:
     """The content of an ELF file and its image.
 
@@ -149,17 +183,16 @@ def read_elf(elf: Elf) -> tuple[bytes, Image]:
 
     if isinstance(elf, bytes):
         return elf, load(elf)
-    try:
-        content = Path(elf).read_bytes()
-    except OSError as error:
-        raise ElfError(f"{os.fspath(elf)}: {error.strerror}") from error
+    content = read_program(elf)
     try:
         return content, load(content)
     except ElfError as error:
         raise ElfError(f"{os.fspath(elf)}: {error}") from error
 
 
-def run_image(file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runner: Runner | None = None) -> Execution:
+def run_image(
+    file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runner: Runner | None = None, limits: Limits | None = None
+) -> Execution:
     """Run a guest.
 
     Args:
@@ -168,6 +201,7 @@ def run_image(file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runne
         env: input, outputs and limits.
         trace: whether records are kept.
         runner: the interpreter, if it is not the usual one.
+        limits: look at a run that is to be proven or checked, and may stop it; None: it is not.
 
     Raises:
         GuestTrap: the guest did something that cannot be proven; the message shows place, source line and call stack.
@@ -183,15 +217,16 @@ def run_image(file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runne
     if limit < 1:
         raise UsageError(f"a limit of {limit} cycles: at least 1 is needed")
     env.check()
-    watched = _watched(env, runner, keep=trace)
+    watched = _watched(env, runner, limits, keep=trace)
     recorded = trace or env.trace is not None
     try:
         return run(
             image,
             env.stdin,
             trace=recorded,
+            to_prove=limits is not None,
             max_cycles=limit,
-            max_memory=env.max_memory,
+            max_memory=memory.available_bytes() if env.max_memory is None else env.max_memory,
             stdout=env.stdout,
             stderr=env.stderr,
             runner=watched,
@@ -200,15 +235,22 @@ def run_image(file: bytes, image: Image, env: ExecutorEnv, *, trace: bool, runne
         raise explain(trap, image, file, env.stdin, said=env.stderr is None) from None
 
 
-def _watched(env: ExecutorEnv, runner: Runner | None, *, keep: bool) -> Runner:
+def _watched(env: ExecutorEnv, runner: Runner | None, limits: Limits | None, *, keep: bool) -> Runner:
     """An interpreter that asks whether to go on, and lends the records; ``keep``: they are still needed afterwards."""
     from zkvm.riscv.kernels import interpreter as kernel
-    from zkvm.riscv.vm.executor import run_kernel
+    from zkvm.riscv.vm.executor import TIME_SLICE, run_kernel
 
     inner = runner or run_kernel
+    told = 0
 
     def run(state: MachineState, cycle_limit: int) -> int:
+        nonlocal told
         env.check()
+        if limits is not None:
+            limits.look(state)
+        if env.progress is not None and state.cycles - told >= TIME_SLICE:
+            told = state.cycles
+            env.progress(told)
         if env.trace is not None and not keep:
             state.counters[kernel.STEPS] = state.counters[kernel.REFRESHES] = 0
         first = int(state.counters[kernel.STEPS])

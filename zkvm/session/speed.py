@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
 from zkvm.riscv.machine import machine
+from zkvm.session import memory
 from zkvm.session.resources import prove_extra
 from zkvm.stark.air.machine import chip_code
 
@@ -29,8 +29,6 @@ TOUCH_STEP, TOUCH_BYTES, TOUCH_SECONDS = 16 << 20, 1 << 30, 0.3
 """First use of memory is tried in steps, up to so many bytes or seconds."""
 HUGE_PAGE = 2 << 20
 PAGE = 4096
-CONTROL_GROUP = Path("/sys/fs/cgroup")
-"""Where a container sees its own limits (Linux, version 2)."""
 
 
 def _fastest_seconds(work: Callable[[], object], runs: int) -> float:
@@ -95,7 +93,7 @@ def first_touch() -> FirstTouch:
     On a virtual machine whose host lends memory on demand this may be most of a first proof, unless the memory was in use a
     moment ago: the host has to find the pages first.
     """
-    size = max(min(TOUCH_BYTES, available_bytes() // 2) // TOUCH_STEP * TOUCH_STEP, TOUCH_STEP)
+    size = max(min(TOUCH_BYTES, memory.available_bytes() // 2) // TOUCH_STEP * TOUCH_STEP, TOUCH_STEP)
     try:
         return FirstTouch(_touch(size))
     except OSError:  # a limit of this process
@@ -124,14 +122,3 @@ def _private_memory(size: int) -> mmap.mmap:
         with contextlib.suppress(OSError):  # a kernel without huge pages
             region.madvise(mmap.MADV_HUGEPAGE)
     return region
-
-
-def available_bytes() -> int:
-    """Memory that the system, and a container's limit, could still give; if neither tells, as much as is tried."""
-    candidates = [2 * TOUCH_BYTES]
-    with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):
-        text = Path("/proc/meminfo").read_text()
-        candidates.append(next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("MemAvailable:")))
-    with contextlib.suppress(OSError, ValueError):  # without a limit it is the word "max"
-        candidates.append(int((CONTROL_GROUP / "memory.max").read_text()) - int((CONTROL_GROUP / "memory.current").read_text()))
-    return max(min(candidates), 0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, ProvingError
 from zkvm.stark.air.builder import Bus, Lookup
-from zkvm.stark.air.chip import Chip
+from zkvm.stark.air.chip import Chip, second_name
 from zkvm.stark.air.evaluate import evaluate_columns
 from zkvm.stark.air.expression import Straight, straighten
 from zkvm.stark.air.machine import Machine
@@ -27,8 +27,11 @@ Counter = Callable[[U64, U64, NDArray[np.bool_], U64], int]
 """The twin :func:`count_values`, or its kernel."""
 Merger = Callable[[U64, U64, U64], U64]
 """The twin :func:`merge_tuples`, or its kernel."""
-Filler = Callable[[Chip, Any, NDArray[np.int64], U64], None]
+Fill = Callable[[Chip, Any, NDArray[np.int64], U64], None]
 """The twin :func:`fill_rows`, or its kernel."""
+
+Padding = int | Mapping[str, int]
+"""How tall tables are at least: see :func:`heights_for`."""
 
 SPLIT_MINIMUM = 1 << 12
 """A first instance shorter than this is not worth the openings of a second one."""
@@ -55,7 +58,7 @@ def split_heights(used: int, exempt: int) -> tuple[int, int]:
     return (half, second) if half + second <= whole - whole // 4 else (whole, 0)
 
 
-def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int, pad_to: int = 0) -> tuple[int, ...]:
+def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int, pad_to: Padding = 0) -> tuple[int, ...]:
     """Height of every chip's table for this execution, 0 = absent.
 
     Raises:
@@ -64,30 +67,39 @@ def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int, p
     return heights_for(machine, {chip.name: chip.rows(execution) for chip in machine.chips if chip.first is None}, image, exempt, pad_to)
 
 
-def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: int, pad_to: int = 0) -> tuple[int, ...]:
-    """Height of every chip's table from how many rows each chip uses, by name.
+def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: int, pad_to: Padding = 0) -> tuple[int, ...]:
+    """Height of every chip's table from how many rows each chip uses.
 
     Args:
-        pad_to: a power of two; every table whose height the image does not fix is present and has at least this height, so that runs
-            which fit have the same heights. Tables are then not split: a second instance would tell how far a run exceeds it.
+        machine: the machine.
+        rows: used rows of each chip, by name.
+        image: what the preprocessed columns follow from.
+        exempt: exempt rows at the end of every table.
+        pad_to: so that runs which fit have the same heights. A power of two: every table whose height the image does not fix is present
+            and has at least this height; tables are then not split, since a second instance would tell how far a run exceeds it. Or rows
+            by chip: heights are those of a run that uses at least so many.
+
+    Returns:
+        The heights in the order of the chips; 0: the table is absent.
 
     Raises:
         LimitError: a table would exceed the largest height, or all together the bound that keeps times from wrapping.
     """
     splittable = {chip.first for chip in machine.chips}
+    least, room = (pad_to, {}) if isinstance(pad_to, int) else (0, pad_to)
     heights: dict[str, int] = {}
     for chip in machine.chips:
         if chip.first is not None:
             continue
-        used = rows[chip.name]
+        used = max(rows[chip.name], room.get(chip.name, 0))
         if len(chip.preprocessed):
             heights[chip.name] = preprocessed_height(chip, image)
-        elif pad_to:
-            heights[chip.name] = max(pad_to, table_height(used, exempt))
+        elif least:
+            heights[chip.name] = max(least, table_height(used, exempt))
         elif not used and not chip.mandatory:
             heights[chip.name] = 0
         elif chip.name in splittable:
-            heights[chip.name], heights[f"{chip.name}_2"] = split_heights(used, exempt)
+            heights[chip.name], heights[second_name(chip.name)] = split_heights(used, exempt)
         else:
             heights[chip.name] = table_height(used, exempt)
         if heights[chip.name] > MAX_HEIGHT:
@@ -103,7 +115,10 @@ def count_values(values: U64, counts: U64, known: NDArray[np.bool_], histogram: 
     """Add to ``histogram`` how often each value is asked for: on the rows whose count is not zero.
 
     Args:
-        values, counts: (k,). known: (m,) which values can be asked for. histogram: (m,).
+        values: (k,) uint64.
+        counts: (k,) uint64.
+        known: (m,) bool, which values can be asked for.
+        histogram: (m,) uint64.
 
     Returns:
         The first row that asks for another value, in which case nothing is added; -1 if there is none.
@@ -120,12 +135,16 @@ def count_values(values: U64, counts: U64, known: NDArray[np.bool_], histogram: 
 def merge_tuples(values: U64, counts: U64, slots: U64) -> U64:
     """Count the tuples that are asked for: on the rows whose count is not zero.
 
+    A kernel adds them to ``slots``, of which each holds one tuple; a tuple that needs the slot of another drives that one out, and it is
+    returned. This twin leaves the slots as they are and returns every tuple that is asked for, with a count of 1.
+
     Args:
-        values: (a, rows). counts: (rows,). slots: (2^s, a + 1) tuples, each with how often it was asked for, to which the kernel adds.
+        values: (a, rows) uint64, a tuple a row.
+        counts: (rows,) uint64.
+        slots: (2^s, a + 1) uint64, tuples with how often each was asked for.
 
     Returns:
-        (k, a + 1): tuples with how often they were asked for, that the slots do not hold. The kernel gives up a slot to the next tuple
-        that needs it; this twin uses no slots and returns every asked tuple with a count of 1.
+        (k, a + 1) uint64: the tuples that are not counted in the slots, with how often each was asked for; equal ones may occur twice.
     """
     asked = values[:, counts != 0]
     return np.concatenate([asked, np.ones((1, asked.shape[1]), np.uint64)]).T
@@ -146,18 +165,31 @@ def build_tables(
     evaluate: Evaluator = evaluate_columns,
     count: Counter = count_values,
     merge: Merger = merge_tuples,
-    fill: Filler = fill_rows,
+    fill: Fill = fill_rows,
     threads: int = 1,
-    pad_to: int = 0,
+    pad_to: Padding = 0,
 ) -> list[Table]:
     """Fill the present tables, in machine order.
 
     Args:
-        preprocessed: result of :func:`preprocess`, computed if absent. evaluate, count, merge, fill: the numpy twins, or their kernels.
-        threads: how many fill. pad_to: see :func:`heights_for`.
+        machine: the machine.
+        execution: what the rows come from.
+        image: what the preprocessed columns follow from.
+        exempt: exempt rows at the end of every table.
+        preprocessed: result of :func:`preprocess`, computed if absent.
+        evaluate: :func:`zkvm.stark.air.evaluate.evaluate_columns`, or the kernel whose twin it is.
+        count: :func:`count_values`, or its kernel.
+        merge: :func:`merge_tuples`, or its kernel.
+        fill: :func:`fill_rows`, or its kernel.
+        threads: how many fill.
+        pad_to: see :func:`heights_for`.
+
+    Returns:
+        The tables.
 
     Raises:
-        LimitError: a table is too long. ProvingError: a row asks for a tuple that is in no table.
+        LimitError: a table is too long.
+        ProvingError: a row asks for a tuple that is in no table.
     """
     columns = preprocess(machine, image) if preprocessed is None else preprocessed
     heights = planned_heights(machine, execution, image, exempt, pad_to)
@@ -170,7 +202,7 @@ def build_tables(
     work: list[Callable[[], None]] = []
     for name, table in tables.items():
         if table.chip.first is None:
-            work += _filling(table, tables.get(f"{name}_2"), execution, fill)
+            work += _filling(table, tables.get(second_name(name)), execution, fill)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda task: task(), work))
     count_multiplicities(list(tables.values()), image, evaluate, threads, count, merge)
@@ -181,10 +213,10 @@ def _preprocessed(columns: dict[str, U64], name: str, height: int) -> U64:
     return columns[name] if name in columns else np.zeros((0, height), np.uint64)
 
 
-def _filling(table: Table, second: Table | None, execution: Any, fill: Filler) -> list[Callable[[], None]]:
-    """The tasks that fill a table and the second instance, which takes the rows that do not fit; every one writes cells of its own."""
+def _filling(table: Table, second: Table | None, execution: Any, fill: Fill) -> list[Callable[[], None]]:
+    """The tasks that fill a table and its second instance, which takes the rows that do not fit; every one writes cells of its own."""
     chip, used = table.chip, table.chip.rows(execution)
-    table.used = used if second is None else table.active
+    table.used = used if second is None else min(used, table.active)
     if second is not None:
         second.used = used - table.used
     positions = chip.positions(execution)
@@ -226,7 +258,7 @@ def counting_bytes(machine: Machine) -> int:
     """What a thread takes at most while look-ups are counted: what it holds, the tuples of one chunk of rows, and those that move out."""
     arities = {bus: bus.arity for chip in machine.chips for bus in chip.serves}
     held = sum(_VALUES if arity == 1 else _SLOTS * (arity + 1) for arity in arities.values())
-    asked = [sum(arities.get(lookup.tuple.bus, -1) + 1 for lookup in chip.air_buses.lookups) for chip in machine.chips]
+    asked = [sum(arities.get(lookup.message.bus, -1) + 1 for lookup in chip.air_buses.lookups) for chip in machine.chips]
     moved = max(arities.values(), default=0) + 1
     return 8 * (held + _CHUNK * (max(asked, default=0) + moved))
 
@@ -300,19 +332,19 @@ def count_multiplicities(
     servers = {bus: _Server(table, bus, image, count, merge, slots) for table in tables for bus in table.chip.serves}
     work = []
     for table in tables:
-        asked = tuple(lookup for lookup in table.chip.air_buses.lookups if not lookup.serves and lookup.tuple.bus in servers)
-        code = straighten([value for lookup in asked for value in (*lookup.tuple.values, lookup.count)])
+        asked = tuple(lookup for lookup in table.chip.air_buses.lookups if not lookup.serves and lookup.message.bus in servers)
+        code = straighten([value for lookup in asked for value in (*lookup.message.values, lookup.count)])
         work += [(table, asked, code, start) for start in range(0, table.used if asked else 0, _CHUNK)]
 
     def run(item: tuple[Table, tuple[Lookup, ...], Straight, int]) -> bool:
-        return all(servers[lookup.tuple.bus].ask(values, counts) for lookup, values, counts in _lookups(*item, evaluate))
+        return all(servers[lookup.message.bus].ask(values, counts) for lookup, values, counts in _lookups(*item, evaluate))
 
     with ThreadPoolExecutor(threads) as pool:
         found = all(list(pool.map(run, work))) and all(list(pool.map(_Server.finish, servers.values())))
     if not found:  # then some tuple is missing
         for table, asked, code, start in work:
             for lookup, values, counts in _lookups(table, asked, code, start, evaluate):
-                _refuse_missing(servers[lookup.tuple.bus], values, counts, f"{table.chip.name}: {lookup.label}", start)
+                _refuse_missing(servers[lookup.message.bus], values, counts, f"{table.chip.name}: {lookup.label}", start)
 
 
 def _lookups(table: Table, asked: tuple[Lookup, ...], code: Straight, start: int, evaluate: Evaluator) -> Iterator[tuple[Lookup, U64, U64]]:
@@ -322,7 +354,7 @@ def _lookups(table: Table, asked: tuple[Lookup, ...], code: Straight, start: int
     columns = np.asarray(evaluate(code, table.main[:, start:stop], table.pre[:, start:stop]))
     position = 0
     for lookup in asked:
-        arity = lookup.tuple.bus.arity
+        arity = lookup.message.bus.arity
         yield lookup, columns[position : position + arity], columns[position + arity]
         position += arity + 1
 

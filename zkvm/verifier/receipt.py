@@ -6,18 +6,17 @@ which is the proof. A *dev receipt* has no seal: it says what an unproven run di
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
+from zkvm.files import read_at_most, write_atomically
 from zkvm.riscv.header import MAX_GAP_WORD, MAX_GAPS, ImageHeader, preprocessed_chips, run_statement
 from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
 from zkvm.stark.protocol.codec import Reader, decode_proof, encode_proof
-from zkvm.stark.protocol.params import BLOWUPS, MAX_HEIGHT, PARAMETERS, Parameters, Policy, parameters_from_numbers
+from zkvm.stark.protocol.params import BEST, BLOWUPS, MAX_HEIGHT, PARAMETERS, REGIMES, Parameters, Policy, parameters_from_numbers
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.security import proven_bits
 from zkvm.stark.protocol.shape import ProofShape
@@ -28,8 +27,11 @@ FORMAT_VERSION = 1
 FLAG_DEV = 1
 """The receipt has no seal; every other bit is refused."""
 MAX_JOURNAL_BYTES = 1 << 20
-"""Bound on the public output: a verifier sends each byte of it on a bus, which takes seconds for this many. Larger outputs write a
+"""Bound on the public output: a verifier sends each byte of it on a bus, so that its work grows with them. Larger outputs write a
 hash of themselves."""
+MAX_RECEIPT_BYTES = 1 << 23
+"""More than any receipt has: every table at its largest height, every query opening leaves of its own, the longest journal, and what
+stands before it come to less than 5 MB. A test adds it up for every parameter set."""
 PARAMETER_NAMES = ("blowup", "queries", "exempt_rows")
 
 DEFAULT_POLICY = Policy()
@@ -45,7 +47,9 @@ class Claim:
     """What a receipt states, and what verification returns.
 
     Attributes:
-        image_id: 32 bytes. exit_code: 32-bit word. journal_digest: 32 bytes, BLAKE3.
+        image_id: 32 bytes, the program.
+        exit_code: 32-bit word.
+        journal_digest: 32 bytes, BLAKE3 of the journal.
         parameters: (blowup, queries, exempt rows) of the proof.
     """
 
@@ -60,7 +64,9 @@ class Receipt:
     """A run's public result with its proof.
 
     Attributes:
-        claim: the statement. header: what the image ID hashes. journal: the guest's public output.
+        claim: the statement.
+        header: what the image ID hashes.
+        journal: the guest's public output.
         seal: the proof; None in a dev receipt.
     """
 
@@ -84,7 +90,7 @@ class Receipt:
         """The parameter set of the claim.
 
         Raises:
-            VerificationError: POLICY, it is unknown.
+            VerificationError: POLICY, there is no such set.
         """
         return parameters_from_numbers(self.claim.parameters)
 
@@ -93,13 +99,15 @@ class Receipt:
 
         Args:
             image_id: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes; never taken from the receipt.
-            policy: what else the caller demands. exit_code: the one that the caller accepts.
+            policy: what else the caller demands.
+            exit_code: the one that the caller accepts.
 
         Returns:
             The claim, now proven (of a dev receipt: only if ``policy.allow_dev``, and unproven).
 
         Raises:
-            VerificationError: with the reason of the first check that fails. UsageError: ``image_id`` is not an image ID.
+            VerificationError: with the reason of the first check that fails.
+            UsageError: ``image_id`` is not an image ID.
         """
         expected = parse_image_id(image_id)
         self.header.check()
@@ -121,16 +129,19 @@ class Receipt:
         verify_proof(machine(), run_statement(self.header, chosen, self.journal, self.claim.exit_code), self.seal, policy)
         return self.claim
 
-    def security_bits(self) -> int:
+    def security_bits(self, regime: str = BEST) -> int:
         """Whole bits that the seal's shape and statement are proven to give, those that :meth:`verify` compares; 0 for a dev receipt.
 
         Meaningful for a receipt that was accepted.
+
+        Args:
+            regime: which theorems count, as in :class:`zkvm.stark.protocol.params.Policy`.
         """
         if self.seal is None:
             return 0
         chosen = self.parameters
         statement = run_statement(self.header, chosen, self.journal, self.claim.exit_code)
-        return int(proven_bits(ProofShape(machine(), chosen, self.seal.log_heights), statement.closing_tuples))
+        return int(proven_bits(ProofShape(machine(), chosen, self.seal.log_heights), statement.closing_tuples, regime))
 
     def to_bytes(self) -> bytes:
         """The binary form, described in ``docs/receipts.md``.
@@ -162,7 +173,7 @@ class Receipt:
         """The receipt that these bytes encode: strict, every length checked before anything is allocated. Decoding proves nothing.
 
         Raises:
-            FormatError: they encode none of this version.
+            FormatError: the bytes encode no receipt of this version.
         """
         reader = Reader(data)
         reader.constant(MAGIC, "magic bytes of a receipt")
@@ -187,9 +198,10 @@ class Receipt:
 
         Raises:
             OSError: it cannot be written.
+            UsageError: as in :meth:`to_bytes`.
         """
         data = self.to_bytes()
-        write_atomically(Path(path), data)
+        write_atomically(path, data)
         return len(data)
 
     @classmethod
@@ -197,9 +209,10 @@ class Receipt:
         """Read a receipt from a file.
 
         Raises:
-            OSError: it cannot be read. FormatError: it is no receipt.
+            OSError: it cannot be read.
+            FormatError: it is no receipt.
         """
-        return cls.from_bytes(Path(path).read_bytes())
+        return cls.from_bytes(read_receipt(path))
 
     def to_json(self) -> dict[str, Any]:
         """A readable view of everything but the seal's numbers: what JSON can hold. It is for reading; only the bytes verify."""
@@ -233,18 +246,33 @@ class Receipt:
         return view
 
 
+def read_receipt(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a receipt's file, pipe or device; of one that is too long for a receipt no more than that is read.
+
+    Raises:
+        OSError: it cannot be read.
+        FormatError: it is too long.
+    """
+    data = read_at_most(path, MAX_RECEIPT_BYTES)
+    if data is None:
+        raise FormatError(f"more than {MAX_RECEIPT_BYTES} bytes: no receipt is that long")
+    return data
+
+
 def verdict(data: bytes, *image_ids: str | bytes, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
     """Decode and verify a receipt's bytes: the answer as what JSON can hold, whether accepted or not.
 
     Args:
-        data: the receipt.
-        *image_ids: of the program that is trusted, at least one; if they differ, nothing is accepted.
-        policy: what else is accepted.
-        exit_code: of the guest.
+        data: the receipt's bytes.
+        *image_ids: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes, at least one; if they differ, nothing is
+            accepted.
+        policy: what else the caller demands.
+        exit_code: the one that the caller accepts.
 
     Returns:
         ``accepted``; with it ``image_id``, ``exit_code``, ``journal`` (hex), ``parameters``, ``security_bits`` (proven, of this
-        proof's shape; 0 for a dev receipt), ``zk``, ``dev``; without it ``reason`` (of :class:`RejectReason`) and ``detail``.
+        proof's shape, under the policy's regime; 0 for a dev receipt), ``regime`` (the policy's), ``bits_by_regime`` (under each),
+        ``zk``, ``dev``; without it ``reason`` (of :class:`RejectReason`) and ``detail``.
 
     Raises:
         UsageError: an image ID is none, or there is none.
@@ -266,7 +294,9 @@ def verdict(data: bytes, *image_ids: str | bytes, policy: Policy = DEFAULT_POLIC
         "exit_code": claim.exit_code,
         "journal": receipt.journal.hex(),
         "parameters": dict(zip(PARAMETER_NAMES, claim.parameters, strict=True)),
-        "security_bits": receipt.security_bits(),
+        "security_bits": receipt.security_bits(policy.regime),
+        "regime": policy.regime,
+        "bits_by_regime": {regime: receipt.security_bits(regime) for regime in REGIMES},
         "zk": receipt.zk,
         "dev": receipt.dev,
     }
@@ -286,30 +316,6 @@ def parse_image_id(image_id: str | bytes) -> bytes:
     if len(image_id) != DIGEST_BYTES:
         raise UsageError(f"an image ID is {2 * DIGEST_BYTES} hexadecimal digits ({DIGEST_BYTES} bytes)")
     return bytes(image_id)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: into a neighbour first, which then takes the name.
-
-    A device or pipe is written to as it is: it cannot be replaced.
-
-    Raises:
-        OSError: the file cannot be written; an older file of that name is untouched.
-    """
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-        return
-    path = path.resolve()  # replace what a link points to, not the link
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(scratch, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            scratch.unlink()
 
 
 def _little(width: int, *numbers: int) -> bytes:
@@ -343,6 +349,7 @@ def _read_header(reader: Reader) -> ImageHeader:
 
 
 def _read_parameters(reader: Reader) -> tuple[int, int, int]:
+    """The parameters of a claim, which must be those of a known set."""
     numbers = reader.integer(2, "blowup"), reader.integer(2, "queries"), reader.integer(2, "exempt rows")
     if numbers not in [entry.numbers for entry in PARAMETERS]:
         raise FormatError(f"unknown parameters (blowup, queries, exempt rows) = {numbers}")

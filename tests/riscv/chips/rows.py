@@ -118,8 +118,8 @@ class Filled:
         values = evaluate_columns(straighten([constraint.expr for constraint in constraints]), self.main, empty)
         result = {constraint.label: value != 0 for constraint, value in zip(constraints, values, strict=True)}
         for lookup in self.chip.air_buses.lookups:
-            *items, count = evaluate_columns(straighten([*lookup.tuple.values, lookup.count]), self.main, empty)
-            result[lookup.label] = (count > 1) | ((count == 1) & ~self._answered(lookup.tuple.bus, items))
+            *items, count = evaluate_columns(straighten([*lookup.message.values, lookup.count]), self.main, empty)
+            result[lookup.label] = (count > 1) | ((count == 1) & ~self._answered(lookup.message.bus, items))
         return result
 
     def _answered(self, bus: Bus, items: list[Words]) -> NDArray[np.bool_]:

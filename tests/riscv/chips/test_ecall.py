@@ -78,7 +78,7 @@ def test_the_list_of_served_numbers_is_complete() -> None:
 
 
 def _asks_for_ecall(lookup: Lookup) -> bool:
-    item = lookup.tuple
+    item = lookup.message
     return item.bus is PROGRAM and item.values[1].kind == CONST and item.values[1].index == opcodes.ECALL
 
 

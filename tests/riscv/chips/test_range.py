@@ -44,8 +44,8 @@ def test_a_view_holds_each_of_its_tuples_once_and_nothing_else(bus: Bus) -> None
     served = []
     ones = np.ones((len(CHIP.main), HEIGHT), np.uint64)
     for lookup in CHIP.air_buses.lookups:
-        if lookup.tuple.bus is bus:
-            *values, counts = evaluate_columns(straighten([*lookup.tuple.values, lookup.count]), ones, MATRIX)
+        if lookup.message.bus is bus:
+            *values, counts = evaluate_columns(straighten([*lookup.message.values, lookup.count]), ones, MATRIX)
             assert set(counts.tolist()) <= {0, 1}
             assert not counts[SLOT:].any()  # rows that may be random hold nothing
             served += list(zip(*(value[counts == 1].tolist() for value in values), strict=True))

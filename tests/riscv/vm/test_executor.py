@@ -11,10 +11,12 @@ from zkvm.errors import GuestTrap, LimitError
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.vm.assemble import DATA, EXIT, RODATA, TEXT, Item, assemble
 from zkvm.riscv.vm.executor import execute, run_kernel
+from zkvm.riscv.vm.image import GUARD_BYTES, STACK_BYTES
 from zkvm.riscv.vm.reference import run_reference
 from zkvm.riscv.vm.state import MachineState
 
-TOP = 1 << 28
+FLOOR = 1 << 28
+LIMIT, TOP = FLOOR - GUARD_BYTES, FLOOR + STACK_BYTES
 Runner = Callable[[MachineState, int], int]
 
 
@@ -70,6 +72,46 @@ def test_traps(items: list[Item], kind: str, pc: int | None, cycle: int, trace: 
     assert (caught.value.kind, caught.value.pc, caught.value.cycle) == (kind, expected_pc, cycle)
 
 
+OVERFLOWN: list[Item] = [("li", "t0", FLOOR - 16), ("mv", "sp", "t0")]
+
+
+@pytest.mark.parametrize("runner", [run_kernel, run_reference])
+@pytest.mark.parametrize("trace", [False, True])
+@pytest.mark.parametrize(
+    ("items", "kind", "address"),
+    [
+        ([*OVERFLOWN, ("sw", "ra", "sp", 12)], "stack_overflow", FLOOR - 4),
+        ([*OVERFLOWN, ("lbu", "ra", "sp", 15)], "stack_overflow", FLOOR - 1),
+        ([*OVERFLOWN, ("li", "t0", LIMIT), ("sw", "ra", "t0", 0)], "stack_overflow", LIMIT),
+        ([*OVERFLOWN, *call(63, 0, FLOOR - 4, 5)], "stack_overflow", FLOOR - 4),
+        ([*OVERFLOWN, *call(64, 3, FLOOR - 3, 8)], "stack_overflow", FLOOR - 3),
+        ([*OVERFLOWN, *call(64, 1, FLOOR - 3, 8)], "stack_overflow", FLOOR - 3),
+        # A frame that reaches below the guard, and touches the guard first.
+        ([("li", "t0", LIMIT - 16), ("mv", "sp", "t0"), ("sb", 0, "sp", 20)], "stack_overflow", LIMIT + 4),
+        # Not the stack: a pointer that strays while the stack pointer is where it should be, or somewhere else.
+        ([("li", "t0", FLOOR), ("sw", "t0", "t0", -4)], "outside_memory", FLOOR - 4),
+        ([("li", "t0", LIMIT), ("lw", "t0", "t0", 0)], "outside_memory", LIMIT),
+        ([*call(63, 0, LIMIT - 4, 5)], "outside_memory", LIMIT),
+        ([*call(64, 3, LIMIT - 3, 8)], "outside_memory", LIMIT),
+        ([*OVERFLOWN, ("lw", "t0", 0, 0)], "outside_memory", 0),
+        ([*OVERFLOWN, *call(64, 3, TOP - 4, 8)], "outside_memory", TOP),
+    ],
+)  # fmt: skip
+def test_the_guard_between_heap_and_stack(items: list[Item], kind: str, address: int, trace: bool, runner: Runner) -> None:
+    with pytest.raises(GuestTrap) as caught:
+        execute(assemble(items), b"input", trace=trace, runner=runner)
+    message = str(caught.value).splitlines()[0]
+    assert caught.value.kind == kind
+    assert f"0x{address:08x}" in message
+    assert ("stack overflow: " in message, "the stack reaches down to 0x10000000" in message) == (kind == "stack_overflow",) * 2
+
+
+def test_the_words_beside_the_guard_belong_to_heap_and_stack() -> None:
+    items: list[Item] = [("li", "t0", LIMIT), ("sw", "sp", "t0", -4), ("li", "t1", FLOOR), ("sw", "sp", "t1", 0)]
+    run = execute(assemble([*items, ("li", "a0", 0), *EXIT]))
+    assert run.zero_address.tolist() == [(LIMIT - 4) // 4, FLOOR // 4]
+
+
 def test_trap_message() -> None:
     image = assemble(["start", ("li", "a0", 0x123), "middle", ("nop",), ("lw", "a1", "a0", 0)])
     with pytest.raises(GuestTrap) as caught:
@@ -117,8 +159,8 @@ def test_a_program_of_one_instruction() -> None:
         ((214, 0), DATA + 16),
         ((214, DATA + 15), DATA + 16),
         ((214, DATA + 17), DATA + 17),
-        ((214, TOP - (8 << 20)), TOP - (8 << 20)),
-        ((214, TOP - (8 << 20) + 1), DATA + 16),
+        ((214, LIMIT), LIMIT),
+        ((214, LIMIT + 1), DATA + 16),
     ],
 )
 def test_results_of_calls(arguments: tuple[int, ...], result: int) -> None:
@@ -188,9 +230,9 @@ def test_cycle_limit(trace: bool) -> None:
 def test_memory_limit() -> None:
     """A guest that touches page after page, and one that only runs long."""
     walk: list[Item] = [("li", "t0", DATA), ("lui", "t1", 1), "loop", ("sw", "t0", "t0", 0), ("add", "t0", "t0", "t1"), ("j", "loop")]
-    with pytest.raises(LimitError, match="bytes after"):
+    with pytest.raises(LimitError, match="GiB after"):
         execute(assemble(walk, data=bytes(4)), trace=False, max_memory=10 << 20)
-    with pytest.raises(LimitError, match="bytes after"):
+    with pytest.raises(LimitError, match="GiB after"):
         execute(assemble([("j", 0)]), max_memory=10 << 20, max_cycles=1 << 24)
 
 

@@ -11,12 +11,25 @@ import pytest
 
 from tests.riscv.vm.elf_files import TEXT, code
 from zkvm.errors import ElfError
+from zkvm.riscv.header import MAX_GAPS
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.records import Image
-from zkvm.riscv.vm.image import HIGHEST_TOP, INITIAL_STACK_BYTES, STACK_BYTES, Program, Segment, build_image, check_gaps, content_id
+from zkvm.riscv.vm.image import (
+    GUARD_BYTES,
+    HIGHEST_FLOOR,
+    INITIAL_STACK_BYTES,
+    MAX_RANGES,
+    STACK_BYTES,
+    Program,
+    Segment,
+    build_image,
+    check_gaps,
+    content_id,
+)
 
 CODE = Segment(TEXT, code(), len(code()), writable=False, executable=True)
-TOP = 1 << 28
+LIMIT, FLOOR, TOP = (1 << 28) - GUARD_BYTES, 1 << 28, (1 << 28) + STACK_BYTES
+STACK = (FLOOR // 4, TOP // 4)
 
 
 def build(*segments: Segment) -> Image:
@@ -36,7 +49,7 @@ def test_registers_close_the_ram_image() -> None:
     values = dict(zip(image.ram_address[-37:].tolist(), image.ram_value[-37:].tolist(), strict=True))
     assert values.pop(opcodes.REGISTER_BASE + 2) == image.initial_sp == TOP - INITIAL_STACK_BYTES
     assert values.pop(opcodes.BREAK) == values.pop(opcodes.HEAP_START) == image.heap_start == 0x2_0010
-    assert values.pop(opcodes.HEAP_LIMIT) == image.heap_limit == TOP - STACK_BYTES
+    assert values.pop(opcodes.HEAP_LIMIT) == image.heap_limit == LIMIT
     assert set(values.values()) == {0}
     assert image.initial_sp % 16 == 0
 
@@ -46,14 +59,14 @@ def test_text_is_rom_and_program() -> None:
     assert image.rom_address.tolist() == [TEXT, TEXT + 4, TEXT + 8]
     assert b"".join(int(value).to_bytes(4, "little") for value in image.rom_value) == code()
     assert image.program["pc"].tolist() == [TEXT, TEXT + 4, TEXT + 8]
-    assert image.gaps == (((TEXT + len(code())) // 4, TOP // 4),)
+    assert image.gaps == (((TEXT + len(code())) // 4, LIMIT // 4), STACK)
     assert image.entry == TEXT
 
 
 def test_a_word_of_data_and_bss_belongs_to_the_ram_image() -> None:
     image = build(Segment(0x2_0002, b"abcde", 100, writable=True, executable=False))
     assert data_rows(image) == {0x2_0000: 0x6261_0000, 0x2_0004: 0x0065_6463}
-    assert image.gaps == ((0x2_0008 // 4, TOP // 4),)
+    assert image.gaps == ((0x2_0008 // 4, LIMIT // 4), STACK)
     assert image.heap_start == 0x2_0070
 
 
@@ -63,7 +76,7 @@ def test_segments_that_share_a_word() -> None:
     assert data_rows(build(first, second)) == {0x2_0000: int.from_bytes(b"abcd", "little")}
     bss = replace(first, data=b"", size=2)
     assert data_rows(build(bss, second)) == {0x2_0000: int.from_bytes(b"\0\0cd", "little")}
-    assert build(bss, second).gaps == ((0x2_0004 // 4, TOP // 4),)
+    assert build(bss, second).gaps == ((0x2_0004 // 4, LIMIT // 4), STACK)
     readable = [replace(segment, writable=False) for segment in (first, second)]
     assert build(*readable).rom_value.tolist()[-1] == int.from_bytes(b"abcd", "little")
 
@@ -72,7 +85,7 @@ def test_bss_between_segments_is_a_gap_of_its_own() -> None:
     low = Segment(0x2_0000, b"", 10, writable=True, executable=False)
     high = Segment(0x3_0000, b"abcdefgh", 9, writable=True, executable=False)
     image = build(low, high)
-    assert image.gaps == ((0x2_0000 // 4, 0x2_000C // 4), (0x3_0008 // 4, TOP // 4))
+    assert image.gaps == ((0x2_0000 // 4, 0x2_000C // 4), (0x3_0008 // 4, LIMIT // 4), STACK)
 
 
 def test_zeros_behind_read_only_data_are_rom() -> None:
@@ -81,12 +94,41 @@ def test_zeros_behind_read_only_data_are_rom() -> None:
     assert image.rom_value.tolist()[-2:] == [0, 0]
 
 
-def test_a_program_linked_high_moves_the_top() -> None:
-    image = build(Segment(0x8000_0000, b"abcd", 4, writable=True, executable=False))
-    assert image.initial_sp == 0x9000_0000 - INITIAL_STACK_BYTES
-    assert image.gaps[-1][1] == 0x9000_0000 // 4 <= HIGHEST_TOP // 4
-    near_the_top = build(Segment(TOP - STACK_BYTES, b"abcd", 4, writable=True, executable=False))
-    assert near_the_top.initial_sp == 2 * TOP - INITIAL_STACK_BYTES
+def data_up_to(end: int) -> Segment:
+    return Segment(end - 4, b"abcd", 4, writable=True, executable=False)
+
+
+@pytest.mark.parametrize(
+    ("end", "floor"),
+    [
+        (0x2_0000, FLOOR),
+        (FLOOR - 2 * GUARD_BYTES, FLOOR),
+        (FLOOR - 2 * GUARD_BYTES + 4, 2 * FLOOR),
+        (FLOOR + 4, 2 * FLOOR),
+        (0x8000_0004, 0x9000_0000),
+        (HIGHEST_FLOOR - 2 * GUARD_BYTES, HIGHEST_FLOOR),
+    ],
+)
+def test_stack_heap_and_data_never_meet(end: int, floor: int) -> None:
+    """Wherever the program is linked: the guard is as large as the stack, the heap at least."""
+    image = build(data_up_to(end))
+    assert image.gaps[-2:] == ((end // 4, (floor - GUARD_BYTES) // 4), (floor // 4, (floor + STACK_BYTES) // 4))
+    assert (image.heap_limit, image.stack_floor) == (floor - GUARD_BYTES, floor)
+    assert image.initial_sp == floor + STACK_BYTES - INITIAL_STACK_BYTES
+    assert image.heap_start + GUARD_BYTES - 16 <= image.heap_limit
+    assert GUARD_BYTES == STACK_BYTES == 8 << 20
+
+
+def test_a_program_linked_too_high_is_refused() -> None:
+    with pytest.raises(ElfError, match="no room for a stack"):
+        build(data_up_to(HIGHEST_FLOOR - 2 * GUARD_BYTES + 4))
+
+
+def test_a_program_in_too_many_pieces_is_refused() -> None:
+    pieces = [Segment(0x10_0000 + 0x1000 * k, b"abcd", 8, writable=True, executable=False) for k in range(MAX_RANGES)]
+    assert len(build(*pieces[1:]).gaps) == MAX_RANGES == MAX_GAPS
+    with pytest.raises(ElfError, match="65 zero-initialised ranges; the limit is 64"):
+        build(*pieces)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,16 @@ import numpy as np
 
 from zkvm.riscv.records import Image
 from zkvm.riscv.vm.assemble import DATA, EXIT, RODATA, assemble
+from zkvm.riscv.vm.image import GUARD_BYTES, STACK_BYTES
 from zkvm.riscv.vm.memory import ABSENT, LAZY, ROM, ZERO, PagedMemory
 from zkvm.riscv.vm.memory import DATA as IMAGE_DATA
 
 PAGE = 4096
+LIMIT, FLOOR, TOP = (1 << 28) - GUARD_BYTES, 1 << 28, (1 << 28) + STACK_BYTES
 
 
 def image() -> Image:
-    """Data, then 3 pages of bss, then the common gap up to the top."""
+    """Data, then 3 pages of bss, then heap, guard and stack."""
     return assemble(list(EXIT), data=b"abcdefgh", rodata=b"constant", bss=3 * PAGE)
 
 
@@ -28,8 +30,16 @@ def test_origins() -> None:
     assert origin(memory, RODATA + 4) == origin(memory, 0x1_0000) == ROM
     assert origin(memory, RODATA + 8) is None
     assert origin(memory, DATA + 4) == IMAGE_DATA
-    assert origin(memory, DATA + 8) == origin(memory, DATA + 5 * PAGE) == origin(memory, (1 << 28) - 4) == ZERO
-    assert [origin(memory, address) for address in (0, 0xFFC, DATA - 4, 1 << 28, 0xFFFF_FFFC)] == [None] * 5
+    assert origin(memory, DATA + 8) == origin(memory, DATA + 5 * PAGE) == origin(memory, LIMIT - 4) == ZERO
+    assert origin(memory, FLOOR) == origin(memory, TOP - 4) == ZERO
+    assert [origin(memory, address) for address in (0, 0xFFC, DATA - 4, LIMIT, FLOOR - 4, TOP, 0xFFFF_FFFC)] == [None] * 7
+
+
+def test_the_first_address_outside() -> None:
+    memory = PagedMemory(image(), track_times=True)
+    memory.make_page((LIMIT - 1) // PAGE)
+    expected = {0: 0, 0x1_0000: 0x1_0008, RODATA + 5: RODATA + 8, DATA - 1: DATA - 1, DATA + 1: LIMIT, LIMIT + 3: LIMIT + 3, FLOOR + 1: TOP}
+    assert {address: memory.first_outside(address) for address in expected} == expected
 
 
 def test_pages_are_made_when_touched() -> None:
@@ -67,5 +77,5 @@ def test_peek() -> None:
     assert memory.peek(RODATA, 9) is None
     assert memory.peek(0, 0) == b""
     assert memory.peek(0, 1) is None
-    assert memory.peek((1 << 28) - 1, 2) is None
+    assert memory.peek(TOP - 1, 2) is memory.peek(LIMIT - 1, 2) is None
     assert memory.peek(0xFFFF_FFFF, 0xFFFF_FFFF) is None

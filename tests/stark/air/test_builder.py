@@ -94,7 +94,7 @@ def test_a_tuple_has_at_most_as_many_values_as_there_are_powers_of_beta() -> Non
     buses = BusBuilder()
     buses.lookup("too wide", wide, tuple(const(0) for _ in range(MAX_ARITY + 1)), 1)
     with pytest.raises(ValueError, match="at most 6"):
-        fingerprint(buses.lookups[0].tuple)
+        fingerprint(buses.lookups[0].message)
 
 
 def test_a_count_of_too_high_degree() -> None:
@@ -183,4 +183,4 @@ def test_closings_hold_tuples_of_their_bus() -> None:
 def test_code_of_a_chip_names_every_constraint_once() -> None:
     code = chip_code(StepChip())
     labels = [constraint.label for constraint in code.constraints]
-    assert len(set(labels)) == len(labels) == len(code.groups) == len(code.code.outputs)
+    assert len(set(labels)) == len(labels) == len(code.groups) == len(code.straight.outputs)

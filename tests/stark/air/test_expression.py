@@ -1,4 +1,4 @@
-"""Expressions: degrees, folding of constants, value numbering, and both walkers against plain integer arithmetic."""
+"""Expressions: degrees, folding of constants, value numbering, and both ways to evaluate them against plain integer arithmetic."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def random_pair(rng: random.Random, depth: int) -> tuple[Expr, MEANING]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_both_walkers_compute_what_is_meant(seed: int) -> None:
+def test_both_evaluations_compute_what_is_meant(seed: int) -> None:
     rng = random.Random(seed)
     pairs = [random_pair(rng, 5) for _ in range(6)]
     code = straighten([expression for expression, _ in pairs])
@@ -73,7 +73,7 @@ def test_both_walkers_compute_what_is_meant(seed: int) -> None:
 
 
 def test_points_of_the_extension() -> None:
-    """The verifier's walker multiplies extension values: (x + y) x - c at a point outside the base field."""
+    """The verifier's evaluation multiplies extension values: (x + y) x - c at a point outside the base field."""
     x, y, c = (1, 2, 3), (P - 1, 5, 7), (11, 0, 0)
     code = straighten([(X + Y) * X - param(0), column(BUS, 0) - column(BUS_NEXT, 0)])
     values = evaluate_point(code, {MAIN: [x, y], BUS: [x], BUS_NEXT: [y]}, [11])

@@ -10,7 +10,7 @@ import pytest
 from tests.soundness.cheating import WIDE, WideStepChip
 from tests.toy import AuditChip, SquaresChip
 from zkvm.riscv.machine import machine
-from zkvm.stark.air.builder import MAX_DEGREE, Argument, Bus, BusBuilder, Tuple
+from zkvm.stark.air.builder import MAX_DEGREE, Argument, Bus, BusBuilder, Message
 from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.evaluate import evaluate_point
 from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, column, straighten
@@ -74,8 +74,8 @@ def test_packing(kinds: str, sides: list[tuple[int, int]], groups: list[int]) ->
 
 def check_nothing_is_lost(chip: Chip) -> None:
     plan, buses = layout(chip.air_buses), chip.air_buses
-    received = [factor.tuple for own in plan.products for factor in own.received]
-    sent = [factor.tuple for own in plan.products for factor in own.sent]
+    received = [factor.message for own in plan.products for factor in own.received]
+    sent = [factor.message for own in plan.products for factor in own.sent]
     assert sorted(map(id, received)) == sorted(id(pair.receive) for pair in buses.pairs if pair.receive)
     assert sorted(map(id, sent)) == sorted(id(pair.send) for pair in buses.pairs if pair.send)
     assert [lookup for group in plan.groups for lookup in group] == buses.lookups
@@ -91,7 +91,7 @@ def test_every_constraint_is_of_degree_three_at_most(chip: Chip) -> None:
     """By counting in the nodes themselves, not by the expressions' own account."""
     code = chip_code(chip)
     degrees: list[int] = []
-    for kind, a, b in code.code.nodes:
+    for kind, a, b in code.straight.nodes:
         if kind in (MAIN, PRE, BUS, BUS_NEXT):
             degrees.append(1)
         elif kind in (0, 5):
@@ -99,13 +99,13 @@ def test_every_constraint_is_of_degree_three_at_most(chip: Chip) -> None:
         elif kind == 8 or 10 <= kind < 13:
             degrees.append(degrees[a] + degrees[b])
         elif kind >= 13:
-            value, factor = code.code.nodes[b][1:]
+            value, factor = code.straight.nodes[b][1:]
             assert degrees[factor] == 0, "a step multiplies by runtime constants"
             degrees.append(max(degrees[a], degrees[value]))
         else:
             degrees.append(max(degrees[a], degrees[b]))
-    assert max(degrees[output] for output in code.code.outputs) <= MAX_DEGREE
-    for output, group in zip(code.code.outputs, code.groups, strict=True):
+    assert max(degrees[output] for output in code.straight.outputs) <= MAX_DEGREE
+    for output, group in zip(code.straight.outputs, code.groups, strict=True):
         assert group == ACTIVE or degrees[output] == 1
 
 
@@ -125,7 +125,7 @@ def test_only_running_columns_read_the_next_row(chip: Chip) -> None:
     own = straighten([constraint.expr for constraint in chip.air_constraints])
     assert {kind for kind, _, _ in own.nodes}.isdisjoint({BUS, BUS_NEXT})
     code = chip_code(chip)
-    assert {index for kind, index, _ in code.code.nodes if kind == BUS_NEXT} == set(code.next_columns)
+    assert {index for kind, index, _ in code.straight.nodes if kind == BUS_NEXT} == set(code.next_columns)
 
 
 def random_leaves(rng: random.Random, chip: Chip) -> dict[int, Sequence[Ext]]:
@@ -142,9 +142,9 @@ def value_of(expression: Expr, leaves: dict[int, Sequence[Ext]]) -> int:
 PARAMS = params_of(ALPHA, BETA, MAX_ARITY, [ONE] * 20)
 
 
-def print_by_definition(item: Tuple, leaves: dict[int, Sequence[Ext]]) -> Ext:
-    result, power = ext_sub(ALPHA, ext_from_base(item.bus.id)), BETA
-    for value in item.values:
+def print_by_definition(message: Message, leaves: dict[int, Sequence[Ext]]) -> Ext:
+    result, power = ext_sub(ALPHA, ext_from_base(message.bus.id)), BETA
+    for value in message.values:
         result = ext_sub(result, ext_scale(power, value_of(value, leaves)))
         power = ext_mul(power, BETA)
     return result
@@ -154,7 +154,7 @@ def print_by_definition(item: Tuple, leaves: dict[int, Sequence[Ext]]) -> Ext:
 def test_fingerprints(chip: Chip) -> None:
     leaves = random_leaves(random.Random(1), chip)
     for lookup in chip.air_buses.lookups:
-        assert tuple(value_of(part, leaves) for part in fingerprint(lookup.tuple)) == print_by_definition(lookup.tuple, leaves)
+        assert tuple(value_of(part, leaves) for part in fingerprint(lookup.message)) == print_by_definition(lookup.message, leaves)
 
 
 def steps_by_definition(chip: Chip, leaves: dict[int, Sequence[Ext]]) -> list[Ext]:
@@ -164,7 +164,7 @@ def steps_by_definition(chip: Chip, leaves: dict[int, Sequence[Ext]]) -> list[Ex
         ratio = ONE
         for factors, inverse in ((own.sent, False), (own.received, True)):
             for factor in factors:
-                value = print_by_definition(factor.tuple, leaves)
+                value = print_by_definition(factor.message, leaves)
                 if factor.flag is not None:  # 1 + f (F - 1)
                     value = ext_add(ONE, ext_scale(ext_sub(value, ONE), value_of(factor.flag, leaves)))
                 ratio = ext_mul(ratio, ext_inv(value) if inverse else value)
@@ -173,7 +173,7 @@ def steps_by_definition(chip: Chip, leaves: dict[int, Sequence[Ext]]) -> list[Ex
         total = ZERO
         for lookup in group:
             count = value_of(lookup.count, leaves) * (-1 if lookup.serves else 1) % P
-            total = ext_add(total, ext_scale(ext_inv(print_by_definition(lookup.tuple, leaves)), count))
+            total = ext_add(total, ext_scale(ext_inv(print_by_definition(lookup.message, leaves)), count))
         steps.append(total)
     return steps
 

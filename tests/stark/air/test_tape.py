@@ -1,4 +1,4 @@
-"""The tape of every chip computes its constraints: on random rows, against the verifier's walker and the checker's."""
+"""The tape of every chip computes its constraints: on random rows, against the verifier's evaluation and the checker's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zkvm.stark.air.tape import lower
 from zkvm.stark.field.extension import Ext
 from zkvm.stark.field.goldilocks import P, add, mul
 from zkvm.stark.protocol.shape import params_of
-from zkvm.stark.prover import tape_reference, tapes
+from zkvm.stark.prover import tape_twin, tapes
 
 ROWS = 8
 EDGES = [0, 1, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1, 7]
@@ -42,20 +42,20 @@ def test_tape_of_a_chip(chip: Chip) -> None:
     following = np.roll(bus, -1, axis=1)
     terminals: list[Ext] = [(5, 6, 7 + rank) for rank in range(len(code.plan.running))]
     params = params_of((11, 13, 17), (19, 23, P - 1), MAX_ARITY, terminals)
-    found = tape_reference.run_tape(lower(code.code), params, main, pre, bus, following, None)
+    found = tape_twin.run_tape(lower(code.straight), params, main, pre, bus, following, None)
     for row in range(ROWS):
         leaves: dict[int, Sequence[Ext]] = {
             kind: [(int(cell), 0, 0) for cell in matrix[:, row]]
             for kind, matrix in ((MAIN, main), (PRE, pre), (BUS, bus), (BUS_NEXT, following))
         }
-        assert [(int(value), 0, 0) for value in found[:, row]] == evaluate_point(code.code, leaves, params)
+        assert [(int(value), 0, 0) for value in found[:, row]] == evaluate_point(code.straight, leaves, params)
 
 
 @every_chip
 def test_accumulating_tape_weights_each_constraint_once(chip: Chip) -> None:
     """Group sums are sums of challenge power times constraint, each power used by exactly one constraint."""
     code = chip_code(chip)
-    tape = lower(code.code, code.groups)
+    tape = lower(code.straight, code.groups)
     accumulated = [
         (number, row[2])
         for step, row in enumerate(tape.code.tolist())
@@ -68,17 +68,17 @@ def test_accumulating_tape_weights_each_constraint_once(chip: Chip) -> None:
     following = np.roll(bus, -1, axis=1)
     params = params_of((11, 13, 17), (19, 23, 29), MAX_ARITY, [(1, 2, 3)] * len(code.plan.running))
     powers = random_rows(50, 3 * len(code.constraints))[:, 0].reshape(-1, 3).copy()
-    values = tape_reference.run_tape(lower(code.code), params, main, pre, bus, following, None)
+    values = tape_twin.run_tape(lower(code.straight), params, main, pre, bus, following, None)
     expected = np.zeros((9, ROWS), np.uint64)
     for number, group in enumerate(code.groups):
         for c in range(3):
             expected[3 * group + c] = add(expected[3 * group + c], mul(values[number], powers[number, c]))
-    assert np.array_equal(tape_reference.run_tape(tape, params, main, pre, bus, following, powers), expected)
+    assert np.array_equal(tape_twin.run_tape(tape, params, main, pre, bus, following, powers), expected)
 
 
 @every_chip
 def test_chip_constraints_on_columns(chip: Chip) -> None:
-    """The checker's walker and the kernel agree on what the chip itself says about a row."""
+    """The checker's evaluation and the kernel agree on what the chip itself says about a row."""
     code = straighten([constraint.expr for constraint in chip.air_constraints])
     if not code.outputs:
         return

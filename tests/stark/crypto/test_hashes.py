@@ -83,14 +83,14 @@ def test_no_messages_give_no_digests() -> None:
 def test_words_are_hashed_as_little_endian_bytes() -> None:
     words = np.array([[0, 1, 2**32 - 1], [2**32, 2**63, 2**64 - 2**32]], dtype=np.uint64)
     expected = [b"".join(int(word).to_bytes(8, "little") for word in row) for row in words]
-    digests = hashes.blake3_many_words(words, PUBLISHED_KEY)
+    digests = hashes.blake3_many(hashes.message_bytes(words), PUBLISHED_KEY)
     assert [row.tobytes() for row in digests] == [reference.blake3(data, key=PUBLISHED_KEY).digest() for data in expected]
     assert hashes.digest_words(digests)[1, 3] == int.from_bytes(digests[1, 24:].tobytes(), "little")
 
 
-def test_non_contiguous_words_hash_as_their_values() -> None:
+def test_non_contiguous_words_are_their_values() -> None:
     words = np.arange(60, dtype=np.uint64).reshape(6, 10)
-    assert np.array_equal(hashes.blake3_many_words(words.T), hashes.blake3_many_words(words.T.copy()))
+    assert np.array_equal(hashes.message_bytes(words.T), hashes.message_bytes(words.T.copy()))
 
 
 def test_hashes_in_lockstep_are_the_same_hashes() -> None:

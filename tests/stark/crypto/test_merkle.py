@@ -9,18 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.stark.trees import multiproof_roots, tree_levels, verify_multiproof
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.stark.crypto.hashes import KEY_LEAF, KEY_NODE
 from zkvm.stark.crypto.merkle import (
     OpenedTrees,
     chain_leaves,
     chain_level,
-    multiproof_roots,
     sibling_count,
     sibling_positions,
     subtree_root,
-    tree_levels,
-    verify_multiproof,
     verify_trees,
 )
 

@@ -9,7 +9,7 @@ from zkvm.stark.field import goldilocks as gl
 from zkvm.stark.field import transform
 from zkvm.stark.field.goldilocks import FieldArray, P, root_of_unity
 from zkvm.stark.field.transform import evaluate, interpolate
-from zkvm.stark.prover import reference
+from zkvm.stark.prover import twins
 
 EDGES = np.array([0, 1, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1], dtype=np.uint64)
 SHIFTS = (1, 7, P - 1, 2**32, 12345678901234567890 % P)
@@ -31,9 +31,9 @@ def test_definitions(log_size: int) -> None:
     size = 1 << log_size
     for vector in vectors(size):
         before = vector.copy()
-        assert np.array_equal(interpolate(vector), reference.interpolate(vector))
+        assert np.array_equal(interpolate(vector), twins.interpolate(vector))
         for shift in SHIFTS:
-            assert np.array_equal(evaluate(vector, shift), reference.evaluate(vector, points(size, shift)))
+            assert np.array_equal(evaluate(vector, shift), twins.evaluate(vector, points(size, shift)))
         assert np.array_equal(vector, before)
 
 

@@ -24,7 +24,7 @@ ONE_KERNEL = """
 from zkvm.stark.kernels.source import build, dots
 build.compile_kernels = lambda: build.compile_entries({"dots.dot_columns": build.ENTRIES["dots.dot_columns"]})
 """
-"""Compiling all of them would take a minute."""
+"""One kernel is enough: the tests of this file ask where compiled code is kept, not what it does."""
 WARNS = """
 import warnings
 from zkvm.stark.kernels import library

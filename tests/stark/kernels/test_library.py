@@ -203,7 +203,7 @@ def test_an_error_inside_is_an_exception_and_scratch_space_is_aligned(monkeypatc
 
 def test_drivers_refuse_before_they_call() -> None:
     with pytest.raises(ValueError, match="multiple of 8"):
-        columns.ext_powers((1, 2, 3), 12)
+        columns.base_powers(3, 12)
 
 
 @pytest.mark.parametrize("executable", ["", "/bin/false", "/absent", "/bin/echo"])

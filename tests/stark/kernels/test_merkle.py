@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.stark.trees import blake3_many_words
 from zkvm.stark.crypto import hashes, merkle
 from zkvm.stark.kernels.merkle import TILE_ROWS, hash_columns, hash_pairs
 
@@ -42,7 +43,7 @@ def test_rows_of_one_coset(width: int, rows: int) -> None:
     matrix = random_matrix(width, rows)
     out = np.zeros((8, rows), dtype=np.uint32)
     hash_columns(addresses_of(matrix), rows, rows, NO_PREFIX, 1, KEY_LEAF, out, 0, rows)
-    assert np.array_equal(as_bytes(out), hashes.blake3_many_words(matrix.T, hashes.KEY_LEAF))
+    assert np.array_equal(as_bytes(out), blake3_many_words(matrix.T, hashes.KEY_LEAF))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4, 8, 16, TILE_ROWS - 16, TILE_ROWS, TILE_ROWS + 16, 4 * TILE_ROWS])
@@ -50,7 +51,7 @@ def test_any_number_of_rows(rows: int) -> None:
     matrix = random_matrix(5, rows)
     out = np.zeros((8, rows), dtype=np.uint32)
     hash_columns(addresses_of(matrix), rows, rows, NO_PREFIX, 1, KEY_LEAF, out, 0, rows)
-    assert np.array_equal(as_bytes(out), hashes.blake3_many_words(matrix.T, hashes.KEY_LEAF))
+    assert np.array_equal(as_bytes(out), blake3_many_words(matrix.T, hashes.KEY_LEAF))
 
 
 @pytest.mark.parametrize(("cosets", "rows", "below"), [(4, 64, 16), (2, 64, 64), (2, 32, 4), (8, 16, 1), (2, 1024, 512), (4, 2, 2)])
@@ -62,7 +63,7 @@ def test_prefix_rows_repeat_within_their_coset(cosets: int, rows: int, below: in
     hash_columns(addresses_of(matrix), rows, rows, prefix, below, KEY_LEAF, out, 0, cosets * rows)
     coset, inner = np.divmod(np.arange(cosets * rows), rows)
     seen = hashes.digest_words(as_bytes(prefix))[coset * below + inner % below]
-    expected = hashes.blake3_many_words(np.concatenate([seen, matrix.T], axis=1), hashes.KEY_LEAF)
+    expected = blake3_many_words(np.concatenate([seen, matrix.T], axis=1), hashes.KEY_LEAF)
     assert np.array_equal(as_bytes(out), expected)
 
 
@@ -88,7 +89,7 @@ def test_cosets_may_be_wider_than_the_hashed_rows() -> None:
     hash_columns(addresses, 8, 32, NO_PREFIX, 1, KEY_LEAF, out, 0, 24)
     coset, inner = np.divmod(np.arange(24), 8)
     columns = [values[column, coset * 32 + int(start) + inner] for column in range(2) for start in starts]
-    assert np.array_equal(as_bytes(out), hashes.blake3_many_words(np.stack(columns, axis=1), hashes.KEY_LEAF))
+    assert np.array_equal(as_bytes(out), blake3_many_words(np.stack(columns, axis=1), hashes.KEY_LEAF))
 
 
 @pytest.mark.parametrize("parents", [1, 2, 15, 16, 17, 64, 100])

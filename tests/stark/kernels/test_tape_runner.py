@@ -12,7 +12,7 @@ from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, column, co
 from zkvm.stark.air.tape import lower
 from zkvm.stark.field.goldilocks import P, add
 from zkvm.stark.kernels import combine
-from zkvm.stark.prover import tape_reference, tapes
+from zkvm.stark.prover import tape_twin, tapes
 
 EDGES = [0, 1, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1]
 PARAMS = [random.Random(7).randrange(P) for _ in range(4)]
@@ -54,19 +54,19 @@ def test_kernel_equals_twin(seed: int) -> None:
     out = np.empty((7, rows), np.uint64)
     tapes.bind(lower(code), PARAMS).run(sets[0], sets[1], out, rows, bus=sets[2], following=sets[2], shift=1)
     rolled = np.roll(bus, -1, axis=1)
-    assert np.array_equal(out, tape_reference.run_tape(lower(code), PARAMS, main, pre, bus, rolled, None))
+    assert np.array_equal(out, tape_twin.run_tape(lower(code), PARAMS, main, pre, bus, rolled, None))
     groups = [rng.randrange(3) for _ in range(7)]
     powers = columns(seed + 500, 7, 8)[:, :3].copy()
     before = columns(seed + 600, 9, rows)
     sums = before.copy()
     tape = lower(code, groups)
     tapes.bind(tape, PARAMS, powers).run(sets[0], sets[1], sums, rows, bus=sets[2], following=sets[2], threads=2)
-    assert np.array_equal(sums, add(before, tape_reference.run_tape(tape, PARAMS, main, pre, bus, rolled, powers)))
+    assert np.array_equal(sums, add(before, tape_twin.run_tape(tape, PARAMS, main, pre, bus, rolled, powers)))
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_tape_equals_expressions(seed: int) -> None:
-    """The kernel on rows against the verifier's walker, row by row."""
+    """The kernel on rows against the verifier's evaluation, row by row."""
     rng = random.Random(seed)
     leaves = [column(kind, k) for kind in (MAIN, PRE) for k in range(4)]
     code = straighten([random_expression(rng, leaves, 4) for _ in range(9)])
@@ -101,7 +101,7 @@ def test_one_coset_of_an_extension_and_its_next_row() -> None:
 
 def test_combination_equals_twin() -> None:
     sums, inverses, out = columns(1, 9, 64), columns(2, 3, 64), columns(3, 3, 64)
-    expected = tape_reference.combine_groups(sums, inverses)
+    expected = tape_twin.combine_groups(sums, inverses)
     result = np.zeros_like(out)
     combine.combine_groups(sums.reshape(-1), 64, inverses.reshape(-1), 64, result.reshape(-1), 64, 0, 64)
     assert np.array_equal(result, expected)

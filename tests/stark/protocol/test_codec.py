@@ -34,7 +34,7 @@ def data() -> bytes:
 def parts() -> list[tuple[int, Part]]:
     """Offset of every array in the bytes."""
     proof = toy_proof()[1]
-    shape = ProofShape(TOY, parameters("balanced"), proof.log_heights)
+    shape = ProofShape(TOY, parameters("balanced", 100), proof.log_heights)
     counts = [(len(tree.rows[0]), len(tree.siblings)) for tree in (proof.main, proof.preprocessed)]
     counts += [(len(layer.leaves), len(layer.siblings)) for layer in proof.layers]
     result, offset = [], COUNTS_AT + 6 * len(counts)
@@ -180,5 +180,5 @@ def test_numbers_that_do_not_fit_have_no_encoding(change: dict[str, object]) -> 
 
 
 def test_expected_size() -> None:
-    shape = ProofShape(TOY, parameters("balanced"), toy_proof()[1].log_heights)
+    shape = ProofShape(TOY, parameters("balanced", 100), toy_proof()[1].log_heights)
     assert abs(expected_bytes(shape) - len(data())) < len(data()) // 25

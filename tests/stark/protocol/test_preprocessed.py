@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.stark.trees import tree_levels
 from tests.toy import TOY
 from zkvm.riscv.machine import machine
-from zkvm.stark.crypto.merkle import chain_leaves, tree_levels
+from zkvm.stark.crypto.merkle import chain_leaves
 from zkvm.stark.field.goldilocks import P, coset_shift
 from zkvm.stark.protocol.params import BLOWUPS
 from zkvm.stark.protocol.preprocessed import preprocess, preprocessed_roots
-from zkvm.stark.prover import reference
+from zkvm.stark.prover import twins
 from zkvm.stark.prover.preprocessed import commit_preprocessed, compiled_roots
 
 U64 = NDArray[np.uint64]
@@ -37,7 +38,7 @@ def defined_root(columns: dict[str, U64], blowup: int) -> bytes:
     groups: dict[int, list[U64]] = {}
     for name in sorted(columns, key=NAMES.index):
         height = columns[name].shape[1]
-        groups.setdefault(height, []).append(reference.lde(columns[name], blowup, coset_shift(height)))
+        groups.setdefault(height, []).append(twins.lde(columns[name], blowup, coset_shift(height)))
     tallest = max(groups)
     coset, inner = np.divmod(np.arange(blowup * tallest), tallest)
     rows = [np.concatenate([table[:, coset, inner % height].T for table in groups[height]], axis=1) for height in sorted(groups)]

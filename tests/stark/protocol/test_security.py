@@ -7,18 +7,37 @@ quadratic extension are the same terms over a field smaller by a factor of p, so
 
 from __future__ import annotations
 
+import json
 import math
+import tomllib
 from dataclasses import replace
+from decimal import Decimal, getcontext
+from pathlib import Path
 
 import pytest
 
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.layout import MAX_ARITY
 from zkvm.stark.field.goldilocks import P
-from zkvm.stark.protocol.params import GRINDING_BITS, PARAMETERS, Parameters
-from zkvm.stark.protocol.security import FIELD, Size, best_regime, bits, error_terms, proven_bits, size_of
+from zkvm.stark.protocol.params import GRINDING_BITS, PARAMETERS, REGIMES, Parameters
+from zkvm.stark.protocol.security import (
+    EVENTS,
+    FIELD,
+    Size,
+    Theorem,
+    best_bound,
+    bits,
+    error_terms,
+    johnson,
+    johnson_bciks20,
+    proven_bits,
+    size_of,
+    unique_decoding,
+)
 from zkvm.stark.protocol.shape import ProofShape
 
+getcontext().prec = 60
+HERE = Path(__file__).parent
 PER_DEGREE = math.log2(P)
 FUNCTIONS, CONSTRAINTS, FINGERPRINTS = 1600, 2000, 600
 """More batched functions, constraints, and fingerprints (all tables together, per row of the tallest) than the machine has."""
@@ -27,6 +46,15 @@ every_set = pytest.mark.parametrize("chosen", PARAMETERS, ids=lambda chosen: f"{
 
 def some(blowup: int, queries: int = 100) -> Parameters:
     return Parameters("test", blowup, queries, 0, 100)
+
+
+def theorem_of(blowup: int, m: int | None, tallest: int = 1 << 20) -> Theorem:
+    return unique_decoding(1 / blowup, tallest) if m is None else johnson(1 / blowup, m)
+
+
+def probabilities(parameters: Parameters, size: Size, m: int | None) -> dict[str, float]:
+    terms = error_terms(parameters, size, theorem_of(parameters.blowup, m, size.tallest))
+    return {term.label: term.probability for term in terms}
 
 
 def published_size(tallest: int) -> Size:
@@ -64,11 +92,14 @@ PUBLISHED = [
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"m={row[0]} degree {row[1]} blowup {row[2]} 2^{row[3]}")
 def test_terms_are_the_published_ones(row: tuple[float | None, ...]) -> None:
     m, degree, blowup, log = (None if row[0] is None else int(row[0])), int(row[1] or 0), int(row[2] or 0), int(row[3] or 0)
-    terms = error_terms(some(blowup), published_size(1 << log), m)
+    terms = probabilities(some(blowup), published_size(1 << log), m)
     found = {
         name: bits(terms[name]) - (3 - degree) * PER_DEGREE for name in ("batching", "fold 1", "constraints", "out of domain", "buses")
     }
     found["buses"] += math.log2(list_size(blowup, m))  # this project counts every main trace that a list could hold
+    if m is None:  # n exceptional challenges, not (1 - rho) / 2 n: the radius is all of unique decoding
+        for name in ("batching", "fold 1"):
+            found[name] -= math.log2((1 - 1 / blowup) / 2)
     for name, expected in zip(found, row[4:9], strict=True):
         assert expected is not None
         assert found[name] == pytest.approx(expected, abs=0.55), name
@@ -83,12 +114,8 @@ def test_terms_are_the_published_ones(row: tuple[float | None, ...]) -> None:
     ],
 )  # fmt: skip
 def test_query_counts_are_the_published_ones(target: int, blowup: int, m: int | None, queries: int) -> None:
-    size = published_size(1 << 20)
-    assert (
-        bits(error_terms(some(blowup, queries), size, m)["query"])
-        >= target
-        > bits(error_terms(some(blowup, queries - 1), size, m)["query"])
-    )
+    found = [bits(probabilities(some(blowup, count), published_size(1 << 20), m)["query"]) for count in (queries, queries - 1)]
+    assert found[0] >= target > found[1]
 
 
 @every_set
@@ -96,8 +123,7 @@ def test_query_counts_are_the_published_ones(target: int, blowup: int, m: int | 
 def test_every_set_reaches_its_claim(chosen: Parameters, log: int) -> None:
     """All terms summed, with more of everything than the machine has."""
     tallest = 1 << log
-    _, terms = best_regime(chosen, Size(tallest, FUNCTIONS, CONSTRAINTS, FINGERPRINTS * tallest))
-    assert bits(sum(terms.values())) >= chosen.security_bits
+    assert best_bound(chosen, Size(tallest, FUNCTIONS, CONSTRAINTS, FINGERPRINTS * tallest)).bits >= chosen.security_bits
 
 
 @every_set
@@ -113,55 +139,142 @@ def test_the_machine_reaches_every_claim_at_its_largest(chosen: Parameters) -> N
 
 @every_set
 def test_every_round_has_its_term(chosen: Parameters) -> None:
-    terms = error_terms(chosen, published_size(1 << 24), 20)
-    folds = math.ceil(math.log(1 << 24, 8))
-    assert set(terms) == {"batching", "query", "constraints", "out of domain", "buses", *(f"fold {k}" for k in range(1, folds + 1))}
-    assert all(0 < value < 1 for value in terms.values())
+    folds = {f"fold {k}" for k in range(1, math.ceil(math.log(1 << 24, 8)) + 1)}
+    for m, further in ((20, {"weights"}), (None, set())):
+        terms = error_terms(chosen, published_size(1 << 24), theorem_of(chosen.blowup, m, 1 << 24))
+        assert {term.label for term in terms} == {"batching", "query", "constraints", "out of domain", "buses"} | folds | further
+        assert all(0 < term.probability < 1 and term.bits == -math.log2(term.probability) for term in terms)
+        assert {term.event for term in terms} == {EVENTS[name] for name in EVENTS if name != "weights" or further}
 
 
 @every_set
 def test_each_quantity_counts(chosen: Parameters) -> None:
     """More of anything means fewer bits, in the term that it belongs to and in no other."""
     size = Size(1 << 20, 300, 800, 60 << 20)
-    base = error_terms(chosen, size, 30)
+    base = probabilities(chosen, size, 30)
     for name, changed in {
         "batching": replace(size, batched=600),
         "constraints": replace(size, constraints=1600),
         "buses": replace(size, interactions=120 << 20),
     }.items():
-        terms = error_terms(chosen, changed, 30)
+        terms = probabilities(chosen, changed, 30)
         assert [term for term in base if terms[term] != base[term]] == [name]
         assert terms[name] > base[name]
-    fewer = error_terms(replace(chosen, queries=chosen.queries - 1), size, 30)
+    fewer = probabilities(replace(chosen, queries=chosen.queries - 1), size, 30)
     assert fewer["query"] > base["query"]
-    taller = error_terms(chosen, replace(size, tallest=1 << 21), 30)
-    assert all(taller[term] > base[term] for term in ("batching", "fold 1", "out of domain"))
+    taller = probabilities(chosen, replace(size, tallest=1 << 21), 30)
+    assert all(taller[term] > base[term] for term in ("batching", "fold 1", "weights", "out of domain"))
 
 
 @every_set
 @pytest.mark.parametrize("log", [15, 20, 24])
-def test_the_better_regime_counts(chosen: Parameters, log: int) -> None:
-    size = Size(1 << log, 300, 800, 60 << log)
-    m, terms = best_regime(chosen, size)
-    assert terms == error_terms(chosen, size, m)
-    for other in (None, *range(3, 256)):
-        assert sum(terms.values()) <= sum(error_terms(chosen, size, other).values()) * (1 + 1e-12)
+def test_the_best_theorem_of_a_regime_counts(chosen: Parameters, log: int) -> None:
+    size, rate = Size(1 << log, 300, 800, 60 << log), 1 / chosen.blowup
+    theorems = {"unique": [unique_decoding(rate, size.tallest)]}
+    theorems["bciks20"] = theorems["unique"] + [johnson_bciks20(rate, m) for m in range(3, 256)]
+    theorems["best"] = theorems["bciks20"] + [johnson(rate, m) for m in range(3, 256)]
+    bounds = {regime: best_bound(chosen, size, regime) for regime in REGIMES}
+    for regime, bound in bounds.items():
+        assert bound.terms == error_terms(chosen, size, bound.theorem)
+        sums = [sum(term.probability for term in error_terms(chosen, size, theorem)) for theorem in theorems[regime]]
+        assert bound.probability == pytest.approx(min(sums), rel=1e-12)
+    assert bounds["best"].bits >= bounds["bciks20"].bits >= bounds["unique"].bits
+
+
+@every_set
+@pytest.mark.parametrize("log", [15, 20, 24])
+def test_the_sums_in_exact_arithmetic(chosen: Parameters, log: int) -> None:
+    """Written again from the theorems' statements, with 60 decimal digits."""
+    size = size_of(ProofShape(machine(), chosen, (log,) * len(machine().chips)))
+    q, rows, half_up = Decimal(P) ** 3, Decimal(2) ** log, Decimal("0.5")
+    points, rate = rows * chosen.blowup, 1 / Decimal(chosen.blowup)
+    for regime in REGIMES:
+        bound = best_bound(chosen, size, regime)
+        if (m := bound.theorem.m) is None:
+            radius, decoded, weighted = (1 - rate - 1 / points) / 2, Decimal(1), Decimal(0)
+            line = dict.fromkeys(range(20), Decimal(1))  # exceptional challenges by point of the domain
+        else:
+            x = m + half_up
+            radius, decoded = 1 - rate.sqrt() - rate.sqrt() / (2 * m), x / rate.sqrt()
+            weighted = (2 * m + 1) / rate.sqrt() * (points + 1) / q
+            cube = 3 * rate * rate.sqrt()
+            if regime == "bciks20":
+                line = {k: x**7 / cube * points / Decimal(8) ** k for k in range(20)}
+            else:
+                line = {k: (2 * x**5 + 3 * x * radius * rate) / cube + decoded * Decimal(8) ** k / points for k in range(20)}
+        total = (size.batched - 1) * line[0] * points / q
+        for k in range(1, log // 3 + 1):
+            total += 7 * line[k] * points / Decimal(8) ** k / q + 7 * weighted
+        total += (1 - radius) ** chosen.queries / 2**GRINDING_BITS
+        total += decoded * (size.constraints + size.interactions * (MAX_ARITY + 2)) / q
+        total += decoded * (3 * (rows + 1) + rows - 1) / (q - rows - points)
+        assert bound.probability == pytest.approx(float(total), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "claim", "log", "expected"), [("fast", 100, 20, 99.0), ("fast", 100, 24, 96.9), ("compact", 128, 20, 117.2)]
+)
+def test_the_theorem_of_2020_as_others_counted_it(name: str, claim: int, log: int, expected: float) -> None:
+    chosen = next(entry for entry in PARAMETERS if (entry.name, entry.security_bits) == (name, claim))
+    shape = ProofShape(machine(), chosen, (log,) * len(machine().chips))
+    assert proven_bits(shape, regime="bciks20") == pytest.approx(expected, abs=0.05)
+
+
+def test_every_round_is_the_public_calculators() -> None:
+    """soundcalc on our entry: floor of our bits, but for the differences that the page explains."""
+    entries = {entry["name"]: entry for entry in tomllib.loads((HERE / "soundcalc.toml").read_text())["circuits"]}
+    answer = json.loads((HERE / "soundcalc.json").read_text())["circuits"]
+    assert set(answer) == set(entries)
+    assert len(answer) == 18
+    for name, levels in answer.items():
+        kind, height = name.split(" 2^")
+        chosen = next(entry for entry in PARAMETERS if f"{entry.name}-{entry.security_bits}" == kind)
+        shape = ProofShape(machine(), chosen, (int(height),) * len(machine().chips))
+        best, unique = (best_bound(chosen, size_of(shape), regime) for regime in ("best", "unique"))
+        johnsons, uniques = ({term.label: term.bits for term in bound.terms} for bound in (best, unique))
+        m = best.theorem.m
+        assert m is not None
+        lists = math.log2((m / (1 / chosen.blowup)) / best.theorem.decoded)  # its list of codewords against ours
+        assert levels["JBR"]["batching"] == math.floor(johnsons["batching"])
+        assert levels["JBR"]["query phase"] == math.floor(johnsons["query"])
+        assert levels["JBR"]["ALI"] == math.floor(johnsons["constraints"] - lists)
+        assert levels["JBR"]["DEEP"] == math.floor(johnsons["out of domain"] - lists)
+        assert levels["JBR"]["buses"] == math.floor(johnsons["buses"] + math.log2(best.theorem.decoded))
+        assert levels["UDR"]["query phase"] == math.floor(uniques["query"])
+        assert levels["UDR"]["batching"] == math.floor(uniques["batching"] - math.log2((1 - 1 / chosen.blowup) / 2))
+        rounds = [levels["JBR"][f"commit round {k + 1}"] for k in range(len(shape.fri_heights))]
+        assert rounds == [math.floor(johnsons[f"fold {k + 1}"]) for k in range(len(shape.fri_heights))]
+        assert "weights" not in levels["JBR"]
+        assert levels["JBR"]["total"] - math.log2(len(best.terms)) - 1 <= bits(best.probability) < levels["JBR"]["total"] + 1
 
 
 def test_unique_decoding_is_a_regime() -> None:
     """With many queries at a high rate, the simpler bound is enough; its list is one."""
     size = published_size(1 << 20)
-    terms = error_terms(some(2), size, None)
+    terms = probabilities(some(2), size, None)
     assert terms["constraints"] == 800 / FIELD
-    assert terms["query"] == pytest.approx(0.75**100 * 2.0**-GRINDING_BITS)
+    assert terms["query"] == pytest.approx((0.75 + 2**-22) ** 100 * 2.0**-GRINDING_BITS)
+
+
+def test_what_is_opened_is_unique_in_the_unique_regime() -> None:
+    """Two polynomials of degree N within the radius of one word agree on more than N points."""
+    for blowup in (2, 4, 8):
+        points, radius = blowup << 15, unique_decoding(1 / blowup, 1 << 15).distance
+        assert points - 2 * math.floor(radius * points) > 1 << 15
+
+
+def test_a_column_that_is_opened_twice_has_one_polynomial() -> None:
+    """The set of agreement has more points than a polynomial of degree N has roots, whatever the theorem."""
+    for blowup in (2, 4, 8):
+        for theorem in (unique_decoding(1 / blowup, 1 << 15), johnson(1 / blowup, 3), johnson(1 / blowup, 255)):
+            assert (1 - theorem.distance) * (blowup << 15) > (1 << 15) + 1
 
 
 def test_hashes_cap_the_claim() -> None:
     """No proof claims more than the collision resistance of a 256-bit hash."""
     strong = Parameters("test", 8, 1000, 0, 128)
     shape = ProofShape(machine(), strong, (15,) * len(machine().chips))
-    _, terms = best_regime(strong, size_of(shape))
-    assert bits(sum(terms.values())) > 128
+    assert bits(best_bound(strong, size_of(shape)).probability) > 128
     assert proven_bits(shape) == 128.0
 
 

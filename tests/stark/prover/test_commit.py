@@ -1,4 +1,4 @@
-"""The prover's trees: equal to the verifier's reference tree, and their openings verify."""
+"""The prover's trees: equal to trees of the verifier's hashes, and their openings verify."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.stark.trees import blake3_many_words, tree_levels, verify_multiproof
 from zkvm.errors import UsageError, VerificationError
-from zkvm.stark.crypto.hashes import KEY_LEAF, blake3_many_words
-from zkvm.stark.crypto.merkle import chain_leaves, tree_levels, verify_multiproof
+from zkvm.stark.crypto.hashes import KEY_LEAF
+from zkvm.stark.crypto.merkle import chain_leaves
 from zkvm.stark.kernels import parallel
 from zkvm.stark.kernels.merkle import MAX_COLUMNS
 from zkvm.stark.prover.commit import MerkleTree
@@ -43,7 +44,7 @@ SHAPES = [
 
 @pytest.mark.parametrize("shapes", SHAPES)
 @pytest.mark.parametrize("salted", [False, True])
-def test_tree_equals_the_reference(shapes: list[tuple[int, int, int]], salted: bool) -> None:
+def test_tree_equals_that_of_the_verifiers_hashes(shapes: list[tuple[int, int, int]], salted: bool) -> None:
     levels = [random_words(*shape) for shape in shapes]
     _, cosets, tallest = shapes[-1]
     salt = random_words(2, cosets, tallest) if salted else None

@@ -21,7 +21,7 @@ def shape(log: int, chosen: Parameters) -> ProofShape:
 
 def test_at_least_what_is_committed() -> None:
     """The extensions of all columns, the main traces and two digests for each leaf of three trees are alive together."""
-    for chosen in (parameters("fast"), parameters("compact")):
+    for chosen in (parameters("fast", 100), parameters("compact", 100)):
         for log in (9, 15, 20):
             sizes = shape(log, chosen)
             columns = sum((sum(table.code.widths) * chosen.blowup + table.code.widths[1]) * table.height for table in sizes.tables) * 8
@@ -42,7 +42,7 @@ def test_grows_with_blowup_and_records() -> None:
 
 def test_grows_with_threads() -> None:
     """A column for each while columns are extended; of a small proof, what counts look-ups."""
-    tall, small = (ProofShape(TOY, parameters("fast"), (log, log, 15)) for log in (20, 15))
+    tall, small = (ProofShape(TOY, parameters("fast", 100), (log, log, 15)) for log in (20, 15))
     assert predicted_bytes(tall, threads=9) - predicted_bytes(tall, threads=1) == 8 * 8 << 20
     many = 1 << 16
     assert predicted_bytes(small, threads=many) > many * counting_bytes(TOY) > 0

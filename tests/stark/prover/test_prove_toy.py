@@ -48,7 +48,7 @@ def prove_toy(chosen: Parameters, steps: int = STEPS, zk: bool = True, seed: byt
 @cache
 def balanced() -> tuple[Statement, Proof]:
     """One proof that the refusal tests change."""
-    return prove_toy(parameters("balanced"))
+    return prove_toy(parameters("balanced", 100))
 
 
 def refuse(statement: Statement, proof: Proof) -> RejectReason:
@@ -68,28 +68,28 @@ def test_every_parameter_set_proves(chosen: Parameters) -> None:
 
 @pytest.mark.parametrize("steps", [1, 40, 700, 3000])
 def test_every_height_proves(steps: int) -> None:
-    statement, proof = prove_toy(parameters("fast"), steps)
+    statement, proof = prove_toy(parameters("fast", 100), steps)
     assert verify_proof(TOY, statement, proof, Policy()).tables[0].height == max(512, 1 << (steps + 336 - 1).bit_length())
 
 
 def test_without_zero_knowledge_the_layout_is_the_same() -> None:
-    statement, proof = prove_toy(parameters("balanced"), zk=False)
+    statement, proof = prove_toy(parameters("balanced", 100), zk=False)
     shape = verify_proof(TOY, statement, proof, Policy())
     assert not proof.zk
     assert proof.openings.shape == balanced()[1].openings.shape == (shape.opening_count, 3)
 
 
 def test_a_seed_makes_the_proof_reproducible() -> None:
-    first, second = (prove_toy(parameters("fast"), seed=bytes(range(32)))[1] for _ in range(2))
+    first, second = (prove_toy(parameters("fast", 100), seed=bytes(range(32)))[1] for _ in range(2))
     assert first.quotient_root == second.quotient_root
     assert np.array_equal(first.openings, second.openings)
-    assert first.main_root != prove_toy(parameters("fast"))[1].main_root
+    assert first.main_root != prove_toy(parameters("fast", 100))[1].main_root
 
 
 def test_a_second_instance_takes_the_rows_that_would_double_the_first() -> None:
     machine = Machine("toy split", (StepChip(), AuditChip(), SquaresChip(), second_instance(StepChip)), MAX_ROWS)
-    assert machine.codes[0].code == machine.codes[3].code
-    chosen, walk = parameters("fast"), toy_walk(5000)
+    assert machine.codes[0].straight == machine.codes[3].straight
+    chosen, walk = parameters("fast", 100), toy_walk(5000)
     preprocessed = commit_preprocessed(machine, preprocess(machine, None), chosen.blowup)
     tables = build_tables(machine, walk, None, chosen.exempt, evaluate=tapes.evaluate_columns)
     heights = {table.chip.name: (table.height, table.used) for table in tables}
@@ -106,7 +106,7 @@ def test_a_second_instance_takes_the_rows_that_would_double_the_first() -> None:
 def test_a_full_table_is_counted_to_its_last_row(chosen: Parameters) -> None:
     """The number of active rows need not be a multiple of the kernel's vectors."""
     walk = toy_walk((1 << 11) - chosen.exempt)
-    fast, plain = (build_tables(TOY, walk, None, chosen.exempt, evaluate=walker) for walker in (tapes.evaluate_columns, evaluate_columns))
+    fast, plain = (build_tables(TOY, walk, None, chosen.exempt, evaluate=one) for one in (tapes.evaluate_columns, evaluate_columns))
     assert fast[0].used == fast[0].active
     for one, other in zip(fast, plain, strict=True):
         assert np.array_equal(one.main, other.main)
@@ -161,7 +161,7 @@ def test_changed_header(change: dict[str, object], reason: RejectReason) -> None
 
 
 def test_broken_constraint_is_noticed_by_the_prover() -> None:
-    chosen = parameters("fast")
+    chosen = parameters("fast", 100)
     walk = toy_walk(STEPS)
     tables = build_tables(TOY, walk, None, chosen.exempt)
     tables[0].main[1, 7] += np.uint64(1)
@@ -172,7 +172,7 @@ def test_broken_constraint_is_noticed_by_the_prover() -> None:
 
 
 def test_unbalanced_bus_is_refused() -> None:
-    chosen = parameters("fast")
+    chosen = parameters("fast", 100)
     walk = toy_walk(STEPS)
     tables = build_tables(TOY, walk, None, chosen.exempt)
     tables[1].main[2, 7] += np.uint64(1)  # the audit notes another square

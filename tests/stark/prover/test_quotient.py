@@ -73,7 +73,7 @@ def test_a_second_instance_shares_the_tapes_of_the_first() -> None:
 def test_quotients_of_all_heights_are_lifted(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     """Q_n(X^(N/n)): every coefficient moves to N/n times its place, whatever the order of the heights and the number of threads."""
     monkeypatch.setattr(parallel, "SERIAL_WORDS", 1)
-    shape = ProofShape(TOY, parameters("fast"), (9, 11, 15))
+    shape = ProofShape(TOY, parameters("fast", 100), (9, 11, 15))
     length = QUOTIENT_CHUNKS * shape.chunk_length
     generator = np.random.default_rng(threads)
     per_height = {}

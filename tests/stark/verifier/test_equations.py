@@ -12,6 +12,7 @@ from tests.soundness.cheating import BALANCED, SQUARES_BUS, WIDE, honest_stateme
 from tests.toy import LAST, STATE
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.riscv.machine import machine
+from zkvm.stark.air.machine import Machine
 from zkvm.stark.air.table import Closing, closing
 from zkvm.stark.field import extension, goldilocks
 from zkvm.stark.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_pow, ext_scale, ext_sub, to_ext
@@ -214,8 +215,19 @@ def test_a_mandatory_table_is_present_even_if_the_image_says_it_is_empty() -> No
         check_presence(WIDE, statement, (15, 11, 0))
 
 
-def test_too_many_rows_are_refused() -> None:
-    chips = len(machine().chips)
-    check_sums(ProofShape(machine(), parameters("fast"), (24,) * 10 + (20,) * (chips - 10)))
+@pytest.mark.parametrize("of", [machine(), WIDE], ids=lambda of: of.name)
+def test_the_bound_on_rows_is_the_machines(of: Machine) -> None:
+    logs = (15,) * len(of.chips)
+    rows = len(logs) << 15
+    check_sums(ProofShape(replace(of, max_rows=rows + 1), BALANCED, logs))
     with refused(RejectReason.SHAPE, "too many rows"):
-        check_sums(ProofShape(machine(), parameters("fast"), (24,) * chips))
+        check_sums(ProofShape(replace(of, max_rows=rows), BALANCED, logs))
+
+
+def test_too_many_rows_are_refused() -> None:
+    """The real machine's bound, which its digest does not cover: the largest sum of heights below 2^28 - 2^8, and the next one."""
+    most = (24,) * 15 + tuple(range(9, 24))  # 2^28 - 2^9 rows
+    rest = len(machine().chips) - len(most)
+    check_sums(ProofShape(machine(), parameters("fast", 100), most + (0,) * rest))
+    with refused(RejectReason.SHAPE, "too many rows"):
+        check_sums(ProofShape(machine(), parameters("fast", 100), (*most, 9) + (0,) * (rest - 1)))

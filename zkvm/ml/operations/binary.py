@@ -33,13 +33,12 @@ class Sum(Operation):
         """See :class:`Operation`."""
         half = (1 << self.shift) >> 1
         total = (inputs[0] * self.left + inputs[1] * self.right + half) >> self.shift
-        return np.asarray(np.clip(total, self.output.lo, self.output.hi), np.int64)
+        return np.asarray(np.clip(total, *self.output.limits), np.int64)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
-        half = (1 << self.shift) >> 1
-        total = f"(a * {self.left} + b * {self.right} + {half}) >> {self.shift}"
-        elementwise(code, self, f"clamp({total}, {self.output.lo}, {self.output.hi})")
+        left, right, half = (code.number(number) for number in (self.left, self.right, (1 << self.shift) >> 1))
+        elementwise(code, self, code.cut(f"(a * {left} + b * {right} + {half}) >> {code.shift(self.shift)}", self.output))
 
 
 @dataclass(eq=False)
@@ -54,7 +53,7 @@ class Product(Operation):
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
-        elementwise(code, self, self.rescaling.expression("(a * b)"))
+        elementwise(code, self, code.rescaled(self.rescaling, "(a * b)"))
 
 
 @dataclass(eq=False)
@@ -67,16 +66,17 @@ class Quotient(Operation):
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
         a, b = inputs
+        lo, hi = self.output.limits
         numerator, denominator = a * self.multiplier, b << self.shift
         numerator, denominator = np.where(denominator < 0, -numerator, numerator), np.abs(denominator)
         safe = np.where(denominator == 0, 1, denominator)
-        quotient = np.clip((2 * numerator + safe) // (2 * safe), self.output.lo, self.output.hi)
-        return np.where(denominator == 0, np.select([a < 0, a > 0], [self.output.lo, self.output.hi], 0), quotient)
+        quotient = np.clip((2 * numerator + safe) // (2 * safe), lo, hi)
+        return np.where(denominator == 0, np.select([a < 0, a > 0], [lo, hi], 0), quotient)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
-        lo, hi = self.output.lo, self.output.hi
-        elementwise(code, self, f"divide(a, b, {self.multiplier}, {self.shift}, {lo}, {hi})")
+        lo, hi = (code.number(limit) for limit in self.output.limits)
+        elementwise(code, self, f"divide(a, b, {code.number(self.multiplier)}, {code.shift(self.shift)}, {lo}, {hi})")
 
 
 @dataclass(eq=False)
@@ -114,21 +114,21 @@ class Whole(Operation):
         if self.function in wide:
             expression = wide[self.function]
             if whole_bound(self.function, self.inputs[0], self.inputs[1]) <= INT32_MAX:
-                elementwise(code, self, f"clamp({expression.replace('(int64_t)', '')}, {self.output.lo}, {self.output.hi})")
+                elementwise(code, self, f"bounded({expression.replace('(int64_t)', '')}, {self.output.lo}, {self.output.hi})")
             else:
-                elementwise(code, self, f"clamp64({expression}, {self.output.lo}, {self.output.hi})")
+                elementwise(code, self, f"bounded64({expression}, {self.output.lo}, {self.output.hi})")
             return
         expression = {
-            "Max": "a > b ? a : b",
-            "Min": "a < b ? a : b",
-            "Div": "b == 0 ? 0 : b == -1 ? clamp64(-(int64_t)a, -2147483647 - 1, 2147483647) : a / b",
-            "Mod": "b == 0 || b == -1 ? 0 : (a % b != 0 && (a % b < 0) != (b < 0)) ? a % b + b : a % b",
-            "Fmod": "b == 0 || b == -1 ? 0 : a % b",
+            "Max": "choose(a > b, a, b)",
+            "Min": "choose(a < b, a, b)",
+            "Div": "whole_quotient(a, b)",
+            "Mod": "whole_modulus(a, b)",
+            "Fmod": "whole_remainder(a, b)",
             "BitwiseAnd": "a & b",
             "BitwiseOr": "a | b",
             "BitwiseXor": "a ^ b",
         }[self.function]
-        elementwise(code, self, f"clamp({expression}, {self.output.lo}, {self.output.hi})")
+        elementwise(code, self, f"bounded({expression}, {self.output.lo}, {self.output.hi})")
 
 
 def whole_bound(function: str, left: Value, right: Value) -> int:

@@ -50,4 +50,4 @@ class Select(Operation):
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
-        elementwise(code, self, f"({code.pointer(self.inputs[2])})[i] ? a : b")
+        elementwise(code, self, f"choose(({code.pointer(self.inputs[2])})[i] != 0, a, b)")

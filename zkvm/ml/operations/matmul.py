@@ -49,5 +49,5 @@ class MatrixProduct(Operation):
         code.line(f"    for (int i = 0; i < {rows}; i++)")
         code.line(f"        for (int j = 0; j < {columns}; j++) {{")
         code.line(f"            int32_t sum = {product};")
-        code.line(f"            ({target})[(b * {rows} + i) * {columns} + j] = {self.rescaling.expression('sum')};")
+        code.line(f"            ({target})[(b * {rows} + i) * {columns} + j] = {code.rescaled(self.rescaling, 'sum')};")
         code.line("        }")

@@ -15,10 +15,12 @@ MAX_LOOPS = 6
 
 @dataclass(eq=False)
 class Move(Operation):
-    """output[i] = element ``index[i]`` of the inputs laid end to end, or ``fill`` where the index is -1."""
+    """output[i] = element ``index[i]`` of the inputs laid end to end, or ``fill``, which may say something about the weights, where
+    the index is -1."""
 
     index: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     fill: int = 0
+    secret_fill: bool = False
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
@@ -29,7 +31,7 @@ class Move(Operation):
         """See :class:`Operation`."""
         target, index = code.pointer(self.output), self.index.reshape(-1)
         if (index < 0).any():
-            code.line(f"for (int i = 0; i < {len(index)}; i++) ({target})[i] = {self.fill};")
+            code.line(f"for (int i = 0; i < {len(index)}; i++) ({target})[i] = {code.number(self.fill, self.secret_fill)};")
         first = 0
         for value in self.inputs:
             places = np.nonzero((index >= first) & (index < first + value.size))[0]

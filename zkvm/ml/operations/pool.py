@@ -49,7 +49,7 @@ class Pool(Operation):
         code.line(f"int32_t *target = {code.pointer(self.output)};")
         multiplier = ""
         if self.rescaling is not None and len(self.rescaling.multipliers) > 1:
-            table = code.constant(np.array(self.rescaling.multipliers), private=False, label="multiplier")
+            table = code.constant(np.array(self.rescaling.multipliers), private=self.rescaling.secret, label="multiplier")
             multiplier = f"{table}[y * {columns} + x]"
         code.line(f"for (int c = 0; c < {shape.channels}; c++)")
         code.line(f"  for (int y = 0; y < {rows}; y++)")
@@ -61,8 +61,9 @@ class Pool(Operation):
         code.line(f"        {unroll}for (int i = 0; i < {shape.window[0]}; i++)")
         code.line(f"            {unroll}for (int j = 0; j < {shape.window[1]}; j++) {{")
         code.line(f"                int32_t next = corner[i * {shape.dilation[0] * width} + j * {shape.dilation[1]}];")
-        code.line(f"                {'if (next > value) value = next;' if self.rescaling is None else 'value += next;'}")
+        largest = "value = choose(next > value, next, value);" if code.private_weights else "if (next > value) value = next;"
+        code.line(f"                {largest if self.rescaling is None else 'value += next;'}")
         code.line("            }")
-        result = "value" if self.rescaling is None else self.rescaling.expression("value", multiplier or None)
+        result = "value" if self.rescaling is None else code.rescaled(self.rescaling, "value", multiplier or None)
         code.line(f"        *target++ = {result};")
         code.line("    }")

@@ -11,13 +11,17 @@ from zkvm.ml.arithmetic import IntArray, Rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation
 
-FUNCTIONS = ("sum", "absolute", "square", "maximum", "minimum", "argmax", "argmin", "argmax_last", "argmin_last")
-"""The ``_last`` ones give the last of equal extremes, the others the first."""
-
 
 @dataclass(eq=False)
 class Reduce(Operation):
-    """Reduces each row of the input, seen as (outputs, length). Sums: requantize(floor(sum / 2^drop)), the sum in 64 bits if need be."""
+    """Reduces each row of the input, seen as (outputs, length). Sums: requantize(floor(sum / 2^drop)), the sum in 64 bits if need be.
+
+    Attributes:
+        function: sum, absolute or square (what is added), maximum, minimum, argmax or argmin (the first of equal extremes),
+            argmax_last or argmin_last (the last one).
+        rescaling: of a sum.
+        drop: bits that a sum loses first.
+    """
 
     function: str
     rescaling: Rescale | None = None
@@ -53,12 +57,16 @@ class Reduce(Operation):
             term = {"sum": "row[i]", "absolute": "(row[i] < 0 ? -row[i] : row[i])", "square": f"({kind})row[i] * row[i]"}[self.function]
             code.line(f"    {kind} sum = 0;")
             code.line(f"    UNROLL_FOUR for (int i = 0; i < {length}; i++) sum += {term};")
-            code.line(f"    int32_t result = {self.rescaling.expression(f'(int32_t)(sum >> {self.drop})')};")
+            code.line(f"    int32_t result = {code.rescaled(self.rescaling, f'(int32_t)(sum >> {self.drop})')};")
         else:
             better = ">" if "max" in self.function else "<"
             better += "=" if self.function.endswith("_last") else ""
             code.line("    int32_t best = row[0], where = 0;")
-            code.line(f"    for (int i = 1; i < {length}; i++) if (row[i] {better} best) {{ best = row[i]; where = i; }}")
+            code.line(f"    for (int i = 1; i < {length}; i++) {{")
+            code.line(f"        int32_t next = row[i], better = next {better} best;")
+            code.line("        best = choose(better, next, best);")
+            code.line("        where = choose(better, i, where);")
+            code.line("    }")
             code.line(f"    int32_t result = {'where' if self.function.startswith('arg') else 'best'};")
             code.line("    (void)where;")
         code.line(f"    ({code.pointer(self.output)})[r] = result;")

@@ -33,8 +33,8 @@ class Lookup(Operation):
         data, positions = (code.pointer(value) for value in self.inputs)
         code.line(f"for (int i = 0; i < {self.output.size}; i++) {{")
         code.line(f"    int32_t position = ({positions})[{which}[i]];")
-        code.line(f"    if (position < 0) position += {self.extent};")
-        code.line(f"    ({code.pointer(self.output)})[i] = ({data})[{base}[i] + {self.stride} * clamp(position, 0, {self.extent - 1})];")
+        code.line(f"    position += {self.extent} & (position >> 31);")
+        code.line(f"    ({code.pointer(self.output)})[i] = ({data})[{base}[i] + {self.stride} * bounded(position, 0, {self.extent - 1})];")
         code.line("}")
 
 
@@ -62,11 +62,14 @@ class TopK(Operation):
         code.line(f"    const int32_t *row = {code.pointer(self.inputs[0])} + r * {self.length};")
         code.line(f"    for (int i = 0; i < {self.length}; i++) taken[i] = 0;")
         code.line(f"    for (int k = 0; k < {self.count}; k++) {{")
-        code.line("        int best = -1;")
-        code.line(f"        for (int i = 0; i < {self.length}; i++)")
-        code.line(f"            if (!taken[i] && (best < 0 || row[i] {better} row[best])) best = i;")
+        code.line("        int32_t best = -1, found = 0;")
+        code.line(f"        for (int i = 0; i < {self.length}; i++) {{")
+        code.line(f"            int32_t better = (taken[i] == 0) & ((best < 0) | (row[i] {better} found));")
+        code.line("            found = choose(better, row[i], found);")
+        code.line("            best = choose(better, i, best);")
+        code.line("        }")
         code.line("        taken[best] = 1;")
-        result = "best" if self.positions else "row[best]"
+        result = "best" if self.positions else "found"
         code.line(f"        ({code.pointer(self.output)})[r * {self.count} + k] = {result};")
         code.line("    }")
         code.line("}")

@@ -17,18 +17,26 @@ STANDARD_BITS = 30
 
 @dataclass(eq=False)
 class Softmax(Operation):
-    """y[i] = round(e[i] * units / sum e), e = table(max x - x[i]); rows of ``length``."""
+    """y[i] = round(e[i] * units / sum e), e = table(max x - x[i]); rows of ``length``.
+
+    Attributes:
+        difference: makes differences of a secret scale those of the table, which everybody may know.
+    """
 
     length: int
     entries: IntArray
     reach: int
     bits: int
     units: int
+    difference: Rescale | None = None
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
         rows = inputs[0].reshape(-1, self.length)
-        exponentials = interpolate(self.entries, rows.max(axis=1, keepdims=True) - rows, 0, self.reach, self.bits)
+        differences = rows.max(axis=1, keepdims=True) - rows
+        if self.difference is not None:
+            differences = self.difference.apply(differences)
+        exponentials = interpolate(self.entries, differences, 0, self.reach, self.bits)
         total = exponentials.sum(axis=1, keepdims=True)
         result = (2 * exponentials * self.units + total) // (2 * total)
         return np.asarray(np.minimum(result, self.output.hi), np.int64).reshape(self.output.shape)
@@ -37,9 +45,14 @@ class Softmax(Operation):
         """See :class:`Operation`."""
         table = code.constant(self.entries, private=False, label="table")
         count = self.output.size // self.length
-        code.line(f"for (int r = 0; r < {count}; r++)")
+        code.line(f"for (int r = 0; r < {count}; r++) {{")
         source, target = (f"{code.pointer(value)} + r * {self.length}" for value in (self.inputs[0], self.output))
-        code.line(f"    softmax({source}, {target}, {self.length}, {table}, {self.reach}, {self.bits}, {self.units}, {self.output.hi});")
+        code.line(f"    differences({source}, {target}, {self.length});")
+        if self.difference is not None:
+            code.line(f"    int32_t *y = {target};")
+            code.line(f"    for (int i = 0; i < {self.length}; i++) y[i] = {code.rescaled(self.difference, 'y[i]')};")
+        code.line(f"    softmax({target}, {self.length}, {table}, {self.reach}, {self.bits}, {self.units}, {self.output.hi});")
+        code.line("}")
 
 
 @dataclass(eq=False)
@@ -88,12 +101,20 @@ class Normalize(Operation):
         code.line("    int32_t sum = 0;")
         if self.centred:
             code.line(f"    for (int i = 0; i < {self.length}; i++) sum += x[i];")
-        code.line(f"    int32_t reciprocal = normalizer(x, {self.length}, sum, {self.epsilon}ull);")
+        epsilon = code.wide_number(self.epsilon)
+        code.line(f"    int32_t reciprocal = normalizer(x, {self.length}, sum, {epsilon}, {self._root_digits(code)});")
         code.line(f"    for (int i = 0; i < {self.length}; i++) {{")
         code.line(f"        int32_t centred = x[i] * {self.length} - sum;")
         room = self.rescaling_room
-        code.line(f"        int32_t normal = clamp64(((int64_t)centred * reciprocal) >> 15, {-room}, {room});")
+        code.line(f"        int32_t normal = bounded64(((int64_t)centred * reciprocal) >> 15, {-room}, {room});")
         where = f"r % {len(self.gains)}" if self.per_row else "i"
-        code.line(f"        y[i] = {self.rescaling.expression(f'(normal * {gains}[{where}] + {offsets}[{where}])')};")
+        code.line(f"        y[i] = {code.rescaled(self.rescaling, f'(normal * {gains}[{where}] + {offsets}[{where}])')};")
         code.line("    }")
         code.line("}")
+
+    def _root_digits(self, code: CodeWriter) -> int:
+        """Binary digits that the standard deviation can have: that of private models could be anything, because epsilon is."""
+        if code.private_weights:
+            return 32
+        largest = (2 * self.inputs[0].magnitude * self.length) ** 2 + self.epsilon
+        return min(32, (largest.bit_length() + 1) // 2)

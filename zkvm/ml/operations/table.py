@@ -23,7 +23,7 @@ class Table(Operation):
     """y = interpolation in ``entries``, 2^bits integers apart, from integer ``first`` on.
 
     Where the function bends too much for that, near 0 as roots and logarithms do, ``fine`` holds its values at all integers from
-    ``fine_first`` on.
+    ``fine_first`` on. The entries say something about the weights if they are ``secret``.
     """
 
     entries: IntArray
@@ -31,6 +31,7 @@ class Table(Operation):
     bits: int
     fine: IntArray
     fine_first: int
+    secret: bool = False
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
@@ -43,13 +44,15 @@ class Table(Operation):
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
-        table = code.constant(self.entries, private=False, label="table")
+        table = code.constant(self.entries, private=self.secret, label="table")
         code.line(f"for (int i = 0; i < {self.output.size}; i++) {{")
         code.line(f"    int32_t x = ({code.pointer(self.inputs[0])})[i];")
         result = f"interpolate({table}, x, {self.first}, {self.inputs[0].hi}, {self.bits})"
+        if code.private_weights:  # values at the ends are common, and where they are says something about scales
+            result = f"entry_at({table}, bounded(x, {self.first}, {self.inputs[0].hi}) - {self.first}, {self.bits})"
         if len(self.fine):
-            fine, last = code.constant(self.fine, private=False, label="table"), self.fine_first + len(self.fine) - 1
-            result = f"x >= {self.fine_first} && x <= {last} ? {fine}[x - {self.fine_first}] : {result}"
+            fine = code.constant(self.fine, private=self.secret, label="table")
+            result = f"finer({fine}, {len(self.fine)}, x - {self.fine_first}, {result})"
         code.line(f"    ({code.pointer(self.output)})[i] = {result};")
         code.line("}")
 
@@ -64,6 +67,14 @@ def interpolate(entries: IntArray, x: IntArray, lo: int, hi: int, bits: int) -> 
     return np.asarray(left + (((entries[position + 1] - left) * part + (1 << (bits - 1))) >> bits), np.int64)
 
 
+def sampled(samples: FloatArray, bits: int) -> tuple[IntArray, float]:
+    """Entries 2^bits apart, and the largest error, for a function known at all integers of a range."""
+    span = max(1, len(samples) - 1)
+    positions = np.minimum(np.arange(0, span + (1 << bits) + 1, 1 << bits), span)
+    entries = np.round(samples[positions]).astype(np.int64)
+    return entries, float(np.abs(interpolate(entries, np.arange(len(samples)), 0, span, bits) - samples).max())
+
+
 def make_table(samples: FloatArray) -> tuple[IntArray, int, float]:
     """Entries, distance in bits and largest error for a function known at all integers of a range.
 
@@ -76,10 +87,7 @@ def make_table(samples: FloatArray) -> tuple[IntArray, int, float]:
         bits = max(0, span.bit_length() - entries_log2)
         if bits > MAX_INTERPOLATION_BITS:
             continue
-        positions = np.minimum(np.arange(0, span + (1 << bits) + 1, 1 << bits), span)
-        entries = np.round(samples[positions]).astype(np.int64)
-        offsets = np.arange(len(samples), dtype=np.int64)
-        error = float(np.abs(interpolate(entries, offsets, 0, span, bits) - samples).max())
+        entries, error = sampled(samples, bits)
         if best is None or error < best[2]:
             best = entries, bits, error
         if error <= GOOD_ENOUGH or bits == 0:

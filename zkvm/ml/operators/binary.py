@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import INT32_MAX, floor_log2, rescale
+from zkvm.ml.arithmetic import INT32_MAX, floor_log2
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.binary import Product, Quotient, Sum
-from zkvm.ml.operators.common import broadcast_pair, fused_target, integer_binary, narrowed
+from zkvm.ml.operations.unary import Requantize
+from zkvm.ml.operators.common import aligned, broadcast, broadcast_pair, fused_target, integer_binary, narrowed
 
 
 def real_sum(context: Context, name: str, left: Value, right: Value, output: Value, sign: int) -> Value:
@@ -49,21 +50,22 @@ def _pair(context: Context, node: Node, left: Value, right: Value, last: bool) -
         return integer_binary(context, node.name, function, left, right)
     if operator in ("Max", "Min"):
         scale = max(left.scale, right.scale)
-        return integer_binary(
-            context, node.name, operator, context.rescaled(left, scale, node.name), context.rescaled(right, scale, node.name)
-        )
+        left, right = aligned(context, node.name, [left, right], scale)
+        return integer_binary(context, node.name, operator, left, right)
     if operator == "Mod":
         raise UsageError(f"Mod {node.name!r}: supported for integer tensors only")
-    shifted = _scaled_only(context, node, left, right)
-    if shifted is not None:
-        return shifted
+    factor = _single_factor(context, node, left, right)
+    if factor is not None:
+        changed = _scaled_secretly(context, node, factor) if context.private else _scaled_only(context, node, factor)
+        if changed is not None:
+            return changed
     output = fused_target(context, node.outputs[0])
     if operator == "Mul":
         left, right = broadcast_pair(context, node.name, left, right)
         left, right = _fitting(context, node.name, left), _fitting(context, node.name, right)
         bound = left.magnitude * right.magnitude
-        factor = rescale(left.scale * right.scale / output.scale, bound, output.lo, output.hi, node.name)
-        return context.add(Product(node.name, (left, right), output, factor))
+        rescaling = context.rescale(left.scale * right.scale / output.scale, bound, output, node.name)
+        return context.add(Product(node.name, (left, right), output, rescaling))
     if operator == "Div":
         return quotient(context, node.name, left, right, output)
     assert last
@@ -91,9 +93,9 @@ def _fitting(context: Context, name: str, value: Value) -> Value:
     return narrowed(context, name, context.rescaled(value, value.scale * shrink, name, -(1 << 15) + 1, (1 << 15) - 1))
 
 
-def _scaled_only(context: Context, node: Node, left: Value, right: Value) -> Value | None:
-    """Multiplication or division by one positive constant only changes the scale."""
-    if node.operator not in ("Mul", "Div") or node.outputs[0] in context.fused:
+def _single_factor(context: Context, node: Node, left: Value, right: Value) -> tuple[Value, float, tuple[int, ...]] | None:
+    """Of a multiplication or division by one constant: the other operand, the constant, and the result's shape."""
+    if node.operator not in ("Mul", "Div"):
         return None
     if node.operator == "Mul" and left.data is not None:
         left, right = right, left
@@ -102,12 +104,34 @@ def _scaled_only(context: Context, node: Node, left: Value, right: Value) -> Val
     )
     if right.data is None or right.size != 1 or factor is None or left.data is not None:
         return None
-    number = float(factor.reshape(-1)[0])
-    if not np.isfinite(number) or number <= 0:
+    return left, float(factor.reshape(-1)[0]), tuple(np.broadcast_shapes(left.shape, right.shape))
+
+
+def _scaled_only(context: Context, node: Node, factor: tuple[Value, float, tuple[int, ...]]) -> Value | None:
+    """Multiplication or division by one positive constant only changes the scale."""
+    source, number, shape = factor
+    if node.outputs[0] in context.fused or not np.isfinite(number) or number <= 0:
         return None
-    shape = np.broadcast_shapes(left.shape, right.shape)
-    scale = left.scale * number if node.operator == "Mul" else left.scale / number
-    return context.view(left, tuple(shape), scale, Kind.REAL)
+    scale = source.scale * number if node.operator == "Mul" else source.scale / number
+    return context.view(source, shape, scale, Kind.REAL)
+
+
+def _scaled_secretly(context: Context, node: Node, factor: tuple[Value, float, tuple[int, ...]]) -> Value:
+    """The same for any constant: one rescaling, which does not tell a positive constant from another.
+
+    Raises:
+        UsageError: division by 0.
+    """
+    source, number, shape = factor
+    ratio = number if node.operator == "Mul" else np.divide(1.0, number) if number else np.inf
+    if not np.isfinite(ratio):
+        raise UsageError(
+            f"{node.operator} {node.name!r}: {'a factor' if node.operator == 'Mul' else 'the inverse of a divisor'} is {ratio}"
+        )
+    source = broadcast(context, node.name, source, shape)
+    output = fused_target(context, node.outputs[0])
+    rescaling = context.rescale(source.scale * ratio / output.scale, source.magnitude, output, node.name)
+    return context.add(Requantize(node.name, (source,), output, rescaling))
 
 
 def quotient(context: Context, name: str, left: Value, right: Value, output: Value) -> Value:

@@ -8,13 +8,13 @@ import numpy as np
 
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray
 from zkvm.ml.ir import Kind, Value
-from zkvm.ml.lowering import Context, TensorInfo, quantization
+from zkvm.ml.lowering import WIDEST_CONSTANTS, Context, TensorInfo, quantization
 from zkvm.ml.node import Node
 from zkvm.ml.operations.binary import Whole, whole_bound
 from zkvm.ml.operations.move import Move
 
 
-def move(context: Context, name: str, sources: Sequence[Value], index: IntArray, fill: int = 0) -> Value:
+def move(context: Context, name: str, sources: Sequence[Value], index: IntArray, fill: int = 0, secret_fill: bool = False) -> Value:
     """Append a movement of values that share scale and kind; constants are moved at once, and order-keeping ones are views."""
     first = sources[0]
     shape = tuple(index.shape)
@@ -22,11 +22,17 @@ def move(context: Context, name: str, sources: Sequence[Value], index: IntArray,
     if len(sources) == 1 and len(flat) == first.size and (flat == np.arange(first.size)).all():
         return context.view(first, shape)
     lo, hi = min(value.lo for value in sources), max(value.hi for value in sources)
-    if (flat < 0).any():
+    if (flat < 0).any() and not secret_fill:
         lo, hi = min(lo, fill), max(hi, fill)
+    elif (flat < 0).any():
+        # Whatever is filled in: no wider than what can be written to both sides of 0.
+        bound = max(WIDEST_CONSTANTS[first.kind][1], *(value.magnitude for value in sources))
+        lo, hi, fill = -bound, bound, int(np.clip(fill, -bound, bound))
     output = context.fresh(shape, lo, hi, first.scale, first.kind, label=name)
-    operation = Move(name, tuple(sources), output, index, fill)
+    output.secret = any(value.secret for value in sources)
+    operation = Move(name, tuple(sources), output, index, fill, secret_fill)
     if all(value.data is not None for value in sources):
+        output.private = any(value.private for value in sources) or secret_fill
         output.data = operation.evaluate(*(value.data for value in sources if value.data is not None))
         return output
     return context.add(operation)
@@ -85,6 +91,12 @@ def integer_binary(context: Context, name: str, function: str, left: Value, righ
     return context.add(Whole(name, (left, right), output, function))
 
 
+def aligned(context: Context, name: str, values: Sequence[Value], scale: float) -> list[Value]:
+    """The values with one scale, which is that of one of them."""
+    secret = any(value.secret for value in values)
+    return [context.rescaled(value, scale, name, secret=secret) for value in values]
+
+
 def narrowed(context: Context, name: str, source: Value) -> Value:
     """A value of at most 2^16 integers, so that a function can be tabulated on all of them."""
     if source.hi - source.lo < 1 << 16:
@@ -100,12 +112,21 @@ def fused_target(context: Context, name: str) -> Value:
         output = context.target(name)
         context.bind(name, output)
         return output
-    final, low, high = context.fused[name]
-    output = context.target(final)
-    output.lo, output.hi = max(output.lo, _edge(low, output)), min(output.hi, _edge(high, output))
-    context.bind(final, output)
-    context.done.add(final)
+    fusion = context.fused[name]
+    output = context.target(fusion.output)
+    cut_to(context, output, fusion.low, fusion.high, fusion.known)
+    context.bind(fusion.output, output)
+    context.done.add(fusion.output)
     return output
+
+
+def cut_to(context: Context, output: Value, low: float, high: float, known: bool) -> None:
+    """Narrow what a value's operation cuts to: to a range of real numbers, which bounds it only if everybody may know it."""
+    lo, hi = _edge(low, output), _edge(high, output)
+    if known or not context.private:
+        output.lo, output.hi = max(output.lo, lo), min(output.hi, hi)
+    if context.private:
+        output.cut = max(output.limits[0], lo), min(output.limits[1], hi)
 
 
 def _edge(bound: float, output: Value) -> int:

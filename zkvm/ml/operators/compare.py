@@ -9,7 +9,7 @@ from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.compare import Compare, Select
-from zkvm.ml.operators.common import broadcast, broadcast_pair, integer_binary
+from zkvm.ml.operators.common import aligned, broadcast, broadcast_pair, integer_binary
 
 COMPARISONS = {"Less": "<", "LessOrEqual": "<=", "Greater": ">", "GreaterOrEqual": ">=", "Equal": "=="}
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
@@ -26,12 +26,12 @@ def lower_comparison(context: Context, node: Node) -> None:
     if constant is not None and left.kind is Kind.REAL:
         # Rounded as inputs are, so that equal numbers stay equal: trees split at values that the data has.
         clipped = np.clip(np.floor(constant.astype(np.float64) / left.scale + 0.5), INT32_MIN, INT32_MAX).astype(np.int64)
-        right = Value(names[1], constant.shape, int(clipped.min()), int(clipped.max()), left.scale, data=clipped)
+        bounds = (INT32_MIN, INT32_MAX) if context.private else (int(clipped.min()), int(clipped.max()))
+        right = Value(names[1], constant.shape, *bounds, left.scale, data=clipped)
     else:
         right = context.operand(names[1])
         if left.kind is Kind.REAL:
-            scale = max(left.scale, right.scale)
-            left, right = context.rescaled(left, scale, node.name), context.rescaled(right, scale, node.name)
+            left, right = aligned(context, node.name, [left, right], max(left.scale, right.scale))
     left, right = broadcast_pair(context, node.name, left, right)
     output = context.fresh(left.shape, 0, 1, kind=Kind.BOOLEAN, label=node.outputs[0])
     context.bind(node.outputs[0], context.add(Compare(node.name, (left, right), output, operator)))
@@ -44,7 +44,7 @@ LOGIC = {"And": "&&", "Or": "||", "Xor": "!=", "Not": "=="}
 def lower_logic(context: Context, node: Node) -> None:
     """Logic on booleans; not x is x == 0."""
     left = context.operand(node.inputs[0])
-    right = context.operand(node.inputs[1]) if node.has(1) else context.quantized_constant("zero", np.zeros((), np.int64))
+    right = context.operand(node.inputs[1]) if node.has(1) else context.known_constant("zero", np.zeros((), np.int64))
     left, right = broadcast_pair(context, node.name, left, right)
     output = context.fresh(left.shape, 0, 1, kind=Kind.BOOLEAN, label=node.outputs[0])
     context.bind(node.outputs[0], context.add(Compare(node.name, (left, right), output, LOGIC[node.operator])))
@@ -58,11 +58,12 @@ def lower_where(context: Context, node: Node) -> None:
     kind = context.info(node.outputs[0]).kind
     if kind is Kind.REAL:
         target = context.target(node.outputs[0])
+        low, high = (limit * target.scale for limit in target.limits)
         arrays = [context.constants.get(name) for name in names]
         values = [
-            context.rescaled(context.operand(name), target.scale, node.name, target.lo, target.hi)
+            context.rescaled(context.operand(name), target.scale, node.name, target.lo, target.hi, cut=target.cut)
             if array is None
-            else context.quantized_constant(name, np.clip(array, target.lo * target.scale, target.hi * target.scale), target.scale)
+            else context.quantized_constant(name, np.clip(array, low, high), target.scale, (target.lo, target.hi))
             for name, array in zip(names, arrays, strict=True)
         ]
         scale = target.scale
@@ -79,7 +80,7 @@ def lower_where(context: Context, node: Node) -> None:
 def lower_sign(context: Context, node: Node) -> None:
     """-1, 0 or 1: (x > 0) - (x < 0)."""
     source = context.operand(node.inputs[0])
-    zero = broadcast(context, node.name, context.quantized_constant("zero", np.zeros((), np.int64)), source.shape)
+    zero = broadcast(context, node.name, context.known_constant("zero", np.zeros((), np.int64)), source.shape)
     above, below = (
         context.add(Compare(node.name, (source, zero), context.fresh(source.shape, 0, 1, kind=source.kind), operator)) for operator in "><"
     )

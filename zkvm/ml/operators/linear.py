@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import INT32_MAX, FloatArray, IntArray, Rescale, rescale
+from zkvm.ml.arithmetic import INT32_MAX, FloatArray, IntArray, Rescale
 from zkvm.ml.ir import Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
@@ -50,7 +50,7 @@ def quantize_layer(
     integers = np.round(weights / steps[:, None]).astype(np.int64)
     biases = np.round(bias / (steps * source.scale)).astype(np.int64)
     bound = int((np.abs(integers).sum(axis=1) * source.magnitude + np.abs(biases)).max())
-    return integers, biases, rescale(steps * source.scale / output.scale, bound, output.lo, output.hi, name)
+    return integers, biases, context.rescale(steps * source.scale / output.scale, bound, output, name)
 
 
 def _append(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from zkvm.ml.arithmetic import rescale
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.matmul import MatrixProduct
@@ -38,5 +37,5 @@ def lower_product(context: Context, node: Node) -> None:
     total = left.magnitude * right.magnitude * left.shape[-1]
     drop = max(0, total.bit_length() - 30)
     bound = (total >> drop) + 1
-    factor = rescale(left.scale * right.scale * 2.0**drop / output.scale, bound, output.lo, output.hi, node.name)
+    factor = context.rescale(left.scale * right.scale * 2.0**drop / output.scale, bound, output, node.name)
     context.add(MatrixProduct(node.name, (left, right), output, drop, factor))

@@ -15,7 +15,7 @@ from zkvm.errors import UsageError
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
-from zkvm.ml.operators.common import move
+from zkvm.ml.operators.common import aligned, move
 from zkvm.ml.operators.select import lower_gather, lower_gather_elements
 
 # Operator -> positions of the inputs whose elements are moved; the others are parameters and must be constant.
@@ -54,10 +54,10 @@ def lower_move(context: Context, node: Node) -> None:
         else:
             arrays.append(context.required_constant(node, position) if name else np.zeros(0))
     numbers = _numbers(context, node, arrays)
-    fill = _fill(context, node, sources[0])
+    fill, secret = _fill(context, node, sources[0])
     for name, array in zip(node.outputs, numbers, strict=False):
         if name:
-            context.bind(name, move(context, node.name, sources, np.asarray(array, np.int64) - 1, fill))
+            context.bind(name, move(context, node.name, sources, np.asarray(array, np.int64) - 1, fill, secret))
 
 
 def _numbers(context: Context, node: Node, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -72,16 +72,16 @@ def _numbers(context: Context, node: Node, arrays: list[NDArray[Any]]) -> list[N
     return context.run_node(node, arrays)
 
 
-def _fill(context: Context, node: Node, source: Value) -> int:
+def _fill(context: Context, node: Node, source: Value) -> tuple[int, bool]:
+    """What padding is filled with, and whether that is secret."""
     if node.operator != "Pad" or not node.has(2):
-        return 0
+        return 0, False
     constant = float(context.required_constant(node, 2).reshape(-1)[0])
-    return int(np.clip(np.round(constant / source.scale), -(2**31), 2**31 - 1))
+    return int(np.clip(np.round(constant / source.scale), -(2**31), 2**31 - 1)), context.private
 
 
 def _aligned(context: Context, node: Node, sources: list[Value]) -> list[Value]:
     """The sources with one scale: the coarsest, unless constants can follow the others exactly enough."""
     if len(sources) == 1 or sources[0].kind is not Kind.REAL:
         return sources
-    scale = max(value.scale for value in sources)
-    return [context.rescaled(value, scale, node.name) for value in sources]
+    return aligned(context, node.name, sources, max(value.scale for value in sources))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import rescale
 from zkvm.ml.ir import Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
@@ -86,5 +85,5 @@ def lower_average_pool(context: Context, node: Node) -> None:
     padded = pad_value(context, node.name, source, pads, 0)
     factors = np.unique(counts) if len(np.unique(counts)) == 1 else counts.reshape(-1)
     bound = padded.magnitude * windows.window[0] * windows.window[1]
-    rescaling = rescale(source.scale / output.scale / factors, bound, output.lo, output.hi, node.name)
+    rescaling = context.rescale(source.scale / output.scale / factors, bound, output, node.name)
     context.add(Pool(node.name, (padded,), output, windows, rescaling))

@@ -41,8 +41,12 @@ def lower_quantize(context: Context, node: Node) -> None:
     """Rescale to the given scale, with saturation; ties round up."""
     scale, zero_point = parameters(context, node)
     lo, hi = quantized_range(zero_point)
-    result = context.rescaled(context.operand(node.inputs[0]), scale, node.name, lo, hi)
-    context.zero_points[node.outputs[0]] = int(zero_point)
+    source = context.operand(node.inputs[0])
+    if context.private:
+        result = context.rescaled(source, scale, node.name, lo - hi, hi - lo, cut=(lo, hi))
+    else:
+        result = context.rescaled(source, scale, node.name, lo, hi)
+    context.zero_points[node.outputs[0]] = zero_point
     context.bind(node.outputs[0], result)
 
 
@@ -52,9 +56,14 @@ def lower_dequantize(context: Context, node: Node) -> None:
     source = context.operand(node.inputs[0])
     scale, zero_point = parameters(context, node)
     if source.kind is Kind.INTEGER:
-        shift = context.quantized_constant("zero_point", np.array(int(zero_point), np.int64))
+        shift = _zero_point(context, zero_point)
         source = integer_binary(context, node.name, "Sub", source, shift)
     context.bind(node.outputs[0], context.view(source, source.shape, scale, Kind.REAL))
+
+
+def _zero_point(context: Context, zero_point: NDArray[Any]) -> Value:
+    limits = np.iinfo(zero_point.dtype)
+    return context.quantized_constant("zero_point", zero_point.astype(np.int64), bounds=(int(limits.min), int(limits.max)))
 
 
 def finished(context: Context, name: str) -> Value:
@@ -63,5 +72,5 @@ def finished(context: Context, name: str) -> Value:
     if name not in context.zero_points or value.kind is not Kind.REAL:
         return value
     integers = context.view(value, value.shape, 1.0, Kind.INTEGER)
-    shift = context.quantized_constant("zero_point", np.array(context.zero_points[name], np.int64))
+    shift = _zero_point(context, context.zero_points[name])
     return integer_binary(context, name, "Add", integers, shift)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, rescale
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
@@ -27,7 +27,8 @@ def reduced_sum(context: Context, name: str, rows: Value, output: Value, functio
     total = length * (rows.magnitude**2 if square else rows.magnitude)
     drop = max(0, total.bit_length() - 31)
     unit = rows.scale**2 if square else rows.scale
-    rescaling = rescale(unit * factor * 2.0**drop / output.scale, total >> drop, output.lo, output.hi, name)
+    secret = rows.secret or output.secret
+    rescaling = context.rescale(unit * factor * 2.0**drop / output.scale, total >> drop, output, name, secret)
     return context.add(Reduce(name, (rows,), output, function, rescaling, drop))
 
 
@@ -46,7 +47,7 @@ def lower_sum(context: Context, node: Node) -> None:
     output = context.target(node.outputs[0])
     factor = rows.size / output.size if node.operator == "ReduceMean" else 1.0
     if source.kind is Kind.INTEGER:
-        output.lo, output.hi = INT32_MIN, INT32_MAX
+        output.lo, output.hi, output.cut = INT32_MIN, INT32_MAX, None
     context.bind(node.outputs[0], reduced_sum(context, node.name, rows, output, SUMS[node.operator], 1 / factor))
 
 

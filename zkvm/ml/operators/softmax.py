@@ -7,7 +7,8 @@ from math import isqrt
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import FloatArray, rescale
+from zkvm.ml.arithmetic import FloatArray, Rescale, rescale
+from zkvm.ml.ir import Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.softmax import Normalize, Softmax
@@ -18,6 +19,8 @@ ONE = 1 << 15
 """exp(0) in the table of exponentials."""
 NEGLIGIBLE = 12.0
 """exp(-12) is a fifth of the table's unit."""
+KNOWN_UNITS = 1 << 16
+"""To one, of the differences in the table of a private model: as fine as those of any scores that matter."""
 
 
 @lowers("Softmax")
@@ -32,18 +35,27 @@ def lower_softmax(context: Context, node: Node) -> None:
     length = source.shape[axis]
     if length > 1 << 15:
         raise UsageError(f"Softmax {node.name!r}: rows of {length} elements; at most {1 << 15} are supported")
-    reach = min(int(NEGLIGIBLE / source.scale) + 1, source.hi - source.lo)
-    samples = np.exp(-np.arange(reach + 1) * source.scale) * ONE
+    scale, reach, difference = _differences(context, node.name, source)
+    samples = np.exp(-np.arange(reach + 1) * scale) * ONE
     entries, bits, error = make_table(samples)
     context.graph.errors[node.name] = error
     # All probabilities share the scale 2^-15 (2^-8 for 8 bits): their largest is 1.
     units = 1 << min(15, context.precision.activation_bits)
     units = units if context.precision.activation_bits > 8 else 1 << 8
     output = context.fresh(rows.shape, 0, units if units > 256 else 255, 1.0 / units, label=node.outputs[0])
-    context.add(Softmax(node.name, (rows,), output, length, entries, reach, bits, units))
+    output.secret = False
+    context.add(Softmax(node.name, (rows,), output, length, entries, reach, bits, units, difference))
     back = np.argsort(order)
     index = np.arange(output.size).reshape(output.shape).transpose(back)
     context.bind(node.outputs[0], move(context, node.name, [output], np.ascontiguousarray(index)))
+
+
+def _differences(context: Context, name: str, source: Value) -> tuple[float, int, Rescale | None]:
+    """Scale and largest one of the differences in the table of exponentials, and what makes them of those in a secret scale."""
+    if not context.private:
+        return source.scale, min(int(NEGLIGIBLE / source.scale) + 1, source.hi - source.lo), None
+    reach = int(NEGLIGIBLE * KNOWN_UNITS)
+    return 1 / KNOWN_UNITS, reach, rescale(source.scale * KNOWN_UNITS, source.hi - source.lo, 0, reach, name, secret=True)
 
 
 def _normalize(
@@ -64,7 +76,7 @@ def _normalize(
     offsets = np.round(offset * (1 << 15) / unit).astype(np.int64)
     bound = int(np.abs(gains).max() * room + np.abs(offsets).max())
     epsilon_units = round(epsilon * length**2 / source.scale**2)
-    rescaling = rescale(unit / (1 << 15) / output.scale, bound, output.lo, output.hi, node.name)
+    rescaling = context.rescale(unit / (1 << 15) / output.scale, bound, output, node.name)
     operation = Normalize(node.name, (source,), output, length, epsilon_units, gains, offsets, per_row, centred, rescaling)
     context.bind(node.outputs[0], context.add(operation))
 

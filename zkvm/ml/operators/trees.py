@@ -7,11 +7,11 @@ from math import ceil, floor
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import INT32_MAX, IntArray, rescale
+from zkvm.ml.arithmetic import INT32_MAX, IntArray
 from zkvm.ml.ir import Kind
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
-from zkvm.ml.operations.trees import LEAF, Trees
+from zkvm.ml.operations.trees import Trees
 
 MODES = {"BRANCH_LEQ": ("<=", 0), "BRANCH_LT": ("<", 0), "BRANCH_GTE": (">=", 0), "BRANCH_GT": (">", 0)}
 
@@ -29,11 +29,12 @@ def lower_trees(context: Context, node: Node) -> None:
     weights = np.array(attributes["target_weights"], np.float64)
     targets = np.array(attributes["target_ids"], np.int64)
     owners = list(zip(attributes["target_treeids"], attributes["target_nodeids"], strict=True))
-    order = sorted(range(len(owners)), key=lambda item: place[owners[item]])
-    first: dict[tuple[int, int], list[int]] = {}
-    for row, item in enumerate(order):
-        first.setdefault(owners[item], []).append(row)
-    table = _nodes(node, source.scale, keys, place, first, source.kind)
+    rows_of: dict[int, list[int]] = {}
+    for row, owner in enumerate(owners):
+        rows_of.setdefault(place[owner], []).append(row)
+    per_leaf = max(map(len, rows_of.values()), default=1)
+    table, ends = _nodes(node, source.scale, keys, place, source.kind)
+    table[ends, 1] = np.arange(len(ends)) * per_leaf
     base = np.array(attributes.get("base_values", [0.0] * int(attributes["n_targets"])), np.float64)
     outputs = int(attributes["n_targets"])
     # The sum of every tree's largest leaf, and the base, must fit.
@@ -42,14 +43,34 @@ def lower_trees(context: Context, node: Node) -> None:
         largest[tree] = max(largest.get(tree, 0.0), abs(float(weight)))
     total = sum(largest.values()) + float(np.abs(base).max(initial=0.0))
     unit = max(total / (INT32_MAX // 2), 1e-30)
-    leaves = np.stack([targets[order], np.round(weights[order] / unit).astype(np.int64)], axis=1)
+    leaves = np.zeros((len(ends), per_leaf, 2), np.int64)
+    for leaf, number in enumerate(ends):
+        for slot, row in enumerate(rows_of.get(number, [])):
+            leaves[leaf, slot] = targets[row], round(weights[row] / unit)
     base_units = np.zeros(outputs, np.int64)
     base_units[: len(base)] = np.round(base / unit).astype(np.int64)
-    children = {int(number) for row in table if row[0] != LEAF for number in row[2:4]}
-    roots = np.array([number for number in range(len(keys)) if number not in children], np.int64)
+    roots, depth = _walks(node, table)
     bound = min(INT32_MAX, int(total / unit) + len(largest) + 2)
-    rescaling = rescale(unit / output.scale, bound, output.lo, output.hi, node.name)
-    context.bind(node.outputs[0], context.add(Trees(node.name, (source,), output, table, roots, leaves, base_units, rescaling)))
+    rescaling = context.rescale(unit / output.scale, bound, output, node.name)
+    operation = Trees(node.name, (source,), output, table, roots, depth, leaves.reshape(-1, 2), per_leaf, base_units, rescaling)
+    context.bind(node.outputs[0], context.add(operation))
+
+
+def _walks(node: Node, table: IntArray) -> tuple[IntArray, int]:
+    """The root of every tree, and the number of steps from a root to the furthest leaf.
+
+    Raises:
+        UsageError: the nodes lead in a circle.
+    """
+    inner = [number for number, row in enumerate(table) if row[2] != number]
+    children = {int(child) for number in inner for child in table[number, 2:4]}
+    roots = np.array([number for number in range(len(table)) if number not in children], np.int64)
+    level, depth = {int(root) for root in roots}, 0
+    while level := {int(child) for number in level if table[number, 2] != number for child in table[number, 2:4]}:
+        depth += 1
+        if depth > len(table):
+            raise UsageError(f"{node.operator} {node.name!r}: its nodes lead in a circle")
+    return roots, depth
 
 
 def _nodes(
@@ -57,19 +78,19 @@ def _nodes(
     scale: float,
     keys: list[tuple[int, int]],
     place: dict[tuple[int, int], int],
-    first: dict[tuple[int, int], list[int]],
     kind: Kind,
-) -> IntArray:
-    """The table of nodes, every comparison as x <= threshold on integers."""
+) -> tuple[IntArray, list[int]]:
+    """The table of nodes, every comparison as x <= threshold on integers, and which of them are leaves; their first rows are not in it."""
     attributes = node.attributes
+    ends: list[int] = []
     table = np.zeros((len(keys), 4), np.int64)
     columns = ("nodes_modes", "nodes_featureids", "nodes_values", "nodes_truenodeids", "nodes_falsenodeids")
     for number, (mode, feature, value, yes, no) in enumerate(zip(*(attributes[name] for name in columns), strict=True)):
         mode = mode.decode() if isinstance(mode, bytes) else mode
         tree = keys[number][0]
         if mode == "LEAF":
-            rows = first.get(keys[number], [])
-            table[number] = LEAF, rows[0] if rows else 0, 0, len(rows)
+            ends.append(number)
+            table[number] = 0, 0, number, number
             continue
         if mode not in MODES:
             raise UsageError(f"{node.operator} {node.name!r}: node mode {mode}; supported: LEAF, {', '.join(MODES)}")
@@ -79,4 +100,4 @@ def _nodes(
         threshold = int(np.clip(exact, -INT32_MAX, INT32_MAX))
         branches = place[(tree, yes)], place[(tree, no)]
         table[number] = feature, threshold, *(branches if mode in ("BRANCH_LEQ", "BRANCH_LT") else branches[::-1])
-    return table
+    return table, ends

@@ -5,6 +5,7 @@ A table's float values come from onnxruntime, on all the integers that can occur
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil, floor
 
 import numpy as np
@@ -15,32 +16,80 @@ from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.compare import Compare
-from zkvm.ml.operations.table import GOOD_ENOUGH, Table, interpolate, make_table
-from zkvm.ml.operations.unary import Clamp, Round
-from zkvm.ml.operators.common import integer_binary, narrowed
+from zkvm.ml.operations.table import GOOD_ENOUGH, Table, interpolate, make_table, sampled
+from zkvm.ml.operations.unary import Clamp, Requantize, Round
+from zkvm.ml.operators.common import cut_to, integer_binary, narrowed
 
 FINE_ENTRIES = 1 << 11
+KNOWN = ("Sigmoid", "Tanh", "Erf")
+"""Functions that are constant, within what 16 bits tell apart, beyond 16: private models have their tables in known scales, which is
+cheaper than reading tables, and tells nobody anything."""
+KNOWN_REACH, KNOWN_INPUT_BITS, KNOWN_OUTPUT_BITS = 16, 16, 20
+SMOOTH_ENTRIES_LOG2, ROUGH_ENTRIES_LOG2 = 10, 12
+"""Of a table that private models read, by whether the function bends everywhere alike."""
+ROUGH = ("Log", "Sqrt", "Reciprocal", "Pow", "Tan", "Asin", "Acos", "Acosh", "Atanh")
 
 
-def tabulate(context: Context, name: str, source: Value, output: Value, samples: FloatArray) -> Value:
-    """Append the table of a function given in real numbers at all integers from ``source.lo`` to ``source.hi``."""
+def tabulate(context: Context, node: Node, source: Value, function: Callable[[FloatArray], FloatArray]) -> Value:
+    """Append the table of a function of real numbers, with values at all integers from ``source.lo`` to ``source.hi``."""
+    if context.private and node.operator in KNOWN:
+        return _known_table(context, node, source, function)
+    output = context.target(node.outputs[0])
+    first, values = source.lo, np.zeros(0)
+    if context.private:
+        # The steps start at a round number, so that 0, where many functions bend, is at the end of one.
+        log2 = ROUGH_ENTRIES_LOG2 if node.operator in ROUGH else SMOOTH_ENTRIES_LOG2
+        bits = max(0, (source.hi - source.lo).bit_length() - log2)
+        first = source.lo >> bits << bits
+        values = _within(output, function(np.arange(first, source.hi + 1, dtype=np.float64) * source.scale))
+        entries, error = sampled(values, bits)
+        result = Table(node.name, (source,), output, entries, first, bits, np.zeros(0, np.int64), 0, True)
+    else:
+        values = _within(output, function(np.arange(first, source.hi + 1, dtype=np.float64) * source.scale))
+        entries, bits, error = make_table(values)
+        result = Table(node.name, (source,), output, entries, first, bits, np.zeros(0, np.int64), 0)
+    needed = node.operator in ROUGH and bits > 0 if context.private else error > GOOD_ENOUGH
+    if needed and source.lo <= 0 <= source.hi:
+        error = _refine(result, values)
+    context.graph.errors[node.name] = max(error, context.graph.errors.get(node.name, 0.0))
+    return context.add(result)
+
+
+def _within(output: Value, samples: FloatArray) -> FloatArray:
+    """Real numbers in units of the output, cut to its bounds."""
+    lo, hi = output.limits
     units = samples / output.scale
     top = np.nanmax(np.where(np.isfinite(units), units, -np.inf), initial=0.0)
     bottom = np.nanmin(np.where(np.isfinite(units), units, np.inf), initial=0.0)
     # Where the function has no value (a logarithm of a negative number, say) the result is the nearest bound.
-    known = np.nan_to_num(units, nan=bottom, posinf=top + output.hi, neginf=bottom + output.lo)
-    values = np.clip(known, output.lo, output.hi)
-    entries, bits, error = make_table(values)
-    fine, first = np.zeros(0, np.int64), 0
-    if error > GOOD_ENOUGH and source.lo <= 0 <= source.hi:
-        first = max(source.lo, -FINE_ENTRIES // 2)
-        part = values[first - source.lo : first - source.lo + FINE_ENTRIES]
-        fine = np.round(part).astype(np.int64)
-        differences = np.abs(interpolate(entries, np.arange(len(values)), 0, len(values) - 1, bits) - values)
-        differences[first - source.lo : first - source.lo + len(part)] = np.abs(fine - part)
-        error = float(differences.max())
-    context.graph.errors[name] = max(error, context.graph.errors.get(name, 0.0))
-    return context.add(Table(name, (source,), output, entries, source.lo, bits, fine, first))
+    return np.asarray(np.clip(np.nan_to_num(units, nan=bottom, posinf=top + hi, neginf=bottom + lo), lo, hi))
+
+
+def _refine(table: Table, values: FloatArray) -> float:
+    """Give a table exact values near 0; returns the largest error that is left."""
+    table.fine_first = max(table.inputs[0].lo, -FINE_ENTRIES // 2)
+    start = table.fine_first - table.first
+    part = values[start : start + FINE_ENTRIES]
+    table.fine = np.round(part).astype(np.int64)
+    differences = np.abs(interpolate(table.entries, np.arange(len(values)), 0, len(values) - 1, table.bits) - values)
+    differences[start : start + len(part)] = np.abs(table.fine - part)
+    return float(differences.max())
+
+
+def _known_table(context: Context, node: Node, source: Value, function: Callable[[FloatArray], FloatArray]) -> Value:
+    """The function between known scales, and rescalings from and to the secret ones."""
+    bound, units = KNOWN_REACH << KNOWN_INPUT_BITS, 1 << KNOWN_OUTPUT_BITS
+    known = context.rescaled(source, 1 / (1 << KNOWN_INPUT_BITS), node.name, -bound, bound)
+    if node.operator not in context.known_tables:
+        values = function(np.arange(-bound, bound + 1, dtype=np.float64) / (1 << KNOWN_INPUT_BITS)) * units
+        context.known_tables[node.operator] = make_table(values)
+    entries, bits, error = context.known_tables[node.operator]
+    value = context.fresh(source.shape, -units, units, 1 / units, label=node.name)
+    context.add(Table(node.name, (known,), value, entries, -bound, bits, np.zeros(0, np.int64), 0))
+    output = context.target(node.outputs[0])
+    context.graph.errors[node.name] = max(error / units / output.scale, context.graph.errors.get(node.name, 0.0))
+    rescaling = context.rescale(value.scale / output.scale, value.magnitude, output, node.name)
+    return context.add(Requantize(node.name, (value,), output, rescaling))
 
 
 TABULATED = (
@@ -54,13 +103,14 @@ TABULATED = (
 def lower_tabulated(context: Context, node: Node) -> None:
     """Any continuous function of one element."""
     source = narrowed(context, node.name, context.operand(node.inputs[0]))
-    if source.kind is Kind.INTEGER and node.operator == "Abs":
+    if node.operator == "Abs" and (source.kind is Kind.INTEGER or context.private):
         lower_absolute(context, node, source)
         return
-    grid = (np.arange(source.lo, source.hi + 1, dtype=np.float64) * source.scale).astype(np.float32)
-    samples = context.run_node(node, [grid])[0].astype(np.float64)
-    output = context.target(node.outputs[0])
-    context.bind(node.outputs[0], tabulate(context, node.name, source, output, samples))
+
+    def function(grid: FloatArray) -> FloatArray:
+        return context.run_node(node, [grid.astype(np.float32)])[0].astype(np.float64)
+
+    context.bind(node.outputs[0], tabulate(context, node, source, function))
 
 
 @lowers("Pow")
@@ -71,16 +121,21 @@ def lower_power(context: Context, node: Node) -> None:
     if constant.size != 1:
         raise UsageError(f"Pow {node.name!r}: {constant.size} different constants; a single one is supported")
     source = narrowed(context, node.name, context.operand(node.inputs[1 - position]))
-    grid = (np.arange(source.lo, source.hi + 1, dtype=np.float64) * source.scale).astype(np.float32)
     scalar = constant.reshape(()).astype(np.float32)
-    samples = context.run_node(node, [grid, scalar] if position else [scalar, grid])[0].astype(np.float64)
-    context.bind(node.outputs[0], tabulate(context, node.name, source, context.target(node.outputs[0]), samples))
+
+    def function(grid: FloatArray) -> FloatArray:
+        real = grid.astype(np.float32)
+        return context.run_node(node, [real, scalar] if position else [scalar, real])[0].astype(np.float64)
+
+    context.bind(node.outputs[0], tabulate(context, node, source, function))
 
 
 def lower_absolute(context: Context, node: Node, source: Value) -> None:
-    """|x| of integers, exactly: max(x, -x)."""
-    zero = context.quantized_constant("zero", np.zeros((), np.int64))
+    """|x|, exactly: max(x, -x)."""
+    zero = context.known_constant("zero", np.zeros((), np.int64))
     negative = integer_binary(context, node.name, "Sub", zero, source)
+    if source.kind is Kind.REAL:
+        negative = context.view(negative, negative.shape, source.scale, Kind.REAL)
     context.bind(node.outputs[0], integer_binary(context, node.name, "Max", source, negative))
 
 
@@ -89,6 +144,12 @@ def lower_clip(context: Context, node: Node) -> None:
     """Cut to a range: the integers stay what they are."""
     source = context.operand(node.inputs[0])
     low, high = clip_range(context, node)
+    if context.private and (node.operator == "Clip" or source.kind is Kind.REAL):
+        output = context.fresh(source.shape, source.lo, source.hi, source.scale, source.kind, label=node.outputs[0])
+        output.secret = source.secret
+        cut_to(context, output, low, high, node.operator == "Relu")
+        context.bind(node.outputs[0], context.add(Clamp(node.name, (source,), output)))
+        return
     lo = source.lo if np.isneginf(low) else max(source.lo, ceil(low / source.scale - 0.5))
     hi = source.hi if np.isposinf(high) else min(source.hi, floor(high / source.scale + 0.5))
     lo = min(lo, source.hi)
@@ -110,17 +171,24 @@ def clip_range(context: Context, node: Node) -> tuple[float, float]:
 
 def rounded(context: Context, name: str, source: Value, mode: str, kind: Kind) -> Value:
     """Append the rounding of a real value to integers, of scale 1."""
-    factor = rescale(source.scale, source.magnitude, INT32_MIN, INT32_MAX, name)
-    bound = int(min(source.magnitude * source.scale + 1, INT32_MAX))
+    ratio = rescale(source.scale, source.magnitude, INT32_MIN, INT32_MAX, name, secret=context.private)
+    bound = INT32_MAX if context.private else int(min(source.magnitude * source.scale + 1, INT32_MAX))
     output = context.fresh(source.shape, -bound if source.lo < 0 else 0, bound, 1.0, kind)
-    return context.add(Round(name, (source,), output, mode, factor.multipliers[0], factor.shift))
+    return context.add(Round(name, (source,), output, mode, ratio))
 
 
 @lowers("Floor", "Ceil", "Round")
 def lower_rounding(context: Context, node: Node) -> None:
     """Rounding functions."""
     source = context.operand(node.inputs[0])
-    context.bind(node.outputs[0], rounded(context, node.name, source, node.operator, Kind.REAL))
+    result = rounded(context, node.name, source, node.operator, Kind.REAL)
+    context.bind(node.outputs[0], _at_target(context, node, result) if context.private else result)
+
+
+def _at_target(context: Context, node: Node, source: Value) -> Value:
+    """A value whose bounds could be anything, as far as everybody may know, in 16 bits again."""
+    output = context.target(node.outputs[0])
+    return context.rescaled(source, output.scale, node.name, output.lo, output.hi, cut=output.cut)
 
 
 @lowers("Cast")
@@ -128,11 +196,13 @@ def lower_cast(context: Context, node: Node) -> None:
     """Between real, integer and boolean; between types of one kind nothing happens."""
     source, kind = context.operand(node.inputs[0]), context.info(node.outputs[0]).kind
     if source.kind is kind or source.kind is Kind.BOOLEAN or (source.kind is Kind.INTEGER and kind is Kind.REAL):
-        context.bind(node.outputs[0], context.view(source, source.shape, 1.0 if source.kind is not Kind.REAL else None, kind))
+        result = context.view(source, source.shape, 1.0 if source.kind is not Kind.REAL else None, kind)
+        unknown = context.private and kind is Kind.REAL and source.kind is Kind.INTEGER and source.magnitude == -INT32_MIN
+        context.bind(node.outputs[0], _at_target(context, node, result) if unknown else result)
     elif kind is Kind.INTEGER:
         context.bind(node.outputs[0], rounded(context, node.name, source, "Truncate", kind))
     else:
-        zero = context.quantized_constant("zero", np.zeros(source.shape, np.int64))
+        zero = context.known_constant("zero", np.zeros(source.shape, np.int64))
         output = context.fresh(source.shape, 0, 1, kind=Kind.BOOLEAN)
         equal = context.add(Compare(node.name, (source, zero), output, "!="))
         context.bind(node.outputs[0], equal)
@@ -142,6 +212,6 @@ def lower_cast(context: Context, node: Node) -> None:
 def lower_negate(context: Context, node: Node) -> None:
     """-x, by subtraction from 0."""
     source = context.operand(node.inputs[0])
-    zero = context.quantized_constant("zero", np.zeros((), np.int64))
+    zero = context.known_constant("zero", np.zeros((), np.int64))
     result = integer_binary(context, node.name, "Sub", zero, source)
     context.bind(node.outputs[0], context.view(result, result.shape, source.scale, source.kind))

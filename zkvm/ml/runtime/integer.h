@@ -17,6 +17,24 @@ INLINE int32_t clamp(int32_t value, int32_t lo, int32_t hi) {
     return value > hi ? hi : value;
 }
 
+/* How many instructions the following ones take does not depend on their arguments. The optimizer would turn the masks back into
+ * branches if it saw where they come from. */
+INLINE int32_t choose(int32_t condition, int32_t yes, int32_t no) {
+    uint32_t mask = 0u - (uint32_t)condition;
+    __asm__("" : "+r"(mask));
+    return (int32_t)((uint32_t)no ^ (((uint32_t)yes ^ (uint32_t)no) & mask));
+}
+
+INLINE int32_t bounded(int32_t value, int32_t lo, int32_t hi) {
+    value = choose(value < lo, lo, value);
+    return choose(value > hi, hi, value);
+}
+
+INLINE int32_t bounded64(int64_t value, int32_t lo, int32_t hi) {
+    int32_t high = (int32_t)(value >> 32), word = (int32_t)value;
+    return bounded(choose(high == word >> 31, word, INT32_MAX ^ (high >> 31)), lo, hi);
+}
+
 INLINE int32_t clamp64(int64_t value, int32_t lo, int32_t hi) {
     if (value < lo) return lo;
     return value > hi ? hi : (int32_t)value;
@@ -36,12 +54,41 @@ INLINE int32_t requantize(int32_t value, int32_t multiplier, int left, int shift
     return clamp64(((int64_t)value * multiplier + ((int64_t)1 << (shift - 1))) >> shift, lo, hi);
 }
 
+/* The same with numbers that nobody may know, so that they are no part of the program: one path for all of them. The shift to the left
+ * makes the other one at least 33, and what it would push out of the word is cut first. */
+INLINE int32_t requantize_secret(int32_t value, int32_t multiplier, int32_t left, int32_t shift, int32_t lo, int32_t hi) {
+    int32_t limit = INT32_MAX >> (left & 31);
+    uint32_t high = (uint32_t)multiply_high((int32_t)((uint32_t)bounded(value, -limit, limit) << (left & 31)), multiplier);
+    return bounded((int32_t)(high + ((uint32_t)1 << ((shift - 33) & 31))) >> ((shift - 32) & 31), lo, hi);
+}
+
+#define ROUND_FLOOR 0
+#define ROUND_CEIL 1
+#define ROUND_TRUNCATE 2
+#define ROUND_ROUND 3
+
+/* value * multiplier / 2^(shift - left) as an integer, likewise; the multiplier is positive. */
+INLINE int32_t round_secret(int32_t value, int32_t multiplier, int32_t left, int32_t shift, int mode) {
+    int32_t limit = INT32_MAX >> (left & 31);
+    int64_t product = (int64_t)(int32_t)((uint32_t)bounded(value, -limit, limit) << (left & 31)) * multiplier;
+    int32_t high = (int32_t)(product >> 32), whole = high >> ((shift - 32) & 31);
+    uint32_t rest = (uint32_t)product, half = (uint32_t)1 << ((shift - 33) & 31);
+    uint32_t fraction = (uint32_t)high & (((uint32_t)1 << ((shift - 32) & 31)) - 1);
+    int32_t inexact = (fraction | rest) != 0;
+    if (mode == ROUND_FLOOR) return whole;
+    if (mode == ROUND_CEIL) return whole + inexact;
+    if (mode == ROUND_TRUNCATE) return whole + (inexact & (value < 0));
+    int32_t nearest = (int32_t)((uint32_t)high + half) >> ((shift - 32) & 31);
+    return nearest - ((rest == 0) & (fraction == half) & nearest & 1);
+}
+
 /* Geometry of a linear layer: taps (plane, line, column) in x, positions (row, position) in x and y, channels in y. */
 struct linear {
     int planes, lines, columns, plane_step, line_step, column_step;
     int rows, positions, row_step, position_step, row_out, position_out, channel_out;
     int left, shift, lo, hi;
-    int many; /* one multiplier per channel, or a single one */
+    int many;   /* one multiplier per channel, or a single one */
+    int secret; /* whether nobody may know the numbers of its rescaling */
 };
 
 /* Loads and multiply-accumulates stay in program order: a compiler that hides their latency, which costs nothing here, runs out of
@@ -99,7 +146,8 @@ INLINE void linear_block(const struct linear g, const int32_t *x, const int32_t 
             UNROLL_ALL for (int j = 0; j < C; j++)
                 UNROLL_ALL for (int p = 0; p < P; p++)
                     target[j * g.channel_out + p * g.position_out] =
-                        requantize(acc[j * P + p], multiplier[g.many ? j : 0], g.left, g.shift, g.lo, g.hi);
+                        g.secret ? requantize_secret(acc[j * P + p], multiplier[g.many ? j : 0], g.left, g.shift, g.lo, g.hi)
+                                 : requantize(acc[j * P + p], multiplier[g.many ? j : 0], g.left, g.shift, g.lo, g.hi);
         }
 }
 
@@ -127,86 +175,162 @@ INLINE int32_t inner_product_narrow(const int32_t *left, const int32_t *right, i
     return sum;
 }
 
-/* Piecewise linear function: entries `step` apart in steps of 2^bits; x is cut to [lo, hi] first. */
-INLINE int32_t interpolate(const int32_t *table, int32_t x, int32_t lo, int32_t hi, int bits) {
-    int32_t offset = clamp(x, lo, hi) - lo;
+/* Value of a table of entries in steps of 2^bits at an offset from its first one. */
+INLINE int32_t entry_at(const int32_t *table, int32_t offset, int bits) {
     const int32_t *entry = table + (offset >> bits);
     if (bits == 0) return entry[0];
     int32_t part = offset & ((1 << bits) - 1);
     return entry[0] + (((entry[1] - entry[0]) * part + (1 << (bits - 1))) >> bits);
 }
 
+/* Piecewise linear function: entries in steps of 2^bits from lo on; x is cut to [lo, hi] first. */
+INLINE int32_t interpolate(const int32_t *table, int32_t x, int32_t lo, int32_t hi, int bits) {
+    return entry_at(table, clamp(x, lo, hi) - lo, bits);
+}
+
+/* An entry of a table of all integers if there is one at this place, else the coarse result. */
+INLINE int32_t finer(const int32_t *table, int32_t count, int32_t place, int32_t coarse) {
+    uint32_t inside = 0u - (uint32_t)((uint32_t)place < (uint32_t)count);
+    __asm__("" : "+r"(inside));
+    return (int32_t)((uint32_t)coarse ^ (((uint32_t)table[(uint32_t)place & inside] ^ (uint32_t)coarse) & inside));
+}
+
+/* What the machine's instructions give, also where C leaves it open: -1 and the dividend for 0, no trap for the smallest over -1. */
+INLINE int32_t machine_quotient(int32_t left, int32_t right) {
+    int32_t result;
+    __asm__("div %0, %1, %2" : "=r"(result) : "r"(left), "r"(right));
+    return result;
+}
+
+INLINE int32_t machine_remainder(int32_t left, int32_t right) {
+    int32_t result;
+    __asm__("rem %0, %1, %2" : "=r"(result) : "r"(left), "r"(right));
+    return result;
+}
+
+/* Exact division of integers, truncating; by 0: 0. */
+INLINE int32_t whole_quotient(int32_t left, int32_t right) {
+    int32_t quotient = machine_quotient(left, right);
+    quotient = choose((left == INT32_MIN) & (right == -1), INT32_MAX, quotient);
+    return choose(right == 0, 0, quotient);
+}
+
+/* Remainder with the dividend's sign; by 0: 0. */
+INLINE int32_t whole_remainder(int32_t left, int32_t right) {
+    return choose(right == 0, 0, machine_remainder(left, right));
+}
+
+/* Remainder with the divisor's sign; by 0: 0. */
+INLINE int32_t whole_modulus(int32_t left, int32_t right) {
+    int32_t rest = whole_remainder(left, right);
+    return rest + choose((rest != 0) & ((rest ^ right) < 0), right, 0);
+}
+
 /* round(numerator / denominator), half up; the denominator is positive. */
 INLINE int32_t divide_round(int32_t numerator, int32_t denominator) {
-    int32_t quotient = numerator / denominator, rest = numerator % denominator;
-    if (rest < 0) {
-        rest += denominator;
-        quotient -= 1;
-    }
-    return quotient + (rest >= denominator - rest);
+    int32_t quotient = machine_quotient(numerator, denominator), rest = machine_remainder(numerator, denominator);
+    int32_t negative = rest >> 31;
+    rest += negative & denominator;
+    return quotient + negative + (rest >= denominator - rest);
 }
 
 /* value * multiplier / (divisor * 2^shift), rounded half up, cut to [lo, hi]; the caller knows that both products fit a word.
  * Division by 0 gives the bound on the value's side; 0 / 0 is 0. */
 INLINE int32_t divide(int32_t value, int32_t divisor, int32_t multiplier, int shift, int32_t lo, int32_t hi) {
-    if (divisor == 0) return value < 0 ? lo : value > 0 ? hi : 0;
-    int32_t numerator = value * multiplier, denominator = divisor * (1 << shift);
-    if (denominator < 0) {
-        numerator = -numerator;
-        denominator = -denominator;
-    }
-    return clamp(divide_round(numerator, denominator), lo, hi);
+    uint32_t sign = (uint32_t)(divisor >> 31);
+    int32_t numerator = (int32_t)((((uint32_t)value * (uint32_t)multiplier) ^ sign) - sign);
+    int32_t denominator = (int32_t)((((uint32_t)divisor << shift) ^ sign) - sign);
+    int32_t result = bounded(divide_round(numerator, denominator), lo, hi);
+    int32_t edge = choose(value < 0, lo, choose(value > 0, hi, 0));
+    return choose(divisor == 0, edge, result);
 }
 
-/* y[i] = round(e[i] * units / sum of e), e[i] = table(largest x - x[i]). */
-INLINE void softmax(const int32_t *x, int32_t *y, int length, const int32_t *table, int32_t reach, int bits, int32_t units, int32_t hi) {
-    int32_t largest = x[0], sum = 0;
-    for (int i = 1; i < length; i++)
-        if (x[i] > largest) largest = x[i];
+/* y[i] = largest x - x[i]. */
+INLINE void differences(const int32_t *x, int32_t *y, int length) {
+    int32_t largest = x[0];
+    for (int i = 1; i < length; i++) largest = choose(x[i] > largest, x[i], largest);
+    for (int i = 0; i < length; i++) y[i] = largest - x[i];
+}
+
+/* y[i] = round(e[i] * units / sum of e), e[i] = table(y[i]). */
+INLINE void softmax(int32_t *y, int length, const int32_t *table, int32_t reach, int bits, int32_t units, int32_t hi) {
+    int32_t sum = 0;
     for (int i = 0; i < length; i++) {
-        y[i] = interpolate(table, largest - x[i], 0, reach, bits);
+        y[i] = entry_at(table, bounded(y[i], 0, reach), bits);
         sum += y[i];
     }
     for (int i = 0; i < length; i++) {
         int32_t result = divide_round(y[i] * units, sum);
-        y[i] = result > hi ? hi : result;
+        y[i] = choose(result > hi, hi, result);
     }
 }
 
-/* Adds the leaves that x reaches to y. A node: feature, threshold, next if x[feature] <= threshold, next if not; a leaf: -1, first row of
- * leaves, 0, number of rows. A row of leaves: output, weight. */
-INLINE void trees(const int32_t *x, const int32_t *nodes, const int32_t *roots, int count, const int32_t *leaves, int32_t *y) {
-    for (int t = 0; t < count; t++) {
-        const int32_t *node = nodes + 4 * roots[t];
-        while (node[0] >= 0) node = nodes + 4 * (x[node[0]] <= node[1] ? node[2] : node[3]);
-        for (int i = 0; i < node[3]; i++) y[leaves[2 * (node[1] + i)]] += leaves[2 * (node[1] + i) + 1];
-    }
-}
+/* How many features, nodes, trees, steps of every walk, rows of leaves, rows of each leaf, and outputs; whether the words are private. */
+struct trees {
+    uint32_t features, nodes;
+    int trees, depth;
+    uint32_t rows;
+    int per_leaf;
+    uint32_t outputs;
+    int secret;
+};
 
-/* floor(sqrt(value)). */
-static uint32_t square_root(uint64_t value) {
-    uint64_t rest = value, root = 0, bit = (uint64_t)1 << 62;
-    while (bit > value) bit >>= 2;
-    for (; bit; bit >>= 2) {
-        if (rest >= root + bit) {
-            rest -= root + bit;
-            root = (root >> 1) + bit;
-        } else {
-            root >>= 1;
+#define TREES_CHECK(place, count) \
+    if (g.secret && (uint32_t)(place) >= (count)) zkvm_panic("a private word points outside its trees")
+
+/* Adds the leaves that x reaches to y. A node: feature, threshold, next if x[feature] <= threshold, next if not; a leaf leads to itself
+ * and has the place of its first row instead of a threshold. A row of leaves: output, weight. */
+INLINE void trees(const struct trees g, const int32_t *x, const int32_t *nodes, const int32_t *roots, const int32_t *leaves, int32_t *y) {
+    for (int t = 0; t < g.trees; t++) {
+        int32_t place = roots[t];
+        TREES_CHECK(place, g.nodes);
+        for (int step = 0; step < g.depth; step++) {
+            const int32_t *node = nodes + 4 * place;
+            TREES_CHECK(node[0], g.features);
+            place = choose(x[node[0]] <= node[1], node[2], node[3]);
+            TREES_CHECK(place, g.nodes);
         }
+        int32_t first = nodes[4 * place + 1];
+        TREES_CHECK(first, g.rows - (uint32_t)g.per_leaf + 1);
+        for (int i = 0; i < g.per_leaf; i++) {
+            const int32_t *row = leaves + 2 * (first + i);
+            TREES_CHECK(row[0], g.outputs);
+            y[row[0]] = (int32_t)((uint32_t)y[row[0]] + (uint32_t)row[1]);
+        }
+    }
+}
+
+/* floor(sqrt(value)), which has at most so many binary digits. */
+INLINE uint32_t square_root(uint64_t value, int digits) {
+    uint64_t rest = value, root = 0, bit = (uint64_t)1 << (2 * digits - 2);
+    UNROLL_NOT for (int i = 0; i < digits; i++, bit >>= 2) {
+        uint64_t trial = root + bit;
+        uint32_t high = (uint32_t)(rest >> 32), least = (uint32_t)(trial >> 32);
+        uint32_t fits = 0u - (uint32_t)((high > least) | ((high == least) & ((uint32_t)rest >= (uint32_t)trial)));
+        __asm__("" : "+r"(fits));
+        uint64_t mask = (uint64_t)fits << 32 | fits;
+        rest -= trial & mask;
+        root = (root >> 1) + (bit & mask);
     }
     return (uint32_t)root;
 }
 
+/* value / divisor, which is below 2^16: digit by digit, because the library's division takes as long as the value is. */
+INLINE uint64_t divide_wide(uint64_t value, uint32_t divisor) {
+    uint32_t high = (uint32_t)(value >> 32), low = (uint32_t)value;
+    uint32_t middle = (high % divisor) << 16 | low >> 16, last = (middle % divisor) << 16 | (low & 0xFFFF);
+    return ((uint64_t)(high / divisor) << 32) + ((uint64_t)(middle / divisor) << 16) + last / divisor;
+}
+
 /* floor(2^30 / d), d = floor(sqrt(floor(sum of c^2 / n) + epsilon)) but at least 1, c = n x - sum. */
-INLINE int32_t normalizer(const int32_t *x, int length, int32_t sum, uint64_t epsilon) {
+INLINE int32_t normalizer(const int32_t *x, int length, int32_t sum, uint64_t epsilon, int digits) {
     uint64_t squares = 0;
     for (int i = 0; i < length; i++) {
         int32_t centred = x[i] * length - sum;
         squares += (uint64_t)((int64_t)centred * centred);
     }
-    uint32_t deviation = square_root(squares / (uint32_t)length + epsilon);
-    return (int32_t)(((uint32_t)1 << 30) / (deviation ? deviation : 1));
+    uint32_t deviation = square_root(divide_wide(squares, (uint32_t)length) + epsilon, digits);
+    return (int32_t)(((uint32_t)1 << 30) / (deviation + (deviation == 0)));
 }
 
 #endif

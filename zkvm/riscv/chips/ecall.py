@@ -17,8 +17,8 @@ unknown       no number that any chip serves  -ENOSYS
 Soundness.
 
 * The result is a function of a7, a0, a2, t and the count of a read. Kinds prove what they need: equalities directly, inequality
-  by an inverse of a product over the excluded values. ``unknown`` excludes exactly SERVED, the numbers of all chips: the last one
-  by an inverse of its own, in ``checked``, which nothing else constrains in such a row.
+  by an inverse of a product over the excluded values. ``unknown`` excludes exactly SERVED, the numbers of all chips: by the inverse of
+  a product, and ALONE by one of its own, in ``checked``, which nothing else constrains in such a row.
 * cycles: states are on one path from (entry, FIRST_TIME), every instruction adds TIME_STEP, and the verifier bounds the sum of all heights
   below 2^28. So at the k-th instruction t = 4 + 4 k as integers, without wrapping, and (t - 4) / 4 = k is a word.
 * Chain: t is the time of one call only, because states are on one path of increasing time. The two tuples that the call puts on

@@ -31,12 +31,13 @@ class InstructionChip(StepChip):
     Attributes:
         operations: operation -> the boolean columns that its rows set. A column that some operation sets alone is a *flag*: at most one
             flag is set, and a row with a flag is real. The others are *modifiers*, set on real rows only. The operation's number is a sum
-            over the set columns of one weight each, which follow from this table.
+            over the set columns of one weight each, which follow from this table. A prover may set any modifiers beside any flag, so each
+            such combination must be in the table, or ``booleans`` must exclude it: its sum might be another operation's number.
         reads: which source registers are accessed.
         writes: whether a destination register is.
         constant: the column that holds the instruction's constant or absolute target, if it has one.
         immediate: the modifier that replaces the second source register by the constant: that access is then neutral, and its value 0.
-        link: of jumps, the field of the program row that holds the link value pc + 4, which they write.
+        link: of jumps, the field of the program row that holds the link value pc + 4, which they write; no source register may use it.
         own: the columns beside state and registers, flags and modifiers among them.
         neutral_last: whether the constraints of neutral padding come after the relation; the order enters the machine's digest.
         weights: derived: flag or modifier -> what it adds to the operation's number.
@@ -67,6 +68,13 @@ class InstructionChip(StepChip):
             return  # a class that several chips share
         written = common.write_columns(value=cls.link is None) if cls.writes else {}
         parts = [common.state_columns(), *map(common.read_columns, cls.reads), written, cls.own]
+        names = [name for part in parts for name in part]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise TypeError(f"{cls.name}: declared twice: {', '.join(twice)}")
+        free = {"rs1", "rs2"} - {f"rs{number}" for number in cls.reads}
+        if cls.link is not None and (cls.link not in free or not cls.writes):
+            raise TypeError(f"{cls.name}: {cls.link} must be a field that no source register uses, of a chip that writes")
         cls.columns = Columns(**{name: column for part in parts for name, column in part.items()})
         cls.weights = _weights(cls.name, cls.operations)
         alone = {names[0] for names in cls.operations.values() if len(names) == 1}

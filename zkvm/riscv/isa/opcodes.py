@@ -20,7 +20,7 @@ DIV, DIVU, REM, REMU = 32, 33, 34, 35
 LB, LBU, LH, LHU, SB, SH = 36, 37, 38, 39, 40, 41
 JAL, JALR = 42, 43
 ECALL = 44
-TRAP = 45                              # ebreak or an encoding that is not RV32IM: the executor stops, no chip serves it
+TRAP = 45                              # ebreak: the executor stops, no chip serves it
 # fmt: on
 
 NAMES = {value: name for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)}

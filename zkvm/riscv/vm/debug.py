@@ -17,6 +17,10 @@ MAX_REPLAY = 1 << 26
 NEIGHBOURS = 3
 """Instructions shown before and after the one that trapped."""
 FRAMES_SHOWN = 16
+"""Lines of a call stack that a message has; of a longer one, the innermost and some of the outermost."""
+OUTERMOST_SHOWN = 4
+LONGEST_CYCLE = 8
+"""Calls that a repeated part of a call stack has at most: functions that call one another."""
 SAID_BYTES = 2000
 """Of the guest's standard error, what a trap's message shows: its end."""
 
@@ -35,7 +39,8 @@ def call_stack(image: Image, debug: DebugInformation, pc: int, recorder: Recorde
     """The frames of a guest that is at ``pc``, innermost first."""
     calls = [call.return_pc - 4 for call in reversed(recorder.stack)]
     places = calls if calls[:1] == [pc] else [pc, *calls]  # a call that leads nowhere is where the guest is, and has been made
-    return tuple(frame for place in places for frame in frames_at(image, debug, place))
+    known = {place: frames_at(image, debug, place) for place in set(places)}
+    return tuple(frame for place in places for frame in known[place])
 
 
 def replay(image: Image, stdin: bytes, trap: GuestTrap) -> tuple[Recorder, bytes] | None:
@@ -75,9 +80,7 @@ def explain(trap: GuestTrap, image: Image, file: bytes, stdin: bytes, *, said: b
     text = [what, f"  at pc 0x{trap.pc:08x} <{here.function}>{_source(here)}, after {trap.cycle} cycles", *_neighbourhood(image, trap.pc)]
     text += registers
     if repeated:
-        text.append("  call stack, innermost first:")
-        text += [f"    0x{frame.pc:08x}  {frame.function}{' (inlined)' * frame.inlined}{_source(frame)}" for frame in frames[:FRAMES_SHOWN]]
-        text += [f"    ... and {len(frames) - FRAMES_SHOWN} more"] if len(frames) > FRAMES_SHOWN else []
+        text += call_lines(frames)
     else:
         text.append(f"  no call stack: the run is longer than {MAX_REPLAY} cycles")
     if not debug.lines.names:
@@ -88,6 +91,37 @@ def explain(trap: GuestTrap, image: Image, file: bytes, stdin: bytes, *, said: b
     result = GuestTrap(trap.kind, "\n".join(text), trap.pc, trap.cycle)
     result.frames = frames
     return result
+
+
+def call_lines(frames: tuple[Frame, ...]) -> list[str]:
+    """A call stack as text, what repeats written once. Innermost first, as ``frames``."""
+    lines: list[tuple[str, int]] = []  # a line and the calls that it stands for
+    at = 0
+    while at < len(frames):
+        length, times = _repetition(frames, at)
+        for frame in frames[at : at + length]:
+            lines.append((f"    0x{frame.pc:08x}  {frame.function}{' (inlined)' * frame.inlined}{_source(frame)}", 1))
+        if times > 1:
+            again = "this call" if length == 1 else f"these {length} calls"
+            lines.append((f"    ... {again} {times - 1:,} times more", length * (times - 1)))
+        at += length * times
+    text = [line for line, _ in lines]
+    if len(lines) > FRAMES_SHOWN:
+        inner, outer = FRAMES_SHOWN - OUTERMOST_SHOWN, len(lines) - OUTERMOST_SHOWN
+        text[inner:outer] = [f"    ... and {sum(calls for _, calls in lines[inner:outer]):,} more"]
+    depth = f" of {len(frames):,} calls" if len(frames) > FRAMES_SHOWN else ""
+    return [f"  call stack{depth}, innermost first:", *text]
+
+
+def _repetition(frames: tuple[Frame, ...], at: int) -> tuple[int, int]:
+    """How many calls from ``at`` on repeat, and how often in all; (1, 1) if writing that would save no line."""
+    for length in range(1, LONGEST_CYCLE + 1):
+        times = 1
+        while frames[at + times * length : at + (times + 1) * length] == frames[at : at + length] != ():
+            times += 1
+        if length * (times - 1) > 1:
+            return length, times
+    return 1, 1
 
 
 def _source(frame: Frame) -> str:

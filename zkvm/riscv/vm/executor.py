@@ -14,15 +14,15 @@ from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.kernels.sorting import sort_steps
 from zkvm.riscv.records import CHAIN_ROW, ECALL, KEYS, Execution, Image
-from zkvm.riscv.vm.state import MachineState, missing_instruction, symbol_at, trap
+from zkvm.riscv.vm.state import MachineState, missing_instruction, outside_memory, symbol_at, trap
 from zkvm.riscv.vm.syscalls import REGISTERS, Host, Sink, handle_call
 
 DEFAULT_MAX_CYCLES = 1 << 28
-"""A run of this length records 19 GB; guests that never end are stopped before they fill an ordinary machine's disk or patience."""
+"""More than any proof holds; guests that never end are stopped before they try somebody's patience."""
 TIME_SLICE = 1 << 20
 """Instructions between two looks of the host at the run, so that an interrupt and a memory limit are noticed."""
 MAX_TIME = 1 << 32
-"""Traced runs end before this state time, so that the gap of every refresh fits its two 16-bit limbs."""
+"""Runs that are to be proven end before this state time, so that the gap of every refresh fits its two 16-bit limbs."""
 
 Runner = Callable[[MachineState, int], int]
 """Executes until the host is needed or so many cycles are reached; returns a status of ``kernels/interpreter.py``."""
@@ -63,6 +63,7 @@ def execute(
     stdin: bytes = b"",
     *,
     trace: bool = True,
+    to_prove: bool = True,
     max_cycles: int = DEFAULT_MAX_CYCLES,
     max_memory: int | None = None,
     stdout: Sink | None = None,
@@ -75,8 +76,9 @@ def execute(
         image: the program.
         stdin: the private input, the guest's fd 0.
         trace: whether to record (without: all record arrays and final values are empty).
+        to_prove: whether a recorded run that is longer than a proof can be is stopped.
         max_cycles: instructions after which the guest is stopped.
-        max_memory: bytes that records and guest pages may take; None: no limit.
+        max_memory: bytes that records, guest pages and output may take; None: no limit.
         stdout: called with what the guest writes to fd 1, as it does; the result has all of it in any case.
         stderr: the same for fd 2.
         runner: another interpreter than the kernel: one that also looks, or the readable one for comparison.
@@ -106,7 +108,7 @@ def execute(
             state.check_memory()
         else:
             raise _trap_of(state, status)
-        if trace and state.time >= MAX_TIME:
+        if trace and to_prove and state.time >= MAX_TIME:
             raise LimitError(f"the run is longer than a proof can be: state time 2^32 reached after {state.cycles} cycles")
     return _finish(state, host, time.perf_counter() - started)
 
@@ -124,7 +126,7 @@ def _trap_of(state: MachineState, status: int) -> GuestTrap:
         case kernel.READ_ONLY:
             return trap(state, "store_to_rom", f"store to read-only memory at 0x{fault:08x}")
         case _:
-            return trap(state, "outside_memory", f"access of address 0x{fault:08x}, which is outside memory")
+            return outside_memory(state, fault, f"access of address 0x{fault:08x}, which is outside memory")
 
 
 def _finish(state: MachineState, host: Host, seconds: float) -> Execution:

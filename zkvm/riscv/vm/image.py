@@ -1,8 +1,17 @@
 """Segments of a program -> its image: program rows, RAM image, ROM and gaps.
 
-Memory map: read-only segments are ROM, file data of writable segments is the RAM image, and one zero-initialised region runs
-from the end of the last writable segment (heap, upwards) to the top of memory (stack, downwards). The top is 256 MiB, or, for
-programs linked higher, the first multiple of 256 MiB that leaves the stack its size above the last segment.
+Memory map: read-only segments are ROM, file data of writable segments is the RAM image. Above the last segment are two zero-initialised
+regions, the heap and the stack, with a guard between them:
+
+========================  ===========================================================================================
+end of the last segment   heap, upwards to its limit
+stack floor - 8 MiB       guard: belongs to nothing, so no access of it can be proven
+stack floor               stack, 8 MiB, downwards to its floor
+stack floor + 8 MiB       top of memory: nothing above
+========================  ===========================================================================================
+
+The stack's floor is 256 MiB, or, for programs linked higher, the first multiple of 256 MiB that leaves room for a heap. The stack is not
+below the program, where running out would end at the null page: programs of other toolchains are linked at low addresses.
 """
 
 from __future__ import annotations
@@ -19,20 +28,24 @@ from zkvm.riscv.isa.simplify import simplify
 from zkvm.riscv.records import Image
 from zkvm.stark.crypto.hashes import blake3
 
-TOP_STEP = 1 << 28
-"""The top of memory is a multiple of this, 256 MiB."""
-HIGHEST_TOP = 0xF000_0000
-"""No program reaches above this address, so that no address computed near the top wraps around 2^32."""
+FLOOR_STEP = 1 << 28
+"""The stack's floor is a multiple of this, 256 MiB."""
+HIGHEST_FLOOR = 0xF000_0000
+"""Only a stack is above this address, so that no address computed near the top of memory wraps around 2^32."""
 LOWEST_ADDRESS = 0x1000
 """The null page belongs to nothing: a null pointer traps."""
 STACK_BYTES = 8 << 20
-"""Distance of the heap's limit from the top of memory."""
+"""Size of the stack."""
+GUARD_BYTES = STACK_BYTES
+"""Size of the guard between heap and stack: no frame that would fit the stack reaches over it, whether the compiler probes or not."""
 INITIAL_STACK_BYTES = 32
 """Zero bytes above the initial sp: argc, the ends of argv and envp, and a two-word end of auxv, kept 16-aligned."""
 MAX_SEGMENT_BYTES = 1 << 30
 """Bound on the memory size of one segment, checked before anything is allocated for it."""
 MAX_ROM_BYTES = 1 << 27
 """Bound on all read-only segments together: every word of them is an entry of a table whose height the proof system bounds."""
+MAX_RANGES = 64
+"""Most zero-initialised ranges, as in an image's header."""
 
 CONTENT_DOMAIN = b"zkvm/content/1"
 
@@ -83,19 +96,19 @@ def build_image(program: Program) -> Image:
     """
     segments = tuple(sorted((s for s in program.segments if s.size), key=lambda s: s.address))
     check_segments(segments, program.entry)
-    top = _top(segments)
+    floor = _stack_floor(segments)
+    heap_limit, top = floor - GUARD_BYTES, floor + STACK_BYTES
     ram_index, ram_value = _merge([s.words() for s in segments if s.writable and s.data])
     rom_index, rom_value = _merge([_all_words(s) for s in segments if not s.writable])
     end = max(s.end for s in segments)
     heap_start = -(-end // 16) * 16
     bss = [(-(-(s.address + len(s.data)) // 4), -(-s.end // 4)) for s in segments if s.writable]
-    gaps = _gaps([*bss, (-(-end // 4), top // 4)], ram_index)
+    gaps = _gaps([*bss, (-(-end // 4), heap_limit // 4), (floor // 4, top // 4)], ram_index)
     check_gaps(gaps, np.concatenate([ram_index, rom_index]))
     rows = np.concatenate([simplify(*_instructions(s)) for s in segments if s.executable])
     if not np.any(rows["pc"] == program.entry):
         raise ElfError(f"entry point 0x{program.entry:x} holds no RV32IM instruction; compressed code must be built with -march=rv32im")
     initial_sp = top - INITIAL_STACK_BYTES
-    heap_limit = top - STACK_BYTES
     registers = _initial_registers(initial_sp, heap_start, heap_limit)
     register_addresses = opcodes.REGISTER_BASE + np.arange(opcodes.REGISTER_COUNT, dtype=np.uint64)
     return Image(
@@ -134,8 +147,8 @@ def check_segments(segments: tuple[Segment, ...], entry: int) -> None:
             raise ElfError(f"{segment} is {segment.size} bytes long; the limit is {MAX_SEGMENT_BYTES}")
         if segment.executable and segment.end > 0xFFFF_FFFC:
             raise ElfError(f"{segment} is executable and reaches 2^32 - 4: pc + 4 would not fit 32 bits")
-        if segment.address < LOWEST_ADDRESS or segment.end > HIGHEST_TOP:
-            raise ElfError(f"{segment} is outside the memory [0x{LOWEST_ADDRESS:x}, 0x{HIGHEST_TOP:x})")
+        if segment.address < LOWEST_ADDRESS or segment.end > HIGHEST_FLOOR:
+            raise ElfError(f"{segment} is outside the memory [0x{LOWEST_ADDRESS:x}, 0x{HIGHEST_FLOOR:x})")
         if segment.writable and segment.executable:
             raise ElfError(f"{segment} is both writable and executable: separate text from data when linking")
         if segment.executable and segment.address % 4:
@@ -154,7 +167,7 @@ def check_segments(segments: tuple[Segment, ...], entry: int) -> None:
 
 
 def check_gaps(gaps: tuple[tuple[int, int], ...], origins: Words) -> None:
-    """Refuse gaps that are not sorted, disjoint and below 2^30 words, or that hold a word with another origin.
+    """Refuse gaps that are too many, not sorted, disjoint and below 2^30 words, or that hold a word with another origin.
 
     Args:
         gaps: [start, end) ranges, in words (byte address / 4).
@@ -163,6 +176,8 @@ def check_gaps(gaps: tuple[tuple[int, int], ...], origins: Words) -> None:
     Raises:
         ElfError: the segments of the program lead to such gaps.
     """
+    if len(gaps) > MAX_RANGES:
+        raise ElfError(f"the segments leave {len(gaps)} zero-initialised ranges; the limit is {MAX_RANGES}: link .bss in one piece")
     previous = 0
     for start, end in gaps:
         if not previous < start < end <= 1 << 30:
@@ -174,13 +189,13 @@ def check_gaps(gaps: tuple[tuple[int, int], ...], origins: Words) -> None:
         raise ElfError("a word belongs to RAM and to ROM")
 
 
-def _top(segments: tuple[Segment, ...]) -> int:
-    """Top of memory: a multiple of 256 MiB with at least the stack's size, twice, above the last segment."""
+def _stack_floor(segments: tuple[Segment, ...]) -> int:
+    """Lowest address of the stack: a multiple of 256 MiB with room for the guard, and for a heap of its size, above the last segment."""
     end = max(segment.end for segment in segments)
-    top = -(-(end + 2 * STACK_BYTES) // TOP_STEP) * TOP_STEP
-    if top > HIGHEST_TOP:
-        raise ElfError(f"the program ends at 0x{end:x}: no room for a stack below 0x{HIGHEST_TOP:x}")
-    return top
+    floor = -(-(end + 2 * GUARD_BYTES) // FLOOR_STEP) * FLOOR_STEP
+    if floor > HIGHEST_FLOOR:
+        raise ElfError(f"the program ends at 0x{end:x}: no room for a stack, whose floor is at most 0x{HIGHEST_FLOOR:x}")
+    return floor
 
 
 def _all_words(segment: Segment) -> tuple[Words, Words]:

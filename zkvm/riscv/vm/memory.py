@@ -111,6 +111,20 @@ class PagedMemory:
         end = address + length
         return end <= 1 << 32 and not np.any(self.page_table[address >> 12 : (end + 4095) >> 12] == ABSENT)
 
+    def first_outside(self, address: int) -> int:
+        """The lowest byte address from ``address`` on that belongs to nothing; 2^32 if there is none."""
+        for page in range(address >> 12, PAGE_COUNT):
+            slot, first = int(self.page_table[page]), page * PAGE_WORDS
+            if slot == ABSENT:
+                return max(address, 4 * first)
+            if slot == LAZY:
+                continue
+            words = first + np.flatnonzero(self.origins[slot * PAGE_WORDS : (slot + 1) * PAGE_WORDS] == OUTSIDE)
+            words = words[words >= address // 4]
+            if words.size:
+                return max(address, 4 * int(words[0]))
+        return PAGE_COUNT << 12
+
     def peek(self, address: int, length: int) -> bytes | None:
         """Bytes [address, address + length), None if a part of them is outside memory. Leaves no trace."""
         if length == 0:

@@ -18,8 +18,11 @@ from zkvm.riscv.vm.memory import PAGE_COUNT, PAGE_WORDS, PagedMemory
 
 FIRST_CAPACITY = 1 << 22
 """Records that the first buffers hold: 300 MB of address space, of which only what is filled takes memory."""
+STACK_POINTER = 2
+"""Its register."""
 MAX_GAP = 1 << 16
 """A time may be at most this much later than the previous time of its address: else a refresh goes between."""
+GIB = 1 << 30
 
 
 class MachineState:
@@ -28,7 +31,8 @@ class MachineState:
     Attributes:
         image: the program.
         trace: whether the run is recorded.
-        max_memory: bytes that records and guest pages may take; None: no limit.
+        max_memory: bytes that the run may take; None: no limit.
+        host_bytes: what the host holds of the run: its output, journal and calls.
         memory: the guest's words.
         registers: (38,) uint32 by register index (bus address less 2^32); the last is scratch.
         register_times: (38,) uint64 times of last access.
@@ -44,6 +48,7 @@ class MachineState:
         self.image = image
         self.trace = trace
         self.max_memory = max_memory
+        self.host_bytes = 0
         self.memory = PagedMemory(image, track_times=trace)
         self.registers: NDArray[np.uint32] = np.zeros(kernel.NO_REGISTER + 1, np.uint32)
         self.registers[: opcodes.REGISTER_COUNT] = image.ram_value[-opcodes.REGISTER_COUNT :]
@@ -133,20 +138,29 @@ class MachineState:
             LimitError: the memory limit is reached.
         """
         filled_steps, filled_refreshes = int(self.counters[kernel.STEPS]), int(self.counters[kernel.REFRESHES])
+        if filled_steps + steps > len(self.steps):
+            self.check_memory(filled_steps * STEP.itemsize)  # while they are copied, there are two of each
         self.steps = _grown(self.steps, filled_steps, steps)
         self.refreshes = _grown(self.refreshes, filled_refreshes, refreshes)
         self.check_memory()
 
-    def check_memory(self) -> None:
-        """Compare what records and pages take with the limit.
+    def check_memory(self, more: int = 0) -> None:
+        """Compare what records, pages and host take with the limit.
+
+        Args:
+            more: bytes that are about to be taken.
 
         Raises:
             LimitError: it is above.
         """
         records = int(self.counters[kernel.STEPS]) * STEP.itemsize + int(self.counters[kernel.REFRESHES]) * REFRESH.itemsize
-        used = records + self.memory.nbytes
+        used = records + self.memory.nbytes + self.host_bytes + more
         if self.max_memory is not None and used > self.max_memory:
-            raise LimitError(f"execution needs {used} bytes after {self.cycles} cycles; the limit is {self.max_memory}: raise --max-memory")
+            where = f"after {self.cycles} cycles, in {symbol_at(self.image, self.pc)}"
+            raise LimitError(
+                f"execution needs {used / GIB:.2f} GiB {where}, for the guest's memory, its output and the records of a proof, and "
+                f"{self.max_memory / GIB:.2f} GiB may be used: raise --max-memory if there is more, or look for an endless loop"
+            )
 
 
 def _grown(buffer: NDArray[Any], filled: int, extra: int) -> NDArray[Any]:
@@ -214,6 +228,17 @@ def trap(state: MachineState, kind: str, what: str, pc: int | None = None) -> Gu
         values = (f"{REGISTER_NAMES[i]:>4} = 0x{int(state.registers[i]):08x}" for i in range(first, first + 4))
         lines.append("  " + "  ".join(values))
     return GuestTrap(kind, "\n".join(lines), at, state.cycles)
+
+
+def outside_memory(state: MachineState, address: int, what: str) -> GuestTrap:
+    """The trap for an access of ``address``, which belongs to nothing; ``what`` tells the access.
+
+    It is a stack overflow if the address is in the guard and the stack pointer has left the stack: a stray pointer into the guard is not.
+    """
+    image = state.image
+    if image.heap_limit <= address < image.stack_floor and int(state.registers[STACK_POINTER]) < image.stack_floor:
+        return trap(state, "stack_overflow", f"stack overflow: {what}; the stack reaches down to 0x{image.stack_floor:08x}")
+    return trap(state, "outside_memory", what)
 
 
 def symbol_at(image: Image, pc: int) -> str:

@@ -17,13 +17,18 @@ from zkvm.riscv.isa import calls, opcodes, semantics
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.records import CHAIN_ROW, ECALL
 from zkvm.riscv.vm.memory import ROM
-from zkvm.riscv.vm.state import MachineState, trap
+from zkvm.riscv.vm.state import MachineState, outside_memory, trap
 
 REGISTERS = {"a7": 17, "a0": 10, "a1": 11, "a2": 12}
 """The call's number and arguments, by their names in the records. Register indices, as below."""
 JOURNAL, BREAK, HEAP_START, HEAP_LIMIT = (
     address - opcodes.REGISTER_BASE for address in (opcodes.JOURNAL_POINTER, opcodes.BREAK, opcodes.HEAP_START, opcodes.HEAP_LIMIT)
 )
+
+CALL_BYTES = 1 << 10
+"""What the host keeps of a recorded call, at most."""
+BUFFER_FACTOR = 24
+"""Bytes that handling a call takes for each byte of its buffer, at most: positions and rows of its words."""
 
 Sink = Callable[[bytes], object]
 """Called with the bytes that the guest writes to its standard output or error, as they come."""
@@ -59,8 +64,11 @@ def handle_call(state: MachineState, host: Host) -> bool:
     state.registers[REGISTERS["a0"]] = record["result"]
     if state.trace:
         host.ecalls.append(tuple(record.values()))
+        state.host_bytes += CALL_BYTES
         if call.moves and len(rows):
             host.moved[call.moves].append(rows)
+            state.host_bytes += rows.nbytes
+    state.check_memory()
     if call.ends:
         state.counters[kernel.CYCLES] += np.uint64(1)
         return False
@@ -97,6 +105,7 @@ def _read(state: MachineState, host: Host, record: Record) -> Outcome:
         return calls.EBADF, NOTHING
     _check_range(state, buffer, length)
     data = host.stdin[host.position : host.position + length]
+    state.check_memory(BUFFER_FACTOR * len(data))
     rows, positions = _chain(state, buffer, len(data))
     if np.any(rows["rom"]):
         raise trap(state, "store_to_rom", f"read(0, 0x{buffer:08x}, {length}) would write to read-only memory")
@@ -115,9 +124,14 @@ def _write(state: MachineState, host: Host, record: Record) -> Outcome:
     if fd not in (calls.FD_STDOUT, calls.FD_STDERR, calls.FD_JOURNAL):
         return calls.EBADF, NOTHING
     _check_range(state, buffer, length)
+    if state.memory.covers(buffer, length):
+        state.check_memory(BUFFER_FACTOR * length)
     data = state.memory.peek(buffer, length)
     if data is None:
-        raise trap(state, "outside_memory", f"write({fd}, 0x{buffer:08x}, {length}) reads outside memory")
+        outside = state.memory.first_outside(buffer)
+        what = f"write({fd}, 0x{buffer:08x}, {length}) reads address 0x{outside:08x}, which is outside memory"
+        raise outside_memory(state, outside, what)
+    state.host_bytes += length
     if fd != calls.FD_JOURNAL:
         host.output[fd] += data
         if fd in host.sinks:
@@ -172,7 +186,7 @@ def _chain(state: MachineState, buffer: int, count: int) -> tuple[NDArray[Any], 
     positions = state.memory.locate(words) if count else words
     if np.any(positions < 0):
         outside = 4 * int(words[np.argmax(positions < 0)])
-        raise trap(state, "outside_memory", f"the buffer at 0x{buffer:08x} of {count} bytes is outside memory at 0x{outside:08x}")
+        raise outside_memory(state, outside, f"the buffer at 0x{buffer:08x} of {count} bytes is outside memory at 0x{outside:08x}")
     state.check_memory()
     rows = np.zeros(len(words), CHAIN_ROW)
     rows["time"] = state.time

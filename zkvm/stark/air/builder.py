@@ -40,7 +40,7 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuple:
+class Message:
     """A tuple on a bus as expressions of one row."""
 
     bus: Bus
@@ -56,8 +56,8 @@ class Pair:
     """
 
     label: str
-    receive: Tuple | None
-    send: Tuple | None
+    receive: Message | None
+    send: Message | None
     flag: Expr | None = None
 
 
@@ -66,7 +66,7 @@ class Lookup:
     """LogUp interaction: adds ``count`` / fingerprint; asked for with a positive, served with a negative sign."""
 
     label: str
-    tuple: Tuple
+    message: Message
     count: Expr
     serves: bool
 
@@ -100,7 +100,7 @@ class AirBuilder:
 
 @dataclass(frozen=True, slots=True)
 class GatedBuilder:
-    """What :meth:`AirBuilder.when` returns."""
+    """Registers constraints that hold where a flag is not 0 (:meth:`AirBuilder.when`)."""
 
     air: AirBuilder
     flag: Expr
@@ -123,26 +123,26 @@ class BusBuilder:
 
     def pair(self, label: str, bus: Bus, *, receive: tuple[Operand, ...], send: tuple[Operand, ...]) -> None:
         """Consume one tuple and produce another of the same bus. Padding rows must make the two equal."""
-        self.pairs.append(Pair(label, _tuple(label, bus, receive, Argument.PRODUCT), _tuple(label, bus, send, Argument.PRODUCT)))
+        self.pairs.append(Pair(label, _message(label, bus, receive, Argument.PRODUCT), _message(label, bus, send, Argument.PRODUCT)))
 
     def receive_if(self, label: str, bus: Bus, values: tuple[Operand, ...], flag: Expr) -> None:
         """Consume a tuple where the boolean ``flag`` is 1. Costs twice the factor of a neutral pair."""
-        self.pairs.append(Pair(label, _tuple(label, bus, values, Argument.PRODUCT), None, flag))
+        self.pairs.append(Pair(label, _message(label, bus, values, Argument.PRODUCT), None, flag))
 
     def send_if(self, label: str, bus: Bus, values: tuple[Operand, ...], flag: Expr) -> None:
         """Produce a tuple where the boolean ``flag`` is 1."""
-        self.pairs.append(Pair(label, None, _tuple(label, bus, values, Argument.PRODUCT), flag))
+        self.pairs.append(Pair(label, None, _message(label, bus, values, Argument.PRODUCT), flag))
 
     def lookup(self, label: str, bus: Bus, values: tuple[Operand, ...], count: Operand) -> None:
         """Ask a table for a tuple, ``count`` times (a boolean, 0 on padding rows)."""
-        self.lookups.append(Lookup(label, _tuple(label, bus, values, Argument.LOGUP), lift(count), False))
+        self.lookups.append(Lookup(label, _message(label, bus, values, Argument.LOGUP), lift(count), False))
 
     def serve(self, label: str, bus: Bus, values: tuple[Operand, ...], multiplicity: Expr) -> None:
         """Answer a tuple ``multiplicity`` times (times a preprocessed 0 on padding entries)."""
-        self.lookups.append(Lookup(label, _tuple(label, bus, values, Argument.LOGUP), multiplicity, True))
+        self.lookups.append(Lookup(label, _message(label, bus, values, Argument.LOGUP), multiplicity, True))
 
 
-def _tuple(label: str, bus: Bus, values: tuple[Operand, ...], argument: Argument) -> Tuple:
+def _message(label: str, bus: Bus, values: tuple[Operand, ...], argument: Argument) -> Message:
     if bus.argument is not argument:
         raise ValueError(f"{label}: bus {bus.name} is proven by {bus.argument.value}")
     if len(values) != bus.arity:
@@ -150,4 +150,4 @@ def _tuple(label: str, bus: Bus, values: tuple[Operand, ...], argument: Argument
     expressions = tuple(lift(value) for value in values)
     if any(expr.degree > 1 for expr in expressions):
         raise ValueError(f"{label}: a tuple must be linear in the columns")
-    return Tuple(bus, expressions)
+    return Message(bus, expressions)

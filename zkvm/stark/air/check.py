@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.stark.air.builder import Argument, Bus
-from zkvm.stark.air.builder import Tuple as BusTuple
+from zkvm.stark.air.builder import Argument, Bus, Message
 from zkvm.stark.air.evaluate import evaluate_columns
 from zkvm.stark.air.expression import Expr, lift, straighten
 from zkvm.stark.air.table import Closing, Table
@@ -64,22 +63,22 @@ class Entries:
 def table_entries(table: Table, only: Bus | None = None) -> Iterable[tuple[Bus, Entries]]:
     """What the active rows of a table put on the buses: produced and asked for count +, consumed and served -."""
     buses = table.chip.air_buses
-    items: list[tuple[str, BusTuple, Expr, bool]] = []
+    messages: list[tuple[str, Message, Expr, bool]] = []
     for pair in buses.pairs:
         flag = lift(1) if pair.flag is None else pair.flag
-        items += [(f"{pair.label} (sends)", pair.send, flag, True)] if pair.send else []
-        items += [(f"{pair.label} (receives)", pair.receive, flag, False)] if pair.receive else []
-    items += [(lookup.label, lookup.tuple, lookup.count, not lookup.serves) for lookup in buses.lookups]
-    for label, item, count, positive in items:
-        if only is not None and item.bus is not only:
+        messages += [(f"{pair.label} (sends)", pair.send, flag, True)] if pair.send else []
+        messages += [(f"{pair.label} (receives)", pair.receive, flag, False)] if pair.receive else []
+    messages += [(lookup.label, lookup.message, lookup.count, not lookup.serves) for lookup in buses.lookups]
+    for label, message, count, positive in messages:
+        if only is not None and message.bus is not only:
             continue
-        code = straighten([*item.values, count])
+        code = straighten([*message.values, count])
         columns = evaluate_columns(code, table.main[:, : table.active], table.pre[:, : table.active])
         live = np.flatnonzero(columns[-1])
         counts = columns[-1][live]
         signed = counts if positive else np.uint64(P) - counts
         values = np.stack([column[live] for column in columns[:-1]], axis=1)
-        yield item.bus, Entries(f"{table.chip.name}: {label}", values, signed, live)
+        yield message.bus, Entries(f"{table.chip.name}: {label}", values, signed, live)
 
 
 def check_buses(tables: Sequence[Table], closings: Sequence[Closing]) -> list[Failure]:

@@ -48,7 +48,7 @@ class Chip:
         raise NotImplementedError
 
     def positions(self, execution: Any) -> NDArray[np.int64] | None:
-        """For a chip whose rows can be filled in parts: where in the execution each used row comes from, (rows,); else None."""
+        """Of a chip whose rows can be filled in parts: where in the execution each used row comes from, (rows,) int64; None: it cannot."""
         return None
 
     def fill_range(self, execution: Any, positions: NDArray[np.int64], trace: Trace) -> None:
@@ -63,25 +63,30 @@ class Chip:
         """Write the preprocessed columns (zeroed before)."""
 
     def serve_row(self, image: Any, bus: Bus, values: list[NDArray[np.uint64]]) -> list[tuple[str, NDArray[np.int64], NDArray[np.bool_]]]:
-        """For a table: where the asked tuples are served.
+        """For a table that answers lookups: where it serves the tuples that were asked for.
 
         Args:
-            values: the columns of the asked tuples, each (k,).
+            image: what the preprocessed columns follow from.
+            bus: the bus on which they were asked for.
+            values: the columns of the tuples, each (k,) uint64.
 
         Returns:
-            (multiplicity column, row of each tuple, mask of the tuples that this column serves) for each column that
-            can serve the bus. A tuple that no mask covers is not in the table.
+            For each column that can serve the bus (name of the multiplicity column, row of each tuple (k,) int64, mask (k,) of the tuples
+            that this column serves). A tuple that no mask covers is not in the table.
         """
         raise NotImplementedError
 
     @property
     def serves(self) -> tuple[Bus, ...]:
         """The buses this table answers."""
-        return tuple(dict.fromkeys(lookup.tuple.bus for lookup in self.air_buses.lookups if lookup.serves))
+        return tuple(dict.fromkeys(lookup.message.bus for lookup in self.air_buses.lookups if lookup.serves))
 
     @cached_property
     def main(self) -> Columns:
-        """Declared columns, then fillers: each running column reads its random start from three main cells of its own."""
+        """Declared columns, then fillers.
+
+        Each running column reads its random start from three main cells of its own; fillers are those that the declared columns lack.
+        """
         missing = 3 * running_columns(self.air_buses) - len(self.columns)
         filler = {f"filler_{k}": Column("room for a random start value; 0 on active rows", 0) for k in range(missing)}
         return self.columns.extended(**filler)
@@ -110,13 +115,19 @@ class Chip:
         return buses
 
 
+def second_name(name: str) -> str:
+    """The name of the second instance of the chip called ``name``."""
+    return f"{name}_2"
+
+
 def second_instance(chip: type[Chip]) -> Chip:
-    """The same chip as a table of its own: rows that would double the first one's height go there.
+    """A chip as a table of its own, for the rows that would double the height of the first.
 
     It is one more optional table with the same constraints and buses, so it changes nothing that can be proven, only the padding.
     """
-    members = {"name": f"{chip.name}_2", "first": chip.name, "second_of": chip, "__doc__": chip.__doc__, "__module__": chip.__module__}
-    instance: Chip = type(f"{chip.__name__}2", (chip,), members)()
+    members = {"name": second_name(chip.name), "first": chip.name, "second_of": chip}
+    kept = {"__doc__": chip.__doc__, "__module__": chip.__module__}
+    instance: Chip = type(f"{chip.__name__}2", (chip,), members | kept)()
     return instance
 
 

@@ -1,4 +1,4 @@
-"""Walks straight-line expressions with numpy columns (the checker) or extension scalars (the verifier)."""
+"""Evaluates straight-line expressions on numpy columns (for the checker) or on extension scalars at one point (for the verifier)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,15 @@ def evaluate_columns(code: Straight, main: Matrix, pre: Matrix) -> list[NDArray[
     """Values of the outputs on every row, for expressions of main and preprocessed columns only.
 
     Args:
-        main: (w, n) uint64. pre: (v, n) uint64.
+        code: the expressions.
+        main: (w, n) uint64.
+        pre: (v, n) uint64, the preprocessed columns.
 
     Returns:
-        One (n,) uint64 array per output.
+        One (n,) uint64 array for each output.
+
+    Raises:
+        ValueError: the expressions read bus columns or runtime constants.
     """
     rows = main.shape[1] if main.shape[0] else pre.shape[1]
     values: list[NDArray[np.uint64]] = []
@@ -51,7 +56,12 @@ def evaluate_point(code: Straight, leaves: Mapping[int, Sequence[Ext]], params: 
     Sums and steps of fingerprints are not reduced on the way: Python's integers have room for them, and products reduce.
 
     Args:
-        leaves: by kind (MAIN, PRE, BUS, BUS_NEXT) the columns' values at the point. params: runtime constants, base field.
+        code: the expressions.
+        leaves: for each kind of column (MAIN, PRE, BUS, BUS_NEXT) its columns' values at the point.
+        params: the runtime constants, in the base field.
+
+    Returns:
+        One extension element for each output.
     """
     values: list[Any] = []  # three integers; of a pair the two operands' values
     products: dict[tuple[int, int], tuple[Ext, Ext, Ext]] = {}

@@ -22,8 +22,6 @@ EXT_MUL, EXT_STEP = 10, 13
 is the triple A, right the pair of the base expression v and the triple K of runtime constants). One node per coordinate keeps every
 expression a base-field polynomial; the tape computes the three together."""
 
-KIND_NAMES = ("const", "main", "pre", "bus", "next", "param", "+", "-", "*", "pair", *("ext*",) * 3, *("ext step",) * 3)
-
 Operand: TypeAlias = "Expr | int"
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from zkvm.stark.air.builder import MAX_DEGREE, BusBuilder, Constraint, Lookup, Pair, Tuple
+from zkvm.stark.air.builder import MAX_DEGREE, BusBuilder, Constraint, Lookup, Message, Pair
 from zkvm.stark.air.expression import BUS, BUS_NEXT, CONST, MAIN, Expr, column, const, ext_product, ext_step, param
 
 EXTENSION = 3
@@ -31,9 +31,9 @@ ExtExpr: TypeAlias = tuple[Expr, Expr, Expr]
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """One side of a pair: a fingerprint, or 1 where the boolean flag is 0."""
+    """A factor of a running product: a fingerprint; where the boolean flag is 0, it is 1 instead."""
 
-    tuple: Tuple
+    message: Message
     flag: Expr | None
 
 
@@ -50,7 +50,8 @@ class BusLayout:
     """Bus columns of a chip, in order: products, LogUp helpers, LogUp sum (if any lookups).
 
     Attributes:
-        products: the running products. groups: lookups by twos; the last group belongs to the running sum.
+        products: the running products.
+        groups: lookups by twos; the last group belongs to the running sum, each of the others to a helper.
     """
 
     products: tuple[ProductColumn, ...]
@@ -96,13 +97,13 @@ def layout(buses: BusBuilder) -> BusLayout:
     return BusLayout(tuple(ProductColumn(tuple(received), tuple(sent)) for received, sent in bins), groups)
 
 
-def _room(side: list[Factor], item: Tuple | None, cost: int) -> bool:
-    return item is None or sum(1 if factor.flag is None else 2 for factor in side) + cost < MAX_DEGREE
+def _room(side: list[Factor], message: Message | None, cost: int) -> bool:
+    return message is None or sum(1 if factor.flag is None else 2 for factor in side) + cost < MAX_DEGREE
 
 
-def _put(side: list[Factor], pair: Pair, item: Tuple | None) -> None:
-    if item is not None:
-        side.append(Factor(item, pair.flag))
+def _put(side: list[Factor], pair: Pair, message: Message | None) -> None:
+    if message is not None:
+        side.append(Factor(message, pair.flag))
 
 
 def running_columns(buses: BusBuilder) -> int:
@@ -131,16 +132,16 @@ def ext_scale(a: ExtExpr, scalar: Expr) -> ExtExpr:
     return a[0] * scalar, a[1] * scalar, a[2] * scalar
 
 
-def fingerprint(item: Tuple) -> ExtExpr:
+def fingerprint(message: Message) -> ExtExpr:
     """alpha - (id + beta x1 + beta^2 x2 + ...).
 
     Raises:
         ValueError: more than MAX_ARITY values: the next runtime constants are terminals, not powers of beta.
     """
-    if len(item.values) > MAX_ARITY:
-        raise ValueError(f"bus {item.bus.name}: {len(item.values)} values, at most {MAX_ARITY} have powers of beta")
-    result: ExtExpr = (param(ALPHA) - item.bus.id, param(ALPHA + 1), param(ALPHA + 2))
-    for power, value in enumerate(item.values):
+    if len(message.values) > MAX_ARITY:
+        raise ValueError(f"bus {message.bus.name}: {len(message.values)} values, at most {MAX_ARITY} have powers of beta")
+    result: ExtExpr = (param(ALPHA) - message.bus.id, param(ALPHA + 1), param(ALPHA + 2))
+    for power, value in enumerate(message.values):
         first = BETA + EXTENSION * power
         factor = (param(first), param(first + 1), param(first + 2))
         result = ext_sub(result, ext_scale(factor, value)) if value.kind == CONST else ext_step(result, value, factor)
@@ -148,7 +149,7 @@ def fingerprint(item: Tuple) -> ExtExpr:
 
 
 def _factor(factor: Factor) -> ExtExpr:
-    value = fingerprint(factor.tuple)
+    value = fingerprint(factor.message)
     if factor.flag is None:
         return value
     gated = ext_scale((value[0] - 1, value[1], value[2]), factor.flag)
@@ -165,7 +166,7 @@ def _product(factors: tuple[Factor, ...]) -> ExtExpr:
 def _fraction(group: tuple[Lookup, ...]) -> tuple[ExtExpr, ExtExpr]:
     """Numerator and denominator of the sum of a group's fractions."""
     counts = [lookup.count * (-1 if lookup.serves else 1) for lookup in group]
-    prints = [fingerprint(lookup.tuple) for lookup in group]
+    prints = [fingerprint(lookup.message) for lookup in group]
     if len(group) == 1:
         return (counts[0], const(0), const(0)), prints[0]
     return ext_add(ext_scale(prints[1], counts[0]), ext_scale(prints[0], counts[1])), ext_product(prints[0], prints[1])

@@ -21,17 +21,20 @@ class ChipCode:
     """A chip's constraints as straight-line code.
 
     Attributes:
-        plan: bus columns. constraints: those on active rows, then start and terminal constraints of the running columns.
-        groups: for each constraint, where it holds. code: the outputs are the constraints in this order. Runtime constants: alpha and
-            powers of beta, then the terminals of the running columns, three base values each. first: of a second instance, the code of
-        the first: its tapes are the same.
+        chip: the chip.
+        plan: its bus columns.
+        constraints: those on active rows, then start and terminal constraints of the running columns.
+        groups: for each constraint, where it holds: ACTIVE, START or TERMINAL.
+        straight: the code; its outputs are the constraints in this order. Runtime constants: alpha and the powers of beta, then the
+            terminals of the running columns, three base values each.
+        first: of a second instance, the code of the first instance, whose tapes it shares; else None.
     """
 
     chip: Chip
     plan: BusLayout
     constraints: tuple[Constraint, ...]
     groups: tuple[int, ...]
-    code: Straight
+    straight: Straight
     first: ChipCode | None = None
 
     @cached_property
@@ -42,7 +45,7 @@ class ChipCode:
     @cached_property
     def constraint_tape(self) -> Tape:
         """The constraints as an accumulating tape."""
-        return self.first.constraint_tape if self.first else lower(self.code, self.groups)
+        return self.first.constraint_tape if self.first else lower(self.straight, self.groups)
 
     @cached_property
     def fraction_tape(self) -> Tape:
@@ -113,10 +116,12 @@ class Machine:
         """Every bus used, by id."""
         used: dict[int, Bus] = {}
         for chip in self.chips:
-            for item in [pair.send or pair.receive for pair in chip.air_buses.pairs] + [lookup.tuple for lookup in chip.air_buses.lookups]:
-                assert item is not None
-                if item.bus.id == 0 or used.setdefault(item.bus.id, item.bus) != item.bus:
-                    raise ValueError(f"bus id {item.bus.id} is zero or used twice")
+            messages = [pair.send or pair.receive for pair in chip.air_buses.pairs]
+            messages += [lookup.message for lookup in chip.air_buses.lookups]
+            for message in messages:
+                assert message is not None
+                if message.bus.id == 0 or used.setdefault(message.bus.id, message.bus) != message.bus:
+                    raise ValueError(f"bus id {message.bus.id} is zero or used twice")
         return tuple(used[number] for number in sorted(used))
 
     @cached_property
@@ -132,8 +137,8 @@ class Machine:
         for code in self.codes:
             pre, main, bus = code.widths
             lines.append(f"chip {code.chip.name} {pre} {main} {bus} {code.chip.mandatory}")
-            lines += [f"{kind} {a} {b}" for kind, a, b in code.code.nodes]
-            lines += [f"{position} {group}" for position, group in zip(code.code.outputs, code.groups, strict=True)]
+            lines += [f"{kind} {a} {b}" for kind, a, b in code.straight.nodes]
+            lines += [f"{position} {group}" for position, group in zip(code.straight.outputs, code.groups, strict=True)]
         return "\n".join(lines)
 
     def chip_number(self, name: str) -> int:

@@ -16,9 +16,12 @@ class Table:
     """One chip's trace.
 
     Attributes:
-        height: power of two n. active: rows [0, active) are bound by constraints, the rest is exempt.
-        used: rows that mean something; rows [used, active) are padding.
-        main: (w, n) uint64. pre: (v, n) uint64 preprocessed columns.
+        chip: the chip.
+        height: number of rows n, a power of two.
+        active: rows [0, active) are bound by constraints, the rest is exempt.
+        used: rows [0, used) mean something; rows [used, active) are padding.
+        main: (w, n) uint64, the main columns.
+        pre: (v, n) uint64, the preprocessed columns.
     """
 
     chip: Chip
@@ -34,7 +37,9 @@ class Closing:
     """Tuples that the verifier itself contributes to a bus.
 
     Attributes:
-        values: (k, arity) uint64. sent: produced (product) or served (LogUp) by the verifier, else consumed or asked for.
+        bus: the bus.
+        values: (k, arity) uint64, the tuples.
+        sent: whether the verifier produces them (product) or serves them (LogUp); else it consumes or asks for them.
     """
 
     bus: Bus

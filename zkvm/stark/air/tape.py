@@ -51,7 +51,8 @@ class Tape:
     """A lowered program.
 
     Attributes:
-        code: (t, 10) int32 rows (operation, a, b, dst, a1, a2, b1, b2, dst1, dst2). registers: number of registers used.
+        code: (t, 10) int32 rows (operation, a, b, dst, a1, a2, b1, b2, dst1, dst2).
+        registers: number of registers used.
         uniform: nodes of the constant pool, in the form of :class:`Straight` (leaves CONST and PARAM).
         outputs: number of accumulated challenge powers or output columns.
     """
@@ -83,7 +84,8 @@ class _Sum:
     """A constant of the extension plus base values times constants.
 
     Attributes:
-        start: the constant's place in the pool. terms: values (nodes) and the places of their factors.
+        start: the constant's place in the pool.
+        terms: for each value its node, and the place of its factor in the pool.
     """
 
     start: int
@@ -305,8 +307,12 @@ def lower(program: Straight, groups: Sequence[int] | None = None) -> Tape:
     """A tape that computes every output of ``program``.
 
     Args:
-        groups: for each output the accumulator that takes it, times the challenge power of its number; None: each output is
-            written to the output column of its number.
+        program: the expressions.
+        groups: for each output the accumulator that takes it, times the challenge power of its number; None: each output is written to
+            the output column of its number.
+
+    Returns:
+        The tape; it accumulates if ``groups`` is given.
     """
     state = _Lowering(program)
     waiting: list[int] = []

@@ -1,7 +1,7 @@
 """BLAKE3's compression function, on Python integers and on numpy lanes.
 
-Source: "BLAKE3: one function, fast everywhere" (O'Connor, Aumasson, Neves, Wilcox-O'Hearn), sections 2.1 and 2.2. A numpy call costs about
-as much for four words as for four hundred, so :func:`compress_many` works on all lanes with a fixed number of calls.
+Source: "BLAKE3: one function, fast everywhere" (O'Connor, Aumasson, Neves, Wilcox-O'Hearn), sections 2.1 and 2.2. What a numpy call costs
+is the call, not the few words that it works on, so :func:`compress_many` works on all lanes with a fixed number of calls.
 """
 
 from __future__ import annotations
@@ -88,7 +88,11 @@ def compress_scalar(chaining: Sequence[int], block: Sequence[int], counter: int,
     """BLAKE3's compression function (section 2.2) on Python integers, each a row of the state.
 
     Args:
-        chaining: 8 words. block: 16 words. counter: 64-bit chunk or output counter. block_length: bytes used, 0..64. flags: domain flags.
+        chaining: 8 words, the chaining value.
+        block: 16 words, the message block.
+        counter: 64-bit chunk or output counter.
+        block_length: bytes of the block that are used, 0..64.
+        flags: domain flags.
 
     Returns:
         The 16 output words; the first 8 are the next chaining value.
@@ -123,11 +127,14 @@ _ROTATIONS: Final = tuple((np.array(32 - bits, np.uint32), np.array(bits, np.uin
 def lane_inputs(
     chaining: U32Array, block: U32Array, counter: U64Array | int, block_length: U32Array | int, flags: U32Array | int
 ) -> U32Array:
-    """The inputs of ``lanes`` compressions as one array.
+    """The inputs of many compressions as one array, a lane each.
 
     Args:
-        chaining: (8, lanes) or (8, 1) uint32. block: (16, lanes) uint32. counter: (lanes,) uint64 or one integer.
-        block_length, flags: (lanes,) uint32 or one integer.
+        chaining: (8, lanes) or (8, 1) uint32.
+        block: (16, lanes) uint32.
+        counter: (lanes,) uint64, or one integer for all lanes.
+        block_length: (lanes,) uint32, or one integer for all lanes.
+        flags: (lanes,) uint32, or one integer for all lanes.
 
     Returns:
         (28, lanes) uint32.
@@ -144,10 +151,15 @@ def lane_inputs(
 
 
 def _mix_rows(a: U32Array, b: U32Array, c: U32Array, d: U32Array, words: U32Array, x: U32Array) -> None:
-    """Four mixings at once (the function G of section 2.2) in place: a row of the 4 x 4 state each, (4, lanes).
+    """Four mixings at once (the function G of section 2.2), in place.
 
     Args:
-        words: (2, 4, lanes), the even and the odd message words. x: scratch, (4, lanes).
+        a: (4, lanes) uint32, the first row of the 4 x 4 state.
+        b: (4, lanes), the second row.
+        c: (4, lanes), the third row.
+        d: (4, lanes), the fourth row.
+        words: (2, 4, lanes), the even and the odd message words.
+        x: (4, lanes), scratch.
     """
     add, xor, left, right, either = np.add, np.bitwise_xor, np.left_shift, np.right_shift, np.bitwise_or
     for word, (d_left, d_right), (b_left, b_right) in ((words[0], *_ROTATIONS[:2]), (words[1], *_ROTATIONS[2:])):
@@ -168,7 +180,8 @@ def compress_many(inputs: U32Array, *, full_output: bool = False) -> U32Array:
     """BLAKE3's compression function on independent lanes.
 
     Args:
-        inputs: (28, lanes) uint32 of :func:`lane_inputs`. full_output: return all 16 words (for the extendable output).
+        inputs: (28, lanes) uint32, made by :func:`lane_inputs`.
+        full_output: return all 16 words, for the extendable output.
 
     Returns:
         (8, lanes) uint32, or (16, lanes).

@@ -41,7 +41,7 @@ DIGEST_BYTES: Final = 32
 KEY_BYTES: Final = 32
 
 _SMALL_BYTES: Final = 2 * CHUNK_BYTES
-"""Above this the numpy lanes over chunks are faster than Python integers."""
+"""Messages longer than this have chunks enough for numpy lanes; shorter ones are hashed on Python integers."""
 _LANE_GROUP: Final = 2048
 """Lanes compressed at once: bounds the temporary arrays (one group holds 112 message words a lane, 900 KiB)."""
 
@@ -120,7 +120,12 @@ def blake3(data: bytes, key: bytes | None = None, length: int = DIGEST_BYTES) ->
     """BLAKE3 of one message: plain mode, or keyed mode when ``key`` is given.
 
     Args:
-        data: the message. key: 32 bytes or None. length: bytes of extendable output.
+        data: the message.
+        key: 32 bytes or None.
+        length: bytes of extendable output.
+
+    Returns:
+        ``length`` bytes.
 
     Raises:
         ValueError: the key is not 32 bytes, or the length is negative.
@@ -239,7 +244,7 @@ def _large_root_steps(messages: U8Array, key: tuple[int, ...], flags: int) -> St
 
 
 def hash_steps(messages: U8Array, key: bytes | None = None) -> Steps[U8Array]:
-    """:func:`blake3_many` in steps, all messages at once.
+    """:func:`blake3_many` in steps, all messages at once: (lanes, length) uint8 to (lanes, 32) uint8.
 
     Raises:
         ValueError: the key is not 32 bytes.
@@ -263,7 +268,8 @@ def blake3_many(messages: U8Array, key: bytes | None = None) -> U8Array:
     """BLAKE3 of many messages of one length.
 
     Args:
-        messages: (lanes, length) uint8. key: 32 bytes or None.
+        messages: (lanes, length) uint8.
+        key: 32 bytes or None.
 
     Returns:
         (lanes, 32) uint8 digests.
@@ -283,18 +289,6 @@ def message_bytes(words: U64Array) -> U8Array:
     """Messages given as 64-bit words, (lanes, count) uint64, each word as 8 little-endian bytes: (lanes, 8 count) uint8."""
     lanes, count = words.shape
     return np.ascontiguousarray(words).astype("<u8", copy=False).view(np.uint8).reshape(lanes, 8 * count)
-
-
-def blake3_many_words(words: U64Array, key: bytes | None = None) -> U8Array:
-    """BLAKE3 of many messages given as 64-bit words, each read as 8 little-endian bytes.
-
-    Args:
-        words: (lanes, count) uint64. key: 32 bytes or None.
-
-    Returns:
-        (lanes, 32) uint8 digests.
-    """
-    return blake3_many(message_bytes(words), key)
 
 
 def digest_words(digests: U8Array) -> U64Array:

@@ -94,14 +94,6 @@ def hash_pairs(digests: U8Array) -> U8Array:
     return blake3_many(digests.reshape(-1, 2 * DIGEST_BYTES), KEY_NODE)
 
 
-def tree_levels(leaves: U8Array) -> list[U8Array]:
-    """All levels of a tree, from the leaves (n, 32) to the root (1, 32): the plain reference of the prover's kernels."""
-    levels = [leaves]
-    while levels[-1].shape[0] > 1:
-        levels.append(hash_pairs(levels[-1]))
-    return levels
-
-
 def subtree_root(nodes: U8Array) -> U8Array:
     """The node over adjacent ones: (n, 32) uint8, n a power of two, to (1, 32)."""
     while len(nodes) > 1:
@@ -156,8 +148,10 @@ def multiproof_steps(leaf_count: int, indices: IndexArray, leaves: U8Array, sibl
     """Roots that follow from multiproofs of one index set in several trees of one size, in steps.
 
     Args:
-        leaf_count: leaves of each tree, a power of two. indices: (k,) int64, sorted and unique.
-        leaves: (trees, k, 32) uint8. siblings: (trees, m, 32) uint8.
+        leaf_count: leaves of each tree, a power of two.
+        indices: (k,) int64, sorted and unique.
+        leaves: (trees, k, 32) uint8, the digests at the indices.
+        siblings: (trees, m, 32) uint8, with ``m == sibling_count(leaf_count, indices)``.
 
     Returns:
         (trees, 32) uint8.
@@ -190,33 +184,18 @@ def multiproof_steps(leaf_count: int, indices: IndexArray, leaves: U8Array, sibl
     return digests[:, 0]
 
 
-def multiproof_roots(leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> U8Array:
-    """Result of :func:`multiproof_steps`."""
-    return run(multiproof_steps(leaf_count, indices, leaves, siblings))
-
-
-def verify_multiproof(root: bytes, leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> None:
-    """Check that ``leaves`` stand at ``indices`` of the tree with this root.
-
-    Args:
-        root: 32 bytes. leaf_count: a power of two. indices: (k,) int64, sorted and unique.
-        leaves: (k, 32) uint8 leaf digests. siblings: (m, 32) uint8 with ``m == sibling_count(leaf_count, indices)``.
-
-    Raises:
-        VerificationError: MERKLE.
-    """
-    computed = multiproof_roots(leaf_count, indices, leaves[None], siblings[None])
-    if computed[0].tobytes() != root:
-        raise VerificationError(RejectReason.MERKLE, "opened leaves do not lead to the root")
-
-
 @dataclass(frozen=True, slots=True)
 class OpenedTrees:
     """Trees of one size opened at the same indices.
 
     Attributes:
-        names, roots: of each tree, for messages and 32 bytes. leaf_count: a power of two. indices: (k,) int64, sorted and unique.
-        rows, salts, siblings: of each tree, see :func:`leaf_steps` and :func:`verify_multiproof`.
+        names: of each tree, for messages.
+        roots: of each tree, 32 bytes.
+        leaf_count: leaves of each tree, a power of two.
+        indices: (k,) int64, sorted and unique.
+        rows: of each tree, for each height from short to tall (k, w) uint64, as :func:`leaf_steps` takes them.
+        salts: of each tree, (k, SALT_WORDS) uint64, or None for one without salt.
+        siblings: of each tree, (m, 32) uint8, as :func:`multiproof_steps` takes them.
     """
 
     names: Sequence[str]

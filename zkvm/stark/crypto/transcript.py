@@ -39,7 +39,13 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One entry of the log. ``length``: bytes absorbed, or challenge words drawn."""
+    """One entry of the log.
+
+    Attributes:
+        label: what was absorbed or drawn.
+        kind: how.
+        length: bytes absorbed, or challenge words drawn.
+    """
 
     label: str
     kind: Kind
@@ -50,7 +56,12 @@ def proof_of_work_holds(seed: bytes, nonce: int, bits: int) -> bool:
     """Whether the first 8 bytes of ``BLAKE3(seed || nonce)``, read as a little-endian integer, are below ``2^(64 - bits)``.
 
     Args:
-        seed: 32 bytes. nonce: 64-bit integer, hashed as 8 little-endian bytes. bits: 0..64.
+        seed: 32 bytes.
+        nonce: 64-bit integer, hashed as 8 little-endian bytes.
+        bits: 0..64.
+
+    Returns:
+        Whether they are.
     """
     digest = blake3(seed + nonce.to_bytes(WORD_BYTES, "little"))
     return int.from_bytes(digest[:WORD_BYTES], "little") >> (64 - bits) == 0

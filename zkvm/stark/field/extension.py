@@ -42,11 +42,6 @@ def ext_sub(a: Ext, b: Ext) -> Ext:
     return ((a[0] - b[0]) % P, (a[1] - b[1]) % P, (a[2] - b[2]) % P)
 
 
-def ext_neg(a: Ext) -> Ext:
-    """-a."""
-    return (-a[0] % P, -a[1] % P, -a[2] % P)
-
-
 def ext_mul(a: Ext, b: Ext) -> Ext:
     """a b."""
     a0, a1, a2 = a
@@ -95,11 +90,6 @@ def ext_pow(a: Ext, exponent: int) -> Ext:
     return result
 
 
-def ext_is_canonical(a: Ext) -> bool:
-    """Whether the three coordinates are in [0, p)."""
-    return all(0 <= value < P for value in a)
-
-
 def from_ext(a: Ext) -> FieldArray:
     """The scalar as an array of shape (3,)."""
     return np.array(a, dtype=np.uint64)
@@ -118,11 +108,6 @@ def add(a: FieldArray, b: FieldArray) -> FieldArray:
 def sub(a: FieldArray, b: FieldArray) -> FieldArray:
     """a - b on arrays (..., 3)."""
     return goldilocks.sub(a, b)
-
-
-def neg(a: FieldArray) -> FieldArray:
-    """-a on arrays (..., 3)."""
-    return goldilocks.neg(a)
 
 
 def mul(a: FieldArray, b: FieldArray) -> FieldArray:

@@ -20,11 +20,7 @@ from zkvm.stark.kernels.twiddles import fill_geometric
 
 Scalar: TypeAlias = tuple[int, int, int] | FieldArray
 
-ext_scale_rows = kernel("column_loops.ext_scale_rows")
-deep_divide_rows = kernel("column_loops.deep_divide_rows")
 deep_divide_add_rows = kernel("column_loops.deep_divide_add_rows")
-point_minus_rows = kernel("column_loops.point_minus_rows")
-ext_powers_fill = kernel("column_loops.ext_powers_fill")
 prefix_product_rows = kernel("prefixes.prefix_product_rows")
 prefix_sum_rows = kernel("prefixes.prefix_sum_rows")
 
@@ -51,7 +47,17 @@ def _scalar(value: Scalar) -> FieldArray:
 
 
 def accumulate(matrices: Sequence[FieldArray], coefficients: FieldArray, accumulator: FieldArray, threads: int = 1) -> None:
-    """``accumulator += sum_c coefficients[c] columns[c]``, the columns of several matrices (w_i, m) one after the other: (w, 3), (3, m)."""
+    """``accumulator += sum_c coefficients[c] columns[c]``, the columns those of all matrices, one after the other.
+
+    Args:
+        matrices: each (w_i, m) uint64.
+        coefficients: (w, 3), an extension element for each column, w the sum of the w_i.
+        accumulator: (3, m), an extension vector.
+        threads: at most this many.
+
+    Raises:
+        ValueError: an array has another layout.
+    """
     rows, width = _rows(accumulator), sum(len(matrix) for matrix in matrices)
     for matrix in matrices:
         _check("matrix", matrix, (len(matrix), rows))
@@ -71,7 +77,7 @@ def column_addresses(columns: FieldArray) -> FieldArray:
     """Byte address of each column's first element: (w, ..) uint64, every column contiguous, to (w,).
 
     Raises:
-        ValueError: they are not.
+        ValueError: the columns are not contiguous, or not uint64.
     """
     if columns.dtype != np.uint64 or (len(columns) and not columns[0].flags.c_contiguous):
         raise ValueError(f"expected uint64 columns, each contiguous, got {columns.dtype} {columns.shape} with strides {columns.strides}")
@@ -95,19 +101,6 @@ def dot(matrix: FieldArray, weights: FieldArray, threads: int = 1) -> FieldArray
     return out
 
 
-def evaluate_at(coefficients: FieldArray, point: Scalar, threads: int = 1) -> FieldArray:
-    """Natural-order coefficients (w, n) at one extension point: (w, 3)."""
-    return dot(coefficients, ext_powers(point, _rows(coefficients)), threads)
-
-
-def ext_powers(point: Scalar, count: int) -> FieldArray:
-    """(3, count): the powers 0..count - 1 of an extension element; the count is a multiple of 8."""
-    out = np.empty((3, count), dtype=np.uint64)
-    _rows(out)
-    ext_powers_fill(_scalar(point), out)
-    return out
-
-
 def base_powers(base: int, count: int, first: int = 1, out: FieldArray | None = None) -> FieldArray:
     """(count,): first base^i; the count is a multiple of 8."""
     result = _output(out, (count,))
@@ -116,22 +109,19 @@ def base_powers(base: int, count: int, first: int = 1, out: FieldArray | None = 
     return result
 
 
-def ext_scale_vectors(a: FieldArray, factors: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
-    """``a factors`` row by row with base-field factors: (3, m), (m,) to (3, m). ``out`` may be ``a``."""
-    rows = _rows(a)
-    _check("a", a, (3, rows))
-    _check("factors", factors, (rows,))
-    result = _output(out, (3, rows))
-    run_ranges(lambda i, j: ext_scale_rows(a, factors, result, i, j), rows, 7, threads, 8)
-    return result
-
-
 def ext_fractions(fractions: FieldArray, first_term: int, out: FieldArray, start: int, norms: FieldArray) -> None:
-    """``out[:, start + i] = numerators / denominators`` for c columns of the extension; then the last += columns first_term and on.
+    """``out[:, start + i] = numerators / denominators`` for c columns of the extension; the last column gets others added to it.
 
     Args:
         fractions: (6 c, m), three rows a numerator, three its denominator; destroyed. m is a multiple of 32. Callers exclude zero
-            denominators, which spoil the whole call. first_term: c - 1 or more: nothing to add. out: (3 c, n). norms: (2, c m) work space.
+            denominators, which spoil the whole call.
+        first_term: the last column gets columns first_term to c - 2 added to it; nothing from c - 1 on.
+        out: (3 c, n).
+        start: first row of ``out`` that is written, a multiple of 8.
+        norms: (2, c m) work space.
+
+    Raises:
+        ValueError: an array has another layout, or the fractions do not fit ``out``.
     """
     rows, columns = _rows(out), out.shape[0] // 3
     width = _rows(fractions)
@@ -158,7 +148,12 @@ def base_batch_inverse(values: FieldArray, out: FieldArray | None = None, thread
 
 
 def prefix_product(ratios: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
-    """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] ratios[:, i]``; ``out`` is (3, m) or (3, m + 1).
+    """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] ratios[:, i]``.
+
+    Args:
+        ratios: (3, m).
+        start: the first product.
+        out: (3, m) or (3, m + 1), not the memory of ``ratios``.
 
     Returns:
         The last product ``start * all ratios``, (3,), whether ``out`` holds it or not.
@@ -167,20 +162,8 @@ def prefix_product(ratios: FieldArray, start: Scalar, out: FieldArray) -> FieldA
 
 
 def prefix_sum(terms: FieldArray, start: Scalar, out: FieldArray) -> FieldArray:
-    """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] + terms[:, i]``; the rest as in :func:`prefix_product`."""
+    """``out[:, 0] = start``, ``out[:, i + 1] = out[:, i] + terms[:, i]``; shapes and result as of :func:`prefix_product`."""
     return _prefix(prefix_sum_rows, terms, start, out)
-
-
-def deep_divide(
-    accumulated: FieldArray, constant: Scalar, inverse: FieldArray, out: FieldArray | None = None, threads: int = 1
-) -> FieldArray:
-    """``(accumulated - constant) inverse``: (3, m), (3,), (3, m) to (3, m). ``out`` may be an input."""
-    rows = _rows(accumulated)
-    _check("accumulated", accumulated, (3, rows))
-    _check("inverse", inverse, (3, rows))
-    result, subtrahend = _output(out, (3, rows)), _scalar(constant)
-    run_ranges(lambda i, j: deep_divide_rows(accumulated, subtrahend, inverse, result, i, j), rows, 9, threads, 8)
-    return result
 
 
 def deep_divide_add(accumulated: FieldArray, constant: Scalar, inverse: FieldArray, out: FieldArray, threads: int = 1) -> None:
@@ -191,15 +174,6 @@ def deep_divide_add(accumulated: FieldArray, constant: Scalar, inverse: FieldArr
     _check("out", out, (3, rows))
     subtrahend = _scalar(constant)
     run_ranges(lambda i, j: deep_divide_add_rows(accumulated, subtrahend, inverse, out, i, j), rows, 12, threads, 8)
-
-
-def point_differences(point: Scalar, values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:
-    """``point - values`` for base-field values: (3,), (m,) to (3, m)."""
-    rows = _rows(values[None])
-    _check("values", values, (rows,))
-    result, minuend = _output(out, (3, rows)), _scalar(point)
-    run_ranges(lambda i, j: point_minus_rows(minuend, values, result, i, j), rows, 4, threads, 8)
-    return result
 
 
 def inverse_differences(point: Scalar, values: FieldArray, out: FieldArray | None = None, threads: int = 1) -> FieldArray:

@@ -20,11 +20,17 @@ fold8_rows = kernel("fri_fold.fold8_rows")
 def fold8(
     values: FieldArray, beta: tuple[int, int, int] | FieldArray, shift: int, out: FieldArray | None = None, threads: int = 1
 ) -> FieldArray:
-    """Folds values (3, B, n) on the cosets of ``shift <w_Bn>`` into (3, B, n / 8) on ``shift^8 <w_Bn/8>``.
+    """Folds values on the cosets of ``shift <w_Bn>`` into values on ``shift^8 <w_Bn/8>``.
 
     Args:
-        values: C-contiguous ``uint64``, n a power of two, at least 64. beta: the challenge. shift: of the large coset.
-        out: the result array, allocated if None; not the memory of ``values``. threads: at most this many.
+        values: (3, B, n) ``uint64``, C-contiguous, n a power of two, at least 64.
+        beta: the challenge.
+        shift: shift of the large coset.
+        out: (3, B, n / 8), the result array, allocated if None; not the memory of ``values``.
+        threads: at most this many.
+
+    Returns:
+        (3, B, n / 8).
 
     Raises:
         ValueError: a shape or layout that does not fit.

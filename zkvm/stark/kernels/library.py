@@ -3,7 +3,7 @@
 ``fill_geometric = kernel("twiddles.fill_geometric")`` is a function whose code is found at its first call. All kernels lie in one
 file in the cache directory, which is loaded once a process. If there is none for these sources, this compiler and this processor, or it
 is damaged, numba is imported, everything is compiled and the file written; if it cannot be written, the code is used
-all the same. A warm start imports neither numba nor the kernels' sources: that alone would take longer than a small proof.
+all the same. A warm start imports neither numba nor the kernels' sources, which are needed to compile and for nothing else.
 """
 
 from __future__ import annotations
@@ -49,12 +49,8 @@ _prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_char_p)  # releases the i
 class Kernel:
     """A compiled kernel: calls it with arrays and integers, in the order of its definition.
 
-    Arrays must have the kernel's dtype and number of axes, be C-contiguous, and writable unless it only reads them. The result is an
-    integer, 0 if the kernel has none.
-
-    Raises (when called):
-        TypeError: another number of arguments, an array that does not fit, or no integer of the right range. Nothing has run then.
-        RuntimeError: the kernel failed.
+    Attributes:
+        name: the kernel's name, ``module.function``.
     """
 
     __slots__ = ("_arrays", "_function", "_pack", "_scalars", "name")
@@ -64,6 +60,18 @@ class Kernel:
         self._function: Any = None
 
     def __call__(self, *arguments: Any) -> Any:
+        """Run the kernel.
+
+        Args:
+            *arguments: arrays of the kernel's dtype and number of axes, C-contiguous, and writable unless it only reads them; integers.
+
+        Returns:
+            An integer: the kernel's result, 0 if it has none.
+
+        Raises:
+            TypeError: another number of arguments, an array that does not fit, or no integer of the right range. Nothing has run then.
+            RuntimeError: the kernel failed, or there is none of this name.
+        """
         if self._function is None:
             self._bind()
         if len(arguments) != len(self._arrays) + len(self._scalars):
@@ -145,7 +153,8 @@ def _compile(path: Path) -> Compiled:
     try:
         write(path, compiled)
     except OSError as error:
-        warnings.warn(f"the compiled kernels cannot be kept for the next start: {error}", RuntimeWarning, stacklevel=2)
+        advice = "set NUMBA_CACHE_DIR to a directory that can be written"
+        warnings.warn(f"the compiled kernels cannot be kept, so that the next start compiles again: {error}; {advice}", RuntimeWarning, 2)
     return compiled
 
 
@@ -168,7 +177,7 @@ def _check_array_layout() -> None:
 
 
 def _numba_version() -> str:
-    """What the installed numba says of its version, read from its file: importing it takes longer than everything else here."""
+    """What the installed numba says of its version, read from its file: a warm start does not import numba."""
     found = importlib.util.find_spec("numba")
     if found is None or not found.submodule_search_locations:
         return ""

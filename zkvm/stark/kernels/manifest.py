@@ -27,6 +27,14 @@ CONSTANTS = ("stark/air/operations.py", "stark/field/goldilocks.py", "riscv/isa/
 """Other sources whose constants are compiled into kernels."""
 
 
+def _home() -> Path:
+    """The user's home directory. Without one it is a place where there is nothing and nothing can be written, as callers expect of some."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)
+
+
 def cache_directory() -> Path:
     """Where the compiled kernels of exactly these sources live."""
     digest = hashlib.sha256()
@@ -40,5 +48,5 @@ def cache_directory() -> Path:
     if chosen:
         base = Path(chosen)
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zkvm"
+        base = Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "zkvm"
     return base / digest.hexdigest()[:16]

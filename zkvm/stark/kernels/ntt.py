@@ -65,14 +65,13 @@ def _limbs(factors: FieldArray) -> FieldArray:
 
 
 class LdePlan:
-    """Everything needed to extend columns of one height: precomputed twiddles, shared by all threads.
+    """Everything needed to extend columns of one height: precomputed twiddles, shared by all threads. :func:`lde_plan` keeps plans.
 
     Args:
-        height: rows n, a power of two in [2^6, 2^24]. blowup: number of cosets B, a power of two.
+        height: rows n, a power of two in [2^6, 2^24].
+        blowup: number of cosets B, a power of two.
         shift: shift of the large coset; :func:`coset_shift` of the height if None.
         extra_shifts: g of the extra cosets g <w_512> on which columns are evaluated too (needs n >= 512).
-
-    Use :func:`lde_plan`, which caches.
 
     Raises:
         ValueError: a size out of range.
@@ -98,7 +97,9 @@ class LdePlan:
         """Extends values on <w_n>.
 
         Args:
-            columns: (w, n), left as they are. out: (w, B, n). threads: at most this many.
+            columns: (w, n), left as they are.
+            out: (w, B, n).
+            threads: at most this many.
             extra_out: (w, len(extra_shifts), 512), natural order; needed if the plan has extra shifts.
 
         Raises:
@@ -107,7 +108,13 @@ class LdePlan:
         self._run(_flat(columns, (columns.shape[0], self.height)), self.height, True, out, threads, extra_out)
 
     def run_coefficients(self, coefficients: FieldArray, out: FieldArray, threads: int = 1, extra_out: FieldArray | None = None) -> None:
-        """Evaluates polynomials given by natural-order coefficients (w, count), count <= n; the rest as in :meth:`run`.
+        """Evaluates polynomials given by their coefficients.
+
+        Args:
+            coefficients: (w, count) in natural order, count <= n.
+            out: (w, B, n).
+            threads: at most this many.
+            extra_out: (w, len(extra_shifts), 512), natural order; needed if the plan has extra shifts.
 
         Raises:
             ValueError: shapes that do not fit.
@@ -137,14 +144,6 @@ class LdePlan:
 def lde_plan(height: int, blowup: int, shift: int | None = None, extra_shifts: tuple[int, ...] = ()) -> LdePlan:
     """The cached :class:`LdePlan` of these parameters."""
     return LdePlan(height, blowup, shift, extra_shifts)
-
-
-def lde(columns: FieldArray, blowup: int, shift: int | None = None, threads: int = 1) -> FieldArray:
-    """Values (w, n) on <w_n> to values (w, B, n) on the cosets of ``shift <w_Bn>``: a convenience over :class:`LdePlan`."""
-    width, height = columns.shape
-    out = np.empty((width, blowup, height), dtype=np.uint64)
-    lde_plan(height, blowup, shift).run(columns, out, threads)
-    return out
 
 
 def evaluate_coset(coefficients: FieldArray, height: int, blowup: int, shift: int | None = None, threads: int = 1) -> FieldArray:
@@ -188,7 +187,11 @@ def interpolate_cosets(values: FieldArray, shift: int, threads: int = 1) -> Fiel
 
 
 def interpolate_coset(values: FieldArray, shift: int = 1, threads: int = 1) -> FieldArray:
-    """Values (w, n) in natural order on ``shift <w_n>`` to coefficients (w, n) in natural order; else as above."""
+    """Values (w, n) in natural order on ``shift <w_n>`` to natural-order coefficients (w, n).
+
+    Raises:
+        ValueError: as in :func:`interpolate_cosets`.
+    """
     return interpolate_cosets(values[:, None], shift, threads)
 
 
@@ -199,7 +202,7 @@ def _inverse_transform(size: int) -> tuple[Levels, FieldArray]:
 
 @lru_cache(maxsize=64)
 def _separating_factors(size: int, blowup: int, shift: int) -> FieldArray:
-    """``factors[t, j]`` = w_B^(-jt) shift^(-tn) / B, which separate the parts."""
+    """``factors[t, j]`` = w_B^(-jt) shift^(-tn) / B, which separate the parts t of :func:`interpolate_cosets`."""
     root = root_of_unity(blowup)
     rows = [[pow(root, -j * t, P) * pow(shift, -t * size, P) * pow(blowup, -1, P) % P for j in range(blowup)] for t in range(blowup)]
     return np.array(rows, dtype=np.uint64)

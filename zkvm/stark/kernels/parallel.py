@@ -18,9 +18,9 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def split_range(count: int, words_each: int, threads: int, step: int = 1) -> list[tuple[int, int]]:
-    """Consecutive ranges that cover ``range(count)``, all but the last of one length: about as many for every thread.
+    """Consecutive ranges that cover ``range(count)``, all but the last of one length, about as many for every thread.
 
-    Args: as those of :func:`run_ranges`.
+    The arguments are those of :func:`run_ranges`.
     """
     ranges = max(-(-count * words_each // TASK_WORDS), 1)
     ranges = -(-ranges // threads) * threads
@@ -36,8 +36,10 @@ def run_ranges(task: Callable[[int, int], None], count: int, words_each: int, th
 
     Args:
         task: runs one range; must be safe to run beside itself on other ranges.
-        count: number of units (columns or rows). words_each: words one unit touches, for the grouping; 0 makes one range a thread.
-        threads: at least 1, which runs everything in the calling thread. step: ranges start at multiples of it.
+        count: number of units (columns or rows).
+        words_each: words one unit touches, for the grouping; 0 makes one range a thread.
+        threads: at least 1, which runs everything in the calling thread.
+        step: ranges start at multiples of it.
     """
     if count <= 0:
         return

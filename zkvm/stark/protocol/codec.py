@@ -49,7 +49,14 @@ class Reader:
         return len(self._data) - self.position
 
     def take(self, count: int, what: str) -> bytes:
-        """The next ``count`` bytes.
+        """The next bytes.
+
+        Args:
+            count: how many.
+            what: what they are, for the message.
+
+        Returns:
+            ``count`` bytes.
 
         Raises:
             FormatError: fewer are left.
@@ -60,7 +67,16 @@ class Reader:
         return self._data[start : self.position]
 
     def integer(self, width: int, what: str, low: int = 0, high: int | None = None) -> int:
-        """An unsigned integer of ``width`` bytes in [low, high].
+        """An unsigned little-endian integer.
+
+        Args:
+            width: bytes that it takes.
+            what: what it is, for the message.
+            low: the smallest that is accepted.
+            high: the largest that is accepted; None: any.
+
+        Returns:
+            The integer.
 
         Raises:
             FormatError: it is missing or out of range.
@@ -71,7 +87,7 @@ class Reader:
         return value
 
     def constant(self, expected: bytes, what: str) -> None:
-        """Bytes that must be exactly these.
+        """Take bytes that must be exactly the expected ones; ``what`` they are is said in the message.
 
         Raises:
             FormatError: they are not.
@@ -80,10 +96,10 @@ class Reader:
             raise FormatError(f"{what}: not what this version reads")
 
     def end(self) -> None:
-        """Nothing may be left.
+        """Check that all bytes were read.
 
         Raises:
-            FormatError: something is.
+            FormatError: some are left.
         """
         if self.left:
             raise FormatError(f"{self.left} bytes too many at offset {self.position}")
@@ -91,7 +107,14 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An array of the body: its shape; 64-bit words or bytes; whether its words are field elements."""
+    """An array of the body.
+
+    Attributes:
+        name: what it holds.
+        shape: its shape.
+        dtype: 64-bit words or bytes.
+        canonical: whether its words are field elements, and so below p.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -100,7 +123,7 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Length in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
@@ -181,7 +204,7 @@ def decode_proof(machine: Machine, data: bytes) -> Proof:
     element is canonical, and no byte is missing or left over. Memory is proportional to ``len(data)``.
 
     Raises:
-        FormatError: anything else.
+        FormatError: the bytes encode no proof.
     """
     reader = Reader(data)
     reader.constant(MAGIC, "magic bytes of a proof")

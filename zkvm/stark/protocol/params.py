@@ -30,8 +30,11 @@ class Parameters:
     """A parameter set.
 
     Attributes:
-        blowup: LDE size over trace height. queries: FRI queries. exempt: random rows at the end of every table, at least
-            2 (extension degree + queries) + 2. security_bits: proven bits that this set claims.
+        name: what users call it.
+        blowup: points of the LDE domain per row of the trace.
+        queries: FRI queries.
+        exempt: random rows h at the end of every table, at least 2 (extension degree + queries) + 2.
+        security_bits: proven bits that this set claims.
     """
 
     name: str
@@ -47,7 +50,7 @@ class Parameters:
 
     @property
     def chunk_blinding(self) -> int:
-        """h_p: coefficients of each polynomial that blinds a quotient chunk, at least queries + 4."""
+        """h_p: number of coefficients of each polynomial that blinds a quotient chunk; it must be at least queries + 4."""
         return self.queries + 4
 
 
@@ -60,10 +63,24 @@ PARAMETERS = (
     Parameters("compact", 8, 76, 160, 128),
 )
 BLOWUPS = (2, 4, 8)
+DEFAULT_SECURITY = 128
+"""Proven bits of the set that proofs are made with if nothing is said."""
+DEFAULT_DEMAND = 100
+"""Proven bits that a verifier demands if nothing is said: what every known set has, so that no receipt is refused for its age."""
+BEST, BCIKS20 = "best", "bciks20"
+REGIMES = (BEST, BCIKS20, "unique")
+"""Which theorems on proximity count (:mod:`zkvm.stark.protocol.security`): those of 2025 too; those of 2020; unique decoding alone."""
 
 
-def parameters(name: str = "balanced", security: int = 100) -> Parameters:
+def parameters(name: str = "balanced", security: int = DEFAULT_SECURITY) -> Parameters:
     """The set called ``name`` with ``security`` proven bits.
+
+    Args:
+        name: fast, balanced or compact.
+        security: 100 or 128.
+
+    Returns:
+        The set.
 
     Raises:
         UsageError: there is none.
@@ -86,13 +103,44 @@ def parameters_from_numbers(numbers: tuple[int, int, int]) -> Parameters:
     raise VerificationError(RejectReason.POLICY, f"unknown parameters (blowup, queries, exempt rows) = {numbers}")
 
 
+def check_regime(regime: str) -> None:
+    """Whether there is such a regime.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if regime not in REGIMES:
+        raise UsageError(f"no regime {regime!r}: choose one of {', '.join(REGIMES)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What a verifier accepts; given by the caller, never by the proof.
 
     Attributes:
-        min_security_bits: proven bits that the proof's actual shape must reach. allow_dev: accept unproven dev receipts.
+        min_security_bits: proven bits that the proof's actual shape must reach.
+        allow_dev: accept dev receipts, in which nothing is proven.
+        regime: which theorems these bits may rest on: ``best`` (those of 2025 too), ``bciks20`` (those of 2020) or ``unique``
+            (unique decoding alone).
+
+    Raises:
+        UsageError: there is no such regime.
     """
 
-    min_security_bits: int = 100
+    min_security_bits: int = DEFAULT_DEMAND
     allow_dev: bool = False
+    regime: str = BEST
+
+    def __post_init__(self) -> None:
+        """A regime that is misspelt must not become a weaker demand."""
+        check_regime(self.regime)
+
+    def check(self, bits: float) -> None:
+        """Whether a proof with so many proven bits, under this regime, is enough.
+
+        Raises:
+            VerificationError: POLICY, it has fewer.
+        """
+        if not bits >= self.min_security_bits:  # a demand that is no number is not met
+            where = "" if self.regime == BEST else f" under regime {self.regime!r}"
+            raise VerificationError(RejectReason.POLICY, f"{bits:.1f} proven bits for this shape{where}, {self.min_security_bits} demanded")

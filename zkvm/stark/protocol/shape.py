@@ -1,4 +1,8 @@
-"""Everything about a proof that follows from the machine, the parameters and the heights: sizes, orders, tree levels."""
+"""Everything about a proof that follows from the machine, the parameters and the heights: sizes, orders, tree levels.
+
+Letters, as in ``docs/protocol.md``: a table has n rows, of which the last h are exempt; N is the height of the tallest table, B the blowup,
+and w_n the root of unity whose powers are the domain of n points.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,13 @@ PREPROCESSED, MAIN_TREE, BUS_TREE = range(3)
 
 @dataclass(frozen=True, slots=True)
 class TableShape:
-    """A present table: its chip's number and code, and its height."""
+    """A present table.
+
+    Attributes:
+        number: position of its chip in the machine.
+        code: what is derived from its chip.
+        height: number of rows n.
+    """
 
     number: int
     code: ChipCode
@@ -35,7 +45,9 @@ class ProofShape:
     """Sizes of a proof with these heights.
 
     Attributes:
-        log_heights: per chip of the machine, 0 = absent.
+        machine: the machine.
+        parameters: the parameter set.
+        log_heights: for each chip of the machine, log2 of the table's height; 0: the table is absent.
     """
 
     machine: Machine
@@ -54,12 +66,12 @@ class ProofShape:
 
     @cached_property
     def tallest(self) -> int:
-        """N."""
+        """N: the height of the tallest table, to which all shorter ones are lifted."""
         return self.tables[-1].height
 
     @property
     def heights(self) -> tuple[int, ...]:
-        """Distinct heights, ascending."""
+        """The heights that occur, each once, ascending."""
         return tuple(sorted({table.height for table in self.tables}))
 
     def levels(self, tree: int) -> list[tuple[int, int]]:
@@ -76,12 +88,12 @@ class ProofShape:
 
     @property
     def chunk_length(self) -> int:
-        """M = N - h_p: where the quotient is split."""
+        """M = N - h_p: how many coefficients of the quotient a chunk holds; with its h_p blinding ones it has as many as a column."""
         return self.tallest - self.parameters.chunk_blinding
 
     @cached_property
     def fri_heights(self) -> tuple[int, ...]:
-        """Dimension of each committed FRI layer, from N; the final polynomial has the dimension after the last."""
+        """Number of coefficients that each committed FRI layer stands for: N, N / 8, ...; the final polynomial has 1/8 of the last."""
         heights = []
         height = self.tallest
         while height > FINAL_COEFFICIENTS:
@@ -91,36 +103,42 @@ class ProofShape:
 
     @property
     def final_length(self) -> int:
-        """Coefficients of the final polynomial."""
+        """Number of coefficients of the final polynomial."""
         return self.fri_heights[-1] // FOLDING
 
     @property
     def terminal_count(self) -> int:
-        """Number of running columns."""
+        """Number of running columns, and so of published terminals."""
         return sum(len(table.code.plan.running) for table in self.tables)
 
     @property
     def constraint_count(self) -> int:
-        """Number of base constraints: powers of the constraint challenge."""
+        """Number of base-field constraints, and so of powers of the constraint challenge."""
         return sum(len(table.code.constraints) for table in self.tables)
 
     @property
+    def interactions(self) -> int:
+        """Fingerprints over all rows: one a lookup and two a pair, also where a flag leaves one of them out."""
+        buses = ((table.height, table.code.chip.air_buses) for table in self.tables)
+        return sum(height * (len(own.lookups) + 2 * len(own.pairs)) for height, own in buses)
+
+    @property
     def here_count(self) -> int:
-        """Columns opened at the out-of-domain point itself."""
+        """Number of columns opened at the out-of-domain point itself."""
         return sum(sum(table.code.widths) for table in self.tables) + QUOTIENT_COLUMNS
 
     @property
     def next_count(self) -> int:
-        """Columns opened at the next row as well."""
+        """Number of columns opened at the next row as well."""
         return sum(len(table.code.next_columns) for table in self.tables)
 
     @property
     def opening_count(self) -> int:
-        """All openings."""
+        """Number of all openings."""
         return self.here_count + self.next_count
 
     def root(self) -> int:
-        """w_N."""
+        """w_N: times it, a point of the tallest table's domain moves to the next row."""
         return root_of_unity(self.tallest)
 
 

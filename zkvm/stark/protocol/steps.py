@@ -26,7 +26,7 @@ class Steps:
         self.transcript = transcript
 
     def statement(self, machine: Machine, statement: Statement, shape: ProofShape, zk: bool) -> None:
-        """Round 0: everything public, before any commitment."""
+        """Round 0: everything public, before any commitment. ``zk``: whether the prover says that its randomness is real."""
         absorb = self.transcript
         absorb.absorb_int("protocol version", PROTOCOL_VERSION)
         for name, number in zip(("blowup", "queries", "exempt rows"), shape.parameters.numbers, strict=True):
@@ -70,7 +70,15 @@ class Steps:
         return self.transcript.grinding_seed(GRINDING_LABEL)
 
     def queries(self, nonce: int, count: int, bound: int) -> NDArray[np.int64]:
-        """Round 7: check and absorb the proof of work, then the query positions: unique, ascending.
+        """Round 7: check and absorb the proof of work, then draw the query positions.
+
+        Args:
+            nonce: the proof of work.
+            count: number of queries.
+            bound: number of points of the largest LDE domain.
+
+        Returns:
+            The positions, (k,) int64, unique and ascending.
 
         Raises:
             VerificationError: GRINDING.

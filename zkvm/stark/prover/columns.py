@@ -28,7 +28,21 @@ def extra_shift(height: int) -> int:
 
 @dataclass(slots=True)
 class Committed:
-    """Columns of one table: (w, B, n) extensions, (w, 512) values on the extra coset."""
+    """A table on its way through the phases. What a phase has not made yet is empty.
+
+    Attributes:
+        chip: the table's chip.
+        code: what is derived from it.
+        height: number of rows n.
+        active: rows [0, active) are bound by constraints.
+        pre_lde: (v, B, n), the extension of the preprocessed columns.
+        main_lde: (w, B, n), that of the main columns.
+        bus_lde: (b, B, n), that of the bus columns.
+        pre_extra: (v, 512), the preprocessed columns on the extra coset.
+        main_extra: (w, 512), the main columns there.
+        bus_extra: (b, 512), the bus columns there.
+        next_extra: (b, 512), the bus columns at the row after each point of the extra coset.
+    """
 
     chip: Chip
     code: ChipCode
@@ -47,7 +61,10 @@ def extend(columns: U64, blowup: int, threads: int, with_next: bool = False) -> 
     """Low-degree extension of a trace.
 
     Args:
-        columns: (w, n) values on H. with_next: also evaluate on the extra coset at the next row.
+        columns: (w, n) values on H, the powers of w_n.
+        blowup: number of cosets B.
+        threads: at most this many.
+        with_next: also evaluate on the extra coset at the next row.
 
     Returns:
         (w, B, n) extension, (w, 512) values on the extra coset, (w, 512) values at w_n times it (empty without ``with_next``).

@@ -41,7 +41,8 @@ class Opening:
 
     Attributes:
         rows: for each height, short to tall, (k, w_l) uint64, row ``i`` seen by the ``i``-th opened leaf.
-        salts: (k, SALT_WORDS) uint64, or (k, 0) in a tree without salt. siblings: (m, 32) uint8.
+        salts: (k, SALT_WORDS) uint64, or (k, 0) in a tree without salt.
+        siblings: (m, 32) uint8.
     """
 
     rows: list[U64Array]
@@ -50,7 +51,7 @@ class Opening:
 
 
 def _addresses(columns: U64Array) -> U64Array:
-    """Byte address of each column's first element: columns is (w, B, n), a column contiguous."""
+    """Byte address of the first element of each column of (w, B, n) uint64, in which a column is contiguous: (w,)."""
     try:
         return column_addresses(columns)
     except ValueError as error:
@@ -58,7 +59,7 @@ def _addresses(columns: U64Array) -> U64Array:
 
 
 def _level_addresses(tables: Sequence[U64Array]) -> U64Array:
-    """Those of all tables of one height."""
+    """The addresses of the columns of all tables of one height, one table after the other."""
     addresses = np.concatenate([_addresses(table) for table in tables])
     if len(addresses) > MAX_COLUMNS:
         raise UsageError(f"{len(addresses)} columns of one height: a leaf holds at most {MAX_COLUMNS}")
@@ -70,12 +71,18 @@ def _tables(level: Level) -> list[U64Array]:
 
 
 def _tree_digests(leaves: U32Array, hash_leaves: Callable[[int, int], None], words_each: int, threads: int) -> list[U32Array]:
-    """Digests of all levels, the leaves first: (8, leaves), (8, leaves / 2), .. (8, 1) uint32.
+    """Digests of all levels of a tree.
 
     The nodes over a range of leaves are hashed together with it: the digests are still in the cache, and threads meet once a tree.
 
     Args:
-        leaves: filled by ``hash_leaves(start, stop)``. words_each: 64-bit words of a leaf.
+        leaves: (8, leaves) uint32, filled by ``hash_leaves``.
+        hash_leaves: ``hash_leaves(start, stop)`` fills these leaves.
+        words_each: 64-bit words of a leaf.
+        threads: at most this many.
+
+    Returns:
+        The leaves first: (8, leaves), (8, leaves / 2), .. (8, 1) uint32.
     """
     digests = [leaves]
     while digests[-1].shape[1] > 1:
@@ -97,7 +104,8 @@ class MerkleTree:
     """A Merkle tree with the data under it.
 
     Attributes:
-        leaf_count: number of leaves, a power of two. root: 32 bytes.
+        leaf_count: number of leaves, a power of two.
+        root: 32 bytes.
     """
 
     def __init__(self, digests: list[U32Array], levels: list[list[U64Array]], salt: U64Array | None) -> None:
@@ -114,7 +122,11 @@ class MerkleTree:
 
         Args:
             levels: for each height n_l a (w_l, B, n_l) uint64 array, or several of that height whose columns follow one another.
-            salt: (SALT_WORDS, B, n) or (SALT_WORDS, B n) uint64 for the tallest height n, or None. threads: worker threads.
+            salt: (SALT_WORDS, B, n) or (SALT_WORDS, B n) uint64 for the tallest height n, or None.
+            threads: at most this many.
+
+        Returns:
+            The tree.
 
         Raises:
             UsageError: shapes, heights or layouts do not fit.
@@ -145,6 +157,10 @@ class MerkleTree:
 
         Args:
             values: (3, B, n) uint64 coordinates of an extension codeword; n is a multiple of 8.
+            threads: at most this many.
+
+        Returns:
+            The tree.
 
         Raises:
             UsageError: the shape or layout does not fit.

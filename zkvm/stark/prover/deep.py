@@ -30,7 +30,10 @@ class Opened:
     """Columns that are opened together.
 
     Attributes:
-        height: n. lde: (w, B, n). position: of the first column among all openings. is_next: opened at the next row.
+        height: rows of their table, n.
+        lde: (w, B, n), their extension.
+        position: of the first column among all openings.
+        is_next: whether they are opened at the next row.
     """
 
     height: int
@@ -99,9 +102,10 @@ def open_columns(shape: ProofShape, matrices: list[Opened], zeta: Ext, threads: 
 
 
 def deep_codeword(shape: ProofShape, matrices: list[Opened], mask_lde: U64, openings: U64, zeta: Ext, batching: Ext, threads: int) -> U64:
-    """R + sum gamma^(e+1) (F_e - v_e) / (X - point) on the LDE domain: (3, B, N).
+    """R + sum_e gamma^(e+1) (F_e - v_e) / (X - point_e) on the LDE domain: (3, B, N).
 
-    Sums are taken at each height and repeated when moving up, so no table costs more than its own size.
+    R is the mask; F_e is column e, lifted to height N; v_e its value at point_e, which is zeta or, at the next row, w_N zeta. Sums are
+    taken at each height and repeated when moving up, so no table costs more than its own size.
     """
     blowup, tallest = shape.parameters.blowup, shape.tallest
     # (F - v) / (x - point) = (v - F) / (point - x): the kernels subtract from the point, so the weights are negated

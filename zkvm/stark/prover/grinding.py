@@ -12,18 +12,24 @@ from zkvm.stark.kernels.blake3 import grind
 from zkvm.stark.kernels.parallel import TASK_WORDS, run_ranges
 
 CHUNK_NONCES: Final = 1 << 16
-"""Nonces that a thread tries before it looks whether another has found a smaller one: about a millisecond."""
+"""Nonces that a thread tries before it looks whether another has found a smaller one."""
 ROUND_CHUNKS: Final = 16
 """Chunks tried between two looks at ``cancelled``."""
 MAX_BITS: Final = 48
-"""More work than this (a month on one core) is a mistake."""
+"""No parameter set asks for nearly as much: more than this is a mistake, and would not end."""
 
 
 def search_nonce(seed: bytes, bits: int, threads: int = 1, cancelled: Callable[[], bool] = lambda: False) -> int:
-    """The smallest nonce with :func:`zkvm.stark.crypto.transcript.proof_of_work_holds`; the result does not depend on ``threads``.
+    """The smallest nonce with :func:`zkvm.stark.crypto.transcript.proof_of_work_holds`.
 
     Args:
-        seed: 32 bytes, from ``Transcript.grinding_seed``. bits: 0..48. cancelled: asked now and then whether to stop.
+        seed: 32 bytes, from ``Transcript.grinding_seed``.
+        bits: 0..48.
+        threads: at most this many; the result does not depend on it.
+        cancelled: asked now and then whether to stop.
+
+    Returns:
+        The nonce.
 
     Raises:
         ProvingError: too many bits, or cancelled.

@@ -24,8 +24,16 @@ _CHUNK = 1 << 12
 def bus_columns(table: Table, code: ChipCode, alpha: Ext, beta: Ext, randomness: Randomness, threads: int) -> tuple[U64, list[Ext]]:
     """Fill the bus columns of a table.
 
+    Args:
+        table: the table; the random start values of its running columns stand in its last row.
+        code: what is derived from its chip.
+        alpha: the first challenge of the fingerprints.
+        beta: the second.
+        randomness: for the exempt rows.
+        threads: at most this many.
+
     Returns:
-        (3 e, n) uint64 columns and the terminals of the running columns: their values at row n - h.
+        (3 e, n) uint64 columns, and the terminals of the running columns: their values at row n - h.
     """
     plan = code.plan
     bus = _fractions(table, code, alpha, beta, threads)
@@ -52,7 +60,7 @@ def _running_column(table: Table, code: ChipCode, bus: U64, rank: int) -> U64:
 
 
 def _fractions(table: Table, code: ChipCode, alpha: Ext, beta: Ext, threads: int) -> U64:
-    """Each bus column's step on every row: numerator / denominator; that of a running sum includes the helpers."""
+    """Each bus column's step on every row, numerator / denominator; the step of a running sum includes the helpers."""
     height, columns = table.height, code.plan.extension_columns
     tape = tapes.bind(code.fraction_tape, params_of(alpha, beta, MAX_ARITY, []))
     main, pre = tapes.columns_of(table.main), tapes.columns_of(table.pre)

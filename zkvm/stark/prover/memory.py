@@ -31,14 +31,20 @@ _NEVER = -1
 def keep_freed_pages() -> None:
     """Let this process keep the pages that it frees, for the arrays that come next.
 
-    The C library hands large arrays back to the operating system one by one, and the kernel clears every page of the next array
-    again: that took a quarter of a proof's time. One heap for all threads, never trimmed, needs no more memory at its peak. It
-    concerns speed only, so that a C library which does not know ``mallopt`` is no error.
+    The C library hands large arrays back to the operating system one by one, and the kernel would clear every page of the next array
+    again. One heap for all threads, never trimmed, needs no more memory at its peak. It concerns speed only, so that a C library which
+    does not know ``mallopt`` is no error.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER)):
             mallopt(parameter, value)
+
+
+def give_back_freed_pages() -> None:
+    """Hand what this process has freed and kept back to the operating system, which then says how much there really is."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def process_bytes() -> int:
@@ -53,11 +59,16 @@ def process_bytes() -> int:
 
 
 def predicted_bytes(shape: ProofShape, record_bytes: int = 0, process: int = PROCESS_BYTES, threads: int = 1) -> int:
-    """Peak memory of proving tables of this shape: an upper bound; with :func:`process_bytes` 9 to 30 % above what was measured.
+    """Peak memory of proving tables of this shape, in bytes: an upper bound, as all arrays are counted that may be alive at once.
 
     Args:
-        record_bytes: of the execution's records, which stay alive. process: see :func:`process_bytes`. threads: each has work space: a
-            column while it is extended, and before that the look-ups that it counts.
+        shape: of the proof.
+        record_bytes: bytes of the execution's records, which stay alive.
+        process: bytes beside the arrays, see :func:`process_bytes`.
+        threads: each has work space: a column while it is extended, and before that the look-ups that it counts.
+
+    Returns:
+        Bytes.
     """
     blowup = shape.parameters.blowup
     points = blowup * shape.tallest

@@ -22,7 +22,10 @@ class Preprocessed:
     """One image's preprocessed tables under one blowup.
 
     Attributes:
-        columns: name -> (v, n) trace. lde: name -> (v, B, n). extra: name -> (v, 512). tree: unsalted, its data is public.
+        columns: name -> (v, n) uint64, the columns.
+        lde: name -> (v, B, n), their extensions.
+        extra: name -> (v, 512), their values on the extra coset.
+        tree: over the extensions; unsalted, as its data is public.
     """
 
     columns: dict[str, U64]

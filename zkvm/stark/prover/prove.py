@@ -42,7 +42,12 @@ PHASES = {"main": 0.0, "bus": 0.25, "quotient": 0.5, "openings": 0.75, "fri": 0.
 
 @dataclass
 class Clock:
-    """Seconds by phase; reports progress."""
+    """Measures the phases, and reports progress.
+
+    Attributes:
+        progress: called at the begin of each phase.
+        seconds: seconds by phase.
+    """
 
     progress: Progress | None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -74,9 +79,15 @@ def prove_tables(
     """Prove that the tables satisfy the machine and close with the statement.
 
     Args:
+        machine: the machine.
+        parameters: the parameter set.
+        statement: what the proof is about.
         tables: present tables in machine order. They are consumed: the exempt rows are overwritten with randomness, and the main
             columns are dropped as soon as only their extension is needed.
+        preprocessed: the preprocessed columns, committed under the parameters' blowup.
         randomness: ``Randomness.zeros()`` for a proof without zero knowledge; fresh system randomness by default.
+        threads: at most this many.
+        progress: called at the begin of each phase.
         transcript: for tests that replay challenges.
 
     Returns:

@@ -1,7 +1,8 @@
 """The quotient: constraints on the LDE, divided by the vanishing polynomials, as three blinded chunks.
 
-Per height n, the combined quotient has degree at most 2 n + h - 3. It is evaluated on 2 n points (two of the LDE's cosets) and on
-one extra coset of 512 points: ``Q = Q0 + (X^2n - s^2n) T`` with Q0 interpolated on the 2 n points and T on the 512.
+A table of height n has h exempt rows. The combined quotient Q of all tables of this height has degree at most 2 n + h - 3. It is
+evaluated on 2 n points (two of the LDE's cosets, which are s <w_2n>) and on one extra coset of 512 points:
+``Q = Q0 + (X^2n - s^2n) T`` with Q0 interpolated on the 2 n points and T on the 512.
 """
 
 from __future__ import annotations
@@ -63,7 +64,10 @@ def _exempt_values(height: int, exempt: int, size: int, shift: int, scale: int) 
 
 
 def _inverse_selectors(points: U64, active: U64, height: int, exempt: int) -> U64:
-    """(3, m): E / (x^n - 1), which is given, 1 / (x - w^(n-1)), 1 / (x - w^(n-h)) at the points, in the order of the groups."""
+    """(3, m): what each group of constraints is multiplied by at the points.
+
+    ``active``, which is E / (x^n - 1) there; 1 / (x - w^(n-1)); 1 / (x - w^(n-h)).
+    """
     root = root_of_unity(height)
     out = np.empty((3, len(points)), np.uint64)
     out[0] = active
@@ -103,10 +107,18 @@ def require_zero(coefficients: U64, message: str) -> None:
 def height_quotient(
     shape: ProofShape, height: int, tables: list[Committed], powers: dict[str, U64], params: dict[str, list[int]], threads: int
 ) -> U64:
-    """Coefficients of the combined quotient of all tables of one height: (3, 2 n + 512) uint64, low first.
+    """Coefficients of the combined quotient of all tables of one height.
 
     Args:
-        powers: per chip its slice of the constraint challenge's powers, (k, 3). params: per chip its runtime constants.
+        shape: of the proof.
+        height: rows n of the tables.
+        tables: the tables of this height.
+        powers: for each chip its slice of the constraint challenge's powers, (k, 3).
+        params: for each chip its runtime constants.
+        threads: at most this many.
+
+    Returns:
+        (3, 2 n + 512) uint64, low first.
 
     Raises:
         ProvingError: the quotient has too high a degree: some constraint does not hold.
@@ -155,7 +167,7 @@ def _add_sums_on_coset(table: Committed, tape: tapes.Bound, coset: int, start: i
 
 
 def _add_sums_on_extra(table: Committed, tape: tapes.Bound, sums: U64) -> None:
-    """The same on the extra coset: sums (9, 512)."""
+    """Add one table's constraints by group, times the challenge's powers, on the extra coset to sums (9, 512)."""
     main, pre, bus = tapes.columns_of(table.main_extra), tapes.columns_of(table.pre_extra), tapes.columns_of(table.bus_extra)
     tape.run(main, pre, sums, EXTRA_POINTS, bus=bus, following=tapes.columns_of(table.next_extra), shift=0)
 
@@ -168,10 +180,16 @@ def _add_quotients(sums: U64, inverses: U64, start: int, out: U64, first: int) -
 
 
 def _top_part(height: int, exempt: int, known: U64, extra: U64) -> U64:
-    """T = (Q - Q0) / (X^2n - s^2n) by its values on the extra coset: (3, 512) coefficients.
+    """T = (Q - Q0) / (X^2n - s^2n) by its values on the extra coset.
 
     Args:
-        known: (3, 2 n) coefficients of Q0. extra: (3, 512) values of Q on the extra coset.
+        height: rows n of the tables.
+        exempt: exempt rows h.
+        known: (3, 2 n) coefficients of Q0.
+        extra: (3, 512) values of Q on the extra coset.
+
+    Returns:
+        (3, 512) coefficients, low first.
     """
     g = extra_shift(height)
     # coefficients of Q0 modulo X^512 - g^512: blocks of 512 times powers of g^512
@@ -192,7 +210,7 @@ def _top_part(height: int, exempt: int, known: U64, extra: U64) -> U64:
 
 
 def lifted_quotient(shape: ProofShape, per_height: dict[int, U64], threads: int = 1) -> U64:
-    """Sum of Q_n(X^(N/n)) over the heights: (3, 3 M) coefficients.
+    """Sum of Q_n(X^(N/n)) over the heights: (3, 3 M) coefficients, as many as three chunks of length M hold.
 
     Raises:
         ProvingError: a coefficient beyond the chunks is not zero.
@@ -216,7 +234,10 @@ def lifted_quotient(shape: ProofShape, per_height: dict[int, U64], threads: int 
 
 
 def blinded_chunks(shape: ProofShape, quotient: U64, randomness: Randomness) -> U64:
-    """Chunks q_0 + X^M t_0, q_1 + X^M t_1 - t_0, q_2 - t_1 with uniform t_i: (9, N) coefficients, chunk by chunk."""
+    """Chunks q_0 + X^M t_0, q_1 + X^M t_1 - t_0, q_2 - t_1 with uniform t_i: (9, N) coefficients, chunk by chunk.
+
+    The sum of X^(i M) times chunk i is the quotient that was cut into the q_i, since the t_i cancel.
+    """
     length, blinding = shape.chunk_length, shape.parameters.chunk_blinding
     noise = randomness.elements("quotient blinding", (QUOTIENT_CHUNKS - 1, EXTENSION, blinding))
     chunks = np.zeros((QUOTIENT_CHUNKS, EXTENSION, shape.tallest), np.uint64)

@@ -46,10 +46,15 @@ class Randomness:
         return self._seed is None
 
     def elements(self, stream: str, shape: int | tuple[int, ...], threads: int = 1) -> NDArray[np.uint64]:
-        """Uniform field elements, canonical uint64 of the given shape.
+        """Uniform field elements.
 
         Args:
-            stream: a name not used before with this source. shape: of the result. threads: worker threads.
+            stream: a name not used before with this source.
+            shape: of the result.
+            threads: at most this many.
+
+        Returns:
+            Canonical uint64 of this shape.
 
         Raises:
             ProvingError: the stream was already used; equal randomness in two places would show differences of secret values.

@@ -60,8 +60,11 @@ def remember(key: bytes, roots: tuple[bytes, ...]) -> None:
     scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(joined + _checksum(key, joined))
-        os.replace(scratch, path)
+        try:
+            scratch.write_bytes(joined + _checksum(key, joined))
+            os.replace(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
 
 
 def roots_with(machine: Machine, columns: Matrices, blowup: int, threads: int = 1) -> tuple[Preprocessed, tuple[bytes, ...]]:

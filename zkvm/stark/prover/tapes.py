@@ -24,7 +24,13 @@ _EMPTY: U64 = np.zeros(1, np.uint64)
 
 @dataclass(frozen=True, slots=True)
 class ColumnSet:
-    """Columns of one coset or trace: flat storage, distance between columns, first row."""
+    """Columns of one coset or trace.
+
+    Attributes:
+        data: flat storage.
+        stride: words between two columns.
+        offset: word of the first row of the first column.
+    """
 
     data: U64
     stride: int
@@ -48,7 +54,10 @@ class Bound:
     """A tape with its runtime constants.
 
     Attributes:
-        factors: the pool, cut for unreduced sums. powers: challenge powers of an accumulating tape, cut; None: the tape writes its outputs.
+        tape: the tape.
+        pool: the constant pool.
+        factors: the pool, cut for unreduced sums.
+        powers: challenge powers of an accumulating tape, cut; None: the tape writes its outputs.
     """
 
     tape: Tape
@@ -69,10 +78,18 @@ class Bound:
         start: int = 0,
         threads: int = 1,
     ) -> None:
-        """Run on as many rows as ``out`` has, from row ``start`` of columns of ``height`` rows.
+        """Run on as many rows as ``out`` has.
 
         Args:
-            out: (outputs, rows) uint64, or (9, rows) to which an accumulating tape adds. following, shift: columns at the next row.
+            main: main columns.
+            pre: preprocessed columns.
+            out: (outputs, rows) uint64, or (9, rows) to which an accumulating tape adds.
+            height: rows of the columns.
+            bus: bus columns.
+            following: bus columns at the next row.
+            shift: row r reads row r + shift of ``following``: 1 if these are the bus columns themselves, 0 if columns at the next point.
+            start: the row of the columns that the first row of ``out`` belongs to.
+            threads: at most this many.
 
         Raises:
             ProvingError: these are not whole vectors of rows of the columns.
@@ -100,7 +117,12 @@ def bind(tape: Tape, params: Sequence[int], powers: U64 | None = None) -> Bound:
     """Fix the runtime constants of a tape.
 
     Args:
+        tape: the tape.
+        params: its runtime constants.
         powers: (k, 3) challenge powers of an accumulating tape.
+
+    Returns:
+        What runs.
 
     Raises:
         ProvingError: more constraints than an accumulator takes.

@@ -37,6 +37,13 @@ def terminals_by_table(shape: ProofShape, terminals: NDArray[np.uint64]) -> list
 def check_buses(shape: ProofShape, terminals: Sequence[Sequence[Ext]], closings: Sequence[Closing], alpha: Ext, beta: Ext) -> None:
     """Product of all product terminals and of what the verifier sent over what it received is 1; sum of all sums is 0.
 
+    Args:
+        shape: of the proof.
+        terminals: for each table those of its running columns.
+        closings: the tuples that the verifier puts on the buses.
+        alpha: the first challenge of the fingerprints.
+        beta: the second.
+
     Raises:
         VerificationError: BUS. A zero terminal or closing factor is refused, not divided by.
     """
@@ -107,9 +114,15 @@ def admissible(shape: ProofShape, zeta: Ext) -> bool:
 def selectors(height: int, exempt: int, point: Ext) -> tuple[Ext, Ext, Ext]:
     """1 / vanishing polynomial of the groups ACTIVE, START and TERMINAL: of the active rows, of row n - 1 and of row n - h.
 
-    The point is at the table's own domain scale.
+    The active rows' polynomial is (X^n - 1) / E(X), E the product of X - w_n^i over the exempt rows.
 
-    The active rows' polynomial is (X^n - 1) / E(X), E the product over the exempt rows.
+    Args:
+        height: rows n of the table.
+        exempt: exempt rows h.
+        point: the out-of-domain point in the table's own domain: zeta^(N/n).
+
+    Returns:
+        The three factors.
     """
     root = root_of_unity(height)
     exempt_product = ONE
@@ -158,7 +171,7 @@ def combined_constraints(
     values: list[Ext] = []
     vanishing = []
     for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
-        values += evaluate_point(table.code.code, columns, params_of(alpha, beta, MAX_ARITY, list(own)))
+        values += evaluate_point(table.code.straight, columns, params_of(alpha, beta, MAX_ARITY, list(own)))
         vanishing.append(np.array(inverses[table.height], np.uint64)[list(table.code.groups)])
     weights = extension.mul(extension.powers(challenge, len(values)), np.concatenate(vanishing))
     return to_ext(extension.dot(np.array(values, np.uint64), weights))
@@ -175,6 +188,15 @@ def check_constraints(
 ) -> None:
     """The combined constraints of every lifted table over their vanishing polynomials equal the opened quotient at zeta.
 
+    Args:
+        shape: of the proof.
+        openings: (k, 3) uint64, the values at zeta.
+        terminals: for each table those of its running columns.
+        alpha: the first challenge of the fingerprints.
+        beta: the second.
+        challenge: lambda, whose powers combine the constraints.
+        zeta: the out-of-domain point.
+
     Raises:
         VerificationError: OOD.
     """
@@ -186,7 +208,10 @@ def check_constraints(
 
 
 def quotient_value(shape: ProofShape, columns: Sequence[Ext], zeta: Ext) -> Ext:
-    """Sum of zeta^(i M) (q_i0 + q_i1 x + q_i2 x^2): nine base columns make three chunks over the extension."""
+    """The quotient at zeta: sum of zeta^(i M) (q_i0 + q_i1 x + q_i2 x^2), M the length of a chunk and x the extension's root.
+
+    Nine base-field columns make three chunks over the extension.
+    """
     step = ext_pow(zeta, shape.chunk_length)
     value, scale = ZERO, ONE
     for chunk in range(QUOTIENT_CHUNKS):

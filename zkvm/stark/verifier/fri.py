@@ -76,7 +76,10 @@ def next_positions(shape: ProofShape) -> NDArray[np.int64]:
 
 
 def deep_values(shape: ProofShape, proof: Proof, positions: NDArray[np.int64], zeta: Ext, batching: Ext) -> Array:
-    """R(x) + sum_e gamma^(e+1) (F_e(x) - v_e) / (x - point_e) at every query position: (k, 3)."""
+    """R(x) + sum_e gamma^(e+1) (F_e(x) - v_e) / (x - point_e) at the point x of every query position: (k, 3).
+
+    R is the mask; F_e is column e, lifted to height N; v_e its value at point_e, which is zeta or, at the next row, w_N zeta.
+    """
     x = points_at(shape.tallest, shape.parameters.blowup, coset_shift(shape.tallest), positions)
     columns, result = opened_columns(shape, proof, positions)
     weights = extension.powers(batching, shape.opening_count + 1)[1:]
@@ -97,11 +100,16 @@ def deep_values(shape: ProofShape, proof: Proof, positions: NDArray[np.int64], z
 def fold(leaves: Array, x: Array, challenge: Ext) -> Array:
     """Fold eight values each: with f(X) = sum_r X^r f_r(X^8), the value sum_r beta^r f_r(x^8).
 
-    By halving three times: with f(X) = e(X^2) + X o(X^2), twice e + beta o at x^2 is f(x) + f(-x) + beta (f(x) - f(-x)) / x;
-    then the same at x^2 with beta^2, and at x^4 with beta^4.
+    By halving three times: with f(X) = e(X^2) + X o(X^2), twice e + beta o at x^2 is f(x) + f(-x) + beta (f(x) - f(-x)) / x. The second
+    halving does so at x^2 with beta^2, the third at x^4 with beta^4.
 
     Args:
-        leaves: (k, 8, 3), values at x w_8^m. x: (k,) base field, non-zero.
+        leaves: (k, 8, 3), values at x w_8^m.
+        x: (k,) base field, non-zero.
+        challenge: beta.
+
+    Returns:
+        (k, 3).
     """
     root, values = root_of_unity(FOLDING), leaves
     inverses = goldilocks.mul(goldilocks.inv(x)[:, None], goldilocks.powers(pow(root, -1, P), FOLDING // 2))  # of x w_8^m, m < 4
@@ -117,7 +125,11 @@ def check_low_degree(shape: ProofShape, proof: Proof, positions: NDArray[np.int6
     """The batched values at the query positions fold, layer by layer, to the final polynomial.
 
     Args:
+        shape: of the proof.
+        proof: its opened layers and final polynomial.
+        positions: (k,) int64, the query positions.
         values: (k, 3), the batched codeword at the positions.
+        challenges: the folding challenge of each layer.
 
     Raises:
         VerificationError: FRI.

@@ -25,6 +25,14 @@ def reject(detail: str) -> VerificationError:
 def check_shape(machine: Machine, statement: Statement, proof: Proof) -> ProofShape:
     """Everything that can be checked before the query positions are known.
 
+    Args:
+        machine: the machine.
+        statement: what the proof should be about.
+        proof: the proof, of which nothing is known.
+
+    Returns:
+        The sizes that follow from its heights.
+
     Raises:
         VerificationError: POLICY for unknown parameters, SHAPE for the rest.
     """
@@ -83,19 +91,15 @@ def check_presence(machine: Machine, statement: Statement, log_heights: tuple[in
 
 
 def check_sums(shape: ProofShape) -> None:
-    """Bounds that keep every difference and every multiplicity from wrapping mod p."""
-    rows = sum(table.height for table in shape.tables)
-    interactions = sum(
-        table.height * (len(table.code.chip.air_buses.lookups) + 2 * len(table.code.chip.air_buses.pairs)) for table in shape.tables
-    )
-    if interactions >= P:
+    """Bounds that keep every difference of times and every multiplicity from wrapping mod p."""
+    if shape.interactions >= P:
         raise reject("more interactions than field elements")
-    if rows >= shape.machine.max_rows:
+    if sum(table.height for table in shape.tables) >= shape.machine.max_rows:
         raise reject("too many rows for this machine: its times could wrap")
 
 
 def check_array(name: str, values: object, kind: type[np.generic], expected: tuple[int, ...]) -> None:
-    """An array of the expected type and shape."""
+    """Refuses what is not an array of this type and shape."""
     if not isinstance(values, np.ndarray) or values.dtype != kind:
         raise reject(f"{name}: not an array of {kind.__name__}")
     if values.shape != expected:
@@ -103,7 +107,7 @@ def check_array(name: str, values: object, kind: type[np.generic], expected: tup
 
 
 def check_elements(name: str, values: NDArray[np.uint64], expected: tuple[int, ...]) -> None:
-    """An array of canonical field elements of the expected shape."""
+    """Refuses what is not an array of canonical field elements of this shape."""
     check_array(name, values, np.uint64, expected)
     if not is_canonical(values):
         raise reject(f"{name}: an element is not canonical")

@@ -16,10 +16,26 @@ from zkvm.stark.verifier.fri import check_low_degree, check_trees, deep_values
 from zkvm.stark.verifier.shape import check_openings, check_shape
 
 
+def check_security(shape: ProofShape, statement: Statement, policy: Policy) -> None:
+    """The proof's shape has the bits that its parameter set claims, and those that the caller demands under the caller's regime.
+
+    Raises:
+        VerificationError: POLICY, it has fewer.
+    """
+    bits, claimed = proven_bits(shape, statement.closing_tuples), shape.parameters.security_bits
+    if bits < claimed:
+        raise VerificationError(RejectReason.POLICY, f"{bits:.1f} proven bits for this shape, but its parameters claim {claimed}")
+    policy.check(proven_bits(shape, statement.closing_tuples, policy.regime))
+
+
 def verify_proof(machine: Machine, statement: Statement, proof: Proof, policy: Policy, transcript: Transcript | None = None) -> ProofShape:
     """Accept or refuse a proof of a statement.
 
     Args:
+        machine: the machine.
+        statement: what the proof should be about.
+        proof: the proof.
+        policy: what the caller demands.
         transcript: for tests that replay challenges; a fresh one by default.
 
     Returns:
@@ -30,9 +46,7 @@ def verify_proof(machine: Machine, statement: Statement, proof: Proof, policy: P
     """
     # 0 ----- shape and policy, before any arithmetic; then everything public enters the transcript
     shape = check_shape(machine, statement, proof)
-    bits = proven_bits(shape, statement.closing_tuples)
-    if bits < max(policy.min_security_bits, shape.parameters.security_bits):
-        raise VerificationError(RejectReason.POLICY, f"{bits:.1f} proven bits for this shape, {policy.min_security_bits} demanded")
+    check_security(shape, statement, policy)
     steps = Steps(transcript or Transcript(DOMAIN))
     steps.statement(machine, statement, shape, proof.zk)
     # 1 ----- main columns

@@ -1,8 +1,8 @@
 """BLAKE3 on as many lanes as a vector has 32-bit words: the compression as one intrinsic, and the search for a proof of work.
 
 So many messages of one length are hashed together: 16 with 512-bit vectors, else 8. Word ``i`` of all of them is one vector, and a whole
-compression is one intrinsic on such vectors: plain numba loops over lanes are not vectorised and take eight times as long, and vectors
-wider than the machine's spill most of the state. Twin: :mod:`zkvm.stark.crypto.compression`.
+compression is one intrinsic on such vectors: LLVM does not vectorise plain numba loops over lanes, and vectors wider than the machine's
+spill most of the state. Twin: :mod:`zkvm.stark.crypto.compression`.
 
 Layout. Digests are kept as 32-bit words, word-major: (8, count) uint32, so that neighbours are contiguous in every word. A buffer of
 vectors is a flat uint32 array, vector ``i`` at ``LANES i``: chaining values and output are 8 vectors, a block is 16, a *tail* is the 4
@@ -233,7 +233,11 @@ def grind(seed: U32Array, bits: np.uint64, start: np.uint64, count: np.uint64, f
     """Search ``start <= nonce < start + count`` for BLAKE3(seed || nonce) with a first little-endian 64-bit word below 2^(64 - bits).
 
     Args:
-        seed: (8,) uint32, little-endian words. bits: 1..63. start, count: multiples of 16. found: (1,) uint64, set to the smallest nonce.
+        seed: (8,) uint32, little-endian words.
+        bits: 1..63.
+        start: first nonce, a multiple of 16.
+        count: number of nonces, a multiple of 16.
+        found: (1,) uint64, set to the smallest such nonce.
 
     Returns:
         Whether there is one.

@@ -54,7 +54,8 @@ def compile_kernels() -> Compiled:
     """All entries: the groups in processes of their own, as many at a time as there are processors, else one after the other.
 
     Raises:
-        TypeError: a signature that Python cannot call. RuntimeError: a kernel needs something that is not in the file.
+        TypeError: a signature that Python cannot call.
+        RuntimeError: a kernel needs something that is not in the file.
     """
     groups = _compile_side_by_side() or [compile_group(number) for number in range(len(GROUPS))]
     parameters = {name: kinds for group in groups for name, kinds in group.parameters.items()}

@@ -1,4 +1,4 @@
-"""Vanishing-polynomial divisions of the quotient. Reference twin: :func:`zkvm.stark.prover.tape_reference.combine_groups`."""
+"""Vanishing-polynomial divisions of the quotient. Readable twin: :func:`zkvm.stark.prover.tape_twin.combine_groups`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ READ, WORDS = readonly(uint64), uint64[::1]
 
 @entry(void(READ, int64, READ, int64, WORDS, int64, int64, int64))
 def combine_groups(sums: Flat, stride: Any, inverses: Flat, inverse_stride: Any, out: Flat, out_stride: Any, start: Any, stop: Any) -> None:
-    """out[c] += sum over groups g of sums[3 g + c] times inverses[g], rows [start, stop) (multiples of 8).
+    """out[c] += sum over groups g of sums[3 g + c] times inverses[g], for every coordinate c.
 
     Args:
-        sums: flat (9, rows). inverses: flat (3, rows) base field. out: flat (3, rows). Strides: distance between their rows.
+        sums: (9, rows), flat.
+        stride: words between two rows of ``sums``.
+        inverses: (3, rows) of the base field, flat.
+        inverse_stride: words between two rows of ``inverses``.
+        out: (3, rows), flat.
+        out_stride: words between two rows of ``out``.
+        start: first row, a multiple of 8.
+        stop: row after the last, a multiple of 8.
     """
     for row in range(start, stop, LANES):
         for c in range(3):

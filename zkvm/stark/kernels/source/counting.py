@@ -16,7 +16,17 @@ BYTE, WORD = np.uint64(8), np.uint64(16)
 
 @entry(int64(readonly(uint64), readonly(uint64), readonly(boolean), WORDS))
 def count_values(values: Any, counts: Any, known: Any, histogram: Any) -> Any:
-    """histogram[v] += 1 for the value of every row whose count is not zero, and -1; or the first row with an unknown value, and nothing."""
+    """histogram[v] += 1 for the value v of every row whose count is not zero; nothing is added if one of these values is unknown.
+
+    Args:
+        values: (k,) uint64.
+        counts: (k,) uint64.
+        known: (m,) bool, which values there are.
+        histogram: (m,) uint64.
+
+    Returns:
+        The first row with an unknown value, or -1.
+    """
     limit = np.uint64(len(known))
     for row in range(len(values)):
         if counts[row] != ZERO and (values[row] >= limit or not known[values[row]]):
@@ -31,11 +41,14 @@ def count_values(values: Any, counts: Any, known: Any, histogram: Any) -> Any:
 def merge_tuples(values: Any, counts: Any, slots: Any, merged: Any) -> Any:
     """Add the tuples of the rows whose count is not zero to those in the slots.
 
-    Each tuple has one slot, given by its first two values, which is its own if they are bytes and there are 2^16 slots. Another tuple
-    that is there moves out to ``merged``.
+    Each tuple has one slot, given by its first two values, which is its own if they are bytes and there are 2^16 slots. If another tuple
+    stands there, that one moves out to ``merged``.
 
     Args:
-        values: (a, n), a at least 2. slots: (2^s, a + 1), tuples and how often each was asked for, zero at first. merged: (n, a + 1).
+        values: (a, n) uint64, a at least 2: a tuple a row.
+        counts: (n,) uint64.
+        slots: (2^s, a + 1) uint64, tuples and how often each was asked for, zero at first.
+        merged: (n, a + 1) uint64, takes the tuples that move out, with how often each was asked for.
 
     Returns:
         How many rows of ``merged`` were written.

@@ -23,7 +23,7 @@ def ext_load(array: Any, index: Any, stride: Any) -> Any:
 
 @njit(inline="always")
 def ext_store(array: Any, index: Any, stride: Any, value: Any) -> None:
-    """The reverse of :func:`ext_load`."""
+    """Stores LANES elements from ``index`` on into an extension vector whose coordinates are ``stride`` words apart."""
     store(array, index, value[0])
     store(array, index + stride, value[1])
     store(array, index + 2 * stride, value[2])

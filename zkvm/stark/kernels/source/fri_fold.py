@@ -26,9 +26,18 @@ def _split(values: Any, start: Any, stride: Any) -> Any:
 def fold8_rows(
     values: Any, plane: Any, start: Any, beta: Any, inverse_points: Any, eighth: Any, out: Any, out_plane: Any, out_start: Any
 ) -> None:
-    """One coset: n values at ``start`` of each coordinate plane to n / 8 at ``out_start``.
+    """Folds one coset: n values of each coordinate become n / 8.
 
-    ``inverse_points``: (n / 8,), 1 / x. ``eighth``: 1 / 8.
+    Args:
+        values: flat, the coordinates' planes.
+        plane: words between two planes of ``values``.
+        start: where the coset begins in each plane.
+        beta: (3,), the challenge.
+        inverse_points: (n / 8,), 1 / x.
+        eighth: 1 / 8 in the field.
+        out: flat, the coordinates' planes.
+        out_plane: words between two planes of ``out``.
+        out_start: where the coset begins in each of them.
     """
     stride = len(inverse_points)
     scaled_beta = ext_splat(beta)

@@ -1,7 +1,7 @@
 """Scalar Goldilocks and cubic-extension arithmetic for kernels: canonical ``uint64`` in, canonical ``uint64`` out.
 
-For what runs once a column or in sequence; loops over contiguous data use :mod:`zkvm.stark.kernels.source.vectors`, which is several
-times faster and does not depend on whether LLVM vectorises. The formulas are those of :mod:`zkvm.stark.field.goldilocks` and
+For what runs once a column or in sequence; loops over contiguous data use :mod:`zkvm.stark.kernels.source.vectors`, which takes as many
+rows at a time as a register has lanes, whether LLVM vectorises or not. The formulas are those of :mod:`zkvm.stark.field.goldilocks` and
 :mod:`zkvm.stark.field.extension`, the readable twins.
 """
 
@@ -21,24 +21,11 @@ EXT = types.UniTuple(uint64, 3)
 
 
 @njit(uint64(uint64, uint64), nogil=True)
-def sub(a: np.uint64, b: np.uint64) -> np.uint64:
-    """a - b; ``b`` may also be p."""
-    difference = a - b
-    return difference + P if a < b else difference
-
-
-@njit(uint64(uint64, uint64), nogil=True)
 def add(a: np.uint64, b: np.uint64) -> np.uint64:
     """a + b."""
     complement = P - b
     difference = a - complement
     return difference + P if a < complement else difference
-
-
-@njit(uint64(uint64), nogil=True)
-def neg(a: np.uint64) -> np.uint64:
-    """-a."""
-    return P - a if a != ZERO else ZERO
 
 
 @njit(uint64(uint64, uint64), nogil=True)
@@ -96,15 +83,3 @@ def ext_mul(
     c1 = add(mul(a0, b1), mul(a1, b0))
     c2 = add(add(mul(a0, b2), mul(a1, b1)), mul(a2, b0))
     return add(mul(a0, b0), c3), add(add(c1, c3), c4), add(c2, c4)
-
-
-@njit(EXT(uint64, uint64, uint64), nogil=True)
-def ext_inverse(a0: np.uint64, a1: np.uint64, a2: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64]:
-    """1 / a, and 0 for 0 (the caller excludes it)."""
-    a02 = add(a0, a2)
-    a12 = add(a1, a2)
-    d0 = sub(mul(a02, a02), mul(a12, a1))
-    d1 = sub(mul(a12, a2), mul(a1, a02))
-    d2 = sub(mul(a1, a1), mul(a02, a2))
-    scale = inverse(add(add(mul(a0, d0), mul(a2, d1)), mul(a1, d2)))
-    return mul(d0, scale), mul(d1, scale), mul(d2, scale)

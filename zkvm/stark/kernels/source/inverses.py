@@ -93,8 +93,14 @@ def base_inverse_rows(values: Any, out: Any, first: Any, last: Any) -> None:
 def fraction_rows(fractions: Any, first_term: Any, out: Any, start: Any, norms: Any) -> None:
     """Column c of ``out``, from row ``start`` on, = numerator c / denominator c; the last also gets columns first_term and on.
 
-    One Fermat power serves all columns. fractions: (6 c, m), numerators and denominators by turns, m a multiple of :data:`GROUP`;
-    the denominators become their adjugates. out: (3 c, n). norms: (2, c m) work space.
+    One Fermat power serves all columns.
+
+    Args:
+        fractions: (6 c, m), numerators and denominators by turns, m a multiple of :data:`GROUP`; the denominators become their adjugates.
+        first_term: first of the columns that are added to the last.
+        out: (3 c, n).
+        start: first row of ``out`` that is written.
+        norms: (2, c m) work space.
     """
     width, rows, columns = fractions.shape[1], out.shape[1], out.shape[0] // 3
     inverses = norms[1]
@@ -129,7 +135,14 @@ def _quadratic(coefficients: Any, coordinate: Any, x: Any) -> Any:
 def rational_rows(values: Any, numerator: Any, cubic: Any, times_x: Any, out: Any, first: Any, last: Any) -> None:
     """out = (u + v x + w x^2) / (c0 - c1 x + c2 x^2 - x^3), times x if wanted, for base-field values x.
 
-    ``numerator``: (3, 3), rows u, v, w in the extension. ``cubic``: (c0, c1, c2), no zero among the values.
+    Args:
+        values: (m,), the values x, of which none makes the denominator zero.
+        numerator: (3, 3), rows u, v, w in the extension.
+        cubic: (c0, c1, c2) in the base field.
+        times_x: whether the quotient is multiplied by x.
+        out: (3, m).
+        first: first row.
+        last: row after the last.
     """
     rows = out.shape[1]
     norms, inverses = _norms(), _inverses()

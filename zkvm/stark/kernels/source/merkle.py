@@ -175,9 +175,14 @@ def hash_columns(
 
     Args:
         addresses: (columns,) uint64 byte addresses of each column's first element, at most MAX_COLUMNS; the caller keeps the arrays alive.
-        coset_rows, coset_stride: rows of a coset, and elements between two cosets of a column.
-        prefix: (8, cosets * prefix_rows) uint32 digests, or (8, 0) for none. prefix_rows: rows of a coset there, a power of two.
-        key: (8,) uint32. out: (8, rows) uint32 digests. start, stop: rows to hash.
+        coset_rows: rows of a coset.
+        coset_stride: elements between two cosets of a column.
+        prefix: (8, cosets * prefix_rows) uint32 digests, or (8, 0) for none.
+        prefix_rows: rows of a coset in the prefix, a power of two.
+        key: (8,) uint32.
+        out: (8, rows) uint32 digests.
+        start: first row to hash.
+        stop: row after the last.
     """
     words = addresses.size + (4 if prefix.shape[1] else 0)
     blocks = max((words + 7) // 8, 1)
@@ -217,7 +222,11 @@ def hash_pairs(digests: U32Array, key: U32Array, out: U32Array, start: int, stop
     """Nodes ``start`` to ``stop`` of a Merkle level: keyed BLAKE3 of digests ``2 i`` and ``2 i + 1``.
 
     Args:
-        digests: (8, 2 m) uint32, C order. key: (8,) uint32. out: (8, m) uint32.
+        digests: (8, 2 m) uint32, C order.
+        key: (8,) uint32.
+        out: (8, m) uint32.
+        start: first node.
+        stop: node after the last.
     """
     key_state, state, block, tail = chaining_values(), compressed(), block_of_lanes(), tails()
     set_all_lanes(key_state, 0, key)
@@ -227,7 +236,7 @@ def hash_pairs(digests: U32Array, key: U32Array, out: U32Array, start: int, stop
     for first in range(start, stop, LANES):
         lanes = min(LANES, stop - first)
         place = base + np.uint64(8) * np.uint64(first)
-        if lanes == LANES:  # everything inline: calls would cost a quarter of the speed
+        if lanes == LANES:  # everything inline: a group is a single compression, beside which calls would count
             for i in range(8):
                 split_words(place + np.uint64(i) * stride, block, i, 8 + i)
             compress(key_state, 0, block, tail, state, 0)

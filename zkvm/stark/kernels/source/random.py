@@ -77,7 +77,9 @@ def fill_random(key: U32Array, first: np.uint64, out: U64Array) -> None:
     """Fill ``out`` with elements ``first``, ``first + 1``, ... of the stream of a key.
 
     Args:
-        key: (8,) uint32, secret and used for one stream only. first: multiple of :data:`GROUP_ELEMENTS`. out: (n,) uint64, contiguous.
+        key: (8,) uint32, secret and used for one stream only.
+        first: multiple of :data:`GROUP_ELEMENTS`.
+        out: (n,) uint64, contiguous.
     """
     state, block, tail, words = chaining_values(), block_of_lanes(), tails(), _outputs()
     last_group, retry = _last_groups(), _retries()

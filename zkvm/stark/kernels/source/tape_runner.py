@@ -1,7 +1,7 @@
 """Runs a tape (see :mod:`zkvm.stark.air.tape`) over blocks of rows, one vector of rows at a time.
 
 A column set is a flat array with a stride between columns and an offset of its first row, so that one coset of an LDE array
-(w, B, n) is a column set without a copy. The reference twin is :func:`zkvm.stark.prover.tape_reference.run_tape`.
+(w, B, n) is a column set without a copy. The readable twin is :func:`zkvm.stark.prover.tape_twin.run_tape`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def cut_words(words: Flat, out: Flat) -> None:
     A cell in pieces of 22 bits, f = f0 + f1 2^22 + f2 2^44, times c is then l + 2^32 h with sums l and h of three products below 2^54.
 
     Args:
-        words: (k,) canonical. out: (k * CUT * LANES,).
+        words: (k,) uint64, canonical.
+        out: (k * CUT * LANES,) uint64.
     """
     for number in range(words.shape[0]):
         factor = words[number]
@@ -258,16 +259,28 @@ def run_tape(
     out_start: Any,
     accumulating: bool,
 ) -> None:
-    """Run ``code`` on rows [start, stop), multiples of 8.
+    """Run a tape on rows [start, stop).
 
     Args:
-        places: (4, 2) stride and offset of the column sets ``main``, ``pre``, ``bus`` and ``following``.
-        following, shift: bus columns at the next row: row + shift of these columns, cyclic in ``height`` (shift 1 on the bus columns
-            themselves, shift 0 on columns already evaluated at the next point).
-        factors: the pool cut by :func:`cut_words`. powers: the (k, 3) challenge powers of an accumulating tape, cut likewise.
-        registers: (registers * BLOCK,) scratch. accumulators: (GROUPS * SUMS * BLOCK,) scratch.
-        out: flat; an accumulating tape adds its GROUPS * 3 sums to it, another one writes its outputs, ``out_stride`` apart. Its first row
-            is row ``out_start``.
+        code: (t, 10) int32, the rows of :class:`zkvm.stark.air.tape.Tape`.
+        pool: (k,) the constant pool.
+        factors: the pool cut by :func:`cut_words`.
+        powers: the (c, 3) challenge powers of an accumulating tape, cut likewise.
+        main: main columns, flat.
+        pre: preprocessed columns, flat.
+        bus: bus columns, flat.
+        following: bus columns at the next row, flat.
+        places: (4, 2) int64, stride and offset of the column sets ``main``, ``pre``, ``bus`` and ``following``.
+        shift: row r reads row r + shift of ``following``: 1 if these are the bus columns themselves, 0 if columns at the next point.
+        height: rows of a column of ``following``, which is cyclic.
+        start: first row, a multiple of 8.
+        stop: row after the last, a multiple of 8.
+        registers: (registers * BLOCK,) scratch.
+        accumulators: (GROUPS * SUMS * BLOCK,) scratch.
+        out: flat; an accumulating tape adds its GROUPS * 3 sums to it, another one writes its outputs.
+        out_stride: words between two rows of ``out``.
+        out_start: the row that the first word of each row of ``out`` belongs to.
+        accumulating: whether the tape accumulates.
     """
     for row in range(start, stop, BLOCK):
         width = min(BLOCK, stop - row)

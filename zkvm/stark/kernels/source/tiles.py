@@ -9,14 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types, uint64
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from zkvm.stark.kernels.source.vectors import VECTOR, emit_pointer
 from zkvm.stark.kernels.source.words import LANES, emit_canonical, emit_transpose
 
-WORDS = uint64[::1]
 TILE = 8
 PARTS = TILE // LANES
 """Vectors in a run of a tile."""

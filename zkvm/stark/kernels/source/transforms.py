@@ -246,7 +246,10 @@ def _load_columns(source: Any, first: Any, stride: Any) -> Any:
 
 @njit(inline="always")
 def _forward_leaf(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, buffer: Any, last: Any) -> None:
-    """64 points of as many leaves as there are lanes, which are ``stride`` words apart (0: the same leaf in all)."""
+    """64 points of as many leaves as there are lanes: from bit-reversed coefficients to values.
+
+    The leaves are ``stride`` words apart (0: the same leaf in all lanes).
+    """
     for i in range(0, LEAF, 8):
         w = join8(_load_columns(source, first + i, stride), load8(table, LANES * i, LANES))
         store8(buffer, LANES * i, LANES, w)
@@ -257,7 +260,7 @@ def _forward_leaf(source: Any, first: Any, target: Any, start: Any, stride: Any,
 
 @njit(inline="always")
 def _inverse_leaf(source: Any, first: Any, target: Any, start: Any, stride: Any, table: Any, offset: Any, buffer: Any) -> None:
-    """The reverse."""
+    """64 points of as many leaves as there are lanes: from values to bit-reversed coefficients. ``stride`` as in :func:`_forward_leaf`."""
     for i in range(0, LEAF, LANES):
         store_lanes(buffer, LANES * i, LANES, transpose(load_lanes(source, first + i, stride)))
     for part in range(8):

@@ -96,7 +96,7 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def prefetch_at(typingctx: Any, address: Any) -> Any:
-    """The same for the line at a byte address."""
+    """Starts fetching the cache line at a byte address into the first-level cache; any address is harmless."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _emit_prefetch(builder, builder.inttoptr(arguments[0], cgutils.voidptr_t))

@@ -16,10 +16,15 @@ U64 = NDArray[np.uint64]
 
 
 def run_tape(tape: Tape, params: Sequence[int], main: U64, pre: U64, bus: U64, following: U64, powers: U64 | None) -> U64:
-    """Interpret a tape row-parallel.
+    """Interpret a tape, an operation at a time on all rows.
 
     Args:
-        main, pre, bus, following: (w, m) columns; ``following`` holds the bus columns at the next row.
+        tape: the tape.
+        params: the runtime constants.
+        main: (w, m) main columns.
+        pre: (v, m) preprocessed columns.
+        bus: (b, m) bus columns.
+        following: (b, m) bus columns at the next row.
         powers: (k, 3) challenge powers of an accumulating tape, else None.
 
     Returns:

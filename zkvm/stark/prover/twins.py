@@ -91,9 +91,9 @@ def prefix_sum(terms: FieldArray, start: FieldArray) -> FieldArray:
     return np.array(out, dtype=np.uint64).T.copy()
 
 
-def deep_divide(accumulated: FieldArray, constant: FieldArray, inverses: FieldArray) -> FieldArray:
-    """``(accumulated - constant) inverses``: (3, m), (3,), (3, m) to (3, m)."""
-    return np.ascontiguousarray(ext.mul(ext.sub(accumulated.T, constant), inverses.T).T)
+def deep_divide_add(accumulated: FieldArray, constant: FieldArray, inverses: FieldArray, before: FieldArray) -> FieldArray:
+    """``before + (accumulated - constant) inverses``: (3, m), (3,), (3, m), (3, m) to (3, m)."""
+    return gl.add(before, ext.mul(ext.sub(accumulated.T, constant), inverses.T).T)
 
 
 def fold8(values: FieldArray, beta: Ext, shift: int) -> FieldArray:

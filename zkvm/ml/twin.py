@@ -1,0 +1,134 @@
+"""What is published of a private model must not depend on its weights: so a twin with other weights has to have the same code.
+
+Everything that follows from the weights is asked for as private words (``code.py``). An operator that forgets it, or that chooses its
+code by a weight or a range, makes the twin's text differ, and then nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from zkvm.errors import GuestError, UsageError
+from zkvm.ml.calibrate import Method, calibrate
+from zkvm.ml.codegen import GeneratedCode, Privacy, generate, interface_of
+from zkvm.ml.importer import ImportedModel, import_model
+from zkvm.ml.lowering import Precision, TensorInfo
+from zkvm.ml.quantize import quantize
+from zkvm.ml.samples import Sample
+
+SIZES = (1.7, -1.7, 0.01)
+"""How much larger the weights of the twins are, as binary logarithms. Scales are powers of two, so a twin is larger or smaller by more
+than one; the last one is for models that work with their own kind of weights only."""
+LEARNED = (
+    "coefficients", "intercepts", "rho", "support_vectors", "offset", "scale", "nodes_values", "target_weights", "class_weights",
+    "base_values", "values_floats", "imputed_value_floats", "threshold",
+)  # fmt: skip
+"""Attributes of ai.onnx.ml that hold weights."""
+SIZING = ("Resize", "Upsample", "Dropout")
+"""Operators that have real numbers as shapes, or as what has no effect."""
+MAX_SAMPLES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a compilation chose, and the code that it made: shapes, method of calibration, precision, privacy."""
+
+    shapes: Mapping[str, Sequence[int]]
+    method: Method
+    precision: Precision
+    privacy: Privacy
+    code: GeneratedCode
+
+
+def refuse_leaks(imported: ImportedModel, samples: Sequence[Sample], tensors: Mapping[str, TensorInfo], choices: Choices) -> None:
+    """Compare the code of a private model with that of its twin.
+
+    Args:
+        imported: the model.
+        samples: what calibrates the twin.
+        tensors: as they were calibrated.
+        choices: of the compilation, and the code that it made.
+
+    Raises:
+        GuestError: they differ: an operator does not keep its weights private.
+        UsageError: no twin can be compiled.
+    """
+    reason, compared = "", 0
+    for size in SIZES:
+        if compared and abs(size) < 1:
+            return
+        try:
+            other = import_model(twin_of(imported.original, size), choices.shapes, simplify=False)
+            changed = calibrate(other, samples[:MAX_SAMPLES], choices.method, choices.precision.activation_bits)
+            # Ranges of inputs are known to everybody.
+            changed |= {port.name: tensors[port.name] for port in other.inputs}
+            graph = quantize(other, changed, choices.precision, True)
+            interface = interface_of([port.name for port in other.inputs], other.outputs, graph, choices.privacy)
+            twin = generate(graph, choices.privacy, interface.digest)
+        except UsageError as error:
+            reason = str(error)
+            continue
+        _compare(choices.code, twin)
+        compared += 1
+    if not compared:
+        raise UsageError(f"private weights: no model with other weights can be compiled to compare the code with: {reason}")
+
+
+def _compare(code: GeneratedCode, twin: GeneratedCode) -> None:
+    if code.source == twin.source and len(code.private_words) == len(twin.private_words):
+        return
+    function, lines = "the declarations", (code.source.split("\n"), twin.source.split("\n"))
+    for ours, others in zip(*lines, strict=False):
+        if ours != others:
+            raise GuestError(f"private weights: the code of {function} would tell something about them: {ours.strip()[:200]!r}")
+        if ours.startswith("static __attribute__"):
+            function = ours.split()[-2] if ours.endswith("{") else ours
+    raise GuestError("private weights: the length of the code would tell something about them")
+
+
+def twin_of(model: onnx.ModelProto, size: float) -> onnx.ModelProto:
+    """The model with other weights of the same signs, larger by about so many binary orders of magnitude."""
+    twin = onnx.ModelProto()
+    twin.CopyFrom(model)
+    random = np.random.default_rng(0)
+    for tensor in _weights(twin):
+        array = numpy_helper.to_array(tensor)
+        changed = _changed(array, random, size)
+        if changed is not array:
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(changed, name))
+    for node in twin.graph.node:
+        for attribute in node.attribute:
+            if node.domain not in ("", "ai.onnx") and attribute.name in LEARNED:
+                if attribute.type == onnx.AttributeProto.FLOATS:
+                    attribute.floats[:] = _changed(np.array(attribute.floats, np.float32), random, size).tolist()
+                elif attribute.type == onnx.AttributeProto.FLOAT:
+                    attribute.f = float(_changed(np.array([attribute.f], np.float32), random, size)[0])
+    return twin
+
+
+def _weights(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Constants that may be weights: not those that decide about shapes."""
+    sizes = {name for node in model.graph.node if node.op_type in SIZING for name in node.input[1:]}
+    yield from (tensor for tensor in model.graph.initializer if tensor.name not in sizes)
+    for node in model.graph.node:
+        if sizes & set(node.output):
+            continue
+        yield from (attribute.t for attribute in node.attribute if attribute.type == onnx.AttributeProto.TENSOR)
+
+
+def _changed(array: NDArray[Any], random: np.random.Generator, size: float) -> NDArray[Any]:
+    """Real numbers a little larger or smaller, each by itself and all together; small integers in another order; others as they are."""
+    if np.issubdtype(array.dtype, np.floating):
+        factor = 2.0 ** (size * (1 + random.uniform(-0.4, 0.4, array.shape)))
+        return np.asarray(array * factor, array.dtype)
+    if array.dtype in (np.int8, np.uint8) and array.size > 1:
+        return np.asarray(random.permutation(array.reshape(-1)).reshape(array.shape))
+    return array

@@ -1,0 +1,250 @@
+"""How many rows of each chip any run of a program uses that takes the same loops: whatever the sides of its other branches.
+
+A proof shows the heights of its tables. A compiled model's loops have fixed lengths, but some of its instructions are skipped or not as the
+data want it. Their counts are bounded by the program: between a branch and the place where its two ways meet again (its immediate
+post-dominator), a run takes one path, and there are finitely many if no loop and no call lies between. So from the counts of one run
+follow bounds for all: of each such region, for each chip, the path that uses most rows, as often as the branch was executed.
+
+What is not bounded this way (loops whose length depends on the data) is counted as that run did it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.errors import UsageError
+from zkvm.riscv.isa.opcodes import ECALL, JAL, JALR, SINK, TRAP
+from zkvm.riscv.isa.semantics import TAKEN
+from zkvm.riscv.machine import machine
+from zkvm.riscv.records import Execution, Image
+from zkvm.session.profiling import serving_chips
+from zkvm.stark.protocol.params import MAX_HEIGHT, MIN_HEIGHT
+from zkvm.stark.tables import Padding
+
+BY_PROGRAM = "program"
+"""Padding to what any run of the program may use, as far as its branches tell."""
+PadTo = int | str
+SHARE, LEAST = 32, 64
+"""What a bound leaves free, for what is not bounded: a part of it, and so many rows. Times shift with the branches, and refresh rows with
+them; some ways meet again in several places."""
+STEPS_OF_TWO = 4
+"""Bounds are rounded up to this many binary digits and the leading one, so that bounds of two runs that differ a little become equal."""
+
+Rows = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive instructions that are executed one after the other.
+
+    Attributes:
+        first: its first program row.
+        end: the row after its last one.
+        following: numbers of the blocks that may come next; none if that is not known, as after a return.
+        calls: whether it calls a function or the host.
+    """
+
+    first: int
+    end: int
+    following: tuple[int, ...]
+    calls: bool
+
+
+def check_padding(pad_to: PadTo) -> None:
+    """Whether tables can be padded so: to a height, not at all (0), or by the program.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if isinstance(pad_to, str):
+        if pad_to != BY_PROGRAM:
+            raise UsageError(f"padding to {pad_to!r}: a number of rows or {BY_PROGRAM!r} is needed")
+    elif pad_to and (not MIN_HEIGHT <= pad_to <= MAX_HEIGHT or pad_to & (pad_to - 1)):
+        raise UsageError(f"padding to {pad_to} rows: a power of two from {MIN_HEIGHT} to {MAX_HEIGHT} is needed")
+
+
+def padding(pad_to: PadTo, execution: Execution) -> Padding:
+    """The padding of a run's tables, once the run is known."""
+    return pad_to if isinstance(pad_to, int) else room(bounded_rows(execution))
+
+
+def room(rows: Rows) -> Rows:
+    """Bounds with what they leave free, rounded up."""
+    return {name: _rounded(count + count // SHARE + LEAST) if count else 0 for name, count in rows.items()}
+
+
+def _rounded(count: int) -> int:
+    step = 1 << max(0, count.bit_length() - 1 - STEPS_OF_TWO)
+    return -(-count // step) * step
+
+
+def bounded_rows(execution: Execution) -> Rows:
+    """Rows of each chip, by name, that no run exceeds which takes the same loops as this one."""
+    image = execution.image
+    used = {chip.name: chip.rows(execution) for chip in machine().chips if chip.first is None and not len(chip.preprocessed)}
+    names, weights = _weights(image)
+    counts = np.bincount(execution.steps["row"], minlength=len(image.program))
+    blocks = find_blocks(image)
+    bounds = (counts[None, :] * weights).sum(axis=1)
+    for branch, region in _regions(blocks):
+        rows = np.concatenate([np.arange(blocks[number].first, blocks[number].end) for number in region])
+        times = int(counts[blocks[branch].end - 1])
+        bounds += times * _longest(blocks, branch, region, weights) - (counts[None, rows] * weights[:, rows]).sum(axis=1)
+    bounded = {name: max(used[name], int(bound)) for name, bound in zip(names, bounds, strict=True)}
+    return used | bounded
+
+
+def _weights(image: Image) -> tuple[list[str], NDArray[np.int64]]:
+    """Names of the chips that prove instructions, and (chips, program rows) int64: how many rows each instruction may use of each.
+
+    A load may find its word in RAM or in ROM: it counts for both chips.
+    """
+    chips, _ = serving_chips()
+    operations = image.program["op"].astype(np.int64)
+    names = sorted({str(name) for name in chips.reshape(-1) if name})
+    weights = [np.any(chips[:, operations] == name, axis=0) for name in names]
+    return names, np.array(weights, np.int64)
+
+
+def find_blocks(image: Image) -> list[Block]:
+    """The blocks of a program, in the order of its rows."""
+    program = image.program
+    pcs, operations = program["pc"].astype(np.int64), program["op"].astype(np.int64)
+    row_of = {pc: row for row, pc in enumerate(pcs.tolist())}
+    linked = program["rd"] != SINK
+    branches = np.isin(operations, list(TAKEN))
+    jumps = (operations == JAL) & ~linked
+    leaves = ((operations == JALR) & ~linked) | (operations == TRAP)
+    calls = (np.isin(operations, (JAL, JALR)) & linked) | (operations == ECALL)
+    leaders = {0, *(np.flatnonzero(branches | jumps | leaves) + 1).tolist(), *(np.flatnonzero(np.diff(pcs) != 4) + 1).tolist()}
+    leaders |= {row_of[target] for target in program["imm"][branches | jumps].tolist() if target in row_of}
+    starts = sorted(leader for leader in leaders if leader < len(program))
+    number_of = {start: number for number, start in enumerate(starts)}
+
+    def following(last: int) -> Iterable[int]:
+        after = last + 1 if last + 1 < len(program) and pcs[last + 1] == pcs[last] + 4 else None
+        target = row_of.get(int(program["imm"][last]))
+        if branches[last]:
+            return (row for row in (after, target) if row is not None)
+        if jumps[last]:
+            return () if target is None else (target,)
+        return () if leaves[last] or after is None else (after,)
+
+    blocks = []
+    for start, end in zip(starts, [*starts[1:], len(program)], strict=True):
+        numbers = tuple(dict.fromkeys(number_of[row] for row in following(end - 1)))
+        blocks.append(Block(start, end, numbers, bool(calls[start:end].any())))
+    return blocks
+
+
+def _regions(blocks: list[Block]) -> list[tuple[int, list[int]]]:
+    """Branches with the blocks between them and where their ways meet again, none inside another's, in topological order."""
+    meets = _post_dominators(blocks)
+    before: list[set[int]] = [set() for _ in blocks]
+    for number, block in enumerate(blocks):
+        for following in block.following:
+            before[following].add(number)
+    found: dict[int, list[int]] = {}
+    for branch, block in enumerate(blocks):
+        if len(block.following) == 2 and meets[branch] is not None:
+            region = _region(blocks, branch, meets[branch], before)
+            if region:
+                found[branch] = region
+    inside = {number for region in found.values() for number in region}
+    return [(branch, region) for branch, region in found.items() if branch not in inside]
+
+
+def _region(blocks: list[Block], branch: int, meeting: int | None, before: list[set[int]]) -> list[int] | None:
+    """The blocks between, in topological order; None if a loop, a call or another way in is among them."""
+    order: list[int] = []
+    state: dict[int, bool] = {}  # whether all that follows a block was seen
+    stack = [(following, False) for following in blocks[branch].following if following != meeting]
+    while stack:
+        number, done = stack.pop()
+        if done:
+            state[number] = True
+            order.append(number)
+        elif state.get(number) is None:
+            if number == branch or blocks[number].calls:
+                return None
+            state[number] = False
+            stack.append((number, True))
+            stack += [(following, False) for following in blocks[number].following if following != meeting]
+        elif not state[number]:
+            return None  # a loop
+    order.reverse()
+    within = {branch, *order}
+    return None if any(before[number] - within for number in order) else order
+
+
+def _longest(blocks: list[Block], branch: int, region: list[int], weights: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each chip, the most rows on a way through the region: (chips,) int64."""
+    nothing = np.zeros(len(weights), np.int64)
+    most: dict[int, NDArray[np.int64]] = {}
+    for number in reversed(region):
+        own = weights[:, blocks[number].first : blocks[number].end].sum(axis=1)
+        most[number] = own + np.max([most.get(following, nothing) for following in blocks[number].following], axis=0)
+    return np.asarray(np.max([most.get(following, nothing) for following in blocks[branch].following], axis=0), np.int64)
+
+
+def _post_dominators(blocks: list[Block]) -> list[int | None]:
+    """For each block the first one that every way from it to the end of its function passes; None without one.
+
+    Source: K. D. Cooper, T. J. Harvey, K. Kennedy, "A Simple, Fast Dominance Algorithm", 2001, on the reversed graph.
+    """
+    end = len(blocks)
+    following = [block.following or (end,) for block in blocks]
+    before: list[list[int]] = [[] for _ in range(end + 1)]
+    for number, numbers in enumerate(following):
+        for other in numbers:
+            before[other].append(number)
+    order, position = _postorder(before, end)
+    immediate: list[int | None] = [None] * (end + 1)
+    immediate[end] = end
+    changed = True
+    while changed:
+        changed = False
+        for number in reversed(order[:-1]):
+            known = [other for other in following[number] if immediate[other] is not None]
+            new = known[0]
+            for other in known[1:]:
+                new = _meeting(immediate, position, new, other)
+            changed |= immediate[number] != new
+            immediate[number] = new
+    return [None if meeting == end else meeting for meeting in immediate[:end]]
+
+
+def _postorder(edges: list[list[int]], start: int) -> tuple[list[int], dict[int, int]]:
+    """Nodes that are reached, the start last, and their places in that order."""
+    order: list[int] = []
+    seen = {start}
+    stack = [(start, iter(edges[start]))]
+    while stack:
+        node, others = stack[-1]
+        for other in others:
+            if other not in seen:
+                seen.add(other)
+                stack.append((other, iter(edges[other])))
+                break
+        else:
+            order.append(node)
+            stack.pop()
+    return order, {node: place for place, node in enumerate(order)}
+
+
+def _meeting(immediate: list[int | None], position: dict[int, int], first: int, second: int) -> int:
+    """The nearest common post-dominator."""
+    while first != second:
+        while position[first] < position[second]:
+            up = immediate[first]
+            assert up is not None
+            first = up
+        while position[second] < position[first]:
+            up = immediate[second]
+            assert up is not None
+            second = up
+    return first
