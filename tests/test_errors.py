@@ -50,7 +50,9 @@ def test_the_tree_is_walked() -> None:
 
 
 @pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("through", [*range(pickle.HIGHEST_PROTOCOL + 1), copy.copy, copy.deepcopy], ids=str)
+@pytest.mark.parametrize(
+    "through", [*range(pickle.HIGHEST_PROTOCOL + 1), copy.copy, copy.deepcopy], ids=lambda way: getattr(way, "__name__", str(way))
+)
 def test_every_error_can_be_copied(kind: type[ZkvmError], through: int | Callable[[Any], Any]) -> None:
     error = sample(kind)
     other = through(error) if callable(through) else pickle.loads(pickle.dumps(error, through))

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,8 +66,13 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         os.replace(scratch, place)
 
 
-def write_folder(folder: str | os.PathLike[str], files: Mapping[str, bytes]) -> list[Path]:
+def write_folder(folder: str | os.PathLike[str], files: Mapping[str, bytes], owner_only: Collection[str] = ()) -> list[Path]:
     """Write files into a folder, which is made if it is not there: all of them are on the disk before the first takes its name.
+
+    Args:
+        folder: its path.
+        files: content by name.
+        owner_only: names of those that nobody but their owner can read, from their first byte on, whatever was there before.
 
     Raises:
         OSError: they cannot be written. What was not there before is not there afterwards; older files are untouched, unless the
@@ -82,7 +87,7 @@ def write_folder(folder: str | os.PathLike[str], files: Mapping[str, bytes]) -> 
         with contextlib.ExitStack() as stack:
             pairs = [stack.enter_context(_neighbour(target)) for target in targets]
             for (target, scratch), data in zip(pairs, files.values(), strict=True):
-                _fill(scratch, data, target)
+                _fill(scratch, data, target, private=target.name in owner_only)
             for target, scratch in pairs:
                 os.replace(scratch, target)
     except BaseException:
@@ -105,10 +110,11 @@ def _neighbour(target: Path) -> Iterator[tuple[Path, Path]]:
         scratch.unlink(missing_ok=True)
 
 
-def _fill(scratch: Path, data: bytes, target: Path) -> None:
-    """Write a new file; it gets the permissions of the one that it will replace, if there is one."""
-    with open(scratch, "xb") as file:
-        if target.exists():
+def _fill(scratch: Path, data: bytes, target: Path, private: bool = False) -> None:
+    """Write a new file; it gets the permissions of the one that it will replace, if there is one and it is not private."""
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        if target.exists() and not private:
             os.chmod(scratch, stat.S_IMODE(target.stat().st_mode))
         file.write(data)
         file.flush()

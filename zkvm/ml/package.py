@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
+from zkvm.files import write_folder
 from zkvm.ml.interface import FORMAT, METADATA, ModelInterface, tensor_json, weights_digest
 
 GUEST, WEIGHTS, SOURCE, OWNERS_CARD = "model.elf", "weights.bin", "model.c", "card.private.json"
 SALT_BYTES = 32
-OWNER_ONLY, EVERYBODY = 0o600, 0o644
 PUBLIC_CARD = ("operators", "parameters", "macs", "activation_bits", "weight_bits", "activation_words", "constant_words", "layers")
 """Entries of a private model's card that everybody may read, because they follow from the architecture."""
 PUBLIC_LAYER = ("name", "kind", "output_shape", "macs")
@@ -56,12 +56,6 @@ class CompiledModel(ModelInterface):
 
     def save(self, directory: Path, source: str) -> None:
         """Write the guest, its source, metadata, and what only the owner of private weights may read."""
-        directory.mkdir(parents=True, exist_ok=True)
-        if self.weights == "private":
-            _write(directory / WEIGHTS, self.private_weights, OWNER_ONLY)
-            _write(directory / OWNERS_CARD, _json_bytes(self.card), OWNER_ONLY)
-        _write(directory / GUEST, self.elf, EVERYBODY)
-        _write(directory / SOURCE, source.encode(), EVERYBODY)
         metadata = {
             "format": FORMAT,
             "inputs": [tensor_json(tensor) for tensor in self.inputs],
@@ -72,7 +66,9 @@ class CompiledModel(ModelInterface):
             "weights_digest": self.weights_digest,
             "card": public_card(self.card) if self.weights == "private" else self.card,
         }
-        _write(directory / METADATA, _json_bytes(metadata), EVERYBODY)
+        secret = {WEIGHTS: self.private_weights, OWNERS_CARD: _json_bytes(self.card)} if self.weights == "private" else {}
+        public = {GUEST: self.elf, SOURCE: source.encode(), METADATA: _json_bytes(metadata)}
+        write_folder(directory, secret | public, owner_only=secret)
 
     @staticmethod
     def load(directory: Path) -> CompiledModel:
@@ -137,16 +133,3 @@ def public_card(card: Mapping[str, Any]) -> dict[str, Any]:
 
 def _json_bytes(content: Mapping[str, Any]) -> bytes:
     return (json.dumps(content, indent=2) + "\n").encode()
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write a file as a whole or not at all; from its first byte on nobody reads it whom the mode keeps out, whatever was there before."""
-    scratch = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(scratch, path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
