@@ -49,10 +49,13 @@ def test_the_tree_is_walked() -> None:
     assert "InputFileError" in names, "of the command line"
 
 
+def name_of(through: object) -> str:
+    """Of a way to copy: the same in every process."""
+    return str(getattr(through, "__name__", through))
+
+
 @pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize(
-    "through", [*range(pickle.HIGHEST_PROTOCOL + 1), copy.copy, copy.deepcopy], ids=lambda way: getattr(way, "__name__", str(way))
-)
+@pytest.mark.parametrize("through", [*range(pickle.HIGHEST_PROTOCOL + 1), copy.copy, copy.deepcopy], ids=name_of)
 def test_every_error_can_be_copied(kind: type[ZkvmError], through: int | Callable[[Any], Any]) -> None:
     error = sample(kind)
     other = through(error) if callable(through) else pickle.loads(pickle.dumps(error, through))

@@ -28,7 +28,10 @@ def full(*arguments: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-@pytest.fixture(params=[("replace", interrupted), ("replace", full), ("fsync", interrupted), ("fsync", full), ("chmod", full)], ids=str)
+@pytest.fixture(
+    params=[("replace", interrupted), ("replace", full), ("fsync", interrupted), ("fsync", full), ("chmod", full)],
+    ids=lambda way: f"{way[0]}-{way[1].__name__}",
+)
 def failing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some step of a write fails."""
     step, failure = request.param

@@ -246,7 +246,7 @@ def test_secrets_are_the_owners_alone(tmp_path: Path) -> None:
     finally:
         os.umask(mask)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes == {"model.elf": 0o644, "model.c": 0o644, "model.json": 0o644, "weights.bin": 0o600, "card.private.json": 0o600}
+    assert modes == {"model.elf": 0o666, "model.c": 0o666, "model.json": 0o666, "weights.bin": 0o600, "card.private.json": 0o600}
 
 
 def test_secrets_are_never_readable_while_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
