@@ -59,7 +59,7 @@ def test_all_digests(width: int) -> None:
 def test_private_weights_are_not_in_the_program() -> None:
     made = perceptron(Privacy(private_weights=True))
     public = perceptron()
-    weights = made.model.private_weights[32:48]  # the first layer's
+    weights = made.model.private_weights[48:64]  # the first layer's, behind the four numbers of its rescaling
     assert weights in public.model.elf
     assert weights not in made.model.elf
 
