@@ -12,8 +12,7 @@ from onnx import helper, numpy_helper
 
 from zkvm.ml import compile as compiler
 from zkvm.ml.card import error_relative_to_range
-from zkvm.ml.compile import Compilation, Options, compile_imported, float_outputs
-from zkvm.ml.importer import import_model
+from zkvm.ml.compile import Compilation, Options, compile_imported, float_outputs, import_file
 from zkvm.ml.ir import Value, evaluate
 from zkvm.ml.samples import Sample
 from zkvm.riscv.vm.elf import load_image
@@ -55,7 +54,8 @@ def single(
 
 def compiled(model: onnx.ModelProto, samples: Sequence[Sample], options: Options | None = None) -> Compilation:
     """The model, calibrated on the samples."""
-    return compile_imported(import_model(model), samples, options or compiler.Options())
+    chosen = options or compiler.Options()
+    return compile_imported(import_file(model, chosen), samples, chosen)
 
 
 def run_guest(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> tuple[bytes, int]:

@@ -218,3 +218,10 @@ FAMILIES: dict[str, Family] = {
     "tree classifier": trees(3),
     **{name: linear_machine(name) for name in ("LinearRegressor", "LinearClassifier", "SVMRegressor", "Scaler", "Binarizer")},
 }  # fmt: skip
+ALIKE = {
+    "Tanh", "Erf", "Softplus", "Softsign", "Elu", "Selu", "Celu", "Mish", "HardSigmoid", "HardSwish", "LeakyRelu", "Sin", "Cos", "Atan",
+    "Sinh", "Asinh", "Neg", "Log", "Reciprocal", "Ceil", "Sub", "Min", "LessOrEqual", "Greater", "GreaterOrEqual", "ReduceMean",
+    "ReduceMin", "Slice", "Tile", "Expand", "Trilu", "Identity", "DepthToSpace", "GatherND", "Reshape", "GlobalMaxPool",
+}  # fmt: skip
+"""Operators whose code differs in numbers alone from that of another one."""
+KINDS = [name for name in FAMILIES if name.partition("-")[2] not in ALIKE]

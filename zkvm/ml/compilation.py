@@ -1,19 +1,37 @@
-"""What one compilation made, from the simplified model to the guest, and what can be asked of it."""
+"""What the user chose for a compilation; what it made, from the simplified model to the guest, and what can be asked of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.ml.codegen import GeneratedCode
+from zkvm.ml.calibrate import Method
+from zkvm.ml.codegen import GeneratedCode, Privacy
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, evaluate
+from zkvm.ml.lowering import Precision
 from zkvm.ml.package import CompiledModel
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user chooses.
+
+    Attributes:
+        shapes: of inputs whose dimensions are open.
+        method: of calibration.
+        precision, privacy: see there.
+    """
+
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    method: Method = Method.MINMAX
+    precision: Precision = Precision()
+    privacy: Privacy = Privacy()
 
 
 @dataclass

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +15,18 @@ from numpy.typing import NDArray
 from zkvm.errors import UsageError
 from zkvm.guest.toolchain import build
 from zkvm.ml import card, onnx_runtime
-from zkvm.ml.calibrate import Method, calibrate
+from zkvm.ml.calibrate import calibrate
 from zkvm.ml.codegen import OutputMode, Privacy, generate, interface_of
-from zkvm.ml.compilation import Compilation
+from zkvm.ml.compilation import Compilation, Options
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.interface import weights_digest
 from zkvm.ml.lowering import Precision
 from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute
 from zkvm.ml.quantize import quantize
 from zkvm.ml.samples import Sample
-from zkvm.ml.twin import Choices, refuse_leaks
+from zkvm.ml.twin import Original, refuse_leaks
 
 RUNTIME = Path(__file__).resolve().parent / "runtime"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user chooses.
-
-    Attributes:
-        shapes: of inputs whose dimensions are open.
-        method: of calibration.
-        precision, privacy: see there.
-    """
-
-    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    method: Method = Method.MINMAX
-    precision: Precision = Precision()
-    privacy: Privacy = Privacy()
 
 
 def import_file(source: Path | onnx.ModelProto, options: Options) -> ImportedModel:
@@ -62,13 +45,15 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
     Raises:
         UsageError: the model cannot be compiled; names the node.
     """
+    if options.privacy.private_weights and imported.simplified:
+        raise UsageError("private weights: the model was imported for public ones: import it with the same options")
     tensors = calibrate(imported, samples, options.method, options.precision.activation_bits)
     private = options.privacy.private_weights
     graph = quantize(imported, tensors, options.precision, private)
     interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy)
     code = generate(graph, options.privacy, interface.digest)
     if private:
-        refuse_leaks(imported, samples, tensors, Choices(options.shapes, options.method, options.precision, options.privacy, code))
+        refuse_leaks(Original(imported, graph, code, tensors), samples, options)
     if code.activation_words + code.constant_words > MAX_WORDS:
         raise UsageError(
             f"the model needs {code.activation_words} words for activations and {code.constant_words} for weights; "

@@ -37,6 +37,7 @@ class ImportedModel:
         inputs: in order.
         outputs: names, in order.
         opset: of the main domain.
+        simplified: by the simplifier, which looks at weights.
     """
 
     proto: onnx.ModelProto
@@ -46,6 +47,7 @@ class ImportedModel:
     inputs: list[Port]
     outputs: list[str]
     opset: int
+    simplified: bool = True
 
 
 def load_model(path: Path) -> onnx.ModelProto:
@@ -177,7 +179,8 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
         if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
             raise UsageError(f"constant {name!r} holds a NaN")
     inputs = [port_of(entry) for entry in converted.graph.input]
-    return ImportedModel(converted, original, nodes, constants, inputs, [output.name for output in converted.graph.output], opset)
+    outputs = [output.name for output in converted.graph.output]
+    return ImportedModel(converted, original, nodes, constants, inputs, outputs, opset, simplify)
 
 
 def _convert(model: onnx.ModelProto, simplify: bool) -> onnx.ModelProto:

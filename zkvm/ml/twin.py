@@ -16,10 +16,14 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from zkvm.errors import GuestError, UsageError
-from zkvm.ml.calibrate import Method, calibrate
-from zkvm.ml.codegen import GeneratedCode, Privacy, generate, interface_of
+from zkvm.ml.calibrate import calibrate
+from zkvm.ml.card import static_card
+from zkvm.ml.codegen import GeneratedCode, generate, interface_of
+from zkvm.ml.compilation import Options
 from zkvm.ml.importer import ImportedModel, import_model
-from zkvm.ml.lowering import Precision, TensorInfo
+from zkvm.ml.ir import Graph
+from zkvm.ml.lowering import TensorInfo
+from zkvm.ml.package import public_card
 from zkvm.ml.quantize import quantize
 from zkvm.ml.samples import Sample
 
@@ -37,24 +41,22 @@ MAX_SAMPLES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
-    """What a compilation chose, and the code that it made: shapes, method of calibration, precision, privacy."""
+class Original:
+    """A compiled private model: what was imported, its integer model, code, and calibrated tensors."""
 
-    shapes: Mapping[str, Sequence[int]]
-    method: Method
-    precision: Precision
-    privacy: Privacy
+    imported: ImportedModel
+    graph: Graph
     code: GeneratedCode
+    tensors: Mapping[str, TensorInfo]
 
 
-def refuse_leaks(imported: ImportedModel, samples: Sequence[Sample], tensors: Mapping[str, TensorInfo], choices: Choices) -> None:
-    """Compare the code of a private model with that of its twin.
+def refuse_leaks(original: Original, samples: Sequence[Sample], options: Options) -> None:
+    """Compare what is published of a private model with what is of its twins.
 
     Args:
-        imported: the model.
-        samples: what calibrates the twin.
-        tensors: as they were calibrated.
-        choices: of the compilation, and the code that it made.
+        original: the model.
+        samples: what calibrates the twins.
+        options: of the compilation.
 
     Raises:
         GuestError: they differ: an operator does not keep its weights private.
@@ -65,32 +67,41 @@ def refuse_leaks(imported: ImportedModel, samples: Sequence[Sample], tensors: Ma
         if compared and abs(size) < 1:
             return
         try:
-            other = import_model(twin_of(imported.original, size), choices.shapes, simplify=False)
-            changed = calibrate(other, samples[:MAX_SAMPLES], choices.method, choices.precision.activation_bits)
+            imported = import_model(twin_of(original.imported.original, size), options.shapes, simplify=False)
+            tensors = calibrate(imported, samples[:MAX_SAMPLES], options.method, options.precision.activation_bits)
             # Ranges of inputs are known to everybody.
-            changed |= {port.name: tensors[port.name] for port in other.inputs}
-            graph = quantize(other, changed, choices.precision, True)
-            interface = interface_of([port.name for port in other.inputs], other.outputs, graph, choices.privacy)
-            twin = generate(graph, choices.privacy, interface.digest)
+            tensors |= {port.name: original.tensors[port.name] for port in imported.inputs}
+            graph = quantize(imported, tensors, options.precision, True)
+            interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy)
+            twin = Original(imported, graph, generate(graph, options.privacy, interface.digest), tensors)
         except UsageError as error:
             reason = str(error)
             continue
-        _compare(choices.code, twin)
+        _compare_code(original.code.source.split("\n"), twin.code.source.split("\n"))
+        if _published(original, options) != _published(twin, options):
+            raise GuestError("private weights: the metadata would tell something about them")
         compared += 1
     if not compared:
         raise UsageError(f"private weights: no model with other weights can be compiled to compare the code with: {reason}")
 
 
-def _compare(code: GeneratedCode, twin: GeneratedCode) -> None:
-    if code.source == twin.source and len(code.private_words) == len(twin.private_words):
-        return
-    function, lines = "the declarations", (code.source.split("\n"), twin.source.split("\n"))
-    for ours, others in zip(*lines, strict=False):
-        if ours != others:
-            raise GuestError(f"private weights: the code of {function} would tell something about them: {ours.strip()[:200]!r}")
-        if ours.startswith("static __attribute__"):
-            function = ours.split()[-2] if ours.endswith("{") else ours
-    raise GuestError("private weights: the length of the code would tell something about them")
+def _published(model: Original, options: Options) -> list[Any]:
+    """What model.json holds of a model, and how much the guest reads."""
+    values = [*model.graph.inputs, *model.graph.outputs]
+    tensors = [(value.shape, value.kind, value.lo, value.hi, None if value.secret else value.scale) for value in values]
+    card = public_card(static_card(model.imported, model.graph, model.code, options.precision))
+    return [model.imported.inputs, model.imported.outputs, tensors, card, len(model.code.private_words)]
+
+
+def _compare_code(ours: list[str], others: list[str]) -> None:
+    function = "the declarations"
+    for line, other in zip(ours, others, strict=False):
+        if line != other:
+            raise GuestError(f"private weights: the code of {function} would tell something about them: {line.strip()[:200]!r}")
+        if line.startswith("static __attribute__"):
+            function = line.removesuffix("(void) {").split()[-1]
+    if len(ours) != len(others):
+        raise GuestError("private weights: the length of the code would tell something about them")
 
 
 def twin_of(model: onnx.ModelProto, size: float) -> onnx.ModelProto:
