@@ -44,7 +44,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
         "riscv.isa.opcodes", "riscv.records", "riscv.operations", "riscv.kernels",
         "stark.field.goldilocks", "stark.kernels.source",
     ),
-    "riscv.vm": ("errors", "riscv.isa", "riscv.records", "riscv.kernels", "stark.crypto.hashes"),
+    "riscv.vm": ("errors", "files", "riscv.isa", "riscv.records", "riscv.kernels", "stark.crypto.hashes"),
     "riscv.chips": ("errors", "riscv.isa", "riscv.records", "riscv.operations", "stark.field", "stark.air"),
     # The range table has the same height under all parameter sets.
     "riscv.chips.range": ("riscv.chips", "riscv.records", "stark.air", "stark.protocol.params"),
@@ -73,7 +73,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
         "errors", "riscv", "session.memory", "session.profiling", "stark.protocol", "stark.tables", "stark.prover.memory",
     ),
     "session.run": (
-        "errors", "files", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.memory", "session.resources",
+        "errors", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.memory", "session.resources",
     ),
     "session.speed": ("riscv.machine", "stark.air", "stark.kernels.ntt", "session.memory", "session.resources"),
     "api": ("errors", "riscv", "stark", "verifier", "session"),

@@ -117,6 +117,14 @@ def test_heights_tell_nothing_of_the_input(name: str, private: bool) -> None:
     assert len(heights_seen(compiled(model, samples, Options(privacy=Privacy(private_weights=private))).model, 2 * len(KINDS))) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("private", [False, True], ids=["public", "private"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_forty_inputs(name: str, private: bool) -> None:
+    model, samples = NETWORKS[name]()
+    assert len(heights_seen(compiled(model, samples, Options(privacy=Privacy(private_weights=private))).model, 40)) == 1
+
+
 def test_a_proof_has_these_heights() -> None:
     made = compiled(*NETWORKS["dense"]())
     info = api.prove(

@@ -14,10 +14,12 @@ from tests.guest.compiled import compiled, needs_compiler
 from tests.receipts import ECHO, GUESTS, HELLO, TEXT
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.machine import machine
+from zkvm.riscv.vm.assemble import EXIT, assemble
 from zkvm.riscv.vm.executor import execute
 from zkvm.session import profiling
 from zkvm.session.flamegraph import SCHEMA, html, speedscope, tree
 from zkvm.session.profiling import Profile
+from zkvm.stark.protocol.params import parameters
 
 SOURCE = r"""#include <zkvm.h>
 __attribute__((noinline)) uint32_t mix(uint32_t x) {
@@ -117,7 +119,7 @@ def test_json_view() -> None:
     view = json.loads(json.dumps(profile.to_json()))
     assert (view["cycles"], view["journal"], view["exit_code"]) == (28, b"hello".hex(), 0)
     assert {"name", "cycles", "cells", "total_cycles", "total_cells"} == set(view["functions"][0])
-    assert {"name", "rows", "height", "columns", "cells"} == set(view["chips"][0])
+    assert {"name", "rows", "height", "columns", "near_boundary", "cells"} == set(view["chips"][0])
 
 
 def check_speedscope(profile: Profile) -> None:
@@ -185,3 +187,13 @@ def test_flame_graph_page_draws_zooms_and_resets() -> None:
     assert seen["rows"] == 1 + len(profile.functions)
     assert sorted(seen["reset"]) == sorted(seen["all"])
     assert seen["heading"] == "Profile of hello"
+
+
+def test_tables_near_a_power_of_two_are_marked() -> None:
+    chosen = parameters("fast", 128)
+    full = 1024 - chosen.exempt
+    rows = {chip.name: 0 for chip in machine().chips if chip.first is None}
+    image = execute(assemble([*EXIT])).image
+    for count, near in ((300, False), (full, True), (full + 1, True), (1000, False)):
+        assert ("jump" in profiling.near_boundaries(rows | {"jump": count}, image, chosen, 0)) is near, count
+    assert profiling.near_boundaries(rows | {"jump": full}, image, chosen, 1 << 12) == frozenset()

@@ -12,7 +12,6 @@ from zkvm.cli.errors import check_writable, writing
 from zkvm.cli.options import GuestArgument, JsonOption
 from zkvm.cli.output import emit, line, size
 from zkvm.errors import ElfError, UsageError
-from zkvm.session.run import read_program
 
 WORD_BYTES = 4
 
@@ -57,6 +56,8 @@ def build(
 
 def disasm(guest: GuestArgument, as_json: JsonOption = False) -> None:
     """List the program's instructions with the names of its functions."""
+    from zkvm.riscv.vm.elf import read_program
+
     data = read_program(guest)
     try:
         rows = instructions(data)

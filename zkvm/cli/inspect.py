@@ -19,7 +19,7 @@ FileArgument = Annotated[Path, typer.Argument(metavar="RECEIPT|GUEST.elf", help=
 
 def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
     """Show what is inside a receipt (without verifying it) or a program."""
-    from zkvm.session.run import ELF_MAGIC, MAX_ELF_BYTES
+    from zkvm.riscv.vm.elf import ELF_MAGIC, MAX_ELF_BYTES
     from zkvm.verifier.receipt import MAGIC, MAX_RECEIPT_BYTES, Receipt
 
     with reading(file):

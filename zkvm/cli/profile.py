@@ -84,7 +84,8 @@ def show(result: Profile, rows: int) -> None:
         print("\nno source lines: build with debug information (zkvm build keeps it)")
     print("\n    cost          rows        height  columns  chip")
     for chip in sorted(result.chips, key=lambda chip: -chip.cells)[:rows]:
-        print(f"{share(chip.cells, result.cells)}  {chip.rows:>12}  {chip.height:>12}  {chip.columns:>7}  {chip.name}")
+        near = "  near a power of two: its height may tell inputs apart" if chip.near_boundary else ""
+        print(f"{share(chip.cells, result.cells)}  {chip.rows:>12}  {chip.height:>12}  {chip.columns:>7}  {chip.name}{near}")
 
 
 def share(part: int, whole: int) -> str:

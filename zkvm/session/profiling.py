@@ -23,7 +23,7 @@ from zkvm.session.memory import out_of_memory
 from zkvm.session.prediction import Prediction, predict
 from zkvm.session.resources import prove_extra
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
-from zkvm.stark.protocol.params import DEFAULT_SECURITY, parameters
+from zkvm.stark.protocol.params import DEFAULT_SECURITY, Parameters, parameters
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.tables import heights_for
 
@@ -57,12 +57,21 @@ class LineCost:
 
 @dataclass(frozen=True, slots=True)
 class ChipCost:
-    """One chip's part: used rows, height of its tables (0: absent), committed columns."""
+    """One chip's part.
+
+    Attributes:
+        name: of the chip.
+        rows: that the run uses.
+        height: of its tables together.
+        columns: committed ones.
+        near_boundary: whether an eighth fewer or more rows would show in the heights: a run on another input may then be told from this.
+    """
 
     name: str
     rows: int
     height: int
     columns: int
+    near_boundary: bool = False
 
     @property
     def cells(self) -> int:
@@ -163,7 +172,7 @@ def profile(
         prediction = predict(shape, threads)
     except LimitError:
         heights, prediction = (0,) * len(machine().chips), None
-    chips = chip_costs(rows, heights)
+    chips = chip_costs(rows, heights, near_boundaries(rows, image, chosen, pad_to))
     files, numbers = debug.lines.find(image.program["pc"])
     return Profile(
         session=session_of(execution),
@@ -243,14 +252,25 @@ def used_rows(recorder: Recorder, execution: Execution) -> dict[str, int]:
     return rows
 
 
-def chip_costs(rows: dict[str, int], heights: tuple[int, ...]) -> tuple[ChipCost, ...]:
+def near_boundaries(rows: dict[str, int], image: Image, chosen: Parameters, pad_to: int) -> frozenset[str]:
+    """Chips whose tables would have other heights with an eighth fewer or more rows."""
+    seen: list[tuple[int, ...]] = []
+    for eighths in (7, 8, 9):
+        try:
+            seen.append(heights_for(machine(), {name: count * eighths // 8 for name, count in rows.items()}, image, chosen.exempt, pad_to))
+        except LimitError:
+            seen.append((0,) * len(machine().chips))
+    return frozenset(chip.first or chip.name for chip, *heights in zip(machine().chips, *seen, strict=True) if len(set(heights)) > 1)
+
+
+def chip_costs(rows: dict[str, int], heights: tuple[int, ...], near: frozenset[str] = frozenset()) -> tuple[ChipCost, ...]:
     """Present chips in machine order; a second table counts for its chip."""
     columns = columns_of()
     both: dict[str, int] = {}
     for chip, height in zip(machine().chips, heights, strict=True):
         name = chip.first or chip.name
         both[name] = both.get(name, 0) + height
-    return tuple(ChipCost(name, rows[name], height, columns[name]) for name, height in both.items() if height)
+    return tuple(ChipCost(name, rows[name], height, columns[name], name in near) for name, height in both.items() if height)
 
 
 def function_costs(recorder: Recorder) -> tuple[FunctionCost, ...]:

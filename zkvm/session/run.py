@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import Cancelled, ElfError, GuestTrap, UsageError
-from zkvm.files import read_kinds
 from zkvm.riscv.records import Execution, Image
 from zkvm.session import memory
 from zkvm.session.resources import prove_extra
@@ -31,9 +30,6 @@ Cancel = threading.Event | Callable[[], bool]
 CycleProgress = Callable[[int], object]
 """Called with the instructions executed so far."""
 Runner = Callable[["MachineState", int], int]
-ELF_MAGIC = b"\x7fELF"
-MAX_ELF_BYTES = 1 << 30
-"""Far more than the code and data that the tables can hold; the rest is debug information."""
 
 
 class Limits(Protocol):
@@ -158,21 +154,6 @@ def environment(stdin: bytes | ExecutorEnv, **options: Any) -> ExecutorEnv:
     return replace(stdin)
 
 
-def read_program(path: str | os.PathLike[str]) -> bytes:
-    """The content of a program's file; of what is no ELF file only the beginning.
-
-    Raises:
-        ElfError: it cannot be read, or is too long.
-    """
-    try:
-        content = read_kinds(path, {ELF_MAGIC: MAX_ELF_BYTES})
-    except OSError as error:
-        raise ElfError(f"{os.fspath(path)}: {error.strerror}") from error
-    if content is None:
-        raise ElfError(f"{os.fspath(path)}: more than {MAX_ELF_BYTES} bytes: no program of this machine is that long")
-    return content
-
-
 def read_elf(elf: Elf) -> tuple[bytes, Image]:
     """The content of an ELF file and its image.
 
@@ -180,6 +161,7 @@ def read_elf(elf: Elf) -> tuple[bytes, Image]:
         ElfError: the file cannot be read, or is not a program for this machine.
     """
     from zkvm.riscv.vm.elf import load_image as load
+    from zkvm.riscv.vm.elf import read_program
 
     if isinstance(elf, bytes):
         return elf, load(elf)

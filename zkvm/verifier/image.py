@@ -17,7 +17,7 @@ from zkvm.errors import ElfError, LimitError
 from zkvm.riscv.header import ImageHeader, preprocessed_chips
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Image
-from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.elf import load_image, read_program
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.protocol.params import MAX_HEIGHT
 from zkvm.stark.protocol.preprocessed import Progress, preprocess, preprocessed_height, preprocessed_roots
@@ -44,10 +44,9 @@ def read_image(elf: bytes | str | os.PathLike[str]) -> Image:
     path = Path(elf)
     if path.is_dir() and (path / COMPILED_PROGRAM).is_file():
         path /= COMPILED_PROGRAM
+    content = read_program(path)
     try:
-        return load_image(path.read_bytes(), symbols=False)
-    except OSError as error:
-        raise ElfError(f"{path}: {error.strerror}") from error
+        return load_image(content, symbols=False)
     except ElfError as error:
         raise ElfError(f"{path}: {error}") from error
 

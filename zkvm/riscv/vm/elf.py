@@ -6,10 +6,12 @@ header and its program headers; sections are looked at for the names of function
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from zkvm.errors import ElfError, UsageError
+from zkvm.files import read_kinds
 from zkvm.riscv.records import Image
 from zkvm.riscv.vm.image import MAX_SEGMENT_BYTES, Program, Segment, build_image
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
 ELF_MAGIC = b"\x7fELF"
+MAX_ELF_BYTES = 1 << 30
+"""Far more than the code and data that the tables can hold; the rest is debug information."""
 PF_EXECUTE, PF_WRITE = 1, 2
 EF_RVC, EF_FLOAT_ABI, EF_RVE = 0x1, 0x6, 0x8
 """Bits of e_flags (RISC-V ELF psABI, version 1.0): compressed code, floating-point calling convention, 16 registers."""
@@ -25,6 +29,21 @@ MAX_PROGRAM_HEADERS = 1 << 10
 """Far more than linkers make; a count that is written elsewhere because it does not fit the file's header is above this, too."""
 MAX_DATA_BYTES = 1 << 28
 """Bound on the data of all segments together, which may share bytes of the file: more than the tables of an image can hold."""
+
+
+def read_program(path: str | os.PathLike[str]) -> bytes:
+    """The content of a program's file; of what is no ELF file only the beginning.
+
+    Raises:
+        ElfError: it cannot be read, or is too long.
+    """
+    try:
+        content = read_kinds(path, {ELF_MAGIC: MAX_ELF_BYTES})
+    except OSError as error:
+        raise ElfError(f"{os.fspath(path)}: {error.strerror}") from error
+    if content is None:
+        raise ElfError(f"{os.fspath(path)}: more than {MAX_ELF_BYTES} bytes: no program of this machine is that long")
+    return content
 
 
 def load_image(file: bytes, *, symbols: bool = True) -> Image:
