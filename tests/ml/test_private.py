@@ -63,10 +63,9 @@ def public_files(made: Compilation, directory: Path) -> dict[str, bytes]:
     made.save(directory)
     files = {name: (directory / name).read_bytes() for name in PUBLIC_FILES}
     metadata = json.loads(files["model.json"])
-    if "execution" in metadata["card"]:
-        assert list(metadata["card"]["execution"]) == ["weights_digest"]
-        del metadata["card"]["execution"]
-        files["model.json"] = json.dumps(metadata).encode()
+    assert metadata.pop("weights_digest") == made.model.weights_digest
+    assert "execution" not in metadata["card"]
+    files["model.json"] = json.dumps(metadata).encode()
     return files
 
 
