@@ -45,7 +45,7 @@ PUBLIC_FILES = ("model.c", "model.elf", "model.json")
 
 
 @pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each source is built once; twins, which would find the leaks that most of these tests look for, are left out."""
     monkeypatch.setattr(compiler, "build_guest", BUILD)
     monkeypatch.setattr(compiler, "refuse_leaks", lambda *arguments: None)
@@ -147,7 +147,7 @@ def worst_error(made: Compilation, integers: list[NDArray[np.int64]], expected: 
     return max(error_relative_to_range(value.dequantize(result), real) for value, result, real in pairs)
 
 
-def test_an_operation_that_forgets_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operation_that_forgets_is_found(quickly: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A number in the text, or a choice of code by a weight: the twin's code differs, and nothing is compiled."""
     monkeypatch.setattr(compiler, "refuse_leaks", refuse_leaks)
     private("sum of layers")
