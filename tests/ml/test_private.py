@@ -45,10 +45,11 @@ PUBLIC_FILES = ("model.c", "model.elf", "model.json")
 
 
 @pytest.fixture(autouse=True)
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each source is built once; twins, which would find the leaks that most of these tests look for, are left out."""
+def twins(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Each source is built once; twins, which would find the leaks that most of these tests look for, are left out until this is called."""
     monkeypatch.setattr(compiler, "build_guest", BUILD)
     monkeypatch.setattr(compiler, "refuse_leaks", lambda *arguments: None)
+    return lambda: monkeypatch.setattr(compiler, "refuse_leaks", refuse_leaks)
 
 
 BUILD = cache(build_guest)
@@ -125,9 +126,9 @@ def test_counts_are_the_same_for_all_weights_and_inputs(name: str) -> None:
 
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("name", KINDS)
-def test_guest_and_integer_model_agree(name: str, bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guest_and_integer_model_agree(name: str, bits: int, twins: Callable[[], None]) -> None:
     """Also where a scale in the journal says what the integers mean; and twins have nothing against the model."""
-    monkeypatch.setattr(compiler, "refuse_leaks", refuse_leaks)
+    twins()
     model, samples = FAMILIES[name](DRAWS["other"]())
     options = Options(precision=compiler.Precision(bits, bits), privacy=Privacy(private_weights=True))
     made, open_ = compiled(model, samples, options), compiled(model, samples, Options(precision=compiler.Precision(bits, bits)))
@@ -147,9 +148,9 @@ def worst_error(made: Compilation, integers: list[NDArray[np.int64]], expected: 
     return max(error_relative_to_range(value.dequantize(result), real) for value, result, real in pairs)
 
 
-def test_an_operation_that_forgets_is_found(quickly: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operation_that_forgets_is_found(twins: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """A number in the text, or a choice of code by a weight: the twin's code differs, and nothing is compiled."""
-    monkeypatch.setattr(compiler, "refuse_leaks", refuse_leaks)
+    twins()
     private("sum of layers")
 
     def literal(self: Sum, code: CodeWriter) -> None:

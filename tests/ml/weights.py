@@ -194,7 +194,8 @@ CONSTANTS = [
 POOLS = [
     _node("Mul", "x", "w", to="h"), _node("Reshape", "h", "image", to="i"),
     _node("AveragePool", "i", to="a", kernel_shape=[2, 2], pads=[0, 0, 1, 1]),
-    _node("MaxPool", "a", to="p", kernel_shape=[2, 2], pads=[1, 1, 0, 0]), _node("Sqrt", "p", to="y"),
+    _node("MaxPool", "a", to="p", kernel_shape=[2, 2], pads=[1, 1, 0, 0]), _node("Relu", "p", to="r"),
+    _node("Sqrt", "r", to="y"),
 ]  # fmt: skip
 SIZE = np.array([1, 1, 2, 3])
 SUMS = [_node("MatMul", "x", "w", to="a"), _node("MatMul", "x", "u", to="b"), _node("Add", "a", "b", to="y")]

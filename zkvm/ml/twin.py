@@ -27,9 +27,9 @@ from zkvm.ml.package import public_card
 from zkvm.ml.quantize import quantize
 from zkvm.ml.samples import Sample
 
-SIZES = (1.7, -1.7, 0.01)
-"""How much larger the weights of the twins are, as binary logarithms. Scales are powers of two, so a twin is larger or smaller by more
-than one; the last one is for models that work with their own kind of weights only."""
+SIZES = (1.1, -1.1, 0.01)
+"""How much larger every other tensor of a twin is at least, and the ones between smaller, as binary logarithms. Scales are powers of two,
+so it is more than one; the last size is for models that work with their own kind of weights only."""
 LEARNED = (
     "coefficients", "intercepts", "rho", "support_vectors", "offset", "scale", "nodes_values", "target_weights", "class_weights",
     "base_values", "values_floats", "imputed_value_floats", "threshold",
@@ -105,13 +105,14 @@ def _compare_code(ours: list[str], others: list[str]) -> None:
 
 
 def twin_of(model: onnx.ModelProto, size: float) -> onnx.ModelProto:
-    """The model with other weights of the same signs, larger by about so many binary orders of magnitude."""
+    """The model with other weights of the same signs: tensors by turns larger and smaller by that many binary orders of magnitude."""
     twin = onnx.ModelProto()
     twin.CopyFrom(model)
     random = np.random.default_rng(0)
     for tensor in _weights(twin):
         array = numpy_helper.to_array(tensor)
         changed = _changed(array, random, size)
+        size = -size if np.issubdtype(array.dtype, np.floating) else size
         if changed is not array:
             name = tensor.name
             tensor.CopyFrom(numpy_helper.from_array(changed, name))
@@ -138,7 +139,7 @@ def _weights(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 def _changed(array: NDArray[Any], random: np.random.Generator, size: float) -> NDArray[Any]:
     """Real numbers a little larger or smaller, each by itself and all together; small integers in another order; others as they are."""
     if np.issubdtype(array.dtype, np.floating):
-        factor = 2.0 ** (size * (1 + random.uniform(-0.4, 0.4, array.shape)))
+        factor = 2.0 ** (size * random.uniform(1, 1.5) * (1 + random.uniform(0, 0.5, array.shape)))
         return np.asarray(array * factor, array.dtype)
     if array.dtype in (np.int8, np.uint8) and array.size > 1:
         return np.asarray(random.permutation(array.reshape(-1)).reshape(array.shape))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
+from zkvm.ml.arithmetic import INT32_MAX, power_of_two_at_least
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
@@ -54,7 +55,11 @@ def lower_move(context: Context, node: Node) -> None:
         else:
             arrays.append(context.required_constant(node, position) if name else np.zeros(0))
     numbers = _numbers(context, node, arrays)
-    fill, secret = _fill(context, node, sources[0])
+    fill, secret = 0, node.operator == "Pad" and node.has(2) and context.private
+    if secret:
+        sources, fill = _secretly_filled(context, node, sources[0])
+    elif node.operator == "Pad" and node.has(2):
+        fill = int(np.clip(np.round(_filling(context, node) / sources[0].scale), -(2**31), 2**31 - 1))
     for name, array in zip(node.outputs, numbers, strict=False):
         if name:
             context.bind(name, move(context, node.name, sources, np.asarray(array, np.int64) - 1, fill, secret))
@@ -72,12 +77,27 @@ def _numbers(context: Context, node: Node, arrays: list[NDArray[Any]]) -> list[N
     return context.run_node(node, arrays)
 
 
-def _fill(context: Context, node: Node, source: Value) -> tuple[int, bool]:
-    """What padding is filled with, and whether that is secret."""
-    if node.operator != "Pad" or not node.has(2):
-        return 0, False
-    constant = float(context.required_constant(node, 2).reshape(-1)[0])
-    return int(np.clip(np.round(constant / source.scale), -(2**31), 2**31 - 1)), context.private
+MASK = 256.0
+"""What is filled in and so many times larger than everything else is a mask, for which no resolution is given up."""
+
+
+def _filling(context: Context, node: Node) -> float:
+    return float(context.required_constant(node, 2).reshape(-1)[0])
+
+
+def _secretly_filled(context: Context, node: Node, source: Value) -> tuple[list[Value], int]:
+    """What is padded, with a scale in which what is filled in has room, and that as an integer.
+
+    Of a public model the bounds grow instead; here they would say how large the constant is.
+    """
+    filling = _filling(context, node)
+    if source.kind is not Kind.REAL:
+        return [source], int(np.clip(filling, -INT32_MAX, INT32_MAX))
+    bound = max(source.magnitude, (1 << 15) - 1)
+    needed = abs(filling) / (bound * source.scale)
+    scale = source.scale * (power_of_two_at_least(max(needed, 1.0)) if needed <= MASK else 1.0)
+    rescaled = context.rescaled(source, scale, node.name)
+    return [rescaled], int(np.clip(np.round(filling / scale), -bound, bound))
 
 
 def _aligned(context: Context, node: Node, sources: list[Value]) -> list[Value]:
