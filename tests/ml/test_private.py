@@ -6,7 +6,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,11 @@ def private(name: str, draw: str = "other", options: Options = PRIVATE_WEIGHTS) 
     return compiled(*FAMILIES[name](DRAWS[draw]()), options)
 
 
+def some(names: Iterable[str], every: int = 4) -> list[Any]:
+    """All names, of which ``make test`` takes one of ``every``, and ``make test-long`` the others too."""
+    return [pytest.param(name, marks=() if number % every == 0 else pytest.mark.slow) for number, name in enumerate(names)]
+
+
 def public_files(made: Compilation, directory: Path) -> dict[str, bytes]:
     """What is published, without the salted digest of the private words."""
     made.save(directory)
@@ -109,7 +114,7 @@ def counts_by_chip(made: Compilation, integers: list[NDArray[np.int64]]) -> dict
     return {chip.name: chip.rows(run) for chip in machine().chips if chip.first is None and not (chosen and chip.name == "refresh")}
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", some(KINDS))
 def test_counts_are_the_same_for_all_weights_and_inputs(name: str) -> None:
     random = np.random.default_rng(0)
     counts = []
@@ -124,8 +129,8 @@ def test_counts_are_the_same_for_all_weights_and_inputs(name: str) -> None:
     assert all(count == counts[0] for count in counts)
 
 
-@pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("bits", [pytest.param(8, marks=pytest.mark.slow), 16])
+@pytest.mark.parametrize("name", some(KINDS))
 def test_guest_and_integer_model_agree(name: str, bits: int, twins: Callable[[], None]) -> None:
     """Also where a scale in the journal says what the integers mean; and twins have nothing against the model."""
     twins()
@@ -209,7 +214,7 @@ STORES = [opcodes.SW, opcodes.SB, opcodes.SH]
 STACK_BYTES = 1 << 14
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", some(KINDS))
 def test_any_private_words_are_safe(name: str) -> None:
     """Whoever proves chooses them: the run ends with 0 or a panic, never in a trap, and stays within its arrays."""
     made = private(name)
