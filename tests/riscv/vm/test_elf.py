@@ -112,6 +112,8 @@ def changed(file: bytes, offset: int, form: str, *values: int) -> bytes:
 
 
 E_SHOFF, E_PHENTSIZE, E_PHNUM = 32, 42, 44
+ONE_MEBIBYTE = Header(0x2_0000, b"", READ, offset=0, data_size=1 << 20, size=1 << 20)
+"""A segment that has the file's own first bytes as data."""
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ E_SHOFF, E_PHENTSIZE, E_PHNUM = 32, 42, 44
         (changed(ElfSpec().build(), E_PHENTSIZE, "HH", 0, 0xFFFF), "65535 program headers"),
         (changed(ElfSpec().build(), E_PHENTSIZE, "H", 56), "program headers of 56 bytes"),
         (changed(ElfSpec().build(), E_PHNUM, "H", 1025), "1025 program headers"),
-        (ElfSpec([GOOD, *[Header(0x2_0000, bytes(1 << 20), READ, offset=0)] * 300]).build(), "bytes of data together"),
+        (ElfSpec([GOOD, *[ONE_MEBIBYTE] * 300]).build() + bytes(1 << 20), "bytes of data together"),
     ],
     ids=["headers without size", "count in a section", "headers of another class", "many headers", "bytes used many times"],
 )
