@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
+from zkvm.ml import float32
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, power_of_two_at_least, rescale
 from zkvm.ml.ir import Graph, Kind, Operation, Value, View
 from zkvm.ml.node import Node
+from zkvm.ml.operations.convert import FromFloat, ToFloat
 from zkvm.ml.operations.unary import Requantize
 
 
@@ -68,6 +70,7 @@ class Context:
             follow from the architecture; scales, constants and cuts are free to say something about the weights.
         known_tables: see ``operators/unary.py``.
         given: tensor -> scale and bounds that a quantized model brings along. zero_points: of its quantized tensors.
+        floats: nodes, by their first output, that compute in floats. real_kind: what real numbers are in the node at hand, FLOAT or REAL.
     """
 
     tensors: dict[str, TensorInfo]
@@ -82,6 +85,9 @@ class Context:
     zero_points: dict[str, NDArray[Any]] = field(default_factory=dict)
     known_tables: dict[str, tuple[IntArray, int, float]] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
+    floats: Container[str] = frozenset()
+    real_kind: Kind = Kind.REAL
+    _others: dict[str, Value] = field(default_factory=dict)
     _counter: int = 0
 
     def constant(self, name: str) -> NDArray[Any] | None:
@@ -107,6 +113,22 @@ class Context:
     def bind(self, name: str, value: Value) -> None:
         """Say which value an ONNX tensor is."""
         self.values[name] = value
+
+    def float_value(self, shape: tuple[int, ...], label: str = "t") -> Value:
+        """A new intermediate value of floats."""
+        self._counter += 1
+        return Value(f"{label}_{self._counter}", shape, INT32_MIN, INT32_MAX, 1.0, Kind.FLOAT)
+
+    def float_constant(self, name: str, array: NDArray[Any] | float, *, known: bool = False) -> Value:
+        """A constant as floats.
+
+        Args:
+            name: for messages and profiles.
+            array: its numbers.
+            known: whether the compiler adds it, so that it says nothing about private weights.
+        """
+        bits = float32.to_bits(np.asarray(array, np.float32))
+        return Value(name, bits.shape, INT32_MIN, INT32_MAX, 1.0, Kind.FLOAT, data=bits, private=not known)
 
     def fresh(self, shape: tuple[int, ...], lo: int, hi: int, scale: float = 1.0, kind: Kind = Kind.REAL, label: str = "t") -> Value:
         """A new intermediate value."""
@@ -140,14 +162,30 @@ class Context:
         return rescale(ratios, bound, *output.limits, name, secret=self.private and secret)
 
     def operand(self, name: str) -> Value:
-        """The value of an ONNX tensor; a constant is quantized by its own range."""
-        if name in self.values:
-            return self.values[name]
-        if name not in self.constants:
-            raise UsageError(f"tensor {name!r} is used before it is computed")
-        value = self.quantized_constant(name, self.constants[name])
-        self.values[name] = value
-        return value
+        """The value of an ONNX tensor, real numbers as the node at hand has them; a fixed-point constant is quantized by its own range."""
+        if name not in self.values:
+            if name not in self.constants:
+                raise UsageError(f"tensor {name!r} is used before it is computed")
+            array = self.constants[name]
+            if kind_of(array.dtype) is Kind.REAL and self.real_kind is Kind.FLOAT:
+                return self.float_constant(name, array)
+            self.values[name] = self.quantized_constant(name, array)
+        value = self.values[name]
+        if {value.kind, self.real_kind} != {Kind.REAL, Kind.FLOAT}:
+            return value
+        if name not in self._others:
+            self._others[name] = self._converted(name, value)
+        return self._others[name]
+
+    def _converted(self, name: str, value: Value) -> Value:
+        """Fixed point as floats, or the other way round in the scale that the tensor's range asks for."""
+        if value.data is not None:
+            return self.float_constant(name, self.constants[name])
+        if value.kind is Kind.FLOAT:
+            output = self.target(name, value.shape)
+            return self.add(FromFloat(name, (value,), output, float(np.float32(1 / output.scale))))
+        output = self.float_value(value.shape, name)
+        return self.add(ToFloat(name, (value,), output, value.scale, value.secret))
 
     def known_constant(self, name: str, array: NDArray[np.int64]) -> Value:
         """Integers that the compiler adds to a model: they say nothing about its weights."""
@@ -276,15 +314,44 @@ WIDEST_CONSTANTS = {Kind.REAL: (-(1 << 15) + 1, (1 << 15) - 1), Kind.BOOLEAN: (0
 
 Lowering = Callable[[Context, Node], None]
 LOWERINGS: dict[tuple[str, str], Lowering] = {}
-"""(domain, operator) -> function that appends its operations; filled by the modules of ``operators``, so import it from there."""
+"""(domain, operator) -> function that appends its operations in fixed point; filled by the modules of ``operators``: import it from there."""
+FLOAT_LOWERINGS: dict[tuple[str, str], Lowering] = {}
+"""The same in floats."""
+WORDS: set[tuple[str, str]] = set()
+"""Operators that treat real numbers as words: they take the kind of number that their input has."""
 
 
-def lowers(*operators: str, domain: str = "") -> Callable[[Lowering], Lowering]:
-    """Register a function as the lowering of operators."""
+def lowers(*operators: str, domain: str = "", words: bool = False) -> Callable[[Lowering], Lowering]:
+    """Register a function as the lowering of operators.
+
+    Args:
+        operators: of ONNX.
+        domain: theirs.
+        words: whether it does not matter what kind of number real numbers are; else the lowering is for fixed point.
+    """
 
     def register(function: Lowering) -> Lowering:
         for operator in operators:
             LOWERINGS[(domain, operator)] = function
+            if words:
+                FLOAT_LOWERINGS[(domain, operator)] = function
+                WORDS.add((domain, operator))
+        return function
+
+    return register
+
+
+def lowers_float(*operators: str, domain: str = "") -> Callable[[Lowering], Lowering]:
+    """Register a function as the lowering of operators whose real numbers are floats.
+
+    Args:
+        operators: of ONNX.
+        domain: theirs.
+    """
+
+    def register(function: Lowering) -> Lowering:
+        for operator in operators:
+            FLOAT_LOWERINGS[(domain, operator)] = function
         return function
 
     return register

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,14 +12,28 @@ from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
-from zkvm.ml.lowering import Context, Fusion, Precision, TensorInfo, quantization
+from zkvm.ml.lowering import WORDS, Context, Fusion, Precision, TensorInfo, quantization
 from zkvm.ml.node import Node
-from zkvm.ml.operators import LOWERINGS
+from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators.quantized import finished, parameters, quantized_range
 from zkvm.ml.operators.unary import clip_range
 
 
-def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision: Precision, private: bool = False) -> Graph:
+class Everything:
+    """A set that holds every name: a model wholly in floats."""
+
+    def __contains__(self, name: object) -> bool:
+        """Always."""
+        return True
+
+
+def quantize(
+    model: ImportedModel,
+    tensors: Mapping[str, TensorInfo],
+    precision: Precision,
+    private: bool = False,
+    floats: Container[str] = frozenset(),
+) -> Graph:
     """Lower every node to operations on integers.
 
     Args:
@@ -27,6 +41,7 @@ def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision:
         tensors: ranges and kinds, by name.
         precision: bits of activations and weights.
         private: whether the weights are. Then neither they nor the ranges decide which operations there are.
+        floats: nodes, by the name of their first output, whose real numbers are floats; those of the others are in fixed point.
 
     Raises:
         UsageError: a shape or attribute that is not supported, or an accumulator that could overflow; names the node.
@@ -36,20 +51,17 @@ def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision:
         return onnx_runtime.run_node(node, arrays, model.opset)
 
     context = Context(dict(tensors), model.constants, precision, Graph([], []), run_node, private)
+    context.floats = floats
     context.fused = _fusions(context, model)
-    for port in model.inputs:
-        info = tensors[port.name]
-        scale, lo, hi = quantization(info, precision)
-        value = context.fresh(port.shape, lo, hi, scale, info.kind, label=port.name)
-        value.secret = False  # no weight has a part in the range of an input
-        context.graph.inputs.append(value)
-        context.bind(port.name, value)
+    _bind_inputs(context, model)
     for node in model.nodes:
         if all(name == "" or name in context.done for name in node.outputs):
             continue
         before = len(context.graph.operations)
         try:
-            LOWERINGS[(node.domain, node.operator)](context, node)
+            context.real_kind = _real_kind(context, node)
+            lowerings = FLOAT_LOWERINGS if context.real_kind is Kind.FLOAT else LOWERINGS
+            lowerings[(node.domain, node.operator)](context, node)
         except (AssertionError, IndexError, KeyError, TypeError, ValueError) as error:
             raise UsageError(
                 f"{node.operator} (node {node.name!r}) has a form that is not supported: {error or type(error).__name__}"
@@ -61,11 +73,46 @@ def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision:
     return context.graph
 
 
+def _bind_inputs(context: Context, model: ImportedModel) -> None:
+    """The model's inputs: a real one is a float if a node that computes in floats reads it, if only after others have moved it."""
+    floating = set[str]()
+    for node in reversed(model.nodes):
+        moves = (node.domain, node.operator) in WORDS
+        if floating & set(node.outputs) if moves else first_output(node) in context.floats:
+            floating |= set(node.inputs)
+    for port in model.inputs:
+        info = context.tensors[port.name]
+        scale, lo, hi = quantization(info, context.precision)
+        if info.kind is Kind.REAL and (port.name in floating or isinstance(context.floats, Everything)):
+            value = context.float_value(port.shape, port.name)
+        else:
+            value = context.fresh(port.shape, lo, hi, scale, info.kind, label=port.name)
+        value.secret = False  # no weight has a part in the range of an input
+        context.graph.inputs.append(value)
+        context.bind(port.name, value)
+
+
+def first_output(node: Node) -> str:
+    """The name of a node's first output that somebody may read: names of outputs are unique, those of nodes need not be."""
+    return next(name for name in node.outputs if name)
+
+
+def _real_kind(context: Context, node: Node) -> Kind:
+    """What real numbers are in a node: as ``floats`` say, or, if it only moves words, as its inputs have them."""
+    chosen = Kind.FLOAT if first_output(node) in context.floats else Kind.REAL
+    if (node.domain, node.operator) not in WORDS:
+        return chosen
+    kinds = {context.values[name].kind for name in node.inputs if name in context.values and name not in context.constants}
+    return Kind.FLOAT if Kind.FLOAT in kinds else Kind.REAL if Kind.REAL in kinds else chosen
+
+
 def _fusions(context: Context, model: ImportedModel) -> dict[str, Fusion]:
     """Tensors whose single reader is a Relu, Clip or QuantizeLinear: that reader."""
     readers = Counter(name for node in model.nodes for name in node.inputs) + Counter(model.outputs)
     found = {}
     for node in model.nodes:
+        if first_output(node) in context.floats or node.inputs[:1] and node.inputs[0] in context.floats:
+            continue
         if node.operator == "QuantizeLinear" and readers[node.inputs[0]] == 1 and node.inputs[0] not in context.constants:
             scale, zero_point = parameters(context, node)
             lo, hi = quantized_range(zero_point)

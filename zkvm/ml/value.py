@@ -1,7 +1,7 @@
 """Tensors of the integer model: what their integers stand for, between which bounds they lie, and who owns their memory.
 
-A value holds 32-bit integers q; a real number is q * scale (there is no zero point). Bounds [lo, hi] hold for every input that the
-guest accepts, so accumulators can be bounded before anything runs.
+A value holds 32-bit integers q; a real number is q * scale (there is no zero point), or the bits of a float. Bounds [lo, hi] hold for
+every input that the guest accepts, so accumulators can be bounded before anything runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from zkvm.ml import float32
 from zkvm.ml.arithmetic import IntArray
 
 
@@ -25,6 +26,8 @@ class Kind(StrEnum):
     """Themselves: an integer tensor of the ONNX model. The scale is 1."""
     BOOLEAN = "boolean"
     """0 or 1."""
+    FLOAT = "float"
+    """The bits of an IEEE 754 binary32 number, as a signed word. The scale is 1."""
 
 
 @dataclass(eq=False, slots=True)
@@ -77,7 +80,9 @@ class Value:
         return self if self.root is None else self.root.storage()
 
     def dequantize(self, integers: IntArray) -> NDArray[np.generic]:
-        """The numbers that integers of this value stand for: float64, int64 or bool."""
+        """The numbers that integers of this value stand for: float64, int64, bool or float32."""
         if self.kind is Kind.BOOLEAN:
             return integers.astype(np.bool_)
+        if self.kind is Kind.FLOAT:
+            return float32.to_floats(integers)
         return integers if self.kind is Kind.INTEGER else integers * self.scale

@@ -22,7 +22,9 @@ def move(context: Context, name: str, sources: Sequence[Value], index: IntArray,
     if len(sources) == 1 and len(flat) == first.size and (flat == np.arange(first.size)).all():
         return context.view(first, shape)
     lo, hi = min(value.lo for value in sources), max(value.hi for value in sources)
-    if (flat < 0).any() and not secret_fill:
+    if first.kind is Kind.FLOAT:
+        pass
+    elif (flat < 0).any() and not secret_fill:
         lo, hi = min(lo, fill), max(hi, fill)
     elif (flat < 0).any():
         # Whatever is filled in: no wider than what can be written to both sides of 0.

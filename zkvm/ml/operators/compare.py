@@ -40,7 +40,7 @@ def lower_comparison(context: Context, node: Node) -> None:
 LOGIC = {"And": "&&", "Or": "||", "Xor": "!=", "Not": "=="}
 
 
-@lowers(*LOGIC)
+@lowers(*LOGIC, words=True)
 def lower_logic(context: Context, node: Node) -> None:
     """Logic on booleans; not x is x == 0."""
     left = context.operand(node.inputs[0])
@@ -50,13 +50,15 @@ def lower_logic(context: Context, node: Node) -> None:
     context.bind(node.outputs[0], context.add(Compare(node.name, (left, right), output, LOGIC[node.operator])))
 
 
-@lowers("Where")
+@lowers("Where", words=True)
 def lower_where(context: Context, node: Node) -> None:
     """Choice by a condition."""
     condition = context.operand(node.inputs[0])
     names = node.inputs[1:3]
     kind = context.info(node.outputs[0]).kind
-    if kind is Kind.REAL:
+    if kind is Kind.REAL and context.real_kind is Kind.FLOAT:
+        kind, scale, values = Kind.FLOAT, 1.0, [context.operand(name) for name in names]
+    elif kind is Kind.REAL:
         target = context.target(node.outputs[0])
         low, high = (limit * target.scale for limit in target.limits)
         arrays = [context.constants.get(name) for name in names]

@@ -16,6 +16,7 @@ from zkvm.ml.arithmetic import INT32_MAX, power_of_two_at_least
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
+from zkvm.ml.operations.convert import float_bits
 from zkvm.ml.operators.common import aligned, move
 from zkvm.ml.operators.select import lower_gather, lower_gather_elements
 
@@ -31,7 +32,7 @@ REAL_ONLY = ("Resize", "Upsample", "DepthToSpace", "SpaceToDepth")
 """Operators that onnxruntime does not have for int64."""
 
 
-@lowers(*MOVED)
+@lowers(*MOVED, words=True)
 def lower_move(context: Context, node: Node) -> None:
     """Run the node on element numbers, and copy what they say."""
     moved = MOVED[node.operator]
@@ -58,6 +59,8 @@ def lower_move(context: Context, node: Node) -> None:
     fill, secret = 0, node.operator == "Pad" and node.has(2) and context.private
     if secret:
         sources, fill = _secretly_filled(context, node, sources[0])
+    elif node.operator == "Pad" and node.has(2) and sources[0].kind is Kind.FLOAT:
+        fill = float_bits(_filling(context, node))
     elif node.operator == "Pad" and node.has(2):
         fill = int(np.clip(np.round(_filling(context, node) / sources[0].scale), -(2**31), 2**31 - 1))
     for name, array in zip(node.outputs, numbers, strict=False):
@@ -91,6 +94,8 @@ def _secretly_filled(context: Context, node: Node, source: Value) -> tuple[list[
     Of a public model the bounds grow instead; here they would say how large the constant is.
     """
     filling = _filling(context, node)
+    if source.kind is Kind.FLOAT:
+        return [source], float_bits(filling)
     if source.kind is not Kind.REAL:
         return [source], int(np.clip(filling, -INT32_MAX, INT32_MAX))
     bound = max(source.magnitude, (1 << 15) - 1)
