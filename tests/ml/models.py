@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from onnx import helper, numpy_helper
 
 from zkvm.ml import compile as compiler
 from zkvm.ml.card import error_relative_to_range
+from zkvm.ml.compilation import Arithmetic
 from zkvm.ml.compile import Compilation, Options, compile_imported, float_outputs, import_file
 from zkvm.ml.ir import Value, evaluate
 from zkvm.ml.samples import Sample
@@ -53,8 +55,10 @@ def single(
 
 
 def compiled(model: onnx.ModelProto, samples: Sequence[Sample], options: Options | None = None) -> Compilation:
-    """The model, calibrated on the samples."""
+    """The model, calibrated on the samples; in fixed point unless the options choose, whatever it costs."""
     chosen = options or compiler.Options()
+    if chosen.arithmetic is Arithmetic.AUTO:
+        chosen = replace(chosen, arithmetic=Arithmetic.FIXED)
     return compile_imported(import_file(model, chosen), samples, chosen)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,17 @@ from zkvm.ml.lowering import Precision
 from zkvm.ml.package import CompiledModel
 
 
+class Arithmetic(StrEnum):
+    """What real numbers become."""
+
+    AUTO = "auto"
+    """Floats if the model is cheap; else fixed point where the answers stay the same, and floats where they would not."""
+    FIXED = "fixed"
+    """Integers times a scale that follows from a range: three to four instructions a product; wrong beyond the range."""
+    FLOAT = "float"
+    """IEEE 754 binary32, as the model has them: eight to nine instructions a product, and no ranges."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the user chooses.
@@ -25,13 +37,14 @@ class Options:
     Attributes:
         shapes: of inputs whose dimensions are open.
         method: of calibration.
-        precision, privacy: see there.
+        precision, privacy, arithmetic: see there.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     method: Method = Method.MINMAX
     precision: Precision = Precision()
     privacy: Privacy = Privacy()
+    arithmetic: Arithmetic = Arithmetic.AUTO
 
 
 @dataclass

@@ -16,13 +16,13 @@ from zkvm.errors import UsageError
 from zkvm.guest.toolchain import build
 from zkvm.ml import card, onnx_runtime
 from zkvm.ml.calibrate import calibrate
+from zkvm.ml.choose import choose
 from zkvm.ml.codegen import OutputMode, Privacy, generate, interface_of
 from zkvm.ml.compilation import Compilation, Options
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.interface import weights_digest
 from zkvm.ml.lowering import Precision
 from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute
-from zkvm.ml.quantize import quantize
 from zkvm.ml.samples import Sample
 from zkvm.ml.twin import Original, refuse_leaks
 
@@ -49,11 +49,12 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
         raise UsageError("private weights: the model was imported for public ones: import it with the same options")
     tensors = calibrate(imported, samples, options.method, options.precision.activation_bits)
     private = options.privacy.private_weights
-    graph = quantize(imported, tensors, options.precision, private)
+    choice = choose(imported, tensors, options, agreement)  # the gate
+    graph = choice.graph
     interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy)
     code = generate(graph, options.privacy, interface.digest)
     if private:
-        refuse_leaks(Original(imported, graph, code, tensors), samples, options)
+        refuse_leaks(Original(imported, graph, choice.floats, code, tensors), samples, options)
     if code.activation_words + code.constant_words > MAX_WORDS:
         raise UsageError(
             f"the model needs {code.activation_words} words for activations and {code.constant_words} for weights; "

@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 from zkvm.errors import UsageError
 from zkvm.ml.node import Node
 from zkvm.ml.onnx_model import OPSET, Port, fold, inferred_shapes, opset_of, port_of
-from zkvm.ml.operators import LOWERINGS
+from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.rewrites import REWRITES, rewrite
 
 MAX_FILE_BYTES = 1 << 30
@@ -171,8 +171,8 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
             converted.graph.input.remove(entry)
     nodes, constants = fold(converted, opset)
     for node in nodes:
-        if (node.domain, node.operator) not in LOWERINGS:
-            known = ", ".join(sorted(operator for domain, operator in LOWERINGS if domain == node.domain))
+        if (node.domain, node.operator) not in LOWERINGS.keys() | FLOAT_LOWERINGS.keys():
+            known = ", ".join(sorted(operator for domain, operator in LOWERINGS.keys() | FLOAT_LOWERINGS.keys() if domain == node.domain))
             where = f"node {node.name!r}, domain {node.domain or 'ai.onnx'}"
             raise UsageError(f"operator {node.operator} ({where}) is not supported; supported: {known}")
     for name, array in constants.items():
@@ -206,7 +206,7 @@ def _convert(model: onnx.ModelProto, simplify: bool) -> onnx.ModelProto:
 
 def _expanded(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model's own functions, and operators that ONNX defines by others, written out as far as the compiler does not know them."""
-    known = {operator for domain, operator in (*LOWERINGS, *REWRITES) if domain == ""} | {"Constant", "Shape", "Size"}
+    known = {operator for domain, operator in (*LOWERINGS, *FLOAT_LOWERINGS, *REWRITES) if domain == ""} | {"Constant", "Shape", "Size"}
     unknown = {node.op_type for node in model.graph.node if node.domain in ("", "ai.onnx")} - known
     if not unknown and not model.functions:
         return model

@@ -36,6 +36,11 @@ class Operation(ABC):
         """Multiply-accumulates of one run."""
         return 0
 
+    @property
+    def cost(self) -> int:
+        """Instructions of one run, roughly: enough to compare two ways to compute the same."""
+        return 4 * self.macs + 10 * self.output.size
+
     @abstractmethod
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """The output's integers, of the output's shape, from the inputs' integers."""
@@ -48,6 +53,11 @@ class Operation(ABC):
 @dataclass(eq=False)
 class View(Operation):
     """The same integers in the same order under another shape, scale or kind. Costs nothing."""
+
+    @property
+    def cost(self) -> int:
+        """See :class:`Operation`."""
+        return 0
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
@@ -63,12 +73,19 @@ class Graph:
 
     Attributes:
         errors: largest errors that approximations make, by operation name, in units of the output's scale.
+        tensors: what the tensors of the ONNX model are, by name, as far as they are there.
     """
 
     inputs: list[Value]
     outputs: list[Value]
     operations: list[Operation] = field(default_factory=list)
     errors: dict[str, float] = field(default_factory=dict)
+    tensors: dict[str, Value] = field(default_factory=dict)
+
+    @property
+    def cost(self) -> int:
+        """Instructions of one run, roughly."""
+        return sum(operation.cost for operation in self.operations)
 
     @property
     def macs(self) -> int:

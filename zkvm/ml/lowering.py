@@ -314,7 +314,7 @@ WIDEST_CONSTANTS = {Kind.REAL: (-(1 << 15) + 1, (1 << 15) - 1), Kind.BOOLEAN: (0
 
 Lowering = Callable[[Context, Node], None]
 LOWERINGS: dict[tuple[str, str], Lowering] = {}
-"""(domain, operator) -> function that appends its operations in fixed point; filled by the modules of ``operators``: import it from there."""
+"""(domain, operator) -> function that appends its operations in fixed point; filled by ``operators``, so import it from there."""
 FLOAT_LOWERINGS: dict[tuple[str, str], Lowering] = {}
 """The same in floats."""
 WORDS: set[tuple[str, str]] = set()

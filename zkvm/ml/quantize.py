@@ -12,7 +12,7 @@ from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
-from zkvm.ml.lowering import WORDS, Context, Fusion, Precision, TensorInfo, quantization
+from zkvm.ml.lowering import WORDS, Context, Fusion, Lowering, Precision, TensorInfo, quantization
 from zkvm.ml.node import Node
 from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators.quantized import finished, parameters, quantized_range
@@ -60,8 +60,7 @@ def quantize(
         before = len(context.graph.operations)
         try:
             context.real_kind = _real_kind(context, node)
-            lowerings = FLOAT_LOWERINGS if context.real_kind is Kind.FLOAT else LOWERINGS
-            lowerings[(node.domain, node.operator)](context, node)
+            _lowering(context, node)(context, node)
         except (AssertionError, IndexError, KeyError, TypeError, ValueError) as error:
             raise UsageError(
                 f"{node.operator} (node {node.name!r}) has a form that is not supported: {error or type(error).__name__}"
@@ -69,6 +68,7 @@ def quantize(
         for operation in context.graph.operations[before:]:
             operation.name = node.name
     context.graph.outputs = [finished(context, name) for name in model.outputs]
+    context.graph.tensors = {name: value for name, value in context.values.items() if name not in model.constants}
     _remove_unused(context.graph)
     return context.graph
 
@@ -97,11 +97,17 @@ def first_output(node: Node) -> str:
     return next(name for name in node.outputs if name)
 
 
+def _lowering(context: Context, node: Node) -> Lowering:
+    return (FLOAT_LOWERINGS if context.real_kind is Kind.FLOAT else LOWERINGS)[(node.domain, node.operator)]
+
+
 def _real_kind(context: Context, node: Node) -> Kind:
     """What real numbers are in a node: as ``floats`` say, or, if it only moves words, as its inputs have them."""
+    key = (node.domain, node.operator)
     chosen = Kind.FLOAT if first_output(node) in context.floats else Kind.REAL
-    if (node.domain, node.operator) not in WORDS:
-        return chosen
+    if key not in WORDS:
+        # What there is in one kind only is computed in that.
+        return Kind.REAL if key not in FLOAT_LOWERINGS else Kind.FLOAT if key not in LOWERINGS else chosen
     kinds = {context.values[name].kind for name in node.inputs if name in context.values and name not in context.constants}
     return Kind.FLOAT if Kind.FLOAT in kinds else Kind.REAL if Kind.REAL in kinds else chosen
 

@@ -6,7 +6,7 @@ code by a weight or a range, makes the twin's text differ, and then nothing is w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,10 +42,11 @@ MAX_SAMPLES = 4
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A compiled private model: what was imported, its integer model, code, and calibrated tensors."""
+    """A compiled private model: what was imported, its integer model and the nodes in floats, code, and calibrated tensors."""
 
     imported: ImportedModel
     graph: Graph
+    floats: Container[str]
     code: GeneratedCode
     tensors: Mapping[str, TensorInfo]
 
@@ -71,9 +72,9 @@ def refuse_leaks(original: Original, samples: Sequence[Sample], options: Options
             tensors = calibrate(imported, samples[:MAX_SAMPLES], options.method, options.precision.activation_bits)
             # Ranges of inputs are known to everybody.
             tensors |= {port.name: original.tensors[port.name] for port in imported.inputs}
-            graph = quantize(imported, tensors, options.precision, True)
+            graph = quantize(imported, tensors, options.precision, True, original.floats)
             interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy)
-            twin = Original(imported, graph, generate(graph, options.privacy, interface.digest), tensors)
+            twin = Original(imported, graph, original.floats, generate(graph, options.privacy, interface.digest), tensors)
         except UsageError as error:
             reason = str(error)
             continue

@@ -18,6 +18,11 @@ class FloatMap(Operation):
 
     function: str
 
+    @property
+    def cost(self) -> int:
+        """See :class:`Operation`."""
+        return 150 * self.output.size
+
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
         return float32.UNARY[self.function](inputs[0]).reshape(self.output.shape)
@@ -33,6 +38,11 @@ class FloatPair(Operation):
     """y = function(a, b), one of :data:`zkvm.ml.float32.BINARY`: a float, or 0 or 1 of a comparison. One of them may be a single number."""
 
     function: str
+
+    @property
+    def cost(self) -> int:
+        """See :class:`Operation`."""
+        return 60 * self.output.size
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""

@@ -1,0 +1,121 @@
+"""Which nodes of a model compute in floats: none where fixed point gives the same answers, all where floats cost little.
+
+Floats need no ranges and give the float model's answers, at two to three times the instructions of fixed point. So a cheap model is in
+floats. A dear one is tried in fixed point first; while the gate says that answers differ, the node where the error begins becomes a float
+one; then everything but its large layers; then everything.
+
+With private weights nothing is tried, because what a trial finds would say something about them: the choice follows from the costs,
+which follow from the architecture, and from what the user says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from zkvm.errors import UsageError
+from zkvm.ml.compilation import Arithmetic, Options
+from zkvm.ml.importer import ImportedModel
+from zkvm.ml.ir import Graph
+from zkvm.ml.lowering import TensorInfo
+from zkvm.ml.quantize import Everything, first_output, quantize
+
+CHEAP = 1 << 18
+"""Instructions below which floats are taken without a trial: no proof is much cheaper than one of so many."""
+WORTHWHILE = 0.8
+"""Fixed point that costs more than this part of what floats cost is not worth its ranges."""
+MAX_TRIALS = 8
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+ALWAYS = (("ai.onnx.ml", "TreeEnsembleRegressor"),)
+"""Operators that compare their inputs with numbers from the same data, so that a rounding takes the other branch; floats cost them nothing."""
+
+
+class Agreement(Protocol):
+    """What the gate says of an integer model."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether its answers are the float model's."""
+
+    @property
+    def begins(self) -> str | None:
+        """The first output of the node where the error begins, if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A choice that was tried: how many nodes compute in floats, of how many; what the gate said; instructions, roughly."""
+
+    float_nodes: int
+    nodes: int
+    holds: bool
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An integer model, its nodes in floats (by first output), and what was tried before it."""
+
+    graph: Graph
+    floats: Container[str]
+    trials: tuple[Trial, ...] = ()
+
+
+def choose(
+    model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Options, agreement: Callable[[Graph], Agreement]
+) -> Choice:
+    """The cheapest integer model that gives the float model's answers, as far as the user leaves the choice.
+
+    Args:
+        model: the simplified model.
+        tensors: ranges and kinds, by name.
+        options: precision, privacy and arithmetic.
+        agreement: the gate.
+
+    Raises:
+        UsageError: no lowering takes the model.
+    """
+    private = options.privacy.private_weights
+
+    def lowered(floats: Container[str]) -> Graph:
+        return quantize(model, tensors, options.precision, private, floats)
+
+    if options.arithmetic is Arithmetic.FIXED:
+        return Choice(lowered(frozenset()), frozenset())
+    everything = Choice(lowered(Everything()), Everything())
+    if options.arithmetic is Arithmetic.FLOAT or everything.graph.cost <= CHEAP:
+        return everything
+    always = frozenset(first_output(node) for node in model.nodes if (node.domain, node.operator) in ALWAYS)
+    if private:
+        graph = lowered(always)
+        return Choice(graph, always) if graph.cost <= WORTHWHILE * everything.graph.cost else everything
+    return _tried(model, lowered, agreement, always, everything)
+
+
+def _tried(
+    model: ImportedModel,
+    lowered: Callable[[Container[str]], Graph],
+    agreement: Callable[[Graph], Agreement],
+    always: frozenset[str],
+    everything: Choice,
+) -> Choice:
+    """The first of the choices, from the cheapest on, that the gate lets pass; everything in floats if none does."""
+    trials: list[Trial] = []
+    all_but_layers = frozenset(first_output(node) for node in model.nodes if node.operator not in LAYERS)
+    candidates = [always, all_but_layers | always]
+    while candidates and len(trials) < MAX_TRIALS:
+        floats = candidates.pop(0)
+        try:
+            graph = lowered(floats)
+        except UsageError:
+            continue
+        if graph.cost > WORTHWHILE * everything.graph.cost:
+            continue
+        result = agreement(graph)
+        trials.append(Trial(len(floats), len(model.nodes), result.holds, graph.cost))
+        if result.holds:
+            return Choice(graph, floats, tuple(trials))
+        if result.begins is not None and result.begins not in floats:
+            candidates.insert(0, floats | {result.begins})
+    return Choice(everything.graph, everything.floats, tuple(trials))
