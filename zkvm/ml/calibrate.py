@@ -68,7 +68,7 @@ def calibrate(model: ImportedModel, samples: Sequence[Sample], method: Method = 
     if method is not Method.MINMAX:
         ranges = {name: observed_range(np.concatenate(kept[name]), method, max(bits, least.get(name, 0))) for name in extremes}
     return {
-        name: TensorInfo(shape, kind_of(dtype), *ranges.get(name, (0.0, 0.0)), least.get(name, 0))
+        name: TensorInfo(shape, kind_of(dtype), *ranges.get(name, (0.0, 0.0)), least.get(name, 0), dtype=dtype)
         for name, (shape, dtype) in shapes.items()
     }
 

@@ -62,9 +62,7 @@ class Choice:
     trials: tuple[Trial, ...] = ()
 
 
-def choose(
-    model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Options, agreement: Callable[[Graph], Agreement]
-) -> Choice:
+def choose(model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Options, agreement: Callable[[Graph], Agreement]) -> Choice:
     """The cheapest integer model that gives the float model's answers, as far as the user leaves the choice.
 
     Args:

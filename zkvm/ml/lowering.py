@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml import float32
-from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, power_of_two_at_least, rescale
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, integer_limits, power_of_two_at_least, rescale
 from zkvm.ml.ir import Graph, Kind, Operation, Value, View
 from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import FromFloat, ToFloat
@@ -36,6 +36,7 @@ class TensorInfo:
 
     Attributes:
         bits: that it has at least, whatever the precision of activations: where bits cost nothing.
+        dtype: its type in the ONNX model.
     """
 
     shape: tuple[int, ...]
@@ -43,6 +44,7 @@ class TensorInfo:
     low: float
     high: float
     bits: int = 0
+    dtype: np.dtype[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class Context:
         kind = kind_of(array.dtype)
         finite = array[np.isfinite(array)].astype(np.float64) if kind is Kind.REAL else array.astype(np.float64)
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-        return TensorInfo(array.shape, kind, low, high)
+        return TensorInfo(array.shape, kind, low, high, dtype=array.dtype)
 
     def target(self, name: str, shape: tuple[int, ...] | None = None) -> Value:
         """A new value for the ONNX tensor ``name`` with the scale that its calibrated range asks for."""
@@ -151,7 +153,7 @@ class Context:
         scale, lo, hi = self.given[name] if name in self.given else quantization(info, self.precision)
         kind = Kind.REAL if name in self.given else info.kind
         value = self.fresh(info.shape if shape is None else shape, lo, hi, scale, kind, label=name)
-        if self.private and kind is not Kind.BOOLEAN:
+        if self.private and kind is Kind.REAL:
             value.cut = lo, hi
             bound = _widest(info, self.precision) if name not in self.given else hi - lo
             value.lo, value.hi = -bound, bound
@@ -204,8 +206,7 @@ class Context:
         """
         kind = kind_of(array.dtype)
         if kind is not Kind.REAL:
-            integers = np.clip(array.astype(np.int64), INT32_MIN, INT32_MAX)
-            scale = 1.0
+            integers, scale = _words(name, array), 1.0
         else:
             if scale is None:
                 magnitude = float(np.abs(array).max()) if array.size else 0.0
@@ -277,7 +278,19 @@ class Context:
 def _widest(info: TensorInfo, precision: Precision) -> int:
     """Largest magnitude of a tensor's integers, whatever its range is."""
     bits = max(info.bits, precision.activation_bits)
-    return INT32_MAX if info.kind is Kind.INTEGER else 255 if bits == 8 else (1 << (bits - 1)) - 1
+    return 255 if bits == 8 else (1 << (bits - 1)) - 1
+
+
+def _words(name: str, array: NDArray[Any]) -> IntArray:
+    """Integers that a word holds.
+
+    Raises:
+        UsageError: one is larger.
+    """
+    for extreme in (int(array.min()), int(array.max())) if array.size else ():
+        if not INT32_MIN <= extreme <= INT32_MAX:
+            raise UsageError(f"constant {name!r} holds {extreme}, which does not fit a word of 32 bits: integers of the guest have no more")
+    return array.astype(np.int64)
 
 
 def kind_of(dtype: np.dtype[Any]) -> Kind:
@@ -296,8 +309,7 @@ def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, in
         return 1.0, 0, 1
     magnitude = max(abs(info.low), abs(info.high))
     if info.kind is Kind.INTEGER:
-        bound = int(min(power_of_two_at_least(2 * magnitude + 2), 2.0**31)) - 1
-        return 1.0, 0 if info.low >= 0 else -bound, bound
+        return 1.0, *integer_limits(info.dtype)
     bits = max(info.bits, precision.activation_bits)
     positive = info.low >= 0
     if not magnitude:

@@ -1,9 +1,24 @@
 """ONNX operators, by family: functions that append the operations of a node. Importing this package registers them all."""
 
 from zkvm.ml.lowering import FLOAT_LOWERINGS, LOWERINGS
-from zkvm.ml.operators import binary, compare, floats, linear, matmul, move, pool, quantized, reduce, select, softmax, trees, unary
+from zkvm.ml.operators import (
+    binary,
+    compare,
+    floats,
+    integers,
+    linear,
+    matmul,
+    move,
+    pool,
+    quantized,
+    reduce,
+    select,
+    softmax,
+    trees,
+    unary,
+)
 
 __all__ = [
     "FLOAT_LOWERINGS", "LOWERINGS",
-    "binary", "compare", "floats", "linear", "matmul", "move", "pool", "quantized", "reduce", "select", "softmax", "trees", "unary",
+    "binary", "compare", "floats", "integers", "linear", "matmul", "move", "pool", "quantized", "reduce", "select", "softmax", "trees", "unary",
 ]  # fmt: skip
