@@ -59,12 +59,14 @@ class Compilation:
         integers, _ = self.model.quantize(arrays)
         return evaluate(self.graph, integers)
 
-    def journal(self, results: Sequence[NDArray[np.int64]]) -> bytes:
+    def journal(self, results: Sequence[NDArray[np.int64]], saturated: bool = False) -> bytes:
         """What a run commits that shows all outputs and no digest of its input.
 
         Args:
             results: of :func:`zkvm.ml.ir.evaluate`.
+            saturated: whether a value was cut; for models that say so.
         """
         digests = [self.model.digest, bytes.fromhex(self.model.weights_digest)]
         scales = [np.float64(value.scale).tobytes() for value in self.graph.outputs if value.secret]
-        return b"".join([*digests, *scales, *(result.astype("<i4").tobytes() for result in results)])
+        flag = [int(saturated).to_bytes(4, "little")] if self.model.saturation == "flag" else []
+        return b"".join([*digests, *flag, *scales, *(result.astype("<i4").tobytes() for result in results)])
