@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from zkvm.ml.calibrate import Method
 from zkvm.ml.codegen import GeneratedCode, Privacy
+from zkvm.ml.domain import Declared
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, evaluate
 from zkvm.ml.lowering import Precision
@@ -25,11 +26,13 @@ class Options:
     Attributes:
         shapes: of inputs whose dimensions are open.
         method: of calibration.
+        domain: which inputs the model is for, as far as the user says so.
         precision, privacy: see there.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     method: Method = Method.MINMAX
+    domain: Declared = field(default_factory=dict)
     precision: Precision = Precision()
     privacy: Privacy = Privacy()
 

@@ -57,6 +57,7 @@ def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision:
         for operation in context.graph.operations[before:]:
             operation.name = node.name
     context.graph.outputs = [finished(context, name) for name in model.outputs]
+    context.graph.tensors = dict(context.values)
     _remove_unused(context.graph)
     return context.graph
 
