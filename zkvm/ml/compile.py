@@ -47,7 +47,7 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
     """
     if options.privacy.private_weights and imported.simplified:
         raise UsageError("private weights: the model was imported for public ones: import it with the same options")
-    tensors = calibrate(imported, samples, options.method, options.precision.activation_bits)
+    tensors = calibrate(imported, samples, options.method, options.precision.activation_bits, options.domain)
     private = options.privacy.private_weights
     choice = choose(imported, tensors, options, agreement)  # the gate
     graph = choice.graph

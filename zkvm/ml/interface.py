@@ -17,10 +17,13 @@ from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
 from zkvm.stark.protocol.params import Policy
 from zkvm.verifier.receipt import DEFAULT_POLICY, Receipt
 
-FORMAT = 4
+FORMAT = 5
 METADATA = "model.json"
 SCALE_BYTES = 8
-DOMAIN = b"zkvm/model interface/1"
+FLAG_BYTES = 4
+SATURATED_EXIT = 3
+"""How a guest ends in which a value saturated, unless it was compiled to go on."""
+DOMAIN = b"zkvm/model interface/2"
 DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, "boolean": np.bool_}
 """Kinds of tensors, and the numbers that people write for them."""
 MAX_ELEMENTS = 1 << 30
@@ -68,11 +71,16 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a journal says: the outputs by name, the label, or digests (hexadecimal), as the model was compiled."""
+    """What a journal says: the outputs by name, the label, or digests (hexadecimal), as the model was compiled.
+
+    Attributes:
+        saturated: whether a value inside was cut; None if a run in which one is has no answer.
+    """
 
     tensors: dict[str, NDArray[Any]]
     label: int | None = None
     digests: dict[str, str] | None = None
+    saturated: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ class ModelInterface:
         weights: "public" or "private".
         input_mode: "none" or "digest".
         output_mode: "full", "top1" or "digest".
+        saturation: of a value inside: "refuse", the guest ends with :data:`SATURATED_EXIT`, or "flag", it goes on and the journal says so.
         card: the model card, as JSON; it binds nobody.
         weights_digest: of private weights, 64 hexadecimal digits; of public ones, which are part of the program, empty.
     """
@@ -97,6 +106,7 @@ class ModelInterface:
     weights: str
     input_mode: str
     output_mode: str
+    saturation: str
     card: dict[str, Any]
     weights_digest: str
 
@@ -104,11 +114,11 @@ class ModelInterface:
     def digest(self) -> bytes:
         """32 bytes that the guest holds and commits to: BLAKE3 of a domain and of the interface as compact JSON.
 
-        The JSON is [inputs, outputs, weights, input mode, output mode], a tensor [name, shape, kind, scale, lo, hi], and a scale the 16
-        hexadecimal digits of its float64 in big-endian order, or null.
+        The JSON is [inputs, outputs, weights, input mode, output mode, saturation], a tensor [name, shape, kind, scale, lo, hi], and a
+        scale the 16 hexadecimal digits of its float64 in big-endian order, or null.
         """
         tensors = [[_canonical(tensor) for tensor in group] for group in (self.inputs, self.outputs)]
-        content = [*tensors, self.weights, self.input_mode, self.output_mode]
+        content = [*tensors, self.weights, self.input_mode, self.output_mode, self.saturation]
         return blake3(DOMAIN + json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
     @staticmethod
@@ -128,6 +138,7 @@ class ModelInterface:
                 _one_of(metadata["weights"], "public", "private"),
                 _one_of(metadata["input_mode"], "none", "digest"),
                 _one_of(metadata["output_mode"], "full", "top1", "digest"),
+                _one_of(metadata["saturation"], "refuse", "flag"),
                 dict(metadata["card"]),
                 _hex_digest(metadata["weights_digest"]) if metadata["weights"] == "private" else "",
             )
@@ -166,24 +177,28 @@ class ModelInterface:
         names = [name for name, on in (("weights", self.weights == "private"), ("input", self.input_mode == "digest")) if on]
         places = {name: DIGEST_BYTES * (number + 1) for number, name in enumerate(names)}
         digests = {name: journal[start : start + DIGEST_BYTES].hex() for name, start in places.items()}
-        body = journal[DIGEST_BYTES * (len(names) + 1) :]
+        first, saturated = DIGEST_BYTES * (len(names) + 1), None
+        if self.saturation == "flag":
+            first, flag = first + FLAG_BYTES, int.from_bytes(journal[first : first + FLAG_BYTES], "little")
+            saturated = flag != 0
+        body = journal[first:]
         unknown = [tensor for tensor in self.outputs if tensor.scale is None]
         full = SCALE_BYTES * len(unknown) + sum(tensor.size for tensor in self.outputs) * 4
         written = {"full": full, "top1": 4, "digest": DIGEST_BYTES}[self.output_mode]
-        expected = DIGEST_BYTES * (len(names) + 1) + written
+        expected = first + written
         if len(journal) != expected:
             raise _refused(f"a journal of {len(journal)} bytes is not one of this model, which writes {expected}")
         if self.output_mode == "top1":
-            return Output({}, int.from_bytes(body, "little", signed=True), digests or None)
+            return Output({}, int.from_bytes(body, "little", signed=True), digests or None, saturated)
         if self.output_mode == "digest":
-            return Output({}, None, digests | {"output": body.hex()})
-        scales = {tensor.name: _scale(body[SCALE_BYTES * place :]) for place, tensor in enumerate(unknown)}
+            return Output({}, None, digests | {"output": body.hex()}, saturated)
+        scales = {tensor.name: _scale(body[SCALE_BYTES * number :]) for number, tensor in enumerate(unknown)}
         words = np.frombuffer(body[SCALE_BYTES * len(unknown) :], "<i4").astype(np.int64)
-        tensors, first = {}, 0
+        tensors, place = {}, 0
         for tensor in self.outputs:
-            tensors[tensor.name] = tensor.dequantize(words[first : first + tensor.size], scales.get(tensor.name))
-            first += tensor.size
-        return Output(tensors, None, digests or None)
+            tensors[tensor.name] = tensor.dequantize(words[place : place + tensor.size], scales.get(tensor.name))
+            place += tensor.size
+        return Output(tensors, None, digests or None, saturated)
 
 
 def check_weights(journal: bytes, weights_digest: str) -> None:

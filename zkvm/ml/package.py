@@ -63,6 +63,7 @@ class CompiledModel(ModelInterface):
             "weights": self.weights,
             "input_mode": self.input_mode,
             "output_mode": self.output_mode,
+            "saturation": self.saturation,
             "weights_digest": self.weights_digest,
             "card": public_card(self.card) if self.weights == "private" else self.card,
         }

@@ -69,7 +69,7 @@ def refuse_leaks(original: Original, samples: Sequence[Sample], options: Options
             return
         try:
             imported = import_model(twin_of(original.imported.original, size), options.shapes, simplify=False)
-            tensors = calibrate(imported, samples[:MAX_SAMPLES], options.method, options.precision.activation_bits)
+            tensors = calibrate(imported, samples[:MAX_SAMPLES], options.method, options.precision.activation_bits, options.domain)
             # Ranges of inputs are known to everybody.
             tensors |= {port.name: original.tensors[port.name] for port in imported.inputs}
             graph = quantize(imported, tensors, options.precision, True, original.floats)
