@@ -25,6 +25,8 @@ class Kind(StrEnum):
     """Themselves: an integer tensor of the ONNX model. The scale is 1."""
     BOOLEAN = "boolean"
     """0 or 1."""
+    FLOAT = "float"
+    """The bits of an IEEE 754 binary32 number, as a signed word. The scale is 1."""
 
 
 @dataclass(eq=False, slots=True)
