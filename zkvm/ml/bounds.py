@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime

@@ -9,8 +9,8 @@ of 32 bytes and the words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -100,7 +100,9 @@ def generate(graph: Graph, privacy: Privacy, interface_digest: bytes) -> Generat
     return GeneratedCode(source, tuple(functions), private_words, plan.words, constant_words)
 
 
-def interface_of(inputs: Sequence[str], outputs: Sequence[str], graph: Graph, privacy: Privacy) -> ModelInterface:
+def interface_of(
+    inputs: Sequence[str], outputs: Sequence[str], graph: Graph, privacy: Privacy, labels: Mapping[str, tuple[str, ...]] | None = None
+) -> ModelInterface:
     """What is public of a model before it is built: without card and digest of weights.
 
     Args:
@@ -108,7 +110,9 @@ def interface_of(inputs: Sequence[str], outputs: Sequence[str], graph: Graph, pr
         outputs: names in the ONNX model.
         graph: the integer model.
         privacy: what becomes public.
+        labels: names of classes, by output.
     """
+    names = labels or {}
     named = [(name, value, False) for name, value in zip(inputs, graph.inputs, strict=True)]
     named += [(name, value, value.secret) for name, value in zip(outputs, graph.outputs, strict=True)]
     tensors = tuple(
@@ -116,7 +120,7 @@ def interface_of(inputs: Sequence[str], outputs: Sequence[str], graph: Graph, pr
     )
     return ModelInterface(
         inputs=tensors[: len(inputs)],
-        outputs=tensors[len(inputs) :],
+        outputs=tuple(replace(tensor, labels=names.get(tensor.name, ())) for tensor in tensors[len(inputs) :]),
         weights="private" if privacy.private_weights else "public",
         input_mode="digest" if privacy.input_digest else "none",
         output_mode=privacy.output.value,

@@ -68,7 +68,7 @@ class Compilation:
 
     def save(self, directory: Path) -> None:
         """Write everything that ``zkvm run`` needs."""
-        self.model.save(directory, self.code.source)
+        self.model.save(directory)
 
     def reference(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.int64]]:
         """The integer model's outputs for real inputs."""
