@@ -28,7 +28,7 @@ WORTHWHILE = 0.8
 MAX_TRIALS = 8
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 ALWAYS = (("ai.onnx.ml", "TreeEnsembleRegressor"),)
-"""Operators that compare their inputs with numbers from the same data, so that a rounding takes the other branch; floats cost them nothing."""
+"""Operators that compare inputs with numbers from the same data, so that a rounding takes the other branch; floats cost them nothing."""
 
 
 class Agreement(Protocol):
