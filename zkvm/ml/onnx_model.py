@@ -49,7 +49,7 @@ class Traced:
 def inferred(model: onnx.ModelProto) -> Traced:
     """Types of all tensors, and shapes of those for which shape inference finds all dimensions."""
     result = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in result.graph.initializer}
     types = {tensor.name: tensor.data_type for tensor in result.graph.initializer}
     for entry in (*result.graph.value_info, *result.graph.output, *result.graph.input):
         tensor = entry.type.tensor_type

@@ -118,6 +118,7 @@ def fold_constants(model: onnx.ModelProto, known: Traced) -> dict[str, NDArray[A
             if results is None:
                 continue
         constants.update(results)
+        known.shapes.update({name: array.shape for name, array in results.items()})
         if not set(node.outputs) & outputs:
             model.graph.initializer.extend(numpy_helper.from_array(np.asarray(array), name) for name, array in results.items())
     replace_all(model.graph.node, kept)
