@@ -117,7 +117,8 @@ def _fusions(context: Context, model: ImportedModel) -> dict[str, Fusion]:
     readers = Counter(name for node in model.nodes for name in node.inputs) + Counter(model.outputs)
     found = {}
     for node in model.nodes:
-        if first_output(node) in context.floats or node.inputs[:1] and node.inputs[0] in context.floats:
+        floats = [name in context.floats for name in (first_output(node), *node.inputs[:1])]
+        if any(floats) and not (all(floats) and node.operator == "Relu"):
             continue
         if node.operator == "QuantizeLinear" and readers[node.inputs[0]] == 1 and node.inputs[0] not in context.constants:
             scale, zero_point = parameters(context, node)
