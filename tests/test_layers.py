@@ -82,6 +82,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     # What a relying party needs of a compiled model.
     "ml.interface": ("errors", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),
     "ml": ("errors", "files", "guest"),
+    # A compiled model runs and proves itself.
+    "ml.package": ("errors", "files", "ml", "api", "session", "verifier.receipt"),
     "cli": ("",),  # anything: nothing imports it
     "__main__": ("cli",),
 }  # fmt: skip
@@ -99,7 +101,7 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "riscv.vm": frozenset({"numpy", "elftools"}),
     "guest": frozenset(),
     "ml": frozenset({"numpy", "onnx", "onnxruntime", "onnxslim"}),
-    "ml.interface": frozenset({"numpy"}),
+    **dict.fromkeys(("ml.__init__", "ml.interface", "ml.package", "ml.samples"), frozenset({"numpy"})),
     "cli": frozenset({"numpy", "rich", "typer"}),
     "__main__": frozenset(),
 }

@@ -23,6 +23,10 @@ class UsageError(ZkvmError):
     """The caller's arguments do not fit together, or an optional dependency is missing."""
 
 
+class InputError(UsageError):
+    """Data do not fit the inputs of a model: another shape, layout or type, or outside its domain; names the input and the place."""
+
+
 class GuestError(ZkvmError):
     """The guest program cannot be loaded, run or proven."""
 

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from zkvm.ml import compile as compiler
+import zkvm.ml.compile as compiler
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compilation import Arithmetic
 from zkvm.ml.compile import Compilation, Options, compile_imported, float_outputs, import_file

@@ -13,7 +13,6 @@ from onnx import helper
 
 from tests.ml.models import compiled, model_of, normal, run_guest
 from zkvm import api
-from zkvm.cli.compile import profiled_run
 from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml.calibrate import Method, observed_range
 from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy, add_measurements
@@ -21,7 +20,7 @@ from zkvm.ml.interface import ModelInterface, Tensor, check_weights
 from zkvm.ml.ir import evaluate
 from zkvm.ml.memory import plan_memory
 from zkvm.ml.operations.linear import Linear
-from zkvm.ml.package import CompiledModel
+from zkvm.ml.package import CompiledModel, profiled_run
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 

@@ -18,12 +18,11 @@ from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 from onnx import helper
 
+import zkvm.ml.compile as compiler
 from tests.ml.models import agreed, compiled, model_of, normal, run_guest
 from tests.ml.test_classical import boosted
 from tests.ml.weights import DRAWS, FAMILIES, KINDS
-from zkvm.cli.compile import profiled_run
 from zkvm.errors import GuestError, UsageError, VerificationError
-from zkvm.ml import compile as compiler
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.code import PRIVATE, CodeWriter
 from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy, add_measurements, build_guest, float_outputs
@@ -32,7 +31,7 @@ from zkvm.ml.ir import evaluate
 from zkvm.ml.operations.binary import Sum, elementwise
 from zkvm.ml.operations.select import Lookup
 from zkvm.ml.operations.trees import Trees
-from zkvm.ml.package import CompiledModel
+from zkvm.ml.package import CompiledModel, profiled_run
 from zkvm.ml.twin import refuse_leaks
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.machine import machine

@@ -1,26 +1,18 @@
-"""``zkvm compile``, and what ``zkvm run`` does with a compiled model."""
+"""``zkvm compile``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from zkvm.cli.errors import InputFileError
-from zkvm.cli.journal import decoded, show_decoded
+from zkvm.cli.model import bad_input
 from zkvm.cli.output import emit, line
-from zkvm.errors import GuestError, UsageError
-from zkvm.ml.interface import METADATA
-from zkvm.ml.package import GUEST, OWNERS_CARD, SHOWN_OF_PRIVATE, WEIGHTS, CompiledModel, GuestRun
+from zkvm.errors import UsageError
+from zkvm.ml import MISSING
+from zkvm.ml.package import OWNERS_CARD, SHOWN_OF_PRIVATE, WEIGHTS, CompiledModel, profiled_run
 from zkvm.ml.samples import load_samples
-from zkvm.session.profiling import profile as profile_run
-from zkvm.session.run import ExecutorEnv
-
-MISSING = "compiling a model needs onnx, onnxruntime and onnxslim: pip install 'zkvm[ml]'"
 
 
 def compile_model(
@@ -44,7 +36,7 @@ def compile_model(
 ) -> None:
     """Compile an ONNX model to a guest, quantized by typical inputs."""
     try:
-        from zkvm.ml import compile as compiler
+        import zkvm.ml.compile as compiler
         from zkvm.ml.calibrate import Method
     except ImportError as error:
         raise UsageError(MISSING) from error
@@ -80,18 +72,6 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
         raise UsageError(f"--shape {text}: write NAME=1,3,32,32") from error
 
 
-def profiled_run(elf: bytes, stdin: bytes) -> GuestRun:
-    """Cycles by function of one run, and what a proof of it is predicted to take."""
-    profile = profile_run(elf, ExecutorEnv(stdin))
-    if profile.session.exit_code:
-        raise GuestError(f"the compiled model failed: {profile.session.stderr.decode(errors='replace')}")
-    functions = {entry.name: entry.cycles for entry in profile.functions}
-    prediction = profile.prediction
-    if prediction is None:
-        return GuestRun(profile.session.journal, profile.session.cycles, functions, None, None)
-    return GuestRun(profile.session.journal, profile.session.cycles, functions, prediction.seconds, prediction.memory_bytes)
-
-
 def _show(model: CompiledModel, directory: Path, as_json: bool) -> None:
     card = model.card
     if as_json:
@@ -117,61 +97,3 @@ def _show_execution(execution: dict[str, Any]) -> None:
             line("layer", f"{layer['name']}: {layer['cycles']} cycles, {layer['cycles_per_mac']:.2f} per multiplication")
     if execution["predicted_proof_seconds"] is not None:
         line("proof", f"about {execution['predicted_proof_seconds']:.1f} s (predicted, default parameters)")
-
-
-@contextmanager
-def bad_input() -> Iterator[None]:
-    """What a model or its data is refused for is a bad input file, not wrong usage."""
-    try:
-        yield
-    except UsageError as error:
-        raise InputFileError(str(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRun:
-    """A compiled model with an input: what the guest reads, and what its journal means.
-
-    Attributes:
-        model: what the journal means.
-        elf: path of the guest.
-        stdin: its private input.
-        saturated: elements of the input that were outside the calibrated range.
-        salts: of the digests of input and output, as far as there are: needed to show later what was hashed.
-    """
-
-    model: CompiledModel
-    elf: Path
-    stdin: bytes
-    saturated: int
-    salts: dict[str, bytes]
-
-    def view(self, journal: bytes) -> dict[str, Any]:
-        """The JSON keys that a compiled model adds."""
-        extra = decoded(self.model, journal) | {"saturated_inputs": self.saturated}
-        return extra | ({"salts": {name: salt.hex() for name, salt in self.salts.items()}} if self.salts else {})
-
-    def show(self, journal: bytes) -> None:
-        """Readable lines."""
-        if self.saturated:
-            line("warning", f"{self.saturated} input values were outside the calibrated range and saturated")
-        show_decoded(self.view(journal))
-
-
-def model_run(directory: Path, input_file: Path | None) -> ModelRun:
-    """Load a compiled model and its input; of a file with several samples the first.
-
-    Raises:
-        UsageError: no input.
-        InputFileError: not a compiled model, or the input does not fit it.
-    """
-    if not (directory / METADATA).is_file():
-        raise InputFileError(f"{directory}: Is a directory, and holds no compiled model (zkvm compile writes one)")
-    if input_file is None:
-        raise UsageError("a compiled model needs an input: --input x.npy, x.npz or x.json")
-    with bad_input():
-        model = CompiledModel.load(directory)
-        sample = load_samples(input_file, model.inputs)[0]
-        integers, saturated = model.quantize([sample[tensor.name] for tensor in model.inputs])
-    salts = model.fresh_salts()
-    return ModelRun(model, directory / GUEST, model.stdin(integers, salts), saturated, salts)

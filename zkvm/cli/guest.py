@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from zkvm.cli.errors import check_writable, writing
-from zkvm.cli.options import GuestArgument, JsonOption
+from zkvm.cli.options import JsonOption, ProgramArgument
 from zkvm.cli.output import emit, line, size
 from zkvm.errors import ElfError, UsageError
 
@@ -54,10 +54,14 @@ def build(
         line("program", f"{output}, {size(length)}")
 
 
-def disasm(guest: GuestArgument, as_json: JsonOption = False) -> None:
+def disasm(guest: ProgramArgument, as_json: JsonOption = False) -> None:
     """List the program's instructions with the names of its functions."""
     from zkvm.riscv.vm.elf import read_program
 
+    if guest.is_dir():
+        from zkvm.cli.model import program_of
+
+        guest = program_of(guest)
     data = read_program(guest)
     try:
         rows = instructions(data)

@@ -14,14 +14,25 @@ from zkvm.cli.screen import screen
 from zkvm.errors import ElfError, FormatError
 from zkvm.files import read_kinds
 
-FileArgument = Annotated[Path, typer.Argument(metavar="RECEIPT|GUEST.elf", help="a receipt or a program", show_default=False)]
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RECEIPT|GUEST.elf|DIR", help="a receipt, a program, or a directory that zkvm compile wrote", show_default=False
+    ),
+]
 
 
 def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
-    """Show what is inside a receipt (without verifying it) or a program."""
+    """Show what is inside a receipt (without verifying it), a program or a compiled model."""
     from zkvm.riscv.vm.elf import ELF_MAGIC, MAX_ELF_BYTES
     from zkvm.verifier.receipt import MAGIC, MAX_RECEIPT_BYTES, Receipt
 
+    model = None
+    if file.is_dir():
+        from zkvm.cli.model import model_view, program_of, show_model
+
+        program, model = program_of(file), model_view(file)
+        file = program
     with reading(file):
         data = read_kinds(file, {MAGIC: MAX_RECEIPT_BYTES, ELF_MAGIC: MAX_ELF_BYTES})
     if data is None:
@@ -37,7 +48,12 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
         view = program_view(data, not as_json)
     except ElfError as error:
         raise InputFileError(f"{file}: not a receipt, and no program: {error}") from error
-    emit({"kind": "program"} | view) if as_json else show_program(view)
+    if as_json:
+        emit({"kind": "program"} | view if model is None else {"kind": "model", "model": model} | view)
+        return
+    if model is not None:
+        show_model(model)
+    show_program(view)
 
 
 def image_id(guest: ProgramArgument, as_json: JsonOption = False) -> None:

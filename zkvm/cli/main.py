@@ -20,7 +20,7 @@ COMMANDS = {
     "run": ("run:run", "Execute the guest, prove the run, verify the receipt, write it, print the journal."),
     "verify": ("verify:verify", "Accept a receipt as the proof of a run of a program, or reject it with a reason."),
     "check": ("run:check", "Execute the guest and check every constraint and bus, without proving; names what fails."),
-    "inspect": ("inspect:inspect", "Show what is inside a receipt (without verifying it) or a program."),
+    "inspect": ("inspect:inspect", "Show what is inside a receipt (without verifying it), a program or a compiled model."),
     "image-id": ("inspect:image_id", "Print the image ID of a program: what a verifier must know to check its receipts."),
     "profile": ("profile:profile", "Execute the guest and show its cycles and its proving cost by function, source line and chip."),
     "new": ("new:new", "Start a project: a guest in C, a host in Python, a Makefile, a README."),

@@ -9,9 +9,11 @@ import typer
 
 from zkvm.stark.protocol.params import REGIMES
 
-GuestArgument = Annotated[Path, typer.Argument(metavar="GUEST.elf", help="the program, a static RV32IM executable", show_default=False)]
 ProgramArgument = Annotated[
     Path, typer.Argument(metavar="GUEST.elf|DIR", help="the program, or a directory that zkvm compile wrote", show_default=False)
+]
+SampleOption = Annotated[
+    int | None, typer.Option("--sample", metavar="N", min=0, help="of a compiled model's input with several samples: which one, from 0")
 ]
 InputOption = Annotated[Path | None, typer.Option("--input", metavar="FILE", help="the guest's private input (its fd 0)")]
 SecurityOption = Annotated[int, typer.Option("--security", metavar="100|128", help="proven bits")]

@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from zkvm.cli.compile import model_run
 from zkvm.cli.errors import DONE, REJECTED, check_writable, writing
-from zkvm.cli.options import CyclesOption, InputOption, JsonOption, ProgramArgument
+from zkvm.cli.options import CyclesOption, InputOption, JsonOption, ProgramArgument, SampleOption
 from zkvm.cli.output import emit, line
-from zkvm.cli.run import read_guest_input, show_prediction
+from zkvm.cli.run import read_guest, show_prediction
 from zkvm.cli.screen import guest_environment, screen
 from zkvm.cli.start import load_kernels
 from zkvm.errors import UsageError
@@ -29,6 +28,7 @@ HTML, JSON = (".html", ".htm"), (".json",)
 def profile(
     guest: ProgramArgument,
     input_file: InputOption = None,
+    sample: SampleOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="flame graph: FILE.html (self-contained) or FILE.json (speedscope)")
     ] = None,
@@ -44,8 +44,7 @@ def profile(
         if out.suffix not in (*HTML, *JSON):
             raise UsageError(f"--out {out}: end it in .html for a page of its own, or in .json for speedscope")
         check_writable(out)
-    model = model_run(guest, input_file) if guest.is_dir() else None
-    program, stdin = (guest, read_guest_input(input_file)) if model is None else (model.elf, model.stdin)
+    program, stdin, _ = read_guest(guest, input_file, sample)
     load_kernels()
     with screen(not as_json) as view:
         env = guest_environment(stdin, view, as_json, max_cycles)

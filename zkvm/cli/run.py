@@ -5,14 +5,22 @@ from __future__ import annotations
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from zkvm import api
 from zkvm.api import ProveInfo
 from zkvm.cli.errors import DONE, REJECTED, check_writable, reading, writing
-from zkvm.cli.options import CyclesOption, GuestArgument, InputOption, JsonOption, ProgramArgument, RegimeOption, SecurityOption
+from zkvm.cli.options import (
+    CyclesOption,
+    InputOption,
+    JsonOption,
+    ProgramArgument,
+    RegimeOption,
+    SampleOption,
+    SecurityOption,
+)
 from zkvm.cli.output import by_regime, emit, line, shown, size
 from zkvm.cli.screen import guest_environment, screen
 from zkvm.cli.start import PROVER, load_kernels
@@ -25,7 +33,7 @@ from zkvm.session.run import ExecutorEnv, Session
 from zkvm.stark.protocol.params import BEST, DEFAULT_SECURITY, MAX_HEIGHT, MIN_HEIGHT, REGIMES, Policy
 
 if TYPE_CHECKING:
-    from zkvm.cli.compile import ModelRun
+    from zkvm.cli.model import ModelRun
     from zkvm.session.prediction import Prediction
     from zkvm.session.profiling import Profile
 
@@ -39,6 +47,8 @@ def run(
     input_file: InputOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="RECEIPT", help="the receipt's file (default: GUEST.receipt here)")] = None,
     execute_only: Annotated[bool, typer.Option("--execute-only", help="no proof: cycles, journal, where the cycles went")] = False,
+    sample: SampleOption = None,
+    every: Annotated[bool, typer.Option("--all", help="with --execute-only: every sample of a compiled model's input")] = False,
     params: Annotated[str, typer.Option("--params", metavar="fast|balanced|compact", help="speed against size")] = "balanced",
     security: SecurityOption = DEFAULT_SECURITY,
     regime: RegimeOption = BEST,
@@ -66,12 +76,10 @@ def run(
     target = out or Path(f"{guest.stem}.receipt")
     if not execute_only:
         check_writable(target)
-    padding, model, policy = parse_padding(pad_to, guest.is_dir()), None, Policy(regime=regime)
-    if guest.is_dir():
-        from zkvm.cli.compile import model_run
-
-        model = model_run(guest, input_file)
-    program, stdin = (guest, read_guest_input(input_file)) if model is None else (model.elf, model.stdin)
+    padding, policy = parse_padding(pad_to, guest.is_dir()), Policy(regime=regime)
+    if every:
+        run_all(guest, input_file, execute_only and sample is None, max_cycles, as_json)
+    program, stdin, model = read_guest(guest, input_file, sample)
     load_kernels(PROVER)
     if execute_only:
         from zkvm.session.profiling import profile as profile_run
@@ -102,13 +110,52 @@ def run(
     raise typer.Exit(REJECTED if info.session.exit_code else DONE)
 
 
-def check(guest: GuestArgument, input_file: InputOption = None, max_cycles: CyclesOption = None, as_json: JsonOption = False) -> None:
+def run_all(guest: Path, input_file: Path | None, fits: bool, max_cycles: int | None, as_json: bool) -> NoReturn:
+    """``--all``: a compiled model on every sample of a file, without proofs.
+
+    Raises:
+        UsageError: it does not fit the other options.
+        Exit: always.
+    """
+    if not (fits and guest.is_dir()):
+        raise UsageError("--all is for compiled models, with --execute-only and without --sample: a proof is of one sample")
+    from zkvm.cli.model import execute_all
+
+    load_kernels()
+    raise typer.Exit(DONE if execute_all(guest, input_file, max_cycles, as_json) else REJECTED)
+
+
+def read_guest(guest: Path, input_file: Path | None, sample: int | None) -> tuple[Path, bytes, ModelRun | None]:
+    """The program, its private input, and of a compiled model what its journal means.
+
+    Raises:
+        InputFileError: the input cannot be read, or does not fit the compiled model.
+        UsageError: a compiled model without an input, or a sample of another guest's input.
+        LimitError: the input is larger than what memory allows.
+    """
+    if guest.is_dir():
+        from zkvm.cli.model import model_run
+
+        model = model_run(guest, input_file, sample)
+        return model.elf, model.stdin, model
+    if sample is not None:
+        raise UsageError("--sample is for compiled models: the input of another guest is a stream of bytes")
+    return guest, read_guest_input(input_file), None
+
+
+def check(
+    guest: ProgramArgument,
+    input_file: InputOption = None,
+    sample: SampleOption = None,
+    max_cycles: CyclesOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Execute the guest and check every constraint and bus, without proving; names what fails."""
-    stdin = read_guest_input(input_file)
+    program, stdin, _ = read_guest(guest, input_file, sample)
     load_kernels()
     with screen(not as_json) as view:
         progress = view.cycles if view.on else None
-        failures = api.check(guest, ExecutorEnv(stdin, max_cycles=max_cycles, progress=progress))
+        failures = api.check(program, ExecutorEnv(stdin, max_cycles=max_cycles, progress=progress))
     if as_json:
         rows = [{"where": failure.where, "label": failure.label, "detail": failure.detail, "row": failure.row} for failure in failures]
         emit({"ok": not failures, "failures": rows})

@@ -1,9 +1,11 @@
-"""Calibration: what ranges the tensors of a model take on the user's data."""
+"""Calibration: what ranges the tensors of a model take, from bounds, from the user's data, and from inputs drawn beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,11 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN
+from zkvm.ml.bounds import tensor_bounds
+from zkvm.ml.domain import CALIBRATION_SEED, Declared, drawn_count, input_domain
 from zkvm.ml.importer import ImportedModel
+from zkvm.ml.ir import Kind
 from zkvm.ml.lowering import TensorInfo, kind_of
 from zkvm.ml.node import Node
 from zkvm.ml.samples import Sample
@@ -37,40 +43,124 @@ class Method(StrEnum):
     """The range with the least mean squared rounding and saturation error."""
 
 
-def calibrate(model: ImportedModel, samples: Sequence[Sample], method: Method = Method.MINMAX, bits: int = 16) -> dict[str, TensorInfo]:
+WORTH = 4.0
+"""How much wider than what was seen a bound may be to be used: it costs a bit more than headroom does, and nothing leaves it."""
+HEADROOM = 2.0
+"""How much wider than what was seen a range without a bound is: one bit. Values beyond it end the run, so this is no question of right
+and wrong, but of how seldom that is."""
+
+
+@dataclass
+class _Seen:
+    """What tensors looked like: extremes, shapes and dtypes, and for some methods the values, by name."""
+
+    rows: dict[str, int]
+    keep: bool
+    extremes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    kept: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
+    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = field(default_factory=dict)
+
+    def take(self, name: str, value: Any) -> None:
+        """One more value of a tensor."""
+        array = np.asarray(value)
+        self.shapes.setdefault(name, (array.shape, array.dtype))
+        values = _finite(array) if name not in self.rows else _without_masked(array, self.rows[name])
+        low, high = self.extremes.get(name, (np.inf, -np.inf))
+        if values.size:
+            self.extremes[name] = min(low, float(values.min())), max(high, float(values.max()))
+        if self.keep:
+            self.kept.setdefault(name, []).append(values[:: max(1, values.size // MAX_VALUES)])
+
+
+def calibrate(
+    model: ImportedModel,
+    samples: Sequence[Sample],
+    method: Method = Method.MINMAX,
+    bits: int = 16,
+    declared: Declared | None = None,
+) -> dict[str, TensorInfo]:
     """Shape, kind and range of every tensor that depends on an input.
 
+    Inputs have the range of their domain. A tensor inside has the bounds that domain and weights give it, where these are not much wider
+    than what samples and drawn inputs show; else what these show, with headroom.
+
+    Args:
+        model: the simplified model.
+        samples: typical inputs.
+        method: how ranges follow from values.
+        bits: of activations.
+        declared: what the user said of the domain.
+
     Raises:
-        UsageError: no samples, or the model fails on one.
+        UsageError: no samples, or the model fails on one, or shows integers that no word holds, or the domain leaves one out.
     """
     if not samples:
         raise UsageError("calibration needs at least one sample")
     runner = onnx_runtime.session(onnx_runtime.with_intermediates(model.proto))
     wanted = {name for node in model.nodes for name in node.outputs if name} | {port.name for port in model.inputs}
     wanted |= {name for name in model.outputs if name not in model.constants}
-    extremes: dict[str, tuple[float, float]] = {}
-    kept: dict[str, list[NDArray[np.float64]]] = {}
-    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
-    rows = _only_softmax(model)
+    domain = input_domain(model, samples, declared or {})
+    seen = _Seen(_only_softmax(model), method is not Method.MINMAX)
     for sample in samples:
         results = onnx_runtime.run_session(runner, sample) | sample
         for name in wanted & set(results):
-            array = np.asarray(results[name])
-            shapes.setdefault(name, (array.shape, array.dtype))
-            values = _finite(array) if name not in rows else _without_masked(array, rows[name])
-            low, high = extremes.get(name, (np.inf, -np.inf))
-            if values.size:
-                extremes[name] = min(low, float(values.min())), max(high, float(values.max()))
-            if method is not Method.MINMAX:
-                kept.setdefault(name, []).append(values[:: max(1, values.size // MAX_VALUES)])
+            seen.take(name, results[name])
+    _refuse_wide_integers(seen)
+    for number in range(drawn_count(_work(model, seen.shapes))):
+        drawn = domain.draw(number, CALIBRATION_SEED, samples)
+        try:
+            results = onnx_runtime.run_session(runner, drawn) | drawn
+        except UsageError:  # the domain holds what the model does not take: the gate tells
+            continue
+        for name in wanted & set(results):
+            if np.shape(results[name]) == seen.shapes[name][0]:
+                seen.take(name, results[name])
     least = dict.fromkeys(_only_output(model), OUTPUT_BITS) | dict.fromkeys(_only_compared(model), COMPARED_BITS)
-    ranges = extremes
-    if method is not Method.MINMAX:
-        ranges = {name: observed_range(np.concatenate(kept[name]), method, max(bits, least.get(name, 0))) for name in extremes}
-    return {
-        name: TensorInfo(shape, kind_of(dtype), *ranges.get(name, (0.0, 0.0)), least.get(name, 0))
-        for name, (shape, dtype) in shapes.items()
-    }
+    ranges = seen.extremes
+    if seen.keep:
+        ranges = {name: observed_range(np.concatenate(seen.kept[name]), method, max(bits, least.get(name, 0))) for name in ranges}
+    bounds = tensor_bounds(model, domain, seen.shapes)
+    inputs = {port.name for port in model.inputs}
+    tensors = {}
+    for name, (shape, dtype) in seen.shapes.items():
+        data, bound = ranges.get(name, (0.0, 0.0)), bounds.get(name, (-np.inf, np.inf))
+        low, high, guarded = (*bound, (False, False)) if name in inputs else _range(data, bound, name in seen.rows)
+        tensors[name] = TensorInfo(shape, kind_of(dtype), low, high, least.get(name, 0), guarded)
+    return tensors
+
+
+def _range(data: tuple[float, float], bound: tuple[float, float], masked: bool) -> tuple[float, float, tuple[bool, bool]]:
+    """The range of a tensor inside, and which of its ends are no bounds."""
+    size = max(abs(data[0]), abs(data[1]))
+    if size and max(abs(bound[0]), abs(bound[1])) <= WORTH * size:
+        return *bound, (False, False)
+    low, high = max(min(data[0], data[0] * HEADROOM), bound[0]), min(max(data[1], data[1] * HEADROOM), bound[1])
+    if masked:  # what lies far below the rest of its row may be cut
+        return min(low, high - MASKED), high, (False, high < bound[1])
+    return low, high, (low > bound[0] and bound[0] < 0, high < bound[1] and bound[1] > 0)
+
+
+def _refuse_wide_integers(seen: _Seen) -> None:
+    """Refuse integers that are no word of the guest."""
+    for name, (_, dtype) in seen.shapes.items():
+        low, high = seen.extremes.get(name, (0.0, 0.0))
+        if kind_of(dtype) is Kind.INTEGER and not INT32_MIN <= low <= high <= INT32_MAX:
+            raise UsageError(f"integers of tensor {name!r} reach from {low:.0f} to {high:.0f} in the calibration; a word holds 32 bits")
+
+
+def _work(model: ImportedModel, shapes: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> int:
+    """About how many multiplications and elements a run takes."""
+    total = 0
+    for node in model.nodes:
+        size = sum(prod(shapes[name][0]) for name in node.outputs if name in shapes)
+        taps = 1
+        constants = [model.constants[name] for name in node.inputs if name in model.constants]
+        if node.operator in ("Conv", "ConvTranspose") and constants:
+            taps = prod(constants[0].shape[1:])
+        elif node.operator in ("Gemm", "MatMul") and node.inputs[0] in shapes:
+            taps = shapes[node.inputs[0]][0][-1] if shapes[node.inputs[0]][0] else 1
+        total += size * (1 + taps) + 8 * len(node.attributes.get("nodes_treeids", ()))
+    return total
 
 
 INFINITE = 100.0

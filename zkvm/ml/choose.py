@@ -28,7 +28,7 @@ WORTHWHILE = 0.8
 MAX_TRIALS = 8
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 ALWAYS = (("ai.onnx.ml", "TreeEnsembleRegressor"),)
-"""Operators that compare their inputs with numbers from the same data, so that a rounding takes the other branch; floats cost them nothing."""
+"""Operators that compare inputs with numbers from the same data, so that a rounding takes the other branch; floats cost them nothing."""
 
 
 class Agreement(Protocol):
@@ -62,9 +62,7 @@ class Choice:
     trials: tuple[Trial, ...] = ()
 
 
-def choose(
-    model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Options, agreement: Callable[[Graph], Agreement]
-) -> Choice:
+def choose(model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Options, agreement: Callable[[Graph], Agreement]) -> Choice:
     """The cheapest integer model that gives the float model's answers, as far as the user leaves the choice.
 
     Args:

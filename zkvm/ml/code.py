@@ -22,6 +22,15 @@ PRIVATE = "private_words"
 """The array of the guest that holds all private words."""
 
 
+NO_RESULT = -(1 << 31)
+"""An integer that no result with a limit of its own is: those have symmetric bounds, or this one as a limit."""
+
+
+def _literal(number: str) -> str:
+    """A number as C takes it."""
+    return "INT32_MIN" if number == str(NO_RESULT) else number
+
+
 def identifier(text: str) -> str:
     """A C identifier that looks like ``text``."""
     return re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "unnamed"
@@ -35,12 +44,16 @@ class CodeWriter:
         pointer_of: C expression of the first word of an activation.
         private_weights: whether what depends on the weights is read from the input instead of lying in the program.
         tables: (name, words) of every constant array of the program, in order.
+        guard: which limits of the current operation's output count as saturation: 1 the lower, 2 the upper one. watched: whether all its
+            results went through a cut that looks; only if the weights are public.
     """
 
     pointer_of: Callable[[Value], str]
     private_weights: bool = False
     tables: list[tuple[str, NDArray[np.int32]]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    guard: int = 0
+    watched: bool = False
     _named: dict[tuple[bytes, bool], str] = field(default_factory=dict)
     _placed: dict[int, str] = field(default_factory=dict)
     _private: list[NDArray[np.int32]] = field(default_factory=list)
@@ -90,20 +103,39 @@ class CodeWriter:
     def cut(self, expression: str, output: Value) -> str:
         """C expression cut to what the output is cut to."""
         low, high = (self.number(limit, output.cut is not None) for limit in output.limits)
-        return f"{'bounded' if self.private_weights else 'clamp'}({expression}, {low}, {high})"
+        if self.private_weights:
+            return f"bounded({expression}, {low}, {high})"
+        self.watched = True
+        return f"clamp({expression}, {low}, {high}, {self.guard})"
 
     def rescaling(self, factor: Rescale) -> str:
-        """The trailing arguments of the runtime's ``requantize``: left shift, right shift, bounds."""
+        """The trailing arguments of the runtime's ``requantize``: left shift, right shift, bounds, and of public ones which are guarded."""
         numbers = (factor.left, factor.shift + factor.left, factor.lo, factor.hi)
-        return ", ".join(self.number(number, factor.secret) for number in numbers)
+        texts = [self.number(number, factor.secret) for number in numbers]
+        self.watched = not factor.secret
+        return ", ".join(texts if factor.secret else [*texts, str(self.guard)])
 
     def rescaled(self, factor: Rescale, accumulator: str, multiplier: str | None = None) -> str:
-        """C expression of the rescaled accumulator."""
+        """C expression of the rescaled accumulator, the operation's result."""
         if factor.identity:
             return accumulator
         function = "requantize_secret" if factor.secret else "requantize"
         chosen = multiplier or self.number(factor.multipliers[0], factor.secret)
         return f"{function}({accumulator}, {chosen}, {self.rescaling(factor)})"
+
+    def watch(self, output: Value) -> None:
+        """Append what looks for saturated results, unless it was done where they were cut.
+
+        Of a private model which limits are guarded may say something of the weights: where this could be, both are compared with private
+        words, which are a limit or something that no result is.
+        """
+        if not self.private_weights and (self.watched or not any(output.guarded)):
+            return
+        if self.private_weights and output.cut is None and not any(output.guarded):
+            return
+        numbers = [limit if guarded else NO_RESULT for limit, guarded in zip(output.limits, output.guarded, strict=True)]
+        low, high = (self.number(number, output.cut is not None) for number in numbers)
+        self.line(f"watch({self.pointer(output)}, {output.size}, {_literal(low)}, {_literal(high)});")
 
     def pointer(self, value: Value) -> str:
         """C expression of the first word of a value."""

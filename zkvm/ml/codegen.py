@@ -1,15 +1,16 @@
 """C code of a compiled model: one function per operation, called in order, between reading the input and writing the journal.
 
 Private input: [salt and private words] [salt, if the input's digest is committed] the inputs' words [salt, if the output's digest is].
-Journal: the interface's digest, [digest of the private words] [digest of the input] the output: [the scales of its real tensors, if they
+Journal: the interface's digest, [digest of the private words] [digest of the input] [a word: 1 if a value saturated, else 0, if the run
+goes on then] the output: [the scales of its real tensors, if they
 are secret, each the eight bytes of a float64] the words of its tensors; or the digest of these; or the label. A digest is BLAKE3 of a salt
 of 32 bytes and the words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -35,16 +36,17 @@ class OutputMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Privacy:
-    """What becomes public.
+    """What becomes public, and whether the answer of a run in which a value saturated does.
 
     Attributes:
         private_weights: what depends on the weights is input, and its salted digest is committed. input_digest: commit a salted digest of
-            the input.
+            the input. saturate: go on when a value saturates, and say so in the journal; else the run ends without an answer.
     """
 
     private_weights: bool = False
     input_digest: bool = False
     output: OutputMode = OutputMode.FULL
+    saturate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ def generate(graph: Graph, privacy: Privacy, interface_digest: bytes) -> Generat
         if isinstance(operation, View):
             continue
         code.lines = []
+        code.guard, code.watched = int(operation.output.guarded[0]) | int(operation.output.guarded[1]) << 1, False
         operation.emit(code)
+        code.watch(operation.output)
         name = f"layer_{number:03d}_{identifier(operation.kind)}_{identifier(operation.name)}"[:96]
         functions.append((name, operation.name))
         bodies.append(f"static __attribute__((noinline)) void {name}(void) {{\n" + "\n".join(code.lines) + "\n}\n")
@@ -96,7 +100,9 @@ def generate(graph: Graph, privacy: Privacy, interface_digest: bytes) -> Generat
     return GeneratedCode(source, tuple(functions), private_words, plan.words, constant_words)
 
 
-def interface_of(inputs: Sequence[str], outputs: Sequence[str], graph: Graph, privacy: Privacy) -> ModelInterface:
+def interface_of(
+    inputs: Sequence[str], outputs: Sequence[str], graph: Graph, privacy: Privacy, labels: Mapping[str, tuple[str, ...]] | None = None
+) -> ModelInterface:
     """What is public of a model before it is built: without card and digest of weights.
 
     Args:
@@ -104,7 +110,9 @@ def interface_of(inputs: Sequence[str], outputs: Sequence[str], graph: Graph, pr
         outputs: names in the ONNX model.
         graph: the integer model.
         privacy: what becomes public.
+        labels: names of classes, by output.
     """
+    names = labels or {}
     named = [(name, value, False) for name, value in zip(inputs, graph.inputs, strict=True)]
     named += [(name, value, value.secret) for name, value in zip(outputs, graph.outputs, strict=True)]
     tensors = tuple(
@@ -112,10 +120,11 @@ def interface_of(inputs: Sequence[str], outputs: Sequence[str], graph: Graph, pr
     )
     return ModelInterface(
         inputs=tensors[: len(inputs)],
-        outputs=tensors[len(inputs) :],
+        outputs=tuple(replace(tensor, labels=names.get(tensor.name, ())) for tensor in tensors[len(inputs) :]),
         weights="private" if privacy.private_weights else "public",
         input_mode="digest" if privacy.input_digest else "none",
         output_mode=privacy.output.value,
+        saturation="flag" if privacy.saturate else "refuse",
         card={},
         weights_digest="",
     )
@@ -171,9 +180,19 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
             code.line(f"digest_words(&input_digest, {where}, {value.size});")
     if privacy.input_digest:
         code.line("digest_commit(&input_digest);")
-    for name, _ in functions:
+    for name, layer in functions:
         code.line(f"{name}();")
+        if not privacy.saturate:
+            code.line(f"if (saturated) saturation({_c_string(layer)});")
+    if privacy.saturate:
+        code.line("zkvm_commit_u32((uint32_t)saturated);")
     _commit_outputs(code, graph, privacy.output, scales)
+
+
+def _c_string(text: str) -> str:
+    """A C literal that shows a name; what is not printable ASCII as question marks."""
+    shown = "".join(letter if " " <= letter <= "~" else "?" for letter in text[:80])
+    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"').replace("?", "\\?") + '"'
 
 
 def _commit_outputs(code: CodeWriter, graph: Graph, mode: OutputMode, scales: Sequence[str]) -> None:

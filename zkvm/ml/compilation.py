@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from zkvm.ml.calibrate import Method
 from zkvm.ml.codegen import GeneratedCode, Privacy
+from zkvm.ml.domain import Declared
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, evaluate
 from zkvm.ml.lowering import Precision
@@ -37,11 +38,13 @@ class Options:
     Attributes:
         shapes: of inputs whose dimensions are open.
         method: of calibration.
+        domain: which inputs the model is for, as far as the user says so.
         precision, privacy, arithmetic: see there.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     method: Method = Method.MINMAX
+    domain: Declared = field(default_factory=dict)
     precision: Precision = Precision()
     privacy: Privacy = Privacy()
     arithmetic: Arithmetic = Arithmetic.AUTO
@@ -65,19 +68,21 @@ class Compilation:
 
     def save(self, directory: Path) -> None:
         """Write everything that ``zkvm run`` needs."""
-        self.model.save(directory, self.code.source)
+        self.model.save(directory)
 
     def reference(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.int64]]:
         """The integer model's outputs for real inputs."""
         integers, _ = self.model.quantize(arrays)
         return evaluate(self.graph, integers)
 
-    def journal(self, results: Sequence[NDArray[np.int64]]) -> bytes:
+    def journal(self, results: Sequence[NDArray[np.int64]], saturated: bool = False) -> bytes:
         """What a run commits that shows all outputs and no digest of its input.
 
         Args:
             results: of :func:`zkvm.ml.ir.evaluate`.
+            saturated: whether a value was cut; for models that say so.
         """
         digests = [self.model.digest, bytes.fromhex(self.model.weights_digest)]
         scales = [np.float64(value.scale).tobytes() for value in self.graph.outputs if value.secret]
-        return b"".join([*digests, *scales, *(result.astype("<i4").tobytes() for result in results)])
+        flag = [int(saturated).to_bytes(4, "little")] if self.model.saturation == "flag" else []
+        return b"".join([*digests, *flag, *scales, *(result.astype("<i4").tobytes() for result in results)])

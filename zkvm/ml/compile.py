@@ -1,11 +1,16 @@
-"""The model compiler: ONNX and calibration data in, guest and model card out."""
+"""The model compiler: ONNX and calibration data in, guest and model card out.
+
+The module is called like its function :func:`compile`, because both are ``zkvm.ml.compile``: a module takes the name when it is imported.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,18 +20,82 @@ from numpy.typing import NDArray
 from zkvm.errors import UsageError
 from zkvm.guest.toolchain import build
 from zkvm.ml import card, onnx_runtime
-from zkvm.ml.calibrate import calibrate
+from zkvm.ml.calibrate import Method, calibrate
 from zkvm.ml.choose import choose
 from zkvm.ml.codegen import OutputMode, Privacy, generate, interface_of
 from zkvm.ml.compilation import Compilation, Options
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.interface import weights_digest
 from zkvm.ml.lowering import Precision
-from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute
-from zkvm.ml.samples import Sample
+from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute, profiled_run
+from zkvm.ml.samples import Data, Sample, fitted, load_samples, samples_of
 from zkvm.ml.twin import Original, refuse_leaks
 
 RUNTIME = Path(__file__).resolve().parent / "runtime"
+
+
+def compile(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    calibration: str | os.PathLike[str] | Data,
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    method: str = "minmax",
+    activation_bits: int = 16,
+    weight_bits: int = 16,
+    weights: str = "public",
+    commit_input: bool = False,
+    output: str = "full",
+    measure: bool = False,
+) -> CompiledModel:
+    """Compile an ONNX model to a guest, as ``zkvm compile`` does.
+
+    Args:
+        model: an ONNX file, or the model itself.
+        calibration: typical inputs, one or more samples: a file, an array, a dictionary of arrays by name, a list of arrays in order, or
+            a list of dictionaries.
+        shapes: of inputs whose dimensions are open, by name.
+        method: how ranges follow from the data: ``minmax``, ``percentile`` or ``mse``.
+        activation_bits: 8 or 16.
+        weight_bits: 2 to 16, at most; fewer where sums need room.
+        weights: ``public``, or ``private``: input of the guest, with a salted digest.
+        commit_input: commit a salted digest of the input.
+        output: what the journal says: ``full``, ``top1`` or ``digest``.
+        measure: run the guest once, for cycles in the model card; needs the ``prove`` extra.
+
+    Returns:
+        The compiled model, with accuracy on the samples in its card.
+
+    Raises:
+        InputError: the data do not fit the model.
+        UsageError: the model cannot be compiled (says why, and names the node), an option has no such value, or an extra is missing.
+    """
+    for name, value, allowed in (("activation_bits", activation_bits, (8, 16)), ("weight_bits", weight_bits, range(2, 17))):
+        if value not in allowed:
+            raise UsageError(f"{name} {value!r}: choose one of {', '.join(map(str, allowed))}")
+    options = Options(
+        shapes=dict(shapes or {}),
+        method=Method(_choice("method", method, tuple(Method))),
+        precision=Precision(activation_bits, weight_bits),
+        privacy=Privacy(
+            _choice("weights", weights, ("public", "private")) == "private",
+            commit_input,
+            OutputMode(_choice("output", output, tuple(OutputMode))),
+        ),
+    )
+    imported = import_file(model if isinstance(model, onnx.ModelProto) else Path(model), options)
+    if isinstance(calibration, (str, os.PathLike)):
+        samples = load_samples(Path(calibration), imported.inputs)
+    else:
+        samples = samples_of(calibration, imported.inputs)
+    compilation = compile_imported(imported, samples, options)
+    add_measurements(compilation, samples, profiled_run if measure else None)
+    return compilation.model
+
+
+def _choice(name: str, value: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise UsageError(f"{name} {value!r}: choose one of {', '.join(allowed)}")
+    return value
 
 
 def import_file(source: Path | onnx.ModelProto, options: Options) -> ImportedModel:
@@ -47,11 +116,14 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
     """
     if options.privacy.private_weights and imported.simplified:
         raise UsageError("private weights: the model was imported for public ones: import it with the same options")
-    tensors = calibrate(imported, samples, options.method, options.precision.activation_bits)
+    tensors = calibrate(imported, samples, options.method, options.precision.activation_bits, options.domain)
     private = options.privacy.private_weights
     choice = choose(imported, tensors, options, agreement)  # the gate
     graph = choice.graph
-    interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy)
+    interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy, imported.labels)
+    for sample in samples:
+        for tensor in interface.inputs:
+            fitted(sample[tensor.name], tensor)  # a NaN is a number for some kinds of inputs only, which are known now
     code = generate(graph, options.privacy, interface.digest)
     if private:
         refuse_leaks(Original(imported, graph, choice.floats, code, tensors), samples, options)
@@ -66,7 +138,7 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
         "card": card.static_card(imported, graph, code, options.precision),
         "weights_digest": weights_digest(words) if private else "",
     }
-    model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=words)
+    model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=words, source=code.source)
     return Compilation(imported, graph, code, model)
 
 
@@ -106,4 +178,22 @@ def add_measurements(compilation: Compilation, samples: Sequence[Sample], execut
         compilation.model.card["execution"] = card.execution(compilation, samples[0], execute)
 
 
-__all__ = ["Compilation", "Options", "OutputMode", "Precision", "Privacy", "add_measurements", "compile_imported", "import_file"]
+class _Module(ModuleType):
+    """A module that can be called."""
+
+    __call__ = staticmethod(compile)
+
+
+sys.modules[__name__].__class__ = _Module
+
+__all__ = [
+    "Compilation",
+    "Options",
+    "OutputMode",
+    "Precision",
+    "Privacy",
+    "add_measurements",
+    "compile",
+    "compile_imported",
+    "import_file",
+]

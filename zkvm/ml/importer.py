@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class ImportedModel:
         outputs: names, in order.
         opset: of the main domain.
         simplified: by the simplifier, which looks at weights.
+        labels: names of classes by output, where an output's integers stand for them.
     """
 
     proto: onnx.ModelProto
@@ -48,6 +49,7 @@ class ImportedModel:
     outputs: list[str]
     opset: int
     simplified: bool = True
+    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load_model(path: Path) -> onnx.ModelProto:

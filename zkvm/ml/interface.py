@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,35 @@ from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
 from zkvm.stark.protocol.params import Policy
 from zkvm.verifier.receipt import DEFAULT_POLICY, Receipt
 
-FORMAT = 4
+FORMAT = 5
 METADATA = "model.json"
 SCALE_BYTES = 8
-DOMAIN = b"zkvm/model interface/1"
-DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, "boolean": np.bool_}
+FLAG_BYTES = 4
+SATURATED_EXIT = 3
+"""How a guest ends in which a value saturated, unless it was compiled to go on."""
+DOMAIN = b"zkvm/model interface/2"
+DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, "boolean": np.bool_, "float": np.float32}
 """Kinds of tensors, and the numbers that people write for them."""
 MAX_ELEMENTS = 1 << 30
 """More than any guest's memory holds."""
+NAN = 0x7FC00000
+"""The bits of every NaN that a guest gets or gives."""
+REFUSE, FLAG = "refuse", "flag"
+"""What becomes of a value that leaves the integers that the model has for it: the run ends, or the journal says that it was cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """An input or output of a compiled model: real = integer * scale; inputs are within [lo, hi]. ``kind``: real, integer or boolean.
+    """An input or output of a compiled model: what its words say; inputs are within [lo, hi].
 
-    Without a scale: it says something about private weights, and the journal holds it.
+    Attributes:
+        name: in the ONNX model.
+        shape: of the array.
+        kind: "real", integer * scale; "integer"; "boolean"; or "float", the bits of an IEEE 754 binary32 number.
+        scale: of real numbers; 1 of others. None: it says something about private weights, and the journal holds it.
+        lo: least word.
+        hi: largest word.
+        labels: names of classes: the integer k of an output stands for ``labels[k]``; empty if integers are what they are.
     """
 
     name: str
@@ -40,6 +54,7 @@ class Tensor:
     scale: float | None
     lo: int
     hi: int
+    labels: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -51,28 +66,72 @@ class Tensor:
         """Numbers that people write for it."""
         return np.dtype(DTYPES[self.kind])
 
+    def outside(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which elements the words between the bounds do not hold."""
+        numbers = self._numbers(array)
+        return np.asarray((numbers < self.lo) | (numbers > self.hi))
+
     def quantize(self, array: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
-        """Integers, and how many elements were outside the calibrated range and saturated."""
-        assert self.scale is not None
-        numbers = np.floor(array.astype(np.float64) / self.scale + 0.5) if self.kind == "real" else array.astype(np.int64)
+        """The words of numbers, and how many elements were outside the bounds and were cut to them."""
+        numbers = self._numbers(array)
         return np.clip(numbers, self.lo, self.hi).astype(np.int64), int(((numbers < self.lo) | (numbers > self.hi)).sum())
 
+    def _numbers(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Words before anything is cut."""
+        if self.kind == "float":
+            floats = np.ascontiguousarray(array, np.float32)
+            return np.where(np.isnan(floats), np.int32(NAN), floats.view(np.int32)).astype(np.int64)
+        assert self.scale is not None
+        return np.floor(array.astype(np.float64) / self.scale + 0.5) if self.kind == "real" else array.astype(np.int64)
+
     def dequantize(self, integers: NDArray[np.int64], scale: float | None = None) -> NDArray[Any]:
-        """The numbers that integers stand for; of a tensor without a scale with a given one."""
+        """The numbers, or names of classes, that words stand for.
+
+        Args:
+            integers: the words.
+            scale: of a tensor without one.
+
+        Raises:
+            VerificationError: MODEL, an integer that names no class.
+        """
         shaped, chosen = integers.reshape(self.shape), self.scale if scale is None else scale
+        if self.labels:
+            return np.array([self.label_of(int(word)) for word in shaped.flat], object).reshape(self.shape)
+        if self.kind == "float":
+            return shaped.astype(np.int32).view(np.float32)
         if self.kind != "real":
             return shaped.astype(self.dtype)
         assert chosen is not None
         return shaped * chosen
 
+    def label_of(self, word: int) -> str:
+        """The class that an integer names.
+
+        Raises:
+            VerificationError: MODEL, none.
+        """
+        if not 0 <= word < len(self.labels):
+            raise _refused(f"output {self.name!r} says class {word}; the model has {len(self.labels)}")
+        return self.labels[word]
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a journal says: the outputs by name, the label, or digests (hexadecimal), as the model was compiled."""
+    """What a journal says, as the model was compiled.
+
+    Attributes:
+        tensors: the outputs by name, if all are shown; names of classes are texts.
+        label: with ``top1``, the integer.
+        digests: hexadecimal.
+        label_name: the class that the label names, if it has names.
+        saturated: whether a value was cut on the way, so that the outputs are not the model's; None: the run would have ended.
+    """
 
     tensors: dict[str, NDArray[Any]]
     label: int | None = None
     digests: dict[str, str] | None = None
+    label_name: str | None = None
+    saturated: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +149,8 @@ class ModelInterface:
         output_mode: "full", "top1" or "digest".
         card: the model card, as JSON; it binds nobody.
         weights_digest: of private weights, 64 hexadecimal digits; of public ones, which are part of the program, empty.
+        saturation: "refuse": a run in which a value leaves its integers ends with :data:`SATURATED_EXIT`; "flag": it goes on, and the
+            journal says so.
     """
 
     inputs: tuple[Tensor, ...]
@@ -99,16 +160,17 @@ class ModelInterface:
     output_mode: str
     card: dict[str, Any]
     weights_digest: str
+    saturation: str = field(default=REFUSE, kw_only=True)
 
     @property
     def digest(self) -> bytes:
         """32 bytes that the guest holds and commits to: BLAKE3 of a domain and of the interface as compact JSON.
 
-        The JSON is [inputs, outputs, weights, input mode, output mode], a tensor [name, shape, kind, scale, lo, hi], and a scale the 16
-        hexadecimal digits of its float64 in big-endian order, or null.
+        The JSON is [inputs, outputs, weights, input mode, output mode, saturation], a tensor [name, shape, kind, scale, lo, hi, labels],
+        and a scale the 16 hexadecimal digits of its float64 in big-endian order, or null.
         """
         tensors = [[_canonical(tensor) for tensor in group] for group in (self.inputs, self.outputs)]
-        content = [*tensors, self.weights, self.input_mode, self.output_mode]
+        content = [*tensors, self.weights, self.input_mode, self.output_mode, self.saturation]
         return blake3(DOMAIN + json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
     @staticmethod
@@ -123,13 +185,14 @@ class ModelInterface:
             if metadata["format"] != FORMAT:
                 raise UsageError(f"{path}: format {metadata['format']}; this version reads {FORMAT}: compile the model again")
             return ModelInterface(
-                _tensors(metadata["inputs"]),
-                _tensors(metadata["outputs"], metadata["weights"] == "private"),
+                _tensors(metadata["inputs"], False),
+                _tensors(metadata["outputs"], True, metadata["weights"] == "private"),
                 _one_of(metadata["weights"], "public", "private"),
                 _one_of(metadata["input_mode"], "none", "digest"),
                 _one_of(metadata["output_mode"], "full", "top1", "digest"),
                 dict(metadata["card"]),
                 _hex_digest(metadata["weights_digest"]) if metadata["weights"] == "private" else "",
+                saturation=_one_of(metadata["saturation"], REFUSE, FLAG),
             )
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise UsageError(f"{path}: not a compiled model: {error}") from error
@@ -166,24 +229,31 @@ class ModelInterface:
         names = [name for name, on in (("weights", self.weights == "private"), ("input", self.input_mode == "digest")) if on]
         places = {name: DIGEST_BYTES * (number + 1) for number, name in enumerate(names)}
         digests = {name: journal[start : start + DIGEST_BYTES].hex() for name, start in places.items()}
-        body = journal[DIGEST_BYTES * (len(names) + 1) :]
+        start = DIGEST_BYTES * (len(names) + 1)
         unknown = [tensor for tensor in self.outputs if tensor.scale is None]
         full = SCALE_BYTES * len(unknown) + sum(tensor.size for tensor in self.outputs) * 4
         written = {"full": full, "top1": 4, "digest": DIGEST_BYTES}[self.output_mode]
-        expected = DIGEST_BYTES * (len(names) + 1) + written
-        if len(journal) != expected:
-            raise _refused(f"a journal of {len(journal)} bytes is not one of this model, which writes {expected}")
+        flag = FLAG_BYTES if self.saturation == FLAG else 0
+        if len(journal) != start + flag + written:
+            raise _refused(f"a journal of {len(journal)} bytes is not one of this model, which writes {start + flag + written}")
+        saturated, body = _flag(journal[start : start + flag]) if flag else None, journal[start + flag :]
         if self.output_mode == "top1":
-            return Output({}, int.from_bytes(body, "little", signed=True), digests or None)
+            label, named = int.from_bytes(body, "little", signed=True), self._label_tensor()
+            name = None if named is None or not named.labels else named.label_of(label)
+            return Output({}, label, digests or None, name, saturated)
         if self.output_mode == "digest":
-            return Output({}, None, digests | {"output": body.hex()})
+            return Output({}, None, digests | {"output": body.hex()}, None, saturated)
         scales = {tensor.name: _scale(body[SCALE_BYTES * place :]) for place, tensor in enumerate(unknown)}
         words = np.frombuffer(body[SCALE_BYTES * len(unknown) :], "<i4").astype(np.int64)
         tensors, first = {}, 0
         for tensor in self.outputs:
             tensors[tensor.name] = tensor.dequantize(words[first : first + tensor.size], scales.get(tensor.name))
             first += tensor.size
-        return Output(tensors, None, digests or None)
+        return Output(tensors, None, digests or None, None, saturated)
+
+    def _label_tensor(self) -> Tensor | None:
+        """The output that ``top1`` shows, as the code generator chooses it, unless the label is a place among scores."""
+        return next((tensor for tensor in self.outputs if tensor.size == 1 and tensor.kind in ("integer", "boolean")), None)
 
 
 def check_weights(journal: bytes, weights_digest: str) -> None:
@@ -224,7 +294,14 @@ def _hex_digest(text: str) -> str:
 def _canonical(tensor: Tensor) -> list[Any]:
     """What the interface's digest says of a tensor."""
     scale = None if tensor.scale is None else struct.pack(">d", tensor.scale).hex()
-    return [tensor.name, list(tensor.shape), tensor.kind, scale, tensor.lo, tensor.hi]
+    return [tensor.name, list(tensor.shape), tensor.kind, scale, tensor.lo, tensor.hi, list(tensor.labels)]
+
+
+def _flag(data: bytes) -> bool:
+    word = int.from_bytes(data, "little")
+    if word > 1:
+        raise _refused(f"the journal's word on saturation is {word}, neither 0 nor 1: no compiled model writes it")
+    return bool(word)
 
 
 def _scale(data: bytes) -> float:
@@ -243,11 +320,13 @@ def tensor_json(tensor: Tensor) -> dict[str, Any]:
         "scale": tensor.scale,
         "lo": tensor.lo,
         "hi": tensor.hi,
-    }
+    } | ({"labels": list(tensor.labels)} if tensor.labels else {})
 
 
-def _tensors(entries: list[dict[str, Any]], unknown_scales: bool = False) -> tuple[Tensor, ...]:
+def _tensors(entries: list[dict[str, Any]], outputs: bool, unknown_scales: bool = False) -> tuple[Tensor, ...]:
     tensors = tuple(_tensor(entry, unknown_scales) for entry in entries)
+    if not outputs and any(tensor.labels for tensor in tensors):
+        raise ValueError("an input with names of classes")
     if len({tensor.name for tensor in tensors}) != len(tensors):
         raise ValueError("two tensors of one name")
     return tensors
@@ -259,7 +338,10 @@ def _tensor(entry: dict[str, Any], unknown_scale: bool) -> Tensor:
     bad_scale = scale is not None and not 0 < scale < math.inf
     if min(shape, default=1) < 1 or math.prod(shape) > MAX_ELEMENTS or kind not in DTYPES or bad_scale:
         raise ValueError(f"a tensor of shape {list(shape)}, kind {kind!r} and scale {scale}")
-    return Tensor(str(entry["name"]), shape, kind, scale, int(entry["lo"]), int(entry["hi"]))
+    labels = entry.get("labels", [])
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels) or (labels and kind != "integer"):
+        raise ValueError(f"names of classes that are no list of texts, or not of integers: {str(labels)[:60]}")
+    return Tensor(str(entry["name"]), shape, kind, scale, int(entry["lo"]), int(entry["hi"]), tuple(labels))
 
 
 def _one_of(name: str, *choices: str) -> str:

@@ -10,7 +10,7 @@ from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.value import Kind, Value
 
-__all__ = ["Graph", "Kind", "Operation", "Value", "View", "evaluate"]
+__all__ = ["Graph", "Kind", "Operation", "Value", "View", "evaluate", "evaluate_all"]
 
 
 @dataclass(eq=False)
@@ -73,7 +73,7 @@ class Graph:
 
     Attributes:
         errors: largest errors that approximations make, by operation name, in units of the output's scale.
-        tensors: what the tensors of the ONNX model are, by name, as far as they are there.
+        tensors: which value an ONNX tensor is, by name, for comparisons with the float model.
     """
 
     inputs: list[Value]
@@ -98,20 +98,28 @@ class Graph:
         return list({id(value.storage()): value.storage() for value in read if value.storage().data is not None}.values())
 
 
-def evaluate(graph: Graph, inputs: Sequence[IntArray]) -> list[IntArray]:
+def evaluate(graph: Graph, inputs: Sequence[IntArray], saturated: dict[str, int] | None = None) -> list[IntArray]:
     """Run the integer model: the reference that the guest is compared with.
 
     Args:
         graph: the integer model.
         inputs: one array of integers per input of the graph, within its bounds.
+        saturated: filled with how many results may have been cut, by the operation's name, if there are any.
     """
+    held = evaluate_all(graph, inputs, saturated)
+    return [held[id(value)].reshape(value.shape) if value.data is None else value.data.reshape(value.shape) for value in graph.outputs]
+
+
+def evaluate_all(graph: Graph, inputs: Sequence[IntArray], saturated: dict[str, int] | None = None) -> dict[int, IntArray]:
+    """Run the integer model: the integers of every value that is not constant, by its ``id``. See :func:`evaluate`."""
     held: dict[int, IntArray] = {id(value): array.reshape(value.shape) for value, array in zip(graph.inputs, inputs, strict=True)}
 
     def read(value: Value) -> IntArray:
-        if value.data is not None:
-            return value.data.reshape(value.shape)
-        return held[id(value)]
+        return held[id(value)] if value.data is None else value.data.reshape(value.shape)
 
     for operation in graph.operations:
-        held[id(operation.output)] = operation.evaluate(*map(read, operation.inputs))
-    return [read(value).reshape(value.shape) for value in graph.outputs]
+        result = held[id(operation.output)] = operation.evaluate(*map(read, operation.inputs))
+        count = operation.output.saturated(result) if saturated is not None else 0
+        if saturated is not None and count:
+            saturated[operation.name] = saturated.get(operation.name, 0) + count
+    return held

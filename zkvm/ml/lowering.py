@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class TensorInfo:
 
     Attributes:
         bits: that it has at least, whatever the precision of activations: where bits cost nothing.
+        guarded: whether low, high are data and no bounds: then values beyond them are possible, and must not be cut silently.
     """
 
     shape: tuple[int, ...]
@@ -43,6 +44,7 @@ class TensorInfo:
     low: float
     high: float
     bits: int = 0
+    guarded: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,8 @@ class Context:
         scale, lo, hi = self.given[name] if name in self.given else quantization(info, self.precision)
         kind = Kind.REAL if name in self.given else info.kind
         value = self.fresh(info.shape if shape is None else shape, lo, hi, scale, kind, label=name)
+        if name not in self.given and kind is not Kind.BOOLEAN:
+            value.guarded = info.guarded
         if self.private and kind is not Kind.BOOLEAN:
             value.cut = lo, hi
             bound = _widest(info, self.precision) if name not in self.given else hi - lo
@@ -159,7 +163,12 @@ class Context:
 
     def rescale(self, ratios: float | FloatArray, bound: int, output: Value, name: str, secret: bool = True) -> Rescale:
         """The rescaling by ``ratios`` to an output, see :func:`~zkvm.ml.arithmetic.rescale`; of secret ratios unless they are not."""
-        return rescale(ratios, bound, *output.limits, name, secret=self.private and secret)
+        factor = rescale(ratios, bound, *output.limits, name, secret=self.private and secret)
+        if not self.private or output.cut is not None:  # whether what cannot be cut is looked at would say something
+            extremes = replace(factor, lo=2 * INT32_MIN, hi=2 * INT32_MAX).apply(np.array([[-bound], [bound]], np.int64), 1)
+            (low, high), (lo, hi) = output.guarded, output.limits
+            output.guarded = low and bool(extremes.min() < lo), high and bool(extremes.max() > hi)
+        return factor
 
     def operand(self, name: str) -> Value:
         """The value of an ONNX tensor, real numbers as the node at hand has them; a fixed-point constant is quantized by its own range."""
@@ -295,15 +304,18 @@ def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, in
     if info.kind is Kind.BOOLEAN:
         return 1.0, 0, 1
     magnitude = max(abs(info.low), abs(info.high))
+    positive = info.low >= 0 and not info.guarded[0]
+    if info.kind is Kind.INTEGER and not any(info.guarded):
+        return 1.0, int(max(info.low, INT32_MIN)), int(min(info.high, INT32_MAX))
     if info.kind is Kind.INTEGER:
         bound = int(min(power_of_two_at_least(2 * magnitude + 2), 2.0**31)) - 1
         return 1.0, 0 if info.low >= 0 else -bound, bound
     bits = max(info.bits, precision.activation_bits)
-    positive = info.low >= 0
     if not magnitude:
         magnitude = 1.0
     if bits == 8:
-        top = 255 if positive else 127
+        # What was never negative has all integers to itself, also if nothing says that it cannot become negative.
+        top = 255 if info.low >= 0 else 127
         return magnitude / top, 0 if positive else -top, top
     top = (1 << (bits - 1)) - 1
     return power_of_two_at_least(magnitude / top), 0 if positive else -top, top

@@ -7,14 +7,19 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.errors import UsageError
+from zkvm.errors import GuestError, InputError, UsageError
 from zkvm.files import write_folder
-from zkvm.ml.interface import FORMAT, METADATA, ModelInterface, tensor_json, weights_digest
+from zkvm.ml.interface import FORMAT, METADATA, REFUSE, ModelInterface, Output, Tensor, tensor_json, weights_digest
+from zkvm.ml.samples import Data, Sample, fitted, one_sample, place_of
+
+if TYPE_CHECKING:
+    from zkvm.session.run import Session
+    from zkvm.verifier.receipt import Receipt
 
 GUEST, WEIGHTS, SOURCE, OWNERS_CARD = "model.elf", "weights.bin", "model.c", "card.private.json"
 SALT_BYTES = 32
@@ -44,18 +49,30 @@ Execute = Callable[[bytes, bytes], GuestRun]
 
 @dataclass(frozen=True)
 class CompiledModel(ModelInterface):
-    """A compiled model. The card is the owner's, with what it says of private weights.
+    """A compiled model: it runs, proves, and reads its journals. The card is the owner's, with what it says of private weights.
+
+    Inputs are an array, a dictionary of arrays by name, or a list of arrays in order, of one sample.
 
     Attributes:
-        elf: the guest. private_weights: what a private model reads before its input: a salt, made once so that all its receipts show one
-            digest, and the private words; else empty.
+        elf: the guest.
+        private_weights: what a private model reads before its input: a salt, made once so that all its receipts show one digest, and
+            the private words; else empty.
+        source: the guest's C code, of a model that was compiled and not loaded.
     """
 
     elf: bytes
     private_weights: bytes
+    source: str = ""
 
-    def save(self, directory: Path, source: str) -> None:
-        """Write the guest, its source, metadata, and what only the owner of private weights may read."""
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write the guest, its source, metadata, and what only the owner of private weights may read: all that ``zkvm run`` needs.
+
+        Args:
+            directory: is made if it is not there.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         metadata = {
             "format": FORMAT,
             "inputs": [tensor_json(tensor) for tensor in self.inputs],
@@ -63,20 +80,26 @@ class CompiledModel(ModelInterface):
             "weights": self.weights,
             "input_mode": self.input_mode,
             "output_mode": self.output_mode,
+            "saturation": self.saturation,
             "weights_digest": self.weights_digest,
             "card": public_card(self.card) if self.weights == "private" else self.card,
         }
         secret = {WEIGHTS: self.private_weights, OWNERS_CARD: _json_bytes(self.card)} if self.weights == "private" else {}
-        public = {GUEST: self.elf, SOURCE: source.encode(), METADATA: _json_bytes(metadata)}
+        source = {SOURCE: self.source.encode()} if self.source else {}
+        public = {GUEST: self.elf, **source, METADATA: _json_bytes(metadata)}
         write_folder(directory, secret | public, owner_only=secret)
 
     @staticmethod
-    def load(directory: Path) -> CompiledModel:
+    def load(path: str | os.PathLike[str]) -> CompiledModel:
         """Read a compiled model.
+
+        Args:
+            path: of the directory.
 
         Raises:
             UsageError: not a directory that :meth:`save` wrote.
         """
+        directory = Path(path)
         public = ModelInterface.read(directory)
         try:
             private, known = b"", vars(public)
@@ -104,23 +127,144 @@ class CompiledModel(ModelInterface):
         return b"".join([self.private_weights, chosen.get("input", b""), *words, chosen.get("output", b"")])
 
     def quantize(self, arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[np.int64]], int]:
-        """Integers for all inputs, and the number of saturated elements.
+        """The words of all inputs, and the number of elements that were cut to the bounds.
 
         Raises:
-            UsageError: another number of arrays or elements, or a NaN.
+            InputError: another number of arrays, another shape or type, or a NaN.
         """
         if len(arrays) != len(self.inputs):
-            raise UsageError(f"{len(arrays)} arrays for {len(self.inputs)} inputs")
+            raise InputError(f"{len(arrays)} arrays for {len(self.inputs)} inputs")
         results, saturated = [], 0
         for tensor, array in zip(self.inputs, arrays, strict=True):
-            if array.size != tensor.size:
-                raise UsageError(f"input {tensor.name!r} has shape {tensor.shape}, {tensor.size} numbers; got {array.size}")
-            if tensor.kind == "real" and not np.isfinite(array.astype(np.float64)).all():
-                raise UsageError(f"input {tensor.name!r} holds a NaN or an infinity")
-            integers, outside = tensor.quantize(array.reshape(tensor.shape))
+            integers, outside = tensor.quantize(fitted(array, tensor))
             results.append(integers)
             saturated += outside
         return results, saturated
+
+    def words(self, sample: Sample) -> tuple[list[NDArray[np.int64]], int]:
+        """The words of one sample, and the number of elements that were cut: 0, unless the model was compiled to go on.
+
+        Args:
+            sample: an array by the name of each input.
+
+        Raises:
+            InputError: a number is outside what the model was compiled for, or does not fit it at all.
+        """
+        integers, saturated = self.quantize([sample[tensor.name] for tensor in self.inputs])
+        if saturated and self.saturation == REFUSE:
+            raise InputError("; ".join(filter(None, (_outside(tensor, fitted(sample[tensor.name], tensor)) for tensor in self.inputs))))
+        return integers, saturated
+
+    def execute(self, inputs: Data, *, salts: Mapping[str, bytes] | None = None, profile: bool = False) -> Session:
+        """Run the guest without proving.
+
+        Args:
+            inputs: one sample.
+            salts: of :meth:`fresh_salts`, if the digests of the journal are to be opened later.
+            profile: also count cycles by function.
+
+        Returns:
+            What the guest did: journal, cycles, exit code.
+
+        Raises:
+            InputError: the inputs do not fit the model.
+            UsageError: the ``prove`` extra is missing.
+        """
+        from zkvm import api
+
+        return api.execute(self.elf, self._stdin(inputs, salts), profile=profile)
+
+    def run(self, inputs: Data) -> Output:
+        """What the model gives: the guest runs, and its journal is read. Nothing is proven.
+
+        Args:
+            inputs: one sample.
+
+        Raises:
+            InputError: the inputs do not fit the model.
+            GuestError: the guest ended with another exit code than 0: a value left its integers.
+            UsageError: the ``prove`` extra is missing.
+        """
+        return self.decode(_finished(self.execute(inputs)).journal)
+
+    def prove(self, inputs: Data, *, salts: Mapping[str, bytes] | None = None, **options: Any) -> Receipt:
+        """Run the guest and prove the run; nothing is proven of a run that fails.
+
+        Args:
+            inputs: one sample.
+            salts: of :meth:`fresh_salts`, if the digests of the journal are to be opened later.
+            options: of :func:`zkvm.prove`. Tables are padded by the program unless ``pad_to`` says otherwise.
+
+        Returns:
+            The receipt: :meth:`decode` reads its journal, :meth:`verify` checks it.
+
+        Raises:
+            InputError: the inputs do not fit the model.
+            GuestError: the guest ended with another exit code than 0: a value left its integers.
+            LimitError: a limit was reached, or the run is too long for one proof.
+            UsageError: unknown options, or the ``prove`` extra is missing.
+        """
+        from zkvm import api
+        from zkvm.session.bound import BY_PROGRAM
+
+        stdin = self._stdin(inputs, salts)
+        _finished(api.execute(self.elf, stdin))
+        return api.prove(self.elf, stdin, **{"pad_to": BY_PROGRAM} | options).receipt
+
+    def image_id(self) -> str:
+        """The image ID of the guest, which verifiers must know: 64 hexadecimal digits."""
+        from zkvm import api
+
+        return api.compute_image_id(self.elf)
+
+    def _stdin(self, inputs: Data, salts: Mapping[str, bytes] | None) -> bytes:
+        integers, _ = self.words(one_sample(inputs, self.inputs))
+        return self.stdin(integers, salts)
+
+
+def _finished(session: Session) -> Session:
+    """A run that ended with exit code 0.
+
+    Raises:
+        GuestError: it did not.
+    """
+    if session.exit_code:
+        said = session.stderr.decode(errors="replace").strip()
+        raise GuestError(f"the compiled model ended with exit code {session.exit_code}: {said}")
+    return session
+
+
+def _outside(tensor: Tensor, array: NDArray[Any]) -> str:
+    """What is said of an input with numbers outside its bounds; nothing of others."""
+    bad = tensor.outside(array)
+    if not bad.any():
+        return ""
+    place, scale = place_of(bad), tensor.scale if tensor.kind == "real" and tensor.scale is not None else 1
+    more = f" ({int(bad.sum()) - 1} more are too)" if bad.sum() > 1 else ""
+    return (
+        f"input {tensor.name!r}, place {list(place)}: {array[place].item()!r} is outside what the model was compiled for, "
+        f"{tensor.lo * scale:.8g} to {tensor.hi * scale:.8g}{more}: compile it with data or a --domain that reach so far, "
+        "or with --saturate to cut such numbers"
+    )
+
+
+def profiled_run(elf: bytes, stdin: bytes) -> GuestRun:
+    """One run of a guest with its cycles by function, and what a proof of it is predicted to take.
+
+    Args:
+        elf: the guest.
+        stdin: its private input.
+
+    Raises:
+        GuestError: it ended with another exit code than 0.
+    """
+    from zkvm.session.profiling import profile
+    from zkvm.session.run import ExecutorEnv
+
+    result = profile(elf, ExecutorEnv(stdin))
+    functions = {entry.name: entry.cycles for entry in result.functions}
+    seconds, memory = (None, None) if result.prediction is None else (result.prediction.seconds, result.prediction.memory_bytes)
+    return GuestRun(_finished(result.session).journal, result.session.cycles, functions, seconds, memory)
 
 
 def public_card(card: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,11 +69,11 @@ def refuse_leaks(original: Original, samples: Sequence[Sample], options: Options
             return
         try:
             imported = import_model(twin_of(original.imported.original, size), options.shapes, simplify=False)
-            tensors = calibrate(imported, samples[:MAX_SAMPLES], options.method, options.precision.activation_bits)
+            tensors = calibrate(imported, samples[:MAX_SAMPLES], options.method, options.precision.activation_bits, options.domain)
             # Ranges of inputs are known to everybody.
             tensors |= {port.name: original.tensors[port.name] for port in imported.inputs}
             graph = quantize(imported, tensors, options.precision, True, original.floats)
-            interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy)
+            interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy, imported.labels)
             twin = Original(imported, graph, original.floats, generate(graph, options.privacy, interface.digest), tensors)
         except UsageError as error:
             reason = str(error)
@@ -91,7 +91,7 @@ def _published(model: Original, options: Options) -> list[Any]:
     values = [*model.graph.inputs, *model.graph.outputs]
     tensors = [(value.shape, value.kind, value.lo, value.hi, None if value.secret else value.scale) for value in values]
     card = public_card(static_card(model.imported, model.graph, model.code, options.precision))
-    return [model.imported.inputs, model.imported.outputs, tensors, card, len(model.code.private_words)]
+    return [model.imported.inputs, model.imported.outputs, model.imported.labels, tensors, card, len(model.code.private_words)]
 
 
 def _compare_code(ours: list[str], others: list[str]) -> None:

@@ -46,6 +46,8 @@ class Value:
         private: whether the constant says something about the weights, which private models read as input.
         secret: whether the scale does; only in models with private weights.
         cut: bounds within [lo, hi] to which its operation cuts, where these are secret.
+        guarded: whether a result equal to the lower, the upper limit is one that may have been cut: limits that follow from data are no
+            legal values. A bound that the model itself sets, as a Relu does, is.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Value:
     private: bool = True
     secret: bool = False
     cut: tuple[int, int] | None = None
+    guarded: tuple[bool, bool] = (False, False)
 
     @property
     def size(self) -> int:
@@ -74,6 +77,11 @@ class Value:
     def limits(self) -> tuple[int, int]:
         """What its operation cuts to."""
         return (self.lo, self.hi) if self.cut is None else self.cut
+
+    def saturated(self, integers: IntArray) -> int:
+        """How many of its operation's results may have been cut."""
+        low, high = (limit if guarded else None for limit, guarded in zip(self.limits, self.guarded, strict=True))
+        return sum(int((integers == limit).sum()) for limit in (low, high) if limit is not None)
 
     def storage(self) -> Value:
         """The value that owns the memory."""

@@ -75,7 +75,7 @@ class Linear(Operation):
         code.line(
             f"const struct linear g = {{{commas(shape.taps)}, {commas(shape.tap_steps)}, {commas(shape.positions)}, "
             f"{commas(shape.position_steps)}, {commas(shape.position_out)}, {shape.channel_out}, "
-            f"{code.rescaling(self.rescaling)}, {int(many)}{', 1' if self.rescaling.secret else ''}}};"
+            f"{code.rescaling(self.rescaling)}, {'0, ' if self.rescaling.secret else ''}{int(many)}{', 1' if self.rescaling.secret else ''}}};"
         )
         multipliers = np.array(self.rescaling.multipliers, np.int64).reshape(groups if many else 1, -1)
         source, target = code.pointer(self.inputs[0]), code.pointer(self.output)

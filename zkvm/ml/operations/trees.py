@@ -33,17 +33,15 @@ class Trees(Operation):
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
         rows = inputs[0].reshape(-1, self.inputs[0].shape[-1])
-        result = np.zeros((len(rows), len(self.base)), np.int64)
-        for number, row in enumerate(rows):
-            sums = self.base.copy()
-            for place in self.roots:
-                for _ in range(self.depth):
-                    feature, threshold, yes, no = self.nodes[place]
-                    place = yes if row[feature] <= threshold else no
-                first = self.nodes[place][1]
-                for target, weight in self.leaves[first : first + self.per_leaf]:
-                    sums[target] += weight
-            result[number] = sums
+        which = np.arange(len(rows))[:, None]
+        places = np.broadcast_to(self.roots, (len(rows), len(self.roots)))
+        for _ in range(self.depth):
+            feature, threshold, yes, no = np.moveaxis(self.nodes[places], -1, 0)
+            places = np.where(rows[which, feature] <= threshold, yes, no)
+        first = self.nodes[places][..., 1]
+        reached = self.leaves[first[..., None] + np.arange(self.per_leaf)]
+        result = np.broadcast_to(self.base, (len(rows), len(self.base))).copy()
+        np.add.at(result, (which[..., None], reached[..., 0]), reached[..., 1])
         return self.rescaling.apply(result).reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:

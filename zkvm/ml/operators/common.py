@@ -90,6 +90,8 @@ def integer_binary(context: Context, name: str, function: str, left: Value, righ
     lowest = {"Max": max(left.lo, right.lo), "Min": min(left.lo, right.lo)}.get(function, INT32_MIN if bound == INT32_MAX else -bound)
     highest = {"Max": max(left.hi, right.hi), "Min": min(left.hi, right.hi)}.get(function, bound)
     output = context.fresh(left.shape, lowest, highest, left.scale, left.kind, label=name)
+    if function in ("Add", "Sub", "Mul") and whole_bound(function, left, right) > INT32_MAX:
+        output.guarded = True, True
     return context.add(Whole(name, (left, right), output, function))
 
 
@@ -97,6 +99,16 @@ def aligned(context: Context, name: str, values: Sequence[Value], scale: float) 
     """The values with one scale, which is that of one of them."""
     secret = any(value.secret for value in values)
     return [context.rescaled(value, scale, name, secret=secret) for value in values]
+
+
+def rescaled_to(context: Context, value: Value, target: Value, name: str) -> Value:
+    """The value with a target's scale, cut to its limits, which data may have said."""
+    result = context.rescaled(value, target.scale, name, target.lo, target.hi, cut=target.cut)
+    if result is not value and result.data is None:
+        same = (limit == other for limit, other in zip(result.limits, target.limits, strict=True))
+        low, high = (guarded and equal for guarded, equal in zip(target.guarded, same, strict=True))
+        result.guarded = low, high
+    return result
 
 
 def narrowed(context: Context, name: str, source: Value) -> Value:
@@ -124,11 +136,12 @@ def fused_target(context: Context, name: str) -> Value:
 
 def cut_to(context: Context, output: Value, low: float, high: float, known: bool) -> None:
     """Narrow what a value's operation cuts to: to a range of real numbers, which bounds it only if everybody may know it."""
-    lo, hi = _edge(low, output), _edge(high, output)
+    limits, (lo, hi) = output.limits, (_edge(low, output), _edge(high, output))
+    output.guarded = output.guarded[0] and lo < limits[0], output.guarded[1] and hi > limits[1]
     if known or not context.private:
         output.lo, output.hi = max(output.lo, lo), min(output.hi, hi)
     if context.private:
-        output.cut = max(output.limits[0], lo), min(output.limits[1], hi)
+        output.cut = max(limits[0], lo), min(limits[1], hi)
 
 
 def _edge(bound: float, output: Value) -> int:

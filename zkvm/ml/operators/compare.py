@@ -9,7 +9,7 @@ from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.compare import Compare, Select
-from zkvm.ml.operators.common import aligned, broadcast, broadcast_pair, integer_binary
+from zkvm.ml.operators.common import aligned, broadcast, broadcast_pair, integer_binary, rescaled_to
 
 COMPARISONS = {"Less": "<", "LessOrEqual": "<=", "Greater": ">", "GreaterOrEqual": ">=", "Equal": "=="}
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
@@ -63,7 +63,7 @@ def lower_where(context: Context, node: Node) -> None:
         low, high = (limit * target.scale for limit in target.limits)
         arrays = [context.constants.get(name) for name in names]
         values = [
-            context.rescaled(context.operand(name), target.scale, node.name, target.lo, target.hi, cut=target.cut)
+            rescaled_to(context, context.operand(name), target, node.name)
             if array is None
             else context.quantized_constant(name, np.clip(array, low, high), target.scale, (target.lo, target.hi))
             for name, array in zip(names, arrays, strict=True)

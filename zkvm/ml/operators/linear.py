@@ -83,7 +83,9 @@ def _append(
     for numbers in np.arange(source.size).reshape(samples, -1):
         sample = move(context, node.name, [source], numbers)
         part = context.fresh((output.size // samples,), output.lo, output.hi, output.scale, label=node.name)
+        part.cut, part.guarded = output.cut, output.guarded
         results.append(context.add(Linear(node.name, (sample,), part, grouped, biases, shape, rescaling)))
+    output.cut, output.guarded = None, (False, False)  # the parts are cut, and not what is made of them
     context.add(Move(node.name, tuple(results), output, np.arange(output.size).reshape(output.shape) if order is None else order))
 
 

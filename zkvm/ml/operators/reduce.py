@@ -47,7 +47,7 @@ def lower_sum(context: Context, node: Node) -> None:
     output = context.target(node.outputs[0])
     factor = rows.size / output.size if node.operator == "ReduceMean" else 1.0
     if source.kind is Kind.INTEGER:
-        output.lo, output.hi, output.cut = INT32_MIN, INT32_MAX, None
+        output.lo, output.hi, output.cut, output.guarded = INT32_MIN, INT32_MAX, None, (True, True)
     context.bind(node.outputs[0], reduced_sum(context, node.name, rows, output, SUMS[node.operator], 1 / factor))
 
 

@@ -18,7 +18,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.compare import Compare
 from zkvm.ml.operations.table import GOOD_ENOUGH, Table, interpolate, make_table, sampled
 from zkvm.ml.operations.unary import Clamp, Requantize, Round
-from zkvm.ml.operators.common import cut_to, integer_binary, narrowed
+from zkvm.ml.operators.common import cut_to, integer_binary, narrowed, rescaled_to
 
 FINE_ENTRIES = 1 << 11
 KNOWN = ("Sigmoid", "Tanh", "Erf")
@@ -48,6 +48,8 @@ def tabulate(context: Context, node: Node, source: Value, function: Callable[[Fl
         values = _within(output, function(np.arange(first, source.hi + 1, dtype=np.float64) * source.scale))
         entries, bits, error = make_table(values)
         result = Table(node.name, (source,), output, entries, first, bits, np.zeros(0, np.int64), 0)
+        low, high = output.guarded
+        output.guarded = low and bool(values.min() <= output.lo), high and bool(values.max() >= output.hi)
     needed = node.operator in ROUGH and bits > 0 if context.private else error > GOOD_ENOUGH
     if needed and source.lo <= 0 <= source.hi:
         error = _refine(result, values)
@@ -187,8 +189,7 @@ def lower_rounding(context: Context, node: Node) -> None:
 
 def _at_target(context: Context, node: Node, source: Value) -> Value:
     """A value whose bounds could be anything, as far as everybody may know, in 16 bits again."""
-    output = context.target(node.outputs[0])
-    return context.rescaled(source, output.scale, node.name, output.lo, output.hi, cut=output.cut)
+    return rescaled_to(context, source, context.target(node.outputs[0]), node.name)
 
 
 @lowers("Cast")

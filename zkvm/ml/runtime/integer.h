@@ -12,9 +12,42 @@
 #define UNROLL_ALL _Pragma("clang loop unroll(full)")
 #define UNROLL_FOUR _Pragma("clang loop unroll_count(4)")
 
-INLINE int32_t clamp(int32_t value, int32_t lo, int32_t hi) {
-    if (value < lo) return lo;
-    return value > hi ? hi : value;
+/* Whether a layer's result is a limit that follows from data, and so may have been cut. It is looked at after every layer. */
+static int32_t saturated;
+
+#define GUARDED_LOW 1
+#define GUARDED_HIGH 2
+#define SATURATED_EXIT 3
+
+/* A result that needs no cut takes the same instructions with and without a guard. */
+#define CLAMP(value, lo, hi, guard)                                          \
+    do {                                                                     \
+        if ((guard) & GUARDED_LOW ? (value) <= (lo) : (value) < (lo)) {      \
+            if ((guard) & GUARDED_LOW) saturated = 1;                        \
+            return lo;                                                       \
+        }                                                                    \
+        if ((guard) & GUARDED_HIGH ? (value) >= (hi) : (value) > (hi)) {     \
+            if ((guard) & GUARDED_HIGH) saturated = 1;                       \
+            return hi;                                                       \
+        }                                                                    \
+        return (int32_t)(value);                                             \
+    } while (0)
+
+INLINE int32_t clamp(int32_t value, int32_t lo, int32_t hi, int guard) {
+    CLAMP(value, lo, hi, guard);
+}
+
+/* The same for results that were cut elsewhere, or by those whose steps nobody may count. */
+INLINE void watch(const int32_t *results, int count, int32_t low, int32_t high) {
+    int32_t found = 0;
+    UNROLL_FOUR for (int i = 0; i < count; i++) found |= (results[i] == low) | (results[i] == high);
+    saturated |= found;
+}
+
+/* Ends a run whose answer would rest on a saturated value; the message names the layer. */
+_Noreturn static void saturation(const char *layer) {
+    zkvm_printf("a value is beyond what calibration expected, and would be cut: layer %s\n", layer);
+    zkvm_exit(SATURATED_EXIT);
 }
 
 /* How many instructions the following ones take does not depend on their arguments. The optimizer would turn the masks back into
@@ -35,9 +68,8 @@ INLINE int32_t bounded64(int64_t value, int32_t lo, int32_t hi) {
     return bounded(choose(high == word >> 31, word, INT32_MAX ^ (high >> 31)), lo, hi);
 }
 
-INLINE int32_t clamp64(int64_t value, int32_t lo, int32_t hi) {
-    if (value < lo) return lo;
-    return value > hi ? hi : (int32_t)value;
+INLINE int32_t clamp64(int64_t value, int32_t lo, int32_t hi, int guard) {
+    CLAMP(value, lo, hi, guard);
 }
 
 INLINE int32_t multiply_high(int32_t left, int32_t right) {
@@ -46,12 +78,12 @@ INLINE int32_t multiply_high(int32_t left, int32_t right) {
 
 /* floor(((value << left) * multiplier + 2^(shift - 1)) / 2^shift), cut to [lo, hi]. From shift 33 on only the upper word of the
  * product matters: the floors nest. The caller knows that value << left does not overflow. */
-INLINE int32_t requantize(int32_t value, int32_t multiplier, int left, int shift, int32_t lo, int32_t hi) {
+INLINE int32_t requantize(int32_t value, int32_t multiplier, int left, int shift, int32_t lo, int32_t hi, int guard) {
     if (shift >= 33) {
         int32_t high = multiply_high((int32_t)((uint32_t)value << left), multiplier);
-        return clamp((high + ((int32_t)1 << (shift - 33))) >> (shift - 32), lo, hi);
+        return clamp((high + ((int32_t)1 << (shift - 33))) >> (shift - 32), lo, hi, guard);
     }
-    return clamp64(((int64_t)value * multiplier + ((int64_t)1 << (shift - 1))) >> shift, lo, hi);
+    return clamp64(((int64_t)value * multiplier + ((int64_t)1 << (shift - 1))) >> shift, lo, hi, guard);
 }
 
 /* The same with numbers that nobody may know, so that they are no part of the program: one path for all of them. The shift to the left
@@ -87,6 +119,7 @@ struct linear {
     int planes, lines, columns, plane_step, line_step, column_step;
     int rows, positions, row_step, position_step, row_out, position_out, channel_out;
     int left, shift, lo, hi;
+    int guard;  /* which limits count as saturation */
     int many;   /* one multiplier per channel, or a single one */
     int secret; /* whether nobody may know the numbers of its rescaling */
 };
@@ -147,7 +180,7 @@ INLINE void linear_block(const struct linear g, const int32_t *x, const int32_t 
                 UNROLL_ALL for (int p = 0; p < P; p++)
                     target[j * g.channel_out + p * g.position_out] =
                         g.secret ? requantize_secret(acc[j * P + p], multiplier[g.many ? j : 0], g.left, g.shift, g.lo, g.hi)
-                                 : requantize(acc[j * P + p], multiplier[g.many ? j : 0], g.left, g.shift, g.lo, g.hi);
+                                 : requantize(acc[j * P + p], multiplier[g.many ? j : 0], g.left, g.shift, g.lo, g.hi, g.guard);
         }
 }
 
@@ -185,7 +218,7 @@ INLINE int32_t entry_at(const int32_t *table, int32_t offset, int bits) {
 
 /* Piecewise linear function: entries in steps of 2^bits from lo on; x is cut to [lo, hi] first. */
 INLINE int32_t interpolate(const int32_t *table, int32_t x, int32_t lo, int32_t hi, int bits) {
-    return entry_at(table, clamp(x, lo, hi) - lo, bits);
+    return entry_at(table, clamp(x, lo, hi, 0) - lo, bits);
 }
 
 /* An entry of a table of all integers if there is one at this place, else the coarse result. */

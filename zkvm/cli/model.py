@@ -1,0 +1,172 @@
+"""What commands do with a compiled model: its program, its input, and what its journal says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zkvm import api
+from zkvm.cli.errors import InputFileError
+from zkvm.cli.journal import decoded, read_model, show_decoded
+from zkvm.cli.output import emit, line
+from zkvm.errors import UsageError
+from zkvm.ml.interface import METADATA, tensor_json
+from zkvm.ml.package import GUEST, CompiledModel
+from zkvm.ml.samples import Sample, load_samples
+
+
+@contextmanager
+def bad_input() -> Iterator[None]:
+    """What a model or its data is refused for is a bad input file, not wrong usage."""
+    try:
+        yield
+    except UsageError as error:
+        raise InputFileError(str(error)) from error
+
+
+def program_of(path: Path) -> Path:
+    """The program that a path names: itself, or that of a compiled model.
+
+    Raises:
+        InputFileError: a directory without a compiled model.
+    """
+    if not path.is_dir():
+        return path
+    if not (path / METADATA).is_file():
+        raise InputFileError(f"{path}: Is a directory, and holds no compiled model (zkvm compile writes one)")
+    return path / GUEST
+
+
+def model_view(directory: Path) -> dict[str, Any]:
+    """What is public of a compiled model, but for its card."""
+    model = read_model(directory)
+    return {
+        "inputs": [tensor_json(tensor) for tensor in model.inputs],
+        "outputs": [tensor_json(tensor) for tensor in model.outputs],
+        "weights": model.weights,
+        "weights_digest": model.weights_digest,
+        "input_mode": model.input_mode,
+        "output_mode": model.output_mode,
+        "saturation": model.saturation,
+        "interface_digest": model.digest.hex(),
+    }
+
+
+def show_model(view: dict[str, Any]) -> None:
+    """The same as readable lines."""
+    for name in ("input", "output"):
+        for tensor in view[f"{name}s"]:
+            scale = tensor["scale"] if tensor["kind"] == "real" else None
+            limits = "" if tensor["kind"] == "float" else f", {tensor['lo']} to {tensor['hi']}" + (f" times {scale:g}" if scale else "")
+            classes = f", {len(tensor['labels'])} classes" if "labels" in tensor else ""
+            line(name, f"{tensor['name']}: {tensor['kind']} {tensor['shape']}{limits}{classes}")
+    line("weights", " ".join(filter(None, (view["weights"], view["weights_digest"]))))
+    line("journal", f"output {view['output_mode']}, digest of the input: {'yes' if view['input_mode'] == 'digest' else 'no'}")
+    line("saturation", view["saturation"])
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRun:
+    """A compiled model with an input: what the guest reads, and what its journal means.
+
+    Attributes:
+        model: what the journal means.
+        elf: path of the guest.
+        stdin: its private input.
+        saturated: elements of the input that were cut to what the model was compiled for.
+        salts: of the digests of input and output, as far as there are: needed to show later what was hashed.
+    """
+
+    model: CompiledModel
+    elf: Path
+    stdin: bytes
+    saturated: int
+    salts: dict[str, bytes]
+
+    def view(self, journal: bytes) -> dict[str, Any]:
+        """The JSON keys that a compiled model adds."""
+        extra = decoded(self.model, journal) | {"saturated_inputs": self.saturated}
+        return extra | ({"salts": {name: salt.hex() for name, salt in self.salts.items()}} if self.salts else {})
+
+    def show(self, journal: bytes) -> None:
+        """Readable lines."""
+        if self.saturated:
+            line("warning", f"{self.saturated} input values were outside what the model was compiled for, and cut")
+        show_decoded(self.view(journal))
+
+
+def model_run(directory: Path, input_file: Path | None, sample: int | None = None) -> ModelRun:
+    """Load a compiled model and its input.
+
+    Args:
+        directory: of the model.
+        input_file: holds one sample, or several.
+        sample: which of them, from 0; None: there is one.
+
+    Raises:
+        UsageError: no input.
+        InputFileError: not a compiled model, or the input does not fit it, or holds another number of samples.
+    """
+    model, samples = model_and_samples(directory, input_file)
+    if sample is None and len(samples) > 1:
+        raise InputFileError(
+            f"{input_file}: {len(samples)} samples, and a run takes one: choose it with --sample N, from 0 to {len(samples) - 1}, "
+            "or see all of them with zkvm run --execute-only --all"
+        )
+    if sample is not None and sample >= len(samples):
+        raise InputFileError(f"{input_file}: no sample {sample}: there are {len(samples)}, numbered from 0")
+    return _with_input(model, directory, samples[sample or 0], str(input_file))
+
+
+def model_and_samples(directory: Path, input_file: Path | None) -> tuple[CompiledModel, list[Sample]]:
+    """A compiled model, and all samples of a file.
+
+    Raises:
+        UsageError: no input.
+        InputFileError: not a compiled model, or the input does not fit it.
+    """
+    program_of(directory)
+    if input_file is None:
+        raise UsageError("a compiled model needs an input: --input x.npy, x.npz or x.json")
+    with bad_input():
+        model = CompiledModel.load(directory)
+        return model, load_samples(input_file, model.inputs)
+
+
+def _with_input(model: CompiledModel, directory: Path, sample: Sample, named: str) -> ModelRun:
+    try:
+        integers, saturated = model.words(sample)
+    except UsageError as error:
+        raise InputFileError(f"{named}: {error}") from error
+    salts = model.fresh_salts()
+    return ModelRun(model, directory / GUEST, model.stdin(integers, salts), saturated, salts)
+
+
+def execute_all(directory: Path, input_file: Path | None, max_cycles: int | None, as_json: bool) -> bool:
+    """Run a compiled model on every sample of a file, without proving, and print what it gives; whether all runs ended well.
+
+    Every sample is looked at before the first one runs.
+
+    Raises:
+        UsageError: no input.
+        InputFileError: not a compiled model, or a sample does not fit it.
+    """
+    model, samples = model_and_samples(directory, input_file)
+    runs = [_with_input(model, directory, sample, f"{input_file}, sample {number}") for number, sample in enumerate(samples)]
+    program, views = model.elf, []
+    for number, run in enumerate(runs):
+        session = api.execute(program, run.stdin, max_cycles=max_cycles)
+        view = {"exit_code": session.exit_code, "journal": session.journal.hex(), "cycles": session.cycles}
+        views.append(view if session.exit_code else view | run.view(session.journal))
+        if not as_json:
+            line("sample", f"{number}: exit code {session.exit_code}, {session.cycles} cycles")
+            if session.exit_code:
+                line("error", session.stderr.decode(errors="replace").strip())
+            else:
+                run.show(session.journal)
+    if as_json:
+        emit({"samples": views})
+    return all(view["exit_code"] == 0 for view in views)

@@ -1,0 +1,10 @@
+# What type checkers see of the names that are loaded when first used.
+from zkvm.ml.compile import compile as compile
+from zkvm.ml.interface import ModelInterface as ModelInterface
+from zkvm.ml.interface import Output as Output
+from zkvm.ml.interface import Tensor as Tensor
+from zkvm.ml.package import CompiledModel as CompiledModel
+from zkvm.ml.samples import load_samples as load_samples
+
+MISSING: str
+__all__ = ["CompiledModel", "ModelInterface", "Output", "Tensor", "compile", "load_samples"]
