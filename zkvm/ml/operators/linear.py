@@ -164,7 +164,7 @@ def _convolve(
     source = pad_value(context, node.name, source, [0, 0, *pads[: len(strides)], 0, 0, *pads[len(strides) :]], 0)
     samples, order = source.shape[0], None
     if len(strides) == 3:
-        source = _planes(context, node.name, source, kernel.shape[2], strides[0], dilations[0])
+        source = planes(context, node.name, source, kernel.shape[2], strides[0], dilations[0])
         planes = source.shape[0] // samples
         kernel = kernel.reshape(len(kernel), -1, *kernel.shape[3:])
         shape = context.info(node.outputs[0]).shape
@@ -191,7 +191,7 @@ def _convolve(
     _append(context, node, source, kernel.reshape(len(kernel), -1), bias, geometry, groups=groups, samples=samples, order=order)
 
 
-def _planes(context: Context, name: str, source: Value, taps: int, stride: int, dilation: int) -> Value:
+def planes(context: Context, name: str, source: Value, taps: int, stride: int, dilation: int) -> Value:
     """Volumes as images: one for each plane of the output, whose channels are the planes that its kernel reads, channel by channel."""
     samples, channels, depth, height, width = source.shape
     count = (depth - dilation * (taps - 1) - 1) // stride + 1
