@@ -77,8 +77,9 @@ def _bind_inputs(context: Context, model: ImportedModel) -> None:
     """The model's inputs: a real one is a float if a node that computes in floats reads it, if only after others have moved it."""
     floating = set[str]()
     for node in reversed(model.nodes):
-        moves = (node.domain, node.operator) in WORDS
-        if floating & set(node.outputs) if moves else first_output(node) in context.floats:
+        key = (node.domain, node.operator)
+        floats = first_output(node) in context.floats or key not in LOWERINGS
+        if floating & set(node.outputs) if key in WORDS else floats:
             floating |= set(node.inputs)
     for port in model.inputs:
         info = context.tensors[port.name]

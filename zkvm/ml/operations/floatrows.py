@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from zkvm.ml import float32
+from zkvm.ml import float32, float32_elementary
 from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.float32_dot import product_bits
@@ -44,9 +44,7 @@ class _Rows(Operation):
 
 @dataclass(eq=False)
 class FloatSoftmax(_Rows):
-    """y[i] = e[i] / sum e, e[i] = exp(x[i] - max x); or its logarithm, x[i] - max x - log(sum e)."""
-
-    logarithm: bool = False
+    """y[i] = e[i] / sum e, e[i] = exp(x[i] - max x)."""
 
     @property
     def cost(self) -> int:
@@ -57,15 +55,13 @@ class FloatSoftmax(_Rows):
         """See :class:`_Rows`."""
         largest = reduce(float32.max, rows.T)[:, None]
         differences = float32.sub(rows, largest)
-        exponentials = float32.UNARY["exp"](differences)
+        exponentials = float32_elementary.exp(differences)
         sums = row_sums(exponentials)[:, None]
-        if self.logarithm:
-            return float32.sub(differences, float32.UNARY["log"](sums))
         return float32.div(exponentials, sums)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
-        self.call(code, "f32_log_softmax" if self.logarithm else "f32_softmax")
+        self.call(code, "f32_softmax")
 
 
 @dataclass(eq=False)

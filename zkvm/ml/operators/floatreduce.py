@@ -54,14 +54,13 @@ def _extents(source: Value, axis: int) -> tuple[int, int]:
     return source.shape[axis], int(np.prod(source.shape[axis + 1 :], dtype=np.int64))
 
 
-@lowers_float("Softmax", "LogSoftmax")
+@lowers_float("Softmax")
 def lower_float_softmax(context: Context, node: Node) -> None:
-    """Softmax over one axis, or its logarithm."""
+    """Softmax over one axis."""
     source = context.operand(node.inputs[0])
     axis = int(node.attributes.get("axis", -1)) % len(source.shape)
     output = context.float_value(source.shape, node.name)
-    operation = FloatSoftmax(node.name, (source,), output, *_extents(source, axis), node.operator == "LogSoftmax")
-    context.bind(node.outputs[0], context.add(operation))
+    context.bind(node.outputs[0], context.add(FloatSoftmax(node.name, (source,), output, *_extents(source, axis))))
 
 
 @lowers_float("CumSum")

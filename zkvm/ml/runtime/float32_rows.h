@@ -39,23 +39,13 @@ FLOAT int32_t f32_sum_square(const int32_t *x, int count, int bits) {
     return f32_scaled((int64_t)total, 2 * (largest - 126 - bits));
 }
 
-/* y[i] = x[i] minus the largest one, its exponential; returns the sum of these. */
-FLOAT int32_t f32_exponentials(const int32_t *x, int32_t *y, int count, int step) {
+/* y[i] = e[i] / sum of e, e[i] = the exponential of x[i] minus the largest x. */
+FLOAT void f32_softmax(const int32_t *x, int32_t *y, int count, int step) {
     int32_t largest = x[0];
     for (int i = 1; i < count; i++) largest = f32_max(largest, x[i * step]);
     for (int i = 0; i < count; i++) y[i * step] = f32_exp(f32_sub(x[i * step], largest));
-    return f32_sum(y, count, step);
-}
-
-FLOAT void f32_softmax(const int32_t *x, int32_t *y, int count, int step) {
-    int32_t sum = f32_exponentials(x, y, count, step);
+    int32_t sum = f32_sum(y, count, step);
     for (int i = 0; i < count; i++) y[i * step] = f32_div(y[i * step], sum);
-}
-
-FLOAT void f32_log_softmax(const int32_t *x, int32_t *y, int count, int step) {
-    int32_t largest = x[0], sum = f32_log(f32_exponentials(x, y, count, step));
-    for (int i = 1; i < count; i++) largest = f32_max(largest, x[i * step]);
-    for (int i = 0; i < count; i++) y[i * step] = f32_sub(f32_sub(x[i * step], largest), sum);
 }
 
 /* y = (x - mean) / sqrt(variance + epsilon), where the mean is 0 if centred is not set. */
