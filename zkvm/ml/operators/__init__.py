@@ -1,9 +1,12 @@
 """ONNX operators, by family: functions that append the operations of a node. Importing this package registers them all."""
 
 from zkvm.ml.lowering import FLOAT_LOWERINGS, LOWERINGS
-from zkvm.ml.operators import binary, compare, floats, linear, matmul, move, pool, quantized, reduce, select, softmax, trees, unary
+from zkvm.ml.operators import (
+    binary, compare, floatlinear, floatreduce, floats, linear, matmul, move, pool, quantized, reduce, select, softmax, trees, unary,
+)  # fmt: skip
 
 __all__ = [
     "FLOAT_LOWERINGS", "LOWERINGS",
-    "binary", "compare", "floats", "linear", "matmul", "move", "pool", "quantized", "reduce", "select", "softmax", "trees", "unary",
+    "binary", "compare", "floatlinear", "floatreduce", "floats", "linear", "matmul", "move", "pool", "quantized", "reduce", "select",
+    "softmax", "trees", "unary",
 ]  # fmt: skip
