@@ -178,3 +178,9 @@ def bit_length(values: NDArray[np.uint64]) -> IntArray:
         length += np.where(above, step, 0)
         rest = np.where(above, rest >> np.uint64(step), rest)
     return length + (rest > 0)
+
+
+BINARY = {"add": add, "sub": sub, "mul": mul, "div": div, "fmod": fmod, "max": max, "min": min, "lt": lt, "le": le, "eq": eq}
+"""Functions of two words, by the name that they have in C after ``f32_``."""
+UNARY = {"neg": neg, "abs": abs, "sqrt": sqrt, "floor": floor, "ceil": ceil, "trunc": trunc, "round": round, "key": key}
+"""Functions of one."""

@@ -77,8 +77,9 @@ def _bind_inputs(context: Context, model: ImportedModel) -> None:
     """The model's inputs: a real one is a float if a node that computes in floats reads it, if only after others have moved it."""
     floating = set[str]()
     for node in reversed(model.nodes):
-        moves = (node.domain, node.operator) in WORDS
-        if floating & set(node.outputs) if moves else first_output(node) in context.floats:
+        key = (node.domain, node.operator)
+        floats = first_output(node) in context.floats or key not in LOWERINGS
+        if floating & set(node.outputs) if key in WORDS else floats:
             floating |= set(node.inputs)
     for port in model.inputs:
         info = context.tensors[port.name]
@@ -117,7 +118,8 @@ def _fusions(context: Context, model: ImportedModel) -> dict[str, Fusion]:
     readers = Counter(name for node in model.nodes for name in node.inputs) + Counter(model.outputs)
     found = {}
     for node in model.nodes:
-        if first_output(node) in context.floats or node.inputs[:1] and node.inputs[0] in context.floats:
+        floats = [name in context.floats for name in (first_output(node), *node.inputs[:1])]
+        if any(floats) and not (all(floats) and node.operator == "Relu"):
             continue
         if node.operator == "QuantizeLinear" and readers[node.inputs[0]] == 1 and node.inputs[0] not in context.constants:
             scale, zero_point = parameters(context, node)

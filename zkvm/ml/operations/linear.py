@@ -73,14 +73,14 @@ class Linear(Operation):
         at_once, positions_at_once = blocking(channels, shape.positions[1])
         many = len(self.rescaling.multipliers) > 1
         code.line(
-            f"const struct linear g = {{{_commas(shape.taps)}, {_commas(shape.tap_steps)}, {_commas(shape.positions)}, "
-            f"{_commas(shape.position_steps)}, {_commas(shape.position_out)}, {shape.channel_out}, "
+            f"const struct linear g = {{{commas(shape.taps)}, {commas(shape.tap_steps)}, {commas(shape.positions)}, "
+            f"{commas(shape.position_steps)}, {commas(shape.position_out)}, {shape.channel_out}, "
             f"{code.rescaling(self.rescaling)}, {'0, ' if self.rescaling.secret else ''}{int(many)}{', 1' if self.rescaling.secret else ''}}};"
         )
         multipliers = np.array(self.rescaling.multipliers, np.int64).reshape(groups if many else 1, -1)
         source, target = code.pointer(self.inputs[0]), code.pointer(self.output)
         for group in range(groups):
-            weights = code.constant(_blocked(self.weights[group], at_once), label="weights")
+            weights = code.constant(blocked(self.weights[group], at_once), label="weights")
             bias = code.constant(self.bias[group], label="bias")
             multiplier = code.constant(multipliers[group if many else 0], label="multiplier")
             code.line(
@@ -105,11 +105,12 @@ def blocking(channels: int, positions: int) -> tuple[int, int]:
     return min(choices, key=lambda choice: (cost(*choice), choice))
 
 
-def _commas(numbers: tuple[int, ...]) -> str:
+def commas(numbers: tuple[int, ...]) -> str:
+    """The numbers as C has them in a list."""
     return ", ".join(map(str, numbers))
 
 
-def _blocked(weights: IntArray, at_once: int) -> IntArray:
-    """(channels, taps) -> blocks of ``at_once`` channels, each (taps, channels), the last block smaller."""
+def blocked(weights: IntArray, at_once: int) -> IntArray:
+    """Weights in order of use: (channels, taps) -> blocks of ``at_once`` channels, each (taps, channels), the last block smaller."""
     blocks = [weights[start : start + at_once].T.reshape(-1) for start in range(0, len(weights), at_once)]
     return np.concatenate(blocks)

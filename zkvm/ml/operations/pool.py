@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -11,16 +12,19 @@ from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation
 
 
+Extent = tuple[int, int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Channels, input size, window, stride, dilation and output size; each pair is (vertical, horizontal)."""
+    """Channels, input size, window, stride, dilation and output size; each three numbers: planes, lines, columns."""
 
     channels: int
-    size: tuple[int, int]
-    window: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    output: tuple[int, int]
+    size: Extent
+    window: Extent
+    stride: Extent
+    dilation: Extent
+    output: Extent
 
 
 @dataclass(eq=False)
@@ -34,33 +38,38 @@ class Pool(Operation):
         """See :class:`Operation`."""
         shape = self.windows
         image = np.ascontiguousarray(inputs[0].reshape(shape.channels, *shape.size))
-        plane, line, word = image.strides
-        steps = (plane, line * shape.stride[0], word * shape.stride[1], line * shape.dilation[0], word * shape.dilation[1])
+        strides = [step * stride for step, stride in zip(image.strides[1:], shape.stride, strict=True)]
+        dilations = [step * dilation for step, dilation in zip(image.strides[1:], shape.dilation, strict=True)]
+        steps = (image.strides[0], *strides, *dilations)
         views = np.lib.stride_tricks.as_strided(image, (shape.channels, *shape.output, *shape.window), steps)
         if self.rescaling is None:
-            return np.asarray(views.max(axis=(3, 4))).reshape(self.output.shape)
-        sums = views.sum(axis=(3, 4)).reshape(shape.channels, -1)
+            return np.asarray(views.max(axis=(4, 5, 6))).reshape(self.output.shape)
+        sums = views.sum(axis=(4, 5, 6)).reshape(shape.channels, -1)
         return self.rescaling.apply(sums, 1).reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
         shape = self.windows
-        (height, width), (rows, columns) = shape.size, shape.output
+        (depth, height, width), (planes, rows, columns) = shape.size, shape.output
         code.line(f"int32_t *target = {code.pointer(self.output)};")
         multiplier = ""
         if self.rescaling is not None and len(self.rescaling.multipliers) > 1:
             table = code.constant(np.array(self.rescaling.multipliers), private=self.rescaling.secret, label="multiplier")
-            multiplier = f"{table}[y * {columns} + x]"
+            multiplier = f"{table}[(z * {rows} + y) * {columns} + x]"
         code.line(f"for (int c = 0; c < {shape.channels}; c++)")
+        code.line(f" for (int z = 0; z < {planes}; z++)")
         code.line(f"  for (int y = 0; y < {rows}; y++)")
         code.line(f"    for (int x = 0; x < {columns}; x++) {{")
-        code.line(f"        const int32_t *corner = {code.pointer(self.inputs[0])} + c * {height * width}")
-        code.line(f"            + y * {shape.stride[0] * width} + x * {shape.stride[1]};")
+        code.line(f"        const int32_t *corner = {code.pointer(self.inputs[0])} + c * {depth * height * width}")
+        steps = (shape.stride[0] * height * width, shape.stride[1] * width, shape.stride[2])
+        code.line(f"            + z * {steps[0]} + y * {steps[1]} + x * {steps[2]};")
         code.line(f"        int32_t value = {'corner[0]' if self.rescaling is None else '0'};")
-        unroll = "UNROLL_ALL " if shape.window[0] * shape.window[1] <= 16 else ""
-        code.line(f"        {unroll}for (int i = 0; i < {shape.window[0]}; i++)")
-        code.line(f"            {unroll}for (int j = 0; j < {shape.window[1]}; j++) {{")
-        code.line(f"                int32_t next = corner[i * {shape.dilation[0] * width} + j * {shape.dilation[1]}];")
+        unroll = "UNROLL_ALL " if prod(shape.window) <= 16 else ""
+        code.line(f"        {unroll}for (int h = 0; h < {shape.window[0]}; h++)")
+        code.line(f"         {unroll}for (int i = 0; i < {shape.window[1]}; i++)")
+        code.line(f"            {unroll}for (int j = 0; j < {shape.window[2]}; j++) {{")
+        place = f"h * {shape.dilation[0] * height * width} + i * {shape.dilation[1] * width} + j * {shape.dilation[2]}"
+        code.line(f"                int32_t next = corner[{place}];")
         largest = "value = choose(next > value, next, value);" if code.private_weights else "if (next > value) value = next;"
         code.line(f"                {largest if self.rescaling is None else 'value += next;'}")
         code.line("            }")

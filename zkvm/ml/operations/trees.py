@@ -6,20 +6,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zkvm.ml.arithmetic import IntArray, Rescale
+from zkvm.ml import float32
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray
 from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import Operation
+from zkvm.ml.ir import Kind, Operation
 
 
 @dataclass(eq=False)
 class Trees(Operation):
-    """y = requantize(base + sum over trees of the reached leaf's weights). Every walk takes ``depth`` steps: a leaf's next node is itself.
+    """y = base + sum over trees of the reached leaf's weights, rounded once, as floats.
+
+    Features are compared as integers: floats by their keys, of which that of NaN is the largest. There is a second copy of them if
+    ``missing`` says so, where NaN is below all others; which one a node reads says where NaN goes. Every walk takes ``depth`` steps: a
+    leaf's next node is itself.
 
     Attributes:
         nodes: (n, 4): feature, threshold (of a leaf its first row of ``leaves``), next node if x[feature] <= threshold, next node if not.
         roots: first node of each tree.
-        leaves: (m, 2): output, weight; each leaf has ``per_leaf`` rows, of which some add 0.
-        base: (outputs,).
+        leaves: (m, 2): output, weight in units of 2^exponent; each leaf has ``per_leaf`` rows, of which some add 0.
+        base: (outputs,) of words.
     """
 
     nodes: IntArray
@@ -27,12 +32,23 @@ class Trees(Operation):
     depth: int
     leaves: IntArray
     per_leaf: int
+    exponent: int
     base: IntArray
-    rescaling: Rescale
+    missing: bool
+
+    @property
+    def cost(self) -> int:
+        """See :class:`Operation`."""
+        rows = self.inputs[0].size // self.inputs[0].shape[-1]
+        return len(self.roots) * (20 * self.depth + 20 * self.per_leaf) * rows + 20 * self.inputs[0].size + 100 * self.output.size
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
         rows = inputs[0].reshape(-1, self.inputs[0].shape[-1])
+        if self.inputs[0].kind is Kind.FLOAT:
+            rows = float32.key(rows)
+        if self.missing:
+            rows = np.concatenate([rows, np.where(rows == INT32_MAX, INT32_MIN, rows + 1)], axis=1)
         which = np.arange(len(rows))[:, None]
         places = np.broadcast_to(self.roots, (len(rows), len(self.roots)))
         for _ in range(self.depth):
@@ -40,9 +56,9 @@ class Trees(Operation):
             places = np.where(rows[which, feature] <= threshold, yes, no)
         first = self.nodes[places][..., 1]
         reached = self.leaves[first[..., None] + np.arange(self.per_leaf)]
-        result = np.broadcast_to(self.base, (len(rows), len(self.base))).copy()
-        np.add.at(result, (which[..., None], reached[..., 0]), reached[..., 1])
-        return self.rescaling.apply(result).reshape(self.output.shape)
+        sums = np.zeros((len(rows), len(self.base)), np.int64)
+        np.add.at(sums, (which[..., None], reached[..., 0]), reached[..., 1])
+        return float32.add(float32.scaled(sums, self.exponent), self.base).reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`; whoever proves chooses the words of a private model, so every position among them is checked."""
@@ -50,12 +66,21 @@ class Trees(Operation):
         roots = code.constant(self.roots, label="roots")
         leaves, base = code.constant(self.leaves, label="leaves"), code.constant(self.base, label="base")
         targets, features = len(self.base), self.inputs[0].shape[-1]
-        count = self.inputs[0].size // features
-        code.line(f"const struct trees g = {{{features}, {len(self.nodes)}, {len(self.roots)}, {self.depth}, {len(self.leaves)},")
+        count, copies = self.inputs[0].size // features, 2 if self.missing else 1
+        exponent = code.number(self.exponent)
+        code.line(f"const struct trees g = {{{copies * features}, {len(self.nodes)}, {len(self.roots)}, {self.depth}, {len(self.leaves)},")
         code.line(f"                          {self.per_leaf}, {targets}, {int(code.private_weights)}}};")
         code.line(f"for (int r = 0; r < {count}; r++) {{")
+        code.line(f"    const int32_t *x = {code.pointer(self.inputs[0])} + r * {features};")
         code.line(f"    int32_t *y = {code.pointer(self.output)} + r * {targets};")
-        code.line(f"    for (int i = 0; i < {targets}; i++) y[i] = {base}[i];")
-        code.line(f"    trees(g, {code.pointer(self.inputs[0])} + r * {features}, {nodes}, {roots}, {leaves}, y);")
-        code.line(f"    for (int i = 0; i < {targets}; i++) y[i] = {code.rescaled(self.rescaling, 'y[i]')};")
+        code.line(f"    static uint64_t sums[{targets}];")
+        code.line(f"    static int32_t keys[{copies * features}];")
+        code.line(f"    for (int i = 0; i < {features}; i++) {{")
+        code.line(f"        keys[i] = {'f32_key(x[i])' if self.inputs[0].kind is Kind.FLOAT else 'x[i]'};")
+        if self.missing:
+            code.line(f"        keys[{features} + i] = (int32_t)((uint32_t)keys[i] + 1);")
+        code.line("    }")
+        code.line(f"    for (int i = 0; i < {targets}; i++) sums[i] = 0;")
+        code.line(f"    trees(g, keys, {nodes}, {roots}, {leaves}, sums);")
+        code.line(f"    for (int i = 0; i < {targets}; i++) y[i] = f32_add(f32_scaled((int64_t)sums[i], {exponent}), {base}[i]);")
         code.line("}")

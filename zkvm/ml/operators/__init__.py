@@ -2,23 +2,12 @@
 
 from zkvm.ml.lowering import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators import (
-    binary,
-    compare,
-    floats,
-    integers,
-    linear,
-    matmul,
-    move,
-    pool,
-    quantized,
-    reduce,
-    select,
-    softmax,
-    trees,
-    unary,
-)
+    binary, compare, float_casts, floatlinear, floatreduce, floats, integers, linear, matmul, move, pool, quantized, reduce, select,
+    softmax, trees, unary,
+)  # fmt: skip
 
 __all__ = [
     "FLOAT_LOWERINGS", "LOWERINGS",
-    "binary", "compare", "floats", "integers", "linear", "matmul", "move", "pool", "quantized", "reduce", "select", "softmax", "trees", "unary",
+    "binary", "compare", "float_casts", "floatlinear", "floatreduce", "floats", "integers", "linear", "matmul", "move", "pool",
+    "quantized", "reduce", "select", "softmax", "trees", "unary",
 ]  # fmt: skip

@@ -81,6 +81,16 @@ def as_rows(context: Context, name: str, source: Value, axes: tuple[int, ...]) -
     return move(context, name, [source], np.ascontiguousarray(index).reshape(-1, length))
 
 
+def axes_of(context: Context, node: Node, rank: int) -> tuple[int, ...]:
+    """The axes of a reduction, from the attribute or the input; all by default."""
+    axes = node.attributes.get("axes")
+    if axes is None and node.has(1):
+        axes = context.required_constant(node, 1).reshape(-1).tolist()
+    if not axes:
+        return () if node.attributes.get("noop_with_empty_axes", 0) else tuple(range(rank))
+    return tuple(sorted(int(axis) % rank for axis in axes))
+
+
 def integer_binary(context: Context, name: str, function: str, left: Value, right: Value) -> Value:
     """Append sums, differences or extremes in fixed point; the caller knows that the scales agree."""
     left, right = broadcast_pair(context, name, left, right)

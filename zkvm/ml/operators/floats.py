@@ -169,14 +169,6 @@ def lower_float_function(context: Context, node: Node) -> None:
     context.bind(node.outputs[0], float_formula(context, node.name, formula, source))
 
 
-@lowers_float("PRelu")
-def lower_float_prelu(context: Context, node: Node) -> None:
-    """x, or a computed slope times x below 0."""
-    source, slope = (context.operand(name) for name in node.inputs)
-    formula: Formula = ("choose", ("lt", "a", 0.0), ("mul", "b", "a"), "a")
-    context.bind(node.outputs[0], float_formula(context, node.name, formula, source, slope))
-
-
 @lowers_float("Clip")
 def lower_float_clip(context: Context, node: Node) -> None:
     """The smaller of the upper bound and the larger of x and the lower bound, so that the upper one wins if they are turned round."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.ir import Kind
+from zkvm.ml.lowering import Context, lowers, lowers_float
 from zkvm.ml.node import Node
+from zkvm.ml.operations.floatmatmul import FloatProduct
 from zkvm.ml.operations.matmul import MatrixProduct
 from zkvm.ml.operators.common import broadcast, fused_target
 from zkvm.ml.operators.linear import matmul_constant_left, matmul_constant_right
 
 
+@lowers_float("MatMul")
 @lowers("MatMul")
 def lower_matmul(context: Context, node: Node) -> None:
     """Matrix product: a linear layer if one factor is constant, else a product of activations."""
@@ -33,6 +36,10 @@ def lower_product(context: Context, node: Node) -> None:
     batch = tuple(np.broadcast_shapes(left.shape[:-2], right.shape[:-2]))
     left = broadcast(context, node.name, left, (*batch, *left.shape[-2:]))
     right = broadcast(context, node.name, right, (*batch, *right.shape[-2:]))
+    if left.kind is Kind.FLOAT:
+        product = FloatProduct(node.name, (left, right), context.float_value(context.info(node.outputs[0]).shape, node.name))
+        context.bind(node.outputs[0], context.add(product))
+        return
     output = fused_target(context, node.outputs[0])
     total = left.magnitude * right.magnitude * left.shape[-1]
     drop = max(0, total.bit_length() - 30)

@@ -2,53 +2,79 @@
 
 from __future__ import annotations
 
+from itertools import product
+from math import prod
+
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.ir import Value
-from zkvm.ml.lowering import Context, lowers
+from zkvm.ml.arithmetic import IntArray
+from zkvm.ml.ir import Kind, Value
+from zkvm.ml.lowering import Context, lowers, lowers_float
 from zkvm.ml.node import Node
+from zkvm.ml.operations.floatlinear import FloatLinear, LayerWeights
+from zkvm.ml.operations.linear import Geometry
 from zkvm.ml.operations.pool import Pool, Windows
-from zkvm.ml.operators.common import fused_target, pad_value, spatial_pads
+from zkvm.ml.operators.common import broadcast, fused_target, pad_value, spatial_pads
+from zkvm.ml.operators.floatreduce import LOWEST_KEY, keys_of, of_keys
+from zkvm.ml.operators.floats import float_pair
+from zkvm.ml.operators.linear import planes
 
-
-def _windows(node: Node, source: Value, output: Value) -> tuple[Windows, Value | None, list[int]]:
-    """Geometry before padding, and the padding (begins, ends) that makes the output's size."""
+def _windows(node: Node, source: Value, sizes: tuple[int, ...]) -> tuple[Windows, list[int]]:
+    """Geometry after padding, and the padding (begins, ends) that makes the output's sizes."""
     spatial = source.shape[2:]
     kernel = list(node.attributes["kernel_shape"])
     rank = len(kernel)
-    if rank not in (1, 2):
-        raise UsageError(f"{node.operator} {node.name!r}: {rank} spatial dimensions; one and two are supported")
+    if rank not in (1, 2, 3):
+        raise UsageError(f"{node.operator} {node.name!r}: {rank} spatial dimensions; one to three are supported")
     strides = list(node.attributes.get("strides", [1] * rank))
     dilations = list(node.attributes.get("dilations", [1] * rank))
     pads = spatial_pads(node, spatial, tuple(kernel), strides, dilations)
-    sizes = output.shape[2:]
     for axis in range(rank):
         # With ceil_mode the last window may reach further than the padding.
         needed = (sizes[axis] - 1) * strides[axis] + dilations[axis] * (kernel[axis] - 1) + 1
         pads[rank + axis] = max(pads[rank + axis], needed - spatial[axis] - pads[axis])
     padded = [spatial[axis] + pads[axis] + pads[rank + axis] for axis in range(rank)]
 
-    def pair(values: list[int], one: int) -> tuple[int, int]:
-        return (one, values[0]) if rank == 1 else (values[0], values[1])
+    def three(values: list[int]) -> tuple[int, int, int]:
+        plane, line, column = [1] * (3 - rank) + values
+        return plane, line, column
 
-    windows = Windows(
-        source.shape[0] * source.shape[1], pair(padded, 1), pair(kernel, 1), pair(strides, 1), pair(dilations, 1), pair(list(sizes), 1)
-    )
-    return windows, None, [0, 0, *pads[:rank], 0, 0, *pads[rank:]]
+    channels = source.shape[0] * source.shape[1]
+    windows = Windows(channels, three(padded), three(kernel), three(strides), three(dilations), three(list(sizes)))
+    return windows, [0, 0, *pads[:rank], 0, 0, *pads[rank:]]
 
 
-@lowers("MaxPool")
+@lowers("MaxPool", words=True)
 def lower_max_pool(context: Context, node: Node) -> None:
-    """Maximum of windows; exact. The second output, positions, is not supported."""
+    """Maximum of windows; exact, and a NaN wins. The second output, positions, is not supported."""
     if len(node.outputs) > 1 and node.outputs[1]:
         raise UsageError(f"MaxPool {node.name!r}: the output Indices is not supported")
     source = context.operand(node.inputs[0])
+    floats = source.kind is Kind.FLOAT
+    source = keys_of(context, node.name, source)
     shape = context.info(node.outputs[0]).shape
     output = context.fresh(shape, source.lo, source.hi, source.scale, source.kind, label=node.outputs[0])
-    windows, _, pads = _windows(node, source, output)
-    padded = pad_value(context, node.name, source, pads, source.lo)
-    context.bind(node.outputs[0], context.add(Pool(node.name, (padded,), output, windows)))
+    windows, pads = _windows(node, source, shape[2:])
+    padded = pad_value(context, node.name, source, pads, LOWEST_KEY if floats else source.lo)
+    result = context.add(Pool(node.name, (padded,), output, windows))
+    context.bind(node.outputs[0], of_keys(context, node.name, result) if floats else result)
+
+
+def _counts(node: Node, source: Value, windows: Windows, pads: list[int]) -> IntArray:
+    """How many elements of every window count, by the output's position."""
+    rank = len(source.shape) - 2
+    begins, sizes = [0] * (3 - rank) + pads[2 : 2 + rank], [1] * (3 - rank) + list(source.shape[2:])
+    if node.attributes.get("count_include_pad", 0):
+        # Everything counts but what only ceil_mode added.
+        given = spatial_pads(node, source.shape[2:], windows.window[3 - rank :], list(windows.stride[3 - rank :]), [1] * rank)
+        sizes = [1] * (3 - rank) + [size + given[axis] + given[rank + axis] for axis, size in enumerate(source.shape[2:])]
+        begins = [0, 0, 0]
+    axes = []
+    for axis in range(3):
+        places = np.arange(windows.output[axis])[:, None] * windows.stride[axis] + np.arange(windows.window[axis]) * windows.dilation[axis]
+        axes.append(((places >= begins[axis]) & (places < begins[axis] + sizes[axis])).sum(axis=1))
+    return np.array([prod(counts) for counts in product(*axes)], np.int64)
 
 
 @lowers("AveragePool")
@@ -56,34 +82,48 @@ def lower_average_pool(context: Context, node: Node) -> None:
     """Mean of windows; whether padding counts is the node's choice."""
     source = context.operand(node.inputs[0])
     output = fused_target(context, node.outputs[0])
-    windows, _, pads = _windows(node, source, output)
-    rank = len(source.shape) - 2
-    ones = np.zeros(windows.size)
-    begins = pads[2 : 2 + rank] if rank == 2 else [0, *pads[2:3]]
-    inner = source.shape[2:] if rank == 2 else (1, *source.shape[2:])
-    if node.attributes.get("count_include_pad", 0):
-        # Everything counts but what only ceil_mode added.
-        given = list(node.attributes.get("pads", [0] * (2 * rank)))
-        limits = [windows.size[axis] for axis in range(2)]
-        for axis in range(rank):
-            limits[2 - rank + axis] = source.shape[2 + axis] + given[axis] + given[rank + axis]
-        ones[: limits[0], : limits[1]] = 1
-    else:
-        ones[begins[0] : begins[0] + inner[0], begins[1] : begins[1] + inner[1]] = 1
-    counts = np.array(
-        [
-            [
-                ones[
-                    y * windows.stride[0] : y * windows.stride[0] + windows.dilation[0] * (windows.window[0] - 1) + 1 : windows.dilation[0],
-                    x * windows.stride[1] : x * windows.stride[1] + windows.dilation[1] * (windows.window[1] - 1) + 1 : windows.dilation[1],
-                ].sum()
-                for x in range(windows.output[1])
-            ]
-            for y in range(windows.output[0])
-        ]
-    )
+    windows, pads = _windows(node, source, output.shape[2:])
+    counts = _counts(node, source, windows, pads)
     padded = pad_value(context, node.name, source, pads, 0)
-    factors = np.unique(counts) if len(np.unique(counts)) == 1 else counts.reshape(-1)
-    bound = padded.magnitude * windows.window[0] * windows.window[1]
+    factors = np.unique(counts) if len(np.unique(counts)) == 1 else counts
+    bound = padded.magnitude * prod(windows.window)
     rescaling = context.rescale(source.scale / output.scale / factors, bound, output, node.name)
     context.add(Pool(node.name, (padded,), output, windows, rescaling))
+
+
+@lowers_float("AveragePool")
+def lower_float_average_pool(context: Context, node: Node) -> None:
+    """Sums of windows, each channel aligned by itself, divided by how many elements count."""
+    source = context.operand(node.inputs[0])
+    shape = context.info(node.outputs[0]).shape
+    windows, pads = _windows(node, source, shape[2:])
+    counts = _counts(node, source, windows, pads)
+    padded = pad_value(context, node.name, source, pads, 0)
+    volumes = context.view(padded, (windows.channels, 1, *windows.size))
+    images = volumes
+    if windows.size[0] > 1:
+        images = planes(context, node.name, volumes, windows.window[0], windows.stride[0], windows.dilation[0])
+    width, words = windows.size[2], windows.size[1] * windows.size[2]
+    taps = (windows.window[0], windows.window[1], windows.window[2])
+    geometry = Geometry(
+        taps=taps,
+        tap_steps=(words, windows.dilation[1] * width, windows.dilation[2]),
+        positions=(windows.output[1], windows.output[2]),
+        position_steps=(windows.stride[1] * width, windows.stride[2]),
+        position_out=(windows.output[2], 1),
+        channel_out=windows.output[1] * windows.output[2],
+        group_step=windows.window[0] * words,
+    )
+    # Where all counts are one power of two, dividing by it is exact in the exponent.
+    count = int(counts[0]) if (counts == counts[0]).all() else 0
+    folded = count if count and count & (count - 1) == 0 else 1
+    weights = LayerWeights(np.ones((1, 1, prod(taps)), np.int64), np.array([[1 - folded.bit_length()]], np.int64), None, None)
+    sums = context.float_value(shape, node.name)
+    context.add(FloatLinear(node.name, (images,), sums, weights, geometry, windows.channels * windows.output[0]))
+    if folded != count:
+        divisor = context.float_constant("count", np.float32(count), known=True)
+        if not count:
+            divisor = context.float_constant("counts", counts.reshape(shape[2:]).astype(np.float32), known=True)
+            divisor = broadcast(context, node.name, divisor, shape)
+        sums = float_pair(context, node.name, "div", sums, divisor)
+    context.bind(node.outputs[0], sums)

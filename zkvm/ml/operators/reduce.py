@@ -6,18 +6,9 @@ from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.reduce import Reduce
-from zkvm.ml.operators.common import as_rows
+from zkvm.ml.operators.common import as_rows, axes_of
+from zkvm.ml.operators.floatreduce import keys_of, of_keys
 from zkvm.ml.operators.integers import integer_sum, type_of
-
-
-def axes_of(context: Context, node: Node, rank: int) -> tuple[int, ...]:
-    """The axes of a reduction, from the attribute or the input; all by default."""
-    axes = node.attributes.get("axes")
-    if axes is None and node.has(1):
-        axes = context.required_constant(node, 1).reshape(-1).tolist()
-    if not axes:
-        return () if node.attributes.get("noop_with_empty_axes", 0) else tuple(range(rank))
-    return tuple(sorted(int(axis) % rank for axis in axes))
 
 
 def reduced_sum(context: Context, name: str, rows: Value, output: Value, function: str, factor: float) -> Value:
@@ -55,23 +46,30 @@ def lower_sum(context: Context, node: Node) -> None:
     context.bind(node.outputs[0], reduced_sum(context, node.name, rows, output, SUMS[node.operator], 1 / factor))
 
 
-@lowers("ReduceMax", "ReduceMin")
+@lowers("ReduceMax", "ReduceMin", words=True)
 def lower_extreme(context: Context, node: Node) -> None:
-    """Largest or smallest element: exact."""
+    """Largest or smallest element: exact; a NaN wins."""
     source = context.operand(node.inputs[0])
+    floats, smallest = source.kind is Kind.FLOAT, node.operator == "ReduceMin"
+    if floats:
+        source = keys_of(context, node.name, source, negated=smallest)
     rows = as_rows(context, node.name, source, axes_of(context, node, len(source.shape)))
     shape = context.info(node.outputs[0]).shape
     output = context.fresh(shape, source.lo, source.hi, source.scale, source.kind, label=node.outputs[0])
-    function = "maximum" if node.operator == "ReduceMax" else "minimum"
-    context.bind(node.outputs[0], context.add(Reduce(node.name, (rows,), output, function)))
+    result = context.add(Reduce(node.name, (rows,), output, "minimum" if smallest and not floats else "maximum"))
+    context.bind(node.outputs[0], of_keys(context, node.name, result, negated=smallest) if floats else result)
 
 
-@lowers("ArgMax", "ArgMin")
+@lowers("ArgMax", "ArgMin", words=True)
 def lower_position(context: Context, node: Node) -> None:
-    """Position of the extreme along one axis; ties go to the first, or to the last if the node says so."""
+    """Position of the extreme along one axis; ties go to the first, or to the last if the node says so. A NaN is either extreme."""
     source = context.operand(node.inputs[0])
     axis = int(node.attributes.get("axis", 0)) % len(source.shape)
+    floats, smallest = source.kind is Kind.FLOAT, node.operator == "ArgMin"
+    if floats:
+        source = keys_of(context, node.name, source, negated=smallest)
     rows = as_rows(context, node.name, source, (axis,))
     output = context.fresh(context.info(node.outputs[0]).shape, 0, source.shape[axis] - 1, kind=Kind.INTEGER, label=node.outputs[0])
-    function = node.operator.lower() + ("_last" if node.attributes.get("select_last_index", 0) else "")
+    function = "argmin" if smallest and not floats else "argmax"
+    function += "_last" if node.attributes.get("select_last_index", 0) else ""
     context.bind(node.outputs[0], context.add(Reduce(node.name, (rows,), output, function)))

@@ -11,6 +11,7 @@ from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.select import Lookup, TopK
 from zkvm.ml.operators.common import as_rows, move
+from zkvm.ml.operators.floatreduce import keys_of, of_keys
 
 
 def _append(context: Context, node: Node, base: IntArray, which: IntArray, stride: int, extent: int) -> None:
@@ -46,7 +47,7 @@ def lower_gather_elements(context: Context, node: Node) -> None:
     _append(context, node, np.ascontiguousarray(base), which, stride, data.shape[axis])
 
 
-@lowers("TopK")
+@lowers("TopK", words=True)
 def lower_top(context: Context, node: Node) -> None:
     """Largest or smallest elements of one axis, and their positions."""
     source = context.operand(node.inputs[0])
@@ -55,6 +56,8 @@ def lower_top(context: Context, node: Node) -> None:
     count = int(context.required_constant(node, 1).reshape(-1)[0])
     if not 0 < count <= source.shape[axis]:
         raise UsageError(f"TopK {node.name!r}: {count} elements of an axis of {source.shape[axis]}")
+    floats = source.kind is Kind.FLOAT
+    source = keys_of(context, node.name, source)
     rows = as_rows(context, node.name, source, (axis,))
     others = [size for other, size in enumerate(source.shape) if other != axis]
     largest = bool(node.attributes.get("largest", 1))
@@ -65,5 +68,7 @@ def lower_top(context: Context, node: Node) -> None:
         bounds = (0, source.shape[axis] - 1) if positions else (source.lo, source.hi)
         result = context.fresh((*others, count), *bounds, 1.0 if positions else source.scale, kind, label=name)
         context.add(TopK(node.name, (rows,), result, source.shape[axis], count, largest, positions))
+        if floats and not positions:
+            result = of_keys(context, node.name, result)
         index = np.moveaxis(np.arange(result.size).reshape(result.shape), -1, axis)
         context.bind(name, move(context, node.name, [result], np.ascontiguousarray(index)))

@@ -75,12 +75,20 @@ INLINE int32_t f32_align(const int32_t *x, int groups, int count, int step, cons
     return largest - 126 - bits;
 }
 
-/* Geometry as of struct linear; units: strides of the exponents of blocks of x over rows and positions, 0 or 1. */
+/* Geometry as of struct linear; units: strides of the exponents of blocks of x over rows and positions, 0 or 1; relu: whether negative
+ * results become 0. */
 struct f32_linear {
     int planes, lines, columns, plane_step, line_step, column_step;
     int rows, positions, row_step, position_step, row_out, position_out, channel_out;
     int row_unit, position_unit;
+    int relu;
 };
+
+/* Adds the bias, if there is one; without branches what is negative becomes 0, if it has to: a NaN has no sign. */
+SMALL int32_t f32_finished(int32_t sum, const int32_t *bias, int relu) {
+    int32_t result = bias ? f32_add(sum, *bias) : sum;
+    return relu ? result & ~(result >> 31) : result;
+}
 
 /* Six instructions for a product of 64 bits and its sum, in program order like MULTIPLY_ADD. */
 #define F32_MULTIPLY_ADD(low, high, left, right)                                                                         \
@@ -88,7 +96,7 @@ struct f32_linear {
         uint32_t product_, upper_;                                                                                       \
         __asm__ volatile("mul %2, %4, %5\n\tmulh %3, %4, %5\n\tadd %0, %0, %2\n\tsltu %2, %0, %2\n\tadd %1, %1, %3\n\t" \
                          "add %1, %1, %2"                                                                                \
-                         : "+r"(low), "+r"(high), "=&r"(product_), "=&r"(upper_)                                         \
+                         : "+&r"(low), "+&r"(high), "=&r"(product_), "=&r"(upper_)                                       \
                          : "r"(left), "r"(right));                                                                       \
     } while (0)
 
@@ -133,7 +141,7 @@ INLINE void f32_linear_block(const struct f32_linear g, const int32_t *aligned, 
                     uint32_t unit = (uint32_t)units[row * g.row_unit + (start + p) * g.position_unit];
                     int64_t sum = (int64_t)((uint64_t)high[j * P + p] << 32 | low[j * P + p]);
                     int32_t result = f32_scaled(sum, (int32_t)(unit + (uint32_t)exponents[j]));
-                    target[j * g.channel_out + p * g.position_out] = bias ? f32_add(result, bias[j]) : result;
+                    target[j * g.channel_out + p * g.position_out] = f32_finished(result, bias ? bias + j : bias, g.relu);
                 }
         }
 }
@@ -179,7 +187,8 @@ static __attribute__((noinline, unused)) void f32_linear_special(const struct f3
                 int32_t sum = f32_special_sum(g, x + row * g->row_step + position * g->position_step,
                                               weight + block * taps + (j - block), width, floats, &found);
                 if (!found) continue;
-                y[row * g->row_out + position * g->position_out + j * g->channel_out] = bias ? f32_add(sum, bias[j]) : sum;
+                int32_t *target = y + row * g->row_out + position * g->position_out + j * g->channel_out;
+                *target = f32_finished(sum, bias ? bias + j : bias, g->relu);
             }
     }
 }

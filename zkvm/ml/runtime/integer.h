@@ -295,7 +295,7 @@ struct trees {
 
 /* Adds the leaves that x reaches to y. A node: feature, threshold, next if x[feature] <= threshold, next if not; a leaf leads to itself
  * and has the place of its first row instead of a threshold. A row of leaves: output, weight. */
-INLINE void trees(const struct trees g, const int32_t *x, const int32_t *nodes, const int32_t *roots, const int32_t *leaves, int32_t *y) {
+INLINE void trees(const struct trees g, const int32_t *x, const int32_t *nodes, const int32_t *roots, const int32_t *leaves, uint64_t *y) {
     for (int t = 0; t < g.trees; t++) {
         int32_t place = roots[t];
         TREES_CHECK(place, g.nodes);
@@ -310,7 +310,7 @@ INLINE void trees(const struct trees g, const int32_t *x, const int32_t *nodes, 
         for (int i = 0; i < g.per_leaf; i++) {
             const int32_t *row = leaves + 2 * (first + i);
             TREES_CHECK(row[0], g.outputs);
-            y[row[0]] = (int32_t)((uint32_t)y[row[0]] + (uint32_t)row[1]);
+            y[row[0]] += (uint64_t)(int64_t)row[1];
         }
     }
 }
