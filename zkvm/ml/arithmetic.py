@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import floor, frexp, log2
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.errors import UsageError
+from zkvm.errors import GuestError, UsageError
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -19,6 +20,27 @@ FAST_SHIFT = 33
 """From this shift on the rounding happens in the upper word of the product, which costs one multiplication and one addition."""
 MAX_LEFT = 30
 """Largest shift to the left of a secret rescaling: 1 and -1 have to survive it."""
+
+
+class Overflow(GuestError):
+    """A run of the integer model has no answer, and the guest ends with an exit code that is not 0: names the layer and the reason."""
+
+    def __init__(self, layer: str, reason: str) -> None:
+        super().__init__(f"layer {layer}: {reason}")
+
+
+def integer_limits(dtype: np.dtype[Any] | None) -> tuple[int, int]:
+    """The least and the largest number of an integer type, as far as a signed word of 32 bits holds them; of an unknown one all words."""
+    if dtype is None:
+        return INT32_MIN, INT32_MAX
+    limits = np.iinfo(dtype)
+    return max(int(limits.min), INT32_MIN), min(int(limits.max), INT32_MAX)
+
+
+def wraps(dtype: np.dtype[Any]) -> bool:
+    """Whether a word holds all numbers of an integer type, so that arithmetic modulo its width does what ONNX says."""
+    limits = np.iinfo(dtype)
+    return integer_limits(dtype) == (int(limits.min), int(limits.max))
 
 
 @dataclass(frozen=True, slots=True)

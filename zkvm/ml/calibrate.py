@@ -125,7 +125,7 @@ def calibrate(
     for name, (shape, dtype) in seen.shapes.items():
         data, bound = ranges.get(name, (0.0, 0.0)), bounds.get(name, (-np.inf, np.inf))
         low, high, guarded = (*bound, (False, False)) if name in inputs else _range(data, bound, name in seen.rows)
-        tensors[name] = TensorInfo(shape, kind_of(dtype), low, high, least.get(name, 0), guarded)
+        tensors[name] = TensorInfo(shape, kind_of(dtype), low, high, least.get(name, 0), guarded, dtype)
     return tensors
 
 

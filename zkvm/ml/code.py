@@ -63,6 +63,12 @@ class CodeWriter:
         """Append one statement to the function of the current operation."""
         self.lines.append(f"    {text}")
 
+    @staticmethod
+    def text(name: str) -> str:
+        """A C literal that shows a name; what is not printable ASCII as question marks."""
+        shown = "".join(letter if " " <= letter <= "~" else "?" for letter in name[:80])
+        return '"' + shown.replace("\\", "\\\\").replace('"', '\\"').replace("?", "\\?") + '"'
+
     def constant(self, values: NDArray[np.integer], *, private: bool = True, label: str = "k") -> str:
         """The C expression of a constant array of words. Equal arrays share one, unless they are read: who is equal says something.
 

@@ -115,17 +115,17 @@ def key(x: IntArray) -> IntArray:
 
 def lt(left: IntArray, right: IntArray) -> IntArray:
     """1 where left < right."""
-    return (to_floats(left) < to_floats(right)).astype(np.int64)
+    return np.asarray(to_floats(left) < to_floats(right), np.int64)
 
 
 def le(left: IntArray, right: IntArray) -> IntArray:
     """1 where left <= right."""
-    return (to_floats(left) <= to_floats(right)).astype(np.int64)
+    return np.asarray(to_floats(left) <= to_floats(right), np.int64)
 
 
 def eq(left: IntArray, right: IntArray) -> IntArray:
     """1 where left == right."""
-    return (to_floats(left) == to_floats(right)).astype(np.int64)
+    return np.asarray(to_floats(left) == to_floats(right), np.int64)
 
 
 def max(left: IntArray, right: IntArray) -> IntArray:
@@ -146,10 +146,10 @@ def from_i32(values: IntArray) -> IntArray:
 def to_i32(x: IntArray) -> IntArray:
     """Floats as integers, truncated; NaN and what does not fit give the smallest word."""
     fits = np.abs(to_floats(x)) < np.float32(2.0**31)
-    return np.where(fits, np.trunc(np.where(fits, to_floats(x), 0)).astype(np.int64), INT32_MIN)
+    return np.asarray(np.where(fits, np.trunc(np.where(fits, to_floats(x), 0)).astype(np.int64), INT32_MIN), np.int64)
 
 
-def scaled(values: IntArray, exponents: IntArray) -> IntArray:
+def scaled(values: IntArray, exponents: IntArray | int) -> IntArray:
     """values * 2^exponents, rounded once.
 
     Args:

@@ -171,7 +171,7 @@ def pow_positive(sign: IntArray, x: IntArray, y: IntArray) -> IntArray:
     after = ((size.view(np.uint64) << up.astype(np.uint64)) & np.uint64(WORD)).astype(np.int64)
     turns = first.astype(np.uint64) * factor.astype(np.uint64) + high(after, factor).astype(np.uint64)
     bits = scale + up + 94 - exponent
-    power, moved = turned(turns.view(np.int64), bits, negative)
+    power, moved = turned(turns.view(np.int64), bits, np.asarray(negative, np.bool_))
     return np.where(bits < 21, sign + np.where(negative, 0, INFINITY), pack(sign, moved + 127, power))
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zkvm.ml import float32
 from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.float32 import INFINITY, NAN, ONE, SIGN, is_nan
 
+BoolArray = NDArray[np.bool_]
 WORD = 0xFFFFFFFF
 UNIT = 1 << 30
 HALF = 0x3F000000
@@ -133,7 +135,7 @@ def two_to(part: IntArray) -> IntArray:
     return UNIT + (high(total, part) >> 1)
 
 
-def turned(turns: IntArray, bits: IntArray, negative: IntArray) -> tuple[IntArray, IntArray]:
+def turned(turns: IntArray, bits: IntArray, negative: BoolArray) -> tuple[IntArray, IntArray]:
     """The power of two of turns / 2^(bits + 32), or of its negative: the mantissa and the exponent."""
     unsigned = turns.view(np.uint64) >> np.clip(bits, 0, 63).astype(np.uint64)
     size = np.where((bits < 0) | (bits > 63), 0, unsigned).astype(np.uint64).view(np.int64)
@@ -141,11 +143,11 @@ def turned(turns: IntArray, bits: IntArray, negative: IntArray) -> tuple[IntArra
     return two_to(size & WORD), size >> 32
 
 
-def exponential(x: IntArray, more: int, negative: IntArray | bool) -> tuple[IntArray, IntArray]:
+def exponential(x: IntArray, more: int, negative: BoolArray | bool) -> tuple[IntArray, IntArray]:
     """e^(2^more |x|) or its inverse: the mantissa with 30 bits after the point, and the exponent."""
     mantissa = top(x)
     turns = mantissa.astype(np.uint64) * np.uint64(0xB8AA3B29) + high(mantissa, 0x5C17F0BC).astype(np.uint64)
-    return turned(turns.view(np.int64), 157 - more - field(x), np.asarray(negative))
+    return turned(turns.view(np.int64), 157 - more - field(x), np.broadcast_to(np.asarray(negative, np.bool_), x.shape))
 
 
 def exp(x: IntArray) -> IntArray:
@@ -169,7 +171,7 @@ def log_of(mantissa: IntArray, exponent: IntArray) -> IntArray:
     """The logarithm of mantissa * 2^(exponent - 31)."""
     large = mantissa >= ROOT_OF_TWO
     z = signed(np.where(large, mantissa, mantissa << 1))
-    return float32.scaled(((z * horner(LOG, z)) >> 8) + (exponent + large) * LN2_WIDE, np.int64(-54))
+    return float32.scaled(((z * horner(LOG, z)) >> 8) + (exponent + large) * LN2_WIDE, -54)
 
 
 def log(x: IntArray) -> IntArray:

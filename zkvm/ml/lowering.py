@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml import float32
-from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, power_of_two_at_least, rescale
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, integer_limits, power_of_two_at_least, rescale
 from zkvm.ml.ir import Graph, Kind, Operation, Value, View
 from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import FromFloat, ToFloat
@@ -37,6 +37,7 @@ class TensorInfo:
     Attributes:
         bits: that it has at least, whatever the precision of activations: where bits cost nothing.
         guarded: whether low, high are data and no bounds: then values beyond them are possible, and must not be cut silently.
+        dtype: its type in the ONNX model.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +46,7 @@ class TensorInfo:
     high: float
     bits: int = 0
     guarded: tuple[bool, bool] = (False, False)
+    dtype: np.dtype[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class Context:
         kind = kind_of(array.dtype)
         finite = array[np.isfinite(array)].astype(np.float64) if kind is Kind.REAL else array.astype(np.float64)
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-        return TensorInfo(array.shape, kind, low, high)
+        return TensorInfo(array.shape, kind, low, high, dtype=array.dtype)
 
     def target(self, name: str, shape: tuple[int, ...] | None = None) -> Value:
         """A new value for the ONNX tensor ``name`` with the scale that its calibrated range asks for."""
@@ -153,9 +155,9 @@ class Context:
         scale, lo, hi = self.given[name] if name in self.given else quantization(info, self.precision)
         kind = Kind.REAL if name in self.given else info.kind
         value = self.fresh(info.shape if shape is None else shape, lo, hi, scale, kind, label=name)
-        if name not in self.given and kind is not Kind.BOOLEAN:
+        if name not in self.given and kind is Kind.REAL:
             value.guarded = info.guarded
-        if self.private and kind is not Kind.BOOLEAN:
+        if self.private and kind is Kind.REAL:
             value.cut = lo, hi
             bound = _widest(info, self.precision) if name not in self.given else hi - lo
             value.lo, value.hi = -bound, bound
@@ -213,8 +215,7 @@ class Context:
         """
         kind = kind_of(array.dtype)
         if kind is not Kind.REAL:
-            integers = np.clip(array.astype(np.int64), INT32_MIN, INT32_MAX)
-            scale = 1.0
+            integers, scale = _words(name, array), 1.0
         else:
             if scale is None:
                 magnitude = float(np.abs(array).max()) if array.size else 0.0
@@ -286,7 +287,19 @@ class Context:
 def _widest(info: TensorInfo, precision: Precision) -> int:
     """Largest magnitude of a tensor's integers, whatever its range is."""
     bits = max(info.bits, precision.activation_bits)
-    return INT32_MAX if info.kind is Kind.INTEGER else 255 if bits == 8 else (1 << (bits - 1)) - 1
+    return 255 if bits == 8 else (1 << (bits - 1)) - 1
+
+
+def _words(name: str, array: NDArray[Any]) -> IntArray:
+    """Integers that a word holds.
+
+    Raises:
+        UsageError: one is larger.
+    """
+    for extreme in (int(array.min()), int(array.max())) if array.size else ():
+        if not INT32_MIN <= extreme <= INT32_MAX:
+            raise UsageError(f"constant {name!r} holds {extreme}, which does not fit a word of 32 bits: integers of the guest have no more")
+    return array.astype(np.int64)
 
 
 def kind_of(dtype: np.dtype[Any]) -> Kind:
@@ -305,11 +318,9 @@ def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, in
         return 1.0, 0, 1
     magnitude = max(abs(info.low), abs(info.high))
     positive = info.low >= 0 and not info.guarded[0]
-    if info.kind is Kind.INTEGER and not any(info.guarded):
-        return 1.0, int(max(info.low, INT32_MIN)), int(min(info.high, INT32_MAX))
     if info.kind is Kind.INTEGER:
-        bound = int(min(power_of_two_at_least(2 * magnitude + 2), 2.0**31)) - 1
-        return 1.0, 0 if info.low >= 0 else -bound, bound
+        least, largest = integer_limits(info.dtype)
+        return 1.0, least if info.guarded[0] else int(max(info.low, least)), largest if info.guarded[1] else int(min(info.high, largest))
     bits = max(info.bits, precision.activation_bits)
     if not magnitude:
         magnitude = 1.0

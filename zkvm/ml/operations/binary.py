@@ -81,36 +81,24 @@ class Quotient(Operation):
 
 @dataclass(eq=False)
 class Whole(Operation):
-    """Exact arithmetic on integers with saturation: ``Add``, ``Sub``, ``Mul``, ``Div`` (truncating), ``Mod``, ``Max``, ``Min``, bitwise.
-
-    Division and remainder by 0 give 0.
-    """
+    """``Add``, ``Sub``, ``Max`` or ``Min`` of integers that share a scale, cut to the output's bounds."""
 
     function: str
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
         a, b = inputs
-        safe = np.where(b == 0, 1, b)
-        truncated = np.sign(a) * np.sign(safe) * (np.abs(a) // np.abs(safe))
         functions: dict[str, Callable[[], IntArray]] = {
             "Add": lambda: a + b,
             "Sub": lambda: a - b,
-            "Mul": lambda: a * b,
             "Max": lambda: np.maximum(a, b),
             "Min": lambda: np.minimum(a, b),
-            "Div": lambda: np.where(b == 0, 0, truncated),
-            "Mod": lambda: np.where(b == 0, 0, a - (a // safe) * safe),
-            "Fmod": lambda: np.where(b == 0, 0, a - truncated * safe),
-            "BitwiseAnd": lambda: a & b,
-            "BitwiseOr": lambda: a | b,
-            "BitwiseXor": lambda: a ^ b,
         }
         return np.asarray(np.clip(functions[self.function](), self.output.lo, self.output.hi), np.int64)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
-        wide = {"Add": "(int64_t)a + b", "Sub": "(int64_t)a - b", "Mul": "(int64_t)a * b"}
+        wide = {"Add": "(int64_t)a + b", "Sub": "(int64_t)a - b"}
         if self.function in wide:
             expression = wide[self.function]
             if whole_bound(self.function, self.inputs[0], self.inputs[1]) <= INT32_MAX:
@@ -118,21 +106,10 @@ class Whole(Operation):
             else:
                 elementwise(code, self, f"bounded64({expression}, {self.output.lo}, {self.output.hi})")
             return
-        expression = {
-            "Max": "choose(a > b, a, b)",
-            "Min": "choose(a < b, a, b)",
-            "Div": "whole_quotient(a, b)",
-            "Mod": "whole_modulus(a, b)",
-            "Fmod": "whole_remainder(a, b)",
-            "BitwiseAnd": "a & b",
-            "BitwiseOr": "a | b",
-            "BitwiseXor": "a ^ b",
-        }[self.function]
+        expression = {"Max": "choose(a > b, a, b)", "Min": "choose(a < b, a, b)"}[self.function]
         elementwise(code, self, f"bounded({expression}, {self.output.lo}, {self.output.hi})")
 
 
 def whole_bound(function: str, left: Value, right: Value) -> int:
-    """Largest magnitude of exact arithmetic before saturation."""
-    if function == "Mul":
-        return left.magnitude * right.magnitude
+    """Largest magnitude before the cut."""
     return left.magnitude + right.magnitude if function in ("Add", "Sub") else max(left.magnitude, right.magnitude)

@@ -2,11 +2,26 @@
 
 from zkvm.ml.lowering import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators import (
-    binary, compare, floatlinear, floatreduce, floats, linear, matmul, move, pool, quantized, reduce, select, softmax, trees, unary,
-)  # fmt: skip
+    binary,
+    compare,
+    floatlinear,
+    floatreduce,
+    floats,
+    integers,
+    linear,
+    matmul,
+    move,
+    pool,
+    quantized,
+    reduce,
+    select,
+    softmax,
+    trees,
+    unary,
+)
 
 __all__ = [
     "FLOAT_LOWERINGS", "LOWERINGS",
-    "binary", "compare", "floatlinear", "floatreduce", "floats", "linear", "matmul", "move", "pool", "quantized", "reduce", "select",
-    "softmax", "trees", "unary",
+    "binary", "compare", "floatlinear", "floatreduce", "floats", "integers", "linear", "matmul", "move", "pool", "quantized", "reduce",
+    "select", "softmax", "trees", "unary",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.binary import Product, Quotient, Sum
 from zkvm.ml.operations.unary import Requantize
 from zkvm.ml.operators.common import aligned, broadcast, broadcast_pair, fused_target, integer_binary, narrowed
+from zkvm.ml.operators.integers import has_integers, lower_integer_arithmetic
 
 
 def real_sum(context: Context, name: str, left: Value, right: Value, output: Value, sign: int) -> Value:
@@ -29,9 +30,12 @@ def real_sum(context: Context, name: str, left: Value, right: Value, output: Val
     return context.add(Sum(name, (left, right), output, multipliers[0], sign * multipliers[1], shift))
 
 
-@lowers("Add", "Sub", "Max", "Min", "Mul", "Div", "Mod", "BitwiseAnd", "BitwiseOr", "BitwiseXor")
+@lowers("Add", "Sub", "Max", "Min", "Mul", "Div", "Mod")
 def lower_arithmetic(context: Context, node: Node) -> None:
     """Arithmetic with broadcasting; Max and Min of several inputs one after the other."""
+    if has_integers(context, node):
+        lower_integer_arithmetic(context, node)
+        return
     values = [context.operand(name) for name in node.inputs]
     if len(values) == 1:
         context.bind(node.outputs[0], values[0])
@@ -45,15 +49,12 @@ def lower_arithmetic(context: Context, node: Node) -> None:
 
 def _pair(context: Context, node: Node, left: Value, right: Value, last: bool) -> Value:
     operator = node.operator
-    if left.kind is not Kind.REAL or right.kind is not Kind.REAL:
-        function = "Fmod" if operator == "Mod" and node.attributes.get("fmod", 0) else operator
-        return integer_binary(context, node.name, function, left, right)
     if operator in ("Max", "Min"):
         scale = max(left.scale, right.scale)
         left, right = aligned(context, node.name, [left, right], scale)
         return integer_binary(context, node.name, operator, left, right)
     if operator == "Mod":
-        raise UsageError(f"Mod {node.name!r}: supported for integer tensors only")
+        raise UsageError(f"Mod {node.name!r}: in fixed point supported for integer tensors only")
     factor = _single_factor(context, node, left, right)
     if factor is not None:
         changed = _scaled_secretly(context, node, factor) if context.private else _scaled_only(context, node, factor)

@@ -92,11 +92,9 @@ def axes_of(context: Context, node: Node, rank: int) -> tuple[int, ...]:
 
 
 def integer_binary(context: Context, name: str, function: str, left: Value, right: Value) -> Value:
-    """Append exact arithmetic; the caller knows that the scales agree."""
+    """Append sums, differences or extremes in fixed point; the caller knows that the scales agree."""
     left, right = broadcast_pair(context, name, left, right)
     bound = min(whole_bound(function, left, right), INT32_MAX)
-    if function.startswith("Bitwise"):
-        bound = INT32_MAX
     lowest = {"Max": max(left.lo, right.lo), "Min": min(left.lo, right.lo)}.get(function, INT32_MIN if bound == INT32_MAX else -bound)
     highest = {"Max": max(left.hi, right.hi), "Min": min(left.hi, right.hi)}.get(function, bound)
     output = context.fresh(left.shape, lowest, highest, left.scale, left.kind, label=name)

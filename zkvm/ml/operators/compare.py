@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN
 from zkvm.ml.ir import Kind, Value
@@ -28,13 +31,37 @@ def lower_comparison(context: Context, node: Node) -> None:
         clipped = np.clip(np.floor(constant.astype(np.float64) / left.scale + 0.5), INT32_MIN, INT32_MAX).astype(np.int64)
         bounds = (INT32_MIN, INT32_MAX) if context.private else (int(clipped.min()), int(clipped.max()))
         right = Value(names[1], constant.shape, *bounds, left.scale, data=clipped)
+    elif constant is not None and left.kind is Kind.INTEGER and _beyond(constant).any():
+        context.bind(node.outputs[0], _compared_with_large(context, node, left, constant, operator))
+        return
     else:
         right = context.operand(names[1])
         if left.kind is Kind.REAL:
             left, right = aligned(context, node.name, [left, right], max(left.scale, right.scale))
+    context.bind(node.outputs[0], _compared(context, node, left, right, operator))
+
+
+def _compared(context: Context, node: Node, left: Value, right: Value, operator: str) -> Value:
     left, right = broadcast_pair(context, node.name, left, right)
     output = context.fresh(left.shape, 0, 1, kind=Kind.BOOLEAN, label=node.outputs[0])
-    context.bind(node.outputs[0], context.add(Compare(node.name, (left, right), output, operator)))
+    return context.add(Compare(node.name, (left, right), output, operator))
+
+
+def _beyond(constant: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which integers no word holds."""
+    return np.asarray((constant < INT32_MIN) | (constant > INT32_MAX))
+
+
+def _compared_with_large(context: Context, node: Node, left: Value, constant: NDArray[Any], operator: str) -> Value:
+    """Integers against a constant some of whose numbers no word holds, so that these results are known."""
+    beyond = _beyond(constant)
+    name = f"{node.name}/constant"
+    result = _compared(context, node, left, context.quantized_constant(name, np.where(beyond, 0, constant)), operator)
+    known = np.where(constant > 0, operator in ("<", "<="), operator in (">", ">="))
+    parts = [context.quantized_constant(name, array) for array in (known, beyond)]
+    parts = [broadcast(context, node.name, part, result.shape) for part in parts]
+    output = context.fresh(result.shape, 0, 1, kind=Kind.BOOLEAN, label=node.outputs[0])
+    return context.add(Select(node.name, (parts[0], result, parts[1]), output))
 
 
 LOGIC = {"And": "&&", "Or": "||", "Xor": "!=", "Not": "=="}

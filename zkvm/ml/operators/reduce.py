@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.reduce import Reduce
 from zkvm.ml.operators.common import as_rows, axes_of
 from zkvm.ml.operators.floatreduce import keys_of, of_keys
+from zkvm.ml.operators.integers import integer_sum, type_of
 
 
 def reduced_sum(context: Context, name: str, rows: Value, output: Value, function: str, factor: float) -> Value:
@@ -28,17 +28,21 @@ SUMS = {"ReduceSum": "sum", "ReduceMean": "sum", "ReduceL1": "absolute", "Reduce
 
 @lowers(*SUMS)
 def lower_sum(context: Context, node: Node) -> None:
-    """Sums and means; of integers exactly, with saturation."""
+    """Sums and means; of integers exactly, a mean without its fraction."""
     source = context.operand(node.inputs[0])
     axes = axes_of(context, node, len(source.shape))
     if not axes:
         context.bind(node.outputs[0], source)
         return
     rows = as_rows(context, node.name, source, axes)
+    if source.kind is Kind.INTEGER:
+        info = context.info(node.outputs[0])
+        divisor = rows.shape[1] if node.operator == "ReduceMean" else 1
+        dtype = type_of(context, node.outputs[0])
+        context.bind(node.outputs[0], integer_sum(context, node.name, rows, info.shape, SUMS[node.operator], dtype, divisor))
+        return
     output = context.target(node.outputs[0])
     factor = rows.size / output.size if node.operator == "ReduceMean" else 1.0
-    if source.kind is Kind.INTEGER:
-        output.lo, output.hi, output.cut, output.guarded = INT32_MIN, INT32_MAX, None, (True, True)
     context.bind(node.outputs[0], reduced_sum(context, node.name, rows, output, SUMS[node.operator], 1 / factor))
 
 

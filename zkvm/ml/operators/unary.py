@@ -19,6 +19,14 @@ from zkvm.ml.operations.compare import Compare
 from zkvm.ml.operations.table import GOOD_ENOUGH, Table, interpolate, make_table, sampled
 from zkvm.ml.operations.unary import Clamp, Requantize, Round
 from zkvm.ml.operators.common import cut_to, integer_binary, narrowed, rescaled_to
+from zkvm.ml.operators.integers import (
+    has_integers,
+    lower_integer_clip,
+    lower_integer_power,
+    lower_integer_sign_change,
+    narrowed_to,
+    type_of,
+)
 
 FINE_ENTRIES = 1 << 11
 KNOWN = ("Sigmoid", "Tanh", "Erf")
@@ -104,8 +112,11 @@ TABULATED = (
 @lowers(*TABULATED)
 def lower_tabulated(context: Context, node: Node) -> None:
     """Any continuous function of one element."""
+    if has_integers(context, node):
+        lower_integer_sign_change(context, node)
+        return
     source = narrowed(context, node.name, context.operand(node.inputs[0]))
-    if node.operator == "Abs" and (source.kind is Kind.INTEGER or context.private):
+    if node.operator == "Abs" and context.private:
         lower_absolute(context, node, source)
         return
 
@@ -118,6 +129,9 @@ def lower_tabulated(context: Context, node: Node) -> None:
 @lowers("Pow")
 def lower_power(context: Context, node: Node) -> None:
     """A constant power of x, or a constant to the power x: a table either way."""
+    if has_integers(context, node):
+        lower_integer_power(context, node)
+        return
     position = 1 if node.inputs[1] in context.constants else 0
     constant = context.required_constant(node, position)
     if constant.size != 1:
@@ -136,17 +150,19 @@ def lower_absolute(context: Context, node: Node, source: Value) -> None:
     """|x|, exactly: max(x, -x)."""
     zero = context.known_constant("zero", np.zeros((), np.int64))
     negative = integer_binary(context, node.name, "Sub", zero, source)
-    if source.kind is Kind.REAL:
-        negative = context.view(negative, negative.shape, source.scale, Kind.REAL)
+    negative = context.view(negative, negative.shape, source.scale, Kind.REAL)
     context.bind(node.outputs[0], integer_binary(context, node.name, "Max", source, negative))
 
 
 @lowers("Relu", "Clip")
 def lower_clip(context: Context, node: Node) -> None:
     """Cut to a range: the integers stay what they are."""
+    if has_integers(context, node):
+        lower_integer_clip(context, node)
+        return
     source = context.operand(node.inputs[0])
     low, high = clip_range(context, node)
-    if context.private and (node.operator == "Clip" or source.kind is Kind.REAL):
+    if context.private:
         output = context.fresh(source.shape, source.lo, source.hi, source.scale, source.kind, label=node.outputs[0])
         output.secret = source.secret
         cut_to(context, output, low, high, node.operator == "Relu")
@@ -168,7 +184,7 @@ def clip_range(context: Context, node: Node) -> tuple[float, float]:
         low = float(context.required_constant(node, 1).reshape(-1)[0])
     if node.has(2):
         high = float(context.required_constant(node, 2).reshape(-1)[0])
-    return float(low), float(high)
+    return min(float(low), float(high)), float(high)
 
 
 def rounded(context: Context, name: str, source: Value, mode: str, kind: Kind) -> Value:
@@ -196,12 +212,13 @@ def _at_target(context: Context, node: Node, source: Value) -> Value:
 def lower_cast(context: Context, node: Node) -> None:
     """Between real, integer and boolean; between types of one kind nothing happens."""
     source, kind = context.operand(node.inputs[0]), context.info(node.outputs[0]).kind
-    if source.kind is kind or source.kind is Kind.BOOLEAN or (source.kind is Kind.INTEGER and kind is Kind.REAL):
-        result = context.view(source, source.shape, 1.0 if source.kind is not Kind.REAL else None, kind)
-        unknown = context.private and kind is Kind.REAL and source.kind is Kind.INTEGER and source.magnitude == -INT32_MIN
-        context.bind(node.outputs[0], _at_target(context, node, result) if unknown else result)
-    elif kind is Kind.INTEGER:
-        context.bind(node.outputs[0], rounded(context, node.name, source, "Truncate", kind))
+    if kind is Kind.INTEGER:
+        whole = rounded(context, node.name, source, "Truncate", kind) if source.kind is Kind.REAL else source
+        context.bind(node.outputs[0], narrowed_to(context, node.name, whole, type_of(context, node.outputs[0])))
+    elif source.kind is kind or source.kind is Kind.BOOLEAN:
+        context.bind(node.outputs[0], context.view(source, source.shape, 1.0 if source.kind is not Kind.REAL else None, kind))
+    elif kind is Kind.REAL:
+        context.bind(node.outputs[0], _as_real(context, node, source))
     else:
         zero = context.known_constant("zero", np.zeros(source.shape, np.int64))
         output = context.fresh(source.shape, 0, 1, kind=Kind.BOOLEAN)
@@ -209,9 +226,28 @@ def lower_cast(context: Context, node: Node) -> None:
         context.bind(node.outputs[0], equal)
 
 
+def _as_real(context: Context, node: Node, source: Value) -> Value:
+    """Integers as real numbers: as they are if these are few, else as the output's range asks for."""
+    if source.data is not None or source.hi - source.lo < 1 << 16:
+        return context.view(source, source.shape, 1.0, Kind.REAL)
+    output = context.target(node.outputs[0])
+    reach = ceil((output.magnitude + 1) * output.scale)
+    if source.magnitude > reach and not context.private:
+        # Cut to what is beyond the range by one, so that nothing is lost of the others.
+        cut = context.fresh(source.shape, max(source.lo, -reach), min(source.hi, reach), kind=Kind.INTEGER, label=node.name)
+        source = context.add(Clamp(node.name, (source,), cut))
+    elif source.lo == INT32_MIN:
+        cut = context.fresh(source.shape, -INT32_MAX, source.hi, kind=Kind.INTEGER, label=node.name)
+        source = context.add(Clamp(node.name, (source,), cut))
+    return _at_target(context, node, context.view(source, source.shape, 1.0, Kind.REAL))
+
+
 @lowers("Neg")
 def lower_negate(context: Context, node: Node) -> None:
     """-x, by subtraction from 0."""
+    if has_integers(context, node):
+        lower_integer_sign_change(context, node)
+        return
     source = context.operand(node.inputs[0])
     zero = context.known_constant("zero", np.zeros((), np.int64))
     result = integer_binary(context, node.name, "Sub", zero, source)

@@ -241,24 +241,6 @@ INLINE int32_t machine_remainder(int32_t left, int32_t right) {
     return result;
 }
 
-/* Exact division of integers, truncating; by 0: 0. */
-INLINE int32_t whole_quotient(int32_t left, int32_t right) {
-    int32_t quotient = machine_quotient(left, right);
-    quotient = choose((left == INT32_MIN) & (right == -1), INT32_MAX, quotient);
-    return choose(right == 0, 0, quotient);
-}
-
-/* Remainder with the dividend's sign; by 0: 0. */
-INLINE int32_t whole_remainder(int32_t left, int32_t right) {
-    return choose(right == 0, 0, machine_remainder(left, right));
-}
-
-/* Remainder with the divisor's sign; by 0: 0. */
-INLINE int32_t whole_modulus(int32_t left, int32_t right) {
-    int32_t rest = whole_remainder(left, right);
-    return rest + choose((rest != 0) & ((rest ^ right) < 0), right, 0);
-}
-
 /* round(numerator / denominator), half up; the denominator is positive. */
 INLINE int32_t divide_round(int32_t numerator, int32_t denominator) {
     int32_t quotient = machine_quotient(numerator, denominator), rest = machine_remainder(numerator, denominator);
