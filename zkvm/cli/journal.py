@@ -39,6 +39,8 @@ def decoded(model: ModelInterface, journal: bytes) -> dict[str, Any]:
     view: dict[str, Any] = {"outputs": tensors}
     if output.label is not None:
         view["label"] = output.label
+    if output.saturated is not None:
+        view["saturated"] = output.saturated
     if output.digests:
         view["digests"] = output.digests
     return view
@@ -50,6 +52,6 @@ def show_decoded(view: dict[str, Any]) -> None:
         values = np.asarray(tensor["values"])
         text = np.array2string(values[:SHOWN_VALUES], precision=5, separator=", ", max_line_width=120)
         line(tensor["name"], text + (" ..." if values.size > SHOWN_VALUES else ""))
-    for key in ("label", "digests", "salts"):
+    for key in ("label", "saturated", "digests", "salts"):
         if key in view:
             line(key, json.dumps(view[key]))

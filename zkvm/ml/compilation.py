@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from zkvm.ml.calibrate import Method
 from zkvm.ml.codegen import GeneratedCode, Privacy
 from zkvm.ml.domain import Declared
+from zkvm.ml.gate import Limits
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, evaluate
 from zkvm.ml.lowering import Precision
@@ -28,6 +29,7 @@ class Options:
         method: of calibration.
         domain: which inputs the model is for, as far as the user says so.
         precision, privacy: see there.
+        limits: of the agreement with the float model.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -35,6 +37,7 @@ class Options:
     domain: Declared = field(default_factory=dict)
     precision: Precision = Precision()
     privacy: Privacy = Privacy()
+    limits: Limits = Limits()
 
 
 @dataclass
@@ -46,12 +49,14 @@ class Compilation:
         graph: the integer model.
         code: its C source.
         model: what is saved.
+        options: what was chosen.
     """
 
     imported: ImportedModel
     graph: Graph
     code: GeneratedCode
     model: CompiledModel
+    options: Options = field(default_factory=Options)
 
     def save(self, directory: Path) -> None:
         """Write everything that ``zkvm run`` needs."""
