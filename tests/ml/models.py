@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from zkvm.ml import compile as compiler
 from zkvm.ml.card import error_relative_to_range
-from zkvm.ml.compile import Compilation, Options, compile_imported, float_outputs, import_file
+from zkvm.ml.compile import Compilation, Options, Privacy, compile_imported, float_outputs, import_file
+from zkvm.ml.interface import SATURATED_EXIT
 from zkvm.ml.ir import Value, evaluate
+from zkvm.ml.onnx_model import Port
 from zkvm.ml.samples import Sample
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
@@ -53,9 +55,20 @@ def single(
 
 
 def compiled(model: onnx.ModelProto, samples: Sequence[Sample], options: Options | None = None) -> Compilation:
-    """The model, calibrated on the samples."""
-    chosen = options or compiler.Options()
-    return compile_imported(import_file(model, chosen), samples, chosen)
+    """The model, calibrated on the samples, for inputs in their range, and going on where values saturate unless the options say more."""
+    chosen = options or Options(privacy=Privacy(saturate=True))
+    imported = import_file(model, chosen)
+    return compile_imported(imported, samples, replace(chosen, domain=seen(imported.inputs, samples) | chosen.domain))
+
+
+def seen(ports: Sequence[Port], samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
+    """What the inputs are in the samples, as a domain."""
+    ranges = {}
+    for port in ports:
+        if port.dtype.kind != "b":
+            values = [np.asarray(sample[port.name], np.float64) for sample in samples]
+            ranges[port.name] = min(float(value.min()) for value in values), max(float(value.max()) for value in values)
+    return ranges
 
 
 def run_guest(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> tuple[bytes, int]:
@@ -91,7 +104,10 @@ def _extreme(value: Value, random: np.random.Generator, choices: Sequence[float]
 
 
 def agreed(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-    """The integer model's outputs, after comparing them with the guest's and every value with its bounds."""
+    """The integer model's outputs, after comparing them with the guest's and every value with its bounds.
+
+    Where values saturate a guest that does not go on ends with a code of its own.
+    """
     held: dict[int, NDArray[np.int64]] = {id(value): array for value, array in zip(made.graph.inputs, integers, strict=True)}
     for operation in made.graph.operations:
         arrays = [
@@ -103,9 +119,15 @@ def agreed(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> list[NDA
         assert result.min() >= operation.output.lo, operation.name
         assert result.max() <= operation.output.hi, operation.name
         held[id(operation.output)] = result
-    results = evaluate(made.graph, integers)
+    saturated: dict[str, int] = {}
+    results = evaluate(made.graph, integers, saturated)
+    if saturated and made.model.saturation == "refuse":
+        execution = execute(load_image(made.model.elf), made.model.stdin(integers), trace=False)
+        assert execution.exit_code == SATURATED_EXIT
+        assert next(iter(saturated)) in execution.stderr.decode()
+        return results
     journal, _ = run_guest(made, integers)
-    assert journal == made.journal(results)
+    assert journal == made.journal(results, bool(saturated))
     return results
 
 

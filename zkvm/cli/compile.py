@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from zkvm.api import execute
 from zkvm.cli.errors import InputFileError
 from zkvm.cli.journal import decoded, show_decoded
 from zkvm.cli.output import emit, line
-from zkvm.errors import GuestError, UsageError
-from zkvm.ml.interface import METADATA
+from zkvm.errors import GuestError, InexactError, UsageError
+from zkvm.ml.interface import METADATA, SATURATED_EXIT
 from zkvm.ml.package import GUEST, OWNERS_CARD, SHOWN_OF_PRIVATE, WEIGHTS, CompiledModel, GuestRun
 from zkvm.ml.samples import load_samples
 from zkvm.session.profiling import profile as profile_run
@@ -172,6 +173,21 @@ class ModelRun:
     stdin: bytes
     saturated: int
     salts: dict[str, bytes]
+
+    def refuse_saturation(self, max_cycles: int | None, max_memory: int | None) -> None:
+        """Run the guest once without a proof, unless it goes on when a value inside saturates.
+
+        Raises:
+            InexactError: one does; names the layer.
+        """
+        if self.model.saturation != "refuse":
+            return
+        session = execute(self.elf, self.stdin, max_cycles=max_cycles, max_memory=max_memory, stderr=lambda data: None)
+        if session.exit_code == SATURATED_EXIT:
+            raise InexactError(
+                f"{session.stderr.decode(errors='replace').strip()}; nothing was proven. Compile with data or a --domain that hold "
+                "inputs like this one, or with --saturate"
+            )
 
     def view(self, journal: bytes) -> dict[str, Any]:
         """The JSON keys that a compiled model adds."""
