@@ -58,16 +58,19 @@ def compiled(model: onnx.ModelProto, samples: Sequence[Sample], options: Options
     """The model, calibrated on the samples, for inputs in their range, and going on where values saturate unless the options say more."""
     chosen = options or Options(privacy=Privacy(saturate=True))
     imported = import_file(model, chosen)
-    return compile_imported(imported, samples, replace(chosen, domain=seen(imported.inputs, samples) | chosen.domain))
+    return compile_imported(imported, samples, replace(chosen, domain=chosen.domain or seen(imported.inputs, samples)))
 
 
 def seen(ports: Sequence[Port], samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
     """What the inputs are in the samples, as a domain."""
-    ranges = {}
+    ranges: dict[str, tuple[float, float]] = {}
     for port in ports:
         if port.dtype.kind != "b":
-            values = [np.asarray(sample[port.name], np.float64) for sample in samples]
-            ranges[port.name] = min(float(value.min()) for value in values), max(float(value.max()) for value in values)
+            values = np.stack([np.asarray(sample[port.name], np.float64).reshape(port.shape) for sample in samples])
+            ranges[port.name] = float(values.min()), float(values.max())
+            if len(port.shape) == 2:
+                columns = values.reshape(-1, port.shape[-1]).T
+                ranges |= {f"{port.name}[{place}]": (float(column.min()), float(column.max())) for place, column in enumerate(columns)}
     return ranges
 
 

@@ -40,7 +40,7 @@ from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
-PRIVATE_WEIGHTS = Options(privacy=Privacy(private_weights=True))
+PRIVATE_WEIGHTS = Options(privacy=Privacy(private_weights=True, saturate=True))
 PUBLIC_FILES = ("model.c", "model.elf", "model.json")
 
 
@@ -136,8 +136,9 @@ def test_guest_and_integer_model_agree(name: str, bits: int, twins: Callable[[],
     """Also where a scale in the journal says what the integers mean; and twins have nothing against the model."""
     twins()
     model, samples = FAMILIES[name](DRAWS["other"]())
-    options = Options(precision=compiler.Precision(bits, bits), privacy=Privacy(private_weights=True))
-    made, open_ = compiled(model, samples, options), compiled(model, samples, Options(precision=compiler.Precision(bits, bits)))
+    options = Options(precision=compiler.Precision(bits, bits), privacy=Privacy(private_weights=True, saturate=True))
+    public = Options(precision=compiler.Precision(bits, bits), privacy=Privacy(saturate=True))
+    made, open_ = compiled(model, samples, options), compiled(model, samples, public)
     for sample, expected in zip(samples, float_outputs(made.imported, samples), strict=True):
         integers, _ = made.model.quantize([sample[port.name] for port in made.imported.inputs])
         results = agreed(made, integers)
