@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +10,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
+from zkvm.ml.compiler import Options, Precision, compile_imported
 
 from tests.ml.models import check, compiled, model_of, normal, single
 from zkvm.errors import UsageError
-from zkvm.ml.compile import Options, Precision, compile_imported
 from zkvm.ml.importer import MAX_FILE_BYTES, fix_shapes, import_model, load_model
 
 ROOT = Path(__file__).resolve().parents[2]

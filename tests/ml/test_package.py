@@ -10,12 +10,12 @@ import blake3
 import numpy as np
 import pytest
 from onnx import helper
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, add_measurements
 
 from tests.ml.models import compiled, model_of, normal, run_guest
 from zkvm import api
 from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml.calibrate import Method, observed_range
-from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy, add_measurements
 from zkvm.ml.interface import ModelInterface, Tensor, check_weights
 from zkvm.ml.ir import evaluate
 from zkvm.ml.memory import plan_memory
@@ -234,7 +234,10 @@ def test_an_interface_that_gives_numbers_another_meaning_is_refused(side: str, c
         changed.decode(journal)
 
 
-@pytest.mark.parametrize("change", [{"output_mode": "top1"}, {"input_mode": "digest"}, {"saturation": "flag"}, {"weights": "private", "weights_digest": "00" * 32}])
+@pytest.mark.parametrize(
+    "change",
+    [{"output_mode": "top1"}, {"input_mode": "digest"}, {"saturation": "flag"}, {"weights": "private", "weights_digest": "00" * 32}],
+)
 def test_another_mode_is_refused(change: dict[str, Any]) -> None:
     made = perceptron()
     integers, _ = made.model.quantize([SAMPLE["x"]])
