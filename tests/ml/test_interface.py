@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import helper
-from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, compile_imported, import_file
 
 from tests.ml.models import model_of, normal, run_guest
 from zkvm.errors import RejectReason, UsageError, VerificationError
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, compile_imported, import_file
 from zkvm.ml.interface import METADATA, ModelInterface, Output, Tensor
 from zkvm.ml.package import CompiledModel
 
