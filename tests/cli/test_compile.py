@@ -105,7 +105,8 @@ def test_proof(model: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 4}, {"saturation": "ignore"}, {"weights": "secret"}, {"weights": "private"}, {"weights": "private", "weights_digest": "zz" * 32},
+        {"format": 4}, {"saturation": "ignore"},
+        {"weights": "secret"}, {"weights": "private"}, {"weights": "private", "weights_digest": "zz" * 32},
         {"input_mode": "full"}, {"output_mode": "none"}, {"card": 7}, {"outputs": [{}]},
         {"outputs": [{"name": "y", "shape": [0], "kind": "real", "scale": 1, "lo": 0, "hi": 1}]},
         {"outputs": [{"name": "y", "shape": [1], "kind": "complex", "scale": 1, "lo": 0, "hi": 1}]},

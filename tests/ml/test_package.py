@@ -234,7 +234,10 @@ def test_an_interface_that_gives_numbers_another_meaning_is_refused(side: str, c
         changed.decode(journal)
 
 
-@pytest.mark.parametrize("change", [{"output_mode": "top1"}, {"input_mode": "digest"}, {"saturation": "flag"}, {"weights": "private", "weights_digest": "00" * 32}])
+@pytest.mark.parametrize(
+    "change",
+    [{"output_mode": "top1"}, {"input_mode": "digest"}, {"saturation": "flag"}, {"weights": "private", "weights_digest": "00" * 32}],
+)
 def test_another_mode_is_refused(change: dict[str, Any]) -> None:
     made = perceptron()
     integers, _ = made.model.quantize([SAMPLE["x"]])
