@@ -47,8 +47,8 @@ def rewrite_reduction(builder: Builder, node: Node) -> bool:
 def _finite_maximum(builder: Builder, source: str, axes: list[int]) -> str:
     """The largest elements; an infinite one counts as a large number, because infinities have no difference."""
     largest = builder.reduce("ReduceMax", source, axes)
-    top = builder.constant(np.finfo(np.float32).max)
-    return builder.node("Clip", [largest, builder.node("Neg", [top]), top])
+    top = np.finfo(np.float32).max
+    return builder.node("Clip", [largest, builder.constant(-top), builder.constant(top)])
 
 
 @rewrites("ReduceMean")
