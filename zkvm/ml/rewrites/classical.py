@@ -87,8 +87,7 @@ def label_above(builder: Builder, node: Node, score: str, threshold: float) -> N
 def two_columns(builder: Builder, node: Node, score: str, opposite: bool, output: str) -> None:
     """A single column as two: 1 - s and s, or -s and s, or for logistic ones the sigmoids of these."""
     if node.attributes.get("post_transform", "NONE") == "PROBIT":
-        _probit(builder, score, output)
-        return
+        raise UsageError(f"{node.operator} {node.name!r}: PROBIT of one column for two classes is not supported")
     if not opposite:
         other = builder.node("Sub", [builder.constant(1.0), score])
     else:
@@ -245,7 +244,7 @@ def rewrite_linear_classifier(builder: Builder, node: Node) -> bool:
         return True
     label_above(builder, node, scores, 0.0)
     if len(labels_of(node)) == 2:
-        two_columns(builder, node, scores, True, node.outputs[1])
+        two_columns(builder, node, scores, node.attributes.get("post_transform", "NONE") == "LOGISTIC", node.outputs[1])
     else:
         post_transform(builder, node, scores, node.outputs[1])
     return True

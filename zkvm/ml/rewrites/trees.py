@@ -33,6 +33,8 @@ def rewrite_regressor(builder: Builder, node: Node) -> bool:
     attributes = _without_tensors(node.attributes)
     transform = attributes.pop("post_transform", "NONE")
     aggregate = attributes.pop("aggregate_function", "SUM")
+    if int(attributes.get("n_targets", 1)) == 1 and transform != "PROBIT":
+        transform = "NONE"  # onnxruntime transforms only the scores of several targets
     if transform == "NONE" and aggregate == "SUM" and attributes.keys() >= node.attributes.keys() - {"post_transform", "aggregate_function"}:
         return False
     last = node.outputs[0] if transform == "NONE" else None
@@ -76,21 +78,36 @@ def rewrite_classifier(builder: Builder, node: Node) -> bool:
     attributes = _without_tensors(node.attributes)
     classes = len(labels_of(node))
     used = sorted(set(attributes["class_ids"]))
-    single = classes == 2 and len(used) == 1
+    single = classes == 2 and used == [0]
+    base = list(attributes.get("base_values") or [])
+    if classes == 2 and any(base) and used != [0]:
+        if used == [0, 1] or len(base) > 1:
+            raise UsageError(f"{node.operator} {node.name!r}: base values of two classes are not supported")
+        base = []  # onnxruntime adds it to the first class, which has no weights, and forgets that
+    elif classes == 2 and any(base) and len(base) > 1:
+        raise UsageError(f"{node.operator} {node.name!r}: base values of a class without weights are not supported")
+    positive = all(weight >= 0 for weight in attributes["class_weights"])
     kept = {key: value for key, value in attributes.items() if key.startswith("nodes_")}
     for part in ("treeids", "nodeids", "weights"):
         kept[f"target_{part}"] = attributes[f"class_{part}"]
     kept["target_ids"] = [0] * len(attributes["class_ids"]) if single else attributes["class_ids"]
-    if attributes.get("base_values"):
-        kept["base_values"] = attributes["base_values"][-1:] if single else attributes["base_values"]
+    if any(base):
+        kept["base_values"] = base
     scores = builder.node("TreeEnsembleRegressor", node.inputs, domain=ML, n_targets=1 if single else classes, **kept)
     if single:
         # Weights without a negative one (random forests) are probabilities of the second class, others are decisions.
-        positive = all(weight >= 0 for weight in attributes["class_weights"])
         label_above(builder, node, scores, 0.5 if positive else 0.0)
         two_columns(builder, node, scores, not positive, node.outputs[1])
         return True
-    largest_label(builder, node, scores, classes)
+    if classes == 2:
+        second = builder.node("Gather", [scores, builder.integers(1)], axis=1)
+        if used == [1]:
+            label_above(builder, node, second, 0.5 if positive else 0.0)
+        else:  # onnxruntime asks only whether the second score is positive, and gives 1 or 0 whatever the labels are
+            above = builder.node("Greater", [builder.node("Squeeze", [second, builder.integers(1)]), builder.constant(0.0)])
+            builder.node("Cast", [above], node.outputs[0], to=7)
+    else:
+        largest_label(builder, node, scores, classes)
     post_transform(builder, node, scores, node.outputs[1])
     return True
 

@@ -82,7 +82,7 @@ def rewrite_classifier(builder: Builder, node: Node) -> bool:
     if attributes.get("prob_a"):
         post_transform(builder, node, _probabilities(builder, node, decisions, classes, pairs), node.outputs[1])
     elif len(pairs) == 1:
-        two_columns(builder, node, decisions, attributes.get("post_transform", "NONE") == "NONE", node.outputs[1])
+        two_columns(builder, node, decisions, attributes.get("post_transform", "NONE") in ("NONE", "LOGISTIC"), node.outputs[1])
     else:
         post_transform(builder, node, decisions, node.outputs[1])
     return True
@@ -106,9 +106,15 @@ def _linear_classifier(builder: Builder, node: Node) -> bool:
     weights = np.array(attributes["coefficients"]).reshape(classes, -1)
     offset = builder.constant(np.full(classes, attributes["rho"][0]))
     scores = builder.node("Gemm", [as_real(builder, node.inputs[0]), builder.constant(weights), offset], transB=1)
-    if len(attributes["rho"]) == 1 and classes <= 2:
-        raise UsageError(f"SVMClassifier {node.name!r}: a linear machine of two classes is not supported; export it as LinearClassifier")
-    largest_label(builder, node, scores, classes)
+    if classes == 2 and (weights < 0).any():  # as onnxruntime does it: the second class if any score is positive
+        positive = builder.node("Greater", [builder.reduce("ReduceMax", scores, [1], 0), builder.constant(0.0)])
+        best = builder.node("ArgMax", [scores], axis=1, keepdims=0)
+        chosen = builder.node("Where", [positive, builder.constant(1, np.int64), best])
+        label_of_position(builder, labels_of(node), chosen, node.outputs[0])
+    elif classes <= 2:
+        raise UsageError(f"SVMClassifier {node.name!r}: this linear machine is not supported; export it as LinearClassifier")
+    else:
+        largest_label(builder, node, scores, classes)
     post_transform(builder, node, scores, node.outputs[1])
     return True
 
