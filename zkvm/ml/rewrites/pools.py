@@ -15,6 +15,8 @@ Pads = tuple[list[int], list[int]]
 def explicit_pads(node: Node, sizes: tuple[int, ...], results: tuple[int, ...]) -> Pads:
     """Padding before, and behind as far as windows reach; negative if they do not reach the end."""
     count = len(sizes)
+    if any(dilation > 1 for dilation in node.attributes.get("dilations") or []) and "SAME" in node.attributes.get("auto_pad", ""):
+        raise UsageError(f"{node.operator} {node.name!r}: dilations with automatic padding, which runtimes understand differently")
     kernel = list(node.attributes["kernel_shape"])
     strides = list(node.attributes.get("strides") or [1] * count)
     dilations = list(node.attributes.get("dilations") or [1] * count)
