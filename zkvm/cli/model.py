@@ -145,10 +145,16 @@ def _with_input(model: CompiledModel, directory: Path, sample: Sample, named: st
     return ModelRun(model, directory / GUEST, model.stdin(integers, salts), saturated, salts)
 
 
-def execute_all(directory: Path, input_file: Path | None, max_cycles: int | None, as_json: bool) -> bool:
+def execute_all(directory: Path, input_file: Path | None, limits: tuple[int | None, int | None], as_json: bool) -> bool:
     """Run a compiled model on every sample of a file, without proving, and print what it gives; whether all runs ended well.
 
     Every sample is looked at before the first one runs.
+
+    Args:
+        directory: of the model.
+        input_file: of the samples.
+        limits: cycles and bytes of a run.
+        as_json: one JSON object, else lines.
 
     Raises:
         UsageError: no input.
@@ -158,7 +164,7 @@ def execute_all(directory: Path, input_file: Path | None, max_cycles: int | None
     runs = [_with_input(model, directory, sample, f"{input_file}, sample {number}") for number, sample in enumerate(samples)]
     program, views = model.elf, []
     for number, run in enumerate(runs):
-        session = api.execute(program, run.stdin, max_cycles=max_cycles)
+        session = api.execute(program, run.stdin, max_cycles=limits[0], max_memory=limits[1])
         view = {"exit_code": session.exit_code, "journal": session.journal.hex(), "cycles": session.cycles}
         views.append(view if session.exit_code else view | run.view(session.journal))
         if not as_json:
