@@ -2,8 +2,23 @@
 
 from zkvm.ml.lowering import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators import (
-    binary, compare, float_casts, floatlinear, floatreduce, floats, integers, linear, matmul, move, pool, quantized, reduce, select,
-    softmax, trees, unary,
+    binary,
+    compare,
+    float_casts,
+    floatlinear,
+    floatreduce,
+    floats,
+    integers,
+    linear,
+    matmul,
+    move,
+    pool,
+    quantized,
+    reduce,
+    select,
+    softmax,
+    trees,
+    unary,
 )  # fmt: skip
 
 __all__ = [

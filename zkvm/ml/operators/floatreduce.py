@@ -13,6 +13,7 @@ from zkvm.ml.operations.convert import float_bits
 from zkvm.ml.operations.floatreduce import FloatKeys, FloatReduce, FloatsOfKeys
 from zkvm.ml.operations.floatrows import FloatNormalize, FloatRunningSum, FloatSoftmax
 from zkvm.ml.operators.common import as_rows, axes_of, move
+from zkvm.ml.operators.integer_sums import lower_integer_running_sum
 
 LOWEST_KEY, LARGEST_KEY = -float32.INFINITY, INT32_MAX
 """Of minus infinity and of NaN."""
@@ -67,6 +68,9 @@ def lower_float_softmax(context: Context, node: Node) -> None:
 def lower_float_running_sum(context: Context, node: Node) -> None:
     """Sums of all elements before one, one after the other as onnxruntime has them."""
     source = context.operand(node.inputs[0])
+    if source.kind is not Kind.FLOAT:
+        lower_integer_running_sum(context, node)
+        return
     axis = int(context.required_constant(node, 1).reshape(-1)[0]) % len(source.shape)
     turned = np.flip(np.arange(source.size).reshape(source.shape), axis) if node.attributes.get("reverse", 0) else None
     source = source if turned is None else move(context, node.name, [source], np.ascontiguousarray(turned))

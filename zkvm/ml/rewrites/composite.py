@@ -227,21 +227,6 @@ def rewrite_batch_normalization(builder: Builder, node: Node) -> bool:
     return True
 
 
-@rewrites("CumSum")
-def rewrite_running_sum(builder: Builder, node: Node) -> bool:
-    """Product with a triangular matrix, the axis last."""
-    shape = builder.shapes[node.inputs[0]]
-    axis = int(builder.required(node, 1).reshape(-1)[0]) % len(shape)
-    order = [*(other for other in range(len(shape)) if other != axis), axis]
-    triangle = np.triu(np.ones((shape[axis], shape[axis])), 1 if node.attributes.get("exclusive", 0) else 0)
-    if node.attributes.get("reverse", 0):
-        triangle = triangle.T
-    turned = builder.node("Cast", [builder.node("Transpose", [node.inputs[0]], perm=order)], to=1)
-    sums = builder.node("MatMul", [turned, builder.constant(triangle)])
-    builder.node("Transpose", [sums], node.outputs[0], perm=[order.index(other) for other in range(len(shape))])
-    return True
-
-
 @rewrites("Sum", "Mean")
 def rewrite_sum(builder: Builder, node: Node) -> bool:
     """Sums of several tensors, one after the other."""
