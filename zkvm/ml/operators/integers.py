@@ -103,6 +103,7 @@ def _hull(numbers: Any) -> Bounds:
 
 
 def truncated(x: int, y: int) -> int:
+    """x / y without its fraction."""
     return abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
 
 
@@ -142,8 +143,12 @@ def integer_bound(context: Context, name: str, function: str) -> Value:
     constant = context.constants.get(name)
     if constant is None or not np.issubdtype(constant.dtype, np.integer):
         return context.operand(name)
-    array = np.maximum(constant, INT32_MIN) if function == "Max" and constant.dtype.kind == "i" else constant
-    return context.quantized_constant(name, np.minimum(array, INT32_MAX) if function == "Min" else array)
+    array = constant if constant.dtype == np.uint64 else constant.astype(np.int64)
+    if function == "Min":
+        array = np.minimum(array, array.dtype.type(INT32_MAX))
+    elif constant.dtype.kind == "i":
+        array = np.maximum(array, INT32_MIN)
+    return context.quantized_constant(name, array)
 
 
 @lowers("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitShift", "BitwiseNot", words=True)
