@@ -15,6 +15,7 @@ from zkvm.ml.operations.floatrows import FloatNormalize, FloatSoftmax
 from zkvm.ml.operations.running import FloatRunningSum, IntegerRunningSum
 from zkvm.ml.operators.common import as_rows, axes_of, move
 from zkvm.ml.operators.integers import fitted, type_of
+from zkvm.ml.operators.integer_sums import lower_integer_running_sum
 
 LOWEST_KEY, LARGEST_KEY = -float32.INFINITY, INT32_MAX
 """Of minus infinity and of NaN."""
@@ -69,6 +70,9 @@ def lower_float_softmax(context: Context, node: Node) -> None:
 def lower_running_sum(context: Context, node: Node) -> None:
     """Sums of all elements before one, of floats one after the other as onnxruntime has them."""
     source = context.operand(node.inputs[0])
+    if source.kind is not Kind.FLOAT:
+        lower_integer_running_sum(context, node)
+        return
     axis = int(context.required_constant(node, 1).reshape(-1)[0]) % len(source.shape)
     turned = np.flip(np.arange(source.size).reshape(source.shape), axis) if node.attributes.get("reverse", 0) else None
     source = source if turned is None else move(context, node.name, [source], np.ascontiguousarray(turned))
