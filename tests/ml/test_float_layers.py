@@ -30,7 +30,7 @@ LAYERS: list[Case] = [
     ("MatMul", (3, 4), {"w": normal(2, 4, 5, seed=3)}, {}),
     ("MatMul", (4,), {"w": normal(2, 4, 5, seed=3)}, {}),
     ("Conv", (1, 3, 9, 10), {"w": normal(8, 3, 3, 2, seed=3), "b": normal(8, seed=4)}, {"strides": [2, 1], "pads": [1, 0, 2, 1]}),
-    ("Conv", (1, 3, 9, 10), {"w": normal(9, 1, 3, 2, seed=3)}, {"group": 3, "dilations": [2, 3], "auto_pad": "SAME_LOWER"}),
+    ("Conv", (1, 3, 9, 10), {"w": normal(9, 1, 3, 2, seed=3)}, {"group": 3, "strides": [2, 3], "auto_pad": "SAME_LOWER"}),
     ("Conv", (2, 4, 9), {"w": normal(8, 2, 3, seed=3)}, {"group": 2, "pads": [1, 1]}),
     ("Conv", (2, 4, 5, 6, 7), {"w": normal(6, 2, 2, 3, 3, seed=3)}, {"group": 2, "pads": [1, 0, 1, 1, 0, 1], "strides": [2, 1, 1]}),
     ("Conv", (1, 2, 7, 4, 4), {"w": normal(3, 2, 3, 2, 2, seed=3), "b": normal(3)}, {"dilations": [2, 1, 1]}),
