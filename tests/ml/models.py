@@ -10,12 +10,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+from zkvm.ml.compiler import Compilation, Options, Privacy, compile_imported, float_outputs, import_file
 
-import zkvm.ml.compile as compiler
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compilation import Arithmetic
-from zkvm.ml.compile import Compilation, Options, compile_imported, float_outputs, import_file
+from zkvm.ml.interface import SATURATED_EXIT
 from zkvm.ml.ir import Value, evaluate
+from zkvm.ml.onnx_model import Port
 from zkvm.ml.samples import Sample
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
@@ -55,11 +56,26 @@ def single(
 
 
 def compiled(model: onnx.ModelProto, samples: Sequence[Sample], options: Options | None = None) -> Compilation:
-    """The model, calibrated on the samples; in fixed point unless the options choose, whatever it costs."""
-    chosen = options or compiler.Options()
+    """The model, calibrated on the samples, for inputs in their range, in fixed point, and going on where values saturate, unless the options
+    say more."""
+    chosen = options or Options(privacy=Privacy(saturate=True))
     if chosen.arithmetic is Arithmetic.AUTO:
         chosen = replace(chosen, arithmetic=Arithmetic.FIXED)
-    return compile_imported(import_file(model, chosen), samples, chosen)
+    imported = import_file(model, chosen)
+    return compile_imported(imported, samples, replace(chosen, domain=chosen.domain or seen(imported.inputs, samples)))
+
+
+def seen(ports: Sequence[Port], samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
+    """What the inputs are in the samples, as a domain."""
+    ranges: dict[str, tuple[float, float]] = {}
+    for port in ports:
+        if port.dtype.kind != "b":
+            values = np.stack([np.asarray(sample[port.name], np.float64).reshape(port.shape) for sample in samples])
+            ranges[port.name] = float(values.min()), float(values.max())
+            if len(port.shape) == 2:
+                columns = values.reshape(-1, port.shape[-1]).T
+                ranges |= {f"{port.name}[{place}]": (float(column.min()), float(column.max())) for place, column in enumerate(columns)}
+    return ranges
 
 
 def run_guest(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> tuple[bytes, int]:
@@ -95,7 +111,10 @@ def _extreme(value: Value, random: np.random.Generator, choices: Sequence[float]
 
 
 def agreed(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-    """The integer model's outputs, after comparing them with the guest's and every value with its bounds."""
+    """The integer model's outputs, after comparing them with the guest's and every value with its bounds.
+
+    Where values saturate a guest that does not go on ends with a code of its own.
+    """
     held: dict[int, NDArray[np.int64]] = {id(value): array for value, array in zip(made.graph.inputs, integers, strict=True)}
     for operation in made.graph.operations:
         arrays = [
@@ -107,9 +126,15 @@ def agreed(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> list[NDA
         assert result.min() >= operation.output.lo, operation.name
         assert result.max() <= operation.output.hi, operation.name
         held[id(operation.output)] = result
-    results = evaluate(made.graph, integers)
+    saturated: dict[str, int] = {}
+    results = evaluate(made.graph, integers, saturated)
+    if saturated and made.model.saturation == "refuse":
+        execution = execute(load_image(made.model.elf), made.model.stdin(integers), trace=False)
+        assert execution.exit_code == SATURATED_EXIT
+        assert next(iter(saturated)) in execution.stderr.decode()
+        return results
     journal, _ = run_guest(made, integers)
-    assert journal == made.journal(results)
+    assert journal == made.journal(results, bool(saturated))
     return results
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +10,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
+from zkvm.ml.compiler import Options, Precision, compile_imported
 
 from tests.ml.models import check, compiled, model_of, normal, single
 from zkvm.errors import UsageError
-from zkvm.ml.compile import Options, Precision, compile_imported
 from zkvm.ml.importer import MAX_FILE_BYTES, fix_shapes, import_model, load_model
-from zkvm.ml.samples import MAX_FILE_BYTES as MAX_DATA_BYTES
-from zkvm.ml.samples import load_samples
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -178,50 +175,6 @@ def test_shape_and_constants_are_folded() -> None:
     x = normal(2, 3)
     made = check(model_of(nodes, {"x": x}, ["y"], constants), [{"x": x}])
     assert made.model.outputs[0].shape == (3, 2)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{", "cannot be read"),
-        ('{"data": []}', "input_data"),
-        ('{"input_data": [[1, 2, 3]]}', "takes 4"),
-        ('{"input_data": [[1, 2], [3, 4]]}', "2 arrays for 1 inputs"),
-        ('{"input_data": [["a", "b", "c", "d"]]}', "not an array of numbers"),
-        ('{"input_data": [[1, 2, 3, NaN]]}', "NaN"),
-    ],
-)
-def test_bad_data(tmp_path: Path, content: str, message: str) -> None:
-    path = tmp_path / "data.json"
-    path.write_text(content)
-    with pytest.raises(UsageError, match=message):
-        load_samples(path, import_model(gemm()).inputs)
-
-
-def test_data_of_another_shape(tmp_path: Path) -> None:
-    """Several samples along a first axis are taken; a number of elements that is no multiple of the input's is not."""
-    np.save(tmp_path / "x.npy", normal(2, 5))
-    with pytest.raises(UsageError, match=r"10 numbers for input 'x', whose shape \(1, 4\) takes 4"):
-        load_samples(tmp_path / "x.npy", import_model(gemm()).inputs)
-
-
-def test_huge_data(tmp_path: Path) -> None:
-    with (tmp_path / "x.npy").open("wb") as file:
-        file.truncate(MAX_DATA_BYTES + 1)  # takes no space
-    with pytest.raises(UsageError, match="files of at most"):
-        load_samples(tmp_path / "x.npy", import_model(gemm()).inputs)
-
-
-def test_data_files_agree(tmp_path: Path) -> None:
-    ports = import_model(gemm()).inputs
-    array = normal(3, 4)
-    np.save(tmp_path / "x.npy", array)
-    np.savez(tmp_path / "x.npz", x=array)
-    (tmp_path / "x.json").write_text(json.dumps({"input_data": [array.tolist()]}))
-    for name in ("x.npy", "x.npz", "x.json"):
-        samples = load_samples(tmp_path / name, ports)
-        assert len(samples) == 3
-        np.testing.assert_allclose(np.concatenate([sample["x"] for sample in samples]), array, rtol=1e-6)
 
 
 def test_calibration_needs_samples() -> None:

@@ -10,12 +10,12 @@ import blake3
 import numpy as np
 import pytest
 from onnx import helper
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, add_measurements
 
 from tests.ml.models import compiled, model_of, normal, run_guest
 from zkvm import api
 from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml.calibrate import Method, observed_range
-from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy, add_measurements
 from zkvm.ml.interface import ModelInterface, Tensor, check_weights
 from zkvm.ml.ir import evaluate
 from zkvm.ml.memory import plan_memory
@@ -205,16 +205,19 @@ def test_proof_of_a_compiled_model() -> None:
 def test_the_interface_digest_is_that_of_its_definition() -> None:
     """By the page: compact JSON after a domain, a scale as its float64."""
     tensor = Tensor("\u00e4", (1, 2), "real", 0.5, -3, 4)
-    unknown = Tensor("y", (1,), "real", None, -1, 1)
-    interface = ModelInterface((tensor,), (unknown,), "private", "digest", "top1", {"not": "bound"}, "00" * 32)
-    text = '[[["\u00e4",[1,2],"real","3fe0000000000000",-3,4]],[["y",[1],"real",null,-1,1]],"private","digest","top1"]'
-    assert interface.digest == blake3.blake3(b"zkvm/model interface/1" + text.encode()).digest()
+    outputs = Tensor("y", (1,), "real", None, -1, 1), Tensor("z", (1,), "integer", 1.0, 0, 1, ("no", "\u00fc"))
+    interface = ModelInterface((tensor,), outputs, "private", "digest", "top1", {"not": "bound"}, "00" * 32, saturation="flag")
+    text = (
+        '[[["\u00e4",[1,2],"real","3fe0000000000000",-3,4,[]]],[["y",[1],"real",null,-1,1,[]],'
+        '["z",[1],"integer","3ff0000000000000",0,1,["no","\u00fc"]]],"private","digest","top1","flag"]'
+    )
+    assert interface.digest == blake3.blake3(b"zkvm/model interface/2" + text.encode()).digest()
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"name": "z"}, {"shape": (3, 1)}, {"kind": "integer"}, {"scale": 0.25}, {"lo": -7}, {"hi": 7},
+        {"name": "z"}, {"shape": (3, 1)}, {"kind": "integer"}, {"scale": 0.25}, {"lo": -7}, {"hi": 7}, {"kind": "float"}, {"labels": ("a", "b")},
     ],
     ids=str,
 )  # fmt: skip
@@ -231,7 +234,10 @@ def test_an_interface_that_gives_numbers_another_meaning_is_refused(side: str, c
         changed.decode(journal)
 
 
-@pytest.mark.parametrize("change", [{"output_mode": "top1"}, {"input_mode": "digest"}, {"weights": "private", "weights_digest": "00" * 32}])
+@pytest.mark.parametrize(
+    "change",
+    [{"output_mode": "top1"}, {"input_mode": "digest"}, {"saturation": "flag"}, {"weights": "private", "weights_digest": "00" * 32}],
+)
 def test_another_mode_is_refused(change: dict[str, Any]) -> None:
     made = perceptron()
     integers, _ = made.model.quantize([SAMPLE["x"]])

@@ -91,6 +91,8 @@ def run(
             )
         show_execution(profile, as_json, model)
         raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
+    if model is not None:
+        model.refuse_saturation(max_cycles, limit)
     with screen(not as_json) as view:
         info = api.prove(
             program,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from zkvm.ml.calibrate import Method
 from zkvm.ml.codegen import GeneratedCode, Privacy
 from zkvm.ml.domain import Declared
+from zkvm.ml.gate import Limits
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, evaluate
 from zkvm.ml.lowering import Precision
@@ -40,6 +41,7 @@ class Options:
         method: of calibration.
         domain: which inputs the model is for, as far as the user says so.
         precision, privacy, arithmetic: see there.
+        limits: of the agreement with the float model.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Options:
     precision: Precision = Precision()
     privacy: Privacy = Privacy()
     arithmetic: Arithmetic = Arithmetic.AUTO
+    limits: Limits = Limits()
 
 
 @dataclass
@@ -59,12 +62,14 @@ class Compilation:
         graph: the integer model.
         code: its C source.
         model: what is saved.
+        options: what was chosen.
     """
 
     imported: ImportedModel
     graph: Graph
     code: GeneratedCode
     model: CompiledModel
+    options: Options = field(default_factory=Options)
 
     def save(self, directory: Path) -> None:
         """Write everything that ``zkvm run`` needs."""

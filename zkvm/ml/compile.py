@@ -9,11 +9,11 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 
@@ -21,9 +21,12 @@ from zkvm.errors import UsageError
 from zkvm.guest.toolchain import build
 from zkvm.ml import card, onnx_runtime
 from zkvm.ml.calibrate import Method, calibrate
+from zkvm.ml.candidate import GraphModel
 from zkvm.ml.choose import choose
 from zkvm.ml.codegen import OutputMode, Privacy, generate, interface_of
 from zkvm.ml.compilation import Compilation, Options
+from zkvm.ml.domain import drawn_count, input_domain
+from zkvm.ml.gate import Agreement, Limits, as_array, measure
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.interface import weights_digest
 from zkvm.ml.lowering import Precision
@@ -139,7 +142,7 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
         "weights_digest": weights_digest(words) if private else "",
     }
     model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=words, source=code.source)
-    return Compilation(imported, graph, code, model)
+    return Compilation(imported, graph, code, model, options)
 
 
 def build_guest(source: str) -> bytes:
@@ -160,22 +163,29 @@ def float_outputs(imported: ImportedModel, samples: Sequence[Sample]) -> list[li
     results = []
     for sample in samples:
         outputs = onnx_runtime.run_session(runner, sample)
-        results.append([_as_array(outputs[name]) for name in imported.outputs])
+        results.append([as_array(outputs[name]) for name in imported.outputs])
     return results
 
 
-def _as_array(value: Any) -> NDArray[Any]:
-    """An output as an array; a list of dictionaries (class probabilities) as their values."""
-    if isinstance(value, list):
-        return np.array([list(entry.values()) for entry in value])
-    return np.asarray(value)
+def agreement(compilation: Compilation, samples: Sequence[Sample]) -> Agreement:
+    """The integer model against the float model, on the samples and on drawn inputs."""
+    imported, options, graph = compilation.imported, compilation.options, compilation.graph
+    work = graph.macs + sum(operation.output.size for operation in graph.operations)
+    domain, limits = input_domain(imported, samples, options.domain), replace(options.limits, saturate=options.privacy.saturate)
+    return measure(GraphModel(graph, compilation.model.inputs), imported, samples, domain, drawn_count(work), limits)
 
 
-def add_measurements(compilation: Compilation, samples: Sequence[Sample], execute: Execute | None) -> None:
-    """Put accuracy on the samples, and with ``execute`` cycles, into the model card."""
-    compilation.model.card["accuracy"] = card.accuracy(compilation, samples, float_outputs(compilation.imported, samples))
-    if execute is not None:
+def add_measurements(compilation: Compilation, samples: Sequence[Sample], execute: Execute | None) -> Agreement:
+    """Put the agreement with the float model, and with ``execute`` cycles, into the model card; returns the former."""
+    found = agreement(compilation, samples)
+    domain = input_domain(compilation.imported, samples, compilation.options.domain)
+    compilation.model.card["accuracy"] = found.as_json() | {"domain": domain.describe()}
+    runs = (
+        compilation.options.privacy.saturate or not GraphModel(compilation.graph, compilation.model.inputs).evaluate(samples[0]).saturated
+    )
+    if execute is not None and runs:
         compilation.model.card["execution"] = card.execution(compilation, samples[0], execute)
+    return found
 
 
 class _Module(ModuleType):
@@ -187,13 +197,6 @@ class _Module(ModuleType):
 sys.modules[__name__].__class__ = _Module
 
 __all__ = [
-    "Compilation",
-    "Options",
-    "OutputMode",
-    "Precision",
-    "Privacy",
-    "add_measurements",
-    "compile",
-    "compile_imported",
-    "import_file",
-]
+    "Compilation", "Limits", "Options", "OutputMode", "Precision", "Privacy", "add_measurements", "agreement", "compile",
+    "compile_imported", "import_file",
+]  # fmt: skip

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import FloatArray
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.onnx_model import Port, inferred_shapes
+from zkvm.ml.onnx_model import Port, inferred
 from zkvm.ml.samples import Sample
 
 Declared = Mapping[str, tuple[float, float]]
@@ -245,7 +245,7 @@ def table_sizes(model: ImportedModel) -> dict[str, int]:
             source |= dict.fromkeys(node.outputs, source[node.inputs[0]])
         if node.operator not in ("Gather", "GatherElements") or node.inputs[1] not in source:
             continue
-        shapes = inferred_shapes(model.proto) if shapes is None else shapes
+        shapes = inferred(model.proto).shapes if shapes is None else shapes
         constant = model.constants.get(node.inputs[0])
         shape = shapes.get(node.inputs[0], ()) if constant is None else constant.shape
         if shape:

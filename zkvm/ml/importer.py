@@ -12,17 +12,29 @@ import numpy as np
 import onnx
 import onnx.inliner
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from zkvm.errors import UsageError
+from zkvm.ml import onnx_runtime
 from zkvm.ml.node import Node
-from zkvm.ml.onnx_model import OPSET, Port, fold, inferred_shapes, opset_of, port_of
+from zkvm.ml.number_types import graphs_of, plain_domains, replace_all, single_precision
+from zkvm.ml.onnx_model import OPSET, Port, fold, inferred, opset_of, port_of
 from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.rewrites import REWRITES, rewrite
+from zkvm.ml.rewrites.passes import upgrade
+from zkvm.ml.texts import without_texts
 
 MAX_FILE_BYTES = 1 << 30
 MAX_WORDS = 1 << 26
 """Activations and constants of a guest: a quarter of its address space."""
+
+
+AT_RUN_TIME = (
+    "IsNaN", "IsInf", "BitShift", "BitwiseNot", "Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND", "Clip", "ReduceMax",
+    "ReduceMin", "ReduceSum", "ReduceMean", "ReduceProd", "Mod", "Xor", "Or", "And", "Not", "Round", "Expm1",
+)  # fmt: skip
+SUPPORTED = set(LOWERINGS) | set(FLOAT_LOWERINGS) | {("", operator) for operator in AT_RUN_TIME}
+"""Operators that may be left in a model."""
 
 
 @dataclass
@@ -38,7 +50,8 @@ class ImportedModel:
         outputs: names, in order.
         opset: of the main domain.
         simplified: by the simplifier, which looks at weights.
-        labels: names of classes by output, where an output's integers stand for them.
+        labels: names of the classes, by output that holds the number of one.
+        notes: what the user should know about how the model was read.
     """
 
     proto: onnx.ModelProto
@@ -50,6 +63,7 @@ class ImportedModel:
     opset: int
     simplified: bool = True
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def load_model(path: Path) -> onnx.ModelProto:
@@ -89,16 +103,25 @@ def _check_count(model: onnx.ModelProto) -> None:
 
 
 def _check_weights(model: onnx.ModelProto) -> None:
-    """Refuse weights that no integer model can have."""
+    """Refuse weights that are not numbers, but where they are only looked at or moved. Infinities are numbers of masks."""
+    readers: dict[str, set[str]] = {}
+    for graph in graphs_of(model.graph):
+        for node in graph.node:
+            for name in node.input:
+                readers.setdefault(name, set()).add(node.op_type)
     for tensor in model.graph.initializer:
         array = numpy_helper.to_array(tensor)
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array.astype(np.float64)).all():
-            raise UsageError(f"weight {tensor.name!r} holds a NaN or an infinity")
+        if array.dtype.kind == "f" and np.isnan(array).any() and not readers.get(tensor.name, set()) <= TAKES_NAN:
+            raise UsageError(f"weight {tensor.name!r} holds a NaN")
+
+
+TAKES_NAN = {"Where", "Concat", "Equal", "IsNaN", "Gather", "Expand", "Identity", "Reshape", "Pad", "ScatterND", "ScatterElements"}
+"""Operators that can be given a NaN on purpose."""
 
 
 def _check_sizes(model: onnx.ModelProto) -> None:
     """Refuse tensors that no guest can hold, before anything computes them."""
-    for name, shape in inferred_shapes(model).items():
+    for name, shape in inferred(model).shapes.items():
         if prod(shape) > MAX_WORDS:
             raise UsageError(f"tensor {name!r} has shape {shape}, {prod(shape)} words; the memory of a guest holds {MAX_WORDS}")
 
@@ -153,7 +176,7 @@ def _fix_dimension(name: str, dimension: Any, position: int, given: int | None) 
 
 
 def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | None = None, *, simplify: bool = True) -> ImportedModel:
-    """Fix shapes, convert, rewrite composite operators, simplify, fold constants.
+    """Fix shapes, write it in one operator version and number type, rewrite composite operators, simplify, fold constants.
 
     Args:
         model: as it was read.
@@ -165,56 +188,105 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
     """
     original = fix_shapes(model, shapes or {})
     _check_sizes(original)
-    converted = rewrite(_convert(original, simplify))
-    opset = opset_of(converted)
-    for initializer in converted.graph.initializer:
-        # Weights that are listed as inputs too (old files) are not inputs.
-        for entry in [entry for entry in converted.graph.input if entry.name == initializer.name]:
-            converted.graph.input.remove(entry)
-    nodes, constants = fold(converted, opset)
-    for node in nodes:
-        if (node.domain, node.operator) not in LOWERINGS.keys() | FLOAT_LOWERINGS.keys():
-            known = ", ".join(sorted(operator for domain, operator in LOWERINGS.keys() | FLOAT_LOWERINGS.keys() if domain == node.domain))
-            where = f"node {node.name!r}, domain {node.domain or 'ai.onnx'}"
-            raise UsageError(f"operator {node.operator} ({where}) is not supported; supported: {known}")
+    converted = onnx.ModelProto()
+    converted.CopyFrom(original)
+    plain_domains(converted, OPSET)
+    kinds = single_precision(converted)
+    notes = [f"{kind} numbers are computed as float32" for kind in kinds]
+    labels = without_texts(converted)
+    try:
+        converted = _rewritten(converted, simplify)
+        opset = opset_of(converted)
+        nodes, constants = fold(converted, opset)
+        onnx_runtime.session(onnx_runtime.with_intermediates(converted))
+    except onnx_runtime.RuntimeRefusal as error:
+        reason = _refusal(original)
+        if reason is not None:
+            raise reason from error
+        raise UsageError(f"zkvm's own rewriting of this model failed, which is no fault of the model; please report it: {error}") from error
+    _check_operators(nodes)
     for name, array in constants.items():
-        if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
+        if array.dtype.kind == "f" and np.isnan(array).any() and not {node.operator for node in nodes if name in node.inputs} <= TAKES_NAN:
             raise UsageError(f"constant {name!r} holds a NaN")
+    if _refusal(original) is not None:
+        original = converted
+        notes.append("onnxruntime does not run the model as it is in the file: accuracy is measured against the rewritten model")
     inputs = [port_of(entry) for entry in converted.graph.input]
     outputs = [output.name for output in converted.graph.output]
-    return ImportedModel(converted, original, nodes, constants, inputs, outputs, opset, simplify)
+    return ImportedModel(converted, original, nodes, constants, inputs, outputs, opset, simplify, labels, notes)
 
 
-def _convert(model: onnx.ModelProto, simplify: bool) -> onnx.ModelProto:
-    """The model in the compiler's operator version, simplified where the simplifier can."""
-    if not any(entry.domain in ("", "ai.onnx") for entry in model.opset_import):
-        model.opset_import.append(helper.make_opsetid("", OPSET))
-    model = _expanded(model)
-    if opset_of(model) < OPSET:
-        try:
-            model = onnx.version_converter.convert_version(model, OPSET)
-        except Exception as error:
-            raise UsageError(f"the model cannot be converted to ONNX operator version {OPSET}: {str(error)[:300]}") from error
-    if not simplify or any(entry.domain not in ("", "ai.onnx") for entry in model.opset_import):
-        return model
+def _refusal(model: onnx.ModelProto) -> onnx_runtime.RuntimeRefusal | None:
+    """Why onnxruntime does not run a model on zeros, if it does not."""
+    try:
+        onnx_runtime.session(model)
+    except onnx_runtime.RuntimeRefusal as error:
+        return error
+    return None
+
+
+def _check_operators(nodes: Sequence[Node]) -> None:
+    """Refuse by name what nothing lowers."""
+    for node in nodes:
+        if (node.domain, node.operator) in SUPPORTED:
+            continue
+        where = f"node {node.name!r}, domain {node.domain or 'ai.onnx'}"
+        if node.operator in ("If", "Loop", "Scan"):
+            raise UsageError(f"operator {node.operator} ({where}) has a subgraph whose steps or shapes are only known while the model runs")
+        known = ", ".join(sorted(operator for domain, operator in SUPPORTED if domain == ""))
+        raise UsageError(f"operator {node.operator} ({where}) is not supported; supported: {known}")
+
+
+def _rewritten(model: onnx.ModelProto, simplify: bool) -> onnx.ModelProto:
+    """The model in the compiler's operator version, simplified where the simplifier can, of operators that are lowered."""
+    inputs = [entry for entry in model.graph.input]
+    weights = {tensor.name for tensor in model.graph.initializer}
+    # Weights that are listed as inputs too (old files) are not inputs.
+    replace_all(model.graph.input, [entry for entry in inputs if entry.name not in weights])
+    named = [entry for entry in model.graph.input]
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    upgrade(model)
+    model = expanded(model)
+    if simplify and all(entry.domain in ("", "ai.onnx") for entry in model.opset_import):
+        model = _slim(model)
+    model = rewrite(model, expanded)
+    # An input that nothing reads is still one of the model's.
+    order = [entry.name for entry in named]
+    present = {entry.name: entry for entry in model.graph.input}
+    if list(present) != order:
+        replace_all(model.graph.input, [present.get(entry.name, entry) for entry in named])
+    return model
+
+
+def _slim(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model after the simplifier, if it leaves the outputs what they are."""
     try:
         import onnxslim
 
-        slim: onnx.ModelProto = onnxslim.slim(model)
-        return slim
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        slim: onnx.ModelProto = onnxslim.slim(copy)
+        onnx_runtime.session(slim)
     except Exception:  # a failure of the simplifier costs efficiency, not correctness: constants are folded here too
         return model
+    same = [output.name for output in slim.graph.output] == [output.name for output in model.graph.output]
+    return slim if same else model
 
 
-def _expanded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model's own functions, and operators that ONNX defines by others, written out as far as the compiler does not know them."""
-    known = {operator for domain, operator in (*LOWERINGS, *FLOAT_LOWERINGS, *REWRITES) if domain == ""} | {"Constant", "Shape", "Size"}
-    unknown = {node.op_type for node in model.graph.node if node.domain in ("", "ai.onnx")} - known
-    if not unknown and not model.functions:
+def expanded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Operators that ONNX defines by others, written out as far as the compiler does not know them."""
+    known = {operator for domain, operator in (*SUPPORTED, *REWRITES) if domain == ""} | {"Constant", "Shape", "Size"}
+    unknown = {node.op_type for graph in graphs_of(model.graph) for node in graph.node if node.domain == ""} - known
+    unknown = {name for name in unknown if onnx.defs.has(name) and _has_body(name)}
+    if not unknown:
         return model
     try:
-        if model.functions:
-            model = onnx.inliner.inline_local_functions(model)
         return onnx.inliner.inline_selected_functions(model, [("", name) for name in unknown], inline_schema_functions=True)
     except Exception:  # what cannot be replaced is reported as unsupported, by name
         return model
+
+
+def _has_body(name: str) -> bool:
+    schema = onnx.defs.get_schema(name)
+    return bool(schema.has_function or schema.has_context_dependent_function)

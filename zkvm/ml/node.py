@@ -8,8 +8,6 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from zkvm.errors import UsageError
-
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -28,15 +26,9 @@ class Node:
 
 
 def decode(node: onnx.NodeProto, position: int) -> Node:
-    """A node with Python attributes.
-
-    Raises:
-        UsageError: it has a subgraph.
-    """
+    """A node with Python attributes; subgraphs stay what they are."""
     attributes: dict[str, Any] = {}
     for attribute in node.attribute:
-        if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
-            raise UsageError(f"operator {node.op_type} (node {node.name!r}) has a subgraph: control flow is not supported")
         value = helper.get_attribute_value(attribute)
         attributes[attribute.name] = value.decode() if isinstance(value, bytes) else value
     domain = "" if node.domain == "ai.onnx" else node.domain

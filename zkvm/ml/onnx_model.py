@@ -38,33 +38,51 @@ def opset_of(model: onnx.ModelProto) -> int:
     return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=OPSET)
 
 
-def inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors for which shape inference finds all dimensions."""
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for entry in (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input):
-        dimensions = entry.type.tensor_type.shape.dim
-        if entry.type.tensor_type.HasField("shape") and all(dimension.HasField("dim_value") for dimension in dimensions):
-            shapes[entry.name] = tuple(dimension.dim_value for dimension in dimensions)
-    return shapes
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What is known of a model's tensors: shapes, and types as ONNX numbers them."""
+
+    shapes: dict[str, tuple[int, ...]]
+    types: dict[str, int]
 
 
-def traced_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors that shape inference finds, else of a run on zeros."""
-    shapes = inferred_shapes(model)
+def inferred(model: onnx.ModelProto) -> Traced:
+    """Types of all tensors, and shapes of those for which shape inference finds all dimensions."""
+    result = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in result.graph.initializer}
+    types = {tensor.name: tensor.data_type for tensor in result.graph.initializer}
+    for entry in (*result.graph.value_info, *result.graph.output, *result.graph.input):
+        tensor = entry.type.tensor_type
+        if tensor.elem_type:
+            types[entry.name] = tensor.elem_type
+        if tensor.HasField("shape") and all(dimension.HasField("dim_value") for dimension in tensor.shape.dim):
+            shapes[entry.name] = tuple(dimension.dim_value for dimension in tensor.shape.dim)
+    return Traced(shapes, types)
+
+
+def traced(model: onnx.ModelProto, *, run: bool = True) -> Traced:
+    """Shapes and types of all tensors that shape inference finds, else of a run on zeros.
+
+    Args:
+        model: its inputs have fixed shapes.
+        run: whether it may be run.
+    """
+    found = inferred(model)
     produced = {name for node in model.graph.node for name in node.output if name}
-    if produced <= set(shapes):
-        return shapes
+    if not run or (produced <= set(found.shapes) and produced <= set(found.types)):
+        return found
     runner = onnx_runtime.session(onnx_runtime.with_intermediates(model))
     zeros = {port.name: np.zeros(port.shape, port.dtype) for port in map(port_of, model.graph.input)}
-    results = onnx_runtime.run_session(runner, zeros)
-    return shapes | {name: tuple(array.shape) for name, array in results.items() if isinstance(array, np.ndarray)}
+    arrays = {name: array for name, array in onnx_runtime.run_session(runner, zeros).items() if isinstance(array, np.ndarray)}
+    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+    types = {name: int(helper.np_dtype_to_tensor_dtype(array.dtype)) for name, array in arrays.items() if array.dtype.kind not in "OSU"}
+    return Traced(found.shapes | shapes, found.types | types)
 
 
 def fold(model: onnx.ModelProto, opset: int) -> tuple[list[Node], dict[str, NDArray[Any]]]:
     """Nodes that depend on an input, and all constants, computed ones included. Shape nodes are constants: shapes are fixed."""
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    shapes = traced_shapes(model)
+    shapes = traced(model).shapes
     kept: list[Node] = []
     needed = {output.name for output in model.graph.output}
     for position, proto in enumerate(model.graph.node):

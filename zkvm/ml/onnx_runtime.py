@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,15 @@ from zkvm.errors import UsageError
 from zkvm.ml.node import Node
 
 Array = NDArray[Any]
+
+
+class RuntimeRefusal(UsageError):
+    """onnxruntime does not run a model, or fails on an input."""
+
+
+DOMAINS = {"ai.onnx.ml": 4, "com.microsoft": 1}
+"""Operators of other domains that can be run, and the version that rewritten models use."""
+REALS: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 MAX_IR_VERSION = 10
 """Newer files than the runtime knows are refused by it; what we write ourselves needs no newer one."""
 
@@ -35,32 +44,38 @@ def session(model: onnx.ModelProto, *, optimize: bool = False) -> onnxruntime.In
     try:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime has no common base class for its errors
-        raise UsageError(f"onnxruntime does not run this model: {str(error)[:500]}") from error
+        raise RuntimeRefusal(f"onnxruntime does not run this model: {str(error)[:500]}") from error
 
 
 def run_session(runner: onnxruntime.InferenceSession, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """All outputs by name.
+    """All outputs by name; real numbers are given in the type that the model takes.
 
     Raises:
         UsageError: the runtime fails on these inputs.
     """
     names = [output.name for output in runner.get_outputs()]
+    kinds = {entry.name: REALS.get(entry.type) for entry in runner.get_inputs()}
+    typed = {name: array if kinds.get(name) is None else np.asarray(array, kinds[name]) for name, array in inputs.items() if name in kinds}
     try:
-        return dict(zip(names, runner.run(names, dict(inputs)), strict=True))
+        return dict(zip(names, runner.run(names, typed), strict=True))
     except Exception as error:
-        raise UsageError(f"onnxruntime fails on this input: {str(error)[:500]}") from error
+        raise RuntimeRefusal(f"onnxruntime fails on this input: {str(error)[:500]}") from error
 
 
 def with_intermediates(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of the model that also outputs every intermediate tensor."""
+    return with_outputs(model, [name for node in model.graph.node for name in node.output if name])
+
+
+def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
+    """A copy of the model that also outputs some tensors."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     known = {output.name for output in copy.graph.output}
-    for node in copy.graph.node:
-        for name in node.output:
-            if name and name not in known:
-                copy.graph.output.append(onnx.ValueInfoProto(name=name))
-                known.add(name)
+    for name in names:
+        if name not in known:
+            copy.graph.output.append(onnx.ValueInfoProto(name=name))
+            known.add(name)
     return copy
 
 
@@ -78,7 +93,7 @@ def run_node(node: Node, arrays: Sequence[Array], opset: int) -> list[Array]:
         [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape) for name, array in inputs.items()],
         [onnx.ValueInfoProto(name=name) for name in outputs if name],
     )
-    opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid("ai.onnx.ml", 3)] if node.domain else [])
+    opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(node.domain, DOMAINS[node.domain])] if node.domain else [])
     model = helper.make_model(graph, opset_imports=opsets, ir_version=MAX_IR_VERSION)
     results = run_session(session(model), inputs)
     return [results[name] if name else np.zeros(0) for name in outputs]

@@ -241,7 +241,7 @@ def _misfit(array: NDArray[Any], port: Port) -> str:
     turned = "; the axes are in another order: transpose them" if rest != several and sorted(rest) == sorted(several) else ""
     samples = ", ".join(map(str, ("N", *several)))
     return (
-        f"{array.size} numbers of shape {array.shape} for input {port.name!r}, whose shape {port.shape} takes {size}: "
+        f"an array of shape {array.shape}: {array.size} numbers for input {port.name!r}, whose shape {port.shape} takes {size}: "
         f"one sample of this shape or flat, or several of shape ({samples}){turned}"
     )
 

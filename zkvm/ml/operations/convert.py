@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from zkvm.ml import float32
-from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray
+from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.code import CodeWriter
+from zkvm.ml.float_functions import fixed
 from zkvm.ml.ir import Operation
 
 
@@ -40,11 +41,7 @@ class FromFloat(Operation):
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
-        with np.errstate(all="ignore"):
-            scaled = np.rint(float32.to_floats(inputs[0].reshape(self.output.shape)) * np.float32(self.factor))
-        lo, hi = self.output.limits
-        whole = np.nan_to_num(scaled.astype(np.float64), nan=INT32_MIN, posinf=INT32_MAX, neginf=INT32_MIN)
-        return np.clip(np.clip(whole, INT32_MIN, INT32_MAX).astype(np.int64), lo, hi)
+        return fixed(inputs[0].reshape(self.output.shape), np.asarray(float_bits(self.factor)), *self.output.limits)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""

@@ -11,7 +11,6 @@ from zkvm.ml.arithmetic import IntArray, Rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation
 
-
 Extent = tuple[int, int, int]
 
 

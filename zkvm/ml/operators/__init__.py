@@ -4,6 +4,7 @@ from zkvm.ml.lowering import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators import (
     binary,
     compare,
+    float_casts,
     floatlinear,
     floatreduce,
     floats,
@@ -18,10 +19,10 @@ from zkvm.ml.operators import (
     softmax,
     trees,
     unary,
-)
+)  # fmt: skip
 
 __all__ = [
     "FLOAT_LOWERINGS", "LOWERINGS",
-    "binary", "compare", "floatlinear", "floatreduce", "floats", "integers", "linear", "matmul", "move", "pool", "quantized", "reduce",
-    "select", "softmax", "trees", "unary",
+    "binary", "compare", "float_casts", "floatlinear", "floatreduce", "floats", "integers", "linear", "matmul", "move", "pool",
+    "quantized", "reduce", "select", "softmax", "trees", "unary",
 ]  # fmt: skip

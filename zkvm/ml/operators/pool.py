@@ -20,6 +20,7 @@ from zkvm.ml.operators.floatreduce import LOWEST_KEY, keys_of, of_keys
 from zkvm.ml.operators.floats import float_pair
 from zkvm.ml.operators.linear import planes
 
+
 def _windows(node: Node, source: Value, sizes: tuple[int, ...]) -> tuple[Windows, list[int]]:
     """Geometry after padding, and the padding (begins, ends) that makes the output's sizes."""
     spatial = source.shape[2:]

@@ -3,8 +3,8 @@
 Importing this package registers the rewriting of every operator.
 """
 
-from zkvm.ml.rewrites import classical, composite, quantized, recurrent
+from zkvm.ml.rewrites import classical, composite, control, microsoft, quantized, recurrent
 from zkvm.ml.rewrites.builder import REWRITES
 from zkvm.ml.rewrites.passes import rewrite
 
-__all__ = ["REWRITES", "classical", "composite", "quantized", "recurrent", "rewrite"]
+__all__ = ["REWRITES", "classical", "composite", "control", "microsoft", "quantized", "recurrent", "rewrite"]

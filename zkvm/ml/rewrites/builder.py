@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,9 @@ class Builder:
         shapes: of all tensors.
         constants: known ones.
         opset: of the main domain.
+        sequences: the tensors of every sequence that is known, by its name.
+        alike: pairs of tensors that must have one shape, and what to say if they do not.
+        types: of tensors, as ONNX numbers them.
     """
 
     prefix: str
@@ -32,6 +35,9 @@ class Builder:
     opset: int
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
+    sequences: dict[str, list[str]] = field(default_factory=dict)
+    alike: list[tuple[str, str, str]] = field(default_factory=list)
+    types: Mapping[str, int] = field(default_factory=dict)
 
     def constant(self, array: NDArray[Any] | Sequence[Any] | float, dtype: Any = np.float32) -> str:
         """Name of a new constant tensor."""
@@ -45,6 +51,29 @@ class Builder:
         result = output or f"{name}:0"
         self.nodes.append(helper.make_node(operator, list(inputs), [result], name=name, domain=domain, **attributes))
         return result
+
+    def nodes_of(self, operator: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any) -> None:
+        """Append a node of several outputs."""
+        name = f"{self.prefix}/{operator}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), list(outputs), name=name, domain=domain, **attributes))
+
+    def integers(self, *values: int) -> str:
+        """Name of a new constant list of int64."""
+        return self.constant(values, np.int64)
+
+    def reshape(self, source: str, shape: Sequence[int], output: str | None = None) -> str:
+        """The tensor with another shape."""
+        return self.node("Reshape", [source, self.integers(*shape)], output)
+
+    def type_of(self, name: str) -> int:
+        """The ONNX type of a tensor, float32 if nothing says it."""
+        if name in self.constants:
+            return int(helper.np_dtype_to_tensor_dtype(self.constants[name].dtype))
+        return self.types.get(name, onnx.TensorProto.FLOAT)
+
+    def dtype_of(self, name: str) -> np.dtype[Any]:
+        """The numpy type of a tensor, float32 if nothing says it."""
+        return np.dtype(helper.tensor_dtype_to_np_dtype(self.type_of(name)))
 
     def split(self, source: str, parts: int, axis: int) -> list[str]:
         """Equal parts along an axis."""

@@ -1,12 +1,8 @@
-/* Elements of tensors: integers as ONNX has them, and functions of floats that look at their bits alone. */
+/* Elements of tensors of integers, as ONNX has them. */
 #ifndef ZKVM_ML_ELEMENTS_H
 #define ZKVM_ML_ELEMENTS_H
 
 #include <integer.h>
-
-#ifndef SATURATED_EXIT
-#define SATURATED_EXIT 3
-#endif
 
 /* Ends a run that has no answer: an integer that no word holds, a division by 0, a position outside its axis. */
 __attribute__((noinline, unused)) _Noreturn static void zkvm_ml_overflow(const char *layer, const char *reason) {
@@ -90,16 +86,6 @@ __attribute__((noinline, unused)) static int64_t whole_power_wide(int32_t base, 
         result = result > limit ? limit : result < -limit - 1 ? -limit - 1 : result;
     }
     return result;
-}
-
-/* The larger of a float and 0; every NaN has a positive sign. */
-INLINE int32_t word_relu(int32_t x) {
-    return x & ~(x >> 31);
-}
-
-/* 1 or 0 as a float. */
-INLINE int32_t word_truth(int32_t x) {
-    return choose(x != 0, 0x3F800000, 0);
 }
 
 #endif
