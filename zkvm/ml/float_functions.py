@@ -36,7 +36,7 @@ def infinite(x: IntArray) -> IntArray:
 def nearest(x: IntArray) -> IntArray:
     """The nearest integer, of two the even one; cut to what quantized integers need. NaN gives the least."""
     floats = np.rint(np.nan_to_num(float32.to_floats(x).astype(np.float64), nan=-LARGE))
-    return np.clip(floats, -LARGE, LARGE).astype(np.int64)
+    return np.asarray(np.clip(floats, -LARGE, LARGE), np.int64)
 
 
 def fixed(x: IntArray, factor: IntArray, lo: int, hi: int) -> IntArray:

@@ -122,7 +122,8 @@ class FloatQuantize(Operation):
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
         x, scale, zero = (array.reshape(self.output.shape if array.size == self.output.size else ()) for array in inputs)
-        return np.clip(nearest(float32.div(*np.broadcast_arrays(x, scale))) + zero, self.output.lo, self.output.hi)
+        result = nearest(float32.div(*np.broadcast_arrays(x, scale))) + zero
+        return np.asarray(np.clip(result, self.output.lo, self.output.hi), np.int64)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""

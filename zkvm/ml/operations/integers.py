@@ -161,53 +161,6 @@ class Narrow(Operation):
         code.line(f"for (int i = 0; i < {self.output.size}; i++) ({code.pointer(self.output)})[i] = {result};")
 
 
-TERMS = {"sum": "row[i]", "absolute": "whole_magnitude(row[i])", "square": "whole_capped((int64_t)row[i] * row[i])"}
-
-
-@dataclass(eq=False)
-class IntegerSum(Operation):
-    """The sum of each row of the input, seen as (outputs, length), or of what ``term`` makes of its elements; divided by ``divisor``.
-
-    A result that does not fit the type ends the run, whatever the type: ONNX does not say what sums do then, and runtimes differ.
-    """
-
-    term: str
-    divisor: int
-    fit: Fit
-
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`."""
-        rows = inputs[0].reshape(self.output.size, -1)
-        if self.term == "square":
-            # Squares are cut to what no sum of them comes back from, so that their sum fits 64 bits.
-            terms = np.minimum(rows * rows, BEYOND)
-        else:
-            terms = np.abs(rows) if self.term == "absolute" else rows
-        total = terms.sum(axis=1)
-        lo, hi = integer_limits(self.fit.dtype)
-        result = truncated_quotient(total, np.asarray(self.divisor))
-        if ((result < lo) | (result > hi)).any():
-            raise Overflow(self.name, f"a sum of type {self.fit.dtype} does not fit")
-        return result.reshape(self.output.shape)
-
-    def emit(self, code: CodeWriter) -> None:
-        """See :class:`Operation`."""
-        length = self.inputs[0].size // self.output.size
-        lo, hi = map(c_number, integer_limits(self.fit.dtype))
-        term = TERMS[self.term]
-        code.line(f"for (int r = 0; r < {self.output.size}; r++) {{")
-        code.line(f"    const int32_t *row = {code.pointer(self.inputs[0])} + r * {length};")
-        rows = self.inputs[0]
-        largest = length * (rows.magnitude**2 if self.term == "square" else rows.magnitude)
-        kind = "int32_t" if largest <= INT32_MAX else "int64_t"
-        code.line(f"    {kind} sum = 0;")
-        code.line(f"    UNROLL_FOUR for (int i = 0; i < {length}; i++) sum += ({kind})({term});")
-        quotient = "sum" if self.divisor == 1 else f"sum / {self.divisor}"
-        result = f"(int32_t)({quotient})" if self.fit.exact else f"whole_checked({quotient}, {lo}, {hi}, {code.text(self.name)})"
-        code.line(f"    ({code.pointer(self.output)})[r] = {result};")
-        code.line("}")
-
-
 def truncated_quotient(a: IntArray, b: IntArray) -> IntArray:
     """a / b without its fraction."""
     return np.asarray(np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b)), np.int64)

@@ -1,19 +1,65 @@
-"""Choice of elements by computed positions, and of the largest or smallest."""
+"""Choice of elements by computed positions, changes at such positions, and the largest or smallest."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from zkvm.ml.arithmetic import IntArray
+from zkvm.ml import float32
+from zkvm.ml.arithmetic import IntArray, Overflow
 from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import Operation
+from zkvm.ml.ir import Kind, Operation
+from zkvm.ml.operations.integers import Fit
+
+OUTSIDE = "a position is outside its axis"
+
+
+def checked_positions(name: str, positions: IntArray, extent: int | IntArray) -> IntArray:
+    """Positions of an axis; negative ones count from its end.
+
+    Raises:
+        Overflow: one is outside.
+    """
+    result = np.where(positions < 0, positions + extent, positions)
+    if ((result < 0) | (result >= extent)).any():
+        raise Overflow(name, OUTSIDE)
+    return result
+
+
+@dataclass(eq=False)
+class Offsets(Operation):
+    """Rows of positions, one for each of some axes, as the sums of ``strides`` times them; a position outside its axis ends the run."""
+
+    strides: tuple[int, ...]
+    extents: tuple[int, ...]
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`."""
+        rows = inputs[0].reshape(-1, len(self.strides))
+        places = checked_positions(self.name, rows, np.array(self.extents)) @ np.array(self.strides)
+        return np.asarray(places, np.int64).reshape(self.output.shape)
+
+    def emit(self, code: CodeWriter) -> None:
+        """See :class:`Operation`."""
+        positions, count = code.pointer(self.inputs[0]), len(self.strides)
+        terms = (
+            f"whole_position(row[{axis}], {extent}, {code.text(self.name)}) * {stride}"
+            for axis, (stride, extent) in enumerate(zip(self.strides, self.extents, strict=True))
+        )
+        code.line(f"for (int i = 0; i < {self.output.size}; i++) {{")
+        code.line(f"    const int32_t *row = {positions} + i * {count};")
+        code.line(f"    ({code.pointer(self.output)})[i] = {' + '.join(terms)};")
+        code.line("}")
 
 
 @dataclass(eq=False)
 class Lookup(Operation):
-    """output[i] = data[base[i] + stride * p], p = the position input[which[i]]; negative positions count from the end, all are cut."""
+    """output[i] = data[base[i] + stride * p], p = the position input[which[i]]; negative positions count from the end of ``extent``.
+
+    A position outside ends the run.
+    """
 
     base: IntArray
     which: IntArray
@@ -22,9 +68,8 @@ class Lookup(Operation):
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
-        data, positions = inputs[0].reshape(-1), inputs[1].reshape(-1)[self.which]
-        positions = np.clip(np.where(positions < 0, positions + self.extent, positions), 0, self.extent - 1)
-        return np.asarray(data[self.base + self.stride * positions]).reshape(self.output.shape)
+        positions = checked_positions(self.name, inputs[1].reshape(-1)[self.which], self.extent)
+        return np.asarray(inputs[0].reshape(-1)[self.base + self.stride * positions]).reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
@@ -32,9 +77,77 @@ class Lookup(Operation):
         which = code.constant(self.which, private=False, label="index")
         data, positions = (code.pointer(value) for value in self.inputs)
         code.line(f"for (int i = 0; i < {self.output.size}; i++) {{")
-        code.line(f"    int32_t position = ({positions})[{which}[i]];")
-        code.line(f"    position += {self.extent} & (position >> 31);")
-        code.line(f"    ({code.pointer(self.output)})[i] = ({data})[{base}[i] + {self.stride} * bounded(position, 0, {self.extent - 1})];")
+        code.line(f"    int32_t position = whole_position(({positions})[{which}[i]], {self.extent}, {code.text(self.name)});")
+        code.line(f"    ({code.pointer(self.output)})[i] = ({data})[{base}[i] + {self.stride} * position];")
+        code.line("}")
+
+
+CHANGES: dict[str, Callable[[IntArray, IntArray], IntArray]] = {
+    "none": lambda old, new: new,
+    "add": lambda old, new: old + new,
+    "mul": lambda old, new: old * new,
+    "max": np.maximum,
+    "min": np.minimum,
+}
+"""What becomes of an element, from what it was and the update."""
+FLOAT_CHANGES: dict[str, Callable[[IntArray, IntArray], IntArray]] = {
+    "none": lambda old, new: new,
+    "add": float32.add,
+    "mul": float32.mul,
+    "max": float32.max,
+    "min": float32.min,
+}
+CHANGE_TEXTS = {
+    "none": "b",
+    "add": "(int32_t)((uint32_t)a + (uint32_t)b)",
+    "mul": "(int32_t)((uint32_t)a * (uint32_t)b)",
+    "max": "choose(a > b, a, b)",
+    "min": "choose(a < b, a, b)",
+}
+
+
+@dataclass(eq=False)
+class Scatter(Operation):
+    """A copy of the data in which element base[i] + stride * p, p = the position input[which[i]], is changed by update i, in order.
+
+    Its inputs: data, positions, updates. A position outside ``extent`` ends the run; so does an integer that does not fit.
+    """
+
+    base: IntArray
+    which: IntArray
+    stride: int
+    extent: int
+    change: str
+    fit: Fit | None = None
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`."""
+        data, updates = inputs[0].reshape(-1).copy(), inputs[2].reshape(-1)
+        positions = checked_positions(self.name, inputs[1].reshape(-1)[self.which], self.extent)
+        changes = FLOAT_CHANGES if self.output.kind is Kind.FLOAT else CHANGES
+        for place, update in zip(self.base + self.stride * positions, updates, strict=True):
+            result = changes[self.change](np.asarray(data[place]), np.asarray(update))
+            data[place] = result if self.fit is None else self.fit.apply(self.name, result)
+        return data.reshape(self.output.shape)
+
+    def emit(self, code: CodeWriter) -> None:
+        """See :class:`Operation`."""
+        base = code.constant(self.base, private=False, label="index")
+        which = code.constant(self.which, private=False, label="index")
+        data, positions, updates = (code.pointer(value) for value in self.inputs)
+        word = CHANGE_TEXTS[self.change]
+        if self.output.kind is Kind.FLOAT and self.change != "none":
+            word = f"f32_{self.change}(a, b)"
+        elif self.fit is not None:
+            wide = f"(int64_t)a {'+' if self.change == 'add' else '*'} b" if self.change in ("add", "mul") else word
+            word = self.fit.c(code, self.name, word, wide)
+        code.line(f"int32_t *target = {code.pointer(self.output)};")
+        code.line(f"for (int i = 0; i < {self.output.size}; i++) target[i] = ({data})[i];")
+        code.line(f"for (int i = 0; i < {len(self.base)}; i++) {{")
+        code.line(f"    int32_t position = whole_position(({positions})[{which}[i]], {self.extent}, {code.text(self.name)});")
+        code.line(f"    int32_t place = {base}[i] + {self.stride} * position, a = target[place], b = ({updates})[i];")
+        code.line(f"    target[place] = {word};")
+        code.line("    (void)a;")
         code.line("}")
 
 
@@ -46,6 +159,11 @@ class TopK(Operation):
     count: int
     largest: bool
     positions: bool
+
+    @property
+    def cost(self) -> int:
+        """See :class:`Operation`."""
+        return 12 * self.count * self.inputs[0].size
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""

@@ -11,7 +11,7 @@ from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, integer_limits, wraps
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
-from zkvm.ml.operations.integers import Fit, IntegerPair, IntegerSum, Narrow
+from zkvm.ml.operations.integers import Fit, IntegerPair, Narrow
 from zkvm.ml.operators.common import broadcast_pair
 
 Dtype = np.dtype[Any]
@@ -79,7 +79,7 @@ def result_bounds(function: str, a: Bounds, b: Bounds, dtype: Dtype) -> Bounds:
         return _hull(x * y for x in a for y in b)
     if function == "Div":
         divisors = {y for y in (*b, -1, 1) if b[0] <= y <= b[1] and y}
-        return _hull(_truncated(x, y) for x in a for y in divisors)
+        return _hull(truncated(x, y) for x in a for y in divisors)
     if function in ("Mod", "Fmod"):
         return _remainder_bounds(function, a, b)
     if function == "Max":
@@ -102,7 +102,8 @@ def _hull(numbers: Any) -> Bounds:
     return min(found), max(found)
 
 
-def _truncated(x: int, y: int) -> int:
+def truncated(x: int, y: int) -> int:
+    """x / y without its fraction."""
     return abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
 
 
@@ -137,20 +138,17 @@ def integer_constant(context: Context, name: str, number: int) -> Value:
     return context.known_constant(name, np.asarray(number, np.int64))
 
 
-def integer_operand(context: Context, node: Node, position: int, *, clipped: bool = False) -> Value:
-    """An integer input of a node.
-
-    Args:
-        context: of the lowering.
-        node: it.
-        position: of the input.
-        clipped: whether a constant beyond all words does the same as the last word.
-    """
-    name = node.inputs[position]
+def integer_bound(context: Context, name: str, function: str) -> Value:
+    """An operand of ``Max`` or ``Min``: a constant below all words, or above them, does the same as the last word."""
     constant = context.constants.get(name)
-    if clipped and constant is not None and np.issubdtype(constant.dtype, np.integer):
-        return context.quantized_constant(name, np.clip(constant, *integer_limits(constant.dtype)))
-    return context.operand(name)
+    if constant is None or not np.issubdtype(constant.dtype, np.integer):
+        return context.operand(name)
+    array = constant if constant.dtype == np.uint64 else constant.astype(np.int64)
+    if function == "Min":
+        array = np.minimum(array, array.dtype.type(INT32_MAX))
+    elif constant.dtype.kind == "i":
+        array = np.maximum(array, INT32_MIN)
+    return context.quantized_constant(name, array)
 
 
 @lowers("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitShift", "BitwiseNot", words=True)
@@ -173,7 +171,7 @@ def lower_integer_arithmetic(context: Context, node: Node) -> None:
     dtype = type_of(context, node.outputs[0])
     function = "Fmod" if node.operator == "Mod" and node.attributes.get("fmod", 0) else node.operator
     extreme = function in ("Max", "Min")
-    values = [integer_operand(context, node, position, clipped=extreme) for position in range(len(node.inputs))]
+    values = [integer_bound(context, name, function) if extreme else context.operand(name) for name in node.inputs]
     result = values[0]
     for value in values[1:]:
         result = integer_pair(context, node.name, function, result, value, dtype)
@@ -188,7 +186,7 @@ def lower_integer_clip(context: Context, node: Node) -> None:
         result = integer_pair(context, node.name, "Max", result, integer_constant(context, "zero", 0), dtype)
     for position, function in ((1, "Max"), (2, "Min")):
         if node.has(position):
-            bound = integer_operand(context, node, position, clipped=True)
+            bound = integer_bound(context, node.inputs[position], function)
             result = integer_pair(context, node.name, function, result, context.view(bound, ()), dtype)
     context.bind(node.outputs[0], result)
 
@@ -221,28 +219,6 @@ def lower_integer_power(context: Context, node: Node) -> None:
     if right.kind is not Kind.INTEGER:
         raise UsageError(f"Pow {node.name!r}: integers to a power that is computed as a real number; cast them to float before")
     context.bind(node.outputs[0], integer_pair(context, node.name, "Pow", context.operand(node.inputs[0]), right, dtype))
-
-
-def integer_sum(context: Context, name: str, rows: Value, shape: tuple[int, ...], term: str, dtype: Dtype, divisor: int = 1) -> Value:
-    """Append a sum of rows, see :class:`IntegerSum`.
-
-    Args:
-        context: of the lowering.
-        name: of the layer.
-        rows: (outputs, length).
-        shape: of the result.
-        term: sum, absolute or square.
-        dtype: of the result.
-        divisor: of the sum.
-    """
-    length = rows.shape[1]
-    lo, hi = rows.lo, rows.hi
-    if term != "sum":
-        magnitude = rows.magnitude**2 if term == "square" else rows.magnitude
-        lo, hi = 0, magnitude
-    fit, bounds = fitted(name, dtype, _truncated(lo * length, divisor), _truncated(hi * length, divisor), wrapping=False)
-    output = context.fresh(shape, *bounds, kind=Kind.INTEGER, label=name)
-    return context.add(IntegerSum(name, (rows,), output, term, divisor, fit))
 
 
 def has_integers(context: Context, node: Node) -> bool:

@@ -10,6 +10,8 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.floatmatmul import FloatProduct
 from zkvm.ml.operations.matmul import MatrixProduct
 from zkvm.ml.operators.common import broadcast, fused_target
+from zkvm.ml.operators.integer_sums import lower_integer_product
+from zkvm.ml.operators.integers import has_integers
 from zkvm.ml.operators.linear import matmul_constant_left, matmul_constant_right
 
 
@@ -18,7 +20,9 @@ from zkvm.ml.operators.linear import matmul_constant_left, matmul_constant_right
 def lower_matmul(context: Context, node: Node) -> None:
     """Matrix product: a linear layer if one factor is constant, else a product of activations."""
     left, right = (context.constants.get(name) for name in node.inputs)
-    if right is not None and right.ndim == 2:
+    if has_integers(context, node):
+        lower_integer_product(context, node)
+    elif right is not None and right.ndim == 2:
         matmul_constant_right(context, node, right)
     elif left is not None and left.ndim == 2 and len(context.operand(node.inputs[1]).shape) == 2:
         matmul_constant_left(context, node, left)

@@ -18,7 +18,7 @@ from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import float_bits
 from zkvm.ml.operators.common import aligned, move
-from zkvm.ml.operators.select import lower_gather, lower_gather_elements
+from zkvm.ml.operators.select import lower_gather, lower_gather_elements, lower_gather_nd, lower_scatter
 
 # Operator -> positions of the inputs whose elements are moved; the others are parameters and must be constant.
 MOVED: dict[str, tuple[int, ...] | None] = {
@@ -32,19 +32,22 @@ REAL_ONLY = ("Resize", "Upsample", "DepthToSpace", "SpaceToDepth")
 """Operators that onnxruntime does not have for int64."""
 
 
+COMPUTED = {
+    "Gather": lower_gather, "GatherElements": lower_gather_elements, "GatherND": lower_gather_nd, "ScatterElements": lower_scatter,
+    "Scatter": lower_scatter, "ScatterND": lower_scatter,
+}  # fmt: skip
+"""Operators whose positions may be computed."""
+
+
 @lowers(*MOVED, words=True)
 def lower_move(context: Context, node: Node) -> None:
     """Run the node on element numbers, and copy what they say."""
     moved = MOVED[node.operator]
     positions = tuple(range(len(node.inputs))) if moved is None else moved
-    if node.operator == "Gather" and node.inputs[1] not in context.constants:
-        return lower_gather(context, node)
-    if node.operator == "GatherElements" and node.inputs[1] not in context.constants:
-        return lower_gather_elements(context, node)
+    if node.operator in COMPUTED and (node.inputs[1] not in context.constants or node.attributes.get("reduction", "none") != "none"):
+        return COMPUTED[node.operator](context, node)
     if node.operator == "Resize" and node.attributes.get("mode", "nearest") != "nearest":
         raise UsageError(f"Resize {node.name!r}: mode {node.attributes['mode']!r}; nearest is supported")
-    if node.operator.startswith("Scatter") and node.attributes.get("reduction", "none") != "none":
-        raise UsageError(f"{node.operator} {node.name!r}: reduction {node.attributes['reduction']!r} is not supported")
     sources = _aligned(context, node, [context.operand(node.inputs[position]) for position in positions])
     arrays: list[NDArray[Any]] = []
     first = 1

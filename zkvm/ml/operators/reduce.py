@@ -8,7 +8,8 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.reduce import Reduce
 from zkvm.ml.operators.common import as_rows, axes_of
 from zkvm.ml.operators.floatreduce import keys_of, of_keys
-from zkvm.ml.operators.integers import integer_sum, type_of
+from zkvm.ml.operators.integer_sums import integer_sum
+from zkvm.ml.operators.integers import type_of
 
 
 def reduced_sum(context: Context, name: str, rows: Value, output: Value, function: str, factor: float) -> Value:
