@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-from zkvm.ml.compiler import Compilation, Options, Privacy, compile_imported, float_outputs, import_file
 
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compilation import Arithmetic
+from zkvm.ml.compiler import Compilation, Options, Privacy, compile_imported, float_outputs, import_file
 from zkvm.ml.interface import SATURATED_EXIT
 from zkvm.ml.ir import Value, evaluate
 from zkvm.ml.onnx_model import Port

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from zkvm.ml.compiler import float_outputs
 
 from tests.ml.models import check, run_guest
+from zkvm.ml.compiler import float_outputs
 from zkvm.ml.ir import evaluate
 
 pytest.importorskip("skl2onnx", reason="the dev extra has the exporters")

@@ -11,13 +11,13 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import helper
-from zkvm.ml.compiler import Options, import_file
 
 from tests.ml.models import model_of, normal, positive, single
 from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.bounds import tensor_bounds
 from zkvm.ml.calibrate import calibrate
+from zkvm.ml.compiler import Options, import_file
 from zkvm.ml.domain import Domain, drawn_count, input_domain, parse_domain, widened
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.quantize import quantize

@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 from typer.testing import CliRunner
-from zkvm.ml.compiler import Compilation, Limits, Options, Precision, Privacy, agreement, import_file
 
 from tests.ml.models import compiled, model_of, normal, seen
 from zkvm.cli.main import app
 from zkvm.errors import InexactError
+from zkvm.ml.compiler import Compilation, Limits, Options, Precision, Privacy, agreement, import_file
 from zkvm.ml.domain import input_domain
 from zkvm.ml.gate import Answer, measure
 from zkvm.ml.importer import ImportedModel

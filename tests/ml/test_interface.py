@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import helper
-from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, compile_imported, import_file
 
 from tests.ml.models import model_of, normal, run_guest
 from zkvm.errors import RejectReason, UsageError, VerificationError
+from zkvm.ml import twin
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, compile_imported, import_file
+from zkvm.ml.importer import ImportedModel, import_model
 from zkvm.ml.interface import METADATA, ModelInterface, Output, Tensor
 from zkvm.ml.package import CompiledModel
 
@@ -42,8 +44,16 @@ def journal_of(made: Compilation) -> bytes:
 EXPECTED = int((X @ normal(4, 3, seed=1)).argmax())
 
 
+def importing(*arguments: Any, **options: Any) -> ImportedModel:
+    """An importer that knows the names."""
+    imported = import_model(*arguments, **options)
+    imported.labels["label"] = LABELS
+    return imported
+
+
 @pytest.mark.parametrize("private", [False, True], ids=["public", "private"])
-def test_an_output_shows_the_name_of_its_class(private: bool) -> None:
+def test_an_output_shows_the_name_of_its_class(private: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twin, "import_model", importing)
     made = classifier(private=private)
     output = made.model.decode(journal_of(made))
     assert output.tensors["label"].tolist() == [LABELS[EXPECTED]]

@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from zkvm.ml.compiler import Options, Precision
 
 from tests.ml.models import check, model_of, normal, positive, single
 from tests.ml.networks import attention
+from zkvm.ml.compiler import Options, Precision
 
 Case = tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]
 

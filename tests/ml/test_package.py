@@ -10,12 +10,12 @@ import blake3
 import numpy as np
 import pytest
 from onnx import helper
-from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, add_measurements
 
 from tests.ml.models import compiled, model_of, normal, run_guest
 from zkvm import api
 from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml.calibrate import Method, observed_range
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, add_measurements
 from zkvm.ml.interface import ModelInterface, Tensor, check_weights
 from zkvm.ml.ir import evaluate
 from zkvm.ml.memory import plan_memory

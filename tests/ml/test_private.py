@@ -17,7 +17,6 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 from onnx import helper
-from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, add_measurements, build_guest, float_outputs
 
 from tests.ml.models import agreed, compiled, model_of, normal, run_guest
 from tests.ml.test_classical import boosted
@@ -26,6 +25,7 @@ from zkvm.errors import GuestError, UsageError, VerificationError
 from zkvm.ml import compiler
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.code import PRIVATE, CodeWriter
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, add_measurements, build_guest, float_outputs
 from zkvm.ml.interface import ModelInterface
 from zkvm.ml.ir import evaluate
 from zkvm.ml.operations.binary import Sum, elementwise

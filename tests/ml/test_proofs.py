@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from onnx import ModelProto
-from zkvm.ml.compiler import float_outputs
 
 from tests.ml.models import compiled
 from tests.ml.networks import NETWORKS
 from zkvm import api
 from zkvm.ml.card import error_relative_to_range
+from zkvm.ml.compiler import float_outputs
 from zkvm.ml.ir import evaluate
 from zkvm.ml.samples import Sample
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from onnxruntime.quantization import QuantFormat
-from zkvm.ml.compiler import float_outputs
 
 from tests.ml.models import compiled, normal, run_guest, single
 from tests.ml.networks import quantized
+from zkvm.ml.compiler import float_outputs
 from zkvm.ml.ir import evaluate
 
 

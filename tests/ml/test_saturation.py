@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
-from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy
 
 from tests.ml.models import agreed, compiled, model_of, normal, run_guest
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy
 from zkvm.ml.interface import SATURATED_EXIT, ModelInterface
 from zkvm.ml.ir import evaluate
 from zkvm.ml.samples import Sample

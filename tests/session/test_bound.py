@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from zkvm.ml.compiler import Options, Privacy
 
 from tests.ml.models import compiled
 from tests.ml.networks import NETWORKS
 from zkvm import api
 from zkvm.errors import UsageError
+from zkvm.ml.compiler import Options, Privacy
 from zkvm.ml.package import CompiledModel
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution

@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.gate import Answer
 from zkvm.ml.interface import Tensor
-from zkvm.ml.ir import Graph, evaluate, evaluate_all
+from zkvm.ml.ir import Graph, Value, evaluate, evaluate_all
+from zkvm.ml.onnx_model import Port
 from zkvm.ml.samples import Sample
 
 
 @dataclass(frozen=True, slots=True)
 class GraphModel:
-    """A graph, and the tensors that its inputs are."""
+    """A graph, and the inputs of its model."""
 
     graph: Graph
-    inputs: Sequence[Tensor]
+    ports: Sequence[Port]
 
     def evaluate(self, sample: Sample) -> Answer:
         """See :class:`zkvm.ml.gate.Candidate`."""
@@ -39,5 +40,12 @@ class GraphModel:
 
     def _integers(self, sample: Sample) -> tuple[list[IntArray], int]:
         """The inputs as integers, and how many elements were outside of their range."""
-        pairs = [tensor.quantize(np.asarray(sample[tensor.name]).reshape(tensor.shape)) for tensor in self.inputs]
+        pairs = [
+            _tensor(port.name, value).quantize(np.asarray(sample[port.name]).reshape(value.shape))
+            for port, value in zip(self.ports, self.graph.inputs, strict=True)
+        ]
         return [integers for integers, _ in pairs], sum(outside for _, outside in pairs)
+
+
+def _tensor(name: str, value: Value) -> Tensor:
+    return Tensor(name, value.shape, value.kind.value, value.scale, value.lo, value.hi)

@@ -110,7 +110,7 @@ class Agreement:
         saturated: inputs in which values were cut, by layer. outside: samples that the input's range cuts.
         same_top1: inputs in which all labels are the float model's.
         limits: of the gate.
-        origin: the layer where the largest error begins, if it is too large. worst: the input with it.
+        begins: the tensor where the largest error begins, if it is too large. origin: the same in words. worst: the input with it.
     """
 
     samples: int
@@ -122,6 +122,7 @@ class Agreement:
     first_saturated: Place | None = None
     outside: int = 0
     same_top1: int = 0
+    begins: str = ""
     origin: str = ""
     worst: Sample | None = None
 
@@ -223,7 +224,12 @@ def measure(
     if worst is not None:
         found.worst = next(sample for place, sample in inputs if place == worst)
         if found.error > found.limits.max_error or found.flips > found.limits.max_flips:
-            found.origin = origin_of(candidate, imported, found.worst, found.limits.max_error)
+            # A label turns over by less than the limit, too.
+            threshold = found.limits.max_error if found.error > found.limits.max_error else found.error / 2
+            found.begins, found.origin = origin_of(candidate, imported, found.worst, threshold)
+        elif found.saturated:
+            layer = next(iter(found.saturated))
+            found.begins = next((name for node in imported.nodes if node.name == layer for name in node.outputs if name), "")
     return found
 
 
@@ -335,23 +341,26 @@ def as_array(value: Any) -> Array:
     return np.asarray(value)
 
 
-def origin_of(candidate: Candidate, imported: ImportedModel, sample: Sample, threshold: float) -> str:
-    """The first node whose output is wrong by more than the threshold, of its range, while its inputs are not; empty if there is none."""
+def origin_of(candidate: Candidate, imported: ImportedModel, sample: Sample, threshold: float) -> tuple[str, str]:
+    """The first tensor that is wrong by more than the threshold, of its range, while what it is computed from is not, and where that is,
+    in words; two empty texts if there is none.
+    """
     runner = onnx_runtime.session(onnx_runtime.with_intermediates(imported.proto))
     real, ours = onnx_runtime.run_session(runner, sample) | sample, candidate.inside(sample)
     errors: dict[str, float] = {}
     for name, array in sample.items():
         errors[name] = _relative(ours.get(name), array) or 0.0
     if max(errors.values(), default=0.0) > threshold:
-        return f"the rounding of input {max(errors, key=lambda name: errors[name])!r}"
+        name = max(errors, key=lambda name: errors[name])
+        return name, f"the rounding of input {name!r}"
     for node in imported.nodes:
         before = max((errors.get(name, 0.0) for name in node.inputs), default=0.0)
         for name in filter(None, node.outputs):
             error = _relative(ours.get(name), real.get(name))
             errors[name] = before if error is None else error
             if errors[name] > threshold and before <= threshold:
-                return f"{node.operator} {node.name!r} ({100 * errors[name]:.3g} % of the range there)"
-    return ""
+                return name, f"{node.operator} {node.name!r} ({100 * errors[name]:.3g} % of the range there)"
+    return "", ""
 
 
 def _relative(result: Array | None, real: Any) -> float | None:

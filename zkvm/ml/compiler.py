@@ -1,17 +1,12 @@
-"""The model compiler: ONNX and calibration data in, guest and model card out.
-
-The module is called like its function :func:`compile`, because both are ``zkvm.ml.compile``: a module takes the name when it is imported.
-"""
+"""The model compiler: ONNX and calibration data in, guest and model card out."""
 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import onnx
@@ -29,6 +24,7 @@ from zkvm.ml.domain import drawn_count, input_domain
 from zkvm.ml.gate import Agreement, Limits, as_array, measure
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.interface import weights_digest
+from zkvm.ml.ir import Graph
 from zkvm.ml.lowering import Precision
 from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute, profiled_run
 from zkvm.ml.samples import Data, Sample, fitted, load_samples, samples_of
@@ -112,7 +108,7 @@ def import_file(source: Path | onnx.ModelProto, options: Options) -> ImportedMod
 
 
 def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options: Options) -> Compilation:
-    """Calibrate, quantize, generate code, build.
+    """Calibrate, choose the arithmetic, generate code, build.
 
     Raises:
         UsageError: the model cannot be compiled; names the node.
@@ -120,15 +116,14 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
     if options.privacy.private_weights and imported.simplified:
         raise UsageError("private weights: the model was imported for public ones: import it with the same options")
     tensors = calibrate(imported, samples, options.method, options.precision.activation_bits, options.domain)
-    private = options.privacy.private_weights
-    choice = choose(imported, tensors, options, agreement)  # the gate
+    choice = choose(imported, tensors, options, lambda graph: agreement(imported, graph, samples, options))
     graph = choice.graph
     interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy, imported.labels)
     for sample in samples:
         for tensor in interface.inputs:
             fitted(sample[tensor.name], tensor)  # a NaN is a number for some kinds of inputs only, which are known now
     code = generate(graph, options.privacy, interface.digest)
-    if private:
+    if options.privacy.private_weights:
         refuse_leaks(Original(imported, graph, choice.floats, code, tensors), samples, options)
     if code.activation_words + code.constant_words > MAX_WORDS:
         raise UsageError(
@@ -136,10 +131,10 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
             f"a guest's memory holds {MAX_WORDS}"
         )
     elf = build_guest(code.source)
-    words = os.urandom(SALT_BYTES) + code.private_words.astype("<i4").tobytes() if private else b""
+    words = os.urandom(SALT_BYTES) + code.private_words.astype("<i4").tobytes() if options.privacy.private_weights else b""
     public = {
-        "card": card.static_card(imported, graph, code, options.precision),
-        "weights_digest": weights_digest(words) if private else "",
+        "card": card.static_card(imported, graph, code, options.precision) | {"arithmetic": choice.as_json()},
+        "weights_digest": weights_digest(words) if options.privacy.private_weights else "",
     }
     model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=words, source=code.source)
     return Compilation(imported, graph, code, model, options)
@@ -167,34 +162,22 @@ def float_outputs(imported: ImportedModel, samples: Sequence[Sample]) -> list[li
     return results
 
 
-def agreement(compilation: Compilation, samples: Sequence[Sample]) -> Agreement:
-    """The integer model against the float model, on the samples and on drawn inputs."""
-    imported, options, graph = compilation.imported, compilation.options, compilation.graph
-    work = graph.macs + sum(operation.output.size for operation in graph.operations)
+def agreement(imported: ImportedModel, graph: Graph, samples: Sequence[Sample], options: Options) -> Agreement:
+    """An integer model against the float model, on the samples and on drawn inputs."""
     domain, limits = input_domain(imported, samples, options.domain), replace(options.limits, saturate=options.privacy.saturate)
-    return measure(GraphModel(graph, compilation.model.inputs), imported, samples, domain, drawn_count(work), limits)
+    return measure(GraphModel(graph, imported.inputs), imported, samples, domain, drawn_count(graph.cost), limits)
 
 
 def add_measurements(compilation: Compilation, samples: Sequence[Sample], execute: Execute | None) -> Agreement:
     """Put the agreement with the float model, and with ``execute`` cycles, into the model card; returns the former."""
-    found = agreement(compilation, samples)
-    domain = input_domain(compilation.imported, samples, compilation.options.domain)
-    compilation.model.card["accuracy"] = found.as_json() | {"domain": domain.describe()}
-    runs = (
-        compilation.options.privacy.saturate or not GraphModel(compilation.graph, compilation.model.inputs).evaluate(samples[0]).saturated
-    )
+    imported, graph, options = compilation.imported, compilation.graph, compilation.options
+    found = agreement(imported, graph, samples, options)
+    compilation.model.card["accuracy"] = found.as_json() | {"domain": input_domain(imported, samples, options.domain).describe()}
+    runs = options.privacy.saturate or not GraphModel(graph, imported.inputs).evaluate(samples[0]).saturated
     if execute is not None and runs:
         compilation.model.card["execution"] = card.execution(compilation, samples[0], execute)
     return found
 
-
-class _Module(ModuleType):
-    """A module that can be called."""
-
-    __call__ = staticmethod(compile)
-
-
-sys.modules[__name__].__class__ = _Module
 
 __all__ = [
     "Compilation", "Limits", "Options", "OutputMode", "Precision", "Privacy", "add_measurements", "agreement", "compile",
