@@ -9,7 +9,7 @@ import onnx
 
 from tests.ml.models import Array, compiled, run_guest
 from zkvm.ml.compilation import Arithmetic
-from zkvm.ml.compile import Compilation, Options, float_outputs
+from zkvm.ml.compiler import Compilation, Options, float_outputs
 from zkvm.ml.ir import evaluate
 from zkvm.ml.samples import Sample
 

@@ -14,7 +14,7 @@ from onnx import helper
 from tests.ml.floats import FLOATS, NOISE, answers, check_floats
 from tests.ml.models import Array, compiled, model_of, normal, positive, single
 from zkvm.errors import UsageError
-from zkvm.ml.compile import Options, Privacy
+from zkvm.ml.compiler import Options, Privacy
 from zkvm.ml.compilation import Arithmetic
 from zkvm.ml.operations.floatlinear import FloatLinear
 from zkvm.riscv.vm.elf import load_image
