@@ -1,4 +1,4 @@
-"""Functions of whole rows of floats: softmax and normalisation."""
+"""Functions of whole rows of floats: softmax, normalisation, running sums."""
 
 from __future__ import annotations
 
@@ -15,11 +15,35 @@ from zkvm.ml.float32_dot import product_bits
 from zkvm.ml.ir import Operation
 from zkvm.ml.operations.convert import float_bits
 from zkvm.ml.operations.floatreduce import row_sums
-from zkvm.ml.operations.running import Rows
 
 
 @dataclass(eq=False)
-class FloatSoftmax(Rows):
+class _Rows(Operation):
+    """A function of every row of the middle axis of (outer, length, inner)."""
+
+    length: int
+    inner: int
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`."""
+        turned = np.swapaxes(inputs[0].reshape(-1, self.length, self.inner), 1, 2)
+        result = self.of_rows(turned.reshape(-1, self.length)).reshape(turned.shape)
+        return np.swapaxes(result, 1, 2).reshape(self.output.shape)
+
+    def of_rows(self, rows: IntArray) -> IntArray:
+        """The function, of (rows, length)."""
+        raise NotImplementedError
+
+    def call(self, code: CodeWriter, name: str, last: str = "") -> None:
+        """Append calls of a function of the runtime, which takes source, target, length, and the step in both."""
+        block = self.length * self.inner
+        source, target = (f"{code.pointer(value)} + o * {block} + i" for value in (self.inputs[0], self.output))
+        code.line(f"for (int o = 0; o < {self.output.size // block}; o++)")
+        code.line(f"    for (int i = 0; i < {self.inner}; i++) {name}({source}, {target}, {self.length}, {self.inner}{last});")
+
+
+@dataclass(eq=False)
+class FloatSoftmax(_Rows):
     """y[i] = e[i] / sum e, e[i] = exp(x[i] - max x)."""
 
     @property
@@ -28,7 +52,7 @@ class FloatSoftmax(Rows):
         return 320 * self.output.size
 
     def of_rows(self, rows: IntArray) -> IntArray:
-        """See :class:`Rows`."""
+        """See :class:`_Rows`."""
         largest = reduce(float32.max, rows.T)[:, None]
         differences = float32.sub(rows, largest)
         exponentials = float32_elementary.exp(differences)
@@ -38,6 +62,28 @@ class FloatSoftmax(Rows):
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
         self.call(code, "f32_softmax")
+
+
+@dataclass(eq=False)
+class FloatRunningSum(_Rows):
+    """y[i] = x[0] + ... + x[i], one after the other; without x[i] if ``exclusive``."""
+
+    exclusive: bool = False
+
+    @property
+    def cost(self) -> int:
+        """See :class:`Operation`."""
+        return 60 * self.output.size
+
+    def of_rows(self, rows: IntArray) -> IntArray:
+        """See :class:`_Rows`."""
+        with np.errstate(all="ignore"):
+            sums = float32.to_bits(np.cumsum(float32.to_floats(rows), axis=1, dtype=np.float32))
+        return np.concatenate([np.zeros((len(rows), 1), np.int64), sums[:, :-1]], axis=1) if self.exclusive else sums
+
+    def emit(self, code: CodeWriter) -> None:
+        """See :class:`Operation`."""
+        self.call(code, "f32_running_sum", f", {int(self.exclusive)}")
 
 
 @dataclass(eq=False)

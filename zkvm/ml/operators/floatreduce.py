@@ -11,10 +11,8 @@ from zkvm.ml.lowering import LOWERINGS, Context, lowers_float
 from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import float_bits
 from zkvm.ml.operations.floatreduce import FloatKeys, FloatReduce, FloatsOfKeys
-from zkvm.ml.operations.floatrows import FloatNormalize, FloatSoftmax
-from zkvm.ml.operations.running import FloatRunningSum, IntegerRunningSum
+from zkvm.ml.operations.floatrows import FloatNormalize, FloatRunningSum, FloatSoftmax
 from zkvm.ml.operators.common import as_rows, axes_of, move
-from zkvm.ml.operators.integers import fitted, type_of
 from zkvm.ml.operators.integer_sums import lower_integer_running_sum
 
 LOWEST_KEY, LARGEST_KEY = -float32.INFINITY, INT32_MAX
@@ -67,8 +65,8 @@ def lower_float_softmax(context: Context, node: Node) -> None:
 
 
 @lowers_float("CumSum")
-def lower_running_sum(context: Context, node: Node) -> None:
-    """Sums of all elements before one, of floats one after the other as onnxruntime has them."""
+def lower_float_running_sum(context: Context, node: Node) -> None:
+    """Sums of all elements before one, one after the other as onnxruntime has them."""
     source = context.operand(node.inputs[0])
     if source.kind is not Kind.FLOAT:
         lower_integer_running_sum(context, node)
@@ -76,16 +74,9 @@ def lower_running_sum(context: Context, node: Node) -> None:
     axis = int(context.required_constant(node, 1).reshape(-1)[0]) % len(source.shape)
     turned = np.flip(np.arange(source.size).reshape(source.shape), axis) if node.attributes.get("reverse", 0) else None
     source = source if turned is None else move(context, node.name, [source], np.ascontiguousarray(turned))
+    output = context.float_value(source.shape, node.name)
     exclusive = bool(node.attributes.get("exclusive", 0))
-    if source.kind is Kind.FLOAT:
-        output = context.float_value(source.shape, node.name)
-        result = context.add(FloatRunningSum(node.name, (source,), output, *_extents(source, axis), exclusive))
-    else:
-        length = source.shape[axis]
-        dtype = type_of(context, node.outputs[0])
-        fit, bounds = fitted(node.name, dtype, min(0, source.lo * length), max(0, source.hi * length))
-        output = context.fresh(source.shape, *bounds, kind=Kind.INTEGER, label=node.name)
-        result = context.add(IntegerRunningSum(node.name, (source,), output, *_extents(source, axis), fit, exclusive))
+    result = context.add(FloatRunningSum(node.name, (source,), output, *_extents(source, axis), exclusive))
     context.bind(node.outputs[0], result if turned is None else move(context, node.name, [result], np.ascontiguousarray(turned)))
 
 
