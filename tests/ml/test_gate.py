@@ -132,7 +132,9 @@ def scaled() -> tuple[onnx.ModelProto, list[Sample]]:
     size = np.array([6e4, 0.3, 4e6, 0.01])
     rows = (size * (1 + 0.3 * random.standard_normal((40, 4)))).astype(np.float32)
     nodes = [
-        helper.make_node("Scaler", ["x"], ["s"], name="scaler", domain="ai.onnx.ml", offset=size.tolist(), scale=(1 / (0.3 * size)).tolist()),
+        helper.make_node(
+            "Scaler", ["x"], ["s"], name="scaler", domain="ai.onnx.ml", offset=size.tolist(), scale=(1 / (0.3 * size)).tolist()
+        ),
         helper.make_node("Gemm", ["s", "w"], ["y"], name="dense"),
     ]
     return model_of(nodes, {"x": rows[:1]}, ["y"], {"w": normal(4, 3)}, domains=["ai.onnx.ml"]), [{"x": row[None]} for row in rows]

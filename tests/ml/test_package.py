@@ -207,9 +207,9 @@ def test_the_interface_digest_is_that_of_its_definition() -> None:
     """By the page: compact JSON after a domain, a scale as its float64."""
     tensor = Tensor("\u00e4", (1, 2), "real", 0.5, -3, 4)
     unknown = Tensor("y", (1,), "real", None, -1, 1)
-    interface = ModelInterface((tensor,), (unknown,), "private", "digest", "top1", {"not": "bound"}, "00" * 32)
-    text = '[[["\u00e4",[1,2],"real","3fe0000000000000",-3,4]],[["y",[1],"real",null,-1,1]],"private","digest","top1"]'
-    assert interface.digest == blake3.blake3(b"zkvm/model interface/1" + text.encode()).digest()
+    interface = ModelInterface((tensor,), (unknown,), "private", "digest", "top1", "flag", {"not": "bound"}, "00" * 32)
+    text = '[[["\u00e4",[1,2],"real","3fe0000000000000",-3,4]],[["y",[1],"real",null,-1,1]],"private","digest","top1","flag"]'
+    assert interface.digest == blake3.blake3(b"zkvm/model interface/2" + text.encode()).digest()
 
 
 @pytest.mark.parametrize(

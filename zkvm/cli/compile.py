@@ -43,7 +43,8 @@ def compile_model(
         typer.Option("--domain", metavar="NAME=lo:hi", help="what an input, or NAME[column], can be; or a JSON file of these"),
     ] = None,
     max_error: Annotated[
-        float, typer.Option("--max-error", metavar="PART", help="largest error of an output, as a part of its range, that is accepted", min=0)
+        float,
+        typer.Option("--max-error", metavar="PART", help="largest error of an output, as a part of its range, that is accepted", min=0),
     ] = 0.01,
     max_flips: Annotated[int, typer.Option("--max-flips", metavar="N", help="differing labels that are accepted", min=0)] = 0,
     accept_inexact: Annotated[bool, typer.Option("--accept-inexact", help="write the model whatever the comparison finds")] = False,

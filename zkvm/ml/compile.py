@@ -107,7 +107,9 @@ def add_measurements(compilation: Compilation, samples: Sequence[Sample], execut
     found = agreement(compilation, samples)
     domain = input_domain(compilation.imported, samples, compilation.options.domain)
     compilation.model.card["accuracy"] = found.as_json() | {"domain": domain.describe()}
-    runs = compilation.options.privacy.saturate or not GraphModel(compilation.graph, compilation.model.inputs).evaluate(samples[0]).saturated
+    runs = (
+        compilation.options.privacy.saturate or not GraphModel(compilation.graph, compilation.model.inputs).evaluate(samples[0]).saturated
+    )
     if execute is not None and runs:
         compilation.model.card["execution"] = card.execution(compilation, samples[0], execute)
     return found

@@ -22,8 +22,12 @@ from zkvm.ml.samples import Sample
 
 Array = NDArray[Any]
 ENOUGH = 16
-"""From so many numbers on, the samples' own range counts too: inputs drawn at the ends of the domain may make the range of all much wider."""
+"""From so many numbers on the samples' own range counts too: inputs drawn at the ends of the domain may make that of all much wider."""
 NUMBERS_SHOWN = 8
+ADVICE = (
+    "Give typical data (--calibration) and say what the inputs can be (--domain NAME=lo:hi), take 16 bits if these are 8, give features of "
+    "different size scales of their own in the model, or accept it: --max-error, --max-flips, --accept-inexact"
+)
 MAX_SCORE_RANK = 3
 """Outputs of more dimensions are pictures, whose rows have no label."""
 
@@ -174,23 +178,24 @@ class Agreement:
         if self.error > self.limits.max_error:
             size = max(worst.error, worst.sample_error)
             where = "" if worst.place is None else f", on {worst.place}"
-            found.append(f"output {name!r} is wrong by {100 * size:.3g} % of its range (at most {100 * self.limits.max_error:.3g} %){where}")
+            found.append(
+                f"output {name!r} is wrong by {100 * size:.3g} % of its range (at most {100 * self.limits.max_error:.3g} %){where}"
+            )
         if self.flips > self.limits.max_flips:
             inputs = self.samples + self.drawn
             first = next(output.first_flip for output in self.outputs.values() if output.first_flip is not None)
-            found.append(f"{self.flips} labels differ on {inputs} inputs (at most {self.limits.max_flips}), first on {first[0]}: {first[1]}")
+            found.append(
+                f"{self.flips} labels differ on {inputs} inputs (at most {self.limits.max_flips}), first on {first[0]}: {first[1]}"
+            )
         if self.saturated and not self.limits.saturate:
             layers = ", ".join(f"{layer} ({count})" for layer, count in list(self.saturated.items())[:3])
             found.append(f"values saturate in layers {layers}, first on {self.first_saturated}")
         if self.outside and not self.limits.saturate:
             found.append(f"{self.outside} calibration samples lie outside of the inputs' range")
         begins = f" The error begins in {self.origin}." if self.origin else ""
-        shown = "" if self.worst is None else " That input: " + ", ".join(f"{key} = {_shown(array)}" for key, array in self.worst.items()) + "."
-        return (
-            f"the integer model's answers are not the float model's: {'; '.join(found)}.{begins}{shown} Give typical data (--calibration) and "
-            "say what the inputs can be (--domain NAME=lo:hi), take 16 bits if these are 8, give features of different size scales of their "
-            "own in the model, or accept it: --max-error, --max-flips, --accept-inexact"
-        )
+        worst_input = ", ".join(f"{key} = {_shown(array)}" for key, array in (self.worst or {}).items())
+        shown = f" That input: {worst_input}." if worst_input else ""
+        return f"the integer model's answers are not the float model's: {'; '.join(found)}.{begins}{shown} {ADVICE}"
 
 
 def measure(
@@ -359,4 +364,3 @@ def _relative(result: Array | None, real: Any) -> float | None:
     if not finite.any():
         return None
     return float(np.abs(results - reals)[finite].max()) / _span(float(reals[finite].min()), float(reals[finite].max()))
-

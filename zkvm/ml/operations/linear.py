@@ -72,10 +72,11 @@ class Linear(Operation):
         shape = self.geometry
         at_once, positions_at_once = blocking(channels, shape.positions[1])
         many = len(self.rescaling.multipliers) > 1
+        tail = f"0, {int(many)}, 1" if self.rescaling.secret else f"{int(many)}"
         code.line(
             f"const struct linear g = {{{_commas(shape.taps)}, {_commas(shape.tap_steps)}, {_commas(shape.positions)}, "
             f"{_commas(shape.position_steps)}, {_commas(shape.position_out)}, {shape.channel_out}, "
-            f"{code.rescaling(self.rescaling)}, {'0, ' if self.rescaling.secret else ''}{int(many)}{', 1' if self.rescaling.secret else ''}}};"
+            f"{code.rescaling(self.rescaling)}, {tail}}};"
         )
         multipliers = np.array(self.rescaling.multipliers, np.int64).reshape(groups if many else 1, -1)
         source, target = code.pointer(self.inputs[0]), code.pointer(self.output)
