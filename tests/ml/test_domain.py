@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def imported(model: onnx.ModelProto) -> ImportedModel:
     return import_file(model, Options())
 
 
-def domain_of(samples: list[Sample], declared: dict[str, tuple[float, float]] | None = None) -> Domain:
+def domain_of(samples: list[Sample], declared: Mapping[str, tuple[float, float]] | None = None) -> Domain:
     """Of a model that does nothing with these inputs."""
     nodes = [helper.make_node("Identity", [name], [f"y_{name}"]) for name in samples[0]]
     return input_domain(imported(model_of(nodes, samples[0], [f"y_{name}" for name in samples[0]])), samples, declared or {})

@@ -134,8 +134,8 @@ def input_domain(model: ImportedModel, samples: Sequence[Sample], declared: Decl
         if outside.any():
             raise UsageError(f"--domain: calibration data of {port.name!r} lie outside of it, at {np.argwhere(outside)[0].tolist()}")
         if port.dtype.kind in "iu":
-            limits = np.iinfo(port.dtype)
-            low, high = np.clip(np.ceil(low), limits.min, limits.max), np.clip(np.floor(high), limits.min, limits.max)
+            kind = np.iinfo(port.dtype)
+            low, high = np.clip(np.ceil(low), kind.min, kind.max), np.clip(np.floor(high), kind.min, kind.max)
         spans[port.name] = Span(low, high, bool(known.all()))
     return Domain(tuple(model.inputs), spans)
 

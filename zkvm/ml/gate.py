@@ -22,8 +22,12 @@ from zkvm.ml.samples import Sample
 
 Array = NDArray[Any]
 ENOUGH = 16
-"""From so many numbers on, the samples' own range counts too: inputs drawn at the ends of the domain may make the range of all much wider."""
+"""From so many numbers on the samples' own range counts too: inputs drawn at the ends of the domain may make that of all much wider."""
 NUMBERS_SHOWN = 8
+ADVICE = (
+    "Give typical data (--calibration) and say what the inputs can be (--domain NAME=lo:hi), take 16 bits if these are 8, give features of "
+    "different size scales of their own in the model, or accept it: --max-error, --max-flips, --accept-inexact"
+)
 MAX_SCORE_RANK = 3
 """Outputs of more dimensions are pictures, whose rows have no label."""
 
@@ -190,14 +194,9 @@ class Agreement:
         if self.outside and not self.limits.saturate:
             found.append(f"{self.outside} calibration samples lie outside of the inputs' range")
         begins = f" The error begins in {self.origin}." if self.origin else ""
-        shown = (
-            "" if self.worst is None else " That input: " + ", ".join(f"{key} = {_shown(array)}" for key, array in self.worst.items()) + "."
-        )
-        return (
-            f"the integer model's answers are not the float model's: {'; '.join(found)}.{begins}{shown} Give typical data (--calibration) and "
-            "say what the inputs can be (--domain NAME=lo:hi), take 16 bits if these are 8, give features of different size scales of their "
-            "own in the model, or accept it: --max-error, --max-flips, --accept-inexact"
-        )
+        worst_input = ", ".join(f"{key} = {_shown(array)}" for key, array in (self.worst or {}).items())
+        shown = f" That input: {worst_input}." if worst_input else ""
+        return f"the integer model's answers are not the float model's: {'; '.join(found)}.{begins}{shown} {ADVICE}"
 
 
 def measure(
