@@ -12,8 +12,8 @@ from zkvm import api
 from zkvm.cli.errors import InputFileError
 from zkvm.cli.journal import decoded, read_model, show_decoded
 from zkvm.cli.output import emit, line
-from zkvm.errors import UsageError
-from zkvm.ml.interface import METADATA, tensor_json
+from zkvm.errors import InexactError, UsageError
+from zkvm.ml.interface import FLAG, METADATA, SATURATED_EXIT, tensor_json
 from zkvm.ml.package import GUEST, CompiledModel
 from zkvm.ml.samples import Sample, load_samples
 
@@ -85,6 +85,21 @@ class ModelRun:
     stdin: bytes
     saturated: int
     salts: dict[str, bytes]
+
+    def refuse_saturation(self, max_cycles: int | None, max_memory: int | None) -> None:
+        """Run the guest once without a proof, unless it goes on when a value inside saturates.
+
+        Raises:
+            InexactError: one does; names the layer.
+        """
+        if self.model.saturation == FLAG:
+            return
+        session = api.execute(self.elf, self.stdin, max_cycles=max_cycles, max_memory=max_memory, stderr=lambda data: None)
+        if session.exit_code == SATURATED_EXIT:
+            raise InexactError(
+                f"{session.stderr.decode(errors='replace').strip()}; nothing was proven. Compile with data or a --domain that hold "
+                "inputs like this one, with --arithmetic float, or with --saturate"
+            )
 
     def view(self, journal: bytes) -> dict[str, Any]:
         """The JSON keys that a compiled model adds."""
