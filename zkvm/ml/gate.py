@@ -281,12 +281,12 @@ class _Comparison:
         found.outside += bool(answer.outside and not place.drawn)
         for name, result, real in zip(self.imported.outputs, answer.outputs, expected, strict=True):
             output, labels = found.outputs[name], None
-            if real.dtype.kind in "OSUiub":
-                source = self.sources[name]
+            source = self.sources[name]
+            if real.dtype.kind in "OSUiub" and not source.numbers:
                 labels = differing_labels(result, real, source, as_array(results[source.scores]) if source.scores else None)
             elif 0 < real.ndim <= MAX_SCORE_RANK and real.shape[-1] > 1:
                 labels = differing_rows(result, real)
-            if real.dtype.kind == "f":
+            if real.dtype.kind == "f" or source.numbers:
                 self._difference(name, place, result.astype(np.float64), real.astype(np.float64))
             if labels is not None:
                 same &= not labels.flips
