@@ -295,7 +295,7 @@ FLOAT int32_t f32_scaled(int64_t value, int32_t exponent) {
     if (!value) return 0;
     uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
     uint32_t sign = (uint32_t)((uint64_t)value >> 32) & F32_SIGN, high = (uint32_t)(magnitude >> 32), low = (uint32_t)magnitude;
-    exponent = clamp(exponent, -2000, 2000) + 190;
+    exponent = clamp(exponent, -2000, 2000, 0) + 190;
     if (!high) high = low, low = 0, exponent -= 32;
     int32_t up = f32_zeros(high);
     uint32_t mantissa = (high << up | low >> 1 >> (31 - up)), lost = low << up;
