@@ -277,7 +277,10 @@ def rewrite_tree_classifier(builder: Builder, node: Node) -> bool:
     kept["target_ids"] = [0] * len(attributes["class_ids"]) if single else attributes["class_ids"]
     if attributes.get("base_values"):
         kept["base_values"] = attributes["base_values"][-1:] if single else attributes["base_values"]
-    scores = builder.node("TreeEnsembleRegressor", node.inputs, domain=ML, n_targets=1 if single else classes, **kept)
+    source = node.inputs[0]
+    if builder.dtype_of(source).kind != "f":
+        source = _as_real(builder, source)  # onnxruntime has regressors of real numbers only, and compares integers as such
+    scores = builder.node("TreeEnsembleRegressor", [source], domain=ML, n_targets=1 if single else classes, **kept)
     if single:
         logistic = attributes.get("post_transform", "NONE") == "LOGISTIC"
         # Without a transformation the weights of random forests are probabilities of the second class.
