@@ -18,8 +18,8 @@ from zkvm.ml.compiler import Options, Privacy, float_outputs
 from zkvm.ml.ir import Kind
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ")
-TENTH = np.float32(0.1)
-NEAR = (TENTH, np.nextafter(TENTH, np.float32(1)), np.nextafter(TENTH, np.float32(0)), 0.0, -0.0, 1e-45, -1e-45, np.inf, -np.inf, 1.0)
+TENTH = float(np.float32(0.1))
+NEAR = (TENTH, *(float(np.nextafter(np.float32(0.1), np.float32(side))) for side in (0, 1)), 0.0, -0.0, 1e-45, -1e-45, np.inf, -np.inf, 1.0)
 
 
 def stumps(
@@ -37,9 +37,17 @@ def stumps(
         for number in (1, 2):
             for name, value in zip(leaves, (tree, number, tree % 2, float((number * 2 - 3) * 2.0**tree)), strict=True):
                 leaves[name].append(value)
-    attributes = {f"nodes_{name}": values for name, values in columns.items()} | {f"target_{name}": values for name, values in leaves.items()}
+    attributes = {f"nodes_{name}": values for name, values in columns.items()} | {
+        f"target_{name}": values for name, values in leaves.items()
+    }
     node = helper.make_node(
-        "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=2, name="trees", **(attributes | {"base_values": [0.5, -1.0]} | other)
+        "TreeEnsembleRegressor",
+        ["x"],
+        ["y"],
+        domain="ai.onnx.ml",
+        n_targets=2,
+        name="trees",
+        **(attributes | {"base_values": [0.5, -1.0]} | other),
     )
     return model_of([node], {"x": np.zeros(shape, np.float32)}, ["y"], domains=["ai.onnx.ml"])
 
@@ -92,15 +100,15 @@ def test_sums_of_large_and_small_leaves() -> None:
 
 def test_classifier_reads_integers() -> None:
     """With thresholds between integers, at them, and beyond all."""
-    leaves = {"class_treeids": [0, 0], "class_nodeids": [1, 2], "class_ids": [0, 1], "class_weights": [1.0, 1.0]}
+    leaves: dict[str, Any] = {"class_treeids": [0, 0], "class_nodeids": [1, 2], "class_ids": [0, 1], "class_weights": [1.0, 1.0]}
     for mode in ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE"):
         for threshold in (2.0, 2.5, -2.5, 3e9, -3e9):
             node = helper.make_node(
-                "TreeEnsembleClassifier", ["x"], ["label", "scores"], domain="ai.onnx.ml", classlabels_int64s=[4, 9],
+                "TreeEnsembleClassifier", ["x"], ["label", "scores"], domain="ai.onnx.ml", classlabels_int64s=[4, 9, 5],
                 nodes_treeids=[0, 0, 0], nodes_nodeids=[0, 1, 2], nodes_modes=[mode, "LEAF", "LEAF"], nodes_featureids=[1, 0, 0],
                 nodes_values=[threshold, 0.0, 0.0], nodes_truenodeids=[1, 0, 0], nodes_falsenodeids=[2, 0, 0], **leaves,
             )  # fmt: skip
-            samples = [{"x": np.array([[0, value]], np.int64)} for value in (0, 1, 2, 3, -2, -3)]
+            samples = [{"x": np.array([[other, value]], np.int64)} for other, value in ((-3, 3), *((0, value) for value in range(-3, 4)))]
             check_floats(model_of([node], samples[0], ["label", "scores"], domains=["ai.onnx.ml"]), samples, 0.0)
 
 

@@ -75,7 +75,7 @@ class Linear(Operation):
         code.line(
             f"const struct linear g = {{{commas(shape.taps)}, {commas(shape.tap_steps)}, {commas(shape.positions)}, "
             f"{commas(shape.position_steps)}, {commas(shape.position_out)}, {shape.channel_out}, "
-            f"{code.rescaling(self.rescaling)}, {'0, ' if self.rescaling.secret else ''}{int(many)}{', 1' if self.rescaling.secret else ''}}};"
+            f"{code.rescaling(self.rescaling)}, {f'0, {int(many)}, 1' if self.rescaling.secret else int(many)}}};"
         )
         weights = code.constant(np.concatenate([blocked(group, at_once) for group in self.weights]), label="weights")
         bias = code.constant(self.bias, label="bias")

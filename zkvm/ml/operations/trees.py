@@ -16,8 +16,8 @@ from zkvm.ml.ir import Operation
 class Trees(Operation):
     """y = base + sum over trees of the reached leaf's weights, rounded once, as floats.
 
-    Features are compared by their keys, of which that of NaN is the largest. There is a second copy of them if ``missing`` says so, where NaN is below all others; which one a node reads says where NaN goes. Every walk takes ``depth`` steps: a
-    leaf's next node is itself.
+    Features are compared by their keys, of which that of NaN is the largest. There is a second copy of them if ``missing`` says so, where
+    NaN is below all others; which one a node reads says where NaN goes. Every walk takes ``depth`` steps: a leaf's next node is itself.
 
     Attributes:
         nodes: (n, 4): feature, threshold (of a leaf its first row of ``leaves``), next node if x[feature] <= threshold, next node if not.

@@ -38,7 +38,7 @@ class _Table:
     leaves: list[int] = field(default_factory=list)
 
     @staticmethod
-    def bounds( threshold: float) -> tuple[int, int]:
+    def bounds(threshold: float) -> tuple[int, int]:
         """The keys of the largest floats that are not above the threshold, and below it."""
         with np.errstate(over="ignore"):
             nearest = np.float32(threshold)
