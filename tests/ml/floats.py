@@ -1,4 +1,4 @@
-"""What the tests of models in floats have in common: guest = integer model bit for bit, and both like onnxruntime, infinities and NaN too."""
+"""What tests of models in floats share: guest = integer model bit for bit, and both like onnxruntime, infinities and NaN too."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ NOISE = 1e-6
 
 def answers(made: Compilation, sample: Sample) -> tuple[list[Array], int]:
     """The outputs of the guest, which are those of the integer model, and its cycles."""
-    words, _ = made.model.quantize([sample[port.name] for port in made.imported.inputs])
+    words, saturated = made.model.quantize([sample[port.name] for port in made.imported.inputs])
+    assert saturated == 0
     results = evaluate(made.graph, words)
     journal, cycles = run_guest(made, words)
     assert journal == made.journal(results)

@@ -14,8 +14,8 @@ from onnx import helper
 from tests.ml.floats import FLOATS, NOISE, answers, check_floats
 from tests.ml.models import Array, compiled, model_of, normal, positive, single
 from zkvm.errors import UsageError
-from zkvm.ml.compiler import Options, Privacy
 from zkvm.ml.compilation import Arithmetic
+from zkvm.ml.compiler import Options, Privacy
 from zkvm.ml.operations.floatlinear import FloatLinear
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
@@ -161,7 +161,9 @@ def test_infinities_and_nan(name: str, shape: tuple[int, ...], constants: dict[s
 def test_infinities_in_products_of_activations() -> None:
     random = np.random.default_rng(0)
     samples = [{"x": normal(4, 5), "y": normal(5, 6)}]
-    samples += [{"x": random.choice(SPECIAL[1:6], (4, 5), p=[0.05, 0.05, 0.3, 0.3, 0.3]), "y": normal(5, 6, seed=seed)} for seed in range(2)]
+    samples += [
+        {"x": random.choice(SPECIAL[1:6], (4, 5), p=[0.05, 0.05, 0.3, 0.3, 0.3]), "y": normal(5, 6, seed=seed)} for seed in range(2)
+    ]
     samples += [{"x": normal(4, 5), "y": random.choice(SPECIAL[:6], (5, 6), p=[0.1, 0.05, 0.05, 0.2, 0.3, 0.3])}]
     check_floats(single("MatMul", samples[0]), samples)
 
@@ -171,7 +173,11 @@ def test_nan_is_an_extreme(name: str) -> None:
     x = normal(1, 2, 4, 4)
     x[0, 0, 1, 1], x[0, 1, 0, 3] = np.nan, -np.inf
     attributes: dict[str, Any] = {"kernel_shape": [2, 2], "strides": [2, 2]} if name == "MaxPool" else {"keepdims": 0}
-    made = compiled(single(name, {"x": x}, {} if name == "MaxPool" else {"axes": np.array([1, 2, 3])}, **attributes), [{"x": normal(1, 2, 4, 4)}], FLOATS)
+    made = compiled(
+        single(name, {"x": x}, {} if name == "MaxPool" else {"axes": np.array([1, 2, 3])}, **attributes),
+        [{"x": normal(1, 2, 4, 4)}],
+        FLOATS,
+    )
     result = answers(made, {"x": x})[0][0]
     assert np.isnan(result.reshape(-1)[0])
     if name == "MaxPool":

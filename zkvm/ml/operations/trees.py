@@ -9,16 +9,15 @@ import numpy as np
 from zkvm.ml import float32
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray
 from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import Kind, Operation
+from zkvm.ml.ir import Operation
 
 
 @dataclass(eq=False)
 class Trees(Operation):
     """y = base + sum over trees of the reached leaf's weights, rounded once, as floats.
 
-    Features are compared as integers: floats by their keys, of which that of NaN is the largest. There is a second copy of them if
-    ``missing`` says so, where NaN is below all others; which one a node reads says where NaN goes. Every walk takes ``depth`` steps: a
-    leaf's next node is itself.
+    Features are compared by their keys, of which that of NaN is the largest. There is a second copy of them if ``missing`` says so, where
+    NaN is below all others; which one a node reads says where NaN goes. Every walk takes ``depth`` steps: a leaf's next node is itself.
 
     Attributes:
         nodes: (n, 4): feature, threshold (of a leaf its first row of ``leaves``), next node if x[feature] <= threshold, next node if not.
@@ -44,9 +43,7 @@ class Trees(Operation):
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
-        rows = inputs[0].reshape(-1, self.inputs[0].shape[-1])
-        if self.inputs[0].kind is Kind.FLOAT:
-            rows = float32.key(rows)
+        rows = float32.key(inputs[0].reshape(-1, self.inputs[0].shape[-1]))
         if self.missing:
             rows = np.concatenate([rows, np.where(rows == INT32_MAX, INT32_MIN, rows + 1)], axis=1)
         which = np.arange(len(rows))[:, None]
@@ -76,7 +73,7 @@ class Trees(Operation):
         code.line(f"    static uint64_t sums[{targets}];")
         code.line(f"    static int32_t keys[{copies * features}];")
         code.line(f"    for (int i = 0; i < {features}; i++) {{")
-        code.line(f"        keys[i] = {'f32_key(x[i])' if self.inputs[0].kind is Kind.FLOAT else 'x[i]'};")
+        code.line("        keys[i] = f32_key(x[i]);")
         if self.missing:
             code.line(f"        keys[{features} + i] = (int32_t)((uint32_t)keys[i] + 1);")
         code.line("    }")

@@ -1,7 +1,7 @@
 """Layers with constant weights: Gemm, Conv, ConvTranspose, BatchNormalization, and MatMul as far as one factor is constant.
 
-In fixed point weights are quantized per output channel, as finely as ``weight_bits`` and the 32-bit accumulator allow: the sum is bounded by
-|bias| + max|x| * sum|weight|, computed from the actual weights.
+In fixed point weights are quantized per output channel, as finely as ``weight_bits`` and the 32-bit accumulator allow: the sum is bounded
+by |bias| + max|x| * sum|weight|, computed from the actual weights. See ``floatlinear.py`` for floats.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def lower_float_average_pool(context: Context, node: Node) -> None:
     sums = context.float_value(shape, node.name)
     context.add(FloatLinear(node.name, (images,), sums, weights, geometry, windows.channels * windows.output[0]))
     if folded != count:
-        divisor = context.float_constant("count", np.float32(count), known=True)
+        divisor = context.float_constant("count", float(count), known=True)
         if not count:
             divisor = context.float_constant("counts", counts.reshape(shape[2:]).astype(np.float32), known=True)
             divisor = broadcast(context, node.name, divisor, shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, floor, frexp, isfinite
+from math import frexp
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,7 @@ from onnx import numpy_helper
 
 from zkvm.errors import UsageError
 from zkvm.ml import float32
-from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray
-from zkvm.ml.ir import Kind
+from zkvm.ml.arithmetic import INT32_MAX, IntArray
 from zkvm.ml.lowering import Context, lowers_float
 from zkvm.ml.node import Node
 from zkvm.ml.operations.trees import Trees
@@ -29,22 +28,18 @@ class _Table:
 
     Attributes:
         features: how many there are.
-        floats: whether they are floats, which have keys.
         rows: see :class:`Trees`.
         leaves: numbers of the nodes that are leaves.
     """
 
     features: int
-    floats: bool
     missing: bool
     rows: list[tuple[int, int, int, int]]
     leaves: list[int] = field(default_factory=list)
 
-    def bounds(self, threshold: float) -> tuple[int, int]:
-        """The largest integers that are not above the threshold, and below it."""
-        if not self.floats:
-            low, high = (ceil(threshold) - 1, floor(threshold)) if isfinite(threshold) else (int(np.sign(threshold)) << 40,) * 2
-            return high, low
+    @staticmethod
+    def bounds(threshold: float) -> tuple[int, int]:
+        """The keys of the largest floats that are not above the threshold, and below it."""
         with np.errstate(over="ignore"):
             nearest = np.float32(threshold)
         key = int(float32.key(float32.to_bits(np.asarray(nearest))))
@@ -53,14 +48,10 @@ class _Table:
     def compare(self, place: int, feature: int, threshold: int, branches: tuple[int, int], missing: int) -> None:
         """Make a node: the first branch if x <= threshold, else the second one; that of these where NaN goes is said by its number."""
         yes, no = branches
-        if threshold < INT32_MIN:  # below all integers
-            yes, threshold = no, 0
-        if not self.floats or not self.missing:
-            assert not self.floats or missing == 1
-            self.rows[place] = feature, min(threshold, INT32_MAX), yes, no
-        elif missing:
+        if missing:
             self.rows[place] = feature, threshold, yes, no
         else:
+            assert self.missing
             self.rows[place] = feature + self.features, threshold + 1, yes, no
 
     def node(self, place: int, mode: str, feature: int, threshold: float, branches: tuple[int, int], missing: bool) -> None:
@@ -112,7 +103,7 @@ def lower_trees(context: Context, node: Node) -> None:
     for row, owner in enumerate(owners):
         rows_of.setdefault(place[owner], []).append(row)
     per_leaf = max(map(len, rows_of.values()), default=1)
-    table, ends, missing = _nodes(context, node, source.shape[-1], keys, place, source.kind is Kind.FLOAT)
+    table, ends, missing = _nodes(context, node, source.shape[-1], keys, place)
     table[ends, 1] = np.arange(len(ends)) * per_leaf
     exponent = frexp(float(np.abs(weights).max(initial=0.0)))[1] - LEAF_BITS
     units = np.clip(np.rint(np.ldexp(weights, -exponent)), -INT32_MAX, INT32_MAX).astype(np.int64)
@@ -148,7 +139,7 @@ def _walks(node: Node, table: IntArray) -> tuple[IntArray, int]:
 
 
 def _nodes(
-    context: Context, node: Node, features: int, keys: list[tuple[int, int]], place: dict[tuple[int, int], int], floats: bool
+    context: Context, node: Node, features: int, keys: list[tuple[int, int]], place: dict[tuple[int, int], int]
 ) -> tuple[IntArray, list[int], bool]:
     """The table of nodes, which of them are leaves, whose first rows are not in it, and whether features are there twice."""
     attributes = node.attributes
@@ -159,7 +150,7 @@ def _nodes(
     tracked = attributes.get("nodes_missing_value_tracks_true") or [0] * len(keys)
     # A NaN takes the second branch by itself, which is right for these modes, unless a node says otherwise.
     alone = not any(tracked) and set(modes) <= {"LEAF", "BRANCH_LEQ", "BRANCH_LT", "BRANCH_EQ", "BRANCH_NEQ"}
-    table = _Table(features, floats, floats and (context.private or not alone), [(0, 0, 0, 0)] * len(keys))
+    table = _Table(features, context.private or not alone, [(0, 0, 0, 0)] * len(keys))
     thresholds = _numbers(node, "nodes_values").tolist()
     columns = ("nodes_featureids", "nodes_truenodeids", "nodes_falsenodeids", "nodes_treeids")
     for number, (feature, yes, no, tree) in enumerate(zip(*(attributes[name] for name in columns), strict=True)):

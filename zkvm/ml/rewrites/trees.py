@@ -97,7 +97,10 @@ def rewrite_classifier(builder: Builder, node: Node) -> bool:
     kept["target_ids"] = [0] * len(attributes["class_ids"]) if single else attributes["class_ids"]
     if any(base):
         kept["base_values"] = base
-    scores = builder.node("TreeEnsembleRegressor", node.inputs, domain=ML, n_targets=1 if single else classes, **kept)
+    source = node.inputs[0]
+    if builder.dtype_of(source).kind != "f":
+        source = as_real(builder, source)  # onnxruntime has regressors of real numbers only, and compares integers as such
+    scores = builder.node("TreeEnsembleRegressor", [source], domain=ML, n_targets=1 if single else classes, **kept)
     if single:
         # Weights without a negative one (random forests) are probabilities of the second class, others are decisions.
         label_above(builder, node, scores, 0.5 if positive else 0.0)
