@@ -100,7 +100,7 @@ def calibrate(
     wanted = {name for node in model.nodes for name in node.outputs if name} | {port.name for port in model.inputs}
     wanted |= {name for name in model.outputs if name not in model.constants}
     domain = input_domain(model, samples, declared or {})
-    seen = _Seen(_only_softmax(model), method is not Method.MINMAX)
+    seen = _Seen(only_softmax(model), method is not Method.MINMAX)
     for sample in samples:
         results = onnx_runtime.run_session(runner, sample) | sample
         for name in wanted & set(results):
@@ -191,7 +191,7 @@ MASKED = 16.0
 """What lies so far below the largest element of a row is nothing after a softmax: exp(-16) is a ten-millionth."""
 
 
-def _only_softmax(model: ImportedModel) -> dict[str, int]:
+def only_softmax(model: ImportedModel) -> dict[str, int]:
     """Tensors that only a Softmax reads, and its axis: masks put huge negative numbers there, which need no resolution."""
     return {
         name: int(nodes[0].attributes.get("axis", -1))
