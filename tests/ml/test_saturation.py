@@ -88,7 +88,7 @@ def test_the_host_says_so_before_it_proves(tmp_path: Path) -> None:
     receipt = tmp_path / "receipt"
     refused = invoke("run", tmp_path / "refuse", "--input", tmp_path / "large.npy", "--out", receipt, "--dev")
     assert refused.code == 1
-    assert "layer first" in refused.err
+    assert "layer exponential" in refused.err
     assert not receipt.exists()
     outside = invoke("run", tmp_path / "refuse", "--input", tmp_path / "outside.npy", "--execute-only")
     assert outside.code == 3
