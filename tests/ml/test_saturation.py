@@ -81,7 +81,7 @@ def test_the_host_says_so_before_it_proves(tmp_path: Path) -> None:
     """And takes no input outside of the domain, unless the model is for cut ones."""
     model, samples = layers()
     np.save(tmp_path / "large.npy", np.sign(normal(24, 6, seed=1)[:, 0]))
-    np.save(tmp_path / "outside.npy", np.full(24, 2.5, np.float32))
+    np.save(tmp_path / "outside.npy", 2.5 * np.sign(normal(24, 6, seed=1)[:, 0]))
     for name, options in (("refuse", REFUSE), ("flag", FLAG)):
         compiled(model, samples, replace(options, domain=WIDE)).save(tmp_path / name)
         assert ModelInterface.read(tmp_path / name).saturation == name

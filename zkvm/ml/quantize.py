@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from numpy.typing import NDArray
@@ -40,6 +41,9 @@ def quantize(model: ImportedModel, tensors: Mapping[str, TensorInfo], precision:
     for port in model.inputs:
         info = tensors[port.name]
         scale, lo, hi = quantization(info, precision)
+        if info.kind is Kind.REAL:  # what is beyond the domain has no bounds inside
+            largest = min(hi, ceil(max(abs(info.low), abs(info.high)) / scale))
+            lo, hi = -largest if lo < 0 else 0, largest
         value = context.fresh(port.shape, lo, hi, scale, info.kind, label=port.name)
         value.secret = False  # no weight has a part in the range of an input
         context.graph.inputs.append(value)
