@@ -194,6 +194,21 @@ def test_bounds_replace_data_where_they_are_close() -> None:
     assert (tensors["x"].low, tensors["x"].high) == (-1, 1)
     assert tensors["h"].guarded == (True, True)
     assert tensors["s"].guarded == (False, False)
-    assert tensors["s"].low >= 0
+    assert tensors["s"].low == 0
     assert tensors["y"].low == 0
     assert not tensors["y"].guarded[0]
+
+
+def test_what_the_guest_takes_and_the_domain_does_not_is_guarded() -> None:
+    """A small column beside a large one could be large: the guest looks at whole inputs."""
+    samples = [{"x": np.array([[1.0, 1000.0]], np.float32)}]
+    model = imported(model_of([node("Gemm", "x", "w", to="y")], samples[0], ["y"], {"w": np.array([[1.0], [0.001]], np.float32)}))
+    tensors = calibrate(model, samples, declared={"x[0]": (0, 1), "x[1]": (0, 1000)})
+    assert tensors["y"].high < 3
+    assert tensors["y"].guarded[1]
+    value = quantize(model, tensors, Options().precision).inputs[0]
+    assert value.lo == 0
+    assert 1000 <= value.hi * value.scale < 1000.1
+    alike = calibrate(model, samples, declared={"x": (0, 1000)})
+    assert alike["y"].high > 1000
+    assert alike["y"].guarded == (False, False)

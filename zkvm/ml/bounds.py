@@ -96,17 +96,15 @@ def tensor_bounds(model: ImportedModel, domain: Domain, shapes: Shapes) -> dict[
     """
     tracer = _Tracer(model, shapes, {name: (span.low, span.high) for name, span in domain.spans.items()})
     for node in model.nodes:
-        names = [name for name in node.outputs if name]
         try:
             with np.errstate(all="ignore"):
                 results = _results(tracer, node)
+            for name, (low, high) in zip(node.outputs, results, strict=False):
+                if name and name in shapes:
+                    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+                    tracer.known[name] = np.broadcast_to(low, shapes[name][0]), np.broadcast_to(high, shapes[name][0])
         except (UsageError, ValueError, IndexError, KeyError, TypeError):  # what has no bounds has wide ones
             continue
-        for name, (low, high) in zip(node.outputs, results, strict=False):
-            if name and name in shapes:
-                low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-                tracer.known[name] = np.broadcast_to(low, shapes[name][0]), np.broadcast_to(high, shapes[name][0])
-        assert names
     return {name: (float(low.min(initial=np.inf)), float(high.max(initial=-np.inf))) for name, (low, high) in tracer.known.items()}
 
 

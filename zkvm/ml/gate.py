@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zkvm.errors import InexactError, UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.arithmetic import FloatArray
+from zkvm.ml.calibrate import only_softmax
 from zkvm.ml.domain import GATE_SEED, Domain
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.labels import Labels, differing_labels, differing_rows, label_sources
@@ -347,6 +348,7 @@ def origin_of(candidate: Candidate, imported: ImportedModel, sample: Sample, thr
     runner = onnx_runtime.session(onnx_runtime.with_intermediates(imported.proto))
     real, ours = onnx_runtime.run_session(runner, sample) | sample, candidate.inside(sample)
     errors: dict[str, float] = {}
+    masked = only_softmax(imported)  # what masks push down is cut, and nothing comes of it
     for name, array in sample.items():
         errors[name] = _relative(ours.get(name), array) or 0.0
     if max(errors.values(), default=0.0) > threshold:
@@ -355,7 +357,7 @@ def origin_of(candidate: Candidate, imported: ImportedModel, sample: Sample, thr
     for node in imported.nodes:
         before = max((errors.get(name, 0.0) for name in node.inputs), default=0.0)
         for name in filter(None, node.outputs):
-            error = _relative(ours.get(name), real.get(name))
+            error = None if name in masked else _relative(ours.get(name), real.get(name))
             errors[name] = before if error is None else error
             if errors[name] > threshold and before <= threshold:
                 return name, f"{node.operator} {node.name!r} ({100 * errors[name]:.3g} % of the range there)"

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from zkvm.errors import UsageError
 from zkvm.ml.node import Node
 from zkvm.ml.rewrites.builder import Builder, rewrites
-from zkvm.ml.rewrites.classical import ML, label_above, labels_of, largest_label, post_transform, two_columns
+from zkvm.ml.rewrites.classical import ML, as_real, label_above, labels_of, largest_label, post_transform, two_columns
 
 AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
 TRANSFORMS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
