@@ -209,41 +209,6 @@ def rewrite_normalization(builder: Builder, node: Node) -> bool:
     return True
 
 
-@rewrites("Einsum")
-def rewrite_einsum(builder: Builder, node: Node) -> bool:
-    """Two operands without repeated letters: one batched matrix product between transpositions."""
-    equation = node.attributes["equation"].replace(" ", "")
-    terms, _, result = equation.partition("->")
-    parts = terms.split(",")
-    if len(parts) != 2 or "." in equation or not result or any(len(set(part)) != len(part) for part in (*parts, result)):
-        raise UsageError(f"Einsum {node.name!r}: equation {equation!r}; two operands without dots and repeated letters are supported")
-    left, right = parts
-    batch = [letter for letter in left if letter in right and letter in result]
-    shared = [letter for letter in left if letter in right and letter not in result]
-    rows, columns = ([letter for letter in part if letter not in batch + shared] for part in parts)
-    if set(result) != set(batch + rows + columns):
-        raise UsageError(f"Einsum {node.name!r}: equation {equation!r} sums over letters of one operand, which is not supported")
-    sizes: dict[str, int] = {}
-    for part, name in zip(parts, node.inputs, strict=True):
-        sizes |= dict(zip(part, builder.shapes[name], strict=True))
-
-    def matrix(name: str, part: str, order: list[str], inner: tuple[list[str], list[str]]) -> str:
-        turned = builder.node("Transpose", [name], perm=[part.index(letter) for letter in order])
-        extents = [int(np.prod([sizes[letter] for letter in group], dtype=np.int64)) for group in inner]
-        return builder.node("Reshape", [turned, builder.constant([*(sizes[letter] for letter in batch), *extents], np.int64)])
-
-    product = builder.node(
-        "MatMul",
-        [
-            matrix(node.inputs[0], left, batch + rows + shared, (rows, shared)),
-            matrix(node.inputs[1], right, batch + shared + columns, (shared, columns)),
-        ],
-    )
-    unfolded = builder.node("Reshape", [product, builder.constant([sizes[letter] for letter in batch + rows + columns], np.int64)])
-    builder.node("Transpose", [unfolded], node.outputs[0], perm=[(batch + rows + columns).index(letter) for letter in result])
-    return True
-
-
 @rewrites("BatchNormalization")
 def rewrite_batch_normalization(builder: Builder, node: Node) -> bool:
     """Only of several samples: x * factor + offset."""

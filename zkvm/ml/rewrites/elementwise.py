@@ -146,3 +146,12 @@ def rewrite_narrow_product(builder: Builder, node: Node) -> bool:
     wide = [builder.node("Cast", [name], to=TensorProto.INT32) for name in node.inputs]
     builder.node("Cast", [builder.node("MatMul", wide)], node.outputs[0], to=kind)
     return True
+
+
+@rewrites("Swish")
+def rewrite_swish(builder: Builder, node: Node) -> bool:
+    """x * sigmoid(alpha * x), which onnxruntime does not have by this name."""
+    alpha = float(node.attributes.get("alpha", 1.0))
+    steep = node.inputs[0] if alpha == 1.0 else builder.node("Mul", [node.inputs[0], builder.constant(alpha)])
+    builder.node("Mul", [node.inputs[0], builder.node("Sigmoid", [steep])], node.outputs[0])
+    return True
