@@ -20,6 +20,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.number_types import graphs_of, plain_domains, replace_all, single_precision
 from zkvm.ml.onnx_model import OPSET, Port, fold, inferred, opset_of, port_of
 from zkvm.ml.operators import LOWERINGS
+from zkvm.ml.refusals import refuse_impossible
 from zkvm.ml.rewrites import REWRITES, rewrite
 from zkvm.ml.rewrites.passes import upgrade
 from zkvm.ml.texts import without_texts
@@ -193,6 +194,7 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
     plain_domains(converted, OPSET)
     kinds = single_precision(converted)
     notes = [f"{kind} numbers are computed as float32" for kind in kinds]
+    refuse_impossible(converted)
     labels = without_texts(converted)
     try:
         converted = _rewritten(converted, simplify)
@@ -239,11 +241,10 @@ def _check_operators(nodes: Sequence[Node]) -> None:
 
 def _rewritten(model: onnx.ModelProto, simplify: bool) -> onnx.ModelProto:
     """The model in the compiler's operator version, simplified where the simplifier can, of operators that are lowered."""
-    inputs = [entry for entry in model.graph.input]
     weights = {tensor.name for tensor in model.graph.initializer}
     # Weights that are listed as inputs too (old files) are not inputs.
-    replace_all(model.graph.input, [entry for entry in inputs if entry.name not in weights])
-    named = [entry for entry in model.graph.input]
+    replace_all(model.graph.input, [entry for entry in model.graph.input if entry.name not in weights])
+    named = list(model.graph.input)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     upgrade(model)
@@ -297,7 +298,7 @@ def _expanded_singly(model: onnx.ModelProto, unknown: set[str]) -> onnx.ModelPro
         if node.domain or node.op_type not in unknown:
             continue
         kinds = [_type_bytes(types.get(name)) for name in node.input]
-        schema = onnx.defs.get_schema(node.op_type, version)
+        schema: Any = onnx.defs.get_schema(node.op_type, version)
         try:
             body = onnx.FunctionProto()
             body.ParseFromString(schema.get_context_dependent_function_with_opset_version(version, node.SerializeToString(), kinds))
@@ -326,5 +327,5 @@ def _type_bytes(kind: int | None) -> bytes:
 
 
 def _has_body(name: str) -> bool:
-    schema = onnx.defs.get_schema(name)
+    schema: Any = onnx.defs.get_schema(name)
     return bool(schema.has_function or schema.has_context_dependent_function)

@@ -44,7 +44,9 @@ def post_transform(builder: Builder, node: Node, scores: str, output: str | None
 def _probit(builder: Builder, scores: str, output: str | None) -> str:
     """The inverse of the normal distribution, by onnxruntime's formula."""
     doubled = builder.node("Sub", [builder.node("Mul", [scores, builder.constant(2.0)]), builder.constant(1.0)])
-    product = builder.node("Mul", [builder.node("Sub", [builder.constant(1.0), doubled]), builder.node("Add", [builder.constant(1.0), doubled])])
+    product = builder.node(
+        "Mul", [builder.node("Sub", [builder.constant(1.0), doubled]), builder.node("Add", [builder.constant(1.0), doubled])]
+    )
     log = builder.node("Log", [product])
     half = builder.node("Mul", [log, builder.constant(0.5)])
     first = builder.node("Add", [half, builder.constant(2 / (np.pi * 0.147))])

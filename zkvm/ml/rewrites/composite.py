@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from zkvm.errors import UsageError
 from zkvm.ml.node import Node
 from zkvm.ml.rewrites.builder import Builder, rewrites
 
@@ -47,7 +46,7 @@ def rewrite_reduction(builder: Builder, node: Node) -> bool:
 def _finite_maximum(builder: Builder, source: str, axes: list[int]) -> str:
     """The largest elements; an infinite one counts as a large number, because infinities have no difference."""
     largest = builder.reduce("ReduceMax", source, axes)
-    top = np.finfo(np.float32).max
+    top = float(np.finfo(np.float32).max)
     return builder.node("Clip", [largest, builder.constant(-top), builder.constant(top)])
 
 

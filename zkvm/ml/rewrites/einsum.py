@@ -70,9 +70,7 @@ def _summed(builder: Builder, name: str, letters: str, needed: set[str]) -> tupl
     return builder.reduce("ReduceSum", name, axes, 0), "".join(letter for letter in letters if letter in needed)
 
 
-def _product(
-    builder: Builder, left: tuple[str, str], right: tuple[str, str], needed: set[str], sizes: dict[str, int]
-) -> tuple[str, str]:
+def _product(builder: Builder, left: tuple[str, str], right: tuple[str, str], needed: set[str], sizes: dict[str, int]) -> tuple[str, str]:
     """The product of two operands, summed over letters that only they have."""
     first, letters = _summed(builder, *left, needed | set(right[1]))
     second, others = _summed(builder, *right, needed | set(letters))

@@ -33,15 +33,6 @@ def rewrite_dropout(builder: Builder, node: Node) -> bool:
     return True
 
 
-RANDOM = ("Bernoulli", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial")
-
-
-@rewrites(*RANDOM)
-def rewrite_random(builder: Builder, node: Node) -> bool:
-    """Refused: two runs of the float model differ."""
-    raise UsageError(f"{node.operator} {node.name!r} draws random numbers: what it gives cannot be proven; feed them as an input")
-
-
 @rewrites("Clip")
 def rewrite_clip(builder: Builder, node: Node) -> bool:
     """Computed bounds, or a lower one above the upper one, which wins then."""

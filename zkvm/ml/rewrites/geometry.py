@@ -147,7 +147,9 @@ def _taps(builder: Builder, node: Node, mode: str, coordinate: str, size: int) -
     if aligned:
         place = builder.node("Mul", [builder.node("Div", [shifted, constant(2.0)]), constant(size - 1.0)])
     else:
-        place = builder.node("Div", [builder.node("Sub", [builder.node("Mul", [shifted, constant(float(size))]), constant(1.0)]), constant(2.0)])
+        place = builder.node(
+            "Div", [builder.node("Sub", [builder.node("Mul", [shifted, constant(float(size))]), constant(1.0)]), constant(2.0)]
+        )
     if mode == "nearest":
         return [_position(builder, builder.node("Round", [place]), "", padding, aligned, size)]
     if mode == "linear" and padding == "reflection":
@@ -174,7 +176,9 @@ def _cubic(builder: Builder, rest: str, offset: int) -> str:
     far = (bend, -5 * bend, 8 * bend, -4 * bend)
     value = ""
     for factor in near if offset in (0, 1) else far:
-        value = builder.node("Add", [builder.node("Mul", [value, distance]), builder.constant(factor)]) if value else builder.constant(factor)
+        value = (
+            builder.node("Add", [builder.node("Mul", [value, distance]), builder.constant(factor)]) if value else builder.constant(factor)
+        )
     return value
 
 
@@ -210,9 +214,7 @@ def rewrite_patches(builder: Builder, node: Node) -> bool:
     rank = len(image)
     strides, dilations = (list(node.attributes.get(name) or [1] * rank) for name in ("strides", "dilations"))
     pads = list(node.attributes.get("pads") or [0] * (2 * rank))
-    counts = [
-        (image[i] + pads[i] + pads[rank + i] - dilations[i] * (block[i] - 1) - 1) // strides[i] + 1 for i in range(rank)
-    ]
+    counts = [(image[i] + pads[i] + pads[rank + i] - dilations[i] * (block[i] - 1) - 1) // strides[i] + 1 for i in range(rank)]
     hits: list[list[int]] = [[] for _ in range(int(np.prod(image)))]
     for tap in np.ndindex(*block):
         for number, patch in enumerate(np.ndindex(*counts)):

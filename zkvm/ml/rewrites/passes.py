@@ -160,7 +160,7 @@ def _constant_results(node: Node, constants: dict[str, NDArray[Any]], known: Tra
         return {node.outputs[0]: np.array(part if node.operator == "Shape" else int(np.prod(shape)), np.int64)}
     if node.operator == "EyeLike" and shape is not None and node.inputs[0] not in constants:
         dtype = node.attributes.get("dtype", known.types.get(node.inputs[0], onnx.TensorProto.FLOAT))
-        return {node.outputs[0]: np.eye(*shape, k=node.attributes.get("k", 0), dtype=helper.tensor_dtype_to_np_dtype(dtype))}
+        return {node.outputs[0]: np.eye(shape[0], shape[1], node.attributes.get("k", 0)).astype(helper.tensor_dtype_to_np_dtype(dtype))}
     if node.operator.startswith(NOT_FOLDED) and node.operator != "ConstantOfShape":
         return None
     if any(isinstance(value, onnx.GraphProto) for value in node.attributes.values()):

@@ -49,10 +49,12 @@ def _function(builder: Builder, name: str, alpha: float, beta: float, clip: floa
         if name == "Affine":
             return builder.node("Add", [builder.node("Mul", [source, builder.constant(alpha)]), builder.constant(beta)])
         if name == "ScaledTanh":
-            return builder.node("Mul", [builder.node("Tanh", [builder.node("Mul", [source, builder.constant(beta)])]), builder.constant(alpha)])
+            return builder.node(
+                "Mul", [builder.node("Tanh", [builder.node("Mul", [source, builder.constant(beta)])]), builder.constant(alpha)]
+            )
         if name == "HardSigmoid":
             return builder.node(name, [source], alpha=alpha, beta=beta)
-        return builder.node(name, [source], **({"alpha": alpha} if name in WITH_ALPHA else {}))
+        return builder.node(name, [source], alpha=alpha) if name in WITH_ALPHA else builder.node(name, [source])
 
     return apply
 
@@ -142,9 +144,7 @@ def _rnn_step(builder: Builder, weights: Array, recurrent: Array, biases: Array,
     return step
 
 
-def _lstm_step(
-    builder: Builder, node: Node, arrays: tuple[Array, Array, Array], functions: list[Function], holes: Array | None
-) -> Step:
+def _lstm_step(builder: Builder, node: Node, arrays: tuple[Array, Array, Array], functions: list[Function], holes: Array | None) -> Step:
     """Gates in the order input, output, forget, cell; peepholes in the order input, output, forget."""
     weights, recurrent, biases = arrays
     total = biases[: len(biases) // 2] + biases[len(biases) // 2 :]

@@ -35,7 +35,11 @@ def rewrite_regressor(builder: Builder, node: Node) -> bool:
     aggregate = attributes.pop("aggregate_function", "SUM")
     if int(attributes.get("n_targets", 1)) == 1 and transform != "PROBIT":
         transform = "NONE"  # onnxruntime transforms only the scores of several targets
-    if transform == "NONE" and aggregate == "SUM" and attributes.keys() >= node.attributes.keys() - {"post_transform", "aggregate_function"}:
+    if (
+        transform == "NONE"
+        and aggregate == "SUM"
+        and attributes.keys() >= node.attributes.keys() - {"post_transform", "aggregate_function"}
+    ):
         return False
     last = node.outputs[0] if transform == "NONE" else None
     if aggregate == "AVERAGE":
@@ -60,7 +64,7 @@ def _extreme(builder: Builder, node: Node, attributes: dict[str, Any], aggregate
         own = {attributes["target_ids"][index] for index in leaves}
         if len(own) != 1:
             raise UsageError(f"{node.operator} {node.name!r}: {aggregate} of trees with several targets is not supported")
-        part = {key: [value[index] for index in chosen] for key, value in attributes.items() if key.startswith("nodes_")}
+        part: dict[str, Any] = {key: [value[index] for index in chosen] for key, value in attributes.items() if key.startswith("nodes_")}
         part |= {key: [attributes[key][index] for index in leaves] for key in ("target_treeids", "target_nodeids", "target_weights")}
         part["target_ids"] = [0] * len(leaves)
         results[own.pop()].append(builder.node("TreeEnsembleRegressor", node.inputs, domain=ML, n_targets=1, **part))
@@ -190,8 +194,13 @@ class _Grown:
         given = self.given
         mode = MODES[int(given["nodes_modes"][number])]
         missing = given.get("nodes_missing_value_tracks_true")
-        tests = [("BRANCH_EQ", value) for value in self.sets[number]] if mode == "BRANCH_MEMBER" else [(mode, given["nodes_splits"][number])]
-        rows = [self._add(kind, int(given["nodes_featureids"][number]), float(value), int(missing[number]) if missing is not None else 0) for kind, value in tests]
+        tests = (
+            [("BRANCH_EQ", value) for value in self.sets[number]] if mode == "BRANCH_MEMBER" else [(mode, given["nodes_splits"][number])]
+        )
+        rows = [
+            self._add(kind, int(given["nodes_featureids"][number]), float(value), int(missing[number]) if missing is not None else 0)
+            for kind, value in tests
+        ]
         for place, row in enumerate(rows):
             self.columns["nodes_truenodeids"][row] = self._branch(number, "true")
             more = place + 1 < len(rows)

@@ -50,7 +50,9 @@ def rewrite_regressor(builder: Builder, node: Node) -> bool:
     bias = builder.constant(attributes["rho"][:1])
     weights = builder.constant(np.array(attributes["coefficients"]).reshape(1, -1))
     # Without support vectors the coefficients are the weights.
-    source = kernel(builder, node, np.array(attributes["support_vectors"]).reshape(count, -1)) if count else as_real(builder, node.inputs[0])
+    source = (
+        kernel(builder, node, np.array(attributes["support_vectors"]).reshape(count, -1)) if count else as_real(builder, node.inputs[0])
+    )
     scores = builder.node("Gemm", [source, weights, bias], transB=1)
     if attributes.get("one_class", 0):
         above = builder.node("Greater", [scores, builder.constant(0.0)])
