@@ -134,7 +134,7 @@ def _bind_parameters(model: onnx.ModelProto, sample: dict[str, NDArray[Any]]) ->
         "RMSNormalization",
         "QLinearMatMul",
     }
-    parameters |= {"QLinearConv", "BitShift", "CumSum"}
+    parameters |= {"QLinearConv", "BitShift", "CumSum", "CumProd", "Col2Im", "AffineGrid", "CenterCropPad", "DFT", "STFT"}
     for position, name in enumerate(list(sample)):
         node = next((node for node in model.graph.node if name in node.input), None)
         if node is None or position == 0:

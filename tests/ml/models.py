@@ -174,7 +174,7 @@ class Lowered:
             if port.dtype.kind in "iu":
                 tensors[port.name] = replace(tensors[port.name], guarded=(True, True))
         chosen = Everything() if floats is None else floats
-        self.graph = quantize(self.imported, tensors, compiler.Precision(), private, chosen)
+        self.graph = quantize(self.imported, tensors, Precision(), private, chosen)
         self.code = generate(self.graph, Privacy(private_weights=private), bytes(32))
         self.private = private
         self._image: Any = None

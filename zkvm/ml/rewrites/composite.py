@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from zkvm.errors import UsageError
 from zkvm.ml.node import Node
 from zkvm.ml.rewrites.builder import Builder, rewrites
 
@@ -47,7 +46,7 @@ def rewrite_reduction(builder: Builder, node: Node) -> bool:
 def _finite_maximum(builder: Builder, source: str, axes: list[int]) -> str:
     """The largest elements; an infinite one counts as a large number, because infinities have no difference."""
     largest = builder.reduce("ReduceMax", source, axes)
-    top = np.finfo(np.float32).max
+    top = float(np.finfo(np.float32).max)
     return builder.node("Clip", [largest, builder.constant(-top), builder.constant(top)])
 
 
@@ -206,41 +205,6 @@ def rewrite_normalization(builder: Builder, node: Node) -> bool:
     centred = builder.node("Sub", [source, builder.reduce("ReduceMean", source, axes)])
     variance = builder.reduce("ReduceMean", builder.node("Mul", [centred, centred]), axes)
     builder.node("Div", [centred, builder.node("Sqrt", [variance])], node.outputs[0])
-    return True
-
-
-@rewrites("Einsum")
-def rewrite_einsum(builder: Builder, node: Node) -> bool:
-    """Two operands without repeated letters: one batched matrix product between transpositions."""
-    equation = node.attributes["equation"].replace(" ", "")
-    terms, _, result = equation.partition("->")
-    parts = terms.split(",")
-    if len(parts) != 2 or "." in equation or not result or any(len(set(part)) != len(part) for part in (*parts, result)):
-        raise UsageError(f"Einsum {node.name!r}: equation {equation!r}; two operands without dots and repeated letters are supported")
-    left, right = parts
-    batch = [letter for letter in left if letter in right and letter in result]
-    shared = [letter for letter in left if letter in right and letter not in result]
-    rows, columns = ([letter for letter in part if letter not in batch + shared] for part in parts)
-    if set(result) != set(batch + rows + columns):
-        raise UsageError(f"Einsum {node.name!r}: equation {equation!r} sums over letters of one operand, which is not supported")
-    sizes: dict[str, int] = {}
-    for part, name in zip(parts, node.inputs, strict=True):
-        sizes |= dict(zip(part, builder.shapes[name], strict=True))
-
-    def matrix(name: str, part: str, order: list[str], inner: tuple[list[str], list[str]]) -> str:
-        turned = builder.node("Transpose", [name], perm=[part.index(letter) for letter in order])
-        extents = [int(np.prod([sizes[letter] for letter in group], dtype=np.int64)) for group in inner]
-        return builder.node("Reshape", [turned, builder.constant([*(sizes[letter] for letter in batch), *extents], np.int64)])
-
-    product = builder.node(
-        "MatMul",
-        [
-            matrix(node.inputs[0], left, batch + rows + shared, (rows, shared)),
-            matrix(node.inputs[1], right, batch + shared + columns, (shared, columns)),
-        ],
-    )
-    unfolded = builder.node("Reshape", [product, builder.constant([sizes[letter] for letter in batch + rows + columns], np.int64)])
-    builder.node("Transpose", [unfolded], node.outputs[0], perm=[(batch + rows + columns).index(letter) for letter in result])
     return True
 
 

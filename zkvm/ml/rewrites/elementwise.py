@@ -33,15 +33,6 @@ def rewrite_dropout(builder: Builder, node: Node) -> bool:
     return True
 
 
-RANDOM = ("Bernoulli", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial")
-
-
-@rewrites(*RANDOM)
-def rewrite_random(builder: Builder, node: Node) -> bool:
-    """Refused: two runs of the float model differ."""
-    raise UsageError(f"{node.operator} {node.name!r} draws random numbers: what it gives cannot be proven; feed them as an input")
-
-
 @rewrites("Clip")
 def rewrite_clip(builder: Builder, node: Node) -> bool:
     """Computed bounds, or a lower one above the upper one, which wins then."""
@@ -145,4 +136,13 @@ def rewrite_narrow_product(builder: Builder, node: Node) -> bool:
         return False
     wide = [builder.node("Cast", [name], to=TensorProto.INT32) for name in node.inputs]
     builder.node("Cast", [builder.node("MatMul", wide)], node.outputs[0], to=kind)
+    return True
+
+
+@rewrites("Swish")
+def rewrite_swish(builder: Builder, node: Node) -> bool:
+    """x * sigmoid(alpha * x), which onnxruntime does not have by this name."""
+    alpha = float(node.attributes.get("alpha", 1.0))
+    steep = node.inputs[0] if alpha == 1.0 else builder.node("Mul", [node.inputs[0], builder.constant(alpha)])
+    builder.node("Mul", [node.inputs[0], builder.node("Sigmoid", [steep])], node.outputs[0])
     return True

@@ -23,6 +23,8 @@ def rewrite_resize(builder: Builder, node: Node) -> bool:
     shape, wanted = builder.shapes[node.inputs[0]], builder.shapes[node.outputs[0]]
     if builder.dtype_of(node.inputs[0]).kind != "f":
         raise UsageError(f"Resize {node.name!r}: mode {mode!r} of integers is not supported")
+    if len(wanted) != len(shape):
+        raise UsageError(f"Resize {node.name!r}: its region of few axes is not supported; give one of all axes")
     axes = [int(axis) % len(shape) for axis in node.attributes.get("axes") or range(len(shape))]
     scales = _scales(builder, node, shape, wanted, axes)
     crop = node.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize"
@@ -30,7 +32,7 @@ def rewrite_resize(builder: Builder, node: Node) -> bool:
     for place, axis in enumerate(axes):
         if scales[axis] == 1.0 and wanted[axis] == shape[axis] and not crop:
             continue
-        roi = builder.required(node, 1).reshape(-1)[[place, len(axes) + place]] if crop else np.zeros(0)
+        roi = _region(builder, node, place, len(axes)) if crop else np.zeros(0)
         matrix = _matrix(builder, node, (shape[axis], wanted[axis]), scales[axis], roi)
         if crop:
             reached = np.abs(matrix).sum(axis=1) > 0
@@ -41,6 +43,11 @@ def rewrite_resize(builder: Builder, node: Node) -> bool:
         source = builder.node("Where", [builder.constant(np.broadcast_to(inside, wanted), np.bool_), source, builder.constant(value)])
     builder.node("Identity", [source], node.outputs[0])
     return True
+
+
+def _region(builder: Builder, node: Node, place: int, count: int) -> NDArray[Any]:
+    """Where the region begins and ends along an axis."""
+    return builder.required(node, 1).reshape(-1)[[place, count + place]]
 
 
 def _scales(builder: Builder, node: Node, shape: tuple[int, ...], wanted: tuple[int, ...], axes: list[int]) -> list[float]:

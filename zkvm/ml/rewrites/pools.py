@@ -107,17 +107,3 @@ def rewrite_lp_pool(builder: Builder, node: Node) -> bool:
     else:
         builder.node("Pow", [total, builder.constant(1.0 / order)], node.outputs[0])
     return True
-
-
-@rewrites("MaxRoiPool", "RoiAlign", "DeformConv", "NonMaxSuppression", "NonZero", "Unique", "StringNormalizer", "TfIdfVectorizer")
-def refuse(builder: Builder, node: Node) -> bool:
-    """What nothing lowers, with the reason."""
-    reasons = {
-        "NonMaxSuppression": "how many boxes it gives depends on the data",
-        "NonZero": "how many positions it gives depends on the data",
-        "Unique": "how many elements it gives depends on the data",
-        "StringNormalizer": "it works on texts",
-        "TfIdfVectorizer": "it counts words",
-    }
-    reason = reasons.get(node.operator, "regions of computed size are not supported")
-    raise UsageError(f"operator {node.operator} (node {node.name!r}) is not supported: {reason}")

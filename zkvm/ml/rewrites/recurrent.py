@@ -54,7 +54,7 @@ def _function(builder: Builder, name: str, alpha: float, beta: float, clip: floa
             )
         if name == "HardSigmoid":
             return builder.node(name, [source], alpha=alpha, beta=beta)
-        return builder.node(name, [source], **({"alpha": alpha} if name in WITH_ALPHA else {}))
+        return builder.node(name, [source], alpha=alpha) if name in WITH_ALPHA else builder.node(name, [source])
 
     return apply
 

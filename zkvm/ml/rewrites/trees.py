@@ -64,7 +64,7 @@ def _extreme(builder: Builder, node: Node, attributes: dict[str, Any], aggregate
         own = {attributes["target_ids"][index] for index in leaves}
         if len(own) != 1:
             raise UsageError(f"{node.operator} {node.name!r}: {aggregate} of trees with several targets is not supported")
-        part = {key: [value[index] for index in chosen] for key, value in attributes.items() if key.startswith("nodes_")}
+        part: dict[str, Any] = {key: [value[index] for index in chosen] for key, value in attributes.items() if key.startswith("nodes_")}
         part |= {key: [attributes[key][index] for index in leaves] for key in ("target_treeids", "target_nodeids", "target_weights")}
         part["target_ids"] = [0] * len(leaves)
         results[own.pop()].append(builder.node("TreeEnsembleRegressor", node.inputs, domain=ML, n_targets=1, **part))
