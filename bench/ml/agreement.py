@@ -20,7 +20,10 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -52,14 +55,44 @@ def entries(models: Path, families: Sequence[str]) -> Iterator[Entry]:
             yield from (modules | {"keras_exports": keras_exports, "quantized": quantized})[family].entries()
 
 
-def measured(entry: Entry, cache: Path, count: int, calibrations: Sequence[int], seconds: float) -> Iterator[Row]:
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How models are measured.
+
+    Attributes:
+        models: folder of public ones.
+        cache: folder of made ones.
+        inputs: for each.
+        calibrations: numbers of samples.
+        seconds: after which no further input of a model is run.
+    """
+
+    models: Path
+    cache: Path
+    inputs: int
+    calibrations: Sequence[int]
+    seconds: float
+
+
+@lru_cache
+def _family(models: Path, family: str) -> dict[str, Entry]:
+    return {entry.path: entry for entry in entries(models, [family])}
+
+
+def measured_by_name(path: str, settings: Settings) -> list[Row]:
+    """One row for each calibration of a model, in a process that knows its name only."""
+    warnings.simplefilter("ignore")
+    return list(measured(_family(settings.models, path.split("/")[0])[path], settings))
+
+
+def measured(entry: Entry, settings: Settings) -> Iterator[Row]:
     """One row for each calibration of a model."""
     try:
-        case = load(entry, cache, count)
+        case = load(entry, settings.cache, settings.inputs)
     except Absent as reason:
         yield Row(entry.path, 0, "absent", str(reason))
         return
-    for calibration in calibrations:
+    for calibration in settings.calibrations:
         start = time.monotonic()
         try:
             compiled = compiled_from(case.path, case.calibration(calibration))
@@ -68,7 +101,7 @@ def measured(entry: Entry, cache: Path, count: int, calibrations: Sequence[int],
         except Exception as error:  # a bug of the compiler: counted, and named
             row = Row(entry.path, calibration, "failed", f"{type(error).__name__}: {error}")
         else:
-            row = measure(case, compiled, calibration, seconds)
+            row = measure(case, compiled, calibration, settings.seconds)
         row.seconds = round(time.monotonic() - start, 2)
         row.reason = row.reason.replace(str(case.path), "the file")
         yield row
@@ -127,6 +160,17 @@ def missed(rows: Sequence[Row]) -> Iterator[str]:
         yield from (f"calibrated on {calibration}: {what}" for what, is_so in found.items() if is_so)
 
 
+def _all(chosen: Sequence[Entry], settings: Settings, jobs: int) -> Iterator[list[Row]]:
+    """The rows of all models, in order."""
+    if jobs < 2:
+        for entry in chosen:
+            yield list(measured(entry, settings))
+        return
+    # Spawned: the exporters' packages start threads, which do not survive a fork.
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        yield from pool.map(measured_by_name, [entry.path for entry in chosen], [settings] * len(chosen))
+
+
 def main() -> int:
     """Measure, print the table and the summary; 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -137,6 +181,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=INPUTS, help="for each model (default: %(default)s)")
     parser.add_argument("--calibration", type=int, action="append", help=f"samples (default: 1 and {CALIBRATION})")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no further input of a model is run")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help=f"one model in {QUICK}, {QUICK_INPUTS} inputs each")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     arguments = parser.parse_args()
@@ -145,12 +190,12 @@ def main() -> int:
     count = arguments.inputs
     if arguments.quick:
         chosen, count = chosen[::QUICK], min(count, QUICK_INPUTS)
+    settings = Settings(arguments.models, arguments.cache, count, arguments.calibration or (1, CALIBRATION), arguments.seconds)
     rows = []
     print(HEADER)
-    for entry in chosen:
-        for row in measured(entry, arguments.cache, count, arguments.calibration or (1, CALIBRATION), arguments.seconds):
-            rows.append(row)
-            print(line(row), flush=True)
+    for found in _all(chosen, settings, arguments.jobs):
+        rows += found
+        print(*map(line, found), sep="\n", flush=True)
     print(*summary(rows), sep="\n")
     goals = list(missed(rows))
     if arguments.json:
