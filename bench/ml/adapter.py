@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from zkvm.errors import UsageError, ZkvmError
-from zkvm.ml import compile as compiler
+from zkvm.ml import compiler
 from zkvm.ml.calibrate import calibrate
 from zkvm.ml.interface import Tensor
 from zkvm.ml.ir import Graph, Kind, View

@@ -16,7 +16,7 @@ from zkvm.ml.calibrate import calibrate
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.codegen import generate
 from zkvm.ml.compilation import Arithmetic
-from zkvm.ml.compiler import Compilation, Options, Privacy, compile_imported, float_outputs, import_file
+from zkvm.ml.compiler import Compilation, Options, Precision, Privacy, build_guest, compile_imported, float_outputs, import_file
 from zkvm.ml.float32 import to_bits
 from zkvm.ml.importer import import_model
 from zkvm.ml.interface import SATURATED_EXIT
@@ -62,7 +62,7 @@ def single(
 
 
 def compiled(model: onnx.ModelProto, samples: Sequence[Sample], options: Options | None = None) -> Compilation:
-    """The model, calibrated on the samples, for inputs in their range, in fixed point, and going on where values saturate, unless the options
+    """The model, calibrated on the samples, for inputs in their range, in fixed point and going on where values saturate unless the options
     say more."""
     chosen = options or Options(privacy=Privacy(saturate=True))
     if chosen.arithmetic is Arithmetic.AUTO:
@@ -192,7 +192,7 @@ class Lowered:
     def run(self, sample: Sample) -> Execution:
         """The guest's run."""
         if self._image is None:
-            self._image = load_image(compiler.build_guest(self.code.source))
+            self._image = load_image(build_guest(self.code.source))
         parts = [bytes(32), self.code.private_words.astype("<i4").tobytes()] if self.private else []
         return execute(self._image, b"".join([*parts, *(array.astype("<i4").tobytes() for array in self.words(sample))]), trace=False)
 
