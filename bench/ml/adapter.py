@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from zkvm.errors import UsageError, ZkvmError
 from zkvm.ml import compiler
-from zkvm.ml.calibrate import calibrate
-from zkvm.ml.interface import Tensor
-from zkvm.ml.ir import Graph, Kind, View
-from zkvm.ml.quantize import quantize
+from zkvm.ml.candidate import GraphModel
+from zkvm.ml.ir import Graph, Kind
+from zkvm.ml.samples import fitted
 
 Array = NDArray[Any]
 Sample = Mapping[str, Array]
@@ -35,7 +32,7 @@ class Run:
         refused: why there are none.
         flagged: whether the journal says that a value was cut.
         cut: whether an input was cut.
-        inside: where a value inside the network lies on a bound that follows from calibration.
+        inside: layers in which a value inside the network was cut although there are outputs: none should.
     """
 
     outputs: list[Array] = field(default_factory=list)
@@ -47,63 +44,39 @@ class Run:
 
 @dataclass
 class Compiled:
-    """A model in integers."""
+    """A model in integers, and the names of its classes by output."""
 
-    graph: Graph
-    inputs: list[Tensor]
-    names: Array | None
+    model: GraphModel
+    names: list[tuple[str, ...]]
+
+    @property
+    def graph(self) -> Graph:
+        """What it computes."""
+        return self.model.graph
 
     def run(self, sample: Sample) -> Run:
         """The outputs for a sample, or why it is refused."""
         try:
-            words, cut = [], 0
-            for tensor in self.inputs:
-                array = _finite(tensor.name, np.asarray(sample[tensor.name]))
-                integers, outside = tensor.quantize(array.reshape(tensor.shape))
-                words.append(integers)
-                cut += outside
-            held = {id(value): array for value, array in zip(self.graph.inputs, words, strict=True)}
-            inside = self._evaluate(held)
+            for port, value in zip(self.model.ports, self.graph.inputs, strict=True):
+                array = np.asarray(sample[port.name])
+                if value.kind is Kind.REAL and not np.isfinite(array).all():
+                    raise UsageError(f"input {port.name!r} holds a NaN or an infinity")
+            answer = self.model.evaluate(dict(sample))
         except ZkvmError as error:
             return Run(refused=str(error))
-        outputs = [value.dequantize(_read(held, value)) for value in self.graph.outputs]
-        return Run([self._named(output, index) for index, output in enumerate(outputs)], cut=cut > 0, inside=tuple(inside))
-
-    def _evaluate(self, held: dict[int, Array]) -> list[str]:
-        """Run all operations; the names of those with a result on a bound that data set."""
-        full = []
-        for operation in self.graph.operations:
-            output = operation.output
-            result = held[id(output)] = operation.evaluate(*(_read(held, value) for value in operation.inputs))
-            data_set = output.kind is Kind.REAL and output.magnitude >= (1 << 15) - 1 and not isinstance(operation, View)
-            if data_set and result.size and int(np.abs(result).max()) >= output.magnitude:
-                full.append(f"{operation.name} ({operation.kind})")
-        return full
+        if answer.outside:
+            return Run(refused=f"{answer.outside} values lie outside of the domain")
+        if answer.saturated:
+            return Run(refused=f"the guest ends because values saturate in {', '.join(answer.saturated)}")
+        return Run([self._named(output, index) for index, output in enumerate(answer.outputs)])
 
     def _named(self, output: Array, index: int) -> Array:
         """Classes by their names, if the model gives names."""
-        if index or self.names is None:
-            return output
-        return self.names[np.clip(output.astype(np.int64), 0, len(self.names) - 1)]
-
-
-def _finite(name: str, array: Array) -> Array:
-    """What the readers of input files let through.
-
-    Raises:
-        UsageError: a NaN or an infinity.
-    """
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise UsageError(f"input {name!r} holds a NaN or an infinity")
-    return array
-
-
-def _read(held: Mapping[int, Array], value: Any) -> Array:
-    return np.asarray(value.data if value.data is not None else held[id(value)]).reshape(value.shape)
+        return np.array(self.names[index])[output.astype(np.int64)] if self.names[index] else output
 
 
 def compiled_from(path: Path, calibration: Sequence[Sample]) -> Compiled:
-    """Import, calibrate, quantize.
+    """Import, calibrate, choose the arithmetic, ask the gate.
 
     Args:
         path: of an ONNX file.
@@ -114,22 +87,7 @@ def compiled_from(path: Path, calibration: Sequence[Sample]) -> Compiled:
     """
     options = compiler.Options()
     imported = compiler.import_file(path, options)
-    samples = [{name: _finite(name, np.asarray(array)) for name, array in sample.items()} for sample in calibration]
-    tensors = calibrate(imported, samples, options.method, options.precision.activation_bits)
-    graph = quantize(imported, tensors, options.precision)
-    inputs = [
-        Tensor(port.name, value.shape, value.kind.value, value.scale, value.lo, value.hi)
-        for port, value in zip(imported.inputs, graph.inputs, strict=True)
-    ]
-    return Compiled(graph, inputs, _class_names(imported.original))
-
-
-def _class_names(model: onnx.ModelProto) -> Array | None:
-    """The names of the classes, if the first output is one of them."""
-    if model.graph.output[0].type.tensor_type.elem_type != onnx.TensorProto.STRING:
-        return None
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            if attribute.name in ("classlabels_strings", "values_strings") and attribute.strings:
-                return np.array([text.decode() for text in helper.get_attribute_value(attribute)])
-    return None
+    samples = [{port.name: fitted(np.asarray(sample[port.name]), port) for port in imported.inputs} for sample in calibration]
+    choice, _ = compiler.integer_model(imported, samples, options)
+    compiler.agreement(imported, choice.graph, samples, options).demand()
+    return Compiled(GraphModel(choice.graph, imported.inputs), [imported.labels.get(name, ()) for name in imported.outputs])

@@ -17,7 +17,7 @@ from zkvm.guest.toolchain import build
 from zkvm.ml import card, onnx_runtime
 from zkvm.ml.calibrate import Method, calibrate
 from zkvm.ml.candidate import GraphModel
-from zkvm.ml.choose import choose
+from zkvm.ml.choose import Choice, choose
 from zkvm.ml.codegen import OutputMode, Privacy, generate, interface_of
 from zkvm.ml.compilation import Arithmetic, Compilation, Options
 from zkvm.ml.domain import Declared, drawn_count, input_domain
@@ -25,7 +25,7 @@ from zkvm.ml.gate import Agreement, Limits, as_array, measure
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.interface import weights_digest
 from zkvm.ml.ir import Graph
-from zkvm.ml.lowering import Precision
+from zkvm.ml.lowering import Precision, TensorInfo
 from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute, profiled_run
 from zkvm.ml.samples import Data, Sample, fitted, load_samples, samples_of
 from zkvm.ml.twin import Original, refuse_leaks
@@ -132,8 +132,7 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
     """
     if options.privacy.private_weights and imported.simplified:
         raise UsageError("private weights: the model was imported for public ones: import it with the same options")
-    tensors = calibrate(imported, samples, options.method, options.precision.activation_bits, options.domain)
-    choice = choose(imported, tensors, options, lambda graph: agreement(imported, graph, samples, options))
+    choice, tensors = integer_model(imported, samples, options)
     graph = choice.graph
     interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy, imported.labels)
     for sample in samples:
@@ -155,6 +154,16 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
     }
     model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=words, source=code.source)
     return Compilation(imported, graph, code, model, options)
+
+
+def integer_model(imported: ImportedModel, samples: Sequence[Sample], options: Options) -> tuple[Choice, dict[str, TensorInfo]]:
+    """What a guest of the model computes, without the guest, and the ranges from which it follows.
+
+    Raises:
+        UsageError: the model cannot be compiled; names the node.
+    """
+    tensors = calibrate(imported, samples, options.method, options.precision.activation_bits, options.domain)
+    return choose(imported, tensors, options, lambda graph: agreement(imported, graph, samples, options)), tensors
 
 
 def build_guest(source: str) -> bytes:
@@ -198,5 +207,5 @@ def add_measurements(compilation: Compilation, samples: Sequence[Sample], execut
 
 __all__ = [
     "Arithmetic", "Compilation", "Limits", "Options", "OutputMode", "Precision", "Privacy", "add_measurements", "agreement", "compile",
-    "compile_imported", "import_file",
+    "compile_imported", "import_file", "integer_model",
 ]  # fmt: skip
