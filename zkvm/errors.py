@@ -31,6 +31,10 @@ class GuestError(ZkvmError):
     """The guest program cannot be loaded, run or proven."""
 
 
+class InexactError(ZkvmError):
+    """A compiled model's answers are not those of the float model, within what the caller accepts: says where, and what to change."""
+
+
 class ElfError(GuestError):
     """The file is not an executable that this machine can prove: says what is wrong and where."""
 

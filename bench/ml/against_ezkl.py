@@ -62,7 +62,7 @@ class Steps:
 
 def ours(model: Path, params: str) -> dict[str, Any]:
     """Compile, prove twice (the second is warm), verify."""
-    import zkvm.ml.compile as compiler
+    from zkvm.ml import compiler
     from zkvm import api
 
     steps = Steps()

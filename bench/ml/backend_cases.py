@@ -25,7 +25,7 @@ from onnx.backend.test.case.node import collect_testcases
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import zkvm.ml.compile as compiler
+from zkvm.ml import compiler
 from zkvm.errors import UsageError
 from zkvm.ml.calibrate import calibrate
 from zkvm.ml.card import error_relative_to_range

@@ -16,7 +16,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-import zkvm.ml.compile as compiler  # noqa: E402
+from zkvm.ml import compiler  # noqa: E402
 from tools.train_mnist import TRAINING_IMAGES, load_mnist  # noqa: E402
 from zkvm import api  # noqa: E402
 from zkvm.ml.ir import evaluate  # noqa: E402

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import zkvm.ml.compile as compiler
+from zkvm.ml import compiler
 from zkvm import api
 from zkvm.errors import ZkvmError
 from zkvm.ml.card import error_relative_to_range
-from zkvm.ml.compile import float_outputs
+from zkvm.ml.compiler import float_outputs
 from zkvm.ml.ir import Kind, evaluate
 from zkvm.ml.onnx_model import Port
 from zkvm.ml.samples import Sample, load_samples

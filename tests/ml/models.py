@@ -11,20 +11,23 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-import zkvm.ml.compile as compiler
 from zkvm.ml import onnx_runtime
 from zkvm.ml.calibrate import calibrate
 from zkvm.ml.card import error_relative_to_range
-from zkvm.ml.codegen import Privacy, generate
+from zkvm.ml.codegen import generate
 from zkvm.ml.compilation import Arithmetic
-from zkvm.ml.compile import Compilation, Options, compile_imported, float_outputs, import_file
+from zkvm.ml.compiler import Compilation, Options, Privacy, build_guest, compile_imported, float_outputs, import_file
 from zkvm.ml.float32 import to_bits
 from zkvm.ml.importer import import_model
+from zkvm.ml.interface import SATURATED_EXIT
 from zkvm.ml.ir import Value, evaluate
+from zkvm.ml.lowering import Precision
+from zkvm.ml.onnx_model import Port
 from zkvm.ml.quantize import Everything, quantize
 from zkvm.ml.samples import Sample
 from zkvm.riscv.vm.elf import load_image
-from zkvm.riscv.vm.executor import Execution, execute
+from zkvm.riscv.vm.execution import Execution
+from zkvm.riscv.vm.executor import execute
 
 Array = NDArray[Any]
 OPSET = 18
@@ -61,11 +64,26 @@ def single(
 
 
 def compiled(model: onnx.ModelProto, samples: Sequence[Sample], options: Options | None = None) -> Compilation:
-    """The model, calibrated on the samples; in fixed point unless the options choose, whatever it costs."""
-    chosen = options or compiler.Options()
+    """The model, calibrated on the samples, for inputs in their range, in fixed point, and going on where values saturate, unless the options
+    say more."""
+    chosen = options or Options(privacy=Privacy(saturate=True))
     if chosen.arithmetic is Arithmetic.AUTO:
         chosen = replace(chosen, arithmetic=Arithmetic.FIXED)
-    return compile_imported(import_file(model, chosen), samples, chosen)
+    imported = import_file(model, chosen)
+    return compile_imported(imported, samples, replace(chosen, domain=chosen.domain or seen(imported.inputs, samples)))
+
+
+def seen(ports: Sequence[Port], samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
+    """What the inputs are in the samples, as a domain."""
+    ranges: dict[str, tuple[float, float]] = {}
+    for port in ports:
+        if port.dtype.kind != "b":
+            values = np.stack([np.asarray(sample[port.name], np.float64).reshape(port.shape) for sample in samples])
+            ranges[port.name] = float(values.min()), float(values.max())
+            if len(port.shape) == 2:
+                columns = values.reshape(-1, port.shape[-1]).T
+                ranges |= {f"{port.name}[{place}]": (float(column.min()), float(column.max())) for place, column in enumerate(columns)}
+    return ranges
 
 
 def run_guest(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> tuple[bytes, int]:
@@ -101,7 +119,10 @@ def _extreme(value: Value, random: np.random.Generator, choices: Sequence[float]
 
 
 def agreed(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-    """The integer model's outputs, after comparing them with the guest's and every value with its bounds."""
+    """The integer model's outputs, after comparing them with the guest's and every value with its bounds.
+
+    Where values saturate a guest that does not go on ends with a code of its own.
+    """
     held: dict[int, NDArray[np.int64]] = {id(value): array for value, array in zip(made.graph.inputs, integers, strict=True)}
     for operation in made.graph.operations:
         arrays = [
@@ -113,9 +134,15 @@ def agreed(made: Compilation, integers: Sequence[NDArray[np.int64]]) -> list[NDA
         assert result.min() >= operation.output.lo, operation.name
         assert result.max() <= operation.output.hi, operation.name
         held[id(operation.output)] = result
-    results = evaluate(made.graph, integers)
+    saturated: dict[str, int] = {}
+    results = evaluate(made.graph, integers, saturated)
+    if saturated and made.model.saturation == "refuse":
+        execution = execute(load_image(made.model.elf), made.model.stdin(integers), trace=False)
+        assert execution.exit_code == SATURATED_EXIT
+        assert next(iter(saturated)) in execution.stderr.decode()
+        return results
     journal, _ = run_guest(made, integers)
-    assert journal == made.journal(results)
+    assert journal == made.journal(results, bool(saturated))
     return results
 
 
@@ -149,7 +176,7 @@ class Lowered:
             if port.dtype.kind in "iu":
                 tensors[port.name] = replace(tensors[port.name], guarded=(True, True))
         chosen = Everything() if floats is None else floats
-        self.graph = quantize(self.imported, tensors, compiler.Precision(), private, chosen)
+        self.graph = quantize(self.imported, tensors, Precision(), private, chosen)
         self.code = generate(self.graph, Privacy(private_weights=private), bytes(32))
         self.private = private
         self._image: Any = None
@@ -167,7 +194,7 @@ class Lowered:
     def run(self, sample: Sample) -> Execution:
         """The guest's run."""
         if self._image is None:
-            self._image = load_image(compiler.build_guest(self.code.source))
+            self._image = load_image(build_guest(self.code.source))
         parts = [bytes(32), self.code.private_words.astype("<i4").tobytes()] if self.private else []
         return execute(self._image, b"".join([*parts, *(array.astype("<i4").tobytes() for array in self.words(sample))]), trace=False)
 

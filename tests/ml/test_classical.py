@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.ml.models import check, run_guest
-from zkvm.ml.compile import float_outputs
+from zkvm.ml.compiler import float_outputs
 from zkvm.ml.ir import evaluate
 
 pytest.importorskip("skl2onnx", reason="the dev extra has the exporters")

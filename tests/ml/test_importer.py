@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from onnx import helper
 
 from tests.ml.models import check, compiled, model_of, normal, single
 from zkvm.errors import UsageError
-from zkvm.ml.compile import Options, Precision, compile_imported
+from zkvm.ml.compiler import Options, Precision, compile_imported
 from zkvm.ml.importer import MAX_FILE_BYTES, fix_shapes, import_model, load_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,7 +129,7 @@ def test_model_too_large_for_memory(columns: int) -> None:
 
 
 def test_all_activations_together_too_large_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zkvm.ml.compile.MAX_WORDS", 15)
+    monkeypatch.setattr("zkvm.ml.compiler.MAX_WORDS", 15)
     with pytest.raises(UsageError, match=r"needs \d+ words for activations and \d+ for weights"):
         compiled(gemm(), [{"x": normal(1, 4)}])
 

@@ -15,7 +15,7 @@ from tests.ml.models import compiled, model_of, normal, run_guest
 from zkvm import api
 from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml.calibrate import Method, observed_range
-from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy, add_measurements
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, add_measurements
 from zkvm.ml.interface import ModelInterface, Tensor, check_weights
 from zkvm.ml.ir import evaluate
 from zkvm.ml.memory import plan_memory
@@ -217,7 +217,8 @@ def test_the_interface_digest_is_that_of_its_definition() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"name": "z"}, {"shape": (3, 1)}, {"kind": "integer"}, {"scale": 0.25}, {"lo": -7}, {"hi": 7}, {"kind": "float"}, {"labels": ("a", "b")},
+        {"name": "z"}, {"shape": (3, 1)}, {"kind": "integer"}, {"scale": 0.25}, {"lo": -7}, {"hi": 7},
+        {"kind": "float"}, {"labels": ("a", "b")},
     ],
     ids=str,
 )  # fmt: skip
@@ -234,7 +235,10 @@ def test_an_interface_that_gives_numbers_another_meaning_is_refused(side: str, c
         changed.decode(journal)
 
 
-@pytest.mark.parametrize("change", [{"output_mode": "top1"}, {"input_mode": "digest"}, {"saturation": "flag"}, {"weights": "private", "weights_digest": "00" * 32}])
+@pytest.mark.parametrize(
+    "change",
+    [{"output_mode": "top1"}, {"input_mode": "digest"}, {"saturation": "flag"}, {"weights": "private", "weights_digest": "00" * 32}],
+)
 def test_another_mode_is_refused(change: dict[str, Any]) -> None:
     made = perceptron()
     integers, _ = made.model.quantize([SAMPLE["x"]])

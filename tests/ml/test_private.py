@@ -18,14 +18,14 @@ from elftools.elf.elffile import ELFFile
 from numpy.typing import NDArray
 from onnx import helper
 
-import zkvm.ml.compile as compiler
 from tests.ml.models import agreed, compiled, model_of, normal, run_guest
 from tests.ml.test_classical import boosted
 from tests.ml.weights import DRAWS, FAMILIES, KINDS
 from zkvm.errors import GuestError, UsageError, VerificationError
+from zkvm.ml import compiler
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.code import PRIVATE, CodeWriter
-from zkvm.ml.compile import Compilation, Options, OutputMode, Privacy, add_measurements, build_guest, float_outputs
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, add_measurements, build_guest, float_outputs
 from zkvm.ml.interface import ModelInterface
 from zkvm.ml.ir import evaluate
 from zkvm.ml.operations.binary import Sum, elementwise
@@ -39,7 +39,7 @@ from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
-PRIVATE_WEIGHTS = Options(privacy=Privacy(private_weights=True))
+PRIVATE_WEIGHTS = Options(privacy=Privacy(private_weights=True, saturate=True))
 PUBLIC_FILES = ("model.c", "model.elf", "model.json")
 
 
@@ -135,8 +135,9 @@ def test_guest_and_integer_model_agree(name: str, bits: int, twins: Callable[[],
     """Also where a scale in the journal says what the integers mean; and twins have nothing against the model."""
     twins()
     model, samples = FAMILIES[name](DRAWS["other"]())
-    options = Options(precision=compiler.Precision(bits, bits), privacy=Privacy(private_weights=True))
-    made, open_ = compiled(model, samples, options), compiled(model, samples, Options(precision=compiler.Precision(bits, bits)))
+    options = Options(precision=compiler.Precision(bits, bits), privacy=Privacy(private_weights=True, saturate=True))
+    public = Options(precision=compiler.Precision(bits, bits), privacy=Privacy(saturate=True))
+    made, open_ = compiled(model, samples, options), compiled(model, samples, public)
     for sample, expected in zip(samples, float_outputs(made.imported, samples), strict=True):
         integers, _ = made.model.quantize([sample[port.name] for port in made.imported.inputs])
         results = agreed(made, integers)

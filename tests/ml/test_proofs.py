@@ -9,7 +9,7 @@ from tests.ml.models import compiled
 from tests.ml.networks import NETWORKS
 from zkvm import api
 from zkvm.ml.card import error_relative_to_range
-from zkvm.ml.compile import float_outputs
+from zkvm.ml.compiler import float_outputs
 from zkvm.ml.ir import evaluate
 from zkvm.ml.samples import Sample
 

@@ -8,7 +8,7 @@ from onnxruntime.quantization import QuantFormat
 
 from tests.ml.models import compiled, normal, run_guest, single
 from tests.ml.networks import quantized
-from zkvm.ml.compile import float_outputs
+from zkvm.ml.compiler import float_outputs
 from zkvm.ml.ir import evaluate
 
 

@@ -9,7 +9,7 @@ from tests.ml.models import compiled
 from tests.ml.networks import NETWORKS
 from zkvm import api
 from zkvm.errors import UsageError
-from zkvm.ml.compile import Options, Privacy
+from zkvm.ml.compiler import Options, Privacy
 from zkvm.ml.package import CompiledModel
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution

@@ -28,22 +28,40 @@ def compile_model(
     method: Annotated[str, typer.Option("--method", metavar="minmax|percentile|mse", help="how ranges follow from the data")] = "minmax",
     activation_bits: Annotated[int, typer.Option("--activation-bits", metavar="8|16", help="8 is faster, 16 more exact")] = 16,
     weight_bits: Annotated[int, typer.Option("--weight-bits", metavar="2..16", help="at most; fewer where sums need room")] = 16,
+    arithmetic: Annotated[
+        str, typer.Option("--arithmetic", metavar="auto|fixed|float", help="what real numbers become; auto: floats unless that is dear")
+    ] = "auto",
     weights: Annotated[str, typer.Option("--weights", metavar="public|private", help="private: input, with a salted digest")] = "public",
+    domain: Annotated[
+        list[str] | None,
+        typer.Option("--domain", metavar="NAME=lo:hi", help="what an input, or NAME[column], can be; or a JSON file of these"),
+    ] = None,
+    max_error: Annotated[
+        float,
+        typer.Option("--max-error", metavar="PART", help="largest error of an output, as a part of its range, that is accepted", min=0),
+    ] = 0.01,
+    max_flips: Annotated[int, typer.Option("--max-flips", metavar="N", help="differing labels that are accepted", min=0)] = 0,
+    accept_inexact: Annotated[bool, typer.Option("--accept-inexact", help="write the model whatever the comparison finds")] = False,
+    saturate: Annotated[
+        bool, typer.Option("--saturate", help="cut values inside that are too large, and say so in the journal, instead of ending the run")
+    ] = False,
     commit_input: Annotated[bool, typer.Option("--commit-input", help="commit a salted digest of the input")] = False,
     output: Annotated[str, typer.Option("--output", metavar="full|top1|digest", help="what the journal says")] = "full",
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="run the guest once for the model card")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")] = False,
 ) -> None:
-    """Compile an ONNX model to a guest, quantized by typical inputs."""
+    """Compile an ONNX model to a guest whose answers are the model's."""
     try:
-        import zkvm.ml.compile as compiler
+        from zkvm.ml import compiler
         from zkvm.ml.calibrate import Method
+        from zkvm.ml.domain import parse_domain
     except ImportError as error:
         raise UsageError(MISSING) from error
     for name, value, allowed in (
         ("--method", method, tuple(Method)),
         ("--weights", weights, ("public", "private")),
         ("--output", output, tuple(compiler.OutputMode)),
+        ("--arithmetic", arithmetic, tuple(compiler.Arithmetic)),
         ("--activation-bits", activation_bits, (8, 16)),
         ("--weight-bits", weight_bits, range(2, 17)),
     ):
@@ -53,13 +71,17 @@ def compile_model(
         shapes=dict(_shape(text) for text in shape or []),
         method=Method(method),
         precision=compiler.Precision(activation_bits, weight_bits),
-        privacy=compiler.Privacy(weights == "private", commit_input, compiler.OutputMode(output)),
+        privacy=compiler.Privacy(weights == "private", commit_input, compiler.OutputMode(output), saturate),
+        domain=parse_domain(domain or []),
+        limits=compiler.Limits(max_error, max_flips, accept_inexact),
+        arithmetic=compiler.Arithmetic(arithmetic),
     )
     with bad_input():
         imported = compiler.import_file(model, options)
         samples = load_samples(calibration, imported.inputs)
         compilation = compiler.compile_imported(imported, samples, options)
-    compiler.add_measurements(compilation, samples, profiled_run if measure else None)
+    found = compiler.add_measurements(compilation, samples, profiled_run if measure else None)
+    found.demand()
     compilation.save(directory)
     _show(compilation.model, directory, as_json)
 
@@ -81,13 +103,34 @@ def _show(model: CompiledModel, directory: Path, as_json: bool) -> None:
     line("operators", ", ".join(f"{name} {count}" for name, count in card["operators"].items()))
     line("parameters", card["parameters"])
     line("multiplications", card["macs"])
-    for name, error in card["accuracy"]["largest_relative_error"].items():
-        line("largest error", f"{100 * error:.4f} % of the range of {name} on {card['accuracy']['samples']} samples")
+    _show_arithmetic(card["arithmetic"])
+    _show_accuracy(card["accuracy"])
     if "execution" in card:
         _show_execution(card["execution"])
     if model.weights == "private":
         line("public", f"{SHOWN_OF_PRIVATE}; not for others: {WEIGHTS}, {OWNERS_CARD}")
         line("weights digest", f"{model.weights_digest} (publish it: verifiers refuse runs with other weights)")
+
+
+def _show_arithmetic(chosen: dict[str, Any]) -> None:
+    floats, fixed = chosen["float_operations"], chosen["fixed_operations"]
+    kinds = [text for count, text in ((floats, f"{floats} operations in floats"), (fixed, f"{fixed} in fixed point")) if count]
+    line("arithmetic", f"{', '.join(kinds) or 'integers'}; about {chosen['estimated_instructions']} instructions")
+    for trial in chosen["trials"]:
+        result = "gives the same answers" if trial["holds"] else "does not give the same answers"
+        line("tried", f"{trial['float_nodes']} of {trial['nodes']} nodes in floats, about {trial['cost']} instructions: {result}")
+
+
+def _show_accuracy(accuracy: dict[str, Any]) -> None:
+    inputs = f"{accuracy['samples']} samples and {accuracy['drawn']} drawn inputs"
+    for name, error in accuracy["largest_relative_error"].items():
+        line("largest error", f"{100 * error:.4f} % of the range of {name} on {inputs}")
+    differing, ties = (sum(accuracy[key].values()) for key in ("label_disagreements", "ties"))
+    line("labels", f"{differing} differ" + (f", and {ties} that the float model does not decide" if ties else ""))
+    if accuracy["undefined"]:
+        line("undefined", f"{accuracy['undefined']} drawn inputs, for which the float model has no numbers")
+    if accuracy["accepted_inexact"]:
+        line("warning", "these are not the float model's answers (--accept-inexact); the model card says so")
 
 
 def _show_execution(execution: dict[str, Any]) -> None:

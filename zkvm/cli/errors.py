@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from zkvm.errors import ElfError, FormatError, GuestError, GuestTrap, LimitError, UsageError, VerificationError, ZkvmError
+from zkvm.errors import ElfError, FormatError, GuestError, GuestTrap, InexactError, LimitError, UsageError, VerificationError, ZkvmError
 from zkvm.session import memory
 
 DONE, REJECTED, USAGE, BAD_INPUT, TRAP, LIMIT = range(6)
-"""0 done or accepted; 1 rejected, failed check, or the guest exited non-zero; 2 usage; 3 bad input file; 4 guest trap; 5 a limit."""
+"""0 done or accepted; 1 rejected, failed check, inexact model, or a guest that exited non-zero; 2 usage; 3 bad input; 4 trap; 5 a limit."""
 INTERNAL = 70
 """A bug of this package (EX_SOFTWARE of sysexits.h)."""
 INTERRUPTED = 130
@@ -50,7 +50,7 @@ def exit_code(error: BaseException) -> int:
             return LIMIT
         case InputFileError() | ElfError() | GuestError():
             return BAD_INPUT
-        case VerificationError():
+        case VerificationError() | InexactError():
             return REJECTED
         case _:
             return INTERNAL

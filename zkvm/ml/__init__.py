@@ -12,8 +12,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from zkvm.errors import UsageError
+
 _HOMES = {
     "CompiledModel": "zkvm.ml.package",
+    "compile": "zkvm.ml.compiler",
     "ModelInterface": "zkvm.ml.interface",
     "Output": "zkvm.ml.interface",
     "Tensor": "zkvm.ml.interface",
@@ -27,16 +30,12 @@ MISSING = "compiling a model needs onnx, onnxruntime and onnxslim: pip install '
 
 def __getattr__(name: str) -> Any:
     """Load a public name from the module that defines it."""
-    if name == "compile":
-        try:
-            return import_module("zkvm.ml.compile")
-        except ModuleNotFoundError as error:
-            from zkvm.errors import UsageError
-
-            raise UsageError(MISSING) from error
     if name not in _HOMES:
         raise AttributeError(f"module 'zkvm.ml' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    try:
+        value = getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        raise UsageError(MISSING) from error
     globals()[name] = value
     return value
 

@@ -1,5 +1,5 @@
 # What type checkers see of the names that are loaded when first used.
-from zkvm.ml.compile import compile as compile
+from zkvm.ml.compiler import compile as compile
 from zkvm.ml.interface import ModelInterface as ModelInterface
 from zkvm.ml.interface import Output as Output
 from zkvm.ml.interface import Tensor as Tensor

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,10 @@ from numpy.typing import NDArray
 from zkvm.ml.codegen import GeneratedCode
 from zkvm.ml.compilation import Compilation
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.ir import Graph, Kind, View
+from zkvm.ml.ir import Graph, View
 from zkvm.ml.lowering import Precision
 from zkvm.ml.package import Execute
 from zkvm.ml.samples import Sample
-
-MAX_SAMPLES = 200
 
 
 def static_card(imported: ImportedModel, graph: Graph, code: GeneratedCode, precision: Precision) -> dict[str, Any]:
@@ -62,24 +59,6 @@ def error_relative_to_range(integer: NDArray[Any], real: NDArray[Any]) -> float:
     reals = real.astype(np.float64).reshape(-1)
     span = float(reals.max() - reals.min()) or float(np.abs(reals).max()) or 1.0
     return float(np.abs(integer.astype(np.float64).reshape(-1) - reals).max()) / span
-
-
-def accuracy(compilation: Compilation, samples: Sequence[Sample], floats: Sequence[Sequence[NDArray[Any]]]) -> dict[str, Any]:
-    """The integer model against the float model: largest error relative to the output's range, and equal labels."""
-    worst: dict[str, float] = {}
-    equal = 0
-    chosen = list(zip(samples, floats, strict=True))[:MAX_SAMPLES]
-    ports = compilation.imported.inputs
-    for sample, expected in chosen:
-        integers = compilation.reference([sample[port.name] for port in ports])
-        for tensor, value, array, real in zip(compilation.model.outputs, compilation.graph.outputs, integers, expected, strict=True):
-            if real.dtype.kind in "OSU":
-                continue  # class names: the integer model has their numbers
-            error = error_relative_to_range(value.dequantize(array).astype(np.float64), real)
-            worst[tensor.name] = max(worst.get(tensor.name, 0.0), error)
-        first = compilation.graph.outputs[0]
-        equal += bool(first.kind is not Kind.REAL or int(integers[0].argmax()) == int(expected[0].argmax()))
-    return {"samples": len(chosen), "largest_relative_error": worst, "same_top1": equal}
 
 
 def execution(compilation: Compilation, sample: Sample, execute: Execute) -> dict[str, Any]:

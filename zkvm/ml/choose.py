@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from zkvm.errors import UsageError
 from zkvm.ml.compilation import Arithmetic, Options
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.ir import Graph
+from zkvm.ml.ir import Graph, Kind, View
 from zkvm.ml.lowering import TensorInfo
 from zkvm.ml.quantize import Everything, first_output, quantize
 
@@ -39,11 +39,11 @@ class Agreement(Protocol):
         """Whether its answers are the float model's."""
 
     @property
-    def begins(self) -> str | None:
-        """The first output of the node where the error begins, if there is one."""
+    def begins(self) -> str:
+        """The tensor where the error begins, or empty."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trial:
     """A choice that was tried: how many nodes compute in floats, of how many; what the gate said; instructions, roughly."""
 
@@ -60,6 +60,16 @@ class Choice:
     graph: Graph
     floats: Container[str]
     trials: tuple[Trial, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """For the model card: how many of the operations are in floats, and what was tried before."""
+        kinds = [operation.output.kind for operation in self.graph.operations if not isinstance(operation, View)]
+        return {
+            "float_operations": kinds.count(Kind.FLOAT),
+            "fixed_operations": kinds.count(Kind.REAL),
+            "estimated_instructions": self.graph.cost,
+            "trials": [vars(trial) for trial in self.trials],
+        }
 
 
 def choose(model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Options, agreement: Callable[[Graph], Agreement]) -> Choice:
@@ -114,6 +124,14 @@ def _tried(
         trials.append(Trial(len(floats), len(model.nodes), result.holds, graph.cost))
         if result.holds:
             return Choice(graph, floats, tuple(trials))
-        if result.begins is not None and result.begins not in floats:
-            candidates.insert(0, floats | {result.begins})
+        more = floats | _computing(model, result.begins)
+        if more != floats:
+            candidates.insert(0, more)
     return Choice(everything.graph, everything.floats, tuple(trials))
+
+
+def _computing(model: ImportedModel, tensor: str) -> set[str]:
+    """The node that computes a tensor, or of an input the nodes that read it, by first output."""
+    if tensor in {port.name for port in model.inputs}:
+        return {first_output(node) for node in model.nodes if tensor in node.inputs}
+    return {first_output(node) for node in model.nodes if tensor in node.outputs}

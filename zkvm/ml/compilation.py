@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,9 @@ from numpy.typing import NDArray
 from zkvm.ml.calibrate import Method
 from zkvm.ml.codegen import GeneratedCode, Privacy
 from zkvm.ml.domain import Declared
+from zkvm.ml.gate import Limits
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.ir import Graph, evaluate
+from zkvm.ml.ir import Graph
 from zkvm.ml.lowering import Precision
 from zkvm.ml.package import CompiledModel
 
@@ -40,6 +40,7 @@ class Options:
         method: of calibration.
         domain: which inputs the model is for, as far as the user says so.
         precision, privacy, arithmetic: see there.
+        limits: of the agreement with the float model.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Options:
     precision: Precision = Precision()
     privacy: Privacy = Privacy()
     arithmetic: Arithmetic = Arithmetic.AUTO
+    limits: Limits = Limits()
 
 
 @dataclass
@@ -59,21 +61,18 @@ class Compilation:
         graph: the integer model.
         code: its C source.
         model: what is saved.
+        options: what was chosen.
     """
 
     imported: ImportedModel
     graph: Graph
     code: GeneratedCode
     model: CompiledModel
+    options: Options = field(default_factory=Options)
 
     def save(self, directory: Path) -> None:
         """Write everything that ``zkvm run`` needs."""
         self.model.save(directory)
-
-    def reference(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.int64]]:
-        """The integer model's outputs for real inputs."""
-        integers, _ = self.model.quantize(arrays)
-        return evaluate(self.graph, integers)
 
     def journal(self, results: Sequence[NDArray[np.int64]], saturated: bool = False) -> bytes:
         """What a run commits that shows all outputs and no digest of its input.

@@ -134,8 +134,8 @@ def input_domain(model: ImportedModel, samples: Sequence[Sample], declared: Decl
         if outside.any():
             raise UsageError(f"--domain: calibration data of {port.name!r} lie outside of it, at {np.argwhere(outside)[0].tolist()}")
         if port.dtype.kind in "iu":
-            limits = np.iinfo(port.dtype)
-            low, high = np.clip(np.ceil(low), limits.min, limits.max), np.clip(np.floor(high), limits.min, limits.max)
+            kind = np.iinfo(port.dtype)
+            low, high = np.clip(np.ceil(low), kind.min, kind.max), np.clip(np.floor(high), kind.min, kind.max)
         spans[port.name] = Span(low, high, bool(known.all()))
     return Domain(tuple(model.inputs), spans)
 
@@ -207,8 +207,9 @@ def _observed(port: Port, values: FloatArray, table: int | None) -> tuple[FloatA
     low, high = np.empty(columns.shape[1]), np.empty(columns.shape[1])
     for column, numbers in enumerate(columns.T):
         low[column], high[column] = widened(numbers, reach, whole=port.dtype.kind in "iu")
-    shape = port.shape if port.shape else ()
-    return np.broadcast_to(low, shape).copy(), np.broadcast_to(high, shape).copy()
+    if not port.shape:
+        return low.reshape(()), high.reshape(())
+    return np.broadcast_to(low, port.shape).copy(), np.broadcast_to(high, port.shape).copy()
 
 
 def widened(numbers: FloatArray, reach: float, whole: bool) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,14 +64,18 @@ def run_session(runner: onnxruntime.InferenceSession, inputs: Mapping[str, Array
 
 def with_intermediates(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of the model that also outputs every intermediate tensor."""
+    return with_outputs(model, [name for node in model.graph.node for name in node.output if name])
+
+
+def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
+    """A copy of the model that also outputs some tensors."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     known = {output.name for output in copy.graph.output}
-    for node in copy.graph.node:
-        for name in node.output:
-            if name and name not in known:
-                copy.graph.output.append(onnx.ValueInfoProto(name=name))
-                known.add(name)
+    for name in names:
+        if name not in known:
+            copy.graph.output.append(onnx.ValueInfoProto(name=name))
+            known.add(name)
     return copy
 
 

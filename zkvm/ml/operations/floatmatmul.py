@@ -53,9 +53,7 @@ class FloatProduct(Operation):
         at_once, together = blocking(columns, rows)
         bits = product_bits(depth)
         left, right, target = (code.pointer(value) for value in (*self.inputs, self.output))
-        code.line(
-            f"const struct f32_linear g = {{1, 1, {depth}, 0, 0, 1, 1, {rows}, 0, {depth}, 0, {columns}, 1, 0, 1, 0}};"
-        )
+        code.line(f"const struct f32_linear g = {{1, 1, {depth}, 0, 0, 1, 1, {rows}, 0, {depth}, 0, {columns}, 1, 0, 1, 0}};")
         code.line(f"static int32_t rows[{rows * depth}], units[{rows}], columns[{depth * columns}], exponents[{columns}];")
         code.line(f"for (int b = 0; b < {batch}; b++) {{")
         code.line(f"    const int32_t *x = {left} + b * {rows * depth}, *w = {right} + b * {depth * columns};")
@@ -68,9 +66,7 @@ class FloatProduct(Operation):
                 continue
             code.line(f"    for (int j = {first}; j < {first + count}; j++) {{")
             code.line(f"        int block = j / {at_once} * {at_once}, place = block * {depth} + (j - block);")
-            code.line(
-                f"        exponents[j] = f32_align(w + j, 1, {depth}, {columns}, 0, {bits}, columns + place, {width}, &special);"
-            )
+            code.line(f"        exponents[j] = f32_align(w + j, 1, {depth}, {columns}, 0, {bits}, columns + place, {width}, &special);")
             code.line("    }")
         code.line(f"    f32_linear(g, rows, units, columns, exponents, 0, y, {columns}, {together}, {at_once});")
         code.line(f"    if (special) f32_linear_special(&g, x, w, 1, 0, y, {columns}, {columns});")

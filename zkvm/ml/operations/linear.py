@@ -72,21 +72,26 @@ class Linear(Operation):
         shape = self.geometry
         at_once, positions_at_once = blocking(channels, shape.positions[1])
         many = len(self.rescaling.multipliers) > 1
+        tail = f"0, {int(many)}, 1" if self.rescaling.secret else f"{int(many)}"
         code.line(
             f"const struct linear g = {{{commas(shape.taps)}, {commas(shape.tap_steps)}, {commas(shape.positions)}, "
             f"{commas(shape.position_steps)}, {commas(shape.position_out)}, {shape.channel_out}, "
-            f"{code.rescaling(self.rescaling)}, {'0, ' if self.rescaling.secret else ''}{int(many)}{', 1' if self.rescaling.secret else ''}}};"
+            f"{code.rescaling(self.rescaling)}, {tail}}};"
         )
-        multipliers = np.array(self.rescaling.multipliers, np.int64).reshape(groups if many else 1, -1)
+        weights = code.constant(np.concatenate([blocked(group, at_once) for group in self.weights]), label="weights")
+        bias = code.constant(self.bias, label="bias")
+        multiplier = code.constant(np.array(self.rescaling.multipliers, np.int64), label="multiplier")
         source, target = code.pointer(self.inputs[0]), code.pointer(self.output)
-        for group in range(groups):
-            weights = code.constant(blocked(self.weights[group], at_once), label="weights")
-            bias = code.constant(self.bias[group], label="bias")
-            multiplier = code.constant(multipliers[group if many else 0], label="multiplier")
-            code.line(
-                f"linear(g, {source} + {group * shape.group_step}, {weights}, {bias}, {multiplier}, "
-                f"{target} + {group * channels * shape.channel_out}, {channels}, {positions_at_once}, {at_once});"
-            )
+        if groups > 1:
+            # A loop, not a call for each group: all calls are inlined, and a depthwise layer has hundreds of groups.
+            source += f" + group * {shape.group_step}"
+            target += f" + group * {channels * shape.channel_out}"
+            weights += f" + group * {channels * taps}"
+            bias += f" + group * {channels}"
+            multiplier += f" + group * {channels}" if many else ""
+            code.line(f"UNROLL_NOT for (int group = 0; group < {groups}; group++)")
+        call = f"linear(g, {source}, {weights}, {bias}, {multiplier}, {target}, {channels}, {positions_at_once}, {at_once});"
+        code.line(f"    {call}" if groups > 1 else call)
 
 
 def blocking(channels: int, positions: int) -> tuple[int, int]:

@@ -165,11 +165,11 @@ def _convolve(
     samples, order = source.shape[0], None
     if len(strides) == 3:
         source = planes(context, node.name, source, kernel.shape[2], strides[0], dilations[0])
-        planes = source.shape[0] // samples
+        images = source.shape[0]
         kernel = kernel.reshape(len(kernel), -1, *kernel.shape[3:])
         shape = context.info(node.outputs[0]).shape
-        order = np.swapaxes(np.arange(prod(shape)).reshape(samples, planes, shape[1], *shape[3:]), 1, 2).reshape(shape)
-        samples, strides, dilations = samples * planes, strides[1:], dilations[1:]
+        order = np.swapaxes(np.arange(prod(shape)).reshape(samples, images // samples, shape[1], *shape[3:]), 1, 2).reshape(shape)
+        samples, strides, dilations = images, strides[1:], dilations[1:]
     sizes = list(source.shape[2:])
     taps = list(kernel.shape[2:])
     if len(strides) == 1:

@@ -126,9 +126,7 @@ def lower_trees(context: Context, node: Node) -> None:
     roots, depth = _walks(node, table)
     output = context.float_value(context.info(node.outputs[0]).shape, node.name)
     words = float32.to_bits(base)
-    operation = Trees(
-        node.name, (source,), output, table, roots, depth, leaves.reshape(-1, 2), per_leaf, exponent, words, missing
-    )
+    operation = Trees(node.name, (source,), output, table, roots, depth, leaves.reshape(-1, 2), per_leaf, exponent, words, missing)
     context.bind(node.outputs[0], context.add(operation))
 
 

@@ -100,7 +100,9 @@ def rewrite_branches(builder: Builder, node: Node) -> bool:
     for first, second, outer in zip(yes, no, node.outputs, strict=False):
         if outer:
             builder.node("Where", [scalar, first, second], outer)
-            builder.alike.append((first, second, f"If {node.name!r}: its condition is computed at run time, and its branches differ in shape"))
+            builder.alike.append(
+                (first, second, f"If {node.name!r}: its condition is computed at run time, and its branches differ in shape")
+            )
     return True
 
 
@@ -151,8 +153,7 @@ def rewrite_scan(builder: Builder, node: Node) -> bool:
     if any(name not in builder.shapes for name in sources):
         return False
     axes = [
-        int(axis) % len(builder.shapes[name])
-        for axis, name in zip(attributes.get("scan_input_axes") or [0] * count, sources, strict=True)
+        int(axis) % len(builder.shapes[name]) for axis, name in zip(attributes.get("scan_input_axes") or [0] * count, sources, strict=True)
     ]
     backward = attributes.get("scan_input_directions") or [0] * count
     outputs = len(body.output) - len(states)

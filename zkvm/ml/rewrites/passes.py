@@ -17,6 +17,7 @@ from zkvm.ml.node import Node, decode
 from zkvm.ml.number_types import graphs_of, replace_all
 from zkvm.ml.onnx_model import OPSET, Traced, opset_of, traced
 from zkvm.ml.rewrites.builder import REWRITES, Builder
+from zkvm.ml.rewrites.trees import older_form
 from zkvm.ml.rewrites.versions import upgraded
 
 MAX_PASSES = 40
@@ -40,6 +41,7 @@ class State:
 
 def upgrade(model: onnx.ModelProto) -> None:
     """Write operators of versions before 18 as version 18 has them, in place, within branches and loops too."""
+    _newer_trees(model)
     version = opset_of(model)
     if version >= OPSET:
         return
@@ -60,6 +62,22 @@ def upgrade(model: onnx.ModelProto) -> None:
     for entry in model.opset_import:
         if entry.domain == "":
             entry.version = OPSET
+
+
+def _newer_trees(model: onnx.ModelProto) -> None:
+    """Trees of version 5 of ai.onnx.ml as version 3 has them; that domain in a version in which trees and encoders are known."""
+    for entry in model.opset_import:
+        if entry.domain == "ai.onnx.ml":
+            entry.version = onnx_runtime.DOMAINS[entry.domain]
+    nodes: list[onnx.NodeProto] = []
+    for position, proto in enumerate(model.graph.node):
+        if proto.op_type == "TreeEnsemble":
+            builder = Builder(f"{proto.name or proto.op_type}_{position}", {}, {}, OPSET)
+            older_form(builder, decode(proto, position))
+            nodes += builder.nodes
+        else:
+            nodes.append(proto)
+    replace_all(model.graph.node, nodes)
 
 
 def rewrite(model: onnx.ModelProto, expand: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model) -> onnx.ModelProto:

@@ -206,7 +206,9 @@ def rewrite_quantize(builder: Builder, node: Node) -> bool:
     axis = int(node.attributes.get("axis", 1)) % max(len(shape), 1)
     kind = builder.type_of(node.inputs[2]) if node.has(2) else int(node.attributes.get("output_dtype", 0)) or 2
     limits = np.iinfo(builder.dtype_of(node.inputs[2]) if node.has(2) else {2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16}[kind])
-    rounded = builder.node("Round", [builder.node("Div", [node.inputs[0], _spread(builder, node, node.inputs[1], node.inputs[1], shape, axis)])])
+    rounded = builder.node(
+        "Round", [builder.node("Div", [node.inputs[0], _spread(builder, node, node.inputs[1], node.inputs[1], shape, axis)])]
+    )
     if node.has(2):
         offset = builder.node("Cast", [node.inputs[2]], to=1)
         rounded = builder.node("Add", [rounded, _spread(builder, node, offset, node.inputs[2], shape, axis)])

@@ -1,19 +1,14 @@
-"""The model compiler: ONNX and calibration data in, guest and model card out.
-
-The module is called like its function :func:`compile`, because both are ``zkvm.ml.compile``: a module takes the name when it is imported.
-"""
+"""The model compiler: ONNX and calibration data in, guest and model card out."""
 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 
@@ -21,11 +16,15 @@ from zkvm.errors import UsageError
 from zkvm.guest.toolchain import build
 from zkvm.ml import card, onnx_runtime
 from zkvm.ml.calibrate import Method, calibrate
+from zkvm.ml.candidate import GraphModel
 from zkvm.ml.choose import choose
 from zkvm.ml.codegen import OutputMode, Privacy, generate, interface_of
-from zkvm.ml.compilation import Compilation, Options
+from zkvm.ml.compilation import Arithmetic, Compilation, Options
+from zkvm.ml.domain import Declared, drawn_count, input_domain
+from zkvm.ml.gate import Agreement, Limits, as_array, measure
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.interface import weights_digest
+from zkvm.ml.ir import Graph
 from zkvm.ml.lowering import Precision
 from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute, profiled_run
 from zkvm.ml.samples import Data, Sample, fitted, load_samples, samples_of
@@ -42,9 +41,15 @@ def compile(
     method: str = "minmax",
     activation_bits: int = 16,
     weight_bits: int = 16,
+    arithmetic: str = "auto",
+    domain: Declared | None = None,
     weights: str = "public",
     commit_input: bool = False,
     output: str = "full",
+    saturate: bool = False,
+    max_error: float = 0.01,
+    max_flips: int = 0,
+    accept_inexact: bool = False,
     measure: bool = False,
 ) -> CompiledModel:
     """Compile an ONNX model to a guest, as ``zkvm compile`` does.
@@ -57,15 +62,22 @@ def compile(
         method: how ranges follow from the data: ``minmax``, ``percentile`` or ``mse``.
         activation_bits: 8 or 16.
         weight_bits: 2 to 16, at most; fewer where sums need room.
+        arithmetic: what real numbers become: ``auto``, ``fixed`` or ``float``.
+        domain: what inputs, or their columns, can be: name or ``name[column]`` -> lowest and highest number; else what the data say.
         weights: ``public``, or ``private``: input of the guest, with a salted digest.
         commit_input: commit a salted digest of the input.
         output: what the journal says: ``full``, ``top1`` or ``digest``.
+        saturate: go on when a value inside saturates, and say so in the journal; else the run ends without an answer.
+        max_error: largest error of an output, as a part of its range, that is accepted.
+        max_flips: differing labels that are accepted.
+        accept_inexact: accept everything; the card says what it is.
         measure: run the guest once, for cycles in the model card; needs the ``prove`` extra.
 
     Returns:
         The compiled model, with accuracy on the samples in its card.
 
     Raises:
+        InexactError: the answers are not those of the float model, within what is accepted.
         InputError: the data do not fit the model.
         UsageError: the model cannot be compiled (says why, and names the node), an option has no such value, or an extra is missing.
     """
@@ -80,7 +92,11 @@ def compile(
             _choice("weights", weights, ("public", "private")) == "private",
             commit_input,
             OutputMode(_choice("output", output, tuple(OutputMode))),
+            saturate,
         ),
+        domain=dict(domain or {}),
+        limits=Limits(max_error, max_flips, accept_inexact),
+        arithmetic=Arithmetic(_choice("arithmetic", arithmetic, tuple(Arithmetic))),
     )
     imported = import_file(model if isinstance(model, onnx.ModelProto) else Path(model), options)
     if isinstance(calibration, (str, os.PathLike)):
@@ -88,7 +104,7 @@ def compile(
     else:
         samples = samples_of(calibration, imported.inputs)
     compilation = compile_imported(imported, samples, options)
-    add_measurements(compilation, samples, profiled_run if measure else None)
+    add_measurements(compilation, samples, profiled_run if measure else None).demand()
     return compilation.model
 
 
@@ -109,7 +125,7 @@ def import_file(source: Path | onnx.ModelProto, options: Options) -> ImportedMod
 
 
 def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options: Options) -> Compilation:
-    """Calibrate, quantize, generate code, build.
+    """Calibrate, choose the arithmetic, generate code, build.
 
     Raises:
         UsageError: the model cannot be compiled; names the node.
@@ -117,15 +133,14 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
     if options.privacy.private_weights and imported.simplified:
         raise UsageError("private weights: the model was imported for public ones: import it with the same options")
     tensors = calibrate(imported, samples, options.method, options.precision.activation_bits, options.domain)
-    private = options.privacy.private_weights
-    choice = choose(imported, tensors, options, agreement)  # the gate
+    choice = choose(imported, tensors, options, lambda graph: agreement(imported, graph, samples, options))
     graph = choice.graph
     interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy, imported.labels)
     for sample in samples:
         for tensor in interface.inputs:
             fitted(sample[tensor.name], tensor)  # a NaN is a number for some kinds of inputs only, which are known now
     code = generate(graph, options.privacy, interface.digest)
-    if private:
+    if options.privacy.private_weights:
         refuse_leaks(Original(imported, graph, choice.floats, code, tensors), samples, options)
     if code.activation_words + code.constant_words > MAX_WORDS:
         raise UsageError(
@@ -133,13 +148,13 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
             f"a guest's memory holds {MAX_WORDS}"
         )
     elf = build_guest(code.source)
-    words = os.urandom(SALT_BYTES) + code.private_words.astype("<i4").tobytes() if private else b""
+    words = os.urandom(SALT_BYTES) + code.private_words.astype("<i4").tobytes() if options.privacy.private_weights else b""
     public = {
-        "card": card.static_card(imported, graph, code, options.precision),
-        "weights_digest": weights_digest(words) if private else "",
+        "card": card.static_card(imported, graph, code, options.precision) | {"arithmetic": choice.as_json()},
+        "weights_digest": weights_digest(words) if options.privacy.private_weights else "",
     }
     model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=words, source=code.source)
-    return Compilation(imported, graph, code, model)
+    return Compilation(imported, graph, code, model, options)
 
 
 def build_guest(source: str) -> bytes:
@@ -160,40 +175,28 @@ def float_outputs(imported: ImportedModel, samples: Sequence[Sample]) -> list[li
     results = []
     for sample in samples:
         outputs = onnx_runtime.run_session(runner, sample)
-        results.append([_as_array(outputs[name]) for name in imported.outputs])
+        results.append([as_array(outputs[name]) for name in imported.outputs])
     return results
 
 
-def _as_array(value: Any) -> NDArray[Any]:
-    """An output as an array; a list of dictionaries (class probabilities) as their values."""
-    if isinstance(value, list):
-        return np.array([list(entry.values()) for entry in value])
-    return np.asarray(value)
+def agreement(imported: ImportedModel, graph: Graph, samples: Sequence[Sample], options: Options) -> Agreement:
+    """An integer model against the float model, on the samples and on drawn inputs."""
+    domain, limits = input_domain(imported, samples, options.domain), replace(options.limits, saturate=options.privacy.saturate)
+    return measure(GraphModel(graph, imported.inputs), imported, samples, domain, drawn_count(graph.cost), limits)
 
 
-def add_measurements(compilation: Compilation, samples: Sequence[Sample], execute: Execute | None) -> None:
-    """Put accuracy on the samples, and with ``execute`` cycles, into the model card."""
-    compilation.model.card["accuracy"] = card.accuracy(compilation, samples, float_outputs(compilation.imported, samples))
-    if execute is not None:
+def add_measurements(compilation: Compilation, samples: Sequence[Sample], execute: Execute | None) -> Agreement:
+    """Put the agreement with the float model, and with ``execute`` cycles, into the model card; returns the former."""
+    imported, graph, options = compilation.imported, compilation.graph, compilation.options
+    found = agreement(imported, graph, samples, options)
+    compilation.model.card["accuracy"] = found.as_json() | {"domain": input_domain(imported, samples, options.domain).describe()}
+    runs = options.privacy.saturate or not GraphModel(graph, imported.inputs).evaluate(samples[0]).saturated
+    if execute is not None and runs:
         compilation.model.card["execution"] = card.execution(compilation, samples[0], execute)
+    return found
 
-
-class _Module(ModuleType):
-    """A module that can be called."""
-
-    __call__ = staticmethod(compile)
-
-
-sys.modules[__name__].__class__ = _Module
 
 __all__ = [
-    "Compilation",
-    "Options",
-    "OutputMode",
-    "Precision",
-    "Privacy",
-    "add_measurements",
-    "compile",
-    "compile_imported",
-    "import_file",
-]
+    "Arithmetic", "Compilation", "Limits", "Options", "OutputMode", "Precision", "Privacy", "add_measurements", "agreement", "compile",
+    "compile_imported", "import_file",
+]  # fmt: skip

@@ -1,0 +1,188 @@
+"""The agreement gate: what it finds, what it lets through, and what it says; and the command that refuses for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import helper
+from typer.testing import CliRunner
+
+from tests.ml.models import compiled, model_of, normal, seen
+from zkvm.cli.main import app
+from zkvm.errors import InexactError
+from zkvm.ml.compiler import Compilation, Limits, Options, Precision, Privacy, agreement, import_file
+from zkvm.ml.domain import input_domain
+from zkvm.ml.gate import Answer, measure
+from zkvm.ml.importer import ImportedModel
+from zkvm.ml.labels import NOISE, LabelSource, differing_labels, differing_rows
+from zkvm.ml.samples import Sample
+
+LAYERS = [
+    helper.make_node("Gemm", ["x", "w"], ["h"], name="first"),
+    helper.make_node("Relu", ["h"], ["r"], name="relu"),
+    helper.make_node("Gemm", ["r", "v"], ["y"], name="second"),
+]
+SAMPLES: list[Sample] = [{"x": normal(1, 6, seed=seed)} for seed in range(20)]
+
+
+def network() -> onnx.ModelProto:
+    return model_of(LAYERS, SAMPLES[0], ["y"], {"w": normal(6, 5, seed=1), "v": normal(5, 4, seed=2)})
+
+
+class Wrong:
+    """The float model, but for what a function makes of its tensors."""
+
+    def __init__(self, imported: ImportedModel, change: Mapping[str, Any], saturated: str = "") -> None:
+        self.imported, self.change, self.saturated = imported, change, saturated
+
+    def inside(self, sample: Sample) -> dict[str, NDArray[Any]]:
+        held = dict(sample)
+        for node in self.imported.nodes:
+            left, *rest = (held[name] if name in held else self.imported.constants[name] for name in node.inputs)
+            result = np.maximum(left, 0) if node.operator == "Relu" else left @ rest[0]
+            held[node.outputs[0]] = self.change.get(node.outputs[0], lambda array: array)(result)
+        return held
+
+    def evaluate(self, sample: Sample) -> Answer:
+        return Answer([self.inside(sample)["y"]], {self.saturated: 2} if self.saturated else {})
+
+
+def judged(change: Mapping[str, Any], limits: Limits | None = None, saturated: str = "") -> Any:
+    imported = import_file(network(), Options())
+    domain = input_domain(imported, SAMPLES, seen(imported.inputs, SAMPLES))
+    return measure(Wrong(imported, change, saturated), imported, SAMPLES, domain, 64, limits)
+
+
+def test_the_same_model_agrees() -> None:
+    found = judged({})
+    assert found.holds
+    assert (found.samples, found.drawn, found.flips, found.same_top1) == (20, 64, 0, 84)
+    assert found.error < 1e-5
+    found.demand()
+
+
+def test_an_error_is_traced_to_its_layer() -> None:
+    for name, layer in (("h", "first"), ("y", "second")):
+        found = judged({name: lambda array: array * 1.5})
+        assert not found.holds
+        assert layer in found.origin
+        with pytest.raises(InexactError, match=r"of its range.*The error begins in .*--domain"):
+            found.demand()
+
+
+def test_an_error_is_a_part_of_the_range_of_all_inputs() -> None:
+    found = judged({"y": lambda array: array + 1})
+    output = found.outputs["y"]
+    assert output.error == pytest.approx(1 / (output.high - output.low), rel=1e-4)
+    assert output.sample_error > output.error, "the samples reach less far than drawn inputs"
+
+
+def test_labels_are_counted() -> None:
+    """Two scores change places: an error of next to nothing, and another label wherever one of them is the largest."""
+    found = judged({"y": lambda array: array[:, [1, 0, 2, 3]]}, Limits(max_error=10))
+    assert not found.holds
+    assert 10 < found.flips == found.samples + found.drawn - found.same_top1
+    with pytest.raises(InexactError, match=r"labels differ.*instead of"):
+        found.demand()
+    assert replace(found, limits=Limits(10, found.flips)).holds
+    replace(found, limits=Limits(accept_inexact=True)).demand()
+    assert replace(found, limits=Limits(accept_inexact=True)).as_json()["accepted_inexact"]
+
+
+def test_saturation_is_no_answer() -> None:
+    found = judged({}, saturated="second")
+    assert not found.holds
+    with pytest.raises(InexactError, match=r"saturate in layers second \(84\), first on calibration sample 0"):
+        found.demand()
+    assert judged({}, Limits(saturate=True), saturated="second").holds
+
+
+def test_ties_of_the_float_model_are_none_of_ours() -> None:
+    real = np.array([[1.0, 1.0 - NOISE / 2, 0.0], [1.0, 1.0 - 2 * NOISE, 0.0]])
+    found = differing_rows(real[:, [1, 0, 2]], real)
+    assert (found.flips, found.ties) == (1, 1)
+    assert found.first == "1 instead of 0"
+
+
+def test_labels_of_every_kind() -> None:
+    names = LabelSource("scores", ("cat", "dog"))
+    texts, scores = np.array(["dog", "cat"]), np.array([[0.2, 0.8], [0.5, 0.5]])
+    assert differing_labels(np.array([1, 0]), texts, names, scores).flips == 0
+    assert differing_labels(np.array([0, 0]), texts, names, scores).first == "'cat' instead of 'dog'"
+    found = differing_labels(np.array([1, 1]), texts, names, scores)
+    assert (found.flips, found.ties) == (0, 1), "the scores of the second are equal"
+    assert differing_labels(texts, texts, names, None).flips == 0
+    numbers = LabelSource("scores", (7, 3))
+    assert differing_labels(np.array([7, 3]), np.array([3, 3]), numbers, scores).flips == 1
+    assert differing_labels(np.array([3, 7]), np.array([3, 3]), numbers, scores).ties == 1
+    assert differing_labels(np.array([5]), np.array([6]), LabelSource(), None).flips == 1
+
+
+def scaled() -> tuple[onnx.ModelProto, list[Sample]]:
+    """A loan model on raw features: an income beside a ratio, scaled by a standard scaler that is part of the model."""
+    random = np.random.default_rng(0)
+    size = np.array([6e4, 0.3, 4e6, 0.01])
+    rows = (size * (1 + 0.3 * random.standard_normal((40, 4)))).astype(np.float32)
+    nodes = [
+        helper.make_node(
+            "Scaler", ["x"], ["s"], name="scaler", domain="ai.onnx.ml", offset=size.tolist(), scale=(1 / (0.3 * size)).tolist()
+        ),
+        helper.make_node("Gemm", ["s", "w"], ["y"], name="dense"),
+    ]
+    return model_of(nodes, {"x": rows[:1]}, ["y"], {"w": normal(4, 3)}, domains=["ai.onnx.ml"]), [{"x": row[None]} for row in rows]
+
+
+def first_features() -> tuple[onnx.ModelProto, list[Sample]]:
+    """A pipeline whose exporters leave it as it is: centred, divided, and a layer."""
+    model, samples = scaled()
+    attributes = {attribute.name: np.array(attribute.floats, np.float32) for attribute in model.graph.node[0].attribute}
+    nodes = [
+        helper.make_node("Sub", ["x", "mean"], ["c"], name="centred"),
+        helper.make_node("Mul", ["c", "factor"], ["s"], name="divided"),
+        helper.make_node("Gemm", ["s", "w"], ["y"], name="dense"),
+    ]
+    constants = {"mean": attributes["offset"], "factor": attributes["scale"], "w": normal(4, 3)}
+    return model_of(nodes, samples[0], ["y"], constants), samples
+
+
+@pytest.mark.parametrize("make", [scaled, first_features])
+def test_columns_of_different_size_are_refused(make: Any) -> None:
+    model, samples = make()
+    made: Compilation = compiled(model, samples, Options(privacy=Privacy(saturate=True)))
+    with pytest.raises(InexactError, match="error begins in"):
+        agreement(made, samples).demand()
+
+
+def test_the_command_writes_nothing(tmp_path: Path) -> None:
+    model, samples = first_features()
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 3]))
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    np.save(tmp_path / "data.npy", np.concatenate([sample["x"] for sample in samples]))
+    files = [str(tmp_path / name) for name in ("model.onnx", "data.npy", "out")]
+    command = ["compile", files[0], "--calibration", files[1], "-o", files[2], "--no-measure"]
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 1
+    assert "the integer model's answers are not the float model's" in refused.output
+    assert not (tmp_path / "out").exists()
+    accepted = CliRunner().invoke(app, [*command, "--accept-inexact", "--json"])
+    assert accepted.exit_code == 0, accepted.output
+    accuracy = json.loads((tmp_path / "out" / "model.json").read_text())["card"]["accuracy"]
+    assert accuracy["accepted_inexact"]
+    assert accuracy["label_disagreements"]["y"] > 0
+    assert accuracy["same_top1"] < accuracy["samples"] + accuracy["drawn"]
+
+
+def test_few_bits_are_refused_and_accepted() -> None:
+    """Four bits a weight: beyond the default limit, within a wider one."""
+    made = compiled(network(), SAMPLES, Options(precision=Precision(16, 4)))
+    found = agreement(made, SAMPLES)
+    assert not found.holds
+    assert replace(found, limits=Limits(found.error, found.flips)).holds

@@ -1,0 +1,51 @@
+"""An integer model as the agreement gate sees it: numbers in, numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.ml.arithmetic import IntArray
+from zkvm.ml.gate import Answer
+from zkvm.ml.interface import Tensor
+from zkvm.ml.ir import Graph, Value, evaluate, evaluate_all
+from zkvm.ml.onnx_model import Port
+from zkvm.ml.samples import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class GraphModel:
+    """A graph, and the inputs of its model."""
+
+    graph: Graph
+    ports: Sequence[Port]
+
+    def evaluate(self, sample: Sample) -> Answer:
+        """See :class:`zkvm.ml.gate.Candidate`."""
+        integers, outside = self._integers(sample)
+        saturated: dict[str, int] = {}
+        results = evaluate(self.graph, integers, saturated)
+        outputs = [value.dequantize(result) for value, result in zip(self.graph.outputs, results, strict=True)]
+        return Answer(outputs, saturated, outside)
+
+    def inside(self, sample: Sample) -> dict[str, NDArray[Any]]:
+        """See :class:`zkvm.ml.gate.Candidate`."""
+        held = evaluate_all(self.graph, self._integers(sample)[0])
+        known = {name: value for name, value in self.graph.tensors.items() if id(value) in held}
+        return {name: np.asarray(value.dequantize(held[id(value)])) for name, value in known.items()}
+
+    def _integers(self, sample: Sample) -> tuple[list[IntArray], int]:
+        """The inputs as integers, and how many elements were outside of their range."""
+        pairs = [
+            _tensor(port.name, value).quantize(np.asarray(sample[port.name]).reshape(value.shape))
+            for port, value in zip(self.ports, self.graph.inputs, strict=True)
+        ]
+        return [integers for integers, _ in pairs], sum(outside for _, outside in pairs)
+
+
+def _tensor(name: str, value: Value) -> Tensor:
+    return Tensor(name, value.shape, value.kind.value, value.scale, value.lo, value.hi)
