@@ -25,8 +25,8 @@ from zkvm.ml.lowering import Precision
 from zkvm.ml.onnx_model import Port
 from zkvm.ml.quantize import Everything, quantize
 from zkvm.ml.samples import Sample
+from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.elf import load_image
-from zkvm.riscv.vm.execution import Execution
 from zkvm.riscv.vm.executor import execute
 
 Array = NDArray[Any]

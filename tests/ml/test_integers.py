@@ -145,8 +145,8 @@ def test_constants_that_no_word_holds() -> None:
     nodes += [helper.make_node("Min", ["x", "most"], ["Min"]), helper.make_node("Max", ["x", "least"], ["Max"])]
     constants = {"c": wide, "most": np.array(2**40), "least": np.array(-(2**40))}
     agree(model_of(nodes, sample, [node.output[0] for node in nodes], constants), sample)
+    masked = {"b": sample["x"] < 0, "x": sample["x"]}
     with pytest.raises(UsageError, match="1099511627776"):
-        masked = {"b": sample["x"] < 0, "x": sample["x"]}
         Lowered(single("Where", masked, {"c": np.array(2**40)}), [masked])
 
 
