@@ -16,16 +16,18 @@ from zkvm.ml.calibrate import calibrate
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.codegen import generate
 from zkvm.ml.compilation import Arithmetic
-from zkvm.ml.compiler import Compilation, Options, Precision, Privacy, build_guest, compile_imported, float_outputs, import_file
+from zkvm.ml.compiler import Compilation, Options, Privacy, build_guest, compile_imported, float_outputs, import_file
 from zkvm.ml.float32 import to_bits
 from zkvm.ml.importer import import_model
 from zkvm.ml.interface import SATURATED_EXIT
 from zkvm.ml.ir import Value, evaluate
+from zkvm.ml.lowering import Precision
 from zkvm.ml.onnx_model import Port
 from zkvm.ml.quantize import Everything, quantize
 from zkvm.ml.samples import Sample
+from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.elf import load_image
-from zkvm.riscv.vm.executor import Execution, execute
+from zkvm.riscv.vm.executor import execute
 
 Array = NDArray[Any]
 OPSET = 18

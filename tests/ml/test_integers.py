@@ -1,4 +1,4 @@
-"""Integers are what ONNX says, in all widths and both kinds of arithmetic: they wrap, or the run ends, and positions never leave an axis."""
+"""Integers are what ONNX says, in all widths and both kinds of arithmetic: they wrap, or the run ends; positions never leave an axis."""
 
 from __future__ import annotations
 
@@ -145,10 +145,9 @@ def test_constants_that_no_word_holds() -> None:
     nodes += [helper.make_node("Min", ["x", "most"], ["Min"]), helper.make_node("Max", ["x", "least"], ["Max"])]
     constants = {"c": wide, "most": np.array(2**40), "least": np.array(-(2**40))}
     agree(model_of(nodes, sample, [node.output[0] for node in nodes], constants), sample)
+    masked = {"b": sample["x"] < 0, "x": sample["x"]}
     with pytest.raises(UsageError, match="1099511627776"):
-        Lowered(
-            single("Where", {"b": sample["x"] > 0, "x": sample["x"]}, {"c": np.array(2**40)}), [{"b": sample["x"] < 0, "x": sample["x"]}]
-        )
+        Lowered(single("Where", masked, {"c": np.array(2**40)}), [masked])
 
 
 @pytest.mark.parametrize("kind", ["float", "integer"])
@@ -183,9 +182,8 @@ def test_changes_in_fixed_point() -> None:
 @pytest.mark.parametrize("private", [False, True])
 def test_positions_outside_end_the_run(operator: str, position: int, private: bool) -> None:
     positions = np.array([[0, 1, 2]]).reshape((3, 1) if operator.endswith("ND") else (1, 3) if "Elements" in operator else (3,))
-    sample = {"x": normal(4, 3), "p": positions} | (
-        {"u": normal(*((3, 3) if operator.endswith("ND") else (1, 3)))} if "Scatter" in operator else {}
-    )
+    updates = {"u": normal(3, 3) if operator.endswith("ND") else normal(1, 3)}
+    sample = {"x": normal(4, 3), "p": positions} | (updates if "Scatter" in operator else {})
     made = Lowered(single(operator, sample), [sample], private=private)
     made.agree(sample)
     outside = sample | {"p": np.where(positions == 1, position, positions)}
@@ -199,11 +197,8 @@ def test_positions_outside_end_the_run(operator: str, position: int, private: bo
 def test_private_words_do_not_decide_where_a_table_is_read() -> None:
     """Whoever proves chooses constants of a private model."""
     sample = {"x": normal(5, 2), "i": np.array([0, 1], np.int8)}
-    nodes = [
-        helper.make_node("Max", ["i", "c"], ["p"]),
-        helper.make_node("Cast", ["p"], ["q"], to=7),
-        helper.make_node("Gather", ["x", "q"], ["y"]),
-    ]
+    nodes = [helper.make_node("Max", ["i", "c"], ["p"]), helper.make_node("Cast", ["p"], ["q"], to=7)]
+    nodes.append(helper.make_node("Gather", ["x", "q"], ["y"]))
     made = Lowered(model_of(nodes, sample, ["y"], {"c": np.array([3, 4], np.int8)}), [sample], private=True)
     made.agree(sample)
     made.code.private_words[made.code.private_words == 4] = 104

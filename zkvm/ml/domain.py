@@ -220,8 +220,9 @@ def _observed(port: Port, values: FloatArray, table: int | None) -> tuple[FloatA
     low, high = np.empty(columns.shape[1]), np.empty(columns.shape[1])
     for column, numbers in enumerate(columns.T):
         low[column], high[column] = widened(numbers, reach, whole=port.dtype.kind in "iu")
-    shape = port.shape if port.shape else ()
-    return np.broadcast_to(low, shape).copy(), np.broadcast_to(high, shape).copy()
+    if not port.shape:
+        return low.reshape(()), high.reshape(())
+    return np.broadcast_to(low, port.shape).copy(), np.broadcast_to(high, port.shape).copy()
 
 
 def widened(numbers: FloatArray, reach: float, whole: bool) -> tuple[float, float]:

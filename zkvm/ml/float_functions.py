@@ -25,12 +25,12 @@ def truth(x: IntArray) -> IntArray:
 
 def known(x: IntArray) -> IntArray:
     """Whether it is a number: 0 for NaN."""
-    return (~float32.is_nan(x)).astype(np.int64)
+    return np.asarray(~float32.is_nan(x), np.int64)
 
 
 def infinite(x: IntArray) -> IntArray:
     """Whether it is an infinity."""
-    return ((x & INT32_MAX) == float32.INFINITY).astype(np.int64)
+    return np.asarray((x & INT32_MAX) == float32.INFINITY, np.int64)
 
 
 def nearest(x: IntArray) -> IntArray:
