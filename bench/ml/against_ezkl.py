@@ -62,8 +62,8 @@ class Steps:
 
 def ours(model: Path, params: str) -> dict[str, Any]:
     """Compile, prove twice (the second is warm), verify."""
-    from zkvm.ml import compiler
     from zkvm import api
+    from zkvm.ml import compiler
 
     steps = Steps()
     sample = {"image": np.random.default_rng(1).random((1, 1, 28, 28), np.float32)}

@@ -25,8 +25,8 @@ from onnx.backend.test.case.node import collect_testcases
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from zkvm.ml import compiler
 from zkvm.errors import UsageError
+from zkvm.ml import compiler
 from zkvm.ml.calibrate import calibrate
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.ir import Graph, Kind, evaluate
@@ -134,7 +134,7 @@ def _bind_parameters(model: onnx.ModelProto, sample: dict[str, NDArray[Any]]) ->
         "RMSNormalization",
         "QLinearMatMul",
     }
-    parameters |= {"QLinearConv", "BitShift", "CumSum"}
+    parameters |= {"QLinearConv", "BitShift", "CumSum", "CumProd", "Col2Im", "AffineGrid", "CenterCropPad", "DFT", "STFT"}
     for position, name in enumerate(list(sample)):
         node = next((node for node in model.graph.node if name in node.input), None)
         if node is None or position == 0:

@@ -16,9 +16,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from zkvm.ml import compiler  # noqa: E402
 from tools.train_mnist import TRAINING_IMAGES, load_mnist  # noqa: E402
 from zkvm import api  # noqa: E402
+from zkvm.ml import compiler  # noqa: E402
 from zkvm.ml.ir import evaluate  # noqa: E402
 from zkvm.ml.onnx_runtime import run_session, session  # noqa: E402
 

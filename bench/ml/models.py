@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from zkvm.ml import compiler
 from zkvm import api
 from zkvm.errors import ZkvmError
+from zkvm.ml import compiler
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compiler import float_outputs
 from zkvm.ml.ir import Kind, evaluate

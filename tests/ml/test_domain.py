@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def imported(model: onnx.ModelProto) -> ImportedModel:
     return import_file(model, Options())
 
 
-def domain_of(samples: list[Sample], declared: dict[str, tuple[float, float]] | None = None) -> Domain:
+def domain_of(samples: list[Sample], declared: Mapping[str, tuple[float, float]] | None = None) -> Domain:
     """Of a model that does nothing with these inputs."""
     nodes = [helper.make_node("Identity", [name], [f"y_{name}"]) for name in samples[0]]
     return input_domain(imported(model_of(nodes, samples[0], [f"y_{name}" for name in samples[0]])), samples, declared or {})
@@ -193,6 +194,21 @@ def test_bounds_replace_data_where_they_are_close() -> None:
     assert (tensors["x"].low, tensors["x"].high) == (-1, 1)
     assert tensors["h"].guarded == (True, True)
     assert tensors["s"].guarded == (False, False)
-    assert tensors["s"].low >= 0
+    assert tensors["s"].low == 0
     assert tensors["y"].low == 0
     assert not tensors["y"].guarded[0]
+
+
+def test_what_the_guest_takes_and_the_domain_does_not_is_guarded() -> None:
+    """A small column beside a large one could be large: the guest looks at whole inputs."""
+    samples = [{"x": np.array([[1.0, 1000.0]], np.float32)}]
+    model = imported(model_of([node("Gemm", "x", "w", to="y")], samples[0], ["y"], {"w": np.array([[1.0], [0.001]], np.float32)}))
+    tensors = calibrate(model, samples, declared={"x[0]": (0, 1), "x[1]": (0, 1000)})
+    assert tensors["y"].high < 3
+    assert tensors["y"].guarded[1]
+    value = quantize(model, tensors, Options().precision).inputs[0]
+    assert value.lo == 0
+    assert 1000 <= value.hi * value.scale < 1000.1
+    alike = calibrate(model, samples, declared={"x": (0, 1000)})
+    assert alike["y"].high > 1000
+    assert alike["y"].guarded == (False, False)

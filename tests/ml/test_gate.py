@@ -13,10 +13,9 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import helper
-from typer.testing import CliRunner
 
+from tests.cli.running import invoke
 from tests.ml.models import compiled, model_of, normal, seen
-from zkvm.cli.main import app
 from zkvm.errors import InexactError
 from zkvm.ml.compiler import Compilation, Limits, Options, Precision, Privacy, agreement, import_file
 from zkvm.ml.domain import input_domain
@@ -168,13 +167,12 @@ def test_the_command_writes_nothing(tmp_path: Path) -> None:
     np.save(tmp_path / "data.npy", np.concatenate([sample["x"] for sample in samples]))
     files = [str(tmp_path / name) for name in ("model.onnx", "data.npy", "out")]
     command = ["compile", files[0], "--calibration", files[1], "-o", files[2], "--no-measure"]
-    refused = CliRunner().invoke(app, command)
-    assert refused.exit_code == 1
-    assert "the integer model's answers are not the float model's" in refused.output
+    refused = invoke(*command)
+    assert refused.code == 1
+    assert "the integer model's answers are not the float model's" in refused.err
     assert not (tmp_path / "out").exists()
-    accepted = CliRunner().invoke(app, [*command, "--accept-inexact", "--json"])
-    assert accepted.exit_code == 0, accepted.output
-    accuracy = json.loads((tmp_path / "out" / "model.json").read_text())["card"]["accuracy"]
+    accuracy = invoke(*command, "--accept-inexact", "--json").json["card"]["accuracy"]
+    assert json.loads((tmp_path / "out" / "model.json").read_text())["card"]["accuracy"] == accuracy
     assert accuracy["accepted_inexact"]
     assert accuracy["label_disagreements"]["y"] > 0
     assert accuracy["same_top1"] < accuracy["samples"] + accuracy["drawn"]

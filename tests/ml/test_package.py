@@ -217,7 +217,8 @@ def test_the_interface_digest_is_that_of_its_definition() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"name": "z"}, {"shape": (3, 1)}, {"kind": "integer"}, {"scale": 0.25}, {"lo": -7}, {"hi": 7}, {"kind": "float"}, {"labels": ("a", "b")},
+        {"name": "z"}, {"shape": (3, 1)}, {"kind": "integer"}, {"scale": 0.25}, {"lo": -7}, {"hi": 7},
+        {"kind": "float"}, {"labels": ("a", "b")},
     ],
     ids=str,
 )  # fmt: skip

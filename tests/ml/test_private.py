@@ -330,4 +330,4 @@ def test_scales_in_the_journal_are_checked() -> None:
     assert made.model.decode(journal).tensors
     for scale in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(VerificationError, match="scale"):
-            made.model.decode(journal[:64] + np.float64(scale).tobytes() + journal[72:])
+            made.model.decode(journal[:68] + np.float64(scale).tobytes() + journal[76:])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper
 
+from tests.cli.running import invoke
 from tests.ml.models import agreed, compiled, model_of, normal, run_guest
 from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy
 from zkvm.ml.interface import SATURATED_EXIT, ModelInterface
@@ -75,12 +77,25 @@ def test_only_models_that_go_on_have_a_flag() -> None:
     assert refusing.model.decode(journal).saturated is None
 
 
-def test_saved(tmp_path: pytest.TempPathFactory) -> None:
+def test_the_host_says_so_before_it_proves(tmp_path: Path) -> None:
+    """And takes no input outside of the domain, unless the model is for cut ones."""
     model, samples = layers()
-    for options, expected in ((REFUSE, "refuse"), (FLAG, "flag")):
-        made = compiled(model, samples, options)
-        made.save(tmp_path / expected)  # type: ignore[operator]
-        assert ModelInterface.read(tmp_path / expected).saturation == expected  # type: ignore[operator]
+    np.save(tmp_path / "large.npy", np.sign(normal(24, 6, seed=1)[:, 0]))
+    np.save(tmp_path / "outside.npy", 2.5 * np.sign(normal(24, 6, seed=1)[:, 0]))
+    for name, options in (("refuse", REFUSE), ("flag", FLAG)):
+        compiled(model, samples, replace(options, domain=WIDE)).save(tmp_path / name)
+        assert ModelInterface.read(tmp_path / name).saturation == name
+    receipt = tmp_path / "receipt"
+    refused = invoke("run", tmp_path / "refuse", "--input", tmp_path / "large.npy", "--out", receipt, "--dev")
+    assert refused.code == 1
+    assert "layer exponential" in refused.err
+    assert not receipt.exists()
+    outside = invoke("run", tmp_path / "refuse", "--input", tmp_path / "outside.npy", "--execute-only")
+    assert outside.code == 3
+    assert "24 values are outside" in outside.err
+    going = invoke("run", tmp_path / "flag", "--input", tmp_path / "outside.npy", "--execute-only", "--json").json
+    assert going["saturated"] is True
+    assert going["saturated_inputs"] == 24
 
 
 def test_cuts_of_the_model_itself_are_none() -> None:

@@ -28,6 +28,9 @@ def compile_model(
     method: Annotated[str, typer.Option("--method", metavar="minmax|percentile|mse", help="how ranges follow from the data")] = "minmax",
     activation_bits: Annotated[int, typer.Option("--activation-bits", metavar="8|16", help="8 is faster, 16 more exact")] = 16,
     weight_bits: Annotated[int, typer.Option("--weight-bits", metavar="2..16", help="at most; fewer where sums need room")] = 16,
+    arithmetic: Annotated[
+        str, typer.Option("--arithmetic", metavar="auto|fixed|float", help="what real numbers become; auto: floats unless that is dear")
+    ] = "auto",
     weights: Annotated[str, typer.Option("--weights", metavar="public|private", help="private: input, with a salted digest")] = "public",
     domain: Annotated[
         list[str] | None,
@@ -47,7 +50,7 @@ def compile_model(
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="run the guest once for the model card")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")] = False,
 ) -> None:
-    """Compile an ONNX model to a guest, quantized by typical inputs."""
+    """Compile an ONNX model to a guest whose answers are the model's."""
     try:
         from zkvm.ml import compiler
         from zkvm.ml.calibrate import Method
@@ -58,6 +61,7 @@ def compile_model(
         ("--method", method, tuple(Method)),
         ("--weights", weights, ("public", "private")),
         ("--output", output, tuple(compiler.OutputMode)),
+        ("--arithmetic", arithmetic, tuple(compiler.Arithmetic)),
         ("--activation-bits", activation_bits, (8, 16)),
         ("--weight-bits", weight_bits, range(2, 17)),
     ):
@@ -70,6 +74,7 @@ def compile_model(
         privacy=compiler.Privacy(weights == "private", commit_input, compiler.OutputMode(output), saturate),
         domain=parse_domain(domain or []),
         limits=compiler.Limits(max_error, max_flips, accept_inexact),
+        arithmetic=compiler.Arithmetic(arithmetic),
     )
     with bad_input():
         imported = compiler.import_file(model, options)
@@ -98,12 +103,22 @@ def _show(model: CompiledModel, directory: Path, as_json: bool) -> None:
     line("operators", ", ".join(f"{name} {count}" for name, count in card["operators"].items()))
     line("parameters", card["parameters"])
     line("multiplications", card["macs"])
+    _show_arithmetic(card["arithmetic"])
     _show_accuracy(card["accuracy"])
     if "execution" in card:
         _show_execution(card["execution"])
     if model.weights == "private":
         line("public", f"{SHOWN_OF_PRIVATE}; not for others: {WEIGHTS}, {OWNERS_CARD}")
         line("weights digest", f"{model.weights_digest} (publish it: verifiers refuse runs with other weights)")
+
+
+def _show_arithmetic(chosen: dict[str, Any]) -> None:
+    floats, fixed = chosen["float_operations"], chosen["fixed_operations"]
+    kinds = [text for count, text in ((floats, f"{floats} operations in floats"), (fixed, f"{fixed} in fixed point")) if count]
+    line("arithmetic", f"{', '.join(kinds) or 'integers'}; about {chosen['estimated_instructions']} instructions")
+    for trial in chosen["trials"]:
+        result = "gives the same answers" if trial["holds"] else "does not give the same answers"
+        line("tried", f"{trial['float_nodes']} of {trial['nodes']} nodes in floats, about {trial['cost']} instructions: {result}")
 
 
 def _show_accuracy(accuracy: dict[str, Any]) -> None:

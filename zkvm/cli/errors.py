@@ -16,7 +16,7 @@ from zkvm.errors import ElfError, FormatError, GuestError, GuestTrap, InexactErr
 from zkvm.session import memory
 
 DONE, REJECTED, USAGE, BAD_INPUT, TRAP, LIMIT = range(6)
-"""0 done or accepted; 1 rejected, failed check, inexact model, or the guest exited non-zero; 2 usage; 3 bad input file; 4 guest trap; 5 a limit."""
+"""0 done or accepted; 1 rejected, failed check, inexact model, or a guest that exited non-zero; 2 usage; 3 bad input; 4 trap; 5 a limit."""
 INTERNAL = 70
 """A bug of this package (EX_SOFTWARE of sysexits.h)."""
 INTERRUPTED = 130

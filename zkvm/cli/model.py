@@ -12,8 +12,8 @@ from zkvm import api
 from zkvm.cli.errors import InputFileError
 from zkvm.cli.journal import decoded, read_model, show_decoded
 from zkvm.cli.output import emit, line
-from zkvm.errors import UsageError
-from zkvm.ml.interface import METADATA, tensor_json
+from zkvm.errors import InexactError, UsageError
+from zkvm.ml.interface import FLAG, METADATA, SATURATED_EXIT, tensor_json
 from zkvm.ml.package import GUEST, CompiledModel
 from zkvm.ml.samples import Sample, load_samples
 
@@ -86,6 +86,21 @@ class ModelRun:
     saturated: int
     salts: dict[str, bytes]
 
+    def refuse_saturation(self, max_cycles: int | None, max_memory: int | None) -> None:
+        """Run the guest once without a proof, unless it goes on when a value inside saturates.
+
+        Raises:
+            InexactError: one does; names the layer.
+        """
+        if self.model.saturation == FLAG:
+            return
+        session = api.execute(self.elf, self.stdin, max_cycles=max_cycles, max_memory=max_memory, stderr=lambda data: None)
+        if session.exit_code == SATURATED_EXIT:
+            raise InexactError(
+                f"{session.stderr.decode(errors='replace').strip()}; nothing was proven. Compile with data or a --domain that hold "
+                "inputs like this one, with --arithmetic float, or with --saturate"
+            )
+
     def view(self, journal: bytes) -> dict[str, Any]:
         """The JSON keys that a compiled model adds."""
         extra = decoded(self.model, journal) | {"saturated_inputs": self.saturated}
@@ -145,10 +160,16 @@ def _with_input(model: CompiledModel, directory: Path, sample: Sample, named: st
     return ModelRun(model, directory / GUEST, model.stdin(integers, salts), saturated, salts)
 
 
-def execute_all(directory: Path, input_file: Path | None, max_cycles: int | None, as_json: bool) -> bool:
+def execute_all(directory: Path, input_file: Path | None, limits: tuple[int | None, int | None], as_json: bool) -> bool:
     """Run a compiled model on every sample of a file, without proving, and print what it gives; whether all runs ended well.
 
     Every sample is looked at before the first one runs.
+
+    Args:
+        directory: of the model.
+        input_file: of the samples.
+        limits: cycles and bytes of a run.
+        as_json: one JSON object, else lines.
 
     Raises:
         UsageError: no input.
@@ -158,7 +179,7 @@ def execute_all(directory: Path, input_file: Path | None, max_cycles: int | None
     runs = [_with_input(model, directory, sample, f"{input_file}, sample {number}") for number, sample in enumerate(samples)]
     program, views = model.elf, []
     for number, run in enumerate(runs):
-        session = api.execute(program, run.stdin, max_cycles=max_cycles)
+        session = api.execute(program, run.stdin, max_cycles=limits[0], max_memory=limits[1])
         view = {"exit_code": session.exit_code, "journal": session.journal.hex(), "cycles": session.cycles}
         views.append(view if session.exit_code else view | run.view(session.journal))
         if not as_json:

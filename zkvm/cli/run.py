@@ -78,7 +78,7 @@ def run(
         check_writable(target)
     padding, policy = parse_padding(pad_to, guest.is_dir()), Policy(regime=regime)
     if every:
-        run_all(guest, input_file, execute_only and sample is None, max_cycles, as_json)
+        run_all(guest, input_file, execute_only and sample is None, (max_cycles, limit), as_json)
     program, stdin, model = read_guest(guest, input_file, sample)
     load_kernels(PROVER)
     if execute_only:
@@ -112,7 +112,7 @@ def run(
     raise typer.Exit(REJECTED if info.session.exit_code else DONE)
 
 
-def run_all(guest: Path, input_file: Path | None, fits: bool, max_cycles: int | None, as_json: bool) -> NoReturn:
+def run_all(guest: Path, input_file: Path | None, fits: bool, limits: tuple[int | None, int | None], as_json: bool) -> NoReturn:
     """``--all``: a compiled model on every sample of a file, without proofs.
 
     Raises:
@@ -124,7 +124,7 @@ def run_all(guest: Path, input_file: Path | None, fits: bool, max_cycles: int | 
     from zkvm.cli.model import execute_all
 
     load_kernels()
-    raise typer.Exit(DONE if execute_all(guest, input_file, max_cycles, as_json) else REJECTED)
+    raise typer.Exit(DONE if execute_all(guest, input_file, limits, as_json) else REJECTED)
 
 
 def read_guest(guest: Path, input_file: Path | None, sample: int | None) -> tuple[Path, bytes, ModelRun | None]:

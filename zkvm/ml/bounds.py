@@ -25,9 +25,10 @@ Interval = tuple[FloatArray, FloatArray]
 ROUNDING = 1e-5
 """What float32 sums may be off, as a part of what is summed."""
 GROWING = {
-    "Relu", "Sigmoid", "Tanh", "Erf", "Exp", "Log", "Sqrt", "Softplus", "Softsign", "Selu", "Asin", "Atan", "Sinh", "Asinh", "Atanh", "Sign",
-    "Floor", "Ceil", "Round", "Cast", "Clip", "MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool", "ReduceMax", "ReduceMin",
-    "ReduceSum", "ReduceMean", "ReduceLogSumExp", "Max", "Min", "Sum", "Mean", "CumSum", "QuantizeLinear", "DequantizeLinear",
+    "Relu", "Sigmoid", "Tanh", "Erf", "Exp", "Log", "Sqrt", "Softplus", "Softsign", "Selu", "Asin", "Atan", "Sinh", "Asinh", "Atanh",
+    "Sign", "Floor", "Ceil", "Round", "Cast", "Clip", "MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool", "ReduceMax",
+    "ReduceMin", "ReduceSum", "ReduceMean", "ReduceLogSumExp", "Max", "Min", "Sum", "Mean", "CumSum", "QuantizeLinear",
+    "DequantizeLinear",
 }  # fmt: skip
 """Operators that never fall when an element of a non-constant input grows."""
 GROWING_IF = {"LeakyRelu": ("alpha", 0.01), "Elu": ("alpha", 1.0), "Celu": ("alpha", 1.0), "HardSigmoid": ("alpha", 0.2)}
@@ -95,17 +96,15 @@ def tensor_bounds(model: ImportedModel, domain: Domain, shapes: Shapes) -> dict[
     """
     tracer = _Tracer(model, shapes, {name: (span.low, span.high) for name, span in domain.spans.items()})
     for node in model.nodes:
-        names = [name for name in node.outputs if name]
         try:
             with np.errstate(all="ignore"):
                 results = _results(tracer, node)
+            for name, (low, high) in zip(node.outputs, results, strict=False):
+                if name and name in shapes:
+                    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+                    tracer.known[name] = np.broadcast_to(low, shapes[name][0]), np.broadcast_to(high, shapes[name][0])
         except (UsageError, ValueError, IndexError, KeyError, TypeError):  # what has no bounds has wide ones
             continue
-        for name, (low, high) in zip(node.outputs, results, strict=False):
-            if name and name in shapes:
-                low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-                tracer.known[name] = np.broadcast_to(low, shapes[name][0]), np.broadcast_to(high, shapes[name][0])
-        assert names
     return {name: (float(low.min(initial=np.inf)), float(high.max(initial=-np.inf))) for name, (low, high) in tracer.known.items()}
 
 
@@ -126,9 +125,9 @@ def _results(tracer: _Tracer, node: Node) -> list[Interval]:
         least = np.where(high < -4, np.minimum(first, last), np.where(low > 0, first, VALLEYS[operator]))
         return [(least, np.maximum(np.where(np.isnan(first), 0.0, first), last))]
     if operator in SIZES:
-        size = _magnitudes(tracer.interval(node.inputs[0]))
+        least, most = _magnitudes(tracer.interval(node.inputs[0]))
         rest = [tracer.interval(name)[0] if name else np.zeros(0) for name in node.inputs[1:]]
-        return [(tracer.run(node, [size[0], *rest])[0], tracer.run(node, [size[1], *rest])[0] * (1 + ROUNDING))]
+        return [(tracer.run(node, [least, *rest])[0], tracer.run(node, [most, *rest])[0] * (1 + ROUNDING))]
     if operator in ("ArgMax", "ArgMin"):
         size = tracer.shapes[node.inputs[0]][0][int(node.attributes.get("axis", 0))]
         return [_filled(tracer, node, 0.0, size - 1.0)]

@@ -48,6 +48,8 @@ WORTH = 4.0
 HEADROOM = 2.0
 """How much wider than what was seen a range without a bound is: one bit. Values beyond it end the run, so this is no question of right
 and wrong, but of how seldom that is."""
+ROUNDED = 1 + 2.0**-10
+"""What rounding of weights and values before may add to a bound."""
 
 
 @dataclass
@@ -100,7 +102,7 @@ def calibrate(
     wanted = {name for node in model.nodes for name in node.outputs if name} | {port.name for port in model.inputs}
     wanted |= {name for name in model.outputs if name not in model.constants}
     domain = input_domain(model, samples, declared or {})
-    seen = _Seen(_only_softmax(model), method is not Method.MINMAX)
+    seen = _Seen(only_softmax(model), method is not Method.MINMAX)
     for sample in samples:
         results = onnx_runtime.run_session(runner, sample) | sample
         for name in wanted & set(results):
@@ -120,24 +122,32 @@ def calibrate(
     if seen.keep:
         ranges = {name: observed_range(np.concatenate(seen.kept[name]), method, max(bits, least.get(name, 0))) for name in ranges}
     bounds = tensor_bounds(model, domain, seen.shapes)
+    accepted = domain.accepted()
+    certain = bounds if accepted is domain else tensor_bounds(model, accepted, seen.shapes)
     inputs = {port.name for port in model.inputs}
     tensors = {}
     for name, (shape, dtype) in seen.shapes.items():
         data, bound = ranges.get(name, (0.0, 0.0)), bounds.get(name, (-np.inf, np.inf))
-        low, high, guarded = (*bound, (False, False)) if name in inputs else _range(data, bound, name in seen.rows)
+        if name in inputs:
+            low, high, guarded = *bound, (False, False)
+        else:
+            low, high = _range(data, bound)
+            least_certain, most_certain = certain.get(name, (-np.inf, np.inf))
+            guarded = least_certain < low, most_certain > high
+        if name in seen.rows:  # what lies far below the rest of its row may be cut
+            low, guarded = min(low, high - MASKED), (False, guarded[1])
         tensors[name] = TensorInfo(shape, kind_of(dtype), low, high, least.get(name, 0), guarded, dtype)
     return tensors
 
 
-def _range(data: tuple[float, float], bound: tuple[float, float], masked: bool) -> tuple[float, float, tuple[bool, bool]]:
-    """The range of a tensor inside, and which of its ends are no bounds."""
+def _range(data: tuple[float, float], bound: tuple[float, float]) -> tuple[float, float]:
+    """The range of a tensor inside; it holds 0, as those of integers do."""
     size = max(abs(data[0]), abs(data[1]))
     if size and max(abs(bound[0]), abs(bound[1])) <= WORTH * size:
-        return *bound, (False, False)
-    low, high = max(min(data[0], data[0] * HEADROOM), bound[0]), min(max(data[1], data[1] * HEADROOM), bound[1])
-    if masked:  # what lies far below the rest of its row may be cut
-        return min(low, high - MASKED), high, (False, high < bound[1])
-    return low, high, (low > bound[0] and bound[0] < 0, high < bound[1] and bound[1] > 0)
+        low, high = bound[0] * ROUNDED, bound[1] * ROUNDED
+    else:
+        low, high = max(data[0] * HEADROOM, bound[0] * ROUNDED), min(data[1] * HEADROOM, bound[1] * ROUNDED)
+    return min(low, 0.0), max(high, 0.0)
 
 
 def _refuse_wide_integers(seen: _Seen) -> None:
@@ -191,7 +201,7 @@ MASKED = 16.0
 """What lies so far below the largest element of a row is nothing after a softmax: exp(-16) is a ten-millionth."""
 
 
-def _only_softmax(model: ImportedModel) -> dict[str, int]:
+def only_softmax(model: ImportedModel) -> dict[str, int]:
     """Tensors that only a Softmax reads, and its axis: masks put huge negative numbers there, which need no resolution."""
     return {
         name: int(nodes[0].attributes.get("axis", -1))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from zkvm.ml.codegen import GeneratedCode, Privacy
 from zkvm.ml.domain import Declared
 from zkvm.ml.gate import Limits
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.ir import Graph, evaluate
+from zkvm.ml.ir import Graph
 from zkvm.ml.lowering import Precision
 from zkvm.ml.package import CompiledModel
 
@@ -74,11 +73,6 @@ class Compilation:
     def save(self, directory: Path) -> None:
         """Write everything that ``zkvm run`` needs."""
         self.model.save(directory)
-
-    def reference(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[np.int64]]:
-        """The integer model's outputs for real inputs."""
-        integers, _ = self.model.quantize(arrays)
-        return evaluate(self.graph, integers)
 
     def journal(self, results: Sequence[NDArray[np.int64]], saturated: bool = False) -> bytes:
         """What a run commits that shows all outputs and no digest of its input.

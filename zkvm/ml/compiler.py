@@ -19,8 +19,8 @@ from zkvm.ml.calibrate import Method, calibrate
 from zkvm.ml.candidate import GraphModel
 from zkvm.ml.choose import choose
 from zkvm.ml.codegen import OutputMode, Privacy, generate, interface_of
-from zkvm.ml.compilation import Compilation, Options
-from zkvm.ml.domain import drawn_count, input_domain
+from zkvm.ml.compilation import Arithmetic, Compilation, Options
+from zkvm.ml.domain import Declared, drawn_count, input_domain
 from zkvm.ml.gate import Agreement, Limits, as_array, measure
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.interface import weights_digest
@@ -41,9 +41,15 @@ def compile(
     method: str = "minmax",
     activation_bits: int = 16,
     weight_bits: int = 16,
+    arithmetic: str = "auto",
+    domain: Declared | None = None,
     weights: str = "public",
     commit_input: bool = False,
     output: str = "full",
+    saturate: bool = False,
+    max_error: float = 0.01,
+    max_flips: int = 0,
+    accept_inexact: bool = False,
     measure: bool = False,
 ) -> CompiledModel:
     """Compile an ONNX model to a guest, as ``zkvm compile`` does.
@@ -56,15 +62,22 @@ def compile(
         method: how ranges follow from the data: ``minmax``, ``percentile`` or ``mse``.
         activation_bits: 8 or 16.
         weight_bits: 2 to 16, at most; fewer where sums need room.
+        arithmetic: what real numbers become: ``auto``, ``fixed`` or ``float``.
+        domain: what inputs, or their columns, can be: name or ``name[column]`` -> lowest and highest number; else what the data say.
         weights: ``public``, or ``private``: input of the guest, with a salted digest.
         commit_input: commit a salted digest of the input.
         output: what the journal says: ``full``, ``top1`` or ``digest``.
+        saturate: go on when a value inside saturates, and say so in the journal; else the run ends without an answer.
+        max_error: largest error of an output, as a part of its range, that is accepted.
+        max_flips: differing labels that are accepted.
+        accept_inexact: accept everything; the card says what it is.
         measure: run the guest once, for cycles in the model card; needs the ``prove`` extra.
 
     Returns:
         The compiled model, with accuracy on the samples in its card.
 
     Raises:
+        InexactError: the answers are not those of the float model, within what is accepted.
         InputError: the data do not fit the model.
         UsageError: the model cannot be compiled (says why, and names the node), an option has no such value, or an extra is missing.
     """
@@ -79,7 +92,11 @@ def compile(
             _choice("weights", weights, ("public", "private")) == "private",
             commit_input,
             OutputMode(_choice("output", output, tuple(OutputMode))),
+            saturate,
         ),
+        domain=dict(domain or {}),
+        limits=Limits(max_error, max_flips, accept_inexact),
+        arithmetic=Arithmetic(_choice("arithmetic", arithmetic, tuple(Arithmetic))),
     )
     imported = import_file(model if isinstance(model, onnx.ModelProto) else Path(model), options)
     if isinstance(calibration, (str, os.PathLike)):
@@ -87,7 +104,7 @@ def compile(
     else:
         samples = samples_of(calibration, imported.inputs)
     compilation = compile_imported(imported, samples, options)
-    add_measurements(compilation, samples, profiled_run if measure else None)
+    add_measurements(compilation, samples, profiled_run if measure else None).demand()
     return compilation.model
 
 
@@ -180,6 +197,6 @@ def add_measurements(compilation: Compilation, samples: Sequence[Sample], execut
 
 
 __all__ = [
-    "Compilation", "Limits", "Options", "OutputMode", "Precision", "Privacy", "add_measurements", "agreement", "compile",
+    "Arithmetic", "Compilation", "Limits", "Options", "OutputMode", "Precision", "Privacy", "add_measurements", "agreement", "compile",
     "compile_imported", "import_file",
 ]  # fmt: skip

@@ -70,6 +70,19 @@ class Domain:
         """Whether the user said all of it."""
         return all(span.declared for span in self.spans.values())
 
+    def accepted(self) -> Domain:
+        """What a guest takes: it looks at whole inputs, not at columns, and takes real numbers of either sign if any are negative."""
+        spans = {}
+        for port in self.ports:
+            span = self.spans[port.name]
+            low, high = float(span.low.min(initial=0.0)), float(span.high.max(initial=0.0))
+            if port.dtype.kind == "f":
+                high = max(-low, high)
+                low = -high if low < 0 else 0.0
+            spans[port.name] = Span(np.full(port.shape, low), np.full(port.shape, high), span.declared)
+        same = all((spans[name].low == span.low).all() and (spans[name].high == span.high).all() for name, span in self.spans.items())
+        return self if same else Domain(self.ports, spans)
+
     def draw(self, number: int, seed: int, samples: Sequence[Sample]) -> Sample:
         """An input of the domain, always the same for the same arguments.
 
@@ -134,8 +147,8 @@ def input_domain(model: ImportedModel, samples: Sequence[Sample], declared: Decl
         if outside.any():
             raise UsageError(f"--domain: calibration data of {port.name!r} lie outside of it, at {np.argwhere(outside)[0].tolist()}")
         if port.dtype.kind in "iu":
-            limits = np.iinfo(port.dtype)
-            low, high = np.clip(np.ceil(low), limits.min, limits.max), np.clip(np.floor(high), limits.min, limits.max)
+            kind = np.iinfo(port.dtype)
+            low, high = np.clip(np.ceil(low), kind.min, kind.max), np.clip(np.floor(high), kind.min, kind.max)
         spans[port.name] = Span(low, high, bool(known.all()))
     return Domain(tuple(model.inputs), spans)
 

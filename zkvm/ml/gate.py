@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zkvm.errors import InexactError, UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.arithmetic import FloatArray
+from zkvm.ml.calibrate import only_softmax
 from zkvm.ml.domain import GATE_SEED, Domain
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.labels import Labels, differing_labels, differing_rows, label_sources
@@ -22,8 +23,12 @@ from zkvm.ml.samples import Sample
 
 Array = NDArray[Any]
 ENOUGH = 16
-"""From so many numbers on, the samples' own range counts too: inputs drawn at the ends of the domain may make the range of all much wider."""
+"""From so many numbers on the samples' own range counts too: inputs drawn at the ends of the domain may make that of all much wider."""
 NUMBERS_SHOWN = 8
+ADVICE = (
+    "Give typical data (--calibration) and say what the inputs can be (--domain NAME=lo:hi), take 16 bits if these are 8, give features of "
+    "different size scales of their own in the model, or accept it: --max-error, --max-flips, --accept-inexact"
+)
 MAX_SCORE_RANK = 3
 """Outputs of more dimensions are pictures, whose rows have no label."""
 
@@ -190,14 +195,9 @@ class Agreement:
         if self.outside and not self.limits.saturate:
             found.append(f"{self.outside} calibration samples lie outside of the inputs' range")
         begins = f" The error begins in {self.origin}." if self.origin else ""
-        shown = (
-            "" if self.worst is None else " That input: " + ", ".join(f"{key} = {_shown(array)}" for key, array in self.worst.items()) + "."
-        )
-        return (
-            f"the integer model's answers are not the float model's: {'; '.join(found)}.{begins}{shown} Give typical data (--calibration) and "
-            "say what the inputs can be (--domain NAME=lo:hi), take 16 bits if these are 8, give features of different size scales of their "
-            "own in the model, or accept it: --max-error, --max-flips, --accept-inexact"
-        )
+        worst_input = ", ".join(f"{key} = {_shown(array)}" for key, array in (self.worst or {}).items())
+        shown = f" That input: {worst_input}." if worst_input else ""
+        return f"the integer model's answers are not the float model's: {'; '.join(found)}.{begins}{shown} {ADVICE}"
 
 
 def measure(
@@ -282,12 +282,12 @@ class _Comparison:
         found.outside += bool(answer.outside and not place.drawn)
         for name, result, real in zip(self.imported.outputs, answer.outputs, expected, strict=True):
             output, labels = found.outputs[name], None
-            if real.dtype.kind in "OSUiub":
-                source = self.sources[name]
+            source = self.sources[name]
+            if real.dtype.kind in "OSUiub" and not source.numbers:
                 labels = differing_labels(result, real, source, as_array(results[source.scores]) if source.scores else None)
             elif 0 < real.ndim <= MAX_SCORE_RANK and real.shape[-1] > 1:
                 labels = differing_rows(result, real)
-            if real.dtype.kind == "f":
+            if real.dtype.kind == "f" or source.numbers:
                 self._difference(name, place, result.astype(np.float64), real.astype(np.float64))
             if labels is not None:
                 same &= not labels.flips
@@ -348,6 +348,7 @@ def origin_of(candidate: Candidate, imported: ImportedModel, sample: Sample, thr
     runner = onnx_runtime.session(onnx_runtime.with_intermediates(imported.proto))
     real, ours = onnx_runtime.run_session(runner, sample) | sample, candidate.inside(sample)
     errors: dict[str, float] = {}
+    masked = only_softmax(imported)  # what masks push down is cut, and nothing comes of it
     for name, array in sample.items():
         errors[name] = _relative(ours.get(name), array) or 0.0
     if max(errors.values(), default=0.0) > threshold:
@@ -356,7 +357,7 @@ def origin_of(candidate: Candidate, imported: ImportedModel, sample: Sample, thr
     for node in imported.nodes:
         before = max((errors.get(name, 0.0) for name in node.inputs), default=0.0)
         for name in filter(None, node.outputs):
-            error = _relative(ours.get(name), real.get(name))
+            error = None if name in masked else _relative(ours.get(name), real.get(name))
             errors[name] = before if error is None else error
             if errors[name] > threshold and before <= threshold:
                 return name, f"{node.operator} {node.name!r} ({100 * errors[name]:.3g} % of the range there)"

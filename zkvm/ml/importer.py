@@ -20,6 +20,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.number_types import graphs_of, plain_domains, replace_all, single_precision
 from zkvm.ml.onnx_model import OPSET, Port, fold, inferred, opset_of, port_of
 from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
+from zkvm.ml.refusals import refuse_impossible
 from zkvm.ml.rewrites import REWRITES, rewrite
 from zkvm.ml.rewrites.passes import upgrade
 from zkvm.ml.texts import without_texts
@@ -193,6 +194,7 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
     plain_domains(converted, OPSET)
     kinds = single_precision(converted)
     notes = [f"{kind} numbers are computed as float32" for kind in kinds]
+    refuse_impossible(converted)
     labels = without_texts(converted)
     try:
         converted = _rewritten(converted, simplify)
@@ -239,11 +241,10 @@ def _check_operators(nodes: Sequence[Node]) -> None:
 
 def _rewritten(model: onnx.ModelProto, simplify: bool) -> onnx.ModelProto:
     """The model in the compiler's operator version, simplified where the simplifier can, of operators that are lowered."""
-    inputs = [entry for entry in model.graph.input]
     weights = {tensor.name for tensor in model.graph.initializer}
     # Weights that are listed as inputs too (old files) are not inputs.
-    replace_all(model.graph.input, [entry for entry in inputs if entry.name not in weights])
-    named = [entry for entry in model.graph.input]
+    replace_all(model.graph.input, [entry for entry in model.graph.input if entry.name not in weights])
+    named = list(model.graph.input)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     upgrade(model)
@@ -277,16 +278,54 @@ def _slim(model: onnx.ModelProto) -> onnx.ModelProto:
 def expanded(model: onnx.ModelProto) -> onnx.ModelProto:
     """Operators that ONNX defines by others, written out as far as the compiler does not know them."""
     known = {operator for domain, operator in (*SUPPORTED, *REWRITES) if domain == ""} | {"Constant", "Shape", "Size"}
-    unknown = {node.op_type for graph in graphs_of(model.graph) for node in graph.node if node.domain == ""} - known
-    unknown = {name for name in unknown if onnx.defs.has(name) and _has_body(name)}
+    nodes = [node for graph in graphs_of(model.graph) for node in graph.node]
+    unknown = {node.op_type for node in nodes if node.domain == "" and node.op_type not in known and onnx.defs.has(node.op_type)}
+    unknown = {name for name in unknown if _has_body(name)}
     if not unknown:
         return model
     try:
         return onnx.inliner.inline_selected_functions(model, [("", name) for name in unknown], inline_schema_functions=True)
-    except Exception:  # what cannot be replaced is reported as unsupported, by name
+    except Exception:  # the inliner fails on inputs that are left out
+        return _expanded_singly(model, unknown)
+
+
+def _expanded_singly(model: onnx.ModelProto, unknown: set[str]) -> onnx.ModelProto:
+    """Operators written out one by one, each as a function of the model's own."""
+    version, types = opset_of(model), inferred(model).types
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for number, node in enumerate(copy.graph.node):
+        if node.domain or node.op_type not in unknown:
+            continue
+        kinds = [_type_bytes(types.get(name)) for name in node.input]
+        schema: Any = onnx.defs.get_schema(node.op_type, version)
+        try:
+            body = onnx.FunctionProto()
+            body.ParseFromString(schema.get_context_dependent_function_with_opset_version(version, node.SerializeToString(), kinds))
+        except Exception:  # what cannot be replaced is reported as unsupported, by name
+            continue
+        body.name, body.domain = f"{node.op_type}_{number}", OWN_DOMAIN
+        node.op_type, node.domain = body.name, OWN_DOMAIN
+        copy.functions.append(body)
+    if not copy.functions:
         return model
+    copy.opset_import.append(onnx.helper.make_opsetid(OWN_DOMAIN, 1))
+    try:
+        result = onnx.inliner.inline_local_functions(copy)
+    except Exception:  # reported as unsupported, by name
+        return model
+    replace_all(result.opset_import, [entry for entry in result.opset_import if entry.domain != OWN_DOMAIN])
+    return result
+
+
+OWN_DOMAIN = "zkvm"
+
+
+def _type_bytes(kind: int | None) -> bytes:
+    """A tensor type as the schema wants it; nothing for an input that is left out."""
+    return b"" if kind is None else bytes(onnx.helper.make_tensor_type_proto(kind, None).SerializeToString())
 
 
 def _has_body(name: str) -> bool:
-    schema = onnx.defs.get_schema(name)
+    schema: Any = onnx.defs.get_schema(name)
     return bool(schema.has_function or schema.has_context_dependent_function)

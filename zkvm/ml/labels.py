@@ -19,6 +19,10 @@ what another order of its sums makes of a float model's scores."""
 CLASSES = ("classlabels_strings", "classlabels_ints", "classlabels_int64s")
 ENCODED = ("strings", "int64s", "floats")
 PASSING = {"Identity", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Cast"}
+QUANTIZING = {"QuantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "QGemm"}
+"""Operators, beside all QLinear ones, whose integers are rounded real numbers, and no labels."""
+MOVING = PASSING | {"Transpose", "Concat", "Slice", "Split", "Gather", "Pad", "MaxPool", "Clip", "Relu"}
+"""What may come behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,17 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class LabelSource:
-    """Where an output of labels comes from: the tensor of scores, '' if none is known, and the label of every position in a row of them."""
+    """Where an output of labels comes from.
+
+    Attributes:
+        scores: the tensor of scores, empty if none is known.
+        classes: the label of every position in a row of them.
+        numbers: whether these are no labels, but rounded real numbers.
+    """
 
     scores: str = ""
     classes: tuple[Any, ...] = ()
+    numbers: bool = False
 
     def place(self, label: Any) -> int:
         """The position of a label's score; -1 if there is none."""
@@ -47,7 +58,14 @@ class LabelSource:
 def label_sources(model: onnx.ModelProto) -> dict[str, LabelSource]:
     """The source of every output that consists of labels, as far as the model says it."""
     producers = {name: proto for proto in model.graph.node for name in proto.output if name}
-    return {output.name: _source(producers, output.name) for output in model.graph.output}
+    return {output.name: _quantized(producers, output.name) or _source(producers, output.name) for output in model.graph.output}
+
+
+def _quantized(producers: dict[str, onnx.NodeProto], name: str) -> LabelSource | None:
+    while name in producers and producers[name].op_type in MOVING:
+        name = producers[name].input[0]
+    operator = producers[name].op_type if name in producers else ""
+    return LabelSource(numbers=True) if operator in QUANTIZING or operator.startswith("QLinear") else None
 
 
 def _source(producers: dict[str, onnx.NodeProto], name: str) -> LabelSource:

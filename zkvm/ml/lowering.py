@@ -327,6 +327,7 @@ def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, in
     if bits == 8:
         # What was never negative has all integers to itself, also if nothing says that it cannot become negative.
         top = 255 if info.low >= 0 else 127
+        magnitude *= 1 + any(info.guarded) / top  # what may be there is no limit that counts as cut
         return magnitude / top, 0 if positive else -top, top
     top = (1 << (bits - 1)) - 1
     return power_of_two_at_least(magnitude / top), 0 if positive else -top, top

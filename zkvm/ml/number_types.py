@@ -10,8 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-OTHER_REALS = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16", TensorProto.DOUBLE: "float64"}
-SMALL_INTEGERS = {
+OTHER_REALS: dict[int, str] = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16", TensorProto.DOUBLE: "float64"}
+SMALL_INTEGERS: dict[int, int] = {
     TensorProto.INT4: TensorProto.INT8, TensorProto.UINT4: TensorProto.UINT8,
     TensorProto.INT2: TensorProto.INT8, TensorProto.UINT2: TensorProto.UINT8,
 }  # fmt: skip

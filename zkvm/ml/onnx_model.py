@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.node import Node, decode
 
@@ -61,22 +63,37 @@ def inferred(model: onnx.ModelProto) -> Traced:
 
 
 def traced(model: onnx.ModelProto, *, run: bool = True) -> Traced:
-    """Shapes and types of all tensors that shape inference finds, else of a run on zeros.
+    """Shapes and types of all tensors that shape inference finds, else of runs on zeros and on ones.
 
     Args:
         model: its inputs have fixed shapes.
         run: whether it may be run.
+
+    Raises:
+        UsageError: a shape is not the same in both runs.
     """
     found = inferred(model)
     produced = {name for node in model.graph.node for name in node.output if name}
     if not run or (produced <= set(found.shapes) and produced <= set(found.types)):
         return found
     runner = onnx_runtime.session(onnx_runtime.with_intermediates(model))
-    zeros = {port.name: np.zeros(port.shape, port.dtype) for port in map(port_of, model.graph.input)}
-    arrays = {name: array for name, array in onnx_runtime.run_session(runner, zeros).items() if isinstance(array, np.ndarray)}
+    ports = [port_of(entry) for entry in model.graph.input]
+    arrays = _arrays(onnx_runtime.run_session(runner, {port.name: np.zeros(port.shape, port.dtype) for port in ports}))
+    try:
+        others = _arrays(onnx_runtime.run_session(runner, {port.name: np.ones(port.shape, port.dtype) for port in ports}))
+    except onnx_runtime.RuntimeRefusal:  # ones may be no valid input, say for positions
+        others = arrays
+    for name, array in others.items():
+        if name not in found.shapes and name in arrays and array.shape != arrays[name].shape:
+            raise UsageError(f"the shape of tensor {name!r} depends on the input's numbers: a compiled model has fixed shapes")
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
     types = {name: int(helper.np_dtype_to_tensor_dtype(array.dtype)) for name, array in arrays.items() if array.dtype.kind not in "OSU"}
     return Traced(found.shapes | shapes, found.types | types)
+
+
+def _arrays(results: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Those that are tensors."""
+    return {name: array for name, array in results.items() if isinstance(array, np.ndarray)}
 
 
 def fold(model: onnx.ModelProto, opset: int) -> tuple[list[Node], dict[str, NDArray[Any]]]:

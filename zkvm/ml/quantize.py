@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping
+from math import ceil
 from typing import Any
 
 from numpy.typing import NDArray
@@ -87,6 +88,9 @@ def _bind_inputs(context: Context, model: ImportedModel) -> None:
         if info.kind is Kind.REAL and (port.name in floating or isinstance(context.floats, Everything)):
             value = context.float_value(port.shape, port.name)
         else:
+            if info.kind is Kind.REAL:  # what is beyond the domain has no bounds inside
+                largest = min(hi, ceil(max(abs(info.low), abs(info.high)) / scale))
+                lo, hi = -largest if lo < 0 else 0, largest
             value = context.fresh(port.shape, lo, hi, scale, info.kind, label=port.name)
         value.secret = False  # no weight has a part in the range of an input
         context.graph.inputs.append(value)

@@ -108,7 +108,7 @@ class FloatToInteger(Operation):
         if wraps(self.fit.dtype):
             result = self.fit.c(code, self.name, word, word)
         else:
-            result = f"f32_to_whole({x}, {c_number(integer_limits(self.fit.dtype)[0])}, {code.text(self.name)})"
+            result = f"f32_word_of({x}, {c_number(integer_limits(self.fit.dtype)[0])}, {code.text(self.name)})"
         code.line(f"for (int i = 0; i < {self.output.size}; i++) ({code.pointer(self.output)})[i] = {result};")
 
 

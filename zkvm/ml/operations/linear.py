@@ -72,10 +72,11 @@ class Linear(Operation):
         shape = self.geometry
         at_once, positions_at_once = blocking(channels, shape.positions[1])
         many = len(self.rescaling.multipliers) > 1
+        tail = f"0, {int(many)}, 1" if self.rescaling.secret else f"{int(many)}"
         code.line(
             f"const struct linear g = {{{commas(shape.taps)}, {commas(shape.tap_steps)}, {commas(shape.positions)}, "
             f"{commas(shape.position_steps)}, {commas(shape.position_out)}, {shape.channel_out}, "
-            f"{code.rescaling(self.rescaling)}, {f'0, {int(many)}, 1' if self.rescaling.secret else int(many)}}};"
+            f"{code.rescaling(self.rescaling)}, {tail}}};"
         )
         weights = code.constant(np.concatenate([blocked(group, at_once) for group in self.weights]), label="weights")
         bias = code.constant(self.bias, label="bias")

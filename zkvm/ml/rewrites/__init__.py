@@ -3,8 +3,36 @@
 Importing this package registers the rewriting of every operator.
 """
 
-from zkvm.ml.rewrites import classical, composite, control, microsoft, quantized, recurrent
+from zkvm.ml.rewrites import (
+    classical,
+    composite,
+    control,
+    einsum,
+    elementwise,
+    geometry,
+    microsoft,
+    pools,
+    quantized,
+    recurrent,
+    trees,
+    vector_machines,
+)
 from zkvm.ml.rewrites.builder import REWRITES
 from zkvm.ml.rewrites.passes import rewrite
 
-__all__ = ["REWRITES", "classical", "composite", "control", "microsoft", "quantized", "recurrent", "rewrite"]
+__all__ = [
+    "REWRITES",
+    "classical",
+    "composite",
+    "control",
+    "einsum",
+    "elementwise",
+    "geometry",
+    "microsoft",
+    "pools",
+    "quantized",
+    "recurrent",
+    "rewrite",
+    "trees",
+    "vector_machines",
+]

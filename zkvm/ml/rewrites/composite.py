@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from zkvm.errors import UsageError
 from zkvm.ml.node import Node
 from zkvm.ml.rewrites.builder import Builder, rewrites
 
@@ -13,6 +12,8 @@ def _axes(builder: Builder, node: Node, rank: int) -> list[int]:
     axes = node.attributes.get("axes")
     if axes is None and node.has(1):
         axes = builder.required(node, 1).reshape(-1).tolist()
+    if not axes and node.attributes.get("noop_with_empty_axes", 0):
+        return []
     return [int(axis) % rank for axis in axes] if axes else list(range(rank))
 
 
@@ -21,16 +22,45 @@ def rewrite_reduction(builder: Builder, node: Node) -> bool:
     """Roots and logarithms of sums; the exponentials of differences to the maximum, so that they do not overflow."""
     source, keep = node.inputs[0], int(node.attributes.get("keepdims", 1))
     axes = _axes(builder, node, len(builder.shapes[source]))
+    if builder.dtype_of(source).kind != "f":
+        inner = builder.node(node.operator, [builder.node("Cast", [source], to=1), *node.inputs[1:]], **node.attributes)
+        builder.node("Cast", [inner], node.outputs[0], to=builder.type_of(source))
+        return True
+    if not axes:
+        single = {"ReduceL2": "Abs", "ReduceLogSum": "Log", "ReduceLogSumExp": "Identity"}[node.operator]
+        builder.node(single, [source], node.outputs[0])
+        return True
     if node.operator == "ReduceL2":
         builder.node("Sqrt", [builder.reduce("ReduceSumSquare", source, axes, keep)], node.outputs[0])
     elif node.operator == "ReduceLogSum":
         builder.node("Log", [builder.reduce("ReduceSum", source, axes, keep)], node.outputs[0])
     else:
-        largest = builder.reduce("ReduceMax", source, axes)
+        largest = _finite_maximum(builder, source, axes)
         total = builder.reduce("ReduceSum", builder.node("Exp", [builder.node("Sub", [source, largest])]), axes)
         result = builder.node("Add", [builder.node("Log", [total]), largest], None if not keep else node.outputs[0])
         if not keep:
             builder.node("Squeeze", [result, builder.constant(axes, np.int64)], node.outputs[0])
+    return True
+
+
+def _finite_maximum(builder: Builder, source: str, axes: list[int]) -> str:
+    """The largest elements; an infinite one counts as a large number, because infinities have no difference."""
+    largest = builder.reduce("ReduceMax", source, axes)
+    top = float(np.finfo(np.float32).max)
+    return builder.node("Clip", [largest, builder.constant(-top), builder.constant(top)])
+
+
+@rewrites("ReduceMean")
+def rewrite_mean(builder: Builder, node: Node) -> bool:
+    """Of integers: the sum, divided without its remainder."""
+    source = node.inputs[0]
+    if builder.dtype_of(source).kind == "f":
+        return False
+    shape = builder.shapes[source]
+    axes = _axes(builder, node, len(shape))
+    count = int(np.prod([shape[axis] for axis in axes], dtype=np.int64))
+    total = builder.reduce("ReduceSum", source, axes, int(node.attributes.get("keepdims", 1))) if axes else source
+    builder.node("Div", [total, builder.constant(count, builder.dtype_of(source))], node.outputs[0])
     return True
 
 
@@ -57,7 +87,7 @@ def rewrite_log_softmax(builder: Builder, node: Node) -> bool:
     """x - log sum exp x."""
     source = node.inputs[0]
     axis = int(node.attributes.get("axis", -1)) % len(builder.shapes[source])
-    centred = builder.node("Sub", [source, builder.reduce("ReduceMax", source, [axis])])
+    centred = builder.node("Sub", [source, _finite_maximum(builder, source, [axis])])
     total = builder.reduce("ReduceSum", builder.node("Exp", [centred]), [axis])
     builder.node("Sub", [centred, builder.node("Log", [total])], node.outputs[0])
     return True
@@ -139,7 +169,7 @@ def rewrite_hardmax(builder: Builder, node: Node) -> bool:
     best = builder.node("ArgMax", [node.inputs[0]], axis=axis, keepdims=1)
     numbers = np.arange(shape[axis]).reshape([-1 if index == axis else 1 for index in range(len(shape))])
     hit = builder.node("Equal", [best, builder.constant(numbers, np.int64)])
-    builder.node("Cast", [hit], node.outputs[0], to=1)
+    builder.node("Cast", [hit], node.outputs[0], to=builder.type_of(node.inputs[0]))
     return True
 
 
@@ -178,41 +208,6 @@ def rewrite_normalization(builder: Builder, node: Node) -> bool:
     return True
 
 
-@rewrites("Einsum")
-def rewrite_einsum(builder: Builder, node: Node) -> bool:
-    """Two operands without repeated letters: one batched matrix product between transpositions."""
-    equation = node.attributes["equation"].replace(" ", "")
-    terms, _, result = equation.partition("->")
-    parts = terms.split(",")
-    if len(parts) != 2 or "." in equation or not result or any(len(set(part)) != len(part) for part in (*parts, result)):
-        raise UsageError(f"Einsum {node.name!r}: equation {equation!r}; two operands without dots and repeated letters are supported")
-    left, right = parts
-    batch = [letter for letter in left if letter in right and letter in result]
-    shared = [letter for letter in left if letter in right and letter not in result]
-    rows, columns = ([letter for letter in part if letter not in batch + shared] for part in parts)
-    if set(result) != set(batch + rows + columns):
-        raise UsageError(f"Einsum {node.name!r}: equation {equation!r} sums over letters of one operand, which is not supported")
-    sizes: dict[str, int] = {}
-    for part, name in zip(parts, node.inputs, strict=True):
-        sizes |= dict(zip(part, builder.shapes[name], strict=True))
-
-    def matrix(name: str, part: str, order: list[str], inner: tuple[list[str], list[str]]) -> str:
-        turned = builder.node("Transpose", [name], perm=[part.index(letter) for letter in order])
-        extents = [int(np.prod([sizes[letter] for letter in group], dtype=np.int64)) for group in inner]
-        return builder.node("Reshape", [turned, builder.constant([*(sizes[letter] for letter in batch), *extents], np.int64)])
-
-    product = builder.node(
-        "MatMul",
-        [
-            matrix(node.inputs[0], left, batch + rows + shared, (rows, shared)),
-            matrix(node.inputs[1], right, batch + shared + columns, (shared, columns)),
-        ],
-    )
-    unfolded = builder.node("Reshape", [product, builder.constant([sizes[letter] for letter in batch + rows + columns], np.int64)])
-    builder.node("Transpose", [unfolded], node.outputs[0], perm=[(batch + rows + columns).index(letter) for letter in result])
-    return True
-
-
 @rewrites("BatchNormalization")
 def rewrite_batch_normalization(builder: Builder, node: Node) -> bool:
     """Only of several samples: x * factor + offset."""
@@ -224,35 +219,4 @@ def rewrite_batch_normalization(builder: Builder, node: Node) -> bool:
     per_channel = (-1, *[1] * (len(shape) - 2))
     scaled = builder.node("Mul", [node.inputs[0], builder.constant(factor.reshape(per_channel))])
     builder.node("Add", [scaled, builder.constant((shift - mean * factor).reshape(per_channel))], node.outputs[0])
-    return True
-
-
-@rewrites("Sum", "Mean")
-def rewrite_sum(builder: Builder, node: Node) -> bool:
-    """Sums of several tensors, one after the other."""
-    total = node.inputs[0]
-    for name in node.inputs[1:]:
-        total = builder.node("Add", [total, name])
-    if node.operator == "Mean":
-        total = builder.node("Mul", [total, builder.constant(1.0 / len(node.inputs))])
-    builder.node("Identity", [total], node.outputs[0])
-    return True
-
-
-@rewrites("LpPool", "GlobalLpPool")
-def rewrite_lp_pool(builder: Builder, node: Node) -> bool:
-    """Root of the window's sum of powers: an average pooling of |x|^p times the window's size."""
-    order = int(node.attributes.get("p", 2))
-    magnitude = builder.node("Abs", [node.inputs[0]])
-    power = magnitude if order == 1 else builder.node("Pow", [magnitude, builder.constant(float(order))])
-    if node.operator == "GlobalLpPool":
-        total = builder.reduce("ReduceSum", power, list(range(2, len(builder.shapes[node.inputs[0]]))))
-    else:
-        kept = {key: value for key, value in node.attributes.items() if key != "p"}
-        mean = builder.node("AveragePool", [power], count_include_pad=1, **kept)
-        total = builder.node("Mul", [mean, builder.constant(float(np.prod(node.attributes["kernel_shape"])))])
-    if order == 1:
-        builder.node("Identity", [total], node.outputs[0])
-    else:
-        builder.node("Pow", [total, builder.constant(1.0 / order)], node.outputs[0])
     return True

@@ -17,6 +17,7 @@ from zkvm.ml.node import Node, decode
 from zkvm.ml.number_types import graphs_of, replace_all
 from zkvm.ml.onnx_model import OPSET, Traced, opset_of, traced
 from zkvm.ml.rewrites.builder import REWRITES, Builder
+from zkvm.ml.rewrites.trees import older_form
 from zkvm.ml.rewrites.versions import upgraded
 
 MAX_PASSES = 40
@@ -40,6 +41,7 @@ class State:
 
 def upgrade(model: onnx.ModelProto) -> None:
     """Write operators of versions before 18 as version 18 has them, in place, within branches and loops too."""
+    _newer_trees(model)
     version = opset_of(model)
     if version >= OPSET:
         return
@@ -62,6 +64,22 @@ def upgrade(model: onnx.ModelProto) -> None:
             entry.version = OPSET
 
 
+def _newer_trees(model: onnx.ModelProto) -> None:
+    """Trees of version 5 of ai.onnx.ml as version 3 has them; that domain in a version in which trees and encoders are known."""
+    for entry in model.opset_import:
+        if entry.domain == "ai.onnx.ml":
+            entry.version = onnx_runtime.DOMAINS[entry.domain]
+    nodes: list[onnx.NodeProto] = []
+    for position, proto in enumerate(model.graph.node):
+        if proto.op_type == "TreeEnsemble":
+            builder = Builder(f"{proto.name or proto.op_type}_{position}", {}, {}, OPSET)
+            older_form(builder, decode(proto, position))
+            nodes += builder.nodes
+        else:
+            nodes.append(proto)
+    replace_all(model.graph.node, nodes)
+
+
 def rewrite(model: onnx.ModelProto, expand: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model) -> onnx.ModelProto:
     """The model with every composite operator replaced, until none is left, and with constants computed.
 
@@ -78,9 +96,10 @@ def rewrite(model: onnx.ModelProto, expand: Callable[[onnx.ModelProto], onnx.Mod
                 raise UsageError(reason)
         state.alike.clear()
         constants = fold_constants(model, known)
-        if not _rewrite_once(model, number, known, constants, state):
-            break
+        changed = _rewrite_once(model, number, known, constants, state)
         prune(model)
+        if not changed:
+            break
     return model
 
 
@@ -112,17 +131,23 @@ def fold_constants(model: onnx.ModelProto, known: Traced) -> dict[str, NDArray[A
     outputs = {output.name for output in model.graph.output}
     for position, proto in enumerate(model.graph.node):
         node = decode(proto, position)
-        results = _constant_results(node, constants, known, opset_of(model))
-        if results is None or set(node.outputs) & outputs:
+        results = None if _is_copy(node, outputs) else _constant_results(node, constants, known, opset_of(model))
+        if results is None:
             kept.append(proto)
-            if results is None:
-                continue
+            continue
         constants.update(results)
         known.shapes.update({name: array.shape for name, array in results.items()})
-        if not set(node.outputs) & outputs:
-            model.graph.initializer.extend(numpy_helper.from_array(np.asarray(array), name) for name, array in results.items())
+        for name, array in results.items():
+            initial = f"{name}/constant" if name in outputs else name  # an output has to come out of a node
+            model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), initial))
+            if name in outputs:
+                kept.append(helper.make_node("Identity", [initial], [name], name=f"{name}/copy"))
     replace_all(model.graph.node, kept)
     return constants
+
+
+def _is_copy(node: Node, outputs: set[str]) -> bool:
+    return node.operator == "Identity" and node.outputs[0] in outputs
 
 
 def _constant_results(node: Node, constants: dict[str, NDArray[Any]], known: Traced, opset: int) -> dict[str, NDArray[Any]] | None:
@@ -135,7 +160,7 @@ def _constant_results(node: Node, constants: dict[str, NDArray[Any]], known: Tra
         return {node.outputs[0]: np.array(part if node.operator == "Shape" else int(np.prod(shape)), np.int64)}
     if node.operator == "EyeLike" and shape is not None and node.inputs[0] not in constants:
         dtype = node.attributes.get("dtype", known.types.get(node.inputs[0], onnx.TensorProto.FLOAT))
-        return {node.outputs[0]: np.eye(*shape, k=node.attributes.get("k", 0), dtype=helper.tensor_dtype_to_np_dtype(dtype))}
+        return {node.outputs[0]: np.eye(shape[0], shape[1], node.attributes.get("k", 0)).astype(helper.tensor_dtype_to_np_dtype(dtype))}
     if node.operator.startswith(NOT_FOLDED) and node.operator != "ConstantOfShape":
         return None
     if any(isinstance(value, onnx.GraphProto) for value in node.attributes.values()):

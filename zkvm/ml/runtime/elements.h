@@ -29,7 +29,7 @@ INLINE int32_t whole_divisor(int32_t divisor, const char *layer) {
 
 INLINE int64_t whole_quotient_wide(int32_t left, int32_t right) {
     int32_t quotient = machine_quotient(left, right); /* the smallest over -1 is itself */
-    return (left == INT32_MIN) & (right == -1) ? -(int64_t)quotient : quotient;
+    return ((left == INT32_MIN) & (right == -1)) ? -(int64_t)quotient : quotient;
 }
 
 /* Remainder with the divisor's sign. */

@@ -52,7 +52,7 @@ INLINE int32_t f32_quantized(int32_t x, int32_t zero, int32_t lo, int32_t hi) {
 }
 
 /* A float as an integer that a word holds, without its fraction. */
-INLINE int32_t f32_to_whole(int32_t x, int32_t lo, const char *layer) {
+INLINE int32_t f32_word_of(int32_t x, int32_t lo, const char *layer) {
     int32_t whole = f32_to_i32(x);
     if ((whole == INT32_MIN && x != (int32_t)0xCF000000) || whole < lo)
         zkvm_ml_overflow(layer, "a number cast to an integer does not fit a word of 32 bits");
