@@ -61,7 +61,7 @@ FLOAT void f32_normalize(const int32_t *x, int32_t *y, int count, int32_t length
 FLOAT void f32_running_sum(const int32_t *x, int32_t *y, int count, int step, int exclusive) {
     int32_t sum = 0;
     for (int i = 0; i < count; i++) {
-        int32_t next = i ? f32_add(sum, x[i * step]) : x[0];
+        int32_t first = f32_is_nan(x[0]) ? F32_NAN : x[0], next = i ? f32_add(sum, x[i * step]) : first;
         y[i * step] = exclusive ? sum : next;
         sum = next;
     }
