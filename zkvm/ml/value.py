@@ -43,6 +43,7 @@ class Value:
         private: whether the constant says something about the weights, which private models read as input.
         secret: whether the scale does; only in models with private weights.
         cut: bounds within [lo, hi] to which its operation cuts, where these are secret.
+        repeats: the constant that this one repeats along axes, if it was broadcast: what element by element operations read instead.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Value:
     private: bool = True
     secret: bool = False
     cut: tuple[int, int] | None = None
+    repeats: Value | None = None
 
     @property
     def size(self) -> int:

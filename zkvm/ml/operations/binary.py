@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -12,13 +13,52 @@ from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation, Value
 
 
+LONG_ROW = 16
+"""A constant is read where it lies, and not repeated, if it is the same for, or runs along, rows of this length: then a loop for each row
+costs less than what it saves."""
+
+
 def elementwise(code: CodeWriter, operation: Operation, expression: str) -> None:
     """target[i] = expression of a and b, the elements of the two inputs."""
-    left, right = (code.pointer(value) for value in operation.inputs[:2])
-    code.line(f"UNROLL_FOUR for (int i = 0; i < {operation.output.size}; i++) {{")
-    code.line(f"    int32_t a = ({left})[i], b = ({right})[i];")
+    operands = [value if value.repeats is None else value.repeats for value in operation.inputs[:2]]
+    loops = _loops(operation.output.shape, operands)
+    if len(loops) == 1 or loops[-1][0] >= LONG_ROW:
+        steps = [loop[1:] for loop in loops]
+    else:
+        operands, loops, steps = list(operation.inputs[:2]), [(operation.output.size, 1, 1)], [(1, 1)]
+    places = [" + ".join(f"i{depth} * {step[side]}" for depth, step in enumerate(steps) if step[side]) or "0" for side in range(2)]
+    flat = len(loops) == 1
+    for depth, (count, *_) in enumerate(loops):
+        name = "i" if flat else f"i{depth}"
+        inner = depth == len(loops) - 1
+        code.line(f"{'UNROLL_FOUR ' if inner else ''}for (int {name} = 0; {name} < {count}; {name}++){' {' if inner else ''}")
+    if flat:
+        places = ["i" if step else "0" for step in steps[0]]
+    else:
+        sizes = [loop[0] for loop in loops]
+        code.line(f"    int i = {' + '.join(f'i{depth} * {prod(sizes[depth + 1:])}' for depth in range(len(sizes)))};")
+    left, right = (code.pointer(value) for value in operands)
+    code.line(f"    int32_t a = ({left})[{places[0]}], b = ({right})[{places[1]}];")
     code.line(f"    ({code.pointer(operation.output)})[i] = {expression};")
     code.line("}")
+
+
+def _loops(shape: tuple[int, ...], operands: list[Value]) -> list[tuple[int, int, int]]:
+    """The fewest nested loops, outermost first, over all elements: count, and what each operand's position grows by."""
+    steps = []
+    for value in operands:
+        own = shape if value.size == prod(shape) else value.shape
+        places = np.broadcast_to(np.arange(value.size, dtype=np.int64).reshape(own), shape)
+        steps.append([step // places.itemsize for step in places.strides])
+    loops: list[tuple[int, int, int]] = []
+    for count, *step in zip(shape, *steps, strict=True):
+        if count == 1:
+            continue
+        if loops and all(loops[-1][side + 1] == step[side] * count for side in range(2)):
+            loops[-1] = (loops[-1][0] * count, step[0], step[1])
+        else:
+            loops.append((count, step[0], step[1]))
+    return loops or [(1, 1, 1)]
 
 
 @dataclass(eq=False)
