@@ -12,7 +12,6 @@ from zkvm.ml.arithmetic import INT32_MAX, IntArray, Rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation, Value
 
-
 LONG_ROW = 16
 """A constant is read where it lies, and not repeated, if it is the same for, or runs along, rows of this length: then a loop for each row
 costs less than what it saves."""
@@ -22,25 +21,24 @@ def elementwise(code: CodeWriter, operation: Operation, expression: str) -> None
     """target[i] = expression of a and b, the elements of the two inputs."""
     operands = [value if value.repeats is None else value.repeats for value in operation.inputs[:2]]
     loops = _loops(operation.output.shape, operands)
-    if len(loops) == 1 or loops[-1][0] >= LONG_ROW:
-        steps = [loop[1:] for loop in loops]
-    else:
-        operands, loops, steps = list(operation.inputs[:2]), [(operation.output.size, 1, 1)], [(1, 1)]
-    places = [" + ".join(f"i{depth} * {step[side]}" for depth, step in enumerate(steps) if step[side]) or "0" for side in range(2)]
-    flat = len(loops) == 1
-    for depth, (count, *_) in enumerate(loops):
-        name = "i" if flat else f"i{depth}"
-        inner = depth == len(loops) - 1
-        code.line(f"{'UNROLL_FOUR ' if inner else ''}for (int {name} = 0; {name} < {count}; {name}++){' {' if inner else ''}")
-    if flat:
-        places = ["i" if step else "0" for step in steps[0]]
-    else:
-        sizes = [loop[0] for loop in loops]
-        code.line(f"    int i = {' + '.join(f'i{depth} * {prod(sizes[depth + 1:])}' for depth in range(len(sizes)))};")
+    if len(loops) > 1 and loops[-1][0] < LONG_ROW:
+        operands, loops = list(operation.inputs[:2]), [(operation.output.size, 1, 1)]
     left, right = (code.pointer(value) for value in operands)
-    code.line(f"    int32_t a = ({left})[{places[0]}], b = ({right})[{places[1]}];")
+    names = ["i"] if len(loops) == 1 else [f"i{depth}" for depth in range(len(loops))]
+    for name, (count, *_) in zip(names[:-1], loops, strict=False):
+        code.line(f"for (int {name} = 0; {name} < {count}; {name}++)")
+    code.line(f"UNROLL_FOUR for (int {names[-1]} = 0; {names[-1]} < {loops[-1][0]}; {names[-1]}++) {{")
+    if len(loops) > 1:
+        code.line(f"    int i = {_place(names, [prod(loop[0] for loop in loops[depth + 1 :]) for depth in range(len(loops))])};")
+    first, second = (_place(names, [loop[side] for loop in loops]) for side in (1, 2))
+    code.line(f"    int32_t a = ({left})[{first}], b = ({right})[{second}];")
     code.line(f"    ({code.pointer(operation.output)})[i] = {expression};")
     code.line("}")
+
+
+def _place(names: list[str], steps: list[int]) -> str:
+    """C expression of a position."""
+    return " + ".join(name if step == 1 else f"{name} * {step}" for name, step in zip(names, steps, strict=True) if step) or "0"
 
 
 def _loops(shape: tuple[int, ...], operands: list[Value]) -> list[tuple[int, int, int]]:
