@@ -48,6 +48,7 @@ class Value:
         cut: bounds within [lo, hi] to which its operation cuts, where these are secret.
         guarded: whether a result equal to the lower, the upper limit is one that may have been cut: limits that follow from data are no
             legal values. A bound that the model itself sets, as a Relu does, is.
+        repeats: the constant that this one repeats along axes, if it was broadcast: what element by element operations read instead.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Value:
     secret: bool = False
     cut: tuple[int, int] | None = None
     guarded: tuple[bool, bool] = (False, False)
+    repeats: Value | None = None
 
     @property
     def size(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -11,14 +12,51 @@ from zkvm.ml.arithmetic import INT32_MAX, IntArray, Rescale
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation, Value
 
+LONG_ROW = 16
+"""A constant is read where it lies, and not repeated, if it is the same for, or runs along, rows of this length: then a loop for each row
+costs less than what it saves."""
+
 
 def elementwise(code: CodeWriter, operation: Operation, expression: str) -> None:
     """target[i] = expression of a and b, the elements of the two inputs."""
-    left, right = (code.pointer(value) for value in operation.inputs[:2])
-    code.line(f"UNROLL_FOUR for (int i = 0; i < {operation.output.size}; i++) {{")
-    code.line(f"    int32_t a = ({left})[i], b = ({right})[i];")
+    operands = [value if value.repeats is None else value.repeats for value in operation.inputs[:2]]
+    loops = _loops(operation.output.shape, operands)
+    if len(loops) > 1 and loops[-1][0] < LONG_ROW:
+        operands, loops = list(operation.inputs[:2]), [(operation.output.size, 1, 1)]
+    left, right = (code.pointer(value) for value in operands)
+    names = ["i"] if len(loops) == 1 else [f"i{depth}" for depth in range(len(loops))]
+    for name, (count, *_) in zip(names[:-1], loops, strict=False):
+        code.line(f"for (int {name} = 0; {name} < {count}; {name}++)")
+    code.line(f"UNROLL_FOUR for (int {names[-1]} = 0; {names[-1]} < {loops[-1][0]}; {names[-1]}++) {{")
+    if len(loops) > 1:
+        code.line(f"    int i = {_place(names, [prod(loop[0] for loop in loops[depth + 1 :]) for depth in range(len(loops))])};")
+    first, second = (_place(names, [loop[side] for loop in loops]) for side in (1, 2))
+    code.line(f"    int32_t a = ({left})[{first}], b = ({right})[{second}];")
     code.line(f"    ({code.pointer(operation.output)})[i] = {expression};")
     code.line("}")
+
+
+def _place(names: list[str], steps: list[int]) -> str:
+    """C expression of a position."""
+    return " + ".join(name if step == 1 else f"{name} * {step}" for name, step in zip(names, steps, strict=True) if step) or "0"
+
+
+def _loops(shape: tuple[int, ...], operands: list[Value]) -> list[tuple[int, int, int]]:
+    """The fewest nested loops, outermost first, over all elements: count, and what each operand's position grows by."""
+    steps = []
+    for value in operands:
+        own = shape if value.size == prod(shape) else value.shape
+        places = np.broadcast_to(np.arange(value.size, dtype=np.int64).reshape(own), shape)
+        steps.append([step // places.itemsize for step in places.strides])
+    loops: list[tuple[int, int, int]] = []
+    for count, *step in zip(shape, *steps, strict=True):
+        if count == 1:
+            continue
+        if loops and all(loops[-1][side + 1] == step[side] * count for side in range(2)):
+            loops[-1] = (loops[-1][0] * count, step[0], step[1])
+        else:
+            loops.append((count, step[0], step[1]))
+    return loops or [(1, 1, 1)]
 
 
 @dataclass(eq=False)

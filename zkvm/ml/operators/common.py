@@ -45,7 +45,10 @@ def broadcast(context: Context, name: str, value: Value, shape: tuple[int, ...])
     if value.shape == shape:
         return value
     index = np.broadcast_to(np.arange(value.size).reshape(value.shape), shape)
-    return move(context, name, [value], np.ascontiguousarray(index))
+    result = move(context, name, [value], np.ascontiguousarray(index))
+    if result.data is not None and result.root is None:
+        result.repeats = value
+    return result
 
 
 def broadcast_pair(context: Context, name: str, left: Value, right: Value) -> tuple[Value, Value]:
