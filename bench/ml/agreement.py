@@ -96,12 +96,11 @@ def measured(entry: Entry, settings: Settings) -> Iterator[Row]:
         start = time.monotonic()
         try:
             compiled = compiled_from(case.path, case.calibration(calibration))
+            row = measure(case, compiled, calibration, settings.seconds)
         except ZkvmError as error:
             row = Row(entry.path, calibration, "refused", str(error))
         except Exception as error:  # a bug of the compiler: counted, and named
             row = Row(entry.path, calibration, "failed", f"{type(error).__name__}: {error}")
-        else:
-            row = measure(case, compiled, calibration, settings.seconds)
         row.seconds = round(time.monotonic() - start, 2)
         row.reason = row.reason.replace(str(case.path), "the file")
         yield row

@@ -8,7 +8,8 @@ float32; or it changes the label itself when every number of the input is moved 
 random ways. The second does not hold for models with trees, whose comparisons are exact.
 
 **The error** is the largest difference over the range that the float output has over all inputs; of outputs whose columns are
-quantities of their own, over the range of the column. Where the float output is not finite, the same NaN or infinity is error 0, and
+quantities of their own, over the range of the column; a range counts as at least 2^-12 of the largest magnitude, because below that the
+noise of float32 itself would show. Where the float output is not finite, the same NaN or infinity is error 0, and
 everything else is infinitely wrong.
 """
 
@@ -27,6 +28,7 @@ from bench.ml.corpus.store import Case, float_session, run_float, samples_of
 
 NOISE = 2.0**-20
 MOVES, STEPS = 8, 2
+LEAST_RANGE = 2.0**-12
 WRONG = 0.01
 """An error from which a run counts as wrong."""
 
@@ -133,8 +135,9 @@ def relative_errors(got: Array, expected: Array, full: Array, by_column: bool) -
     finite = np.where(np.isfinite(rows), rows, np.nan).astype(np.float64)
     known = ~np.isnan(finite).all(axis=0)
     low, high = (pick(np.where(np.isnan(finite), fill, finite), axis=0) for pick, fill in ((np.min, np.inf), (np.max, -np.inf)))
-    span = np.where(known, high - low, 1.0)
-    span = np.where(span > 0, span, np.where(known, np.abs(high), 1.0))
+    magnitude = np.where(known, np.maximum(np.abs(low), np.abs(high)), 0.0)
+    span = np.where(known & (high > low), high - low, magnitude)
+    span = np.maximum(span, LEAST_RANGE * magnitude)
     span = np.where(span > 0, span, 1.0)
     reals = expected.astype(np.float64)
     with np.errstate(invalid="ignore"):

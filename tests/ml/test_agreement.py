@@ -104,6 +104,13 @@ def test_errors_are_relative_to_the_range_over_all_inputs() -> None:
     assert relative_errors(full + 1, full, full, by_column=True) == pytest.approx([0.1, 0.1])
 
 
+def test_a_range_of_nearly_nothing_is_no_measure() -> None:
+    full = np.array([[4096.0], [4096.001]])
+    assert relative_errors(full + 0.01, full, full, by_column=True) == pytest.approx([0.01, 0.01], rel=1e-3)
+    same = np.array([[8.0], [8.0]])
+    assert relative_errors(same + 4, same, same, by_column=True).tolist() == [0.5, 0.5]
+
+
 def test_numbers_that_are_not_finite_must_be_the_same() -> None:
     full = np.array([[np.nan], [np.inf], [-np.inf], [3.0]])
     assert relative_errors(full.copy(), full, full, by_column=False).tolist() == [0, 0, 0, 0]

@@ -65,7 +65,7 @@ def _exported(name: str, shape: tuple[int, ...], kind: str, layers: Callable[[],
 
 NETWORKS: dict[str, tuple[tuple[int, ...], str, Callable[[Any], list[Any]]]] = {
     "mlp": ((10,), "normal-classes", lambda k: [k.Dense(16, activation="relu"), k.Dense(4, activation="softmax")]),
-    "mlp-swish": ((10,), "normal-classes", lambda k: [k.Dense(16, activation="swish"), k.Dense(16, activation="gelu"), k.Dense(4)]),
+    "mlp-swish": ((10,), "normal-classes", lambda k: [k.Dense(16, activation="swish"), k.Dense(16, activation="selu"), k.Dense(4)]),
     "mlp-softplus": ((10,), "normal", lambda k: [k.Dense(16, activation="softplus"), k.Dense(1, activation="sigmoid")]),
     "cnn": (
         (12, 12, 1), "image-classes",

@@ -170,5 +170,5 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "gpt-block": (Block, (1, 8), "tokens-classes"),
     "gpt-block-fused": (lambda: Block(True), (1, 8), "tokens-classes"),
 }  # fmt: skip
-BOTH = ("mlp-gelu", "cnn", "layernorm", "lstm", "gru", "attention", "gpt-block", "encoder-layer", "softmax-written-out")
+BOTH = ("mlp-gelu", "cnn", "layernorm", "lstm", "gru", "attention", "gpt-block", "softmax-written-out")
 """What the two exporters write differently."""
