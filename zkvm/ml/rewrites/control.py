@@ -16,7 +16,7 @@ from zkvm.ml.node import Node, decode
 from zkvm.ml.number_types import graphs_of, replace_all
 from zkvm.ml.rewrites.builder import Builder, rewrites
 
-MAX_STEPS = 1 << 12
+MAX_STEPS = 1 << 10
 MAX_NODES = 1 << 17
 """Of what a loop becomes."""
 
@@ -122,8 +122,8 @@ def rewrite_loop(builder: Builder, node: Node) -> bool:
         going = known(builder, condition)
         if going is not None and not going.reshape(-1)[0]:
             break
-        if step >= MAX_STEPS:
-            raise UsageError(f"Loop {node.name!r}: more than {MAX_STEPS} steps, or none of them known to be the last")
+        if step >= MAX_STEPS or (going is None and limit is None):
+            raise UsageError(f"Loop {node.name!r}: more than {MAX_STEPS} steps, or no bound of how many")
         if going is None:
             if scanned:
                 raise UsageError(f"Loop {node.name!r}: how many steps it does is computed at run time, and so the shape of its outputs")
