@@ -64,6 +64,8 @@ class Compiled:
             answer = self.model.evaluate(dict(sample))
         except ZkvmError as error:
             return Run(refused=str(error))
+        if answer.refused:
+            return Run(refused=answer.refused)
         if answer.outside:
             return Run(refused=f"{answer.outside} values lie outside of the domain")
         if answer.saturated:

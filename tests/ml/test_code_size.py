@@ -7,7 +7,7 @@ import pytest
 from onnx import helper
 
 from tests.ml.models import check, model_of, normal, positive, single
-from zkvm.ml.compile import Compilation, Options, Privacy
+from zkvm.ml.compiler import Compilation, Options, Privacy
 
 
 def statements(made: Compilation) -> int:

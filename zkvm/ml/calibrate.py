@@ -134,9 +134,10 @@ def calibrate(
             low, high = _range(data, bound)
             least_certain, most_certain = certain.get(name, (-np.inf, np.inf))
             guarded = least_certain < low, most_certain > high
+        masked = name in seen.rows and guarded[0]
         if name in seen.rows:  # what lies far below the rest of its row may be cut
             low, guarded = min(low, high - MASKED), (False, guarded[1])
-        tensors[name] = TensorInfo(shape, kind_of(dtype), low, high, least.get(name, 0), guarded, dtype)
+        tensors[name] = TensorInfo(shape, kind_of(dtype), low, high, least.get(name, 0), guarded, dtype, masked)
     return tensors
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.ml.arithmetic import IntArray
+from zkvm.ml.arithmetic import IntArray, Overflow
 from zkvm.ml.gate import Answer
 from zkvm.ml.interface import Tensor
 from zkvm.ml.ir import Graph, Value, evaluate, evaluate_all
@@ -28,7 +28,10 @@ class GraphModel:
         """See :class:`zkvm.ml.gate.Candidate`."""
         integers, outside = self._integers(sample)
         saturated: dict[str, int] = {}
-        results = evaluate(self.graph, integers, saturated)
+        try:
+            results = evaluate(self.graph, integers, saturated)
+        except Overflow as error:  # the guest ends there, whatever saturation does
+            return Answer([], {}, outside, str(error))
         outputs = [value.dequantize(result) for value, result in zip(self.graph.outputs, results, strict=True)]
         return Answer(outputs, saturated, outside)
 

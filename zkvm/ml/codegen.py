@@ -173,9 +173,13 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
     for value in graph.inputs:
         where = code.pointer(value)
         code.line(f"zkvm_read_exact({where}, {4 * value.size});")
-        # Whoever proves chooses the input: sums are bounded for inputs in their range only. Every word is a float.
-        if value.kind is not Kind.FLOAT:
-            code.line(f"for (int i = 0; i < {value.size}; i++)")
+        # Whoever proves chooses the input: sums are bounded for inputs in their range only. Every word is a float, but there is one NaN.
+        code.line(f"for (int i = 0; i < {value.size}; i++)")
+        if value.kind is Kind.FLOAT:
+            code.line(
+                f'    if (f32_is_nan({where}[i]) && {where}[i] != F32_NAN) zkvm_panic("an input holds a NaN that is not the one of this machine");'
+            )
+        else:
             code.line(f'    if ({where}[i] < {value.lo} || {where}[i] > {value.hi}) zkvm_panic("an input is out of its range");')
         if privacy.input_digest:
             code.line(f"digest_words(&input_digest, {where}, {value.size});")

@@ -55,11 +55,13 @@ class Answer:
     Attributes:
         outputs: as numbers that people read, in the model's order.
         saturated: how many values inside were cut, by layer. outside: how many elements of the input were.
+        refused: why the guest ends without outputs, whatever it does when values saturate.
     """
 
     outputs: list[Array]
     saturated: Mapping[str, int]
     outside: int = 0
+    refused: str = ""
 
 
 class Candidate(Protocol):
@@ -110,7 +112,8 @@ class Agreement:
 
     Attributes:
         samples, drawn: inputs that were compared.
-        undefined: drawn inputs that were not: the float model fails on them, or says NaN or infinity.
+        undefined: drawn inputs that were not: the float model fails on them, or says NaN or infinity; or the guest ends, because an
+            integer leaves its word.
         outputs: by name.
         saturated: inputs in which values were cut, by layer. outside: samples that the input's range cuts.
         same_top1: inputs in which all labels are the float model's.
@@ -275,6 +278,11 @@ class _Comparison:
             return
         answer = self.candidate.evaluate(sample)
         found, same = self.found, True
+        if answer.refused:
+            if not place.drawn:
+                raise InexactError(f"the guest has no answer for {place}: {answer.refused}")
+            found.undefined += 1
+            return
         found.drawn += place.drawn
         for layer in answer.saturated:
             found.saturated[layer] = found.saturated.get(layer, 0) + 1

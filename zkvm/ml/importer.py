@@ -30,11 +30,7 @@ MAX_WORDS = 1 << 26
 """Activations and constants of a guest: a quarter of its address space."""
 
 
-AT_RUN_TIME = (
-    "IsNaN", "IsInf", "BitShift", "BitwiseNot", "Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND", "Clip", "ReduceMax",
-    "ReduceMin", "ReduceSum", "ReduceMean", "ReduceProd", "Mod", "Xor", "Or", "And", "Not", "Round", "Expm1",
-)  # fmt: skip
-SUPPORTED = set(LOWERINGS) | set(FLOAT_LOWERINGS) | {("", operator) for operator in AT_RUN_TIME}
+SUPPORTED = LOWERINGS.keys() | FLOAT_LOWERINGS.keys()
 """Operators that may be left in a model."""
 
 

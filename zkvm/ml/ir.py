@@ -41,6 +41,10 @@ class Operation(ABC):
         """Instructions of one run, roughly: enough to compare two ways to compute the same."""
         return 4 * self.macs + 10 * self.output.size
 
+    def saturated(self, inputs: Sequence[IntArray], result: IntArray) -> int:
+        """How many numbers may have been cut that should not be."""
+        return self.output.saturated(result)
+
     @abstractmethod
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """The output's integers, of the output's shape, from the inputs' integers."""
@@ -118,8 +122,9 @@ def evaluate_all(graph: Graph, inputs: Sequence[IntArray], saturated: dict[str, 
         return held[id(value)] if value.data is None else value.data.reshape(value.shape)
 
     for operation in graph.operations:
-        result = held[id(operation.output)] = operation.evaluate(*map(read, operation.inputs))
-        count = operation.output.saturated(result) if saturated is not None else 0
+        arrays = list(map(read, operation.inputs))
+        result = held[id(operation.output)] = operation.evaluate(*arrays)
+        count = operation.saturated(arrays, result) if saturated is not None else 0
         if saturated is not None and count:
             saturated[operation.name] = saturated.get(operation.name, 0) + count
     return held

@@ -38,6 +38,7 @@ class TensorInfo:
         bits: that it has at least, whatever the precision of activations: where bits cost nothing.
         guarded: whether low, high are data and no bounds: then values beyond them are possible, and must not be cut silently.
         dtype: its type in the ONNX model.
+        masked: whether low cuts what lies far below the rest of its row, as masks do.
     """
 
     shape: tuple[int, ...]
@@ -47,6 +48,7 @@ class TensorInfo:
     bits: int = 0
     guarded: tuple[bool, bool] = (False, False)
     dtype: np.dtype[Any] | None = None
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

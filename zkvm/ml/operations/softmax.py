@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 
 import numpy as np
 
 from zkvm.ml.arithmetic import IntArray, Rescale
-from zkvm.ml.code import CodeWriter
+from zkvm.ml.code import NO_RESULT, CodeWriter
 from zkvm.ml.ir import Operation
 from zkvm.ml.operations.table import interpolate
 
@@ -21,6 +22,7 @@ class Softmax(Operation):
 
     Attributes:
         difference: makes differences of a secret scale those of the table, which everybody may know.
+        floor: where elements were cut because they lie far below the rest; one that is not far below its own row is saturated.
     """
 
     length: int
@@ -29,13 +31,22 @@ class Softmax(Operation):
     bits: int
     units: int
     difference: Rescale | None = None
+    floor: int | None = None
+
+    def saturated(self, inputs: Sequence[IntArray], result: IntArray) -> int:
+        """See :class:`Operation`."""
+        if self.floor is None:
+            return 0
+        return int(((inputs[0].reshape(-1, self.length) == self.floor) & (self._differences(inputs[0]) < self.reach)).sum())
+
+    def _differences(self, x: IntArray) -> IntArray:
+        rows = x.reshape(-1, self.length)
+        differences = rows.max(axis=1, keepdims=True) - rows
+        return differences if self.difference is None else self.difference.apply(differences)
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
-        rows = inputs[0].reshape(-1, self.length)
-        differences = rows.max(axis=1, keepdims=True) - rows
-        if self.difference is not None:
-            differences = self.difference.apply(differences)
+        differences = self._differences(inputs[0])
         exponentials = interpolate(self.entries, differences, 0, self.reach, self.bits)
         total = exponentials.sum(axis=1, keepdims=True)
         result = (2 * exponentials * self.units + total) // (2 * total)
@@ -51,6 +62,9 @@ class Softmax(Operation):
         if self.difference is not None:
             code.line(f"    int32_t *y = {target};")
             code.line(f"    for (int i = 0; i < {self.length}; i++) y[i] = {code.rescaled(self.difference, 'y[i]')};")
+        if self.floor is not None or code.private_weights:
+            floor = code.number(NO_RESULT if self.floor is None else self.floor)
+            code.line(f"    watch_floor({source}, {target}, {self.length}, {floor}, {self.reach});")
         code.line(f"    softmax({target}, {self.length}, {table}, {self.reach}, {self.bits}, {self.units}, {self.output.hi});")
         code.line("}")
 

@@ -44,7 +44,9 @@ def lower_softmax(context: Context, node: Node) -> None:
     units = units if context.precision.activation_bits > 8 else 1 << 8
     output = context.fresh(rows.shape, 0, units if units > 256 else 255, 1.0 / units, label=node.outputs[0])
     output.secret = False
-    context.add(Softmax(node.name, (rows,), output, length, entries, reach, bits, units, difference))
+    info = context.tensors.get(node.inputs[0])
+    floor = source.limits[0] if info is not None and info.masked else None
+    context.add(Softmax(node.name, (rows,), output, length, entries, reach, bits, units, difference, floor))
     back = np.argsort(order)
     index = np.arange(output.size).reshape(output.shape).transpose(back)
     context.bind(node.outputs[0], move(context, node.name, [output], np.ascontiguousarray(index)))

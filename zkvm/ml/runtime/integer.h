@@ -267,6 +267,11 @@ INLINE void differences(const int32_t *x, int32_t *y, int length) {
     for (int i = 0; i < length; i++) y[i] = largest - x[i];
 }
 
+/* Elements that were cut to the floor, and lie less than `reach` below the largest of their row, should not have been. */
+INLINE void watch_floor(const int32_t *x, const int32_t *y, int length, int32_t floor, int32_t reach) {
+    for (int i = 0; i < length; i++) saturated |= (x[i] == floor) & (y[i] < reach);
+}
+
 /* y[i] = round(e[i] * units / sum of e), e[i] = table(y[i]). */
 INLINE void softmax(int32_t *y, int length, const int32_t *table, int32_t reach, int bits, int32_t units, int32_t hi) {
     int32_t sum = 0;
