@@ -87,15 +87,18 @@ def float_outputs(imported: ImportedModel, samples: Sequence[Sample]) -> list[li
     results = []
     for sample in samples:
         outputs = onnx_runtime.run_session(runner, sample)
-        results.append([_as_array(outputs[name]) for name in imported.outputs])
+        results.append([_as_array(outputs[name], imported.labels.get(name)) for name in imported.outputs])
     return results
 
 
-def _as_array(value: Any) -> NDArray[Any]:
-    """An output as an array; a list of dictionaries (class probabilities) as their values."""
+def _as_array(value: Any, labels: Sequence[str] | None) -> NDArray[Any]:
+    """An output as an array; a list of dictionaries (class probabilities) as their values, and class names as their numbers."""
     if isinstance(value, list):
         return np.array([list(entry.values()) for entry in value])
-    return np.asarray(value)
+    array = np.asarray(value)
+    if labels is None or array.dtype.kind not in "OSU":
+        return array
+    return np.array([labels.index(name) for name in array.reshape(-1)], np.int64).reshape(array.shape)
 
 
 def add_measurements(compilation: Compilation, samples: Sequence[Sample], execute: Execute | None) -> None:
