@@ -63,13 +63,13 @@ def test_grid_sample(mode: str, padding: str) -> None:
 @pytest.mark.parametrize("operator", ["AveragePool", "LpPool"])
 @pytest.mark.parametrize("padding", [{"pads": [1, 0, 1, 1], "ceil_mode": 1}, {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}])
 def test_pools(operator: str, padding: dict[str, Any]) -> None:
-    counted = {"count_include_pad": 1} if operator == "AveragePool" else {}
+    counted: dict[str, Any] = {"count_include_pad": 1} if operator == "AveragePool" else {}
     one(operator, {"x": normal(1, 2, 7, 8)}, kernel_shape=[3, 2], strides=[2, 2], **padding, **counted)
 
 
 @pytest.mark.parametrize("equation", ["...ii->...i", "ij->i", "ij,ij->", "bij,bjk->bik", "i,j->ij"])
 def test_einsum(equation: str) -> None:
-    shapes = {
+    shapes: dict[str, list[tuple[int, ...]]] = {
         "...ii->...i": [(2, 3, 3)],
         "ij->i": [(3, 4)],
         "ij,ij->": [(2, 3)] * 2,
@@ -111,7 +111,7 @@ def test_operators_of_onnxruntime() -> None:
 def test_support_vectors(classes: int, probabilities: bool) -> None:
     per_class = [3, 2, 4][:classes]
     pairs, count = classes * (classes - 1) // 2, sum(per_class)
-    extra = {"prob_a": [-1.0] * pairs, "prob_b": [0.1] * pairs} if probabilities else {}
+    extra: dict[str, Any] = {"prob_a": [-1.0] * pairs, "prob_b": [0.1] * pairs} if probabilities else {}
     made = one(
         "SVMClassifier", {"x": normal(5, 4)}, domain=ML, outputs=2, vectors_per_class=per_class, kernel_type="RBF", rho=[0.1] * pairs,
         support_vectors=normal(count * 4, seed=1).tolist(), coefficients=normal((classes - 1) * count, seed=2).tolist(),

@@ -12,8 +12,6 @@ from zkvm.ml.node import Node
 from zkvm.ml.rewrites.builder import Builder, rewrites
 from zkvm.ml.rewrites.classical import ML, as_real, label_of_position, labels_of, largest_label, post_transform, two_columns
 
-COUPLING_STEPS = 100
-"""onnxruntime's limit; most rows need a few, so probabilities of many classes are dear."""
 FEW_STEPS = 24
 LEAST = 1e-7
 
