@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 
@@ -184,8 +185,16 @@ def float_outputs(imported: ImportedModel, samples: Sequence[Sample]) -> list[li
     results = []
     for sample in samples:
         outputs = onnx_runtime.run_session(runner, sample)
-        results.append([as_array(outputs[name]) for name in imported.outputs])
+        results.append([_numbers(outputs[name], imported.labels.get(name)) for name in imported.outputs])
     return results
+
+
+def _numbers(value: Any, labels: Sequence[str] | None) -> NDArray[Any]:
+    """An output as an array, class names as their numbers."""
+    array = as_array(value)
+    if labels is None or array.dtype.kind not in "OSU":
+        return array
+    return np.array([labels.index(name) for name in array.reshape(-1)], np.int64).reshape(array.shape)
 
 
 def agreement(imported: ImportedModel, graph: Graph, samples: Sequence[Sample], options: Options) -> Agreement:
