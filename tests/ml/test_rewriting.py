@@ -179,6 +179,20 @@ def test_loops() -> None:
     same(model_of([node], {"x": x}, ["f", "o"], {"z": normal(3, seed=1)}), [{"x": x}])
 
 
+def test_older_operators_within_a_loop() -> None:
+    """The loop itself is among nodes that are written anew."""
+    nodes = [
+        helper.make_node("Split", ["a"], ["p", "q"], axis=0),
+        helper.make_node("Concat", ["q", "p"], ["b"], axis=0),
+        helper.make_node("Identity", ["c"], ["d"]),
+    ]
+    kinds = {"i": (TensorProto.INT64, []), "c": (TensorProto.BOOL, []), "a": (TensorProto.FLOAT, [4])}
+    loop = helper.make_node("Loop", ["m", "", "l"], ["f"], body=graph(nodes, kinds, ["d", "b"]))
+    before = helper.make_node("Split", ["x"], ["l", "r"], axis=0)
+    x = normal(8)
+    same(model_of([before, loop], {"x": x}, ["f", "r"], {"m": np.array(3)}, opset=13), [{"x": x}])
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 def test_other_reals(dtype: Any) -> None:
     x = normal(2, 3).astype(dtype)
