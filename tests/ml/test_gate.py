@@ -157,7 +157,7 @@ def test_columns_of_different_size_are_refused(make: Any) -> None:
     model, samples = make()
     made: Compilation = compiled(model, samples, Options(privacy=Privacy(saturate=True)))
     with pytest.raises(InexactError, match="error begins in"):
-        agreement(made, samples).demand()
+        agreement(made.imported, made.graph, samples, made.options).demand()
 
 
 def test_the_command_writes_nothing(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_the_command_writes_nothing(tmp_path: Path) -> None:
     onnx.save(model, str(tmp_path / "model.onnx"))
     np.save(tmp_path / "data.npy", np.concatenate([sample["x"] for sample in samples]))
     files = [str(tmp_path / name) for name in ("model.onnx", "data.npy", "out")]
-    command = ["compile", files[0], "--calibration", files[1], "-o", files[2], "--no-measure"]
+    command = ["compile", files[0], "--calibration", files[1], "-o", files[2], "--no-measure", "--arithmetic", "fixed"]
     refused = invoke(*command)
     assert refused.code == 1
     assert "the integer model's answers are not the float model's" in refused.err
@@ -181,6 +181,6 @@ def test_the_command_writes_nothing(tmp_path: Path) -> None:
 def test_few_bits_are_refused_and_accepted() -> None:
     """Four bits a weight: beyond the default limit, within a wider one."""
     made = compiled(network(), SAMPLES, Options(precision=Precision(16, 4)))
-    found = agreement(made, SAMPLES)
+    found = agreement(made.imported, made.graph, SAMPLES, made.options)
     assert not found.holds
     assert replace(found, limits=Limits(found.error, found.flips)).holds
