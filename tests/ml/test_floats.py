@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
-from tests.ml.models import Lowered, expected, model_of, normal, single
+from tests.ml.floats import Lowered, expected
+from tests.ml.models import model_of, normal, single
 from zkvm.errors import UsageError
 from zkvm.ml import float32
 
