@@ -14,8 +14,9 @@ from onnx import helper, numpy_helper
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compilation import Arithmetic
 from zkvm.ml.compiler import Compilation, Options, Privacy, compile_imported, float_outputs, import_file
+from zkvm.ml.float32 import to_bits
 from zkvm.ml.interface import SATURATED_EXIT
-from zkvm.ml.ir import Value, evaluate
+from zkvm.ml.ir import Kind, Value, evaluate
 from zkvm.ml.onnx_model import Port
 from zkvm.ml.samples import Sample
 from zkvm.riscv.vm.elf import load_image
@@ -105,8 +106,10 @@ def check(model: onnx.ModelProto, samples: Sequence[Sample], tolerance: float = 
 
 
 def _extreme(value: Value, random: np.random.Generator, choices: Sequence[float]) -> NDArray[np.int64]:
-    """Integers at given places between the bounds."""
+    """Words at given places between the bounds, or between the ends of all floats."""
     places = random.choice(choices, value.shape)
+    if value.kind is Kind.FLOAT:
+        return to_bits(((2 * places - 1) * np.finfo(np.float32).max).astype(np.float32))
     return np.asarray(value.lo + np.floor(places * (value.hi - value.lo)), np.int64)
 
 

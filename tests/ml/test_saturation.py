@@ -131,3 +131,34 @@ def test_integers_that_leave_a_word(operator: str) -> None:
     evaluate(made.graph, integers, saturated)
     assert saturated == {"sum": 3 if operator == "Mul" else 2 if operator == "Add" else 1}
     agreed(made, integers)
+
+
+@pytest.mark.parametrize("private", [False, True], ids=["public", "private"])
+def test_a_row_of_scores_that_is_cut_as_a_whole(private: bool) -> None:
+    """What lies far below the rest of its row may be cut before a softmax; if all of a row does, nothing says which is the largest."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="first"),
+        helper.make_node("MatMul", ["x", "v"], ["b"], name="second"),
+        helper.make_node("Mul", ["a", "b"], ["s"], name="scores"),
+        helper.make_node("Softmax", ["s"], ["y"], name="weights"),
+    ]
+    common, own = normal(256, 1, seed=1, scale=0.05), normal(256, 3, seed=2, scale=0.01)
+    samples: list[Sample] = [{"x": normal(2, 256, seed=seed, scale=0.3).clip(-1, 1)} for seed in range(8)]
+    model = model_of(nodes, samples[0], ["y"], {"w": common + own, "v": own - common})
+    privacy = Privacy(private_weights=private)
+    refusing = compiled(model, samples, Options(privacy=privacy, domain=WIDE))
+    going = compiled(model, samples, Options(privacy=replace(privacy, saturate=True), domain=WIDE))
+    integers = refusing.model.quantize([samples[0]["x"]])[0]
+    agreed(refusing, integers)
+    assert going.model.decode(run_guest(going, integers)[0]).saturated is False
+    for row in range(2):
+        low = samples[0]["x"].copy()
+        low[row] = -np.sign(common[:, 0])
+        integers = refusing.model.quantize([low])[0]
+        saturated: dict[str, int] = {}
+        evaluate(refusing.graph, integers, saturated)
+        assert saturated == {"weights": 3}
+        run = execute(load_image(refusing.model.elf), refusing.model.stdin(integers), trace=False)
+        assert (run.exit_code, "layer weights" in run.stderr.decode()) == (SATURATED_EXIT, True)
+        agreed(going, integers)
+        assert going.model.decode(run_guest(going, integers)[0]).saturated is True
