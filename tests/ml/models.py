@@ -72,10 +72,11 @@ def seen(ports: Sequence[Port], samples: Sequence[Sample]) -> dict[str, tuple[fl
     for port in ports:
         if port.dtype.kind != "b":
             values = np.stack([np.asarray(sample[port.name], np.float64).reshape(port.shape) for sample in samples])
-            ranges[port.name] = float(values.min()), float(values.max())
+            values[np.isinf(values)] = np.nan
+            ranges[port.name] = float(np.nanmin(values)), float(np.nanmax(values))
             if len(port.shape) == 2:
                 columns = values.reshape(-1, port.shape[-1]).T
-                ranges |= {f"{port.name}[{place}]": (float(column.min()), float(column.max())) for place, column in enumerate(columns)}
+                ranges |= {f"{port.name}[{place}]": (float(np.nanmin(column)), float(np.nanmax(column))) for place, column in enumerate(columns)}
     return ranges
 
 

@@ -129,6 +129,15 @@ def test_everything_is_in_floats_if_nothing_else_agrees() -> None:
     assert {value.kind for value in choice.graph.tensors.values()} == {Kind.FLOAT}
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_fixed_point_does_not_agree_on_what_it_has_no_number_for(number: float) -> None:
+    model, samples = even()
+    samples[3] = {"s": np.where(np.arange(8) == 2, number, samples[3]["s"]).astype(np.float32)}
+    choice = chosen(model, samples)
+    assert not any(trial.holds for trial in choice.trials)
+    assert choice.graph.inputs[0].kind is Kind.FLOAT
+
+
 def test_what_costs_as_much_as_floats_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "WORTHWHILE", 0.1)
     choice = chosen(*even())

@@ -43,6 +43,17 @@ def test_columns_have_ranges_of_their_own() -> None:
     assert 0.9 < span.high[0, 1] < 1.2
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinities_say_nothing_of_a_range(number: float) -> None:
+    rows: list[Sample] = [{"x": np.array([[seed, 7 * seed]], np.float32)} for seed in range(20)]
+    span = domain_of(rows).spans["x"]
+    rows.append({"x": np.array([[number, 7]], np.float32)})
+    found = domain_of(rows).spans["x"]
+    np.testing.assert_allclose((found.low, found.high), (span.low, span.high))
+    nothing = domain_of([{"x": np.array([[number, 7]], np.float32)}]).spans["x"]
+    assert np.isfinite((nothing.low, nothing.high)).all()
+
+
 def test_pictures_have_one_range() -> None:
     span = domain_of([{"x": positive(1, 3, 8, 8)}]).spans["x"]
     assert len(np.unique(span.low)) == len(np.unique(span.high)) == 1

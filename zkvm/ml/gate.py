@@ -307,7 +307,8 @@ class _Comparison:
             return
         finite = np.isfinite(real)
         equal = (result.reshape(real.shape) == real) | (np.isnan(result.reshape(real.shape)) & np.isnan(real))
-        difference = np.abs(np.where(equal, 0.0, result.reshape(real.shape) - real))
+        with np.errstate(invalid="ignore"):  # one infinity less another
+            difference = np.abs(np.where(equal, 0.0, result.reshape(real.shape) - real))
         difference = np.where(np.isnan(difference), np.inf, difference)
         self.differences[name].append((float(difference.max()), place))
         if finite.any():
