@@ -133,7 +133,7 @@ def test_everything_is_in_floats_if_nothing_else_agrees() -> None:
 def test_fixed_point_does_not_agree_on_what_it_has_no_number_for(number: float) -> None:
     model, samples = even()
     samples[3] = {"s": np.where(np.arange(8) == 2, number, samples[3]["s"]).astype(np.float32)}
-    choice = chosen(model, samples)
+    choice = integer_model(import_file(model, Options()), samples, Options())[0]
     assert not any(trial.holds for trial in choice.trials)
     assert choice.graph.inputs[0].kind is Kind.FLOAT
 

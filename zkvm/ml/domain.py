@@ -131,7 +131,7 @@ def input_domain(model: ImportedModel, samples: Sequence[Sample], declared: Decl
     Raises:
         UsageError: a declaration of no input or column, without numbers, or that leaves out a sample.
     """
-    _check_names(model, declared)
+    _check_declared(model, declared)
     tables = table_sizes(model)
     spans = {}
     for port in model.inputs:
@@ -192,10 +192,14 @@ def _parts(key: str, model: ImportedModel) -> tuple[str, int | None]:
     return match[1], int(match[2])
 
 
-def _check_names(model: ImportedModel, declared: Declared) -> None:
+def _check_declared(model: ImportedModel, declared: Declared) -> None:
     ports = {port.name: port for port in model.inputs}
-    for key in declared:
+    for key, limits in declared.items():
         name, column = _parts(key, model)
+        try:
+            _limits(*limits)
+        except ValueError as error:
+            raise UsageError(f"--domain {key}: {error}") from error
         if name not in ports:
             raise UsageError(f"--domain {key}: no input is called {name!r}; inputs: {', '.join(ports)}")
         shape = ports[name].shape
