@@ -153,7 +153,7 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
         "weights_digest": weights_digest(words) if options.privacy.private_weights else "",
     }
     model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=words, source=code.source)
-    return Compilation(imported, graph, code, model, options)
+    return Compilation(imported, graph, code, model, options, choice.agreement)
 
 
 def integer_model(imported: ImportedModel, samples: Sequence[Sample], options: Options) -> tuple[Choice, dict[str, TensorInfo]]:
@@ -197,7 +197,7 @@ def agreement(imported: ImportedModel, graph: Graph, samples: Sequence[Sample], 
 def add_measurements(compilation: Compilation, samples: Sequence[Sample], execute: Execute | None) -> Agreement:
     """Put the agreement with the float model, and with ``execute`` cycles, into the model card; returns the former."""
     imported, graph, options = compilation.imported, compilation.graph, compilation.options
-    found = agreement(imported, graph, samples, options)
+    found = compilation.agreement or agreement(imported, graph, samples, options)
     compilation.model.card["accuracy"] = found.as_json() | {"domain": input_domain(imported, samples, options.domain).describe()}
     runs = options.privacy.saturate or not GraphModel(graph, imported.inputs).evaluate(samples[0]).saturated
     if execute is not None and runs:
