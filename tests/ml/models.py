@@ -76,7 +76,9 @@ def seen(ports: Sequence[Port], samples: Sequence[Sample]) -> dict[str, tuple[fl
             ranges[port.name] = float(np.nanmin(values)), float(np.nanmax(values))
             if len(port.shape) == 2:
                 columns = values.reshape(-1, port.shape[-1]).T
-                ranges |= {f"{port.name}[{place}]": (float(np.nanmin(column)), float(np.nanmax(column))) for place, column in enumerate(columns)}
+                ranges |= {
+                    f"{port.name}[{place}]": (float(np.nanmin(column)), float(np.nanmax(column))) for place, column in enumerate(columns)
+                }
     return ranges
 
 

@@ -85,7 +85,12 @@ def test_declared() -> None:
     assert domain.spans["x"].low.tolist() == [[-9, -50, -9]]
     assert domain.spans["n"].high.tolist() == [6]
     assert not domain_of(samples, {"x": (-9, 9)}).declared
-    for wrong, message in (({"z": (0, 1)}, "no input"), ({"x[3]": (-9, 9)}, "no column"), ({"n": (5, 9)}, "outside"), ({"x": (0, np.inf)}, "no range")):
+    for wrong, message in (
+        ({"z": (0, 1)}, "no input"),
+        ({"x[3]": (-9, 9)}, "no column"),
+        ({"n": (5, 9)}, "outside"),
+        ({"x": (0, np.inf)}, "no range"),
+    ):
         with pytest.raises(UsageError, match=message):
             domain_of(samples, wrong)
 
