@@ -131,7 +131,7 @@ def input_domain(model: ImportedModel, samples: Sequence[Sample], declared: Decl
     Raises:
         UsageError: a declaration of no input or column, without numbers, or that leaves out a sample.
     """
-    _check_names(model, declared)
+    _check_declared(model, declared)
     tables = table_sizes(model)
     spans = {}
     for port in model.inputs:
@@ -192,10 +192,14 @@ def _parts(key: str, model: ImportedModel) -> tuple[str, int | None]:
     return match[1], int(match[2])
 
 
-def _check_names(model: ImportedModel, declared: Declared) -> None:
+def _check_declared(model: ImportedModel, declared: Declared) -> None:
     ports = {port.name: port for port in model.inputs}
-    for key in declared:
+    for key, limits in declared.items():
         name, column = _parts(key, model)
+        try:
+            _limits(*limits)
+        except ValueError as error:
+            raise UsageError(f"--domain {key}: {error}") from error
         if name not in ports:
             raise UsageError(f"--domain {key}: no input is called {name!r}; inputs: {', '.join(ports)}")
         shape = ports[name].shape
@@ -204,7 +208,7 @@ def _check_names(model: ImportedModel, declared: Declared) -> None:
 
 
 def _observed(port: Port, values: FloatArray, table: int | None) -> tuple[FloatArray, FloatArray]:
-    """Lowest and highest value of every element, from samples along the first axis."""
+    """Lowest and highest value of every element, from samples along the first axis; NaN and infinities say nothing of it."""
     if port.dtype.kind == "b":
         return np.zeros(port.shape), np.ones(port.shape)
     if port.dtype.kind in "iu" and port.dtype.itemsize == 1:  # pixels, or what a quantizer made: all of them occur
@@ -212,14 +216,14 @@ def _observed(port: Port, values: FloatArray, table: int | None) -> tuple[FloatA
         return np.full(port.shape, float(limits.min)), np.full(port.shape, float(limits.max))
     if table is not None:
         return np.full(port.shape, -float(table) if (values < 0).any() else 0.0), np.full(port.shape, table - 1.0)
-    reach = float(np.abs(values).max(initial=0.0))
+    reach = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
     if 0 < len(port.shape) <= 2 and port.shape[-1] <= MAX_COLUMNS:
         columns = values.reshape(-1, port.shape[-1])
     else:
         columns = values.reshape(-1, 1)
     low, high = np.empty(columns.shape[1]), np.empty(columns.shape[1])
     for column, numbers in enumerate(columns.T):
-        low[column], high[column] = widened(numbers, reach, whole=port.dtype.kind in "iu")
+        low[column], high[column] = widened(numbers[np.isfinite(numbers)], reach, whole=port.dtype.kind in "iu")
     if not port.shape:
         return low.reshape(()), high.reshape(())
     return np.broadcast_to(low, port.shape).copy(), np.broadcast_to(high, port.shape).copy()

@@ -308,10 +308,11 @@ class _Comparison:
     def _difference(self, name: str, place: Place, result: FloatArray, real: FloatArray, other: FloatArray) -> None:
         if not real.size:
             return
-        noise = np.abs(real - other)
         finite = np.isfinite(real)
         equal = (result.reshape(real.shape) == real) | (np.isnan(result.reshape(real.shape)) & np.isnan(real))
-        difference = np.abs(np.where(equal, 0.0, result.reshape(real.shape) - real))
+        with np.errstate(invalid="ignore"):  # one infinity less another
+            noise = np.abs(real - other)
+            difference = np.abs(np.where(equal, 0.0, result.reshape(real.shape) - real))
         difference = np.where(np.isnan(difference), np.inf, difference)
         difference = np.maximum(difference - float(noise[np.isfinite(noise)].max(initial=0.0)), 0.0)
         self.differences[name].append((float(difference.max()), place))
@@ -382,4 +383,4 @@ def _relative(result: Array | None, real: Any) -> float | None:
     finite = np.isfinite(reals)
     if not finite.any():
         return None
-    return float(np.abs(results - reals)[finite].max()) / _span(float(reals[finite].min()), float(reals[finite].max()))
+    return float(np.abs(results[finite] - reals[finite]).max()) / _span(float(reals[finite].min()), float(reals[finite].max()))

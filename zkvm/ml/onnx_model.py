@@ -63,7 +63,7 @@ def inferred(model: onnx.ModelProto) -> Traced:
 
 
 def traced(model: onnx.ModelProto, *, run: bool = True) -> Traced:
-    """Shapes and types of all tensors that shape inference finds, else of runs on zeros and on ones.
+    """Shapes and types of all tensors that shape inference finds; else, or if it may be wrong, of runs on zeros and on ones.
 
     Args:
         model: its inputs have fixed shapes.
