@@ -1,8 +1,10 @@
 """A table over a folder of public ONNX models (``NAME/network.onnx`` with ``NAME/input.json``, as the examples of zkonduit/ezkl are).
 
-For each: whether it compiles, whether guest and integer model agree bit for bit on the sample and on random inputs of its range, the
-largest error against onnxruntime relative to the output's range, whether the label is the same, cycles; with ``--prove`` also a proof,
-verified. Ends with 1 if any model fails. With ``--rows FILE`` every row is added to a file, and models in it are not measured again.
+Each is compiled in the default arithmetic, calibrated on its one sample. Shown are what real numbers became, whether guest and integer
+model agree bit for bit on the sample and on random inputs of its range, the largest error against onnxruntime relative to the output's
+range (on these inputs and on those that the agreement gate draws), whether the gate holds and the labels are the same, cycles; with
+``--prove`` also a proof, verified. Ends with 1 if any model fails. With ``--rows FILE`` every row is added to a file, and models in it are
+not measured again; ``--write`` puts the table into docs/ml.md.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from bench.ml.tables import put, table
 from zkvm import api
 from zkvm.errors import ZkvmError
 from zkvm.ml import compiler
@@ -40,15 +43,17 @@ TOLERANCE = 0.01
 
 @dataclass(slots=True)
 class Row:
-    """One model. ``error`` is relative to the output's range, of the sample and the random inputs; ``status`` is "ok" or a message.
+    """One model. ``error`` is relative to the output's range, of all inputs; ``status`` is "ok" or a message.
 
-    ``seconds``, ``peak_gib`` and ``receipt_bytes`` are those of the proof if it was made; ``proven`` says that its receipt was accepted.
+    ``arithmetic`` is what real numbers became: floats, fixed point, both, or neither where there are none. ``seconds``, ``peak_gib`` and
+    ``receipt_bytes`` are those of the proof if it was made; ``proven`` says that its receipt was accepted.
     """
 
     name: str
     status: str = "ok"
     parameters: int = 0
     macs: int = 0
+    arithmetic: str = ""
     exact: bool = False
     error: float = 0.0
     same_label: bool = True
@@ -63,17 +68,18 @@ class Row:
         """It compiles, guest and integer model agree, label and numbers are those of the float model."""
         return self.status == "ok" and self.exact and self.same_label and self.error <= TOLERANCE
 
-    def line(self) -> str:
-        """As a row of a Markdown table."""
+    def cells(self) -> list[object]:
+        """As a row of a table."""
         if self.status != "ok":
-            return f"| {self.name} | {self.status} |"
-        proof = f"{self.seconds:.2f} | {self.peak_gib:.2f}" if self.proven else "- | -"
+            return [self.name, self.status, *[""] * (len(HEADING) - 2)]
         exact, same = ("yes" if flag else "NO" for flag in (self.exact, self.same_label))
-        return f"| {self.name} | {self.parameters} | {self.macs} | {exact} | {100 * self.error:.4f} % | {same} | {self.cycles} | {proof} |"
+        shown = [self.name, self.parameters, self.macs, self.arithmetic, exact, f"{100 * self.error:.2g} %", same, self.cycles]
+        return [*shown, f"{self.seconds:.2f}", f"{self.peak_gib:.2f}"] if self.proven else [*shown, "-", "-"]
 
 
-HEADING = """| model | parameters | MACs | guest = integer model | largest error | same label | cycles | prove s | peak GiB |
-|---|---|---|---|---|---|---|---|---|"""
+HEADING = (
+    "model", "parameters", "MACs", "arithmetic", "guest = integer model", "largest error", "same label", "cycles", "prove s", "peak GiB",
+)  # fmt: skip
 
 
 def default_folder() -> Path:
@@ -108,14 +114,23 @@ def measure(folder: Path, prove: bool = False, params: str = "balanced") -> Row:
         sample = load_samples(folder / "input.json", imported.inputs)[0]
         random = np.random.default_rng(0)
         samples = [sample, *(like(sample, imported.inputs, random) for _ in range(RANDOM_INPUTS))]
-        made = compiler.compile_imported(imported, samples, compiler.Options())
-        row.parameters, row.macs = made.model.card["parameters"], made.graph.macs
+        made = compiler.compile_imported(imported, [sample], compiler.Options())
+        row.parameters, row.macs, row.arithmetic = made.model.card["parameters"], made.graph.macs, arithmetic_of(made.model.card)
+        gate = compiler.add_measurements(made, [sample], None)
+        gate.demand()
+        row.error, row.same_label = gate.error, gate.flips == 0
         compare(row, made, samples)
         if prove:
             prove_sample(row, made, sample, params)
     except ZkvmError as error:
         row.status = str(error)[:200]
     return row
+
+
+def arithmetic_of(card: dict[str, Any]) -> str:
+    """What real numbers became, of a model card."""
+    floats, fixed = (card["arithmetic"][f"{kind}_operations"] for kind in ("float", "fixed"))
+    return ("float and fixed" if fixed else "float") if floats else "fixed" if fixed else "-"
 
 
 def compare(row: Row, made: compiler.Compilation, samples: list[Sample]) -> None:
@@ -132,9 +147,9 @@ def compare(row: Row, made: compiler.Compilation, samples: list[Sample]) -> None
         row.cycles = run.cycles
         for value, result, real in zip(made.graph.outputs, results, expected, strict=True):
             row.error = max(row.error, error_relative_to_range(value.dequantize(result), real))
-            if value.kind is Kind.REAL:
+            if value.kind in (Kind.REAL, Kind.FLOAT):
                 nearly_largest = real.max() - 1e-3 * float(np.ptp(real) or abs(real).max())
-                row.same_label &= bool(real.reshape(-1)[int(result.argmax())] >= nearly_largest)
+                row.same_label &= bool(real.reshape(-1)[int(value.dequantize(result).argmax())] >= nearly_largest)
 
 
 def prove_sample(row: Row, made: compiler.Compilation, sample: Sample, params: str) -> None:
@@ -170,6 +185,7 @@ def main() -> None:
     parser.add_argument("--prove", action="store_true")
     parser.add_argument("--params", default="balanced")
     parser.add_argument("--rows", type=Path, metavar="FILE", help="rows as JSON lines: added to, and not measured again")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/ml.md")
     arguments = parser.parse_args()
     chosen = [path for path in folders(arguments.folder) if not arguments.only or path.name in arguments.only]
     if not chosen:
@@ -177,17 +193,19 @@ def main() -> None:
     known = known_rows(arguments.rows)
     if arguments.prove and any(path.name not in known for path in chosen):
         measure(chosen[0], True, arguments.params)  # the first proof of a process loads the kernels
-    print(HEADING)
     rows = []
     for path in chosen:
         row = known.get(path.name) or measure(path, arguments.prove, arguments.params)
         rows.append(row)
-        print(row.line(), flush=True)
+        print(*row.cells(), sep="  ", flush=True)
         if arguments.rows is not None and path.name not in known:
             with arguments.rows.open("a") as file:
                 file.write(json.dumps(asdict(row)) + "\n")
     good, proven = sum(row.good for row in rows), sum(row.proven for row in rows)
-    print(f"\n{len(rows)} models: {good} with guest = integer model, the same label and within 1 %; {proven} proven and verified")
+    shown = table(HEADING, [row.cells() for row in rows])
+    print(f"\n{shown}\n\n{len(rows)} models: {good} with guest = integer model, the gate's consent and the same label; {proven} proven")
+    if arguments.write:
+        put("public models", shown)
     raise SystemExit(good < len(rows) or (arguments.prove and proven < len(rows)))
 
 
