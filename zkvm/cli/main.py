@@ -30,7 +30,7 @@ COMMANDS = {
         "soundness:soundness",
         "Show the proven security of a proof term by term, for the worst case: every table present and as tall as the tallest.",
     ),
-    "compile": ("compile:compile_model", "Compile an ONNX model to a guest, quantized by typical inputs."),
+    "compile": ("compile:compile_model", "Compile an ONNX model to a guest whose answers are the model's."),
 }
 """Name -> module and function, and the first line of its help. A command's module is imported when the command is given: each needs other
 packages, and a list of commands needs none."""
