@@ -85,14 +85,10 @@ def test_declared() -> None:
     assert domain.spans["x"].low.tolist() == [[-9, -50, -9]]
     assert domain.spans["n"].high.tolist() == [6]
     assert not domain_of(samples, {"x": (-9, 9)}).declared
-    for wrong, message in (
-        ({"z": (0, 1)}, "no input"),
-        ({"x[3]": (-9, 9)}, "no column"),
-        ({"n": (5, 9)}, "outside"),
-        ({"x": (0, np.inf)}, "no range"),
-    ):
+    wrong = {"z": (0, 1)}, {"x[3]": (-9, 9)}, {"n": (5, 9)}, {"x": (0, np.inf)}, {"x[0]": (1, 0)}
+    for limits, message in zip(wrong, ("no input", "no column", "outside", "no range", "no range"), strict=True):
         with pytest.raises(UsageError, match=message):
-            domain_of(samples, wrong)
+            domain_of(samples, limits)
 
 
 def test_written(tmp_path: Path) -> None:

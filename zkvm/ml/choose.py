@@ -42,6 +42,10 @@ class Trial:
     holds: bool
     cost: int
 
+    def as_json(self) -> dict[str, Any]:
+        """For the model card."""
+        return {"float_nodes": self.float_nodes, "nodes": self.nodes, "holds": self.holds, "cost": self.cost}
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -59,7 +63,7 @@ class Choice:
             "float_operations": kinds.count(Kind.FLOAT),
             "fixed_operations": kinds.count(Kind.REAL),
             "estimated_instructions": self.graph.cost,
-            "trials": [vars(trial) for trial in self.trials],
+            "trials": [trial.as_json() for trial in self.trials],
         }
 
 
