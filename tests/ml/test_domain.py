@@ -136,7 +136,7 @@ def test_ids_have_the_range_of_their_table() -> None:
     model = imported(model_of(nodes, sample, ["y"], {"table": normal(10, 3)}))
     assert input_domain(model, [sample], {}).spans["ids"].high.tolist() == [9, 9]
     value = quantize(model, calibrate(model, [sample]), Options().precision).inputs[0]
-    assert (value.lo, value.hi) == (0, 9)
+    assert (value.lo, value.hi) == (-10, 9)
 
 
 def test_integers_that_no_word_holds_are_refused() -> None:

@@ -129,12 +129,12 @@ def _probabilities(builder: Builder, node: Node, decisions: str, classes: int, p
     other = builder.node("Sub", [builder.constant(1.0), chance])
     both = builder.node("Concat", [chance, other], axis=1)  # r_ij of all pairs, then r_ji
     place = {pair: number for number, pair in enumerate(pairs)} | {(j, i): len(pairs) + number for number, (i, j) in enumerate(pairs)}
-    own = np.zeros((2 * len(pairs), classes))
+    powers = builder.node("Mul", [both, both])
+    diagonal = []  # sums of their own, because some are far smaller than others
     for i in range(classes):
-        for j in range(classes):
-            if i != j:
-                own[place[j, i], i] = 1
-    squares = builder.node("MatMul", [builder.node("Mul", [both, both]), builder.constant(own)])  # (rows, classes): the diagonal
+        own = builder.node("Gather", [powers, builder.integers(*(place[j, i] for j in range(classes) if j != i))], axis=1)
+        diagonal.append(own if classes == 2 else builder.reduce("ReduceSum", own, [1]))
+    squares = builder.node("Concat", diagonal, axis=1)  # (rows, classes)
     crossed = builder.node("Neg", [builder.node("Mul", [chance, other])])
     everything = builder.node("Concat", [squares, crossed], axis=1)
     rows = []
