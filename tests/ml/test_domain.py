@@ -85,7 +85,9 @@ def test_declared() -> None:
     assert domain.spans["x"].low.tolist() == [[-9, -50, -9]]
     assert domain.spans["n"].high.tolist() == [6]
     assert not domain_of(samples, {"x": (-9, 9)}).declared
-    wrong = {"z": (0, 1)}, {"x[3]": (-9, 9)}, {"n": (5, 9)}, {"x": (0, np.inf)}, {"x[0]": (1, 0)}
+    wrong: list[dict[str, tuple[float, float]]] = [
+        {"z": (0, 1)}, {"x[3]": (-9, 9)}, {"n": (5, 9)}, {"x": (0, np.inf)}, {"x[0]": (1, 0)},
+    ]  # fmt: skip
     for limits, message in zip(wrong, ("no input", "no column", "outside", "no range", "no range"), strict=True):
         with pytest.raises(UsageError, match=message):
             domain_of(samples, limits)
