@@ -104,3 +104,15 @@ def test_small_columns_keep_their_digits_beside_large_ones(weights: Array, left:
     outputs = [f"y{place}" for place in range(weights.shape[0 if left else 1])]
     nodes.append(helper.make_node("Split", ["p"], outputs, axis=0 if left else 1, num_outputs=len(outputs)))
     check_floats(model_of(nodes, samples[0], outputs, {"w": weights}), samples)
+
+
+@pytest.mark.parametrize("attributes", [{}, {"exclusive": 1}, {"reverse": 1}])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_is_no_number_spoils_only_the_sums_that_hold_it(axis: int, attributes: dict[str, int]) -> None:
+    samples = [{"x": np.array(rows, np.float32)} for rows in ([[3, 4, 1], [5, 6, 2]], [[3, np.nan, 1], [np.inf, 1, -np.inf]])]
+    check_floats(model_of([helper.make_node("CumSum", ["x", "a"], ["y"], **attributes)], samples[0], ["y"], {"a": np.array(axis)}), samples)
+
+
+def test_logarithm_of_softmax_beside_an_infinity() -> None:
+    samples = [{"x": np.array([row], np.float32)} for row in ([1, 2, 3], [1, np.inf, 3], [-np.inf] * 3, [-np.inf, 1, 2])]
+    check_floats(model_of([helper.make_node("LogSoftmax", ["x"], ["y"])], samples[0], ["y"]), samples)

@@ -54,10 +54,18 @@ def rewrite_clip(builder: Builder, node: Node) -> bool:
 
 @rewrites("CumSum")
 def rewrite_running_sum(builder: Builder, node: Node) -> bool:
-    """Product with a triangular matrix, the axis last; integers stay what they are."""
+    """Of integers a product with a triangular matrix; the axis last."""
     shape = builder.shapes[node.inputs[0]]
     axis = int(builder.required(node, 1).reshape(-1)[0]) % len(shape)
     order = [*(other for other in range(len(shape)) if other != axis), axis]
+    if builder.dtype_of(node.inputs[0]).kind == "f":
+        if axis == len(shape) - 1:
+            return False
+        turned = builder.node("Transpose", [node.inputs[0]], perm=order)
+        ways = {name: int(node.attributes.get(name, 0)) for name in ("exclusive", "reverse")}
+        sums = builder.node("CumSum", [turned, builder.integers(-1)], **ways)
+        builder.node("Transpose", [sums], node.outputs[0], perm=[order.index(other) for other in range(len(shape))])
+        return True
     triangle = np.triu(np.ones((shape[axis], shape[axis])), 1 if node.attributes.get("exclusive", 0) else 0)
     if node.attributes.get("reverse", 0):
         triangle = triangle.T
