@@ -116,3 +116,13 @@ def test_what_is_no_number_spoils_only_the_sums_that_hold_it(axis: int, attribut
 def test_logarithm_of_softmax_beside_an_infinity() -> None:
     samples = [{"x": np.array([row], np.float32)} for row in ([1, 2, 3], [1, np.inf, 3], [-np.inf] * 3, [-np.inf, 1, 2])]
     check_floats(model_of([helper.make_node("LogSoftmax", ["x"], ["y"])], samples[0], ["y"]), samples)
+
+
+def test_the_float_model_of_quantized_weights_is_what_the_file_says() -> None:
+    """Optimized, the runtime quantizes the other factor too."""
+    constants = {"w": np.random.default_rng(0).integers(-127, 128, (64, 5)).astype(np.int8), "s": np.float32(0.01), "z": np.int8(0)}
+    nodes = [helper.make_node("DequantizeLinear", ["w", "s", "z"], ["v"]), helper.make_node("MatMul", ["x", "v"], ["y"])]
+    samples = [{"x": normal(1, 64, seed=seed)} for seed in range(4)]
+    imported = import_file(model_of(nodes, samples[0], ["y"], constants), Options())
+    choice, _ = integer_model(imported, samples, Options())
+    assert agreement(imported, choice.graph, samples, Options()).error < 1e-6
