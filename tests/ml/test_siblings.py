@@ -104,3 +104,25 @@ def test_small_columns_keep_their_digits_beside_large_ones(weights: Array, left:
     outputs = [f"y{place}" for place in range(weights.shape[0 if left else 1])]
     nodes.append(helper.make_node("Split", ["p"], outputs, axis=0 if left else 1, num_outputs=len(outputs)))
     check_floats(model_of(nodes, samples[0], outputs, {"w": weights}), samples)
+
+
+@pytest.mark.parametrize("attributes", [{}, {"exclusive": 1}, {"reverse": 1}])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_what_is_no_number_spoils_only_the_sums_that_hold_it(axis: int, attributes: dict[str, int]) -> None:
+    samples = [{"x": np.array(rows, np.float32)} for rows in ([[3, 4, 1], [5, 6, 2]], [[3, np.nan, 1], [np.inf, 1, -np.inf]])]
+    check_floats(model_of([helper.make_node("CumSum", ["x", "a"], ["y"], **attributes)], samples[0], ["y"], {"a": np.array(axis)}), samples)
+
+
+def test_logarithm_of_softmax_beside_an_infinity() -> None:
+    samples = [{"x": np.array([row], np.float32)} for row in ([1, 2, 3], [1, np.inf, 3], [-np.inf] * 3, [-np.inf, 1, 2])]
+    check_floats(model_of([helper.make_node("LogSoftmax", ["x"], ["y"])], samples[0], ["y"]), samples)
+
+
+def test_the_float_model_of_quantized_weights_is_what_the_file_says() -> None:
+    """Optimized, the runtime quantizes the other factor too."""
+    constants = {"w": np.random.default_rng(0).integers(-127, 128, (64, 5)).astype(np.int8), "s": np.float32(0.01), "z": np.int8(0)}
+    nodes = [helper.make_node("DequantizeLinear", ["w", "s", "z"], ["v"]), helper.make_node("MatMul", ["x", "v"], ["y"])]
+    samples = [{"x": normal(1, 64, seed=seed)} for seed in range(4)]
+    imported = import_file(model_of(nodes, samples[0], ["y"], constants), Options())
+    choice, _ = integer_model(imported, samples, Options())
+    assert agreement(imported, choice.graph, samples, Options()).error < 1e-6

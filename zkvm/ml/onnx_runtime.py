@@ -31,13 +31,15 @@ MAX_IR_VERSION = 10
 def session(model: onnx.ModelProto, *, optimize: bool = False) -> onnxruntime.InferenceSession:
     """A session on one thread; without optimization every node keeps its own output.
 
+    A model with numbers that are dequantized is never optimized, because the runtime may then quantize what the model does not.
+
     Raises:
         UsageError: the runtime refuses the model.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    if not optimize:
+    if not optimize or any(node.op_type == "DequantizeLinear" for node in model.graph.node):
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if model.ir_version > MAX_IR_VERSION:
         model.ir_version = MAX_IR_VERSION

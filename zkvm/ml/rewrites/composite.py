@@ -84,10 +84,10 @@ def rewrite_product(builder: Builder, node: Node) -> bool:
 
 @rewrites("LogSoftmax")
 def rewrite_log_softmax(builder: Builder, node: Node) -> bool:
-    """x - log sum exp x."""
+    """x - log sum exp x; beside an infinity no element is a number."""
     source = node.inputs[0]
     axis = int(node.attributes.get("axis", -1)) % len(builder.shapes[source])
-    centred = builder.node("Sub", [source, _finite_maximum(builder, source, [axis])])
+    centred = builder.node("Sub", [source, builder.reduce("ReduceMax", source, [axis])])
     total = builder.reduce("ReduceSum", builder.node("Exp", [centred]), [axis])
     builder.node("Sub", [centred, builder.node("Log", [total])], node.outputs[0])
     return True
