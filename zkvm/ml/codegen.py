@@ -177,7 +177,8 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
         code.line(f"for (int i = 0; i < {value.size}; i++)")
         if value.kind is Kind.FLOAT:
             code.line(
-                f'    if (f32_is_nan({where}[i]) && {where}[i] != F32_NAN) zkvm_panic("an input holds a NaN that is not the one of this machine");'
+                f"    if (f32_is_nan({where}[i]) && {where}[i] != F32_NAN) "
+                'zkvm_panic("an input holds a NaN that is not the one of this machine");'
             )
         else:
             code.line(f'    if ({where}[i] < {value.lo} || {where}[i] > {value.hi}) zkvm_panic("an input is out of its range");')
