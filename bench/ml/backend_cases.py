@@ -43,6 +43,8 @@ DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator")
 RESULTS = ("passed", "runtime", "caught", "wrong", "refused", "failed")
 TOLERANCE = 0.01
+LEAST_RANGE = 2.0**-12
+"""Of a range, in units of the largest magnitude: below it the noise of float32 would show."""
 MAX_REASON = 110
 PERMUTED, DRAWN = 2, 2
 """Other inputs of each case."""
@@ -262,14 +264,14 @@ def _as_float32(array: Array) -> Array:
 
 
 def _relative(result: Array, real: Array) -> float:
-    """The largest difference over the range of what is finite, or its magnitude; infinite where NaN or infinities differ."""
+    """The largest difference over the range of what is finite; infinite where NaN or infinities differ."""
     finite = np.isfinite(real)
     if not np.array_equal(np.where(finite, 0, result), np.where(finite, 0, real), equal_nan=True):
         return float("inf")
     if not finite.any():
         return 0.0
     reals = real[finite]
-    span = float(np.ptp(reals)) or float(np.abs(reals).max()) or 1.0
+    span = max(float(np.ptp(reals)), LEAST_RANGE * float(np.abs(reals).max())) or 1.0
     return float(np.abs(result[finite] - reals).max()) / span
 
 
