@@ -275,11 +275,22 @@ def _relative(result: Array, real: Array) -> float:
     return float(np.abs(result[finite] - reals).max()) / span
 
 
+SHORT = {
+    r".*: dimension \d+ is 0.*": "an input has no elements",
+    r".*[tT]ype FLOAT[84].*": "real numbers of 8 and 4 bits",
+    r".*([tT]ype U?INT[42]|Int2x4|Numpy_type|less than 8 bits).*": "integers of 4 and 2 bits",
+    r"zkvm's own rewriting of this model failed.*": "the compiler's own rewriting fails, and says so",
+    r"operator \w+ \(node '[^']*', domain [\w.]+\) is not supported.*": "the operator is not supported",
+    r".*has a subgraph whose steps.*": "steps or shapes of a subgraph are only known while the model runs",
+}
+
+
 def reason(outcome: Outcome) -> str:
     """Why a case was refused, without what is its own: names of nodes, shapes."""
-    text = outcome.detail.split("; supported:")[0].replace("zkvm's own rewriting of this model failed", "our own rewriting failed")
-    text = re.sub(r" is not supported$", " not supported", re.sub(r"^operator \w+ \(node '[^']*', domain [\w.]+\)", "", text))
-    text = re.sub(r"^(operator )?\w+ (\(node '[^']*'\)|'[^']*')( \(node '[^']*'\))?(:| is not supported:?| )\s*", "", text)
+    for pattern, text in SHORT.items():
+        if re.fullmatch(pattern, outcome.detail, re.DOTALL):
+            return text
+    text = re.sub(r"^(operator )?\w+ (\(node '[^']*'\)|'[^']*')( \(node '[^']*'\))?(:| is not supported:?| )\s*", "", outcome.detail)
     text = re.sub(r"'[^']*'|\"[^\"]*\"", "...", text.split(" [ONNXRuntimeError]")[0])
     return re.sub(r"[\[(][-\d, ]*[\])]|\b\d+\b", "N", text)[:MAX_REASON].rstrip(" :")
 

@@ -73,7 +73,7 @@ def transformer() -> tuple[onnx.ModelProto, list[Sample]]:
     random = np.random.default_rng(0)
 
     def weights(*shape: int) -> NDArray[np.float32]:
-        return (random.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32)
+        return np.asarray(random.standard_normal(shape) / np.sqrt(shape[0]), np.float32)
 
     constants: dict[str, NDArray[Any]] = {f"w{name}": weights(WIDTH, WIDTH) for name in "qkvo"}
     constants |= {"up": weights(WIDTH, 4 * WIDTH), "down": weights(4 * WIDTH, WIDTH), "out": weights(WIDTH, CLASSES)}

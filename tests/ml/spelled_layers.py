@@ -94,11 +94,11 @@ LAYERS = [
 
 def _graph(name: str, inputs: dict[str, int], outputs: dict[str, int], nodes: list[str]) -> onnx.GraphProto:
     """A body over rows."""
-    entries = [
+    entries, results = (
         [helper.make_tensor_value_info(entry, onnx.TensorProto.FLOAT, [2, size]) for entry, size in part.items()]
         for part in (inputs, outputs)
-    ]
-    return helper.make_graph([onnx.parser.parse_node(node) for node in nodes], name, *entries)
+    )
+    return helper.make_graph([onnx.parser.parse_node(node) for node in nodes], name, entries, results)
 
 
 GRU_CELL = [

@@ -24,11 +24,7 @@ REASONS = {
 }  # fmt: skip
 
 
-_REALS = {
-    TensorProto.DataType.Value(name)
-    for name in TensorProto.DataType.keys()  # noqa: SIM118  (no dictionary)
-    if name.startswith(("FLOAT8", "FLOAT4", "COMPLEX"))
-}
+_REALS = {TensorProto.DataType.Value(name) for name in TensorProto.DataType.keys() if name.startswith(("FLOAT8", "FLOAT4", "COMPLEX"))}
 _SMALL = {TensorProto.INT4, TensorProto.UINT4, TensorProto.INT2, TensorProto.UINT2}
 
 
