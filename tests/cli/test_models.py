@@ -20,13 +20,15 @@ from zkvm.ml.package import CompiledModel
 
 X = np.concatenate([normal(1, 6), normal(3, 6, seed=2)])
 W = normal(6, 3, seed=1)
+BOUND = float(np.abs(X).max())
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A compiled model in ``model``, one that names classes in ``named``, and inputs."""
+    """A model compiled to floats in ``model``, to fixed point in ``fixed``, one that names classes in ``named``, and inputs."""
     path = tmp_path_factory.mktemp("models")
     zkvm.ml.compile(single("Gemm", {"x": X[:1]}, {"w": W}), X).save(path / "model")
+    zkvm.ml.compile(single("Gemm", {"x": X[:1]}, {"w": W}), X, arithmetic="fixed", domain={"x": (-BOUND, BOUND)}).save(path / "fixed")
     proto = single("ArgMax", {"x": X[:1]}, axis=1, keepdims=0)
     imported = import_file(proto, Options())
     imported.labels["y0"] = tuple("abcdef")
@@ -83,23 +85,29 @@ def test_all_is_without_proofs_and_of_models(folder: Path) -> None:
 
 
 def test_a_number_outside_what_the_model_was_compiled_for_is_refused(folder: Path) -> None:
-    bound = float(np.abs(X).max())
     for more in (("--sample", "2", "--execute-only"), ("--sample", "2"), ("--all", "--execute-only")):
-        outcome = invoke("run", folder / "model", "--input", folder / "far.npy", *more)
+        outcome = invoke("run", folder / "fixed", "--input", folder / "far.npy", *more)
         assert (outcome.code, outcome.out) == (3, "")
         assert "far.npy" in outcome.err
         assert "input 'x', place [0, 4]: 1000000.0 is outside what the model was compiled for, -" in outcome.err
         assert "compile it with data or a --domain that reach so far, or with --saturate" in outcome.err
-    tensor = CompiledModel.load(folder / "model").inputs[0]
+    tensor = CompiledModel.load(folder / "fixed").inputs[0]
     assert tensor.scale is not None
-    assert bound <= tensor.hi * tensor.scale < 2 * bound
+    assert BOUND <= tensor.hi * tensor.scale < 1.001 * BOUND
+
+
+def test_floats_take_every_number(folder: Path) -> None:
+    outcome = invoke("run", folder / "model", "--input", folder / "far.npy", "--sample", "2", "--execute-only", "--json")
+    assert (outcome.code, outcome.json["saturated_inputs"]) == (0, 0)
+    far = X[2] * (np.arange(6) != 4) + 1e6 * (np.arange(6) == 4)
+    np.testing.assert_allclose(outcome.json["outputs"][0]["values"], far @ W, rtol=1e-6)
 
 
 def test_a_model_that_goes_on_says_what_it_cut(folder: Path, tmp_path: Path) -> None:
     """Its guest is not built here: only what the host does before it."""
     from zkvm.cli.model import model_run
 
-    replace(CompiledModel.load(folder / "model"), saturation="flag").save(tmp_path)
+    replace(CompiledModel.load(folder / "fixed"), saturation="flag").save(tmp_path)
     assert model_run(tmp_path, folder / "far.npy", 2).saturated == 1
     assert model_run(tmp_path, folder / "far.npy", 1).saturated == 0
 
@@ -137,8 +145,9 @@ def test_inspect_shows_model_and_program(folder: Path) -> None:
     assert [tensor["name"] for tensor in (*view["model"]["inputs"], *view["model"]["outputs"])] == ["x", "y0"]
     assert (view["model"]["weights"], view["model"]["saturation"]) == ("public", "refuse")
     text = invoke("inspect", folder / "named").out
-    assert "input           x: real [1, 6], -" in text
+    assert "input           x: float [1, 6]\n" in text
     assert "output          y0: integer [1], 0 to 5, 6 classes" in text
+    assert "input           x: real [1, 6], -" in invoke("inspect", folder / "fixed").out
     assert view["image_id"] in invoke("inspect", folder / "model").out
 
 

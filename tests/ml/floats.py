@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from tests.ml.models import Array, compiled, run_guest
+from zkvm.ml import onnx_runtime
+from zkvm.ml.calibrate import calibrate
+from zkvm.ml.codegen import generate
 from zkvm.ml.compilation import Arithmetic
-from zkvm.ml.compiler import Compilation, Options, float_outputs
+from zkvm.ml.compiler import Compilation, Options, Precision, Privacy, build_guest, float_outputs
+from zkvm.ml.float32 import to_bits
+from zkvm.ml.importer import import_model
 from zkvm.ml.ir import evaluate
+from zkvm.ml.quantize import Everything, quantize
 from zkvm.ml.samples import Sample
+from zkvm.riscv.records import Execution
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
 
 FLOATS = Options(arithmetic=Arithmetic.FLOAT)
 NOISE = 1e-6
@@ -47,3 +59,61 @@ def check_floats(model: onnx.ModelProto, samples: Sequence[Sample], tolerance: f
     for sample, expected in zip(samples, float_outputs(made.imported, samples), strict=True):
         same_numbers(answers(made, sample)[0], expected, tolerance)
     return made
+
+
+class Lowered:
+    """A model without gate and files: the integer model, its guest, and how inputs become words."""
+
+    def __init__(
+        self, model: onnx.ModelProto, samples: Sequence[Sample], *, floats: Container[str] | None = None, private: bool = False
+    ) -> None:
+        """Lower and build.
+
+        Args:
+            model: the model.
+            samples: for calibration.
+            floats: nodes in floats, by their first output; all of them by default.
+            private: whether the weights are.
+        """
+        self.imported = import_model(model, simplify=False)
+        tensors = calibrate(self.imported, samples)
+        for port in self.imported.inputs:  # integers may be all that their type has
+            if port.dtype.kind in "iu":
+                tensors[port.name] = replace(tensors[port.name], guarded=(True, True))
+        chosen = Everything() if floats is None else floats
+        self.graph = quantize(self.imported, tensors, Precision(), private, chosen)
+        self.code = generate(self.graph, Privacy(private_weights=private), bytes(32))
+        self.private = private
+        self._image: Any = None
+
+    def words(self, sample: Sample) -> list[NDArray[np.int64]]:
+        """The words of an input: bits of floats, integers themselves; reals must be floats."""
+        arrays = [np.asarray(sample[port.name]) for port in self.imported.inputs]
+        return [to_bits(array) if array.dtype == np.float32 else array.astype(np.int64) for array in arrays]
+
+    def evaluate(self, sample: Sample) -> list[Array]:
+        """The outputs as numbers."""
+        results = evaluate(self.graph, self.words(sample))
+        return [value.dequantize(result) for value, result in zip(self.graph.outputs, results, strict=True)]
+
+    def run(self, sample: Sample) -> Execution:
+        """The guest's run."""
+        if self._image is None:
+            self._image = load_image(build_guest(self.code.source))
+        parts = [bytes(32), self.code.private_words.astype("<i4").tobytes()] if self.private else []
+        return execute(self._image, b"".join([*parts, *(array.astype("<i4").tobytes() for array in self.words(sample))]), trace=False)
+
+    def agree(self, sample: Sample) -> list[Array]:
+        """The outputs as numbers, after comparing their words with the guest's."""
+        results = evaluate(self.graph, self.words(sample))
+        execution = self.run(sample)
+        assert execution.exit_code == 0, execution.stderr
+        words = b"".join(result.reshape(-1).astype("<i4").tobytes() for result in results)
+        assert execution.journal[64 if self.private else 32 :] == words
+        return [value.dequantize(result) for value, result in zip(self.graph.outputs, results, strict=True)]
+
+
+def expected(model: onnx.ModelProto, sample: Sample) -> list[Array]:
+    """What onnxruntime computes, all outputs in order."""
+    results = onnx_runtime.run_session(onnx_runtime.session(model), sample)
+    return [results[output.name] for output in model.graph.output]

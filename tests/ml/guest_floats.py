@@ -51,7 +51,7 @@ def built(source: str) -> bytes:
         path.write_text(source)
         warnings: list[str] = []
         elf = build([path], Path(folder) / "guest.elf", include_directories=[RUNTIME], warn=warnings.append)
-        assert warnings == []
+        assert warnings == [], warnings
         return elf.read_bytes()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,21 +11,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from zkvm.ml import onnx_runtime
-from zkvm.ml.calibrate import calibrate
 from zkvm.ml.card import error_relative_to_range
-from zkvm.ml.codegen import generate
 from zkvm.ml.compilation import Arithmetic
-from zkvm.ml.compiler import Compilation, Options, Privacy, build_guest, compile_imported, float_outputs, import_file
+from zkvm.ml.compiler import Compilation, Options, Privacy, compile_imported, float_outputs, import_file
 from zkvm.ml.float32 import to_bits
-from zkvm.ml.importer import import_model
 from zkvm.ml.interface import SATURATED_EXIT
-from zkvm.ml.ir import Value, evaluate
-from zkvm.ml.lowering import Precision
+from zkvm.ml.ir import Kind, Value, evaluate
 from zkvm.ml.onnx_model import Port
-from zkvm.ml.quantize import Everything, quantize
 from zkvm.ml.samples import Sample
-from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
@@ -79,10 +72,13 @@ def seen(ports: Sequence[Port], samples: Sequence[Sample]) -> dict[str, tuple[fl
     for port in ports:
         if port.dtype.kind != "b":
             values = np.stack([np.asarray(sample[port.name], np.float64).reshape(port.shape) for sample in samples])
-            ranges[port.name] = float(values.min()), float(values.max())
+            values[np.isinf(values)] = np.nan
+            ranges[port.name] = float(np.nanmin(values)), float(np.nanmax(values))
             if len(port.shape) == 2:
                 columns = values.reshape(-1, port.shape[-1]).T
-                ranges |= {f"{port.name}[{place}]": (float(column.min()), float(column.max())) for place, column in enumerate(columns)}
+                ranges |= {
+                    f"{port.name}[{place}]": (float(np.nanmin(column)), float(np.nanmax(column))) for place, column in enumerate(columns)
+                }
     return ranges
 
 
@@ -113,8 +109,10 @@ def check(model: onnx.ModelProto, samples: Sequence[Sample], tolerance: float = 
 
 
 def _extreme(value: Value, random: np.random.Generator, choices: Sequence[float]) -> NDArray[np.int64]:
-    """Integers at given places between the bounds."""
+    """Words at given places between the bounds, or between the ends of all floats."""
     places = random.choice(choices, value.shape)
+    if value.kind is Kind.FLOAT:
+        return to_bits(((2 * places - 1) * np.finfo(np.float32).max).astype(np.float32))
     return np.asarray(value.lo + np.floor(places * (value.hi - value.lo)), np.int64)
 
 
@@ -154,61 +152,3 @@ def normal(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
 def positive(*shape: int, seed: int = 0) -> Array:
     """Random numbers in [0.1, 4), float32."""
     return np.random.default_rng(seed).uniform(0.1, 4, shape).astype(np.float32)
-
-
-class Lowered:
-    """A model without gate and files: the integer model, its guest, and how inputs become words."""
-
-    def __init__(
-        self, model: onnx.ModelProto, samples: Sequence[Sample], *, floats: Container[str] | None = None, private: bool = False
-    ) -> None:
-        """Lower and build.
-
-        Args:
-            model: the model.
-            samples: for calibration.
-            floats: nodes in floats, by their first output; all of them by default.
-            private: whether the weights are.
-        """
-        self.imported = import_model(model, simplify=False)
-        tensors = calibrate(self.imported, samples)
-        for port in self.imported.inputs:  # integers may be all that their type has
-            if port.dtype.kind in "iu":
-                tensors[port.name] = replace(tensors[port.name], guarded=(True, True))
-        chosen = Everything() if floats is None else floats
-        self.graph = quantize(self.imported, tensors, Precision(), private, chosen)
-        self.code = generate(self.graph, Privacy(private_weights=private), bytes(32))
-        self.private = private
-        self._image: Any = None
-
-    def words(self, sample: Sample) -> list[NDArray[np.int64]]:
-        """The words of an input: bits of floats, integers themselves; reals must be floats."""
-        arrays = [np.asarray(sample[port.name]) for port in self.imported.inputs]
-        return [to_bits(array) if array.dtype == np.float32 else array.astype(np.int64) for array in arrays]
-
-    def evaluate(self, sample: Sample) -> list[Array]:
-        """The outputs as numbers."""
-        results = evaluate(self.graph, self.words(sample))
-        return [value.dequantize(result) for value, result in zip(self.graph.outputs, results, strict=True)]
-
-    def run(self, sample: Sample) -> Execution:
-        """The guest's run."""
-        if self._image is None:
-            self._image = load_image(build_guest(self.code.source))
-        parts = [bytes(32), self.code.private_words.astype("<i4").tobytes()] if self.private else []
-        return execute(self._image, b"".join([*parts, *(array.astype("<i4").tobytes() for array in self.words(sample))]), trace=False)
-
-    def agree(self, sample: Sample) -> list[Array]:
-        """The outputs as numbers, after comparing their words with the guest's."""
-        results = evaluate(self.graph, self.words(sample))
-        execution = self.run(sample)
-        assert execution.exit_code == 0, execution.stderr
-        words = b"".join(result.reshape(-1).astype("<i4").tobytes() for result in results)
-        assert execution.journal[64 if self.private else 32 :] == words
-        return [value.dequantize(result) for value, result in zip(self.graph.outputs, results, strict=True)]
-
-
-def expected(model: onnx.ModelProto, sample: Sample) -> list[Array]:
-    """What onnxruntime computes, all outputs in order."""
-    results = onnx_runtime.run_session(onnx_runtime.session(model), sample)
-    return [results[output.name] for output in model.graph.output]

@@ -43,6 +43,17 @@ def test_columns_have_ranges_of_their_own() -> None:
     assert 0.9 < span.high[0, 1] < 1.2
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinities_say_nothing_of_a_range(number: float) -> None:
+    rows: list[Sample] = [{"x": np.array([[seed, 7 * seed]], np.float32)} for seed in range(20)]
+    span = domain_of(rows).spans["x"]
+    rows.append({"x": np.array([[number, 7]], np.float32)})
+    found = domain_of(rows).spans["x"]
+    np.testing.assert_allclose((found.low, found.high), (span.low, span.high))
+    nothing = domain_of([{"x": np.array([[number, 7]], np.float32)}]).spans["x"]
+    assert np.isfinite((nothing.low, nothing.high)).all()
+
+
 def test_pictures_have_one_range() -> None:
     span = domain_of([{"x": positive(1, 3, 8, 8)}]).spans["x"]
     assert len(np.unique(span.low)) == len(np.unique(span.high)) == 1
@@ -74,9 +85,10 @@ def test_declared() -> None:
     assert domain.spans["x"].low.tolist() == [[-9, -50, -9]]
     assert domain.spans["n"].high.tolist() == [6]
     assert not domain_of(samples, {"x": (-9, 9)}).declared
-    for wrong, message in (({"z": (0, 1)}, "no input"), ({"x[3]": (-9, 9)}, "no column"), ({"n": (5, 9)}, "outside")):
+    wrong = {"z": (0, 1)}, {"x[3]": (-9, 9)}, {"n": (5, 9)}, {"x": (0, np.inf)}, {"x[0]": (1, 0)}
+    for limits, message in zip(wrong, ("no input", "no column", "outside", "no range", "no range"), strict=True):
         with pytest.raises(UsageError, match=message):
-            domain_of(samples, wrong)
+            domain_of(samples, limits)
 
 
 def test_written(tmp_path: Path) -> None:
@@ -124,7 +136,7 @@ def test_ids_have_the_range_of_their_table() -> None:
     model = imported(model_of(nodes, sample, ["y"], {"table": normal(10, 3)}))
     assert input_domain(model, [sample], {}).spans["ids"].high.tolist() == [9, 9]
     value = quantize(model, calibrate(model, [sample]), Options().precision).inputs[0]
-    assert (value.lo, value.hi) == (0, 9)
+    assert (value.lo, value.hi) == (-10, 9)
 
 
 def test_integers_that_no_word_holds_are_refused() -> None:

@@ -26,7 +26,7 @@ int main(void) {{
     zkvm_read_exact(s, sizeof s);
     int32_t special = 0;
     for (int i = 0; i < rows; i++) units[i] = f32_align(x + i * taps, taps, 1, 1, s, 28, aligned + i * taps, 1, &special);
-    const struct f32_linear g = {{1, 1, taps, 0, 0, 1, 1, rows, 0, taps, 0, channels, 1, 0, 1}};
+    const struct f32_linear g = {{1, 1, taps, 0, 0, 1, 1, rows, 0, taps, 0, channels, 1, 0, 1, 0}};
     f32_linear(g, aligned, units, w, e, b, y, channels, {together}, {at_once});
     if (special) f32_linear_special(&g, x, w, 0, b, y, channels, {at_once});
     zkvm_commit(y, sizeof y);
@@ -49,7 +49,7 @@ int main(void) {{
         int block = j / 4 * 4, width = block + 4 > columns ? columns - block : 4;
         ur[j] = f32_align(r + j, 1, depth, columns, 0, {bits}, ar + block * depth + (j - block), width, &special);
     }}
-    const struct f32_linear g = {{1, 1, depth, 0, 0, 1, 1, rows, 0, depth, 0, columns, 1, 0, 1}};
+    const struct f32_linear g = {{1, 1, depth, 0, 0, 1, 1, rows, 0, depth, 0, columns, 1, 0, 1, 0}};
     f32_linear(g, al, ul, ar, ur, 0, y, columns, 2, 4);
     if (special) f32_linear_special(&g, l, r, 1, 0, y, columns, columns);
     zkvm_commit(y, sizeof y);

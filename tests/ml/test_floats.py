@@ -10,9 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
-from tests.ml.models import Lowered, expected, model_of, normal, single
+from tests.ml.floats import Lowered, expected
+from tests.ml.models import model_of, normal, single
 from zkvm.errors import UsageError
 from zkvm.ml import float32
+from zkvm.ml.compiler import build_guest
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
 
 SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 0.5, 1.5, 2.5, -0.5, 1.0, -1.0, 3e9, -70000.7, 300.5], np.float32)
 X = np.concatenate([normal(40, scale=3), normal(12, seed=1, scale=1e-3), normal(12, seed=2, scale=30), SPECIAL])
@@ -200,3 +204,21 @@ def test_private_weights() -> None:
         np.testing.assert_allclose(made.agree(sample)[0], np.tanh((sample["x"] * constants["w"]) ** power), rtol=1e-5)
         sources.append(made.code.source)
     assert sources[0] == sources[1]
+
+
+def test_an_input_has_one_nan_only() -> None:
+    """Other words of NaN would make two journals of one input."""
+    made = Lowered(single("Neg", {"x": X}), [{"x": X}])
+    image = load_image(build_guest(made.code.source))
+    words = made.words({"x": X})[0]
+    assert float32.NAN in words
+    for word in (0x7FC00001, 0x7F800001, 0x7FFFFFFF, -(1 << 22), -1):
+        changed = words.copy()
+        changed[5] = word
+        run = execute(image, changed.astype("<i4").tobytes(), trace=False)
+        assert (run.exit_code, b"a NaN that is not the one" in run.stderr) == (1, True)
+        assert run.journal == bytes(32), "nothing but the interface"
+    for word in (0x7F800000, -(1 << 23), float32.NAN):
+        changed = words.copy()
+        changed[5] = word
+        assert execute(image, changed.astype("<i4").tobytes(), trace=False).exit_code == 0

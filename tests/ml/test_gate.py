@@ -18,7 +18,7 @@ from tests.cli.running import invoke
 from tests.ml.models import compiled, model_of, normal, seen
 from zkvm.errors import InexactError
 from zkvm.ml.compiler import Compilation, Limits, Options, Precision, Privacy, agreement, import_file
-from zkvm.ml.domain import input_domain
+from zkvm.ml.domain import GATE_SEED, input_domain
 from zkvm.ml.gate import Answer, measure
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.labels import NOISE, LabelSource, differing_labels, differing_rows
@@ -157,7 +157,7 @@ def test_columns_of_different_size_are_refused(make: Any) -> None:
     model, samples = make()
     made: Compilation = compiled(model, samples, Options(privacy=Privacy(saturate=True)))
     with pytest.raises(InexactError, match="error begins in"):
-        agreement(made, samples).demand()
+        agreement(made.imported, made.graph, samples, made.options).demand()
 
 
 def test_the_command_writes_nothing(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_the_command_writes_nothing(tmp_path: Path) -> None:
     onnx.save(model, str(tmp_path / "model.onnx"))
     np.save(tmp_path / "data.npy", np.concatenate([sample["x"] for sample in samples]))
     files = [str(tmp_path / name) for name in ("model.onnx", "data.npy", "out")]
-    command = ["compile", files[0], "--calibration", files[1], "-o", files[2], "--no-measure"]
+    command = ["compile", files[0], "--calibration", files[1], "-o", files[2], "--no-measure", "--arithmetic", "fixed"]
     refused = invoke(*command)
     assert refused.code == 1
     assert "the integer model's answers are not the float model's" in refused.err
@@ -181,6 +181,23 @@ def test_the_command_writes_nothing(tmp_path: Path) -> None:
 def test_few_bits_are_refused_and_accepted() -> None:
     """Four bits a weight: beyond the default limit, within a wider one."""
     made = compiled(network(), SAMPLES, Options(precision=Precision(16, 4)))
-    found = agreement(made, SAMPLES)
+    found = agreement(made.imported, made.graph, SAMPLES, made.options)
     assert not found.holds
     assert replace(found, limits=Limits(found.error, found.flips)).holds
+
+
+def test_an_input_without_an_answer() -> None:
+    """A drawn one is left out, as are those on which the float model fails; the guest has to have an answer for a sample."""
+    samples: list[Sample] = [{"x": np.array([[number, 1]])} for number in range(8)]
+    model = model_of([helper.make_node("Mul", ["x", "k"], ["y"], name="product")], samples[0], ["y"], {"k": np.array([2**26, 2**20])})
+    options = Options(domain={"x": (0, 100)})
+    made = compiled(model, samples, options)
+    found = agreement(made.imported, made.graph, samples, options)
+    assert found.samples == 8
+    assert min(found.undefined, found.drawn) > 0
+    assert found.holds
+    domain = input_domain(made.imported, samples, options.domain)
+    drawn = [int(domain.draw(number, GATE_SEED, samples)["x"][0, 0]) for number in range(found.undefined + found.drawn)]
+    assert found.undefined == sum(number * 2**26 >= 2**31 for number in drawn)
+    with pytest.raises(InexactError, match=r"no answer for calibration sample 8: layer product"):
+        agreement(made.imported, made.graph, [*samples, {"x": np.array([[40, 1]])}], options)

@@ -9,7 +9,8 @@ import onnx
 import pytest
 from onnx import helper
 
-from tests.ml.models import Lowered, expected, model_of, normal, single
+from tests.ml.floats import Lowered, expected
+from tests.ml.models import model_of, normal, single
 from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import Overflow
 from zkvm.ml.samples import Sample

@@ -14,7 +14,7 @@ from onnx import helper
 from tests.ml.models import model_of, normal, run_guest
 from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml import twin
-from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, compile_imported, import_file
+from zkvm.ml.compiler import Arithmetic, Compilation, Options, OutputMode, Privacy, compile_imported, import_file
 from zkvm.ml.importer import ImportedModel, import_model
 from zkvm.ml.interface import METADATA, ModelInterface, Output, Tensor
 from zkvm.ml.package import CompiledModel
@@ -30,7 +30,7 @@ def classifier(output: OutputMode = OutputMode.FULL, *, private: bool = False) -
         helper.make_node("MatMul", ["x", "w"], ["scores"], name="scores"),
         helper.make_node("ArgMax", ["scores"], ["label"], name="label", axis=1, keepdims=0),
     ]
-    options = Options(privacy=Privacy(private_weights=private, output=output))
+    options = Options(privacy=Privacy(private_weights=private, output=output), arithmetic=Arithmetic.FIXED)
     imported = import_file(model_of(nodes, {"x": X}, ["label", "scores"], {"w": normal(4, 3, seed=1)}), options)
     imported.labels["label"] = LABELS
     return compile_imported(imported, [{"x": X}], options)

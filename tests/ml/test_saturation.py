@@ -12,6 +12,7 @@ from onnx import helper
 
 from tests.cli.running import invoke
 from tests.ml.models import agreed, compiled, model_of, normal, run_guest
+from zkvm.ml.arithmetic import Overflow
 from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy
 from zkvm.ml.interface import SATURATED_EXIT, ModelInterface
 from zkvm.ml.ir import evaluate
@@ -92,7 +93,7 @@ def test_the_host_says_so_before_it_proves(tmp_path: Path) -> None:
     assert not receipt.exists()
     outside = invoke("run", tmp_path / "refuse", "--input", tmp_path / "outside.npy", "--execute-only")
     assert outside.code == 3
-    assert "24 values are outside" in outside.err
+    assert "(23 more are too)" in outside.err
     going = invoke("run", tmp_path / "flag", "--input", tmp_path / "outside.npy", "--execute-only", "--json").json
     assert going["saturated"] is True
     assert going["saturated_inputs"] == 24
@@ -118,16 +119,49 @@ def test_cuts_of_the_model_itself_are_none() -> None:
         agreed(made, integers)
 
 
+@pytest.mark.parametrize("options", [REFUSE, FLAG], ids=["refuse", "flag"])
 @pytest.mark.parametrize("operator", ["Add", "Sub", "Mul"])
-def test_integers_that_leave_a_word(operator: str) -> None:
+def test_integers_that_leave_a_word(operator: str, options: Options) -> None:
+    """They cannot be cut: the run ends with the same code, and whether values may saturate changes nothing."""
     node = helper.make_node(operator, ["x", "k"], ["y"], name="sum")
     constant = np.array([2**27, -(2**30), 3] if operator == "Mul" else [2**30, -(2**30), 3], np.int64)
     sample = {"x": np.array([5, 1, 11], np.int64)}
-    options = replace(REFUSE, domain={"x": (-(2**31), 2**31 - 1)})
-    made = compiled(model_of([node], sample, ["y"], {"k": constant}), [sample], options)
+    chosen = replace(options, domain={"x": (-(2**31), 2**31 - 1)})
+    made = compiled(model_of([node], sample, ["y"], {"k": constant}), [sample], chosen)
     agreed(made, made.model.quantize([np.array([1, 1, -1], np.int64)])[0])
-    saturated: dict[str, int] = {}
     integers = made.model.quantize([np.array([2**31 - 1, 2**31 - 1, 2**31 - 1], np.int64)])[0]
-    evaluate(made.graph, integers, saturated)
-    assert saturated == {"sum": 3 if operator == "Mul" else 2 if operator == "Add" else 1}
-    agreed(made, integers)
+    with pytest.raises(Overflow, match="layer sum"):
+        evaluate(made.graph, integers)
+    run = execute(load_image(made.model.elf), made.model.stdin(integers), trace=False)
+    assert (run.exit_code, "layer sum" in run.stderr.decode()) == (SATURATED_EXIT, True)
+
+
+@pytest.mark.parametrize("private", [False, True], ids=["public", "private"])
+def test_a_row_of_scores_that_is_cut_as_a_whole(private: bool) -> None:
+    """What lies far below the rest of its row may be cut before a softmax; if all of a row does, nothing says which is the largest."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="first"),
+        helper.make_node("MatMul", ["x", "v"], ["b"], name="second"),
+        helper.make_node("Mul", ["a", "b"], ["s"], name="scores"),
+        helper.make_node("Softmax", ["s"], ["y"], name="weights"),
+    ]
+    common, own = normal(256, 1, seed=1, scale=0.05), normal(256, 3, seed=2, scale=0.01)
+    samples: list[Sample] = [{"x": normal(2, 256, seed=seed, scale=0.3).clip(-1, 1)} for seed in range(8)]
+    model = model_of(nodes, samples[0], ["y"], {"w": common + own, "v": own - common})
+    privacy = Privacy(private_weights=private)
+    refusing = compiled(model, samples, Options(privacy=privacy, domain=WIDE))
+    going = compiled(model, samples, Options(privacy=replace(privacy, saturate=True), domain=WIDE))
+    integers = refusing.model.quantize([samples[0]["x"]])[0]
+    agreed(refusing, integers)
+    assert going.model.decode(run_guest(going, integers)[0]).saturated is False
+    for row in range(2):
+        low = samples[0]["x"].copy()
+        low[row] = -np.sign(common[:, 0])
+        integers = refusing.model.quantize([low])[0]
+        saturated: dict[str, int] = {}
+        evaluate(refusing.graph, integers, saturated)
+        assert saturated == {"weights": 3}
+        run = execute(load_image(refusing.model.elf), refusing.model.stdin(integers), trace=False)
+        assert (run.exit_code, "layer weights" in run.stderr.decode()) == (SATURATED_EXIT, True)
+        agreed(going, integers)
+        assert going.model.decode(run_guest(going, integers)[0]).saturated is True

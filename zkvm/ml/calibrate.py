@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN
+from zkvm.ml.bits import few_bits
 from zkvm.ml.bounds import tensor_bounds
 from zkvm.ml.domain import CALIBRATION_SEED, Declared, drawn_count, input_domain
 from zkvm.ml.importer import ImportedModel
@@ -117,6 +118,7 @@ def calibrate(
         for name in wanted & set(results):
             if np.shape(results[name]) == seen.shapes[name][0]:
                 seen.take(name, results[name])
+    most = few_bits(model)
     least = dict.fromkeys(_only_output(model), OUTPUT_BITS) | dict.fromkeys(_only_compared(model), COMPARED_BITS)
     ranges = seen.extremes
     if seen.keep:
@@ -137,7 +139,7 @@ def calibrate(
         masked = name in seen.rows and guarded[0]
         if name in seen.rows:  # what lies far below the rest of its row may be cut
             low, guarded = min(low, high - MASKED), (False, guarded[1])
-        tensors[name] = TensorInfo(shape, kind_of(dtype), low, high, least.get(name, 0), guarded, dtype, masked)
+        tensors[name] = TensorInfo(shape, kind_of(dtype), low, high, least.get(name, 0), most.get(name, 0), guarded, dtype, masked)
     return tensors
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zkvm.ml.arithmetic import IntArray, Overflow
 from zkvm.ml.gate import Answer
 from zkvm.ml.interface import Tensor
-from zkvm.ml.ir import Graph, Value, evaluate, evaluate_all
+from zkvm.ml.ir import Graph, Kind, Value, evaluate, evaluate_all
 from zkvm.ml.onnx_model import Port
 from zkvm.ml.samples import Sample
 
@@ -42,12 +42,17 @@ class GraphModel:
         return {name: np.asarray(value.dequantize(held[id(value)])) for name, value in known.items()}
 
     def _integers(self, sample: Sample) -> tuple[list[IntArray], int]:
-        """The inputs as integers, and how many elements were outside of their range."""
-        pairs = [
-            _tensor(port.name, value).quantize(np.asarray(sample[port.name]).reshape(value.shape))
-            for port, value in zip(self.ports, self.graph.inputs, strict=True)
-        ]
-        return [integers for integers, _ in pairs], sum(outside for _, outside in pairs)
+        """The inputs as integers, and how many elements were outside of their range, as a NaN is where inputs are no floats."""
+        words, outside = [], 0
+        for port, value in zip(self.ports, self.graph.inputs, strict=True):
+            numbers = np.asarray(sample[port.name]).reshape(value.shape)
+            if value.kind is Kind.REAL:
+                outside += int(np.isnan(numbers).sum())
+                numbers = np.nan_to_num(numbers, nan=0.0)
+            integers, cut = _tensor(port.name, value).quantize(numbers)
+            words.append(integers)
+            outside += cut
+        return words, outside
 
 
 def _tensor(name: str, value: Value) -> Tensor:

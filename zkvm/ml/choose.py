@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from zkvm.errors import UsageError
 from zkvm.ml.compilation import Arithmetic, Options
+from zkvm.ml.gate import Agreement
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
 from zkvm.ml.lowering import TensorInfo
@@ -25,22 +26,11 @@ CHEAP = 1 << 18
 """Instructions below which floats are taken without a trial: no proof is much cheaper than one of so many."""
 WORTHWHILE = 0.8
 """Fixed point that costs more than this part of what floats cost is not worth its ranges."""
-MAX_TRIALS = 8
+MAX_TRIALS, BUDGET = 8, 1 << 28
+"""How many choices are tried at most, and instructions that they may take in one run each, together: a trial runs a model many times."""
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 ALWAYS = (("ai.onnx.ml", "TreeEnsembleRegressor"),)
 """Operators that compare inputs with numbers from the same data, so that a rounding takes the other branch; floats cost them nothing."""
-
-
-class Agreement(Protocol):
-    """What the gate says of an integer model."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether its answers are the float model's."""
-
-    @property
-    def begins(self) -> str:
-        """The tensor where the error begins, or empty."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +42,19 @@ class Trial:
     holds: bool
     cost: int
 
+    def as_json(self) -> dict[str, Any]:
+        """For the model card."""
+        return {"float_nodes": self.float_nodes, "nodes": self.nodes, "holds": self.holds, "cost": self.cost}
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An integer model, its nodes in floats (by first output), and what was tried before it."""
+    """An integer model, its nodes in floats (by first output), what was tried, and what the gate said of it if it was asked."""
 
     graph: Graph
     floats: Container[str]
     trials: tuple[Trial, ...] = ()
+    agreement: Agreement | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For the model card: how many of the operations are in floats, and what was tried before."""
@@ -68,7 +63,7 @@ class Choice:
             "float_operations": kinds.count(Kind.FLOAT),
             "fixed_operations": kinds.count(Kind.REAL),
             "estimated_instructions": self.graph.cost,
-            "trials": [vars(trial) for trial in self.trials],
+            "trials": [trial.as_json() for trial in self.trials],
         }
 
 
@@ -112,8 +107,12 @@ def _tried(
     trials: list[Trial] = []
     all_but_layers = frozenset(first_output(node) for node in model.nodes if node.operator not in LAYERS)
     candidates = [always, all_but_layers | always]
-    while candidates and len(trials) < MAX_TRIALS:
+    seen: set[frozenset[str]] = set()
+    while candidates and len(trials) < MAX_TRIALS and sum(trial.cost for trial in trials) < BUDGET:
         floats = candidates.pop(0)
+        if floats in seen:
+            continue
+        seen.add(floats)
         try:
             graph = lowered(floats)
         except UsageError:
@@ -123,15 +122,22 @@ def _tried(
         result = agreement(graph)
         trials.append(Trial(len(floats), len(model.nodes), result.holds, graph.cost))
         if result.holds:
-            return Choice(graph, floats, tuple(trials))
-        more = floats | _computing(model, result.begins)
-        if more != floats:
-            candidates.insert(0, more)
+            return Choice(graph, floats, tuple(trials), result)
+        candidates.insert(0, _wider(model, floats, result.begins))
     return Choice(everything.graph, everything.floats, tuple(trials))
 
 
-def _computing(model: ImportedModel, tensor: str) -> set[str]:
-    """The node that computes a tensor, or of an input the nodes that read it, by first output."""
-    if tensor in {port.name for port in model.inputs}:
-        return {first_output(node) for node in model.nodes if tensor in node.inputs}
-    return {first_output(node) for node in model.nodes if tensor in node.outputs}
+def _wider(model: ImportedModel, floats: frozenset[str], tensors: tuple[str, ...]) -> frozenset[str]:
+    """More nodes in floats: those that compute the tensors where an error begins; if they are, what these are computed from, and so on."""
+    producer = {name: node for node in model.nodes for name in node.outputs if name}
+    inputs = {port.name for port in model.inputs}
+    wanted = set(tensors)
+    while True:
+        chosen = {first_output(producer[name]) for name in wanted if name in producer}
+        chosen |= {first_output(node) for node in model.nodes if wanted & inputs & set(node.inputs)}
+        if not chosen <= floats:
+            return floats | chosen
+        before = {name for tensor in wanted if tensor in producer for name in producer[tensor].inputs if name in producer or name in inputs}
+        if before <= wanted:
+            return floats
+        wanted |= before

@@ -176,12 +176,10 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
         # Whoever proves chooses the input: sums are bounded for inputs in their range only. Every word is a float, but there is one NaN.
         code.line(f"for (int i = 0; i < {value.size}; i++)")
         if value.kind is Kind.FLOAT:
-            code.line(
-                f"    if (f32_is_nan({where}[i]) && {where}[i] != F32_NAN) "
-                'zkvm_panic("an input holds a NaN that is not the one of this machine");'
-            )
+            refused, reason = f"f32_is_nan({where}[i]) && {where}[i] != F32_NAN", "an input holds a NaN that is not the one of this machine"
         else:
-            code.line(f'    if ({where}[i] < {value.lo} || {where}[i] > {value.hi}) zkvm_panic("an input is out of its range");')
+            refused, reason = f"{where}[i] < {value.lo} || {where}[i] > {value.hi}", "an input is out of its range"
+        code.line(f'    if ({refused}) zkvm_panic("{reason}");')
         if privacy.input_digest:
             code.line(f"digest_words(&input_digest, {where}, {value.size});")
     if privacy.input_digest:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from zkvm.ml.calibrate import Method
 from zkvm.ml.codegen import GeneratedCode, Privacy
 from zkvm.ml.domain import Declared
-from zkvm.ml.gate import Limits
+from zkvm.ml.gate import Agreement, Limits
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph
 from zkvm.ml.lowering import Precision
@@ -62,6 +62,7 @@ class Compilation:
         code: its C source.
         model: what is saved.
         options: what was chosen.
+        agreement: with the float model, if it was measured already.
     """
 
     imported: ImportedModel
@@ -69,6 +70,7 @@ class Compilation:
     code: GeneratedCode
     model: CompiledModel
     options: Options = field(default_factory=Options)
+    agreement: Agreement | None = None
 
     def save(self, directory: Path) -> None:
         """Write everything that ``zkvm run`` needs."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
 
@@ -153,7 +154,7 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
         "weights_digest": weights_digest(words) if options.privacy.private_weights else "",
     }
     model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=words, source=code.source)
-    return Compilation(imported, graph, code, model, options)
+    return Compilation(imported, graph, code, model, options, choice.agreement)
 
 
 def integer_model(imported: ImportedModel, samples: Sequence[Sample], options: Options) -> tuple[Choice, dict[str, TensorInfo]]:
@@ -184,8 +185,16 @@ def float_outputs(imported: ImportedModel, samples: Sequence[Sample]) -> list[li
     results = []
     for sample in samples:
         outputs = onnx_runtime.run_session(runner, sample)
-        results.append([as_array(outputs[name]) for name in imported.outputs])
+        results.append([_numbers(outputs[name], imported.labels.get(name)) for name in imported.outputs])
     return results
+
+
+def _numbers(value: Any, labels: Sequence[str] | None) -> NDArray[Any]:
+    """An output as an array, class names as their numbers."""
+    array = as_array(value)
+    if labels is None or array.dtype.kind not in "OSU":
+        return array
+    return np.array([labels.index(name) for name in array.reshape(-1)], np.int64).reshape(array.shape)
 
 
 def agreement(imported: ImportedModel, graph: Graph, samples: Sequence[Sample], options: Options) -> Agreement:
@@ -197,7 +206,7 @@ def agreement(imported: ImportedModel, graph: Graph, samples: Sequence[Sample], 
 def add_measurements(compilation: Compilation, samples: Sequence[Sample], execute: Execute | None) -> Agreement:
     """Put the agreement with the float model, and with ``execute`` cycles, into the model card; returns the former."""
     imported, graph, options = compilation.imported, compilation.graph, compilation.options
-    found = agreement(imported, graph, samples, options)
+    found = compilation.agreement or agreement(imported, graph, samples, options)
     compilation.model.card["accuracy"] = found.as_json() | {"domain": input_domain(imported, samples, options.domain).describe()}
     runs = options.privacy.saturate or not GraphModel(graph, imported.inputs).evaluate(samples[0]).saturated
     if execute is not None and runs:

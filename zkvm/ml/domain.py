@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import FloatArray
+from zkvm.ml.arithmetic import FloatArray, IntArray, integer_limits
 from zkvm.ml.importer import ImportedModel
+from zkvm.ml.node import Node
 from zkvm.ml.onnx_model import Port, inferred
 from zkvm.ml.samples import Sample
 
@@ -41,6 +42,8 @@ CHANGED = 0.1
 """Share of a sample's elements that are drawn anew."""
 MOVING = {"Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Transpose", "Slice", "Expand", "Split", "Tile"}
 """Operators whose output has the numbers of its first input."""
+INDEXED = {"Gather": (1, 0), "GatherElements": (1, 0), "GatherND": (1, 0), "ScatterElements": (1, 0), "ScatterND": (1, 0)}
+"""Operators that choose places by number: which of their inputs are the indices, and which the table."""
 KEY = re.compile(r"(.*)\[(\d+)\]")
 
 
@@ -131,7 +134,7 @@ def input_domain(model: ImportedModel, samples: Sequence[Sample], declared: Decl
     Raises:
         UsageError: a declaration of no input or column, without numbers, or that leaves out a sample.
     """
-    _check_names(model, declared)
+    _check_declared(model, declared)
     tables = table_sizes(model)
     spans = {}
     for port in model.inputs:
@@ -147,8 +150,8 @@ def input_domain(model: ImportedModel, samples: Sequence[Sample], declared: Decl
         if outside.any():
             raise UsageError(f"--domain: calibration data of {port.name!r} lie outside of it, at {np.argwhere(outside)[0].tolist()}")
         if port.dtype.kind in "iu":
-            kind = np.iinfo(port.dtype)
-            low, high = np.clip(np.ceil(low), kind.min, kind.max), np.clip(np.floor(high), kind.min, kind.max)
+            least, largest = integer_limits(port.dtype)
+            low, high = np.clip(np.ceil(low), least, largest), np.clip(np.floor(high), least, largest)
         spans[port.name] = Span(low, high, bool(known.all()))
     return Domain(tuple(model.inputs), spans)
 
@@ -192,10 +195,14 @@ def _parts(key: str, model: ImportedModel) -> tuple[str, int | None]:
     return match[1], int(match[2])
 
 
-def _check_names(model: ImportedModel, declared: Declared) -> None:
+def _check_declared(model: ImportedModel, declared: Declared) -> None:
     ports = {port.name: port for port in model.inputs}
-    for key in declared:
+    for key, limits in declared.items():
         name, column = _parts(key, model)
+        try:
+            _limits(*limits)
+        except ValueError as error:
+            raise UsageError(f"--domain {key}: {error}") from error
         if name not in ports:
             raise UsageError(f"--domain {key}: no input is called {name!r}; inputs: {', '.join(ports)}")
         shape = ports[name].shape
@@ -203,23 +210,24 @@ def _check_names(model: ImportedModel, declared: Declared) -> None:
             raise UsageError(f"--domain {key}: input {name!r} has the shape {list(shape)}, and no column {column}")
 
 
-def _observed(port: Port, values: FloatArray, table: int | None) -> tuple[FloatArray, FloatArray]:
-    """Lowest and highest value of every element, from samples along the first axis."""
+def _observed(port: Port, values: FloatArray, table: IntArray | None) -> tuple[FloatArray, FloatArray]:
+    """Lowest and highest value of every element, from samples along the first axis; NaN and infinities say nothing of it."""
     if port.dtype.kind == "b":
         return np.zeros(port.shape), np.ones(port.shape)
     if port.dtype.kind in "iu" and port.dtype.itemsize == 1:  # pixels, or what a quantizer made: all of them occur
         limits = np.iinfo(port.dtype)
         return np.full(port.shape, float(limits.min)), np.full(port.shape, float(limits.max))
     if table is not None:
-        return np.full(port.shape, -float(table) if (values < 0).any() else 0.0), np.full(port.shape, table - 1.0)
-    reach = float(np.abs(values).max(initial=0.0))
+        rows = np.broadcast_to(table.astype(np.float64), port.shape) if port.shape else table.reshape(-1)[0].astype(np.float64)
+        return -rows, rows - 1.0
+    reach = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
     if 0 < len(port.shape) <= 2 and port.shape[-1] <= MAX_COLUMNS:
         columns = values.reshape(-1, port.shape[-1])
     else:
         columns = values.reshape(-1, 1)
     low, high = np.empty(columns.shape[1]), np.empty(columns.shape[1])
     for column, numbers in enumerate(columns.T):
-        low[column], high[column] = widened(numbers, reach, whole=port.dtype.kind in "iu")
+        low[column], high[column] = widened(numbers[np.isfinite(numbers)], reach, whole=port.dtype.kind in "iu")
     if not port.shape:
         return low.reshape(()), high.reshape(())
     return np.broadcast_to(low, port.shape).copy(), np.broadcast_to(high, port.shape).copy()
@@ -249,20 +257,31 @@ def widened(numbers: FloatArray, reach: float, whole: bool) -> tuple[float, floa
     return max(low, 0.0) if least >= 0 and (whole or not few) else low, high
 
 
-def table_sizes(model: ImportedModel) -> dict[str, int]:
-    """Inputs of integers that choose rows of a table, and how many rows it has."""
-    source = {port.name: port.name for port in model.inputs if port.dtype.kind in "iu"}
+def table_sizes(model: ImportedModel) -> dict[str, IntArray]:
+    """Inputs of integers that choose rows of a table, and how many rows it has: one number, or one for each place of the last axis."""
+    ports = {port.name: port for port in model.inputs if port.dtype.kind in "iu"}
+    source = {name: name for name in ports}
     shapes: dict[str, tuple[int, ...]] | None = None
-    found: dict[str, int] = {}
+    found: dict[str, IntArray] = {}
     for node in model.nodes:
         if node.operator in MOVING and node.inputs[0] in source:
             source |= dict.fromkeys(node.outputs, source[node.inputs[0]])
-        if node.operator not in ("Gather", "GatherElements") or node.inputs[1] not in source:
+        indices, table = INDEXED.get(node.operator, (0, 0))
+        name = source.get(node.inputs[indices]) if node.operator in INDEXED and len(node.inputs) > indices else None
+        if name is None:
             continue
         shapes = inferred(model.proto).shapes if shapes is None else shapes
-        constant = model.constants.get(node.inputs[0])
-        shape = shapes.get(node.inputs[0], ()) if constant is None else constant.shape
-        if shape:
-            name, rows = source[node.inputs[1]], shape[int(node.attributes.get("axis", 0))]
-            found[name] = min(found.get(name, rows), rows)
+        constant = model.constants.get(node.inputs[table])
+        rows = _rows(node, shapes.get(node.inputs[table], ()) if constant is None else constant.shape, ports[name].shape)
+        if rows.size and (rows > 0).all():
+            found[name] = np.minimum(found.get(name, rows), rows)
     return found
+
+
+def _rows(node: Node, shape: tuple[int, ...], indices: tuple[int, ...]) -> IntArray:
+    """Sizes of the axes of a table, of this shape, along which a node takes indices."""
+    if not node.operator.endswith("ND") or not indices:
+        return np.asarray(shape, np.int64)[int(node.attributes.get("axis", 0)) :][:1]
+    first = int(node.attributes.get("batch_dims", 0))
+    rows = np.asarray(shape, np.int64)[first : first + indices[-1]]
+    return rows if len(rows) == indices[-1] else rows[:0]

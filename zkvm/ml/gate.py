@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from zkvm.errors import InexactError, UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.arithmetic import FloatArray
-from zkvm.ml.calibrate import only_softmax
 from zkvm.ml.domain import GATE_SEED, Domain
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.labels import Labels, differing_labels, differing_rows, label_sources
@@ -118,7 +117,7 @@ class Agreement:
         saturated: inputs in which values were cut, by layer. outside: samples that the input's range cuts.
         same_top1: inputs in which all labels are the float model's.
         limits: of the gate.
-        begins: the tensor where the largest error begins, if it is too large. origin: the same in words. worst: the input with it.
+        begins: the tensors where the largest error begins, if it is too large. origin: the first in words. worst: the input with it.
     """
 
     samples: int
@@ -130,7 +129,7 @@ class Agreement:
     first_saturated: Place | None = None
     outside: int = 0
     same_top1: int = 0
-    begins: str = ""
+    begins: tuple[str, ...] = ()
     origin: str = ""
     worst: Sample | None = None
 
@@ -229,10 +228,10 @@ def measure(
         if found.error > found.limits.max_error or found.flips > found.limits.max_flips:
             # A label turns over by less than the limit, too.
             threshold = found.limits.max_error if found.error > found.limits.max_error else found.error / 2
-            found.begins, found.origin = origin_of(candidate, imported, found.worst, threshold)
+            origins = origins_of(candidate, imported, found.worst, threshold)
+            found.begins, found.origin = tuple(origins), next(iter(origins.values()), "")
         elif found.saturated:
-            layer = next(iter(found.saturated))
-            found.begins = next((name for node in imported.nodes if node.name == layer for name in node.outputs if name), "")
+            found.begins = tuple(name for node in imported.nodes if node.name in found.saturated for name in node.outputs if name)
     return found
 
 
@@ -258,7 +257,10 @@ class _Comparison:
         self.candidate, self.imported, self.found = candidate, imported, found
         self.sources = label_sources(imported.original)
         hidden = sorted({source.scores for source in self.sources.values() if source.scores})
-        self.runner = onnx_runtime.session(onnx_runtime.with_outputs(imported.original, hidden), optimize=True)
+        # Two ways of the float model to compute the same: what they differ by is its own noise.
+        self.runner, self.other = (
+            onnx_runtime.session(onnx_runtime.with_outputs(imported.original, hidden), optimize=optimize) for optimize in (True, False)
+        )
         self.differences: dict[str, list[tuple[float, Place]]] = {name: [] for name in imported.outputs}
         self.spans: dict[str, list[tuple[float, float, int]]] = {name: [] for name in imported.outputs}
 
@@ -266,6 +268,7 @@ class _Comparison:
         """One more input. ``skip``: leave it out if the float model has no answer."""
         try:
             results = onnx_runtime.run_session(self.runner, sample)
+            others = onnx_runtime.run_session(self.other, sample)
         except UsageError:
             if not skip:
                 raise
@@ -296,19 +299,22 @@ class _Comparison:
             elif 0 < real.ndim <= MAX_SCORE_RANK and real.shape[-1] > 1:
                 labels = differing_rows(result, real)
             if real.dtype.kind == "f" or source.numbers:
-                self._difference(name, place, result.astype(np.float64), real.astype(np.float64))
+                self._difference(name, place, result.astype(np.float64), real.astype(np.float64), as_array(others[name]).astype(np.float64))
             if labels is not None:
                 same &= not labels.flips
                 self._labels(output, place, labels)
         found.same_top1 += same
 
-    def _difference(self, name: str, place: Place, result: FloatArray, real: FloatArray) -> None:
+    def _difference(self, name: str, place: Place, result: FloatArray, real: FloatArray, other: FloatArray) -> None:
         if not real.size:
             return
         finite = np.isfinite(real)
         equal = (result.reshape(real.shape) == real) | (np.isnan(result.reshape(real.shape)) & np.isnan(real))
-        difference = np.abs(np.where(equal, 0.0, result.reshape(real.shape) - real))
+        with np.errstate(invalid="ignore"):  # one infinity less another
+            noise = np.abs(real - other)
+            difference = np.abs(np.where(equal, 0.0, result.reshape(real.shape) - real))
         difference = np.where(np.isnan(difference), np.inf, difference)
+        difference = np.maximum(difference - float(noise[np.isfinite(noise)].max(initial=0.0)), 0.0)
         self.differences[name].append((float(difference.max()), place))
         if finite.any():
             self.spans[name].append((float(real[finite].min()), float(real[finite].max()), int(real.size)))
@@ -349,27 +355,22 @@ def as_array(value: Any) -> Array:
     return np.asarray(value)
 
 
-def origin_of(candidate: Candidate, imported: ImportedModel, sample: Sample, threshold: float) -> tuple[str, str]:
-    """The first tensor that is wrong by more than the threshold, of its range, while what it is computed from is not, and where that is,
-    in words; two empty texts if there is none.
+def origins_of(candidate: Candidate, imported: ImportedModel, sample: Sample, threshold: float) -> dict[str, str]:
+    """The tensors that are wrong by more than the threshold, of their range, while what they are computed from is not, in order; each with
+    where that is, in words.
     """
     runner = onnx_runtime.session(onnx_runtime.with_intermediates(imported.proto))
     real, ours = onnx_runtime.run_session(runner, sample) | sample, candidate.inside(sample)
-    errors: dict[str, float] = {}
-    masked = only_softmax(imported)  # what masks push down is cut, and nothing comes of it
-    for name, array in sample.items():
-        errors[name] = _relative(ours.get(name), array) or 0.0
-    if max(errors.values(), default=0.0) > threshold:
-        name = max(errors, key=lambda name: errors[name])
-        return name, f"the rounding of input {name!r}"
+    errors = {name: _relative(ours.get(name), array) or 0.0 for name, array in sample.items()}
+    found = {name: f"the rounding of input {name!r}" for name, error in errors.items() if error > threshold}
     for node in imported.nodes:
         before = max((errors.get(name, 0.0) for name in node.inputs), default=0.0)
         for name in filter(None, node.outputs):
-            error = None if name in masked else _relative(ours.get(name), real.get(name))
+            error = _relative(ours.get(name), real.get(name))
             errors[name] = before if error is None else error
             if errors[name] > threshold and before <= threshold:
-                return name, f"{node.operator} {node.name!r} ({100 * errors[name]:.3g} % of the range there)"
-    return "", ""
+                found[name] = f"{node.operator} {node.name!r} ({100 * errors[name]:.3g} % of the range there)"
+    return found
 
 
 def _relative(result: Array | None, real: Any) -> float | None:
@@ -382,4 +383,4 @@ def _relative(result: Array | None, real: Any) -> float | None:
     finite = np.isfinite(reals)
     if not finite.any():
         return None
-    return float(np.abs(results - reals)[finite].max()) / _span(float(reals[finite].min()), float(reals[finite].max()))
+    return float(np.abs(results[finite] - reals[finite]).max()) / _span(float(reals[finite].min()), float(reals[finite].max()))

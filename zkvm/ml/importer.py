@@ -210,9 +210,17 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
     if _refusal(original) is not None:
         original = converted
         notes.append("onnxruntime does not run the model as it is in the file: accuracy is measured against the rewritten model")
-    inputs = [port_of(entry) for entry in converted.graph.input]
+    inputs = _typed_inputs(converted, original)
     outputs = [output.name for output in converted.graph.output]
     return ImportedModel(converted, original, nodes, constants, inputs, outputs, opset, simplify, labels, notes)
+
+
+def _typed_inputs(converted: onnx.ModelProto, original: onnx.ModelProto) -> list[Port]:
+    """The inputs, real numbers in the file's type: that is what people have, and what the float model gets."""
+    given = {entry.name: entry for entry in original.graph.input}
+    ports = [port_of(entry) for entry in converted.graph.input]
+    others = {port.name: port_of(given[port.name]) for port in ports if port.name in given and port.dtype == np.float32}
+    return [others[port.name] if port.name in others and others[port.name].dtype.kind == "f" else port for port in ports]
 
 
 def _refusal(model: onnx.ModelProto) -> onnx_runtime.RuntimeRefusal | None:

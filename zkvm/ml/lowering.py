@@ -36,6 +36,7 @@ class TensorInfo:
 
     Attributes:
         bits: that it has at least, whatever the precision of activations: where bits cost nothing.
+        most: that it has at most, if it is not 0: where its layers need the room of their sums for their weights.
         guarded: whether low, high are data and no bounds: then values beyond them are possible, and must not be cut silently.
         dtype: its type in the ONNX model.
         masked: whether low cuts what lies far below the rest of its row, as masks do.
@@ -46,6 +47,7 @@ class TensorInfo:
     low: float
     high: float
     bits: int = 0
+    most: int = 0
     guarded: tuple[bool, bool] = (False, False)
     dtype: np.dtype[Any] | None = None
     masked: bool = False
@@ -286,9 +288,15 @@ class Context:
         return self.add(Requantize(name, (value,), output, factor))
 
 
+def _bits(info: TensorInfo, precision: Precision) -> int:
+    """How many bits a tensor's integers have."""
+    bits = max(info.bits, precision.activation_bits)
+    return bits if bits == 8 or not info.most or info.bits else min(bits, info.most)
+
+
 def _widest(info: TensorInfo, precision: Precision) -> int:
     """Largest magnitude of a tensor's integers, whatever its range is."""
-    bits = max(info.bits, precision.activation_bits)
+    bits = _bits(info, precision)
     return 255 if bits == 8 else (1 << (bits - 1)) - 1
 
 
@@ -323,7 +331,7 @@ def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, in
     if info.kind is Kind.INTEGER:
         least, largest = integer_limits(info.dtype)
         return 1.0, least if info.guarded[0] else int(max(info.low, least)), largest if info.guarded[1] else int(min(info.high, largest))
-    bits = max(info.bits, precision.activation_bits)
+    bits = _bits(info, precision)
     if not magnitude:
         magnitude = 1.0
     if bits == 8:

@@ -266,6 +266,7 @@ def _typed(array: NDArray[Any], port: Port) -> NDArray[Any]:
             _refuse(array, ~finite, port, "is a NaN or an infinity, which this model, compiled to fixed point, does not take")
         with np.errstate(over="ignore"):
             _refuse(array, finite & ~np.isfinite(array.astype(dtype)), port, f"is too large for the input, {dtype}")
+            _refuse(array, finite & ~np.isfinite(array.astype(np.float32)), port, "is too large: real numbers of guests are float32")
     return array.astype(dtype)
 
 

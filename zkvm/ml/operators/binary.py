@@ -43,7 +43,7 @@ def lower_arithmetic(context: Context, node: Node) -> None:
     result = values[0]
     for index, value in enumerate(values[1:]):
         result = _pair(context, node, result, value, last=index == len(values) - 2)
-    if node.outputs[0] not in context.values:
+    if node.outputs[0] not in context.values and node.outputs[0] not in context.fused:
         context.bind(node.outputs[0], result)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zkvm.ml import float32, float32_dot
 from zkvm.ml.arithmetic import FloatArray, IntArray
@@ -13,6 +14,8 @@ from zkvm.ml.operations.floatlinear import FloatLinear, LayerWeights
 from zkvm.ml.operations.floatreduce import FloatAffine
 from zkvm.ml.operations.linear import Geometry
 from zkvm.ml.operators.common import move
+from zkvm.ml.operators.floatparts import kinds_of_outputs, order_of
+from zkvm.ml.operators.floats import float_formula, float_pair
 
 
 def relu_target(context: Context, name: str) -> tuple[str, bool]:
@@ -71,6 +74,12 @@ def float_layer(
         rows: whether positions are rows of numbers of their own.
         order: which of the layer's results the output's elements are, if not all in order.
     """
+    kinds = kinds_of_outputs(weights) if rows and not context.private else None
+    if kinds is not None:
+        result = _layer_of_parts(context, node.name, source, weights, bias, kinds)
+        shape = context.info(node.outputs[0]).shape
+        context.bind(node.outputs[0], context.view(result, shape) if order is None else move(context, node.name, [result], order))
+        return
     taps_per_column = 1 if rows else geometry.taps[1] * geometry.taps[2]
     constants = layer_weights(context, node.name, weights, bias, groups, taps_per_column)
     name, relu = relu_target(context, node.outputs[0])
@@ -78,6 +87,47 @@ def float_layer(
     result = context.float_value(shape, node.name)
     context.add(FloatLinear(node.name, (source,), result, constants, geometry, samples, rows, relu))
     context.bind(name, result if order is None else move(context, node.name, [result], order))
+
+
+def _layer_of_parts(
+    context: Context, name: str, source: Value, weights: FloatArray, bias: FloatArray | None, kinds: list[NDArray[np.intp]]
+) -> Value:
+    """A dense layer as one for each kind of outputs, which reads only what these read."""
+    depth = weights.shape[1]
+    rows = source.size // depth
+    numbers = np.arange(source.size).reshape(rows, depth)
+    parts = []
+    for members in kinds:
+        read = np.flatnonzero(weights[members[0]])
+        read = read if read.size else np.arange(1)
+        part = move(context, name, [source], np.ascontiguousarray(numbers[:, read]))
+        own = None if bias is None else bias[members]
+        parts.append(_dense(context, name, part, weights[np.ix_(members, read)], own, rows))
+    result = move(context, name, parts, order_of(kinds, rows))
+    kind_of = np.empty(len(weights), np.int64)
+    for kind, members in enumerate(kinds):
+        kind_of[members] = kind
+    unread = np.stack([weights[members[0]] == 0 for members in kinds])
+    if not unread.any():
+        return result
+    spoiled = _products_with_zeros(context, name, context.view(source, (rows, depth)), unread)
+    index = np.arange(rows)[:, None] * len(kinds) + kind_of
+    return float_pair(context, name, "add", result, move(context, name, [spoiled], index))
+
+
+def _products_with_zeros(context: Context, name: str, source: Value, unread: NDArray[np.bool_]) -> Value:
+    """What the inputs that a kind of outputs does not read add to it, (rows, kinds): nothing, but NaN if one is infinite or NaN."""
+    special = float_formula(context, name, ("sub", 1.0, ("truth", ("eq", ("mul", "a", 0.0), 0.0))), source)
+    counts = _dense(context, name, special, unread.astype(np.float64), None, source.shape[0])
+    return float_formula(context, name, ("div", 0.0, ("truth", ("eq", "a", 0.0))), counts)
+
+
+def _dense(context: Context, name: str, source: Value, weights: FloatArray, bias: FloatArray | None, rows: int) -> Value:
+    """(rows, outputs)."""
+    outputs, depth = weights.shape
+    geometry = Geometry((1, 1, depth), (0, 0, 1), (1, rows), (0, depth), (0, outputs), 1)
+    result = context.float_value((rows, outputs), name)
+    return context.add(FloatLinear(name, (source,), result, layer_weights(context, name, weights, bias, 1, 1), geometry, rows=True))
 
 
 @lowers_float("BatchNormalization")

@@ -13,7 +13,8 @@ from zkvm.ml.operations.convert import float_bits
 from zkvm.ml.operations.floatreduce import FloatKeys, FloatReduce, FloatsOfKeys
 from zkvm.ml.operations.floatrows import FloatNormalize, FloatRunningSum, FloatSoftmax
 from zkvm.ml.operators.common import as_rows, axes_of, move
-from zkvm.ml.operators.integer_sums import lower_integer_running_sum
+from zkvm.ml.operators.integer_sums import running_sum
+from zkvm.ml.operators.integers import type_of
 
 LOWEST_KEY, LARGEST_KEY = -float32.INFINITY, INT32_MAX
 """Of minus infinity and of NaN."""
@@ -69,7 +70,7 @@ def lower_float_running_sum(context: Context, node: Node) -> None:
     """Sums of all elements before one, one after the other as onnxruntime has them."""
     source = context.operand(node.inputs[0])
     if source.kind is not Kind.FLOAT:
-        lower_integer_running_sum(context, node)
+        context.bind(node.outputs[0], running_sum(context, node, source, type_of(context, node.outputs[0])))
         return
     axis = int(context.required_constant(node, 1).reshape(-1)[0]) % len(source.shape)
     turned = np.flip(np.arange(source.size).reshape(source.shape), axis) if node.attributes.get("reverse", 0) else None

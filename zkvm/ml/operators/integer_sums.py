@@ -34,19 +34,17 @@ def integer_sum(context: Context, name: str, rows: Value, shape: tuple[int, ...]
     return context.add(IntegerSum(name, (rows,), output, term, divisor, fit))
 
 
-def lower_integer_running_sum(context: Context, node: Node) -> None:
-    """Sums of all elements before one."""
-    source = context.operand(node.inputs[0])
+def running_sum(context: Context, node: Node, source: Value, dtype: Dtype) -> Value:
+    """Append sums of all elements before one; their scale and kind are those of the elements."""
     axis = int(context.required_constant(node, 1).reshape(-1)[0]) % len(source.shape)
     turned = np.flip(np.arange(source.size).reshape(source.shape), axis) if node.attributes.get("reverse", 0) else None
     source = source if turned is None else move(context, node.name, [source], np.ascontiguousarray(turned))
     length, step = source.shape[axis], int(np.prod(source.shape[axis + 1 :], dtype=np.int64))
-    dtype = type_of(context, node.outputs[0])
     fit, bounds = fitted(node.name, dtype, min(0, source.lo * length), max(0, source.hi * length))
-    output = context.fresh(source.shape, *bounds, kind=Kind.INTEGER, label=node.name)
+    output = context.fresh(source.shape, *bounds, source.scale, source.kind, label=node.name)
     exclusive = bool(node.attributes.get("exclusive", 0))
     result = context.add(IntegerRunningSum(node.name, (source,), output, length, step, exclusive, fit))
-    context.bind(node.outputs[0], result if turned is None else move(context, node.name, [result], np.ascontiguousarray(turned)))
+    return result if turned is None else move(context, node.name, [result], np.ascontiguousarray(turned))
 
 
 def lower_integer_product(context: Context, node: Node) -> None:

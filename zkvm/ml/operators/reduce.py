@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from zkvm.errors import UsageError
+from zkvm.ml.arithmetic import INT32_MAX
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.reduce import Reduce
-from zkvm.ml.operators.common import as_rows, axes_of
+from zkvm.ml.operations.unary import Requantize
+from zkvm.ml.operators.common import as_rows, axes_of, narrowed
 from zkvm.ml.operators.floatreduce import keys_of, of_keys
-from zkvm.ml.operators.integer_sums import integer_sum
+from zkvm.ml.operators.integer_sums import integer_sum, running_sum
 from zkvm.ml.operators.integers import type_of
 
 
@@ -45,6 +50,23 @@ def lower_sum(context: Context, node: Node) -> None:
     output = context.target(node.outputs[0])
     factor = rows.size / output.size if node.operator == "ReduceMean" else 1.0
     context.bind(node.outputs[0], reduced_sum(context, node.name, rows, output, SUMS[node.operator], 1 / factor))
+
+
+@lowers("CumSum")
+def lower_running_sum(context: Context, node: Node) -> None:
+    """Sums of all elements before one: exact, then rounded to the output's scale."""
+    source = context.operand(node.inputs[0])
+    if source.kind is Kind.INTEGER:
+        context.bind(node.outputs[0], running_sum(context, node, source, type_of(context, node.outputs[0])))
+        return
+    source = narrowed(context, node.name, source)
+    length = source.shape[int(context.required_constant(node, 1).reshape(-1)[0])]
+    if source.magnitude * length > INT32_MAX:
+        raise UsageError(f"CumSum {node.name!r}: sums of {length} elements do not fit its accumulators; use 8-bit activations")
+    total, output = running_sum(context, node, source, np.dtype(np.int32)), context.target(node.outputs[0])
+    secret = total.secret or output.secret
+    rescaling = context.rescale(total.scale / output.scale, total.magnitude, output, node.name, secret)
+    context.bind(node.outputs[0], context.add(Requantize(node.name, (total,), output, rescaling)))
 
 
 @lowers("ReduceMax", "ReduceMin", words=True)

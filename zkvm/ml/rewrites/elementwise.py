@@ -52,24 +52,6 @@ def rewrite_clip(builder: Builder, node: Node) -> bool:
     return True
 
 
-@rewrites("CumSum")
-def rewrite_running_sum(builder: Builder, node: Node) -> bool:
-    """Product with a triangular matrix, the axis last; integers stay what they are."""
-    shape = builder.shapes[node.inputs[0]]
-    axis = int(builder.required(node, 1).reshape(-1)[0]) % len(shape)
-    order = [*(other for other in range(len(shape)) if other != axis), axis]
-    triangle = np.triu(np.ones((shape[axis], shape[axis])), 1 if node.attributes.get("exclusive", 0) else 0)
-    if node.attributes.get("reverse", 0):
-        triangle = triangle.T
-    kind = builder.dtype_of(node.inputs[0])
-    turned = builder.node("Transpose", [node.inputs[0]], perm=order)
-    if kind.kind != "f" and kind.itemsize < 4:
-        raise UsageError(f"CumSum {node.name!r}: of {kind}; integers of 32 and 64 bits are supported")
-    sums = builder.node("MatMul", [turned, builder.constant(triangle, kind)])
-    builder.node("Transpose", [sums], node.outputs[0], perm=[order.index(other) for other in range(len(shape))])
-    return True
-
-
 @rewrites("CumProd")
 def rewrite_running_product(builder: Builder, node: Node) -> bool:
     """One element after the other."""

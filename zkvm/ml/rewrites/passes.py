@@ -46,7 +46,8 @@ def upgrade(model: onnx.ModelProto) -> None:
     if version >= OPSET:
         return
     shapes: Traced = traced(model, run=False)
-    for number, graph in enumerate(list(graphs_of(model.graph))):
+    # The inner ones first: whoever replaces nodes copies them, and what is within them.
+    for number, graph in reversed(list(enumerate(graphs_of(model.graph)))):
         constants = _constants(graph)
         nodes: list[onnx.NodeProto] = []
         for position, proto in enumerate(graph.node):

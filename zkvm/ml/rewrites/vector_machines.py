@@ -12,9 +12,8 @@ from zkvm.ml.node import Node
 from zkvm.ml.rewrites.builder import Builder, rewrites
 from zkvm.ml.rewrites.classical import ML, as_real, label_of_position, labels_of, largest_label, post_transform, two_columns
 
-COUPLING_STEPS = 100
-"""onnxruntime's limit; most rows need a few, so probabilities of many classes are dear."""
-FEW_STEPS = 24
+FEW_STEPS = 8
+"""Of the iteration for probabilities, which onnxruntime ends when it is near enough: random decisions of ten classes need four."""
 LEAST = 1e-7
 
 
@@ -130,12 +129,12 @@ def _probabilities(builder: Builder, node: Node, decisions: str, classes: int, p
     other = builder.node("Sub", [builder.constant(1.0), chance])
     both = builder.node("Concat", [chance, other], axis=1)  # r_ij of all pairs, then r_ji
     place = {pair: number for number, pair in enumerate(pairs)} | {(j, i): len(pairs) + number for number, (i, j) in enumerate(pairs)}
-    own = np.zeros((2 * len(pairs), classes))
+    powers = builder.node("Mul", [both, both])
+    diagonal = []  # sums of their own, because some are far smaller than others
     for i in range(classes):
-        for j in range(classes):
-            if i != j:
-                own[place[j, i], i] = 1
-    squares = builder.node("MatMul", [builder.node("Mul", [both, both]), builder.constant(own)])  # (rows, classes): the diagonal
+        own = builder.node("Gather", [powers, builder.integers(*(place[j, i] for j in range(classes) if j != i))], axis=1)
+        diagonal.append(own if classes == 2 else builder.reduce("ReduceSum", own, [1]))
+    squares = builder.node("Concat", diagonal, axis=1)  # (rows, classes)
     crossed = builder.node("Neg", [builder.node("Mul", [chance, other])])
     everything = builder.node("Concat", [squares, crossed], axis=1)
     rows = []
@@ -153,7 +152,7 @@ def _coupled(builder: Builder, rows: list[str], start: str, classes: int) -> str
     units = [builder.constant(np.eye(classes)[i : i + 1]) for i in range(classes)]
     diagonal = [builder.node("Gather", [row, columns[i]], axis=1) for i, row in enumerate(rows)]
     p, running = start, ""
-    for _ in range(FEW_STEPS if classes > 2 else 4):
+    for _ in range(FEW_STEPS):
         slopes = [builder.reduce("ReduceSum", builder.node("Mul", [row, p]), [1]) for row in rows]
         slope = builder.node("Concat", slopes, axis=1)
         value = builder.reduce("ReduceSum", builder.node("Mul", [p, slope]), [1])

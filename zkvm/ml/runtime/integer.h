@@ -45,7 +45,7 @@ INLINE void watch(const int32_t *results, int count, int32_t low, int32_t high) 
 }
 
 /* Ends a run whose answer would rest on a saturated value; the message names the layer. */
-_Noreturn static void saturation(const char *layer) {
+_Noreturn static __attribute__((unused)) void saturation(const char *layer) {
     zkvm_printf("a value is beyond what calibration expected, and would be cut: layer %s\n", layer);
     zkvm_exit(SATURATED_EXIT);
 }
