@@ -202,7 +202,8 @@ def main() -> None:
             with arguments.rows.open("a") as file:
                 file.write(json.dumps(asdict(row)) + "\n")
     good, proven = sum(row.good for row in rows), sum(row.proven for row in rows)
-    shown = table(HEADING, [row.cells() for row in rows])
+    columns = len(HEADING) if proven else -2
+    shown = table(HEADING[:columns], [row.cells()[:columns] for row in rows])
     print(f"\n{shown}\n\n{len(rows)} models: {good} with guest = integer model, the gate's consent and the same label; {proven} proven")
     if arguments.write:
         put("public models", shown)

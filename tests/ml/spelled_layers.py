@@ -35,7 +35,8 @@ LAYERS = [
     Pair(
         "Conv",
         ["y = Conv(x, k, c)"],
-        ["f = Reshape(x, flat)", "q = Gather(f, patches)", "p = MatMul(q, m)", "a = Add(p, c)", "t = Transpose<perm=[1, 0]>(a)", "y = Reshape(t, image)"],
+        ["f = Reshape(x, flat)", "q = Gather(f, patches)", "p = MatMul(q, m)", "a = Add(p, c)", "t = Transpose<perm=[1, 0]>(a)",
+            "y = Reshape(t, image)"],
         constants={
             "k": KERNEL, "c": normal(4, seed=6), "flat": np.array([50]), "patches": PATCHES, "m": KERNEL.reshape(4, 18).T.copy(),
             "image": np.array([1, 4, 3, 3]),
@@ -49,7 +50,8 @@ LAYERS = [
         constants={"k": np.full((2, 1, 2, 2), 0.25, np.float32)},
         shape=(2, 2, 4, 4),
     ),
-    Pair("GlobalAveragePool", ["y = GlobalAveragePool(x)"], ["y = ReduceMean(x, plane)"], constants={"plane": np.array([2, 3])}, shape=(2, 2, 4, 4)),
+    Pair("GlobalAveragePool", ["y = GlobalAveragePool(x)"], ["y = ReduceMean(x, plane)"],
+        constants={"plane": np.array([2, 3])}, shape=(2, 2, 4, 4)),
     Pair(
         "MaxPool",
         ["y = MaxPool<kernel_shape=[1, 2], strides=[1, 2]>(x)"],
@@ -80,7 +82,8 @@ LAYERS = [
         ["y = Attention<q_num_heads=2, kv_num_heads=2>(x, x, x)"],
         [
             "p = Reshape(x, heads)", "q = Transpose<perm=[0, 2, 1, 3]>(p)", "k = Transpose<perm=[0, 2, 3, 1]>(p)", "s = MatMul(q, k)",
-            "z = Mul(s, half)", "w = Softmax<axis=-1>(z)", "a = MatMul(w, q)", "t = Transpose<perm=[0, 2, 1, 3]>(a)", "y = Reshape(t, whole)",
+            "z = Mul(s, half)", "w = Softmax<axis=-1>(z)", "a = MatMul(w, q)", "t = Transpose<perm=[0, 2, 1, 3]>(a)",
+            "y = Reshape(t, whole)",
         ],
         constants={"heads": np.array([2, 5, 2, 4]), "whole": np.array([2, 5, 8])},
         shape=(2, 5, 8),
@@ -91,15 +94,17 @@ LAYERS = [
 
 def _graph(name: str, inputs: dict[str, int], outputs: dict[str, int], nodes: list[str]) -> onnx.GraphProto:
     """A body over rows."""
-    entries = [
-        [helper.make_tensor_value_info(entry, onnx.TensorProto.FLOAT, [2, size]) for entry, size in part.items()] for part in (inputs, outputs)
-    ]
-    return helper.make_graph([onnx.parser.parse_node(node) for node in nodes], name, *entries)
+    entries, results = (
+        [helper.make_tensor_value_info(entry, onnx.TensorProto.FLOAT, [2, size]) for entry, size in part.items()]
+        for part in (inputs, outputs)
+    )
+    return helper.make_graph([onnx.parser.parse_node(node) for node in nodes], name, entries, results)
 
 
 GRU_CELL = [
     "xz = MatMul(t, wz)", "hz = MatMul(h, rz)", "az = Add(xz, hz)", "z = Sigmoid(az)", "xr = MatMul(t, wr)", "hr = MatMul(h, rr)",
-    "ar = Add(xr, hr)", "r = Sigmoid(ar)", "rh = Mul(r, h)", "xn = MatMul(t, wn)", "hn = MatMul(rh, rn)", "an = Add(xn, hn)", "n = Tanh(an)",
+    "ar = Add(xr, hr)", "r = Sigmoid(ar)", "rh = Mul(r, h)", "xn = MatMul(t, wn)", "hn = MatMul(rh, rn)", "an = Add(xn, hn)",
+    "n = Tanh(an)",
     "d = Sub(h, n)", "zd = Mul(z, d)", "o = Add(n, zd)", "row = Identity(o)",
 ]  # fmt: skip
 LSTM_CELL = [
@@ -120,7 +125,9 @@ def _recurrent(operator: str, cell: list[str], gates: str, states: tuple[str, ..
         rows = slice(place * UNITS, (place + 1) * UNITS)
         parts |= {f"w{gate}": wide[0, rows].T.copy(), f"r{gate}": square[0, rows].T.copy()}
     after = {"h": "o", "c": "co"}
-    body = _graph("cell", dict.fromkeys(states, UNITS) | {"t": FEATURES}, dict.fromkeys([after[s] for s in states], UNITS) | {"row": UNITS}, cell)
+    body = _graph(
+        "cell", dict.fromkeys(states, UNITS) | {"t": FEATURES}, dict.fromkeys([after[s] for s in states], UNITS) | {"row": UNITS}, cell
+    )
     names = [f"e{state}" for state in states]
     scan = helper.make_node("Scan", [*(f"s{state}" for state in states), "x"], [*names, "y"], num_scan_inputs=1, body=body)
     looped = _graph("step", dict.fromkeys(states, UNITS), dict.fromkeys([after[s] for s in states], UNITS) | {"row": UNITS}, cell)
@@ -198,7 +205,8 @@ def _tree(form: str) -> onnx.NodeProto:
         return helper.make_node(
             "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=1,
             nodes_treeids=[0, 0, 0, 0, 0, 1, 1, 1], nodes_nodeids=[0, 1, 2, 3, 4, 0, 1, 2], nodes_featureids=[0, 0, 3, 0, 0, 5, 0, 0],
-            nodes_values=[0.1, 0, -0.4, 0, 0, 0.3, 0, 0], nodes_truenodeids=[1, 0, 3, 0, 0, 1, 0, 0], nodes_falsenodeids=[2, 0, 4, 0, 0, 2, 0, 0],
+            nodes_values=[0.1, 0, -0.4, 0, 0, 0.3, 0, 0], nodes_truenodeids=[1, 0, 3, 0, 0, 1, 0, 0],
+                nodes_falsenodeids=[2, 0, 4, 0, 0, 2, 0, 0],
             nodes_modes=["BRANCH_LEQ", "LEAF", "BRANCH_LEQ", "LEAF", "LEAF", "BRANCH_LEQ", "LEAF", "LEAF"],
             target_treeids=[0, 0, 0, 1, 1], target_nodeids=[1, 3, 4, 1, 2], target_ids=[0] * 5, target_weights=[1.0, 2.0, -1.0, 0.5, 0.25],
         )  # fmt: skip
@@ -225,7 +233,6 @@ CLASSICAL = [
         ["d = Sub(x, o)", "y = Div(d, z)"],
         constants={"o": floats(*[0] * 7, 1e6), "z": floats(*[1] * 7, 1e3)},
         draw=lambda seed: normal(6, 8, seed=seed) * floats(*[1] * 7, 1e3) + floats(*[0] * 7, 1e6),
-        fixed=False,
     ),
     Pair(
         "LinearRegressor",

@@ -27,7 +27,6 @@ class Pair:
         scale: of the inputs, which are normal unless ``draw`` makes them.
         opset: of both.
         rows: whether the first axis counts independent rows.
-        fixed: whether fixed point takes both spellings too.
         tolerance: what the spellings may differ by in floats, relative to the range.
     """
 
@@ -40,7 +39,6 @@ class Pair:
     draw: Callable[[int], Array] | None = None
     opset: int = 18
     rows: bool = True
-    fixed: bool = True
     tolerance: float = 1e-5
 
     def samples(self, count: int, first: int = 0) -> list[dict[str, Array]]:
@@ -68,13 +66,22 @@ COMMON = {
     "g": floats(1, 0.5, 2, -1, 0.1, 1, 1.5, 0.7), "b": floats(0, 1, -1, 0.5, 2, 0, 0.3, -0.2),
 }  # fmt: skip
 """Constants that many pairs share; a model has those that it reads."""
-MOMENTS = ("m = ReduceMean(x, last)", "d = Sub(x, m)", "s = Mul(d, d)", "v = ReduceMean(s, last)", "w = Add(v, eps)", "r = Sqrt(w)", "n = Div(d, r)")
+MOMENTS = (
+    "m = ReduceMean(x, last)",
+    "d = Sub(x, m)",
+    "s = Mul(d, d)",
+    "v = ReduceMean(s, last)",
+    "w = Add(v, eps)",
+    "r = Sqrt(w)",
+    "n = Div(d, r)",
+)
 NORMALISATION = [
     Pair("LayerNormalization", ["y = LayerNormalization<axis=-1, epsilon=1e-5>(x, g, b)"], [*MOMENTS, "h = Mul(n, g)", "y = Add(h, b)"]),
     Pair(
         "RMSNormalization",
         ["y = RMSNormalization<axis=-1, epsilon=1e-5>(x, g)"],
-        ["s = Pow(x, two)", "v = ReduceMean(s, last)", "w = Add(v, eps)", "r = Sqrt(w)", "i = Reciprocal(r)", "n = Mul(x, i)", "y = Mul(n, g)"],
+        ["s = Pow(x, two)", "v = ReduceMean(s, last)", "w = Add(v, eps)", "r = Sqrt(w)", "i = Reciprocal(r)", "n = Mul(x, i)",
+            "y = Mul(n, g)"],
         opset=23,
     ),
     Pair(
@@ -98,7 +105,8 @@ NORMALISATION = [
         "GroupNormalization",
         ["y = GroupNormalization<epsilon=1e-5, num_groups=2>(x, gg, gb)"],
         [
-            "q = Reshape(x, grouped)", "m = ReduceMean(q, last)", "d = Sub(q, m)", "s = Mul(d, d)", "v = ReduceMean(s, last)", "w = Add(v, eps)",
+            "q = Reshape(x, grouped)", "m = ReduceMean(q, last)", "d = Sub(q, m)", "s = Mul(d, d)", "v = ReduceMean(s, last)",
+            "w = Add(v, eps)",
             "r = Sqrt(w)", "n = Div(d, r)", "p = Reshape(n, whole)", "gc = Reshape(gg, channel)", "gd = Reshape(gb, channel)",
             "h = Mul(p, gc)", "y = Add(h, gd)",
         ],
@@ -156,22 +164,26 @@ ELEMENTS = [
     ),
     Pair("HardSwish", ["y = HardSwish(x)"], ["a = Add(x, three)", "c = Clip(a, low, high)", "p = Mul(x, c)", "y = Div(p, six)"],
          constants={"low": np.float32(0), "high": np.float32(6)}, scale=3),
-    Pair("HardSigmoid", ["y = HardSigmoid<alpha=0.5, beta=0.5>(x)"], ["p = Mul(x, half)", "a = Add(p, half)", "m = Max(a, zero)", "y = Min(m, one)"]),
+    Pair("HardSigmoid", ["y = HardSigmoid<alpha=0.5, beta=0.5>(x)"], ["p = Mul(x, half)", "a = Add(p, half)", "m = Max(a, zero)",
+        "y = Min(m, one)"]),
     Pair("Mish", ["y = Mish(x)"], ["s = Softplus(x)", "t = Tanh(s)", "y = Mul(x, t)"], scale=3),
     Pair("Elu", ["y = Elu<alpha=1.0>(x)"], ["e = Exp(x)", "a = Sub(e, one)", "c = Greater(x, zero)", "y = Where(c, x, a)"]),
     Pair("Selu", ["y = Selu<alpha=2.0, gamma=0.5>(x)"], ["e = Elu<alpha=2.0>(x)", "y = Mul(e, half)"]),
-    Pair("Celu", ["y = Celu<alpha=2.0>(x)"], ["q = Div(x, two)", "e = Elu<alpha=1.0>(q)", "p = Mul(e, two)", "m = Min(p, zero)", "r = Relu(x)", "y = Add(r, m)"]),
+    Pair("Celu", ["y = Celu<alpha=2.0>(x)"], ["q = Div(x, two)", "e = Elu<alpha=1.0>(q)", "p = Mul(e, two)", "m = Min(p, zero)",
+        "r = Relu(x)", "y = Add(r, m)"]),
     Pair("LeakyRelu", ["y = LeakyRelu<alpha=0.5>(x)"], ["p = Mul(x, half)", "y = Max(x, p)"]),
     Pair("PRelu", ["y = PRelu(x, g)"], ["r = Relu(x)", "n = Neg(x)", "q = Relu(n)", "p = Mul(q, g)", "y = Sub(r, p)"]),
     Pair("ThresholdedRelu", ["y = ThresholdedRelu<alpha=0.5>(x)"], ["c = Greater(x, half)", "y = Where(c, x, zero)"]),
     Pair("Softsign", ["y = Softsign(x)"], ["a = Abs(x)", "d = Add(a, one)", "y = Div(x, d)"]),
     Pair("Relu", ["y = Relu(x)"], ["y = Max(x, zero)"]),
     Pair("Abs", ["y = Abs(x)"], ["n = Neg(x)", "y = Max(x, n)"]),
-    Pair("Clip", ["y = Clip(x, low, high)"], ["m = Max(x, low)", "y = Min(m, high)"], constants={"low": np.float32(-0.5), "high": np.float32(1)}),
+    Pair("Clip", ["y = Clip(x, low, high)"], ["m = Max(x, low)", "y = Min(m, high)"],
+        constants={"low": np.float32(-0.5), "high": np.float32(1)}),
     Pair("Sqrt", ["a = Abs(x)", "y = Sqrt(a)"], ["a = Abs(x)", "y = Pow(a, half)"]),
     Pair("Pow", ["y = Pow(x, three)"], ["s = Mul(x, x)", "y = Mul(s, x)"]),
     Pair("Reciprocal", ["a = Abs(x)", "p = Add(a, half)", "y = Reciprocal(p)"], ["a = Abs(x)", "p = Add(a, half)", "y = Div(one, p)"]),
     Pair("Sum", ["y = Sum(x, g, b)"], ["a = Add(x, g)", "y = Add(a, b)"]),
     Pair("Mean", ["y = Mean(x, g, b)"], ["a = Add(x, g)", "s = Add(a, b)", "y = Div(s, three)"]),
-    Pair("Mod", ["y = Mod<fmod=1>(x, half)"], ["q = Div(x, half)", "a = Abs(q)", "f = Floor(a)", "s = Sign(q)", "t = Mul(f, s)", "p = Mul(t, half)", "y = Sub(x, p)"]),
+    Pair("Mod", ["y = Mod<fmod=1>(x, half)"], ["q = Div(x, half)", "a = Abs(q)", "f = Floor(a)", "s = Sign(q)", "t = Mul(f, s)",
+        "p = Mul(t, half)", "y = Sub(x, p)"]),
 ]  # fmt: skip

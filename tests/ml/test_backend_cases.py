@@ -1,23 +1,37 @@
-"""The onnx package's own backend cases: none fails, and at least as many pass as did. `-s` shows the counts."""
+"""The onnx package's own backend cases: none fails, none is wrong, and at least as many pass as did. `-s` shows the counts.
+
+Of the cases of nodes every sixth; the slow test runs all.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 
 import pytest
 
 from tests.ml.scripts import bench_script
 
-LEAST_PASSED = {"node": 880, "simple": 7, "pytorch-converted": 60, "pytorch-operator": 33}
-MOST_INEXACT = 20
+STEP = 6
+LEAST_PASSED = {"node": 1310, "simple": 14, "pytorch-converted": 82, "pytorch-operator": 35}
+
+
+def compared(kind: str, step: int) -> Counter[str]:
+    """The results of the cases of a kind, of which none may be wrong."""
+    module = bench_script("backend_cases")
+    outcomes = [module.run_case(case) for case in islice(module.cases(kind), 0, None, step)]
+    counts = Counter(outcome.result for outcome in outcomes)
+    print(f"{kind}: {len(outcomes)} cases, {dict(counts)}")
+    assert [outcome for outcome in outcomes if outcome.result in ("failed", "wrong", "caught") or outcome.wrong] == []
+    return counts
 
 
 @pytest.mark.parametrize("kind", LEAST_PASSED)
 def test_backend_cases(kind: str) -> None:
-    module = bench_script("backend_cases")
-    outcomes = [module.run_case(case, False) for case in module.cases(kind)]
-    counts = Counter(outcome.result for outcome in outcomes)
-    print(f"{kind}: {len(outcomes)} cases, {dict(counts)}")
-    assert [outcome for outcome in outcomes if outcome.result == "failed"] == []
-    assert counts["passed"] >= LEAST_PASSED[kind]
-    assert counts["inexact"] <= MOST_INEXACT
+    step = STEP if kind == "node" else 1
+    assert compared(kind, step)["passed"] >= 0.9 * LEAST_PASSED[kind] / step
+
+
+@pytest.mark.slow
+def test_all_cases_of_nodes() -> None:
+    assert compared("node", 1)["passed"] >= LEAST_PASSED["node"]

@@ -77,6 +77,15 @@ def test_shifts(dtype: Width) -> None:
     agree(model_of(nodes, {"a": a, "b": places}, ["LEFT", "RIGHT"]), {"a": a, "b": places})
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32])
+def test_shifts_of_numbers_with_a_sign(dtype: Width) -> None:
+    a = np.array([-100, -1, -3, 7, -100, 90, -8, 5], dtype)
+    places = np.array([1, 7, 8, 9, 32, 100, 0, 2], dtype)
+    node, sample = helper.make_node("BitShift", ["a", "b"], ["y"], direction="RIGHT"), {"a": a, "b": places}
+    (result,) = Lowered(model_of([node], sample, ["y"], opset=28), [sample]).agree(sample)
+    assert result.tolist() == [number >> place for number, place in zip(a.tolist(), places.tolist(), strict=True)]
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 @pytest.mark.parametrize("floats", [None, FIXED])
 def test_sums_and_products(dtype: Width, floats: frozenset[str] | None) -> None:

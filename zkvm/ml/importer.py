@@ -20,7 +20,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.number_types import graphs_of, plain_domains, replace_all, single_precision
 from zkvm.ml.onnx_model import OPSET, Port, fold, inferred, opset_of, port_of
 from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
-from zkvm.ml.refusals import refuse_impossible
+from zkvm.ml.refusals import refuse_impossible, refuse_types
 from zkvm.ml.rewrites import REWRITES, rewrite
 from zkvm.ml.rewrites.passes import upgrade
 from zkvm.ml.texts import without_texts
@@ -188,6 +188,7 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
     converted = onnx.ModelProto()
     converted.CopyFrom(original)
     plain_domains(converted, OPSET)
+    refuse_types(original)
     kinds = single_precision(converted)
     notes = [f"{kind} numbers are computed as float32" for kind in kinds]
     refuse_impossible(converted)

@@ -60,6 +60,7 @@ def quantize(
             continue
         before = len(context.graph.operations)
         try:
+            _read_quantized(context, node)
             context.real_kind = _real_kind(context, node)
             _lowering(context, node)(context, node)
         except (AssertionError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -72,6 +73,22 @@ def quantize(
     context.graph.tensors = {name: value for name, value in context.values.items() if name not in model.constants}
     _remove_unused(context.graph)
     return context.graph
+
+
+def _read_quantized(context: Context, node: Node) -> None:
+    """Quantized tensors are held less their zero points, for DequantizeLinear; a node that computes with them reads the integers that
+    they are, and what one that moves a single one gives is held like it.
+    """
+    held = {name: context.values[name] for name in node.inputs if name in context.zero_points and name in context.values}
+    quantized = [name for name, value in held.items() if value.kind is Kind.REAL]
+    varying = [name for name in node.inputs if name and name not in context.constants]
+    if not quantized or node.operator == "DequantizeLinear":
+        return
+    if (node.domain, node.operator) in WORDS and varying == quantized and len(quantized) == 1:
+        context.zero_points |= {name: context.zero_points[quantized[0]] for name in node.outputs if name}
+        return
+    for name in quantized:
+        context.values[name] = finished(context, name)
 
 
 def _bind_inputs(context: Context, model: ImportedModel) -> None:

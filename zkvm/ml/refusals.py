@@ -1,8 +1,9 @@
-"""Operators that no compiled model can have, each with the reason."""
+"""Operators and types that no compiled model can have, each with the reason."""
 
 from __future__ import annotations
 
 import onnx
+from onnx import TensorProto
 
 from zkvm.errors import UsageError
 from zkvm.ml.number_types import graphs_of
@@ -21,6 +22,36 @@ REASONS = {
     "GroupQueryAttention": _FUSED, "EmbedLayerNormalization": _FUSED, "ReorderInput": _OPTIMIZED, "ReorderOutput": _OPTIMIZED,
     "NhwcMaxPool": _OPTIMIZED,
 }  # fmt: skip
+
+
+_REALS = {TensorProto.DataType.Value(name) for name in TensorProto.DataType.keys() if name.startswith(("FLOAT8", "FLOAT4", "COMPLEX"))}
+_SMALL = {TensorProto.INT4, TensorProto.UINT4, TensorProto.INT2, TensorProto.UINT2}
+
+
+def refuse_types(model: onnx.ModelProto) -> None:
+    """Look for types whose arithmetic no compiled model has: real numbers of 8 and 4 bits, complex ones; integers of 4 and 2 bits that are
+    no constants.
+
+    Raises:
+        UsageError: there is one; names it and where.
+    """
+    for graph in graphs_of(model.graph):
+        small = {tensor.name for tensor in graph.initializer if tensor.data_type in _SMALL}
+        for tensor in graph.initializer:
+            _refuse_type(tensor.data_type, _REALS, f"tensor {tensor.name!r}")
+        for entry in (*graph.input, *graph.output):
+            _refuse_type(entry.type.tensor_type.elem_type, _REALS | _SMALL, f"tensor {entry.name!r}")
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.name in ("to", "dtype", "output_dtype"):
+                    _refuse_type(attribute.i, _REALS | _SMALL, f"{node.op_type}, node {node.name!r}")
+            if node.op_type == "QuantizeLinear" and small & set(node.input[2:]):
+                raise UsageError(f"QuantizeLinear (node {node.name!r}) to integers of less than 8 bits is not supported")
+
+
+def _refuse_type(found: int, refused: set[int], where: str) -> None:
+    if found in refused:
+        raise UsageError(f"type {TensorProto.DataType.Name(found)} ({where}) is not supported")
 
 
 def refuse_impossible(model: onnx.ModelProto) -> None:

@@ -124,7 +124,7 @@ class IntegerPair(Operation):
             "BitwiseOr": lambda: a | b,
             "BitwiseXor": lambda: a ^ b,
             "ShiftLeft": lambda: self._shifted(a, b),
-            "ShiftRight": lambda: np.where(b < 32, a >> np.minimum(b, 31), 0),
+            "ShiftRight": lambda: a >> np.where((b >= 0) & (b < 32), b, 31),
             "Pow": lambda: power_modulo(a, b) if wraps(self.fit.dtype) else power(a, b),
         }
         return self.fit.apply(self.name, functions[self.function]())

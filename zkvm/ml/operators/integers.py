@@ -88,9 +88,9 @@ def result_bounds(function: str, a: Bounds, b: Bounds, dtype: Dtype) -> Bounds:
         return min(a[0], b[0]), min(a[1], b[1])
     if function == "ShiftLeft":
         bits = 8 * dtype.itemsize
-        return 0 if b[1] >= bits else a[0] << b[0], a[1] << min(b[1], bits - 1)
+        return _hull([0, *(x << min(max(y, 0), bits - 1) for x in a for y in b)])
     if function == "ShiftRight":
-        return 0, a[1]
+        return min(a[0], 0), max(a[1], min(a[0], 0) and -1)
     if function == "Pow":
         magnitude = max(1, abs(a[0]), abs(a[1])) ** max(0, min(b[1], MAX_EXPONENT))
         return (0 if a[0] >= 0 else -magnitude), magnitude
@@ -153,7 +153,7 @@ def integer_bound(context: Context, name: str, function: str) -> Value:
 
 @lowers("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitShift", "BitwiseNot", words=True)
 def lower_bits(context: Context, node: Node) -> None:
-    """Bits of integers: pairs, shifts of numbers without a sign, and -1 - x."""
+    """Bits of integers: pairs, shifts (to the right the sign stays), and -1 - x."""
     dtype = type_of(context, node.outputs[0])
     left = context.operand(node.inputs[0])
     if node.operator == "BitwiseNot":

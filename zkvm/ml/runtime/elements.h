@@ -51,7 +51,7 @@ INLINE int64_t whole_left_wide(int32_t value, int32_t places, int32_t bits) {
 }
 
 INLINE int32_t whole_right(int32_t value, int32_t places) {
-    return (uint32_t)places < 32 ? value >> places : 0;
+    return value >> ((uint32_t)places < 32 ? places : 31);
 }
 
 INLINE int64_t whole_magnitude(int32_t value) {
