@@ -108,7 +108,7 @@ def test_small_columns_keep_their_digits_beside_large_ones(weights: Array, left:
 
 @pytest.mark.parametrize("attributes", [{}, {"exclusive": 1}, {"reverse": 1}])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_what_is_no_number_spoils_only_the_sums_that_hold_it(axis: int, attributes: dict[str, int]) -> None:
+def test_what_is_no_number_spoils_only_the_sums_that_hold_it(axis: int, attributes: dict[str, Any]) -> None:
     samples = [{"x": np.array(rows, np.float32)} for rows in ([[3, 4, 1], [5, 6, 2]], [[3, np.nan, 1], [np.inf, 1, -np.inf]])]
     check_floats(model_of([helper.make_node("CumSum", ["x", "a"], ["y"], **attributes)], samples[0], ["y"], {"a": np.array(axis)}), samples)
 
