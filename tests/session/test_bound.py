@@ -9,7 +9,9 @@ from tests.ml.models import compiled
 from tests.ml.networks import NETWORKS
 from zkvm import api
 from zkvm.errors import UsageError
+from zkvm.ml.compilation import Arithmetic
 from zkvm.ml.compiler import Options, Privacy
+from zkvm.ml.float32 import to_bits
 from zkvm.ml.interface import SATURATED_EXIT
 from zkvm.ml.package import CompiledModel
 from zkvm.riscv.machine import machine
@@ -68,6 +70,35 @@ def test_loops_are_not_regions() -> None:
     assert sum(block.end - block.first for block in blocks) == len(run.image.program)
 
 
+def calling(value: int, through_register: bool = False) -> Execution:
+    """Three turns of a loop that call a function unless a0 is 0; it adds twice, or takes one bitwise operation if a0 is at most 4."""
+    call: list[Item] = [("la", "t2", "called"), ("jalr", "ra", "t2", 0)] if through_register else [("jal", "ra", "called")]
+    items: list[Item] = [
+        ("j", "main"),
+        "called",
+        ("bge", "t3", "a0", "small"), ("add", "t1", "t1", "t1"), ("add", "t1", "t1", "t1"), ("jalr", "x0", "ra", 0),
+        "small", ("xor", "t1", "t1", "t1"), ("jalr", "x0", "ra", 0),
+        "main",
+        ("li", "a0", value), ("li", "t0", 3), ("li", "t3", 4),
+        "loop", ("beq", "a0", "x0", "over"), *call,
+        "over", ("addi", "t0", "t0", -1), ("bne", "t0", "x0", "loop"),
+        ("li", "a0", 0), *EXIT,
+    ]  # fmt: skip
+    return execute(assemble(items))
+
+
+def test_calls_of_functions_without_loops_count_with_their_longest_way() -> None:
+    bounds = [bounded_rows(calling(value)) for value in (0, 3, 9)]
+    assert bounds[0] == bounds[1] == bounds[2]
+    assert (bounds[0]["add"], bounds[0]["bitwise"]) == (6, 3)
+
+
+def test_calls_through_registers_are_counted_as_they_were() -> None:
+    """Nothing says where they lead."""
+    rows = [bounded_rows(calling(value, through_register=True)) for value in (0, 3, 9)]
+    assert [row["bitwise"] for row in rows] == [0, 3, 0]
+
+
 def test_what_is_no_padding() -> None:
     for bad in (3, 256, 1 << 25, "rows"):
         with pytest.raises(UsageError, match="padding to"):
@@ -114,6 +145,23 @@ def heights_seen(model: CompiledModel, count: int, params: str = "balanced") -> 
         seen.add(planned_heights(machine(), run, program[1], parameters(params).exempt, padding("program", run)))
     assert 2 * proven > count
     return seen
+
+
+@pytest.mark.parametrize("private", [False, True], ids=["public", "private"])
+@pytest.mark.parametrize("name", ["dense"])
+def test_heights_of_floats(name: str, private: bool) -> None:
+    """Of numbers of any size; infinities and NaN take other loops."""
+    model, samples = NETWORKS[name]()
+    made = compiled(model, samples, Options(privacy=Privacy(private_weights=private), arithmetic=Arithmetic.FLOAT)).model
+    program, random = read_elf(made.elf), np.random.default_rng(1)
+    seen = set()
+    for scale in (1.0, 1e-41, 1e30, 0.0):
+        for share in (1.0, 0.1):
+            numbers = [random.standard_normal(tensor.size) * scale * (random.random(tensor.size) < share) for tensor in made.inputs]
+            run = run_image(*program, ExecutorEnv(made.stdin([to_bits(array) for array in numbers])), trace=True)
+            assert run.exit_code == 0
+            seen.add(planned_heights(machine(), run, program[1], parameters("balanced").exempt, padding("program", run)))
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("private", [False, True], ids=["public", "private"])
