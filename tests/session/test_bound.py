@@ -16,7 +16,8 @@ from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.assemble import EXIT, Item, assemble
 from zkvm.riscv.vm.executor import execute
-from zkvm.session.bound import bounded_rows, check_padding, find_blocks, padding, room
+from zkvm.session.blocks import find_blocks
+from zkvm.session.bound import bounded_rows, check_padding, padding, room
 from zkvm.session.run import ExecutorEnv, read_elf, run_image
 from zkvm.stark.protocol.params import parameters
 from zkvm.stark.tables import planned_heights

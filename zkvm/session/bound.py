@@ -2,25 +2,23 @@
 
 A proof shows the heights of its tables. A compiled model's loops have fixed lengths, but some of its instructions are skipped or not as the
 data want it. Their counts are bounded by the program: between a branch and the place where its two ways meet again (its immediate
-post-dominator), a run takes one path, and there are finitely many if no loop and no call lies between. So from the counts of one run
-follow bounds for all: of each such region, for each chip, the path that uses most rows, as often as the branch was executed.
+post-dominator), a run takes one path, and there are finitely many if no loop lies between. So from the counts of one run
+follow bounds for all: of each such region, for each chip, the path that uses most rows, as often as the branch was executed. A function
+without loops (software floats) has a bound itself, which its calls take over; no other calls may lie in a region.
 
 What is not bounded this way (loops whose length depends on the data) is counted as that run did it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.riscv.isa.opcodes import ECALL, JAL, JALR, SINK, TRAP
-from zkvm.riscv.isa.semantics import TAKEN
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution, Image
+from zkvm.session.blocks import Block, find_blocks
+from zkvm.session.functions import with_functions
 from zkvm.session.profiling import serving_chips
 from zkvm.stark.protocol.params import MAX_HEIGHT, MIN_HEIGHT
 from zkvm.stark.tables import Padding
@@ -35,23 +33,6 @@ STEPS_OF_TWO = 4
 """Bounds are rounded up to this many binary digits and the leading one, so that bounds of two runs that differ a little become equal."""
 
 Rows = dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Consecutive instructions that are executed one after the other.
-
-    Attributes:
-        first: its first program row.
-        end: the row after its last one.
-        following: numbers of the blocks that may come next; none if that is not known, as after a return.
-        calls: whether it calls a function or the host.
-    """
-
-    first: int
-    end: int
-    following: tuple[int, ...]
-    calls: bool
 
 
 def check_padding(pad_to: PadTo) -> None:
@@ -89,6 +70,7 @@ def bounded_rows(execution: Execution) -> Rows:
     names, weights = _weights(image)
     counts = np.bincount(execution.steps["row"], minlength=len(image.program))
     blocks = find_blocks(image)
+    blocks, weights, counts = with_functions(image, blocks, weights, counts)
     bounds = (counts[None, :] * weights).sum(axis=1)
     for branch, region in _regions(blocks):
         rows = np.concatenate([np.arange(blocks[number].first, blocks[number].end) for number in region])
@@ -108,37 +90,6 @@ def _weights(image: Image) -> tuple[list[str], NDArray[np.int64]]:
     names = sorted({str(name) for name in chips.reshape(-1) if name})
     weights = [np.any(chips[:, operations] == name, axis=0) for name in names]
     return names, np.array(weights, np.int64)
-
-
-def find_blocks(image: Image) -> list[Block]:
-    """The blocks of a program, in the order of its rows."""
-    program = image.program
-    pcs, operations = program["pc"].astype(np.int64), program["op"].astype(np.int64)
-    row_of = {pc: row for row, pc in enumerate(pcs.tolist())}
-    linked = program["rd"] != SINK
-    branches = np.isin(operations, list(TAKEN))
-    jumps = (operations == JAL) & ~linked
-    leaves = ((operations == JALR) & ~linked) | (operations == TRAP)
-    calls = (np.isin(operations, (JAL, JALR)) & linked) | (operations == ECALL)
-    leaders = {0, *(np.flatnonzero(branches | jumps | leaves) + 1).tolist(), *(np.flatnonzero(np.diff(pcs) != 4) + 1).tolist()}
-    leaders |= {row_of[target] for target in program["imm"][branches | jumps].tolist() if target in row_of}
-    starts = sorted(leader for leader in leaders if leader < len(program))
-    number_of = {start: number for number, start in enumerate(starts)}
-
-    def following(last: int) -> Iterable[int]:
-        after = last + 1 if last + 1 < len(program) and pcs[last + 1] == pcs[last] + 4 else None
-        target = row_of.get(int(program["imm"][last]))
-        if branches[last]:
-            return (row for row in (after, target) if row is not None)
-        if jumps[last]:
-            return () if target is None else (target,)
-        return () if leaves[last] or after is None else (after,)
-
-    blocks = []
-    for start, end in zip(starts, [*starts[1:], len(program)], strict=True):
-        numbers = tuple(dict.fromkeys(number_of[row] for row in following(end - 1)))
-        blocks.append(Block(start, end, numbers, bool(calls[start:end].any())))
-    return blocks
 
 
 def _regions(blocks: list[Block]) -> list[tuple[int, list[int]]]:

@@ -111,16 +111,6 @@ def lower_gemm(context: Context, node: Node) -> None:
     dense(context, node, source, weights, bias, source.size // weights.shape[1])
 
 
-@lowers("CumSum")
-def lower_running_sum(context: Context, node: Node) -> None:
-    """Running sums along the last axis: a product with a triangular matrix."""
-    source = context.operand(node.inputs[0])
-    length = source.shape[-1]
-    triangle = np.tril(np.ones((length, length)), -1 if node.attributes.get("exclusive", 0) else 0)
-    triangle = triangle.T if node.attributes.get("reverse", 0) else triangle
-    dense(context, node, source, triangle, None, source.size // length)
-
-
 def matmul_constant_right(context: Context, node: Node, matrix: NDArray[Any]) -> None:
     """x (..., depth) times a constant matrix (depth, channels)."""
     source = context.operand(node.inputs[0])
