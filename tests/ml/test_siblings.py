@@ -11,10 +11,18 @@ from onnx import helper
 from tests.ml.floats import check_floats
 from tests.ml.models import Array, model_of, normal
 from zkvm.errors import InputError
+from zkvm.ml.calibrate import calibrate
 from zkvm.ml.candidate import GraphModel
-from zkvm.ml.compiler import Options, agreement, import_file, integer_model
+from zkvm.ml.codegen import generate, interface_of
+from zkvm.ml.compiler import Options, Privacy, agreement, build_guest, import_file, integer_model
 from zkvm.ml.domain import input_domain
+from zkvm.ml.interface import SATURATED_EXIT
+from zkvm.ml.ir import Kind
+from zkvm.ml.package import CompiledModel
+from zkvm.ml.quantize import quantize
 from zkvm.ml.samples import Sample, samples_of
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
 
 LEGAL_IDS: list[tuple[str, str, dict[str, Array], dict[str, Array], dict[str, Any], list[tuple[int, int]]]] = [
     ("Gather", "t i", {"i": np.array([0, 1])}, {"t": normal(10, 3)}, {}, [(-10, 9)] * 2),
@@ -126,3 +134,22 @@ def test_the_float_model_of_quantized_weights_is_what_the_file_says() -> None:
     imported = import_file(model_of(nodes, samples[0], ["y"], constants), Options())
     choice, _ = integer_model(imported, samples, Options())
     assert agreement(imported, choice.graph, samples, Options()).error < 1e-6
+
+
+@pytest.mark.parametrize("floats", [{"s"}, {"t"}, {"s", "t"}])
+def test_inputs_in_floats_beyond_the_domain_are_not_cut_silently(floats: set[str]) -> None:
+    """Fixed point reads them too, or what is computed of them, and has bounds that follow from the domain."""
+    nodes = [helper.make_node("Sigmoid", ["x"], ["s"]), helper.make_node("Tanh", ["x"], ["t"]), helper.make_node("Add", ["x", "s"], ["a"])]
+    nodes.append(helper.make_node("Add", ["a", "t"], ["y"]))
+    samples = [{"x": normal(1, 6, seed=seed)} for seed in range(4)]
+    imported = import_file(model_of(nodes, samples[0], ["y"]), Options())
+    graph = quantize(imported, calibrate(imported, samples), Options().precision, False, frozenset(floats))
+    model = GraphModel(graph, imported.inputs)
+    assert graph.inputs[0].kind is Kind.FLOAT
+    assert not model.evaluate(samples[0]).saturated
+    for number in (1e4, -1e4, np.nan, np.inf):
+        assert model.evaluate({"x": np.array([[number, 0, 0, 0, 0, 0]], np.float32)}).saturated
+    interface = interface_of(["x"], ["y"], graph, Privacy())
+    made = CompiledModel(**vars(interface), elf=build_guest(generate(graph, Privacy(), interface.digest).source), private_weights=b"")
+    words, _ = made.quantize([np.full((1, 6), 1e4, np.float32)])
+    assert execute(load_image(made.elf), made.stdin(words), trace=False).exit_code == SATURATED_EXIT

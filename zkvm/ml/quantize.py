@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping
 from math import ceil
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
@@ -15,9 +16,14 @@ from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
 from zkvm.ml.lowering import WORDS, Context, Fusion, Lowering, Precision, TensorInfo, quantization
 from zkvm.ml.node import Node
+from zkvm.ml.operations.convert import FromFloat
 from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators.quantized import finished, parameters, quantized_range
 from zkvm.ml.operators.unary import clip_range
+from zkvm.ml.value import Value
+
+WATCHED_STEPS = 1 << 20
+"""How finely the ends of the domain are seen."""
 
 
 class Everything:
@@ -72,7 +78,24 @@ def quantize(
     context.graph.outputs = [finished(context, name) for name in model.outputs]
     context.graph.tensors = {name: value for name, value in context.values.items() if name not in model.constants}
     _remove_unused(context.graph)
+    if any(operation.output.kind is Kind.REAL for operation in context.graph.operations):
+        # Bounds of fixed-point values follow from the domain, which inputs in floats can leave.
+        context.graph.operations[:0] = [_watched(context, value, tensors[name]) for name, value in _float_inputs(context, model)]
     return context.graph
+
+
+def _float_inputs(context: Context, model: ImportedModel) -> list[tuple[str, Value]]:
+    ports = zip(model.inputs, context.graph.inputs, strict=True)
+    return [(port.name, value) for port, value in ports if value.kind is Kind.FLOAT]
+
+
+def _watched(context: Context, value: Value, info: TensorInfo) -> FromFloat:
+    """An operation that counts as saturated if an input has numbers beyond the domain; nobody reads its result."""
+    scale = (max(abs(info.low), abs(info.high)) or 1.0) / WATCHED_STEPS
+    hi = WATCHED_STEPS + 1
+    output = context.fresh(value.shape, -hi if info.low < 0 else -1, hi, scale, label=value.name)
+    output.guarded, output.secret = (True, True), False
+    return FromFloat(f"input {value.name}", (value,), output, float(np.float32(1 / scale)))
 
 
 def _read_quantized(context: Context, node: Node) -> None:
