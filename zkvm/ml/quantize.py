@@ -80,7 +80,7 @@ def quantize(
     _remove_unused(context.graph)
     if any(operation.output.kind is Kind.REAL for operation in context.graph.operations):
         # Bounds of fixed-point values follow from the domain, which inputs in floats can leave.
-        context.graph.operations[:0] = [_watched(context, value, tensors[name]) for name, value in _float_inputs(context, model)]
+        context.graph.operations[:0] = [_watched(context, name, value, tensors[name]) for name, value in _float_inputs(context, model)]
     return context.graph
 
 
@@ -89,13 +89,13 @@ def _float_inputs(context: Context, model: ImportedModel) -> list[tuple[str, Val
     return [(port.name, value) for port, value in ports if value.kind is Kind.FLOAT]
 
 
-def _watched(context: Context, value: Value, info: TensorInfo) -> FromFloat:
+def _watched(context: Context, name: str, value: Value, info: TensorInfo) -> FromFloat:
     """An operation that counts as saturated if an input has numbers beyond the domain; nobody reads its result."""
     scale = (max(abs(info.low), abs(info.high)) or 1.0) / WATCHED_STEPS
     hi = WATCHED_STEPS + 1
     output = context.fresh(value.shape, -hi if info.low < 0 else -1, hi, scale, label=value.name)
     output.guarded, output.secret = (True, True), False
-    return FromFloat(f"input {value.name}", (value,), output, float(np.float32(1 / scale)))
+    return FromFloat(f"input {name}", (value,), output, float(np.float32(1 / scale)))
 
 
 def _read_quantized(context: Context, node: Node) -> None:
