@@ -271,7 +271,8 @@ def _relative(result: Array, real: Array) -> float:
     if not finite.any():
         return 0.0
     reals = real[finite]
-    span = max(float(np.ptp(reals)), LEAST_RANGE * float(np.abs(reals).max())) or 1.0
+    # One number has no range.
+    span = max(float(np.ptp(reals)), (LEAST_RANGE if reals.size > 1 else 1.0) * float(np.abs(reals).max())) or 1.0
     return float(np.abs(result[finite] - reals).max()) / span
 
 

@@ -100,11 +100,11 @@ def test_unsupported_operator_is_named() -> None:
 
 
 def test_accumulator_that_could_overflow_names_the_layer() -> None:
-    """A million products of 16-bit activations: no bits are left for the weights."""
+    """Many products of inputs that have 16 bits because something else reads them too: too few are left for the weights."""
     x = np.ones((1, 1 << 17), np.float32)
-    model = single("Gemm", {"x": x}, {"w": np.ones((1 << 17, 1), np.float32)})
+    nodes = [helper.make_node("Gemm", ["x", "w"], ["y"], name="node"), helper.make_node("Neg", ["x"], ["z"])]
     with pytest.raises(UsageError, match="node"):
-        compiled(model, [{"x": x}])
+        compiled(model_of(nodes, {"x": x}, ["y", "z"], {"w": np.ones((1 << 17, 1), np.float32)}), [{"x": x}])
 
 
 @pytest.mark.parametrize("columns", [1 << 13, 1 << 50], ids=["activations", "absurd"])

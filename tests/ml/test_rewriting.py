@@ -198,7 +198,7 @@ def test_other_reals(dtype: Any) -> None:
     x = normal(2, 3).astype(dtype)
     model = model_of([helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": x}, ["y"], {"w": normal(3, 4).astype(dtype)})
     imported = import_model(model)
-    assert imported.inputs[0].dtype == np.float32
+    assert imported.inputs[0].dtype == dtype
     assert np.dtype(dtype).name in imported.notes[0]
 
 
