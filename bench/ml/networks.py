@@ -1,0 +1,107 @@
+"""Networks of the sizes that the performance page speaks of, with random weights, and samples for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper, parser
+
+CALIBRATION = 20
+Constants = dict[str, NDArray[Any]]
+
+
+def _model(nodes: list[str], shape: list[int], constants: Constants) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        [parser.parse_node(node) for node in nodes],
+        "network",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+class _Weights:
+    """Random constants by name, of a size that keeps what flows through a network about the same."""
+
+    def __init__(self, seed: int) -> None:
+        self.random, self.constants = np.random.default_rng(seed), Constants()
+
+    def dense(self, name: str, taps: int, channels: int) -> None:
+        self._add(name, (taps, channels), taps)
+        self._add(f"{name}b", (channels,), 16)
+
+    def conv(self, name: str, before: int, channels: int, size: int) -> None:
+        self._add(name, (channels, before, size, size), before * size * size)
+        self._add(f"{name}b", (channels,), 16)
+
+    def _add(self, name: str, shape: tuple[int, ...], taps: int) -> None:
+        self.constants[name] = (self.random.standard_normal(shape) * np.sqrt(2 / taps)).astype(np.float32)
+
+
+def perceptron() -> onnx.ModelProto:
+    """784-128-10."""
+    weights = _Weights(0)
+    weights.dense("a", 784, 128)
+    weights.dense("b", 128, 10)
+    nodes = ["h = Gemm(x, a, ab)", "r = Relu(h)", "y = Gemm(r, b, bb)"]
+    return _model(nodes, [1, 784], weights.constants)
+
+
+def lenet5() -> onnx.ModelProto:
+    """LeNet-5 on 28 x 28 with Relu and MaxPool: 0.42 million products."""
+    weights = _Weights(1)
+    weights.conv("a", 1, 6, 5)
+    weights.conv("b", 6, 16, 5)
+    for name, taps, channels in (("c", 256, 120), ("d", 120, 84), ("e", 84, 10)):
+        weights.dense(name, taps, channels)
+    pool = "MaxPool<kernel_shape=[2, 2], strides=[2, 2]>"
+    nodes = [
+        "h0 = Conv(x, a, ab)", "r0 = Relu(h0)", f"p0 = {pool}(r0)", "h1 = Conv(p0, b, bb)", "r1 = Relu(h1)", f"p1 = {pool}(r1)",
+        "f = Flatten(p1)", "h2 = Gemm(f, c, cb)", "r2 = Relu(h2)", "h3 = Gemm(r2, d, db)", "r3 = Relu(h3)", "y = Gemm(r3, e, eb)",
+    ]  # fmt: skip
+    return _model(nodes, [1, 1, 28, 28], weights.constants)
+
+
+def cnn() -> onnx.ModelProto:
+    """Three convolutions and two dense layers on 3 x 32 x 32: 3.0 million products."""
+    weights = _Weights(2)
+    for name, before, channels in (("a", 3, 16), ("b", 16, 32), ("c", 32, 32)):
+        weights.conv(name, before, channels, 3)
+    weights.dense("d", 512, 64)
+    weights.dense("e", 64, 10)
+    conv, pool = "Conv<pads=[1, 1, 1, 1]>", "MaxPool<kernel_shape=[2, 2], strides=[2, 2]>"
+    nodes = []
+    last = "x"
+    for name in "abc":
+        nodes += [f"h{name} = {conv}({last}, {name}, {name}b)", f"r{name} = Relu(h{name})", f"p{name} = {pool}(r{name})"]
+        last = f"p{name}"
+    nodes += [f"f = Flatten({last})", "hd = Gemm(f, d, db)", "rd = Relu(hd)", "y = Gemm(rd, e, eb)"]
+    return _model(nodes, [1, 3, 32, 32], weights.constants)
+
+
+NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {"perceptron": perceptron, "lenet5": lenet5, "cnn": cnn}
+
+
+def write(name: str, folder: Path) -> tuple[Path, Path]:
+    """Write a network and samples for it.
+
+    Args:
+        name: of :data:`NETWORKS`.
+        folder: where.
+
+    Returns:
+        The ONNX file, and the calibration data.
+    """
+    model = NETWORKS[name]()
+    shape = [dimension.dim_value for dimension in model.graph.input[0].type.tensor_type.shape.dim]
+    samples = np.random.default_rng(7).random((CALIBRATION, *shape[1:]), np.float32)
+    paths = folder / f"{name}.onnx", folder / f"{name}.npy"
+    onnx.save(model, str(paths[0]))
+    np.save(paths[1], samples)
+    return paths
