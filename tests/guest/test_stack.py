@@ -102,6 +102,7 @@ int main() {
 ARRAY = (
     START
     + r"""
+#pragma clang diagnostic ignored "-Wvla"
 SEPARATE static uint32_t fill(uint32_t length, uint32_t index) {
     ALLOCATE;
     if (index >= length) return 0;

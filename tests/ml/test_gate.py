@@ -17,6 +17,7 @@ from onnx import helper
 from tests.cli.running import invoke
 from tests.ml.models import compiled, model_of, normal, seen
 from zkvm.errors import InexactError
+from zkvm.ml import onnx_runtime
 from zkvm.ml.answers import Answer
 from zkvm.ml.compiler import Arithmetic, Compilation, Limits, Options, Precision, Privacy, agreement, import_file, integer_model
 from zkvm.ml.domain import GATE_SEED, input_domain
@@ -59,6 +60,34 @@ def judged(change: Mapping[str, Any], limits: Limits | None = None, saturated: s
     imported = import_file(network(), Options())
     domain = input_domain(imported, SAMPLES, seen(imported.inputs, SAMPLES))
     return measure(Wrong(imported, change, saturated), imported, SAMPLES, domain, 64, limits)
+
+
+@pytest.mark.parametrize("fails", ["opened", "run"])
+def test_without_another_way_of_the_float_model_there_is_no_noise(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime may run a file with its optimizations only."""
+    open_session, run, plain = onnx_runtime.session, onnx_runtime.run_session, list[Any]()
+
+    def session(model: onnx.ModelProto, *, optimize: bool = False) -> Any:
+        if not optimize and fails == "opened":
+            plain.append(None)
+            raise onnx_runtime.RuntimeRefusal("not without optimizations")
+        made = open_session(model, optimize=optimize)
+        plain.extend([] if optimize else [made])
+        return made
+
+    def run_session(runner: Any, inputs: Sample) -> dict[str, NDArray[Any]]:
+        if runner in plain:
+            raise onnx_runtime.RuntimeRefusal("not without optimizations")
+        return run(runner, inputs)
+
+    imported = import_file(network(), Options())
+    domain = input_domain(imported, SAMPLES, seen(imported.inputs, SAMPLES))
+    monkeypatch.setattr(onnx_runtime, "session", session)
+    monkeypatch.setattr(onnx_runtime, "run_session", run_session)
+    found = measure(Wrong(imported, {}), imported, SAMPLES, domain, 64)
+    assert plain
+    assert found.holds
+    assert (found.samples, found.drawn, found.undefined) == (20, 64, 0)
 
 
 def test_the_same_model_agrees() -> None:

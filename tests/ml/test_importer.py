@@ -147,7 +147,7 @@ def test_first_model_of_a_process(tmp_path: Path) -> None:
     code = "import sys, onnx; from zkvm.ml.importer import import_model; model = import_model(onnx.load(sys.argv[1]))"
     code += "; print(*(node.operator for node in model.nodes))"
     result = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    assert result.stdout.splitlines()[-1:] == ["Min Mul Relu Add"], result.stderr
+    assert result.stdout.splitlines()[-1:] == ["Min Mul Less Relu Where"], result.stderr
 
 
 def test_shape_and_constants_are_folded() -> None:

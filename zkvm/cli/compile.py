@@ -8,50 +8,54 @@ from typing import Annotated, Any
 import typer
 
 from zkvm.cli.model import bad_input
+from zkvm.cli.options import JsonOption
 from zkvm.cli.output import emit, line
 from zkvm.errors import UsageError
 from zkvm.ml import MISSING
 from zkvm.ml.package import OWNERS_CARD, SHOWN_OF_PRIVATE, WEIGHTS, CompiledModel, profiled_run
 from zkvm.ml.samples import load_samples
 
+CalibrationOption = Annotated[
+    Path, typer.Option("--calibration", metavar="DATA", help='typical inputs: .npy, .npz or {"input_data": [[...]]}', show_default=False)
+]
+ShapeOption = Annotated[list[str] | None, typer.Option("--shape", metavar="NAME=D,D,...", help="shape of an input with open dimensions")]
+ArithmeticOption = Annotated[
+    str, typer.Option("--arithmetic", metavar="auto|fixed|float", help="what real numbers become; auto: floats unless that is dear")
+]
+DomainOption = Annotated[
+    list[str] | None,
+    typer.Option("--domain", metavar="NAME=lo:hi", help="what an input, or NAME[column], can be; or a JSON file of these"),
+]
+MaxErrorOption = Annotated[
+    float,
+    typer.Option("--max-error", metavar="PART", help="largest error of an output, as a part of its range, that is accepted", min=0),
+]
+SaturateOption = Annotated[
+    bool, typer.Option("--saturate", help="cut values inside that are too large, and say so in the journal, instead of ending the run")
+]
 RARE = 1e-6
 """Labels that are expected to differ less often are not worth a line."""
 
 
 def compile_model(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="the model", show_default=False)],
-    calibration: Annotated[
-        Path,
-        typer.Option("--calibration", metavar="DATA", help='typical inputs: .npy, .npz or {"input_data": [[...]]}', show_default=False),
-    ],
+    calibration: CalibrationOption,
     directory: Annotated[Path, typer.Option("-o", "--directory", metavar="DIR", help="the directory to write", show_default=False)],
-    shape: Annotated[
-        list[str] | None, typer.Option("--shape", metavar="NAME=D,D,...", help="shape of an input with open dimensions")
-    ] = None,
+    shape: ShapeOption = None,
     method: Annotated[str, typer.Option("--method", metavar="minmax|percentile|mse", help="how ranges follow from the data")] = "minmax",
     activation_bits: Annotated[int, typer.Option("--activation-bits", metavar="8|16", help="8 is faster, 16 more exact")] = 16,
     weight_bits: Annotated[int, typer.Option("--weight-bits", metavar="2..16", help="at most; fewer where sums need room")] = 16,
-    arithmetic: Annotated[
-        str, typer.Option("--arithmetic", metavar="auto|fixed|float", help="what real numbers become; auto: floats unless that is dear")
-    ] = "auto",
+    arithmetic: ArithmeticOption = "auto",
     weights: Annotated[str, typer.Option("--weights", metavar="public|private", help="private: input, with a salted digest")] = "public",
-    domain: Annotated[
-        list[str] | None,
-        typer.Option("--domain", metavar="NAME=lo:hi", help="what an input, or NAME[column], can be; or a JSON file of these"),
-    ] = None,
-    max_error: Annotated[
-        float,
-        typer.Option("--max-error", metavar="PART", help="largest error of an output, as a part of its range, that is accepted", min=0),
-    ] = 0.01,
+    domain: DomainOption = None,
+    max_error: MaxErrorOption = 0.01,
     max_flips: Annotated[int, typer.Option("--max-flips", metavar="N", help="differing labels that are accepted", min=0)] = 0,
     accept_inexact: Annotated[bool, typer.Option("--accept-inexact", help="write the model whatever the comparison finds")] = False,
-    saturate: Annotated[
-        bool, typer.Option("--saturate", help="cut values inside that are too large, and say so in the journal, instead of ending the run")
-    ] = False,
+    saturate: SaturateOption = False,
     commit_input: Annotated[bool, typer.Option("--commit-input", help="commit a salted digest of the input")] = False,
     output: Annotated[str, typer.Option("--output", metavar="full|top1|digest", help="what the journal says")] = "full",
     measure: Annotated[bool, typer.Option("--measure/--no-measure", help="run the guest once for the model card")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compile an ONNX model to a guest whose answers are the model's."""
     try:

@@ -40,6 +40,17 @@ if TYPE_CHECKING:
 FUNCTIONS_SHOWN = 12
 INPUT_SHARE = 4
 """Part of the free memory that a guest's input may fill: while it is read there are two of it, and the rest is for the run."""
+PaddingOption = Annotated[
+    str,
+    typer.Option(
+        "--pad-to",
+        metavar="2^N|program",
+        help="heights of tables that tell less: so many rows, or what any run may need whose loops are as long (the default of models)",
+    ),
+]
+MemoryOption = Annotated[
+    float | None, typer.Option("--max-memory", metavar="GIB", help="what run and proof may take (default: what is free)")
+]
 
 
 def run(
@@ -53,19 +64,10 @@ def run(
     security: SecurityOption = DEFAULT_SECURITY,
     regime: RegimeOption = BEST,
     no_zk: Annotated[bool, typer.Option("--no-zk", help="do not hide the private input")] = False,
-    pad_to: Annotated[
-        str,
-        typer.Option(
-            "--pad-to",
-            metavar="2^N|program",
-            help="heights of tables that tell less: so many rows, or what any run may need whose loops are as long (the default of models)",
-        ),
-    ] = "",
+    pad_to: PaddingOption = "",
     dev: Annotated[bool, typer.Option("--dev", help="a dev receipt: nothing is proven, no verifier accepts it unasked")] = False,
     max_cycles: CyclesOption = None,
-    max_memory: Annotated[
-        float | None, typer.Option("--max-memory", metavar="GIB", help="what run and proof may take (default: what is free)")
-    ] = None,
+    max_memory: MemoryOption = None,
     threads: Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="worker threads (default: all)")] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -65,14 +65,15 @@ COMPILE_FLAGS = (
     "-fdata-sections",
     "-Wall",
     "-Wextra",
-    # Their lengths are often the input's, hence the prover's choice.
-    "-Wvla",
+    # Their lengths are often the input's, hence the prover's choice, and a size that wraps in 32 bits has no check.
+    "-Werror=vla",
     "-Walloca",
 )
 LENGTH_NOTE = """\
 note: an array that is larger than the stack traps, but only if its size in bytes fits 32 bits: 2^30 elements of 4 bytes and some more are
-      few bytes to the compiler, and all of memory is then inside the array. Compare the length with a constant before the declaration."""
-"""What the compiler's warning of a variable-length array does not say."""
+      few bytes to the compiler, and all of memory is then inside the array. Take an array of constant size or the heap; or compare the
+      length with a constant before the declaration, and then write #pragma clang diagnostic ignored "-Wvla" before the function."""
+"""What the compiler's error of a variable-length array does not say."""
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none", f"-Wl,-T,{LINKER_SCRIPT}")
 
 
@@ -132,11 +133,12 @@ def build(
         environment = _environment(Path(scratch))
         result = subprocess.run([*command, "-o", str(linked)], cwd=SDK, env=environment, capture_output=True, text=True, check=False)
         if result.returncode != 0 or not linked.exists():
-            raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}")
+            note = f"\n{LENGTH_NOTE}" if "[-Werror,-Wvla" in result.stderr else ""
+            raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}{note}")
         write_atomically(target, linked.read_bytes())
     warnings = result.stderr.strip()
     if warn is not None and warnings:
-        warn(f"{warnings}\n{LENGTH_NOTE}" if "[-Wvla" in warnings else warnings)
+        warn(warnings)
     return target
 
 

@@ -16,7 +16,7 @@ from zkvm.ml import onnx_runtime
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN
 from zkvm.ml.bits import few_bits
 from zkvm.ml.bounds import tensor_bounds
-from zkvm.ml.domain import CALIBRATION_SEED, Declared, drawn_count, input_domain
+from zkvm.ml.domain import CALIBRATION_SEED, Declared, Domain, drawn_count, input_domain
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Kind
 from zkvm.ml.lowering import TensorInfo, kind_of
@@ -99,25 +99,8 @@ def calibrate(
     """
     if not samples:
         raise UsageError("calibration needs at least one sample")
-    runner = onnx_runtime.session(onnx_runtime.with_intermediates(model.proto))
-    wanted = {name for node in model.nodes for name in node.outputs if name} | {port.name for port in model.inputs}
-    wanted |= {name for name in model.outputs if name not in model.constants}
     domain = input_domain(model, samples, declared or {})
-    seen = _Seen(only_softmax(model), method is not Method.MINMAX)
-    for sample in samples:
-        results = onnx_runtime.run_session(runner, sample) | sample
-        for name in wanted & set(results):
-            seen.take(name, results[name])
-    _refuse_wide_integers(seen)
-    for number in range(drawn_count(_work(model, seen.shapes))):
-        drawn = domain.draw(number, CALIBRATION_SEED, samples)
-        try:
-            results = onnx_runtime.run_session(runner, drawn) | drawn
-        except UsageError:  # the domain holds what the model does not take: the gate tells
-            continue
-        for name in wanted & set(results):
-            if np.shape(results[name]) == seen.shapes[name][0]:
-                seen.take(name, results[name])
+    seen = _observed(model, samples, domain, method is not Method.MINMAX)
     most = few_bits(model)
     least = dict.fromkeys(_only_output(model), OUTPUT_BITS) | dict.fromkeys(_only_compared(model), COMPARED_BITS)
     ranges = seen.extremes
@@ -141,6 +124,29 @@ def calibrate(
             low, guarded = min(low, high - MASKED), (False, guarded[1])
         tensors[name] = TensorInfo(shape, kind_of(dtype), low, high, least.get(name, 0), most.get(name, 0), guarded, dtype, masked)
     return tensors
+
+
+def _observed(model: ImportedModel, samples: Sequence[Sample], domain: Domain, keep: bool) -> _Seen:
+    """What the tensors look like on the samples, and on inputs drawn from the domain."""
+    runner = onnx_runtime.session(onnx_runtime.with_intermediates(model.proto))
+    wanted = {name for node in model.nodes for name in node.outputs if name} | {port.name for port in model.inputs}
+    wanted |= {name for name in model.outputs if name not in model.constants}
+    seen = _Seen(only_softmax(model), keep)
+    for sample in samples:
+        results = onnx_runtime.run_session(runner, sample) | sample
+        for name in wanted & set(results):
+            seen.take(name, results[name])
+    _refuse_wide_integers(seen)
+    for number in range(drawn_count(_work(model, seen.shapes))):
+        drawn = domain.draw(number, CALIBRATION_SEED, samples)
+        try:
+            results = onnx_runtime.run_session(runner, drawn) | drawn
+        except UsageError:  # the domain holds what the model does not take: the gate tells
+            continue
+        for name in wanted & set(results):
+            if np.shape(results[name]) == seen.shapes[name][0]:
+                seen.take(name, results[name])
+    return seen
 
 
 def _range(data: tuple[float, float], bound: tuple[float, float]) -> tuple[float, float]:

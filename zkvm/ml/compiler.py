@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -34,6 +34,7 @@ from zkvm.ml.twin import Original, refuse_leaks
 RUNTIME = Path(__file__).resolve().parent / "runtime"
 A_LOOK = 32
 """Samples, and drawn inputs, that a trial is judged by before it is judged by all."""
+Value = TypeVar("Value", str, int)
 
 
 def compile(
@@ -84,37 +85,36 @@ def compile(
         InputError: the data do not fit the model.
         UsageError: the model cannot be compiled (says why, and names the node), an option has no such value, or an extra is missing.
     """
-    for name, value, allowed in (("activation_bits", activation_bits, (8, 16)), ("weight_bits", weight_bits, range(2, 17))):
-        if value not in allowed:
-            raise UsageError(f"{name} {value!r}: choose one of {', '.join(map(str, allowed))}")
+    private = _choice("weights", weights, ("public", "private")) == "private"
     options = Options(
         shapes=dict(shapes or {}),
         method=Method(_choice("method", method, tuple(Method))),
-        precision=Precision(activation_bits, weight_bits),
-        privacy=Privacy(
-            _choice("weights", weights, ("public", "private")) == "private",
-            commit_input,
-            OutputMode(_choice("output", output, tuple(OutputMode))),
-            saturate,
-        ),
+        precision=Precision(_choice("activation_bits", activation_bits, (8, 16)), _choice("weight_bits", weight_bits, range(2, 17))),
+        privacy=Privacy(private, commit_input, OutputMode(_choice("output", output, tuple(OutputMode))), saturate),
         domain=dict(domain or {}),
         limits=Limits(max_error, max_flips, accept_inexact),
         arithmetic=Arithmetic(_choice("arithmetic", arithmetic, tuple(Arithmetic))),
     )
+    return _compiled(model, calibration, options, profiled_run if measure else None)
+
+
+def _choice(name: str, value: Value, allowed: Sequence[Value]) -> Value:
+    if value not in allowed:
+        raise UsageError(f"{name} {value!r}: choose one of {', '.join(map(str, allowed))}")
+    return value
+
+
+def _compiled(
+    model: str | os.PathLike[str] | onnx.ModelProto, calibration: str | os.PathLike[str] | Data, options: Options, execute: Execute | None
+) -> CompiledModel:
     imported = import_file(model if isinstance(model, onnx.ModelProto) else Path(model), options)
     if isinstance(calibration, (str, os.PathLike)):
         samples = load_samples(Path(calibration), imported.inputs)
     else:
         samples = samples_of(calibration, imported.inputs)
     compilation = compile_imported(imported, samples, options)
-    add_measurements(compilation, samples, profiled_run if measure else None).demand()
+    add_measurements(compilation, samples, execute).demand()
     return compilation.model
-
-
-def _choice(name: str, value: str, allowed: Sequence[str]) -> str:
-    if value not in allowed:
-        raise UsageError(f"{name} {value!r}: choose one of {', '.join(allowed)}")
-    return value
 
 
 def import_file(source: Path | onnx.ModelProto, options: Options) -> ImportedModel:

@@ -108,9 +108,15 @@ def order(x: IntArray) -> IntArray:
     return np.where(x < 0, -(x & INT32_MAX), x)
 
 
-def key(x: IntArray) -> IntArray:
-    """The order with all NaN as the largest."""
-    return np.where(is_nan(x), INT32_MAX, order(x))
+def key(x: IntArray, nan: int = INT32_MAX, least: int = INT32_MIN) -> IntArray:
+    """The order with all NaN in one place, by default as the largest; what lies below ``least`` is that."""
+    return np.where(is_nan(x), nan, np.maximum(order(x), least))
+
+
+def of_key(keys: IntArray) -> IntArray:
+    """The words that have these keys: 0 has no sign, and beyond the infinities are NaN."""
+    words = np.where(keys < 0, -keys | -SIGN, keys)
+    return np.where(is_nan(words), NAN, words)
 
 
 def lt(left: IntArray, right: IntArray) -> IntArray:

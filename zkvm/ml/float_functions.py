@@ -46,6 +46,16 @@ def fixed(x: IntArray, factor: IntArray, lo: int, hi: int) -> IntArray:
     return np.asarray(np.clip(np.clip(whole, INT32_MIN, INT32_MAX).astype(np.int64), lo, hi), np.int64)
 
 
+def at_least(x: IntArray, bound: IntArray) -> IntArray:
+    """x, or the bound where x is less: NaN stays, and one as bound is none."""
+    return np.where(float32.lt(x, bound) != 0, bound, x)
+
+
+def at_most(x: IntArray, bound: IntArray) -> IntArray:
+    """x, or the bound where x is more: NaN stays, and one as bound is none."""
+    return np.where(float32.lt(bound, x) != 0, bound, x)
+
+
 def less_words(left: IntArray, right: IntArray) -> IntArray:
     """Difference of integers."""
     return ((left - right + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
@@ -72,13 +82,14 @@ BINARY: Mapping[str, Callable[[IntArray, IntArray], IntArray]] = {
     function.__name__: function
     for function in (
         float32.add, float32.sub, float32.mul, float32.div, float32.fmod, float32.max, float32.min,
-        float32.lt, float32.le, float32.eq, float32_angles.pow, less_words, either,
+        float32.lt, float32.le, float32.eq, float32_angles.pow, less_words, either, at_least, at_most,
     )
 }  # fmt: skip
 """Functions of two floats, and comparisons, which give 0 or 1."""
 COSTS = {
     "abs": 4, "neg": 6, "relu": 3, "truth": 5, "known": 5, "infinite": 5, "lt": 12, "le": 12, "eq": 12, "max": 25, "min": 25,
-    "less_words": 1, "either": 1, "add": 45, "sub": 47, "mul": 40, "div": 80, "from_i32": 30, "floor": 30, "ceil": 30, "round": 30,
+    "at_least": 16, "at_most": 16, "less_words": 1, "either": 1, "add": 45, "sub": 47, "mul": 40, "div": 80, "from_i32": 30,
+    "floor": 30, "ceil": 30, "round": 30,
 }  # fmt: skip
 """Instructions, roughly, of those that are far from :data:`COST`."""
 COST = 130

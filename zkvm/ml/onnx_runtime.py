@@ -15,6 +15,7 @@ from zkvm.errors import UsageError
 from zkvm.ml.node import Node
 
 Array = NDArray[Any]
+Session = onnxruntime.InferenceSession
 
 
 class RuntimeRefusal(UsageError):

@@ -12,11 +12,11 @@ from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.float32_dot import ACTIVATION_BITS, Aligned
 from zkvm.ml.ir import Operation
-from zkvm.ml.operations.linear import Geometry, blocked, commas
+from zkvm.ml.operations.linear import Geometry, blocked, blocking, commas
 
 MAX_SUMS = 8
 """At once: each takes two registers."""
-MAX_POSITIONS_AT_ONCE = 4
+PRODUCT_COST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,7 @@ class FloatLinear(Operation):
         return float32_dot.align(blocks, ACTIVATION_BITS, shifts)
 
     def _windows(self, numbers: IntArray) -> IntArray:
-        """(samples, groups, positions, taps)."""
-        groups, _, taps = self.weights.integers.shape
-        shape = self.geometry
-        flat = np.ascontiguousarray(numbers.reshape(-1))
-        steps = (groups * shape.group_step, shape.group_step, *shape.position_steps, *shape.tap_steps)
-        extents = (self.samples, groups, *shape.positions, *shape.taps)
-        windows = np.lib.stride_tricks.as_strided(flat, extents, tuple(step * flat.strides[0] for step in steps))
-        return windows.reshape(self.samples, groups, prod(shape.positions), taps)
+        return self.geometry.windows(numbers, self.samples, len(self.weights.integers))
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
@@ -101,7 +94,7 @@ class FloatLinear(Operation):
         """See :class:`Operation`."""
         weights, shape = self.weights, self.geometry
         groups, channels, taps = weights.integers.shape
-        at_once, together = blocking(channels, shape.positions[1])
+        at_once, together = blocking(channels, shape.positions[1], MAX_SUMS, PRODUCT_COST)
         code.line(
             f"const struct f32_linear g = {{{commas(shape.taps)}, {commas(shape.tap_steps)}, {commas(shape.positions)}, "
             f"{commas(shape.position_steps)}, {commas(shape.position_out)}, {shape.channel_out}, 0, {int(self.rows)}, {int(self.relu)}}};"
@@ -129,19 +122,3 @@ class FloatLinear(Operation):
         code.line(f"        f32_linear(g, aligned, units, weights, exponents, bias, y, {channels}, {together}, {at_once});")
         code.line(f"        if (special) f32_linear_special(&g, x, weights, 0, bias, y, {channels}, {at_once});")
         code.line("    }")
-
-
-def blocking(channels: int, positions: int) -> tuple[int, int]:
-    """Channels and positions at once with the fewest instructions: a load per input and weight, six per product."""
-
-    def cost(at_once: int, together: int) -> int:
-        blocks = [min(at_once, channels - start) for start in range(0, channels, at_once)]
-        return -(-positions // together) * sum(together + block + 6 * together * block for block in blocks)
-
-    choices = [
-        (at_once, together)
-        for at_once in range(1, min(MAX_SUMS, channels) + 1)
-        for together in range(1, min(MAX_POSITIONS_AT_ONCE, positions) + 1)
-        if at_once * together <= MAX_SUMS
-    ]
-    return min(choices, key=lambda choice: (cost(*choice), choice))

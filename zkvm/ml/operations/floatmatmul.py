@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
@@ -11,24 +10,14 @@ from zkvm.ml import float32, float32_dot
 from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.float32_dot import product_bits
-from zkvm.ml.ir import Operation
-from zkvm.ml.operations.floatlinear import blocking
+from zkvm.ml.operations.floatlinear import MAX_SUMS, PRODUCT_COST
+from zkvm.ml.operations.linear import blocking
+from zkvm.ml.operations.matmul import Products
 
 
 @dataclass(eq=False)
-class FloatProduct(Operation):
-    """y[b] = x[b] w[b] for matrices (rows, depth) and (depth, columns): both are aligned while the guest runs."""
-
-    @property
-    def extents(self) -> tuple[int, int, int, int]:
-        """Batch, rows, depth, columns."""
-        left, right = self.inputs[0].shape, self.inputs[1].shape
-        return prod(left[:-2]), left[-2], left[-1], right[-1]
-
-    @property
-    def macs(self) -> int:
-        """See :class:`Operation`."""
-        return prod(self.extents)
+class FloatProduct(Products):
+    """y[b] = x[b] w[b]: both are aligned while the guest runs."""
 
     @property
     def cost(self) -> int:
@@ -50,7 +39,7 @@ class FloatProduct(Operation):
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
         batch, rows, depth, columns = self.extents
-        at_once, together = blocking(columns, rows)
+        at_once, together = blocking(columns, rows, MAX_SUMS, PRODUCT_COST)
         bits = product_bits(depth)
         left, right, target = (code.pointer(value) for value in (*self.inputs, self.output))
         code.line(f"const struct f32_linear g = {{1, 1, {depth}, 0, 0, 1, 1, {rows}, 0, {depth}, 0, {columns}, 1, 0, 1, 0}};")

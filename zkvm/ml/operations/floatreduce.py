@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from zkvm.ml import float32, float32_dot
-from zkvm.ml.arithmetic import INT32_MAX, IntArray
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.float32_dot import SUM_BITS, product_bits
 from zkvm.ml.ir import Operation
 from zkvm.ml.operations.convert import float_bits
+from zkvm.ml.operations.integers import c_number
 
 SIGN = -(1 << 31)
 
@@ -102,32 +103,37 @@ class FloatAffine(Operation):
 
 @dataclass(eq=False)
 class FloatKeys(Operation):
-    """y = integers in the order of the floats, or of their negatives; all NaN are the largest."""
+    """y = integers in the order of the floats, or of their negatives.
+
+    Attributes:
+        nan: what all NaN are. least: what is smaller is that.
+    """
 
     negated: bool = False
+    nan: int = INT32_MAX
+    least: int = INT32_MIN
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
-        return float32.key(inputs[0] ^ SIGN if self.negated else inputs[0]).reshape(self.output.shape)
+        return float32.key(inputs[0] ^ SIGN if self.negated else inputs[0], self.nan, self.least).reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
         x = f"({code.pointer(self.inputs[0])})[i]"
         x = f"(int32_t)((uint32_t){x} ^ F32_SIGN)" if self.negated else x
-        code.line(f"UNROLL_FOUR for (int i = 0; i < {self.output.size}; i++) ({code.pointer(self.output)})[i] = f32_key({x});")
+        key = f"f32_key_among({x}, {c_number(self.nan)}, {c_number(self.least)})"
+        code.line(f"UNROLL_FOUR for (int i = 0; i < {self.output.size}; i++) ({code.pointer(self.output)})[i] = {key};")
 
 
 @dataclass(eq=False)
 class FloatsOfKeys(Operation):
-    """The floats that have these keys; 0 has no sign."""
+    """The floats that have these keys; 0 has no sign, and beyond the infinities are NaN."""
 
     negated: bool = False
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
-        keys = inputs[0].reshape(self.output.shape)
-        words = np.where(keys < 0, (-keys) | SIGN, keys)
-        words = np.where(keys == INT32_MAX, float32.NAN, words)
+        words = float32.of_key(inputs[0].reshape(self.output.shape))
         return float32.neg(words) if self.negated else words
 
     def emit(self, code: CodeWriter) -> None:

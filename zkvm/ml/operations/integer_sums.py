@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from zkvm.ml.arithmetic import INT32_MAX, IntArray, Overflow, integer_limits, wr
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation
 from zkvm.ml.operations.integers import BEYOND, Fit, c_number, truncated_quotient
+from zkvm.ml.operations.matmul import Products
 
 TERMS = {"sum": "row[i]", "absolute": "whole_magnitude(row[i])", "square": "whole_capped((int64_t)row[i] * row[i])"}
 
@@ -94,21 +94,10 @@ WIDEST_SUM = 1 << 62
 
 
 @dataclass(eq=False)
-class IntegerProduct(Operation):
-    """Products of matrices (batch, rows, depth) and (batch, depth, columns) of integers of one type."""
+class IntegerProduct(Products):
+    """Products of matrices of integers of one type."""
 
     fit: Fit
-
-    @property
-    def extents(self) -> tuple[int, int, int, int]:
-        """Batch, rows, depth, columns."""
-        left, right = self.inputs[0].shape, self.inputs[1].shape
-        return prod(left[:-2]), left[-2], left[-1], right[-1]
-
-    @property
-    def macs(self) -> int:
-        """See :class:`Operation`."""
-        return prod(self.extents)
 
     @property
     def largest(self) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zkvm.ml.arithmetic import IntArray, Rescale
 from zkvm.ml.code import CodeWriter
@@ -14,6 +16,8 @@ from zkvm.ml.ir import Operation
 MAX_ACCUMULATORS = 18
 MAX_CHANNELS_AT_ONCE = 16
 MAX_POSITIONS_AT_ONCE = 4
+PRODUCT_COST = 2
+Number = TypeVar("Number", np.int64, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,14 @@ class Geometry:
     position_out: tuple[int, int]
     channel_out: int
     group_step: int = 0
+
+    def windows(self, numbers: NDArray[Number], samples: int, groups: int) -> NDArray[Number]:
+        """The numbers that each result reads: (samples, groups, positions, taps)."""
+        flat = np.ascontiguousarray(numbers.reshape(-1))
+        steps = (groups * self.group_step, self.group_step, *self.position_steps, *self.tap_steps)
+        extents = (samples, groups, *self.positions, *self.taps)
+        windows = np.lib.stride_tricks.as_strided(flat, extents, tuple(step * flat.strides[0] for step in steps))
+        return windows.reshape(samples, groups, prod(self.positions), prod(self.taps))
 
 
 @dataclass(eq=False)
@@ -50,13 +62,9 @@ class Linear(Operation):
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`; the float64 product is exact, because sums stay below 2^31."""
-        groups, channels, taps = self.weights.shape
+        groups, channels, _ = self.weights.shape
         shape = self.geometry
-        flat = np.ascontiguousarray(inputs[0].reshape(-1), dtype=np.float64)
-        word = flat.strides[0]
-        steps = (shape.group_step, *shape.position_steps, *shape.tap_steps)
-        windows = np.lib.stride_tricks.as_strided(flat, (groups, *shape.positions, *shape.taps), tuple(step * word for step in steps))
-        columns = windows.reshape(groups, prod(shape.positions), taps)
+        columns = shape.windows(inputs[0].astype(np.float64), 1, groups)[0]
         sums = np.matmul(columns, self.weights.transpose(0, 2, 1).astype(np.float64)).astype(np.int64)
         result = self.rescaling.apply((sums + self.bias[:, None, :]).transpose(1, 0, 2).reshape(-1, groups * channels), 1)
         result = result.reshape(*shape.positions, groups * channels)
@@ -94,18 +102,25 @@ class Linear(Operation):
         code.line(f"    {call}" if groups > 1 else call)
 
 
-def blocking(channels: int, positions: int) -> tuple[int, int]:
-    """Channels and positions at once with the fewest instructions: a load per input and weight, two per product."""
+def blocking(channels: int, positions: int, sums: int = MAX_ACCUMULATORS, product: int = PRODUCT_COST) -> tuple[int, int]:
+    """Channels and positions at once with the fewest instructions.
+
+    Args:
+        channels: of the layer.
+        positions: of each channel.
+        sums: how many can be computed at once.
+        product: instructions of a product, beside a load per input and weight.
+    """
 
     def cost(at_once: int, together: int) -> int:
         blocks = [min(at_once, channels - start) for start in range(0, channels, at_once)]
-        return -(-positions // together) * sum(together + block + 2 * together * block for block in blocks)
+        return -(-positions // together) * sum(together + block + product * together * block for block in blocks)
 
     choices = [
         (at_once, together)
         for at_once in range(1, min(MAX_CHANNELS_AT_ONCE, channels) + 1)
         for together in range(1, min(MAX_POSITIONS_AT_ONCE, positions) + 1)
-        if at_once * together <= MAX_ACCUMULATORS
+        if at_once * together <= sums
     ]
     return min(choices, key=lambda choice: (cost(*choice), choice))
 

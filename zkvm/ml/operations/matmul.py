@@ -13,11 +13,8 @@ from zkvm.ml.ir import Operation
 
 
 @dataclass(eq=False)
-class MatrixProduct(Operation):
-    """y[b] = requantize(round(x[b] w[b] / 2^drop)) for matrices (rows, depth) and (depth, columns)."""
-
-    drop: int
-    rescaling: Rescale
+class Products(Operation):
+    """Products of the matrices (rows, depth) and (depth, columns) of two batches."""
 
     @property
     def extents(self) -> tuple[int, int, int, int]:
@@ -29,6 +26,14 @@ class MatrixProduct(Operation):
     def macs(self) -> int:
         """See :class:`Operation`."""
         return prod(self.extents)
+
+
+@dataclass(eq=False)
+class MatrixProduct(Products):
+    """y[b] = requantize(round(x[b] w[b] / 2^drop))."""
+
+    drop: int
+    rescaling: Rescale
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""

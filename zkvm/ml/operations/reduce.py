@@ -21,11 +21,13 @@ class Reduce(Operation):
             argmax_last or argmin_last (the last one).
         rescaling: of a sum.
         drop: bits that a sum loses first.
+        sticky: a word which, where it comes first, is the extreme whatever follows; less than all others of a maximum.
     """
 
     function: str
     rescaling: Rescale | None = None
     drop: int = 0
+    sticky: int | None = None
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
@@ -45,6 +47,8 @@ class Reduce(Operation):
         result = functions[self.function]()
         if self.rescaling is not None:
             result = self.rescaling.apply(result >> self.drop)
+        if self.sticky is not None:
+            result = np.where(rows[:, 0] == self.sticky, 0 if self.function.startswith("arg") else self.sticky, result)
         return np.asarray(result, np.int64).reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
@@ -67,7 +71,10 @@ class Reduce(Operation):
             code.line("        best = choose(better, next, best);")
             code.line("        where = choose(better, i, where);")
             code.line("    }")
-            code.line(f"    int32_t result = {'where' if self.function.startswith('arg') else 'best'};")
+            result, stuck = ("where", "0") if self.function.startswith("arg") else ("best", "row[0]")
+            if self.sticky is not None:
+                result = f"choose(row[0] == {self.sticky}, {stuck}, {result})"
+            code.line(f"    int32_t result = {result};")
             code.line("    (void)where;")
         code.line(f"    ({code.pointer(self.output)})[r] = result;")
         code.line("}")

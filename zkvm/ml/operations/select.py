@@ -10,6 +10,7 @@ import numpy as np
 from zkvm.ml import float32
 from zkvm.ml.arithmetic import IntArray, Overflow
 from zkvm.ml.code import CodeWriter
+from zkvm.ml.float_functions import at_least, at_most
 from zkvm.ml.ir import Kind, Operation
 from zkvm.ml.operations.integers import Fit
 
@@ -94,9 +95,10 @@ FLOAT_CHANGES: dict[str, Callable[[IntArray, IntArray], IntArray]] = {
     "none": lambda old, new: new,
     "add": float32.add,
     "mul": float32.mul,
-    "max": float32.max,
-    "min": float32.min,
+    "max": lambda old, new: at_least(new, old),
+    "min": lambda old, new: at_most(new, old),
 }
+FLOAT_CHANGE_TEXTS = {"none": "b", "add": "f32_add(a, b)", "mul": "f32_mul(a, b)", "max": "f32_at_least(b, a)", "min": "f32_at_most(b, a)"}
 CHANGE_TEXTS = {
     "none": "b",
     "add": "(int32_t)((uint32_t)a + (uint32_t)b)",
@@ -135,10 +137,8 @@ class Scatter(Operation):
         base = code.constant(self.base, private=False, label="index")
         which = code.constant(self.which, private=False, label="index")
         data, positions, updates = (code.pointer(value) for value in self.inputs)
-        word = CHANGE_TEXTS[self.change]
-        if self.output.kind is Kind.FLOAT and self.change != "none":
-            word = f"f32_{self.change}(a, b)"
-        elif self.fit is not None:
+        word = (FLOAT_CHANGE_TEXTS if self.output.kind is Kind.FLOAT else CHANGE_TEXTS)[self.change]
+        if self.fit is not None:
             wide = f"(int64_t)a {'+' if self.change == 'add' else '*'} b" if self.change in ("add", "mul") else word
             word = self.fit.c(code, self.name, word, wide)
         code.line(f"int32_t *target = {code.pointer(self.output)};")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.ml import float32
-from zkvm.ml.arithmetic import INT32_MAX, IntArray
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import LOWERINGS, Context, lowers_float
 from zkvm.ml.node import Node
@@ -16,17 +16,28 @@ from zkvm.ml.operators.common import as_rows, axes_of, move
 from zkvm.ml.operators.integer_sums import running_sum
 from zkvm.ml.operators.integers import type_of
 
-LOWEST_KEY, LARGEST_KEY = -float32.INFINITY, INT32_MAX
-"""Of minus infinity and of NaN."""
+LARGEST_KEY, LOWEST_KEY, LEAST_FINITE_KEY = INT32_MAX, -float32.INFINITY, 1 - float32.INFINITY
+"""Of a NaN above all numbers, of minus infinity, and of the number above it."""
+SKIPPED_KEY = -INT32_MAX
+"""Of a NaN that is less than all numbers."""
 
 
-def keys_of(context: Context, name: str, source: Value, *, negated: bool = False) -> Value:
-    """Integers in the order of floats, or the other way round, with NaN as the largest; integers are themselves."""
+def keys_of(context: Context, name: str, source: Value, *, negated: bool = False, nan: int = LARGEST_KEY, least: int = LOWEST_KEY) -> Value:
+    """Integers in the order of floats, or the other way round; integers are themselves.
+
+    Args:
+        context: of the lowering.
+        name: of the layer.
+        source: floats or integers.
+        negated: whether the order is the other way round.
+        nan: the key of NaN.
+        least: the key of what has a smaller one.
+    """
     if source.kind is not Kind.FLOAT:
         assert not negated
         return source
-    output = context.fresh(source.shape, LOWEST_KEY, LARGEST_KEY, kind=Kind.INTEGER, label=name)
-    return context.add(FloatKeys(name, (source,), output, negated))
+    output = context.fresh(source.shape, min(nan, least), max(nan, float32.INFINITY), kind=Kind.INTEGER, label=name)
+    return context.add(FloatKeys(name, (source,), output, negated, nan, INT32_MIN if least == LOWEST_KEY else least))
 
 
 def of_keys(context: Context, name: str, keys: Value, *, negated: bool = False) -> Value:

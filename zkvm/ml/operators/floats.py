@@ -169,20 +169,36 @@ def lower_float_function(context: Context, node: Node) -> None:
     context.bind(node.outputs[0], float_formula(context, node.name, formula, source))
 
 
+LARGEST = float(np.finfo(np.float32).max)
+
+
 @lowers_float("Clip")
 def lower_float_clip(context: Context, node: Node) -> None:
-    """The smaller of the upper bound and the larger of x and the lower bound, so that the upper one wins if they are turned round."""
+    """The smaller of the upper bound and the larger of x and the lower bound, so that the upper one wins if they are turned round.
+
+    Without a bound it is the largest finite number, or the least.
+    """
     source = context.operand(node.inputs[0])
     if source.kind is not Kind.FLOAT:
         LOWERINGS[(node.domain, node.operator)](context, node)
         return
-    for position, name, function in ((1, "min", "max"), (2, "max", "min")):
-        if node.has(position):
-            bound = context.view(context.operand(node.inputs[position]), ())
-            source = float_pair(context, node.name, function, source, bound)
-        elif name in node.attributes:
-            source = float_formula(context, node.name, (function, "a", float(node.attributes[name])), source)
-    context.bind(node.outputs[0], source)
+    bounds: list[Value | None] = []
+    for position, name in ((1, "min"), (2, "max")):
+        given = float(node.attributes[name]) if name in node.attributes else None
+        bound = None if given is None else context.float_constant(name, given, known=True)
+        bounds.append(context.view(context.operand(node.inputs[position]), ()) if node.has(position) else bound)
+    low, high = bounds
+    formula: Formula = "a"
+    if high is None:
+        formula = ("choose", ("eq", "a", np.inf), LARGEST, "a")
+        low = None if low is None else float_formula(context, node.name, ("at_most", "a", LARGEST), low)
+    if low is None:
+        formula = ("choose", ("eq", "a", -np.inf), -LARGEST, formula)
+    names = iter("bc")
+    for bound, function in ((low, "at_least"), (high, "at_most")):
+        formula = formula if bound is None else (function, formula, next(names))
+    operands = [bound for bound in (low, high) if bound is not None]
+    context.bind(node.outputs[0], float_formula(context, node.name, formula, source, *operands))
 
 
 @lowers_float("Pow")

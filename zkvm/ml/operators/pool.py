@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from zkvm.errors import UsageError
-from zkvm.ml.arithmetic import IntArray
+from zkvm.ml.arithmetic import INT32_MIN, IntArray
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers, lowers_float
 from zkvm.ml.node import Node
@@ -16,7 +16,7 @@ from zkvm.ml.operations.floatlinear import FloatLinear, LayerWeights
 from zkvm.ml.operations.linear import Geometry
 from zkvm.ml.operations.pool import Pool, Windows
 from zkvm.ml.operators.common import broadcast, fused_target, pad_value, spatial_pads
-from zkvm.ml.operators.floatreduce import LOWEST_KEY, keys_of, of_keys
+from zkvm.ml.operators.floatreduce import LARGEST_KEY, LEAST_FINITE_KEY, LOWEST_KEY, keys_of, of_keys
 from zkvm.ml.operators.floats import float_pair
 from zkvm.ml.operators.linear import planes
 
@@ -48,18 +48,50 @@ def _windows(node: Node, source: Value, sizes: tuple[int, ...]) -> tuple[Windows
 
 @lowers("MaxPool", words=True)
 def lower_max_pool(context: Context, node: Node) -> None:
-    """Maximum of windows; exact, and a NaN wins. The second output, positions, is not supported."""
+    """Maximum of windows, exact. The second output, positions, is not supported."""
     if len(node.outputs) > 1 and node.outputs[1]:
         raise UsageError(f"MaxPool {node.name!r}: the output Indices is not supported")
     source = context.operand(node.inputs[0])
-    floats = source.kind is Kind.FLOAT
-    source = keys_of(context, node.name, source)
     shape = context.info(node.outputs[0]).shape
-    output = context.fresh(shape, source.lo, source.hi, source.scale, source.kind, label=node.outputs[0])
     windows, pads = _windows(node, source, shape[2:])
-    padded = pad_value(context, node.name, source, pads, LOWEST_KEY if floats else source.lo)
-    result = context.add(Pool(node.name, (padded,), output, windows))
-    context.bind(node.outputs[0], of_keys(context, node.name, result) if floats else result)
+    if source.kind is Kind.FLOAT:
+        context.bind(node.outputs[0], _float_maxima(context, node, source, windows, pads))
+        return
+    output = context.fresh(shape, source.lo, source.hi, source.scale, source.kind, label=node.outputs[0])
+    padded = pad_value(context, node.name, source, pads, source.lo)
+    context.bind(node.outputs[0], context.add(Pool(node.name, (padded,), output, windows)))
+
+
+WIDEST_ROW, WIDEST_WINDOW = 2045, 32
+"""Beyond these onnxruntime does not pool several windows at once."""
+
+
+def _float_maxima(context: Context, node: Node, source: Value, windows: Windows, pads: list[int]) -> Value:
+    """Maxima of floats, with NaN and minus infinity as onnxruntime has them where these do not depend on its vectors.
+
+    Dilated windows begin with their first element and take what is larger. Others begin with the least finite number, so that minus
+    infinity is that, and NaN is nothing, if windows are computed one by one; if several are at once, NaN depends on where it lies, and
+    wins here; in two dimensions such windows begin with their first element, or with padding at their sides.
+    """
+    spatial = source.shape[2:]
+    rank, kernel = len(spatial), windows.window[3 - len(spatial) :]
+    dilated = windows.dilation != (1, 1, 1)
+    given = spatial_pads(node, spatial, kernel, list(windows.stride[3 - rank :]), [1] * rank)
+    whole = kernel == spatial and windows.stride == (1, 1, 1) and not any(given)
+    wide = spatial[-1] + given[rank - 1] + given[-1] > WIDEST_ROW or max(kernel) > WIDEST_WINDOW
+    nan, least, fill = LARGEST_KEY, LEAST_FINITE_KEY, LEAST_FINITE_KEY
+    if dilated:
+        least, fill = LOWEST_KEY, INT32_MIN
+    elif not whole and (rank == 1 or windows.stride[2] > 2 or wide):
+        nan = LEAST_FINITE_KEY
+    elif not whole and rank == 2:
+        least, fill = LOWEST_KEY, LEAST_FINITE_KEY if pads[3] or pads[7] else LOWEST_KEY
+    keys = keys_of(context, node.name, source, nan=nan, least=least)
+    padded = pad_value(context, node.name, keys, pads, fill)
+    shape = context.info(node.outputs[0]).shape
+    output = context.fresh(shape, keys.lo, keys.hi, kind=Kind.INTEGER, label=node.outputs[0])
+    result = context.add(Pool(node.name, (padded,), output, windows, ordered=dilated, empty=LEAST_FINITE_KEY))
+    return of_keys(context, node.name, result)
 
 
 def _counts(node: Node, source: Value, windows: Windows, pads: list[int]) -> IntArray:

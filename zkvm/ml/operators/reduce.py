@@ -12,7 +12,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.reduce import Reduce
 from zkvm.ml.operations.unary import Requantize
 from zkvm.ml.operators.common import as_rows, axes_of, narrowed
-from zkvm.ml.operators.floatreduce import keys_of, of_keys
+from zkvm.ml.operators.floatreduce import SKIPPED_KEY, keys_of, of_keys
 from zkvm.ml.operators.integer_sums import integer_sum, running_sum
 from zkvm.ml.operators.integers import type_of
 
@@ -71,28 +71,30 @@ def lower_running_sum(context: Context, node: Node) -> None:
 
 @lowers("ReduceMax", "ReduceMin", words=True)
 def lower_extreme(context: Context, node: Node) -> None:
-    """Largest or smallest element: exact; a NaN wins."""
+    """Largest or smallest element: exact; a NaN is it if it comes first, and else is skipped."""
     source = context.operand(node.inputs[0])
     floats, smallest = source.kind is Kind.FLOAT, node.operator == "ReduceMin"
     if floats:
-        source = keys_of(context, node.name, source, negated=smallest)
+        source = keys_of(context, node.name, source, negated=smallest, nan=SKIPPED_KEY)
     rows = as_rows(context, node.name, source, axes_of(context, node, len(source.shape)))
     shape = context.info(node.outputs[0]).shape
     output = context.fresh(shape, source.lo, source.hi, source.scale, source.kind, label=node.outputs[0])
-    result = context.add(Reduce(node.name, (rows,), output, "minimum" if smallest and not floats else "maximum"))
+    function, sticky = "minimum" if smallest and not floats else "maximum", SKIPPED_KEY if floats else None
+    result = context.add(Reduce(node.name, (rows,), output, function, sticky=sticky))
     context.bind(node.outputs[0], of_keys(context, node.name, result, negated=smallest) if floats else result)
 
 
 @lowers("ArgMax", "ArgMin", words=True)
 def lower_position(context: Context, node: Node) -> None:
-    """Position of the extreme along one axis; ties go to the first, or to the last if the node says so. A NaN is either extreme."""
+    """Position of the extreme along one axis; ties go to the first, or to the last if the node says so. Of NaN as in a maximum."""
     source = context.operand(node.inputs[0])
     axis = int(node.attributes.get("axis", 0)) % len(source.shape)
     floats, smallest = source.kind is Kind.FLOAT, node.operator == "ArgMin"
     if floats:
-        source = keys_of(context, node.name, source, negated=smallest)
+        source = keys_of(context, node.name, source, negated=smallest, nan=SKIPPED_KEY)
     rows = as_rows(context, node.name, source, (axis,))
     output = context.fresh(context.info(node.outputs[0]).shape, 0, source.shape[axis] - 1, kind=Kind.INTEGER, label=node.outputs[0])
     function = "argmin" if smallest and not floats else "argmax"
     function += "_last" if node.attributes.get("select_last_index", 0) else ""
-    context.bind(node.outputs[0], context.add(Reduce(node.name, (rows,), output, function)))
+    result = context.add(Reduce(node.name, (rows,), output, function, sticky=SKIPPED_KEY if floats else None))
+    context.bind(node.outputs[0], result)

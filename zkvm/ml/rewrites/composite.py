@@ -95,18 +95,22 @@ def rewrite_log_softmax(builder: Builder, node: Node) -> bool:
 
 @rewrites("GlobalAveragePool", "GlobalMaxPool")
 def rewrite_global_pool(builder: Builder, node: Node) -> bool:
-    """Reductions over all pixels."""
-    axes = list(range(2, len(builder.shapes[node.inputs[0]])))
-    builder.reduce("ReduceMean" if node.operator == "GlobalAveragePool" else "ReduceMax", node.inputs[0], axes, 1, node.outputs[0])
+    """The mean of all pixels, or their maximum as that of one window."""
+    shape = builder.shapes[node.inputs[0]]
+    if node.operator == "GlobalAveragePool":
+        builder.reduce("ReduceMean", node.inputs[0], list(range(2, len(shape))), 1, node.outputs[0])
+    else:
+        builder.node("MaxPool", [node.inputs[0]], node.outputs[0], kernel_shape=list(shape[2:]))
     return True
 
 
 @rewrites("PRelu")
 def rewrite_prelu(builder: Builder, node: Node) -> bool:
-    """max(x, 0) + slope * min(x, 0)."""
+    """slope * min(x, 0) where x is below 0, else max(x, 0): extremes keep ranges small, their sum would be NaN for infinite slopes."""
     zero = builder.constant(0.0)
     below = builder.node("Mul", [builder.node("Min", [node.inputs[0], zero]), node.inputs[1]])
-    builder.node("Add", [builder.node("Relu", [node.inputs[0]]), below], node.outputs[0])
+    negative = builder.node("Less", [node.inputs[0], zero])
+    builder.node("Where", [negative, below, builder.node("Relu", [node.inputs[0]])], node.outputs[0])
     return True
 
 
@@ -163,10 +167,12 @@ def rewrite_one_hot(builder: Builder, node: Node) -> bool:
 
 @rewrites("Hardmax")
 def rewrite_hardmax(builder: Builder, node: Node) -> bool:
-    """1 at the first largest element, else 0."""
+    """1 at the first largest element, else 0; nothing but 0 in a row that begins with NaN, which is equal to no element."""
     shape = builder.shapes[node.inputs[0]]
     axis = int(node.attributes.get("axis", -1)) % len(shape)
     best = builder.node("ArgMax", [node.inputs[0]], axis=axis, keepdims=1)
+    first = builder.node("Slice", [node.inputs[0], builder.integers(0), builder.integers(1), builder.integers(axis)])
+    best = builder.node("Where", [builder.node("Equal", [first, first]), best, builder.constant(-1, np.int64)])
     numbers = np.arange(shape[axis]).reshape([-1 if index == axis else 1 for index in range(len(shape))])
     hit = builder.node("Equal", [best, builder.constant(numbers, np.int64)])
     builder.node("Cast", [hit], node.outputs[0], to=builder.type_of(node.inputs[0]))

@@ -90,19 +90,15 @@ def rewrite_sum(builder: Builder, node: Node) -> bool:
 
 @rewrites("LRN")
 def rewrite_local_response(builder: Builder, node: Node) -> bool:
-    """Division by a power of the squares' sum over neighbouring channels."""
+    """Division by a power of the squares' sum over neighbouring channels, which a convolution along the channels computes."""
     source, attributes = node.inputs[0], node.attributes
     shape = builder.shapes[source]
     size = int(attributes["size"])
-    band = np.zeros((shape[1], shape[1]))
-    for channel in range(shape[1]):
-        band[channel, max(0, channel - (size - 1) // 2) : channel + size // 2 + 1] = 1
-    squares = builder.node("Mul", [source, source])
-    flat = builder.reshape(squares, [shape[0], shape[1], int(np.prod(shape[2:]))])
-    sums = builder.reshape(builder.node("MatMul", [builder.constant(band), flat]), shape)
-    scaled = builder.node("Mul", [sums, builder.constant(float(attributes.get("alpha", 1e-4)) / size)])
-    base = builder.node("Add", [scaled, builder.constant(float(attributes.get("bias", 1.0)))])
-    power = builder.node("Pow", [base, builder.constant(float(attributes.get("beta", 0.75)))])
+    squares = builder.reshape(builder.node("Mul", [source, source]), [shape[0], 1, shape[1], -1])
+    factors = np.full((1, 1, size, 1), float(attributes.get("alpha", 1e-4)) / size)
+    constants = [builder.constant(factors), builder.constant(np.array([attributes.get("bias", 1.0)], np.float64))]
+    sums = builder.node("Conv", [squares, *constants], pads=[(size - 1) // 2, 0, size // 2, 0])
+    power = builder.node("Pow", [builder.reshape(sums, shape), builder.constant(float(attributes.get("beta", 0.75)))])
     builder.node("Div", [source, power], node.outputs[0])
     return True
 

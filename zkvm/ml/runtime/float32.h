@@ -213,8 +213,13 @@ SMALL int32_t f32_order(int32_t x) {
     return ((x & INT32_MAX) ^ sign) - sign;
 }
 
+SMALL int32_t f32_key_among(int32_t x, int32_t nan, int32_t least) {
+    int32_t order = f32_order(x);
+    return f32_is_nan(x) ? nan : order < least ? least : order;
+}
+
 SMALL int32_t f32_key(int32_t x) {
-    return f32_is_nan(x) ? INT32_MAX : f32_order(x);
+    return f32_key_among(x, INT32_MAX, INT32_MIN);
 }
 
 SMALL int32_t f32_lt(int32_t left, int32_t right) {

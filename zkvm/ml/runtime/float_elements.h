@@ -24,6 +24,15 @@ INLINE int32_t f32_infinite(int32_t x) {
     return (x & INT32_MAX) == 0x7F800000;
 }
 
+/* x, or the bound where x is less (more): NaN stays, and one as bound is none. */
+INLINE int32_t f32_at_least(int32_t x, int32_t bound) {
+    return f32_lt(x, bound) ? bound : x;
+}
+
+INLINE int32_t f32_at_most(int32_t x, int32_t bound) {
+    return f32_lt(bound, x) ? bound : x;
+}
+
 INLINE int32_t f32_either(int32_t left, int32_t right) {
     return left | right;
 }
