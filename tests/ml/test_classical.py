@@ -11,13 +11,14 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.ml.models import check, run_guest
-from zkvm.ml.compiler import float_outputs
+from zkvm.ml.compiler import Options, float_outputs, import_file, integer_model
 from zkvm.ml.ir import evaluate
 
 pytest.importorskip("skl2onnx", reason="the dev extra has the exporters")
 
 from skl2onnx import to_onnx
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
@@ -143,3 +144,15 @@ def test_boosted_trees(library: str, task: str) -> None:
         agree(boosted(library, True), IRIS, 0.01)
     else:
         agree(boosted(library, False), DIABETES, 0.01 * float(np.ptp(PROGRESS)))
+
+
+def test_outputs_have_the_shapes_of_the_float_model() -> None:
+    """An ArrayFeatureExtractor of a list of classes makes a row of labels."""
+    proto = exported(QuadraticDiscriminantAnalysis(), IRIS, SPECIES)
+    assert "ArrayFeatureExtractor" in {node.op_type for node in proto.graph.node}
+    samples = samples_of(IRIS, proto.graph.input[0].name)
+    options = Options()
+    imported = import_file(proto, options)
+    graph = integer_model(imported, samples, options)[0].graph
+    (expected,) = float_outputs(imported, samples[:1])
+    assert [value.shape for value in graph.outputs] == [real.shape for real in expected] == [(1, 1), (1, 3)]

@@ -137,9 +137,12 @@ def rewrite_binarizer(builder: Builder, node: Node) -> bool:
 
 @rewrites("ArrayFeatureExtractor", domain=ML)
 def rewrite_extractor(builder: Builder, node: Node) -> bool:
-    """Columns by number."""
+    """Columns by number; those of a list are a row, as onnxruntime has it."""
     positions = builder.node("Reshape", [builder.node("Cast", [node.inputs[1]], to=7), builder.constant([-1], np.int64)])
-    builder.node("Gather", [node.inputs[0], positions], node.outputs[0], axis=-1)
+    if len(builder.shapes[node.inputs[0]]) > 1:
+        builder.node("Gather", [node.inputs[0], positions], node.outputs[0], axis=-1)
+    else:
+        builder.node("Unsqueeze", [builder.node("Gather", [node.inputs[0], positions], axis=-1), builder.integers(0)], node.outputs[0])
     return True
 
 
