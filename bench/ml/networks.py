@@ -16,8 +16,14 @@ Constants = dict[str, NDArray[Any]]
 
 
 def _model(nodes: list[str], shape: list[int], constants: Constants) -> onnx.ModelProto:
+    protos = [parser.parse_node(node) for node in nodes]
+    for proto in protos:  # other tools know layers by their names, and no defaults
+        proto.name = f"{proto.op_type.lower()}_{proto.output[0]}"
+        if proto.op_type == "Gemm":
+            given = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
+            proto.attribute.extend(helper.make_attribute(key, value) for key, value in given.items())
     graph = helper.make_graph(
-        [parser.parse_node(node) for node in nodes],
+        protos,
         "network",
         [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)],
