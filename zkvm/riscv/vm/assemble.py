@@ -11,7 +11,8 @@ from zkvm.errors import UsageError
 from zkvm.riscv.isa.decode import encode
 from zkvm.riscv.isa.rv32im import BY_NAME, REGISTER_NAMES, Format
 from zkvm.riscv.records import Image
-from zkvm.riscv.vm.image import Program, Segment, build_image
+from zkvm.riscv.vm.image import Program, build_image
+from zkvm.riscv.vm.segment import Segment
 
 TEXT, RODATA, DATA = 0x1_0000, 0x40_0000, 0x80_0000
 """Default byte addresses of the segments."""
