@@ -5,8 +5,8 @@
  * all others, and nobody reads them. A tensor is made by one call and never changes.
  *
  *     #include <zkvm_tensor.h>
- *     ZKVM_VECTORS(weights) = { {1, 2, 3}, {4, 5, 6} };                     // by tap: 3 channels, the other lanes 0
- *     ZKVM_CHANNELS(scale) = { {0, 1 << 20, 1 << 20}, {5, 1 << 20, 1 << 20}, {0, 1 << 19, 1 << 20} };
+ *     ZKVM_VECTORS(weights) = { {1, 2, 3}, {-4, 5, 6} };  // by tap: 3 channels, the other lanes 0
+ *     ZKVM_CHANNELS(scale) = { {0, 1 << 30, 1 << 30}, {5, 1 << 30, 1 << 30}, {0, -(1 << 29), 1 << 30} };
  *     static const zkvm_import input = ZKVM_IMPORT(.vectors = 2);
  *     static const zkvm_linear layer = ZKVM_LINEAR(.blocks = ZKVM_BLOCKS(1), .channels = 3, .taps = 2, .x_stride = 2,
  *         .w = ZKVM_AT(weights), .w_stride = 2, .channel_list = ZKVM_AT(scale), .bounds = ZKVM_BOUNDS(0, 32767));
@@ -31,6 +31,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+#define ZKVM_OR_ZERO = 0 /* what a descriptor need not say; in C that is so for all of it */
+#else
+#define ZKVM_OR_ZERO
 #endif
 
 #define ZKVM_SYS_TENSOR 4097 /* Linux has no such call */
@@ -42,7 +45,7 @@ extern "C" {
 #define ZKVM_TENSOR_EXPORT 4
 
 /* A tensor's handle; copy it as you like. */
-typedef struct {
+typedef struct zkvm_tensor {
     uint32_t handle;
 } zkvm_tensor;
 
@@ -73,7 +76,7 @@ struct zkvm_channel {
 #define ZKVM_BOUNDS(low, high) ((uint32_t)((low) + 32768) | (uint32_t)((high) + 32768) << 16)
 
 /* A tensor of `vectors` vectors from the private input: 16 bytes each, little-endian, all 8 lanes. */
-typedef struct {
+typedef struct zkvm_import {
     uint32_t operation, vectors;
 } zkvm_import;
 #define ZKVM_IMPORT(...) {.operation = ZKVM_TENSOR_IMPORT, __VA_ARGS__}
@@ -81,15 +84,15 @@ zkvm_tensor zkvm_tensor_import(const zkvm_import *descriptor);
 
 /* A tensor of `vectors` vectors from memory: `words` is 8, a number for each element, or 1, a number for the first of each vector; the
  * others are 0. Numbers are those of an int16. */
-typedef struct {
+typedef struct zkvm_load {
     uint32_t operation, vectors, words;
 } zkvm_load;
 #define ZKVM_LOAD(...) {.operation = ZKVM_TENSOR_LOAD, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_load(const zkvm_load *descriptor, const int32_t *numbers);
 
 /* Elements of a tensor to memory: vectors number x / 16 + k * x_stride, k < vectors; of each the first (`words` 1) or all 8. */
-typedef struct {
-    uint32_t operation, vectors, words, reserved, x, x_stride;
+typedef struct zkvm_export {
+    uint32_t operation, vectors, words, reserved ZKVM_OR_ZERO, x ZKVM_OR_ZERO, x_stride;
 } zkvm_export;
 #define ZKVM_EXPORT(...) {.operation = ZKVM_TENSOR_EXPORT, __VA_ARGS__}
 void zkvm_tensor_export(const zkvm_export *descriptor, zkvm_tensor x, int32_t *numbers);
@@ -103,8 +106,8 @@ void zkvm_tensor_export(const zkvm_export *descriptor, zkvm_tensor x, int32_t *n
  * number w / 16 + (c / 8) * w_stride + k. With ZKVM_CONSTANT_VECTORS for an operand, its `x` or `w` is an address, ZKVM_AT; else a
  * place in the tensor, in bytes. From 1 to 2^16 channels; 1 <= taps * limit <= 2^32. Lanes of w beyond the last channel must give
  * sums of 0, as zeros do. The result has channels * blocks vectors. */
-typedef struct {
-    uint32_t operation, blocks, channels, taps, x, x_stride, w, w_stride, channel_list, bounds;
+typedef struct zkvm_linear {
+    uint32_t operation, blocks, channels, taps, x ZKVM_OR_ZERO, x_stride, w ZKVM_OR_ZERO, w_stride, channel_list, bounds;
 } zkvm_linear;
 #define ZKVM_LINEAR(...) {.operation = ZKVM_TENSOR_LINEAR, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_linear(const zkvm_linear *descriptor, zkvm_tensor x, zkvm_tensor w);

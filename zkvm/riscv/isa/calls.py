@@ -39,7 +39,7 @@ CYCLES = Call(4096, "cycles", "ecall")
 """The instructions executed before it."""
 
 TENSOR = Call(4097, "tensor", "tensor_call")
-"""An operation on tensors, see :mod:`zkvm.riscv.isa.tensors`. Not in :data:`CALLS` yet: with it there, image builder and executor serve it."""
+"""An operation on tensors, see :mod:`zkvm.riscv.isa.tensors`. Not in :data:`CALLS` yet: there it is served by executor and machine."""
 
 CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES)
 """Every call that is served, in the order in which the chip of unknown calls excludes their numbers: it enters the machine's digest."""

@@ -44,7 +44,7 @@ class Descriptor(NamedTuple):
 
     Attributes:
         operation: its number.
-        count: LINEAR: blocks of 8 positions. Others: vectors.
+        blocks: LINEAR: blocks of 8 positions. Others: vectors.
         channels: LINEAR: of the result. LOAD, EXPORT: elements of a vector that have a word in RAM, 1 or 8.
         taps: products of a sum.
         x: where the first operand begins, in bytes.
@@ -56,7 +56,7 @@ class Descriptor(NamedTuple):
     """
 
     operation: int
-    count: int = 0
+    blocks: int = 0
     channels: int = 0
     taps: int = 0
     x: int = 0

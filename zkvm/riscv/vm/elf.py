@@ -139,8 +139,8 @@ def _segments(elf: ELFFile, file: bytes) -> tuple[Segment, ...]:
         if left < 0:
             raise ElfError(f"{where}: the segments have more than {MAX_DATA_BYTES} bytes of data together")
         writable, executable = bool(flags & PF_WRITE), bool(flags & PF_EXECUTE)
-        kind = flags >> KIND_SHIFT & KIND_MASK
-        segments.append(Segment(address, file[offset : offset + data_size], size, writable, executable, kind))
+        mark = flags >> KIND_SHIFT & KIND_MASK
+        segments.append(Segment(address, file[offset : offset + data_size], size, writable, executable, mark))
     if not segments:
         raise ElfError("no loadable segments")
     return tuple(segments)

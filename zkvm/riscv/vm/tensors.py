@@ -1,6 +1,6 @@
 """What the executor does in a tensor call: reads the descriptor, computes with numpy, records what the chips need.
 
-What has no witness is a trap here, before anything is computed from it. The trap's message says which rule of ``docs/tensors.md`` is broken.
+What has no witness is a trap here. Its message says which rule of ``docs/tensors.md`` is broken.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ Made = tuple[Elements, Sums, NDArray[Any]]
 
 def _import(call: _Call) -> Made:
     """import: the next 16 bytes of the private input for each vector, little-endian."""
-    count = call.words.count
+    count = call.words.blocks
     call.check_room(count, ROW_BYTES)
     data = call.take(ROW_BYTES * count)
     if len(data) < ROW_BYTES * count:
@@ -197,14 +197,14 @@ def _lanes(call: _Call) -> int:
 def _load(call: _Call) -> Made:
     """load: a word of RAM for each element."""
     lanes = _lanes(call)
-    rows = _words(call, call.words.count * lanes)
+    rows = _words(call, call.words.blocks * lanes)
     values = rows["old"].astype(np.int32)
     rows["new"] = rows["old"]
     wrong = values != values.astype(np.int16)
     if np.any(wrong):
         row = int(np.argmax(wrong))
         raise call.refuse(f"the word at 0x{rows['address'][row]:08x} is {values[row]}, which is no int16")
-    made = np.zeros((call.words.count, LANES), np.int16)
+    made = np.zeros((call.words.blocks, LANES), np.int16)
     made[:, :lanes] = values.reshape(-1, lanes)
     return made, NO_SUMS, rows
 
@@ -212,8 +212,8 @@ def _load(call: _Call) -> Made:
 def _export(call: _Call) -> Made:
     """export: a word of RAM for each element, with its sign."""
     lanes, words = _lanes(call), call.words
-    rows = _words(call, words.count * lanes)
-    elements = call.vectors(call.first, words.x, (words.count, words.x_stride))[:, :lanes]
+    rows = _words(call, words.blocks * lanes)
+    elements = call.vectors(call.first, words.x, (words.blocks, words.x_stride))[:, :lanes]
     rows["new"] = elements.astype(np.int32).reshape(-1).view(np.uint32)
     memory = call.state.memory
     memory.values[memory.locate(rows["address"].astype(np.int64) // 4)] = rows["new"]
@@ -255,11 +255,11 @@ def _linear(call: _Call) -> Made:
         raise call.refuse(f"the least value of its result, {words.low}, is above the greatest, {words.high}")
     if words.taps == 0:
         raise call.refuse("its sums have no products")
-    call.check_room(words.count * words.channels, (1 + 3 * 4) * ROW_BYTES)
-    call.check_room(-(-words.count // 2) * -(-words.channels // 16) * words.taps, 0)
-    x = call.vectors(call.first, words.x, (words.count, words.x_stride), (words.taps if words.count else 0, 1))
-    w = call.vectors(call.second, words.w, (words.halves if words.count else 0, words.w_stride), (words.taps, 1))
-    if words.count == 0:
+    call.check_room(words.blocks * words.channels, (1 + 3 * 4) * ROW_BYTES)
+    call.check_room(-(-words.blocks // 2) * -(-words.channels // 16) * words.taps, 0)
+    x = call.vectors(call.first, words.x, (words.blocks, words.x_stride), (words.taps if words.blocks else 0, 1))
+    w = call.vectors(call.second, words.w, (words.halves if words.blocks else 0, words.w_stride), (words.taps, 1))
+    if words.blocks == 0:
         return NO_VECTORS, NO_SUMS, NO_WORDS
     channels = call.channels()
     limit = int(channels["limit"][0])
@@ -294,9 +294,7 @@ def sums_of_products(x: Elements, w: Elements) -> NDArray[np.int64]:
     return sums
 
 
-def rescale(
-    sums: NDArray[np.int64], bias: NDArray[np.int64], multiplier: NDArray[np.int32], low: int, high: int
-) -> NDArray[np.int16]:
+def rescale(sums: NDArray[np.int64], bias: NDArray[np.int64], multiplier: NDArray[np.int32], low: int, high: int) -> NDArray[np.int16]:
     """min(max(floor(((sum + bias) multiplier + 2^31) / 2^32), low), high), where nothing wraps by the bounds of a call.
 
     Args:
@@ -307,7 +305,8 @@ def rescale(
         high: the greatest.
     """
     scaled = (sums + bias[:, None]) * multiplier.astype(np.int64)[:, None] + (1 << (tensors.SHIFT - 1))
-    return np.clip(scaled >> tensors.SHIFT, low, high).astype(np.int16)
+    rescaled: NDArray[np.int16] = np.clip(scaled >> tensors.SHIFT, low, high).astype(np.int16)
+    return rescaled
 
 
 OPERATIONS: dict[int, Callable[[_Call], Made]] = {IMPORT: _import, LOAD: _load, LINEAR: _linear, EXPORT: _export}
