@@ -244,8 +244,8 @@ class _Run:
             return result
 
         for own in self.statement.closings:
-            for values in own.tuples:
-                found = print_of(own.bus, *values)
+            for entry in own.tuples:
+                found = print_of(own.bus, *entry)
                 if own.summed:
                     total = (sub if own.sent else add)(total, inverse(found))
                 elif own.sent:

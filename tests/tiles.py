@@ -59,7 +59,8 @@ class MacChip(Chip):
 
     name = "mac"
     columns = Columns(
-        real=bit("row is used"), tile=cell("number of the tile"), tap=cell("number of the tap"), x=cell("vector of X"), w=cell("vector of W"),
+        real=bit("row is used"), tile=cell("number of the tile"), tap=cell("number of the tap"),
+        x=cell("vector of X"), w=cell("vector of W"),
         **{column: cell(f"value of {column[0]}") for name in "abc" for column in lanes(name)},
     )  # fmt: skip
 

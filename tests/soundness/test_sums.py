@@ -1,4 +1,4 @@
-"""Attacks on sums, on the tiles of :mod:`tests.tiles`: each is refused by the checker, and by the verifier when a prover goes on all the same.
+"""Attacks on sums, on the tiles of :mod:`tests.tiles`: each is refused by the checker, and by the verifier if a prover goes on.
 
 Whatever is not a sum agrees with the lie: results are claimed as they stand in the rows. So it is the sum that refuses, and where it is a
 constraint instead, the machine without it accepts.
@@ -19,11 +19,11 @@ from tests.soundness.replay import Draws, Frozen, Recorder
 from tests.tiles import (
     CHANNEL_STEP,
     ECHOES,
+    I64,
     LANES,
     MAX_ROWS,
     SUMS,
     TILES,
-    I64,
     EchoChip,
     MacChip,
     OutChip,
@@ -35,8 +35,8 @@ from tests.tiles import (
 )
 from zkvm.errors import VerificationError
 from zkvm.stark.air.builder import AirBuilder, Argument, Bus
-from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.check import check_tables
+from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.columns import Row
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.air.table import Table
@@ -117,7 +117,8 @@ def with_results(result: I64) -> Tables:
 
 
 def result_rows(result: I64) -> list[list[int]]:
-    return tile_statement(BALANCED, result).closings[-1].values.tolist()
+    rows: list[list[int]] = tile_statement(BALANCED, result).closings[-1].values.tolist()
+    return rows
 
 
 def cells(table: Table, row: int, **values: int) -> None:
@@ -373,7 +374,7 @@ def test_a_wrong_sum_with_frozen_challenges(cheat: pytest.MonkeyPatch) -> None:
 
 
 def test_errors_that_cancel_at_a_known_beta() -> None:
-    """Who knows beta alone adds multiples of its minimal polynomial over F to the lanes of a row: the powers are told apart by beta alone."""
+    """Who knows beta alone adds its minimal polynomial over F to the lanes of a row: powers are told apart by beta alone."""
     a, b, c = (ext_pow(recorded()["beta"], P**k) for k in range(3))
     pairs = ext_add(ext_mul(a, b), ext_add(ext_mul(a, c), ext_mul(b, c)))
     errors = [-ext_mul(a, ext_mul(b, c))[0], pairs[0], -ext_add(a, ext_add(b, c))[0], 1]

@@ -14,7 +14,7 @@ from zkvm.riscv.machine import machine
 from zkvm.stark.air.builder import MAX_DEGREE, Argument, Bus, BusBuilder, Contribution, Lookup, Message
 from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.evaluate import evaluate_point
-from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, column, straighten
+from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, Operand, column, lift, straighten
 from zkvm.stark.air.layout import EXTENSION, BusLayout, bus_constraints, coefficient, fingerprint, fractions, layout, start_cells
 from zkvm.stark.air.machine import ACTIVE, START, TERMINAL, chip_code
 from zkvm.stark.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_pow, ext_scale, ext_sub
@@ -166,8 +166,11 @@ def print_by_definition(message: Message, leaves: dict[int, Sequence[Ext]]) -> E
 @every_chip
 def test_fingerprints(chip: Chip) -> None:
     leaves = random_leaves(random.Random(1), chip)
-    for own in (*chip.air_buses.lookups, *chip.air_buses.contributions):
-        assert tuple(value_of(part, leaves) for part in fingerprint(own.message)) == print_by_definition(own.message, leaves)
+    messages = [own.message for own in chip.air_buses.lookups] + [own.message for own in chip.air_buses.contributions]
+    messages.append(Message(Bus("wide", 7, 36, Argument.SUM, ""), tuple(X * k + Y for k in range(34)) + (lift(0), lift(P - 1))))
+    leaves[MAIN] = [*leaves[MAIN], *random_leaves(random.Random(2), chip)[MAIN]] * 3
+    for message in messages:
+        assert tuple(value_of(part, leaves) for part in fingerprint(message)) == print_by_definition(message, leaves)
 
 
 def numerator_by_definition(own: Lookup | Contribution, leaves: dict[int, Sequence[Ext]]) -> Ext:
@@ -187,7 +190,8 @@ def test_coefficients() -> None:
     rng, own = random.Random(6), BusBuilder()
     for number in range(60):
         powers = [rng.sample(range(43), rng.randrange(1, 9)) for _ in range(1 + number % 3)]
-        factors = [[(power, rng.choice([X, Y - F, X * 3 + 5, rng.randrange(P), 0])) for power in row] for row in powers]
+        some: list[Operand] = [X, Y - F, X * 3 + 5, rng.randrange(P), 0]
+        factors = [[(power, rng.choice(some)) for power in row] for row in powers]
         own.contribute(f"sum {number}", SUMS, (X, Y), *factors)
     leaves: dict[int, Sequence[Ext]] = {MAIN: [(rng.randrange(P), 0, 0) for _ in range(3)]}
     for contribution in own.contributions:

@@ -11,9 +11,9 @@ import pytest
 from tests.soundness.cheating import WIDE
 from tests.tiles import TILES
 from zkvm.riscv.machine import machine
+from zkvm.stark.air.builder import MAX_POWER
 from zkvm.stark.air.evaluate import evaluate_columns, evaluate_point
 from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE, column, const, param, straighten
-from zkvm.stark.air.builder import MAX_POWER
 from zkvm.stark.air.machine import ChipCode
 from zkvm.stark.air.operations import OP_ACC, OP_OUT
 from zkvm.stark.air.tape import lower
@@ -70,13 +70,13 @@ def test_accumulating_tape_weights_each_constraint_once(code: ChipCode, powers: 
     pre, main, bus = (random_rows(seed + 9, width) for seed, width in enumerate(code.widths))
     following = np.roll(bus, -1, axis=1)
     params = params_of(shared_params((11, 13, 17), (19, 23, 29), powers), [(1, 2, 3)] * len(code.plan.running))
-    powers = random_rows(50, 3 * len(code.constraints))[:, 0].reshape(-1, 3).copy()
+    weights = random_rows(50, 3 * len(code.constraints))[:, 0].reshape(-1, 3).copy()
     values = tape_twin.run_tape(lower(code.straight), params, main, pre, bus, following, None)
     expected = np.zeros((9, ROWS), np.uint64)
     for number, group in enumerate(code.groups):
         for c in range(3):
-            expected[3 * group + c] = add(expected[3 * group + c], mul(values[number], powers[number, c]))
-    assert np.array_equal(tape_twin.run_tape(tape, params, main, pre, bus, following, powers), expected)
+            expected[3 * group + c] = add(expected[3 * group + c], mul(values[number], weights[number, c]))
+    assert np.array_equal(tape_twin.run_tape(tape, params, main, pre, bus, following, weights), expected)
 
 
 @every_code

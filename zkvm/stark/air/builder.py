@@ -12,7 +12,7 @@ from zkvm.stark.air.expression import Expr, Operand, lift
 MAX_DEGREE = 3
 """Largest degree of any polynomial that must vanish on the active rows, bus constraints included."""
 MAX_POWER = 127
-"""Largest power of beta that a machine may use: values of a tuple, or power in a coefficient. A term of one sum of the prover's kernel each."""
+"""Largest power of beta that a machine may use, for the last value of a tuple or in a coefficient."""
 
 
 class Argument(Enum):
@@ -47,8 +47,9 @@ class Bus:
     power: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.arity <= MAX_POWER or not 0 <= self.power <= MAX_POWER:
-            raise ValueError(f"bus {self.name}: arity {self.arity} is not within 1 and {MAX_POWER}, or power {self.power} not within 0 and {MAX_POWER}")
+        for what, value, least in (("arity", self.arity, 1), ("power", self.power, 0)):
+            if not least <= value <= MAX_POWER:
+                raise ValueError(f"bus {self.name}: {what} {value} is not within {least} and {MAX_POWER}")
         if self.power and self.argument is not Argument.SUM:
             raise ValueError(f"bus {self.name}: only coefficients of a sum have powers of beta")
 
@@ -172,7 +173,8 @@ class BusBuilder:
     def buses(self) -> set[Bus]:
         """The buses of all interactions."""
         messages = [message for pair in self.pairs for message in (pair.receive, pair.send) if message]
-        messages += [own.message for own in (*self.lookups, *self.contributions)]
+        messages += [lookup.message for lookup in self.lookups]
+        messages += [contribution.message for contribution in self.contributions]
         return {message.bus for message in messages}
 
     def pair(self, label: str, bus: Bus, *, receive: tuple[Operand, ...], send: tuple[Operand, ...]) -> None:

@@ -152,9 +152,9 @@ class Machine:
     def description(self) -> str:
         """Everything that is proven, as text: buses; of every chip its columns, the nodes of its constraints, which of them must vanish."""
         lines = [self.name]
-        for bus in self.buses:
-            power = f" {bus.power}" if bus.argument is Argument.SUM else ""
-            lines.append(f"bus {bus.id} {bus.name} {bus.arity} {bus.argument.value}{power}")
+        for own in self.buses:
+            power = f" {own.power}" if own.argument is Argument.SUM else ""
+            lines.append(f"bus {own.id} {own.name} {own.arity} {own.argument.value}{power}")
         for code in self.codes:
             pre, main, bus = code.widths
             lines.append(f"chip {code.chip.name} {pre} {main} {bus} {code.chip.mandatory}")
