@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -274,6 +274,9 @@ class RowModel:
         ]
         self.lookups = list(buses.lookups)
         self.lookup_codes = [straighten([*lookup.message.values, lookup.count]) for lookup in self.lookups]
+        self.sums = [
+            (own, straighten([*own.message.values, *(expr for factor in own.factors for _, expr in factor)])) for own in buses.contributions
+        ]
 
     def violated(self, main: U64, pre: U64) -> Flags:
         """(constraints, rows): which constraints do not vanish."""
@@ -332,6 +335,14 @@ class RowModel:
             values = self.external(number, main, pre)
             if values is not None:
                 total = goldilocks.add(total, goldilocks.mul(values[-1], self._hash(lookup.message.bus, values[:-1])))
+        for own, code in self.sums:
+            columns = evaluate_columns(code, main, pre)
+            key, rest = np.stack(columns[: own.message.bus.arity]), iter(columns[own.message.bus.arity :])
+            coefficient = np.ones(main.shape[1], np.uint64)
+            for factor in own.factors:
+                parts = [goldilocks.mul(next(rest), np.uint64(pow(self.BETA, power + 1, P))) for power, _ in factor]
+                coefficient = goldilocks.mul(coefficient, reduce(goldilocks.add, parts))
+            total = goldilocks.add(total, goldilocks.mul(coefficient, self._hash(own.message.bus, key)))
         return total
 
     def _hash(self, bus: Bus, values: U64) -> U64:

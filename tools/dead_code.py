@@ -33,6 +33,7 @@ KEPT = {
     "assemble": "the assembler of the tests",
     "run_reference": "the kernel's readable twin",
     "send_if": "what chips are written with; at present only the tests' toy machine says it",
+    "contribute": "what chips are written with; at present only machines of the tests say it",
     "from_header": "reads the committed weights for the test of the committed guest",
 }
 

@@ -13,14 +13,18 @@ from itertools import product
 import pytest
 
 from tests.soundness.polynomials import Polynomial, Span, Variable, degree, plus, polynomial, substitute
+from tests.tiles import TILES, MacChip, OutChip
+from tests.zk.small import MACHINE
 from zkvm.riscv.machine import machine
-from zkvm.stark.air.builder import Pair
+from zkvm.stark.air.builder import AirBuilder, Pair
 from zkvm.stark.air.chip import Chip
+from zkvm.stark.air.columns import Row
 from zkvm.stark.air.expression import MAIN, PRE, Expr, const, total
 from zkvm.stark.field.goldilocks import P
 
 CHIPS = {chip.name: chip for chip in machine().chips}
 WITH_PAIRS = [name for name, chip in CHIPS.items() if chip.air_buses.pairs]
+WITH_SUMS = [chip for own in (machine(), TILES, MACHINE) for chip in own.chips if chip.air_buses.contributions]
 
 
 def live(chip: Chip, pair: Pair) -> Expr:
@@ -89,6 +93,46 @@ def test_idle_pairs_are_neutral(name: str) -> None:
     assert all(busy)
 
 
+def loud(chip: Chip, setting: dict[Variable, int], span: Span) -> list[str]:
+    """Labels of the contributions of which no factor is known to be zero."""
+
+    def vanishes(factor: tuple[tuple[int, Expr], ...]) -> bool:
+        return not any(span.reduce(substitute(polynomial(expr), setting)) for _, expr in factor)
+
+    return [own.label for own in chip.air_buses.contributions if not any(map(vanishes, own.factors))]
+
+
+@pytest.mark.parametrize("chip", WITH_SUMS, ids=lambda chip: chip.name)
+def test_padding_contributes_nothing(chip: Chip) -> None:
+    """Where the row is not real, one factor of every coefficient is zero by constraint, whatever the other cells are."""
+    real = (MAIN, chip.main.index("real"))
+    found = {0: 0, 1: 0}
+    for setting, span in settings(chip):
+        found[setting[real]] += 1
+        assert bool(loud(chip, setting, span)) == bool(setting[real])
+    assert all(found.values())
+
+
+def test_a_chip_that_does_not_mute_its_padding_is_noticed() -> None:
+    class LoudMacChip(MacChip):
+        name = "mac"
+
+        def constraints(self, air: AirBuilder, row: Row) -> None:
+            super().constraints(air, row)
+            air.constraints = [own for own in air.constraints if not own.label.endswith(": c3")]
+
+    class LoudOutChip(OutChip):
+        name = "out"
+
+        def constraints(self, air: AirBuilder, row: Row) -> None:
+            super().constraints(air, row)
+            air.constraints = [own for own in air.constraints if own.label not in ("one high flag", "one low flag")]
+
+    for chip, label in ((LoudMacChip(), "products of half 0"), (LoudOutChip(), "results")):
+        real = (MAIN, chip.main.index("real"))
+        assert any(label in loud(chip, setting, span) for setting, span in settings(chip) if not setting[real])
+
+
 @pytest.mark.parametrize("name", list(CHIPS))
 def test_counts_are_boolean_and_mute_on_padding(name: str) -> None:
     chip = CHIPS[name]
@@ -121,8 +165,8 @@ def test_every_consumer_of_state_looks_its_instruction_up(name: str) -> None:
 
 
 def test_the_zero_row_is_padding() -> None:
-    """All chips: a row of zeros satisfies every constraint, is neutral on every pair and mute on every lookup."""
-    for chip in machine().chips:
+    """All chips: a row of zeros satisfies every constraint, is neutral on every pair, mute on every lookup and adds nothing to a sum."""
+    for chip in (*machine().chips, *TILES.chips):
         zeros = {(kind, number): 0 for kind, size in ((MAIN, len(chip.main)), (PRE, len(chip.preprocessed))) for number in range(size)}
         assert not any(substitute(polynomial(constraint.expr), zeros) for constraint in chip.air_constraints)
         for pair in chip.air_buses.pairs:
@@ -132,6 +176,7 @@ def test_the_zero_row_is_padding() -> None:
                 assert not substitute(polynomial(pair.flag), zeros)
         for lookup in chip.air_buses.lookups:
             assert not substitute(polynomial(lookup.count), zeros)
+        assert not loud(chip, zeros, Span())
 
 
 @pytest.mark.parametrize("name", [name for name, chip in CHIPS.items() if chip.serves])
