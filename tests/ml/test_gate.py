@@ -17,9 +17,10 @@ from onnx import helper
 from tests.cli.running import invoke
 from tests.ml.models import compiled, model_of, normal, seen
 from zkvm.errors import InexactError
-from zkvm.ml.compiler import Compilation, Limits, Options, Precision, Privacy, agreement, import_file
+from zkvm.ml.answers import Answer
+from zkvm.ml.compiler import Arithmetic, Compilation, Limits, Options, Precision, Privacy, agreement, import_file, integer_model
 from zkvm.ml.domain import GATE_SEED, input_domain
-from zkvm.ml.gate import Answer, measure
+from zkvm.ml.gate import measure
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.labels import NOISE, LabelSource, differing_labels, differing_rows
 from zkvm.ml.samples import Sample
@@ -201,3 +202,34 @@ def test_an_input_without_an_answer() -> None:
     assert found.undefined == sum(number * 2**26 >= 2**31 for number in drawn)
     with pytest.raises(InexactError, match=r"no answer for calibration sample 8: layer product"):
         agreement(made.imported, made.graph, [*samples, {"x": np.array([[40, 1]])}], options)
+
+
+def moments(far: float) -> tuple[onnx.ModelProto, list[Sample]]:
+    """Milliseconds in double precision, and how far they lie behind a moment, with a single sample as all users of other tools have."""
+    samples: list[Sample] = [{"x": np.full((1, 1), 1.7e12 + far)}]
+    node = helper.make_node("Sub", ["x", "start"], ["y"], name="elapsed")
+    return model_of([node], samples[0], ["y"], {"start": np.array(1.7e12)}), samples
+
+
+def test_digits_of_doubles_that_are_not_held_are_refused() -> None:
+    """A range drawn around one sample is wide enough to hide any error."""
+    for far, holds in ((5e3, False), (5e11, True)):
+        model, samples = moments(far)
+        imported = import_file(model, Options())
+        choice = integer_model(imported, samples, Options())[0]
+        found = agreement(imported, choice.graph, samples, Options())
+        assert found.holds == holds
+        assert holds or "double precision" in found.message()
+
+
+def test_labels_alone_are_judged_by_the_scores_behind_them() -> None:
+    """An ArgMax hides its scores; how closely it decides is known all the same."""
+    samples: list[Sample] = [{"x": normal(1, 6, seed=seed)} for seed in range(20)]
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["s"]), helper.make_node("ArgMax", ["s"], ["y"], axis=1, keepdims=0)]
+    model = model_of(nodes, samples[0], ["y"], {"w": normal(6, 4)})
+    options = Options(arithmetic=Arithmetic.FIXED, precision=Precision(8, 8))
+    imported = import_file(model, options)
+    choice = integer_model(imported, samples, options)[0]
+    found = agreement(imported, choice.graph, samples, options)
+    assert found.expected_flips > 1e-4
+    assert found.as_json()["expected_disagreements"]["y"] == found.expected_flips

@@ -14,6 +14,9 @@ from zkvm.ml import MISSING
 from zkvm.ml.package import OWNERS_CARD, SHOWN_OF_PRIVATE, WEIGHTS, CompiledModel, profiled_run
 from zkvm.ml.samples import load_samples
 
+RARE = 1e-6
+"""Labels that are expected to differ less often are not worth a line."""
+
 
 def compile_model(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="the model", show_default=False)],
@@ -117,7 +120,8 @@ def _show_arithmetic(chosen: dict[str, Any]) -> None:
     kinds = [text for count, text in ((floats, f"{floats} operations in floats"), (fixed, f"{fixed} in fixed point")) if count]
     line("arithmetic", f"{', '.join(kinds) or 'integers'}; about {chosen['estimated_instructions']} instructions")
     for trial in chosen["trials"]:
-        result = "gives the same answers" if trial["holds"] else "does not give the same answers"
+        same = "gives the same answers" if trial["sure"] else "labels are likely to differ on other inputs"
+        result = same if trial["holds"] else "does not give the same answers"
         line("tried", f"{trial['float_nodes']} of {trial['nodes']} nodes in floats, about {trial['cost']} instructions: {result}")
 
 
@@ -127,6 +131,9 @@ def _show_accuracy(accuracy: dict[str, Any]) -> None:
         line("largest error", f"{100 * error:.4f} % of the range of {name} on {inputs}")
     differing, ties = (sum(accuracy[key].values()) for key in ("label_disagreements", "ties"))
     line("labels", f"{differing} differ" + (f", and {ties} that the float model does not decide" if ties else ""))
+    likely = sum(accuracy["expected_disagreements"].values())
+    if likely > RARE:
+        line("expected", f"on other inputs a label differs about once in {round(1 / likely)}, where the float model hardly decides")
     if accuracy["undefined"]:
         line("undefined", f"{accuracy['undefined']} drawn inputs, for which the float model has no numbers")
     if accuracy["accepted_inexact"]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zkvm.ml.answers import Answer
 from zkvm.ml.arithmetic import IntArray, Overflow
-from zkvm.ml.gate import Answer
 from zkvm.ml.interface import Tensor
 from zkvm.ml.ir import Graph, Kind, Value, evaluate, evaluate_all
 from zkvm.ml.onnx_model import Port
@@ -25,7 +25,7 @@ class GraphModel:
     ports: Sequence[Port]
 
     def evaluate(self, sample: Sample) -> Answer:
-        """See :class:`zkvm.ml.gate.Candidate`."""
+        """See :class:`zkvm.ml.answers.Candidate`."""
         integers, outside = self._integers(sample)
         saturated: dict[str, int] = {}
         try:
@@ -36,7 +36,7 @@ class GraphModel:
         return Answer(outputs, saturated, outside)
 
     def inside(self, sample: Sample) -> dict[str, NDArray[Any]]:
-        """See :class:`zkvm.ml.gate.Candidate`."""
+        """See :class:`zkvm.ml.answers.Candidate`."""
         held = evaluate_all(self.graph, self._integers(sample)[0])
         known = {name: value for name, value in self.graph.tensors.items() if id(value) in held}
         return {name: np.asarray(value.dequantize(held[id(value)])) for name, value in known.items()}

@@ -2,7 +2,8 @@
 
 Floats need no ranges and give the float model's answers, at two to three times the instructions of fixed point. So a cheap model is in
 floats. A dear one is tried in fixed point first; while the gate says that answers differ, the node where the error begins becomes a float
-one; then everything but its large layers; then everything.
+one; then everything but its large layers; then everything. Labels that did not differ but are likely to on other inputs, because the float
+model decides so closely (``margins.py``), are as bad as differing ones.
 
 With private weights nothing is tried, because what a trial finds would say something about them: the choice follows from the costs,
 which follow from the architecture, and from what the user says.
@@ -28,6 +29,8 @@ WORTHWHILE = 0.8
 """Fixed point that costs more than this part of what floats cost is not worth its ranges."""
 MAX_TRIALS, BUDGET = 8, 1 << 28
 """How many choices are tried at most, and instructions that they may take in one run each, together: a trial runs a model many times."""
+LIKELY = 1e-3
+"""Labels that may be expected to differ in an input that was not tried."""
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 ALWAYS = (("ai.onnx.ml", "TreeEnsembleRegressor"),)
 """Operators that compare inputs with numbers from the same data, so that a rounding takes the other branch; floats cost them nothing."""
@@ -35,16 +38,23 @@ ALWAYS = (("ai.onnx.ml", "TreeEnsembleRegressor"),)
 
 @dataclass(frozen=True)
 class Trial:
-    """A choice that was tried: how many nodes compute in floats, of how many; what the gate said; instructions, roughly."""
+    """A choice that was tried.
+
+    Attributes:
+        float_nodes, nodes: how many compute in floats, of how many.
+        holds: what the gate said. sure: whether differing labels are unlikely on other inputs.
+        cost: instructions, roughly.
+    """
 
     float_nodes: int
     nodes: int
     holds: bool
+    sure: bool
     cost: int
 
     def as_json(self) -> dict[str, Any]:
         """For the model card."""
-        return {"float_nodes": self.float_nodes, "nodes": self.nodes, "holds": self.holds, "cost": self.cost}
+        return {"float_nodes": self.float_nodes, "nodes": self.nodes, "holds": self.holds, "sure": self.sure, "cost": self.cost}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +130,12 @@ def _tried(
         if graph.cost > WORTHWHILE * everything.graph.cost:
             continue
         result = agreement(graph)
-        trials.append(Trial(len(floats), len(model.nodes), result.holds, graph.cost))
-        if result.holds:
+        sure = result.expected_flips <= max(LIKELY, result.limits.max_flips)
+        trials.append(Trial(len(floats), len(model.nodes), result.holds, sure, graph.cost))
+        if result.holds and sure:
             return Choice(graph, floats, tuple(trials), result)
-        candidates.insert(0, _wider(model, floats, result.begins))
+        if result.error > result.limits.max_error or result.saturated or result.outside:  # labels alone: every rounding has a part in it
+            candidates.insert(0, _wider(model, floats, result.begins))
     return Choice(everything.graph, everything.floats, tuple(trials))
 
 

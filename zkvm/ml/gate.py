@@ -5,24 +5,29 @@ It looks at outputs only, and asks the model itself where an error begins, so it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import InexactError, UsageError
 from zkvm.ml import onnx_runtime
+from zkvm.ml.answers import Candidate
 from zkvm.ml.arithmetic import FloatArray
 from zkvm.ml.domain import GATE_SEED, Domain
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.labels import Labels, differing_labels, differing_rows, label_sources
+from zkvm.ml.margins import Margins
+from zkvm.ml.origins import origins_of, span_of
 from zkvm.ml.samples import Sample
 
 Array = NDArray[Any]
-ENOUGH = 16
-"""From so many numbers on the samples' own range counts too: inputs drawn at the ends of the domain may make that of all much wider."""
+ENOUGH, ENOUGH_DOUBLES = 16, 1
+"""From so many numbers on the samples' own range counts too: inputs drawn at the ends of the domain may make that of all much wider. Inputs
+that are doubles may differ in digits that the integer model does not hold, so a single number has to be right to its own size."""
+DOUBLES = "digits of inputs in double precision that lie beyond the 24 bits of a float"
 NUMBERS_SHOWN = 8
 ADVICE = (
     "Give typical data (--calibration) and say what the inputs can be (--domain NAME=lo:hi), take 16 bits if these are 8, give features of "
@@ -48,32 +53,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the integer model says of an input.
-
-    Attributes:
-        outputs: as numbers that people read, in the model's order.
-        saturated: how many values inside were cut, by layer. outside: how many elements of the input were.
-        refused: why the guest ends without outputs, whatever it does when values saturate.
-    """
-
-    outputs: list[Array]
-    saturated: Mapping[str, int]
-    outside: int = 0
-    refused: str = ""
-
-
-class Candidate(Protocol):
-    """A model that stands for the float model."""
-
-    def evaluate(self, sample: Sample) -> Answer:
-        """Its answer."""
-
-    def inside(self, sample: Sample) -> Mapping[str, Array]:
-        """What it computes for the tensors of the ONNX model, as real numbers, as far as it has them."""
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
     """Which input: a calibration sample or a drawn input, and its number among these."""
 
@@ -92,6 +71,7 @@ class OutputError:
         low, high: range of the float model's numbers over all inputs. error: largest difference, relative to it. place: where.
         sample_error: the same on the samples, relative to their range, if they are enough to have one.
         flips, ties: rows (or inputs, of labels) that differ, and those of them that the float model itself does not decide.
+        expected_flips: labels that are likely to differ in an input that was not tried.
         first_flip: where, and what both say.
     """
 
@@ -102,6 +82,7 @@ class OutputError:
     sample_error: float = 0.0
     flips: int = 0
     ties: int = 0
+    expected_flips: float = 0.0
     first_flip: tuple[Place, str] | None = None
 
 
@@ -144,6 +125,11 @@ class Agreement:
         return sum(output.flips for output in self.outputs.values())
 
     @property
+    def expected_flips(self) -> float:
+        """Labels that are likely to differ in an input that was not tried."""
+        return sum(output.expected_flips for output in self.outputs.values())
+
+    @property
     def holds(self) -> bool:
         """Whether the answers are the same, within the limits."""
         silent = self.limits.saturate or not (self.saturated or self.outside)
@@ -168,6 +154,7 @@ class Agreement:
             "range": {name: [output.low, output.high] for name, output in self.outputs.items() if output.low <= output.high},
             "label_disagreements": {name: output.flips for name, output in self.outputs.items()},
             "ties": {name: output.ties for name, output in self.outputs.items()},
+            "expected_disagreements": {name: output.expected_flips for name, output in self.outputs.items()},
             "same_top1": self.same_top1,
             "saturated": self.saturated,
             "max_error": self.limits.max_error,
@@ -229,7 +216,7 @@ def measure(
             # A label turns over by less than the limit, too.
             threshold = found.limits.max_error if found.error > found.limits.max_error else found.error / 2
             origins = origins_of(candidate, imported, found.worst, threshold)
-            found.begins, found.origin = tuple(origins), next(iter(origins.values()), "")
+            found.begins, found.origin = tuple(origins), next(iter(origins.values()), DOUBLES if _has_doubles(imported) else "")
         elif found.saturated:
             found.begins = tuple(name for node in imported.nodes if node.name in found.saturated for name in node.outputs if name)
     return found
@@ -239,6 +226,10 @@ def _shown(array: Array) -> str:
     """An array as a few of its numbers."""
     numbers = ", ".join(f"{number:.6g}" for number in array.reshape(-1)[:NUMBERS_SHOWN].tolist())
     return f"[{numbers}{', ...' if array.size > NUMBERS_SHOWN else ''}]"
+
+
+def _has_doubles(imported: ImportedModel) -> bool:
+    return any(port.dtype == np.float64 for port in imported.inputs)
 
 
 def worst_place(found: Agreement) -> Place | None:
@@ -262,6 +253,8 @@ class _Comparison:
             onnx_runtime.session(onnx_runtime.with_outputs(imported.original, hidden), optimize=optimize) for optimize in (True, False)
         )
         self.differences: dict[str, list[tuple[float, Place]]] = {name: [] for name in imported.outputs}
+        self.enough = ENOUGH_DOUBLES if _has_doubles(imported) else ENOUGH
+        self.margins = {name: Margins() for name in imported.outputs}
         self.spans: dict[str, list[tuple[float, float, int]]] = {name: [] for name in imported.outputs}
 
     def take(self, place: Place, sample: Sample, skip: bool) -> None:
@@ -295,15 +288,23 @@ class _Comparison:
             output, labels = found.outputs[name], None
             source = self.sources[name]
             if real.dtype.kind in "OSUiub" and not source.numbers:
-                labels = differing_labels(result, real, source, as_array(results[source.scores]) if source.scores else None)
+                scores = as_array(results[source.scores]) if source.scores else None
+                labels = differing_labels(result, real, source, scores)
+                if scores is not None and source.scores not in found.outputs and source.scores in (inside := self.candidate.inside(sample)):
+                    self._decided(name, inside[source.scores], scores)
             elif 0 < real.ndim <= MAX_SCORE_RANK and real.shape[-1] > 1:
                 labels = differing_rows(result, real)
+                self._decided(name, result, real)
             if real.dtype.kind == "f" or source.numbers:
                 self._difference(name, place, result.astype(np.float64), real.astype(np.float64), as_array(others[name]).astype(np.float64))
             if labels is not None:
                 same &= not labels.flips
                 self._labels(output, place, labels)
         found.same_top1 += same
+
+    def _decided(self, name: str, result: Array, real: Array) -> None:
+        if real.dtype.kind == "f" and real.ndim and real.shape[-1] > 1 and result.size == real.size:
+            self.margins[name].add(result, real)
 
     def _difference(self, name: str, place: Place, result: FloatArray, real: FloatArray, other: FloatArray) -> None:
         if not real.size:
@@ -329,23 +330,19 @@ class _Comparison:
     def finish(self, samples: int) -> None:
         """Relate the differences to the ranges."""
         for name, output in self.found.outputs.items():
+            output.expected_flips = self.margins[name].expected()
             spans, differences = self.spans[name], self.differences[name]
             if not spans:
                 continue
             output.low, output.high = min(low for low, _, _ in spans), max(high for _, high, _ in spans)
             size, output.place = max(differences, key=lambda pair: pair[0])
-            output.error = size / _span(output.low, output.high)
-            if sum(count for _, _, count in spans[:samples]) < ENOUGH or len(spans) == samples:
+            output.error = size / span_of(output.low, output.high)
+            if sum(count for _, _, count in spans[:samples]) < self.enough or len(spans) == samples:
                 continue
-            span = _span(min(low for low, _, _ in spans[:samples]), max(high for _, high, _ in spans[:samples]))
+            span = span_of(min(low for low, _, _ in spans[:samples]), max(high for _, high, _ in spans[:samples]))
             size, place = max(differences[:samples], key=lambda pair: pair[0])
             output.sample_error = size / span
             output.place = place if output.sample_error > output.error else output.place
-
-
-def _span(low: float, high: float) -> float:
-    """The range of numbers; if it is a single one its magnitude."""
-    return (high - low if high > low else 0.0) or max(abs(low), abs(high) if np.isfinite(high) else 0.0) or 1.0
 
 
 def as_array(value: Any) -> Array:
@@ -353,34 +350,3 @@ def as_array(value: Any) -> Array:
     if isinstance(value, list):
         return np.array([list(entry.values()) if isinstance(entry, dict) else entry for entry in value])
     return np.asarray(value)
-
-
-def origins_of(candidate: Candidate, imported: ImportedModel, sample: Sample, threshold: float) -> dict[str, str]:
-    """The tensors that are wrong by more than the threshold, of their range, while what they are computed from is not, in order; each with
-    where that is, in words.
-    """
-    runner = onnx_runtime.session(onnx_runtime.with_intermediates(imported.proto))
-    real, ours = onnx_runtime.run_session(runner, sample) | sample, candidate.inside(sample)
-    errors = {name: _relative(ours.get(name), array) or 0.0 for name, array in sample.items()}
-    found = {name: f"the rounding of input {name!r}" for name, error in errors.items() if error > threshold}
-    for node in imported.nodes:
-        before = max((errors.get(name, 0.0) for name in node.inputs), default=0.0)
-        for name in filter(None, node.outputs):
-            error = _relative(ours.get(name), real.get(name))
-            errors[name] = before if error is None else error
-            if errors[name] > threshold and before <= threshold:
-                found[name] = f"{node.operator} {node.name!r} ({100 * errors[name]:.3g} % of the range there)"
-    return found
-
-
-def _relative(result: Array | None, real: Any) -> float | None:
-    """Largest difference over the range of the real numbers; nothing if there is nothing to compare."""
-    if result is None or not isinstance(real, np.ndarray) or real.dtype.kind not in "fiub" or result.size != real.size or not real.size:
-        return None
-    if result.dtype.kind == "f" and real.dtype.kind != "f":  # what quantized integers stand for, and not these
-        return None
-    reals, results = real.astype(np.float64).reshape(-1), result.astype(np.float64).reshape(-1)
-    finite = np.isfinite(reals)
-    if not finite.any():
-        return None
-    return float(np.abs(results[finite] - reals[finite]).max()) / _span(float(reals[finite].min()), float(reals[finite].max()))
