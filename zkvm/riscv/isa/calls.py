@@ -39,9 +39,9 @@ CYCLES = Call(4096, "cycles", "ecall")
 """The instructions executed before it."""
 
 TENSOR = Call(4097, "tensor", "tensor_call")
-"""An operation on tensors, see :mod:`zkvm.riscv.isa.tensors`. Not in :data:`CALLS` yet: there it is served by executor and machine."""
+"""An operation on tensors, see :mod:`zkvm.riscv.isa.tensors`."""
 
-CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES)
+CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES, TENSOR)
 """Every call that is served, in the order in which the chip of unknown calls excludes their numbers: it enters the machine's digest."""
 BY_NUMBER = {call.number: call for call in CALLS}
 UNKNOWN = Call(-1, "unknown", "ecall")
