@@ -11,9 +11,10 @@ import pytest
 from tests.soundness.cheating import WIDE
 from tests.tiles import TILES
 from zkvm.riscv.machine import machine
-from zkvm.stark.air.builder import MAX_POWER
+from zkvm.stark.air.builder import MAX_POWER, Argument, Bus, BusBuilder
 from zkvm.stark.air.evaluate import evaluate_columns, evaluate_point
 from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE, column, const, param, straighten
+from zkvm.stark.air.layout import coefficient
 from zkvm.stark.air.machine import ChipCode
 from zkvm.stark.air.operations import OP_ACC, OP_OUT
 from zkvm.stark.air.tape import lower
@@ -114,3 +115,25 @@ def test_registers_are_reused() -> None:
 def test_a_sum_has_room_for_every_power_of_beta() -> None:
     """The longest sums are fingerprints and factors of coefficients: a term for each power, and three for a start that is no constant."""
     assert MAX_POWER + 1 + 3 <= MAX_TERMS
+
+
+def test_coefficients_on_tapes() -> None:
+    """Factors of any length up to all powers, constants among them: the kernel and its twin give what the verifier computes."""
+    rng, own = random.Random(4), BusBuilder()
+    sums = Bus("sums", 1, 1, Argument.SUM, "(a)", power=MAX_POWER)
+    cells = [column(MAIN, number) for number in range(8)]
+    for number, count in enumerate((1, MAX_POWER + 1, 40, 3)):
+        powers = rng.sample(range(MAX_POWER + 1), count)
+        own.contribute(f"long {number}", sums, (0,), [(power, rng.choice(cells) * rng.randrange(P) + power) for power in powers])
+    own.contribute("constants", sums, (0,), [(0, 3), (50, 0), (60, P - 1)], [(7, 5)])
+    own.contribute("three", sums, (0,), *([(k, cells[k]), (40, cells[7 - k] - cells[0])] for k in range(3)))
+    code = straighten([part for contribution in own.contributions for part in coefficient(contribution)])
+    main, params = random_rows(8, 8), shared_params((11, 13, 17), (19, P - 23, 29), MAX_POWER)
+    nothing = np.zeros((0, ROWS), np.uint64)
+    found = tape_twin.run_tape(lower(code), params, main, nothing, nothing, nothing, None)
+    kernel = np.zeros_like(found)
+    tapes.bind(lower(code), params).run(tapes.columns_of(main), tapes.columns_of(nothing), kernel, ROWS)
+    assert np.array_equal(kernel, found)
+    for row in range(ROWS):
+        leaves: dict[int, Sequence[Ext]] = {MAIN: [(int(cell), 0, 0) for cell in main[:, row]]}
+        assert [(int(value), 0, 0) for value in found[:, row]] == evaluate_point(code, leaves, params)

@@ -99,7 +99,7 @@ def check_buses(tables: Sequence[Table], closings: Sequence[Closing]) -> list[Fa
     failures: list[Failure] = []
     for bus, collected in by_bus.items():
         failures += _unbalanced(bus, collected)
-    return failures + check_sums(tables)
+    return failures + check_contributions(tables)
 
 
 def _unbalanced(bus: Bus, entries: list[Entries]) -> list[Failure]:
@@ -174,7 +174,7 @@ def table_addends(table: Table) -> Iterable[tuple[Bus, Addend]]:
         yield own.message.bus, Addend(f"{table.chip.name}: {own.label}", keys[live], used, live)
 
 
-def check_sums(tables: Sequence[Table]) -> list[Failure]:
+def check_contributions(tables: Sequence[Table]) -> list[Failure]:
     """Keys whose contributions do not add up to zero, each with the lowest power of beta where they do not."""
     by_bus: dict[Bus, list[Addend]] = {}
     for table in tables:

@@ -19,8 +19,8 @@ Trace = dict[str, NDArray[np.uint64]]
 class Chip:
     """Base class. Rows are independent of each other; only the buses join them.
 
-    Rules that every chip keeps, checked by tests: the all-zero row satisfies every constraint, is neutral on every pair
-    and mute on every lookup (it is the padding); flags are boolean and so are their sums; no degree exceeds 3.
+    Rules that every chip keeps, checked by tests: the all-zero row satisfies every constraint, is neutral on every pair, mute on
+    every lookup and adds nothing to a sum (it is the padding); flags are boolean and so are their sums; no degree exceeds 3.
     """
 
     name: ClassVar[str]
