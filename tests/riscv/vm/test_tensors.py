@@ -60,6 +60,8 @@ def check_sums(call: TensorCall, script: Script) -> None:
     """Rescaled, the recorded sums are the recorded vectors."""
     d = call.descriptor
     assert call.sums.shape == (call.vectors.shape if d.operation == LINEAR else (0, 8))
+    if call.vectors.size and d.operation == LINEAR:
+        assert np.array_equal(sums_of_products(call.x, call.w)[:, : d.channels].reshape(-1, 8), call.sums)
     for v, row in enumerate(call.sums.tolist()):
         bias, multiplier, _ = script.channels[(d.channel_list - CHANNELS) // 16 + v % d.channels]
         scaled = [((s + bias) * multiplier + 2**31) >> 32 for s in row]

@@ -1,7 +1,8 @@
 """Segments of a program -> its image: program rows, RAM image, ROM and gaps.
 
-Memory map: read-only segments are ROM, file data of writable segments is the RAM image, constants of tensor calls are no memory
-(:mod:`zkvm.riscv.vm.constants`). Above the last segment are two zero-initialised regions, the heap and the stack, with a guard between them:
+Memory map: read-only segments are ROM, file data of writable segments is the RAM image, constants of tensor calls
+(:mod:`zkvm.riscv.vm.constants`) are no memory. Above the last segment are two zero-initialised regions, the heap and the stack, with a
+guard between them:
 
 ========================  ===========================================================================================
 end of the last segment   heap, upwards to its limit

@@ -66,8 +66,8 @@ def handle_call(state: MachineState, host: Host) -> bool:
     for name, index in REGISTERS.items():
         record[name] = int(state.registers[index])
     call = calls.BY_NUMBER.get(record["a7"], calls.UNKNOWN)
-    if record["a7"] == calls.TENSOR.number and state.image.tensors is not None:
-        call = calls.TENSOR
+    if record["a7"] == calls.TENSOR.number:
+        call = calls.UNKNOWN if state.image.tensors is None else calls.TENSOR
     for name in ("a7", "a0", *call.arguments):
         record[f"t_{name}"] = state.access_register(REGISTERS[name], state.time)
     record["result"], rows = HOST[call](state, host, record)

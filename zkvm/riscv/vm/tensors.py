@@ -22,8 +22,6 @@ from zkvm.riscv.vm.state import MachineState, outside_memory, trap
 
 Elements = NDArray[np.int16]
 """(v, 8): vectors."""
-Sums = NDArray[np.int64]
-"""(v, 8): a sum for each element."""
 Input = Callable[[int], bytes]
 """Takes so many bytes of the private input, or as many as there are."""
 
@@ -33,9 +31,6 @@ EXACT_TAPS = 1 << 22
 """So many products of two int16 have a sum below 2^53: doubles add them exactly, in any order."""
 BLOCK_BYTES = 1 << 26
 """What the operands of one product of matrices may take, roughly."""
-NO_SUMS: Sums = np.zeros((0, LANES), np.int64)
-NO_WORDS: NDArray[Any] = np.zeros(0, TENSOR_WORD)
-NO_VECTORS: Elements = np.zeros((0, LANES), np.int16)
 
 
 @dataclass(slots=True)
@@ -65,16 +60,15 @@ def run_call(state: MachineState, store: Tensors, ecall: int, registers: tuple[i
         GuestTrap: the call has no proof.
         LimitError: it makes more vectors than a proof holds, or than fit into memory.
     """
-    call = _Call(state, store, _descriptor(state, registers[0]), registers[1], registers[2], take)
+    call = _Call(state, store, ecall, _descriptor(state, registers[0]), registers[1], registers[2], take)
     if call.id > semantics.MASK32:
         raise LimitError("the run is too long for tensor calls: the number of its instructions does not fit 32 bits")
-    vectors, sums, words = OPERATIONS[call.words.operation](call)
+    record = OPERATIONS[call.words.operation](call)
     if call.words.operation in tensors.MAKERS:
-        store.made[call.id] = vectors
-    record = TensorCall(ecall, call.id, call.words, vectors, sums, words)
+        store.made[call.id] = record.vectors
     if state.trace:
         store.calls.append(record)
-    state.host_bytes += record.nbytes if state.trace else vectors.nbytes
+    state.host_bytes += record.nbytes if state.trace else record.vectors.nbytes
     return call.id
 
 
@@ -84,6 +78,7 @@ class _Call:
 
     state: MachineState
     store: Tensors
+    ecall: int
     words: Descriptor
     first: int
     second: int
@@ -92,6 +87,10 @@ class _Call:
     @property
     def id(self) -> int:
         return self.state.cycles + 1
+
+    def record(self, **arrays: NDArray[Any]) -> TensorCall:
+        """The record of the call, with these of its arrays."""
+        return TensorCall(self.ecall, self.id, self.words, **arrays)
 
     def refuse(self, what: str) -> GuestTrap:
         """The trap for what cannot be proven."""
@@ -173,18 +172,14 @@ def _descriptor(state: MachineState, address: int) -> Descriptor:
     return Descriptor(*read(tensors.WORDS[operation]))
 
 
-Made = tuple[Elements, Sums, NDArray[Any]]
-"""The new tensor, sums, TENSOR_WORD of the words that were accessed."""
-
-
-def _import(call: _Call) -> Made:
+def _import(call: _Call) -> TensorCall:
     """import: the next 16 bytes of the private input for each vector, little-endian."""
     count = call.words.blocks
     call.check_room(count, ROW_BYTES)
     data = call.take(ROW_BYTES * count)
     if len(data) < ROW_BYTES * count:
         raise call.refuse(f"the private input ended: {len(data)} bytes are left, and {count} vectors take {ROW_BYTES * count}")
-    return np.frombuffer(data, "<i2").astype(np.int16).reshape(-1, LANES), NO_SUMS, NO_WORDS
+    return call.record(vectors=np.frombuffer(data, "<i2").astype(np.int16).reshape(-1, LANES))
 
 
 def _lanes(call: _Call) -> int:
@@ -194,7 +189,7 @@ def _lanes(call: _Call) -> int:
     return call.words.channels
 
 
-def _load(call: _Call) -> Made:
+def _load(call: _Call) -> TensorCall:
     """load: a word of RAM for each element."""
     lanes = _lanes(call)
     rows = _words(call, call.words.blocks * lanes)
@@ -206,25 +201,25 @@ def _load(call: _Call) -> Made:
         raise call.refuse(f"the word at 0x{rows['address'][row]:08x} is {values[row]}, which is no int16")
     made = np.zeros((call.words.blocks, LANES), np.int16)
     made[:, :lanes] = values.reshape(-1, lanes)
-    return made, NO_SUMS, rows
+    return call.record(vectors=made, words=rows)
 
 
-def _export(call: _Call) -> Made:
+def _export(call: _Call) -> TensorCall:
     """export: a word of RAM for each element, with its sign."""
     lanes, words = _lanes(call), call.words
     rows = _words(call, words.blocks * lanes)
-    elements = call.vectors(call.first, words.x, (words.blocks, words.x_stride))[:, :lanes]
-    rows["new"] = elements.astype(np.int32).reshape(-1).view(np.uint32)
+    x = call.vectors(call.first, words.x, (words.blocks, words.x_stride))
+    rows["new"] = x[:, :lanes].astype(np.int32).reshape(-1).view(np.uint32)
     memory = call.state.memory
     memory.values[memory.locate(rows["address"].astype(np.int64) // 4)] = rows["new"]
-    return NO_VECTORS, NO_SUMS, rows
+    return call.record(x=x, words=rows)
 
 
 def _words(call: _Call, count: int) -> NDArray[Any]:
     """Records of so many words from a2 on, accessed at the time after the call's. ``new`` is left to the caller."""
     state, address = call.state, call.second
     if count == 0:
-        return NO_WORDS
+        return np.zeros(0, TENSOR_WORD)
     if address % 4:
         raise call.refuse(f"its words at 0x{address:08x} are not aligned to 4 bytes")
     if address + 4 * count > 1 << 32:
@@ -246,7 +241,7 @@ def _words(call: _Call, count: int) -> NDArray[Any]:
     return rows
 
 
-def _linear(call: _Call) -> Made:
+def _linear(call: _Call) -> TensorCall:
     """linear: sums of products, rescaled."""
     words = call.words
     if not 1 <= words.channels <= tensors.MAX_CHANNELS:
@@ -260,7 +255,7 @@ def _linear(call: _Call) -> Made:
     x = call.vectors(call.first, words.x, (words.blocks, words.x_stride), (words.taps if words.blocks else 0, 1))
     w = call.vectors(call.second, words.w, (words.halves if words.blocks else 0, words.w_stride), (words.taps, 1))
     if words.blocks == 0:
-        return NO_VECTORS, NO_SUMS, NO_WORDS
+        return call.record()
     channels = call.channels()
     limit = int(channels["limit"][0])
     if not 1 <= words.taps * limit <= tensors.MAX_PRODUCT_LIMIT:
@@ -270,7 +265,7 @@ def _linear(call: _Call) -> Made:
         raise call.refuse(f"lanes of its second operand beyond channel {words.channels} have sums that are not 0")
     kept = np.ascontiguousarray(sums[:, : words.channels])
     made = rescale(kept, channels["bias"], channels["multiplier"], words.low, words.high)
-    return made.reshape(-1, LANES), kept.reshape(-1, LANES), NO_WORDS
+    return call.record(vectors=made.reshape(-1, LANES), x=x, w=w, sums=kept.reshape(-1, LANES))
 
 
 def sums_of_products(x: Elements, w: Elements) -> NDArray[np.int64]:
@@ -309,5 +304,5 @@ def rescale(sums: NDArray[np.int64], bias: NDArray[np.int64], multiplier: NDArra
     return rescaled
 
 
-OPERATIONS: dict[int, Callable[[_Call], Made]] = {IMPORT: _import, LOAD: _load, LINEAR: _linear, EXPORT: _export}
+OPERATIONS: dict[int, Callable[[_Call], TensorCall]] = {IMPORT: _import, LOAD: _load, LINEAR: _linear, EXPORT: _export}
 """What the executor does in each operation."""
