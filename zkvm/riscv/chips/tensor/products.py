@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from zkvm.riscv.chips.buses import SUMS, TAP_PATH, VECTOR
 from zkvm.riscv.chips.tensor.lanes import calls_of, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.uses import TILE_BLOCKS, TILE_HALVES, operands
-from zkvm.riscv.chips.tensor.words import index_of, operand_vectors
 from zkvm.riscv.isa.tensors import LANES, LINEAR, ROW_BYTES
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
@@ -107,15 +106,14 @@ class ProductsChip(Chip):
         taps = np.tile(np.arange(d.taps, dtype=np.int64), len(tiles.tile))
         columns = {"real": np.ones(len(taps), np.int64), "tensor": np.full(len(taps), call.id), "tile": np.repeat(tiles.tile, d.taps)}
         columns |= {name: np.repeat(getattr(tiles, name), d.taps) for name in ("two_blocks", "two_channels")}
-        for name, handle, stride, stems in (("x", handles[0], d.x_stride, "ab"), ("w", handles[1], d.w_stride, "cd")):
+        for name, handle, stride in (("x", handles[0], d.x_stride), ("w", handles[1], d.w_stride)):
             place = np.repeat(getattr(tiles, name), d.taps) + taps
             columns |= {f"{name}_tensor": np.full(len(taps), handle), name: place, f"{name}_stride": np.full(len(taps), stride)}
-            held = operand_vectors(execution, handle)
-            first = index_of(execution, handle, 0)
-            second = columns["two_blocks" if name == "x" else "two_channels"] == 1
-            put(trace, stems[0], held[place + first])
-            there = held[np.where(second, place + stride, place) + first]
-            put(trace, stems[1], np.where(second[:, None], there, np.int16(0)))
+        for stems, held, first in (("ab", call.x, tiles.block), ("cd", call.w, tiles.channel // LANES)):
+            for k, stem in enumerate(stems):
+                there = first + k < len(held)
+                vectors = held[np.minimum(first + k, len(held) - 1)] * there[:, None, None].astype(np.int16)
+                put(trace, stem, vectors.reshape(-1, LANES))
         for name, column in columns.items():
             trace[name][:] = column
 

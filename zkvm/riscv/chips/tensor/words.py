@@ -108,7 +108,7 @@ class WordsChip(Chip):
         for name in parts[0]:
             column = joined([part[name] for part in parts], np.uint64)
             trace[name][: len(column)] = column
-        put(trace, "x", joined([_moved(execution, call) for call in calls], np.int16))
+        put(trace, "x", joined([_moved(call) for call in calls], np.int16))
 
     def _rows(self, execution: Execution, call: TensorCall, uses: dict[int, NDArray[np.int64]]) -> dict[str, NDArray[np.uint64]]:
         """The columns of a call, but for the elements."""
@@ -118,7 +118,7 @@ class WordsChip(Chip):
         load = d.operation == LOAD
         stride = 0 if load else d.x_stride
         numbers = np.arange(count, dtype=np.uint64)
-        elements = _moved(execution, call)
+        elements = _moved(call)
         columns = {
             "real": 1,
             "load": load,
@@ -147,23 +147,6 @@ def first_index(start: int) -> np.uint64:
     return np.uint64(start // ROW_BYTES)
 
 
-def _moved(execution: Execution, call: TensorCall) -> NDArray[np.int16]:
+def _moved(call: TensorCall) -> NDArray[np.int16]:
     """The vectors that a call loads or reads."""
-    if call.descriptor.operation == LOAD:
-        return call.vectors
-    d, handle = call.descriptor, operands(execution, call.ecall)[0]
-    return operand_vectors(execution, handle)[index_of(execution, handle, d.x) + d.x_stride * np.arange(d.blocks)]
-
-
-def operand_vectors(execution: Execution, handle: int) -> NDArray[np.int16]:
-    """All vectors of a tensor."""
-    if handle:
-        return next(call.vectors for call in execution.tensor_calls if call.id == handle)
-    assert execution.image.tensors is not None
-    return execution.image.tensors.vectors
-
-
-def index_of(execution: Execution, handle: int, start: int) -> int:
-    """Place of an operand's first vector in :func:`operand_vectors`."""
-    constants = execution.image.tensors
-    return start // ROW_BYTES - (constants.first_vector if handle == 0 and constants is not None else 0)
+    return call.vectors if call.descriptor.operation == LOAD else call.x
