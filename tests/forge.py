@@ -33,60 +33,6 @@ from zkvm.stark.tables import build_tables
 
 U64 = NDArray[np.uint64]
 Flags = NDArray[np.bool_]
-INPUT = b"private input of the sample"
-
-
-def sample_program() -> list[Item]:
-    """Every operation, with special operands, equal registers and writes to x0; every kind of system call."""
-    items: list[Item] = [("la", "s0", "data"), ("la", "s1", "rodata"), ("la", "s2", "bss")]
-    for number, (a, b) in enumerate([(5, 0xFFFF_FFFD), (0x8000_0000, 0xFFFF_FFFF), (0xFFFF_FFFF, 0xFFFF_FFFF), (77, 0), (0x8765_4321, 37)]):
-        items += [("li", "a0", a), ("li", "a1", b)]
-        for op in ("add", "sub", "slt", "sltu", "and", "or", "xor", "sll", "srl", "sra"):
-            items.append((op, "a2", "a0", "a1"))
-        for op in ("mul", "mulh", "mulhsu", "mulhu", "div", "divu", "rem", "remu"):
-            items.append((op, "a3", "a0", "a1"))
-        for op in ("addi", "slti", "sltiu", "andi", "ori", "xori"):
-            items.append((op, "a4", "a0", -5 * number + 3))
-        for op in ("slli", "srli", "srai"):
-            items.append((op, "a5", "a1", 7 * number + 1))
-        for op in ("beq", "bne", "blt", "bge", "bltu", "bgeu"):
-            items += [(op, "a0", "a1", 8), ("addi", "zero", "a0", 1)]
-        items += [("mul", "zero", "a0", "a0"), ("add", "a0", "a0", "a0")]
-    for offset in range(4):
-        items += [("lb", "a2", "s0", 8 + offset), ("lbu", "a2", "s1", offset), ("lbu", "a3", "s0", 12 + offset)]
-        items += [("lb", "a3", "s1", 4 + offset), ("sb", "a0", "s0", 16 + offset)]
-    for offset in (0, 2):
-        items += [("lh", "a2", "s0", 8 + offset), ("lhu", "a2", "s1", offset), ("lhu", "a3", "s0", 12 + offset)]
-        items += [("lh", "a3", "s1", 4 + offset), ("sh", "a1", "s0", 20 + offset)]
-    items += [("lw", "a2", "s0", 8), ("lw", "a3", "s1", 4), ("sw", "a0", "s0", 24), ("addi", "s3", "s0", 0x40), ("lw", "zero", "s3", -0x40)]
-    items += [("sw", "a1", "s2", 0), ("lw", "a4", "s2", 12), ("lw", "a4", "s2", 16), ("sw", "a1", "sp", -16)]
-    items += [("jal", "ra", "function"), ("auipc", "t0", 0), ("jalr", "t0", "t0", 9), ("jal", "zero", 4)]
-    calls = [
-        (63, 0, "s0", 13), (63, 0, "s2", 9), (63, 0, "s0", 50), (63, 0, "s0", 50), (63, 0, "s2", 0), (63, 9, "s0", 4),
-        (64, 3, "s0", 11), (64, 3, "s1", 6), (64, 3, "s0", 0), (64, 3, "s2", 5), (64, 1, "s0", 5), (64, 2, "s0", 5), (64, 0, "s0", 5),
-        (64, 4, "s0", 5), (214, 0, "s0", 0), (1000, 0, "s0", 0), (0, 3, "s0", 0), (65, 0, "s0", 0), (4096, 0, "s0", 0),
-    ]  # fmt: skip
-    for number, fd, base, length in calls:
-        items += [("li", "a7", number), ("li", "a0", fd), ("addi", "a1", base, 1 + number % 2), ("li", "a2", length), ("ecall",)]
-    items += [("li", "a7", 214), ("li", "a0", 0), ("ecall",), ("addi", "a0", "a0", 64), ("ecall",), ("li", "a0", -1), ("ecall",)]
-    items += [("li", "a0", 7), *EXIT, "function", ("jalr", "zero", "ra", 0)]
-    return items
-
-
-@cache
-def sample_run() -> Execution:
-    """The sample program's run: a few hundred steps, no refresh."""
-    words = b"".join(word.to_bytes(4, "little") for word in (0xDEAD_BEEF, 0x8000_0001, 0x7FFF_80FE, 5, 0x0102_0304, 0xFFFF_FFFF, 9, 10))
-    return execute(assemble(sample_program(), data=words, rodata=words, bss=64), INPUT)
-
-
-@cache
-def long_run() -> Execution:
-    """A loop of 2^16 time steps around accesses of registers, RAM and the journal pointer: it needs refreshes."""
-    items: list[Item] = [("la", "s0", "data"), ("li", "s1", 1), ("sw", "s0", "s0", 4), ("li", "t0", 8300)]
-    items += ["loop", ("addi", "t0", "t0", -1), ("bnez", "t0", "loop"), ("add", "s1", "s1", "s1"), ("lw", "s2", "s0", 4)]
-    items += [("li", "a7", 64), ("li", "a0", 3), ("mv", "a1", "s0"), ("li", "a2", 6), ("ecall",), ("li", "a0", 0), *EXIT]
-    return execute(assemble(items, data=bytes(range(16))))
 
 
 @dataclass(slots=True)

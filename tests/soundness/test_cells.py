@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.forge import Flags, Forgery, RowModel, forgery, long_run, model, sample_run
+from tests.forge import Flags, Forgery, RowModel, forgery, model
+from tests.sample import long_run, sample_run
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.evaluate import evaluate_columns
 from zkvm.stark.air.expression import MAIN, Expr, straighten

@@ -11,7 +11,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.forge import Forgery, forgery, long_run, sample_run
+from tests.forge import Forgery, forgery
+from tests.sample import long_run, sample_run
 from zkvm.riscv.isa import opcodes
 from zkvm.stark.field.goldilocks import P
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, UsageError
 from zkvm.riscv.isa import opcodes
-from zkvm.riscv.isa.calls import BY_NUMBER
+from zkvm.riscv.isa.calls import BY_NUMBER, TENSOR
 from zkvm.riscv.machine import machine
-from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image
+from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image, TensorCall
 from zkvm.session.memory import out_of_memory
 from zkvm.session.prediction import Prediction, predict
 from zkvm.session.resources import prove_extra
@@ -209,18 +209,25 @@ def serving_chips() -> tuple[NDArray[Any], dict[int, str]]:
         if operation < 256 and operation not in (opcodes.ECALL, opcodes.TRAP):
             for rom in (0, 1):
                 steps[rom, operation] = server(_single(operation, rom))
-    return steps, {number: server(_single(call=number)) for number in (*BY_NUMBER, OTHER_CALL)}
+    return steps, {number: server(_single(call=number)) for number in (*BY_NUMBER, OTHER_CALL) if number != TENSOR.number}
 
 
-def _single(operation: int = 0, rom: int = 0, call: int | None = None) -> Execution:
-    """An execution of one instruction, or none."""
+def tensor_cells(call: TensorCall) -> int:
+    """Cells of all rows of a tensor call."""
+    columns, base, alone = columns_of(), _single(), _single(tensors=(call,))
+    return sum(columns[chip.name] * (chip.rows(alone) - chip.rows(base)) for chip in machine().chips if chip.first is None)
+
+
+def _single(operation: int = 0, rom: int = 0, call: int | None = None, tensors: tuple[TensorCall, ...] = ()) -> Execution:
+    """An execution of one instruction, or none; of tensor calls only what is in their own records."""
     nothing = np.zeros(0, np.uint64)
     program, steps, ecalls = np.zeros(1, PROGRAM_ROW), np.zeros(int(operation > 0), STEP), np.zeros(int(call is not None), ECALL)
     program["op"], steps["rom"] = operation, rom
     ecalls["a7"] = call or 0
     image = Image(program, nothing, nothing, nothing, nothing, (), 0, 0, 0, 0, bytes)
     chain = np.zeros(0, CHAIN_ROW)
-    return Execution(image, 1, 0, b"", steps, np.zeros(0, REFRESH), ecalls, chain, chain, nothing, nothing, nothing, nothing, nothing)
+    none = (chain, chain, nothing, nothing, nothing, nothing, nothing)
+    return Execution(image, 1, 0, b"", steps, np.zeros(0, REFRESH), ecalls, *none, tensor_calls=tensors)
 
 
 @cache
@@ -238,6 +245,7 @@ def costs() -> Costs:
         zero_word=columns["zero_init"],
         read_row=columns["read_rows"],
         write_row=columns["write_rows"],
+        tensor=tensor_cells,
     )
 
 

@@ -7,8 +7,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from tests.forge import Forgery, forgery, sample_run
+from tests.forge import Forgery, forgery
 from tests.riscv.chips.memory_rows import shape
+from tests.sample import sample_run
 from zkvm.riscv.chips.buses import PROGRAM
 from zkvm.riscv.chips.ecall import FLAGS, SERVED, EcallChip
 from zkvm.riscv.isa import calls, opcodes
