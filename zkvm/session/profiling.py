@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from zkvm.errors import LimitError, UsageError
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.calls import BY_NUMBER, TENSOR
+from zkvm.riscv.isa.tensors import IMPORT, Descriptor
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image, TensorCall
 from zkvm.session.memory import out_of_memory
@@ -209,7 +210,7 @@ def serving_chips() -> tuple[NDArray[Any], dict[int, str]]:
         if operation < 256 and operation not in (opcodes.ECALL, opcodes.TRAP):
             for rom in (0, 1):
                 steps[rom, operation] = server(_single(operation, rom))
-    return steps, {number: server(_single(call=number)) for number in (*BY_NUMBER, OTHER_CALL) if number != TENSOR.number}
+    return steps, {number: server(_single(call=number)) for number in (*BY_NUMBER, OTHER_CALL)}
 
 
 def tensor_cells(call: TensorCall) -> int:
@@ -224,6 +225,8 @@ def _single(operation: int = 0, rom: int = 0, call: int | None = None, tensors: 
     program, steps, ecalls = np.zeros(1, PROGRAM_ROW), np.zeros(int(operation > 0), STEP), np.zeros(int(call is not None), ECALL)
     program["op"], steps["rom"] = operation, rom
     ecalls["a7"] = call or 0
+    if call == TENSOR.number:
+        tensors = (TensorCall(0, 1, Descriptor(IMPORT)),)
     image = Image(program, nothing, nothing, nothing, nothing, (), 0, 0, 0, 0, bytes)
     chain = np.zeros(0, CHAIN_ROW)
     none = (chain, chain, nothing, nothing, nothing, nothing, nothing)
@@ -239,7 +242,7 @@ def costs() -> Costs:
     width = np.vectorize(lambda name: columns.get(name, 0), otypes=[np.int64])(steps)
     return Costs(
         steps=width,
-        calls={number: columns[name] for number, name in calls.items()},
+        calls={number: columns[name] for number, name in calls.items()} | {TENSOR.number: 0},
         other_call=columns[calls[OTHER_CALL]],
         refresh=columns["refresh"],
         zero_word=columns["zero_init"],

@@ -98,9 +98,9 @@ def test_deep_recursion_ends_at_the_greatest_depth_and_comes_back() -> None:
     assert main.total_cycles == sum(recorder.tree.cycles)
 
 
-@pytest.mark.parametrize("program", [CALLS, RECURSION, sample_image()])
-def test_batches_do_not_matter(program: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:
-    image = assemble(program, data=bytes(range(64)), rodata=bytes(range(128, 160)), bss=64)
+@pytest.mark.parametrize("program", [CALLS, RECURSION, None])
+def test_batches_do_not_matter(program: list[Item] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = sample_image() if program is None else assemble(program)
     whole = record(image, INPUT, profiling.costs())
     monkeypatch.setattr(profiler, "BATCH", 7)
     monkeypatch.setattr(executor, "TIME_SLICE", 5)
