@@ -9,7 +9,7 @@ from tests.riscv.vm.tensor_programs import bounds, channel_bytes, vector_bytes
 from zkvm.riscv.isa.calls import TENSOR
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
 from zkvm.riscv.records import Execution, Image
-from zkvm.riscv.vm.assemble import CHANNELS, DATA, EXIT, RODATA, VECTORS, Item, assemble
+from zkvm.riscv.vm.assemble import CHANNELS, DATA, EXIT, VECTORS, Item, assemble
 from zkvm.riscv.vm.executor import execute
 
 WORDS = b"".join(word.to_bytes(4, "little") for word in (0xDEAD_BEEF, 0x8000_0001, 0x7FFF_80FE, 5, 0x0102_0304, 0xFFFF_FFFF, 9, 10))
@@ -27,7 +27,7 @@ TAPS, OUTPUTS = 3, 19
 CONSTANT = [[(7 * v * v + 11 * k + 3 * v * k) % 200 - 100 if 8 * (v // TAPS) + k < OUTPUTS else 0 for k in range(8)] for v in range(9)]
 CHANNEL_LIST = [(1000 * c - 9000, (1 << 22) + c if c % 3 else -(1 << 25), 1 << 26) for c in range(OUTPUTS)]
 
-CALLS: tuple[tuple[Descriptor, str, str, str, str | int], ...] = (
+CALLS: tuple[tuple[Descriptor, str, str, str, int], ...] = (
     (Descriptor(IMPORT, len(IMPORTED)), "s4", "zero", "zero", 0),
     (Descriptor(LOAD, 2, 8), "s5", "zero", "s0", LOADED_AT - DATA),
     (Descriptor(LOAD, 3, 1), "s6", "zero", "s0", LOADED_AT - DATA + 64),
@@ -45,9 +45,8 @@ CALLS: tuple[tuple[Descriptor, str, str, str, str | int], ...] = (
 """Descriptor, register of the handle, registers of both operands, and what is added to the second: it is an address."""
 
 
-def tensor_call(number: int, handle: str, *operands: str | int) -> list[Item]:
+def tensor_call(number: int, handle: str, first: str = "zero", second: str = "zero", offset: int = 0) -> list[Item]:
     """One of :data:`CALLS`, whose descriptor is in read-only memory."""
-    first, second, offset = operands or ("zero", "zero", 0)
     items: list[Item] = [("addi", "a0", "s1", len(WORDS) + 40 * number), ("mv", "a1", first), ("addi", "a2", second, offset)]
     return [*items, ("li", "a7", TENSOR.number), ("ecall",), ("mv", handle, "a0")]
 
@@ -88,7 +87,8 @@ def sample_program() -> list[Item]:
     for number, fd, base, length in calls:
         items += [("li", "a7", number), ("li", "a0", fd), ("addi", "a1", base, 1 + number % 2), ("li", "a2", length), ("ecall",)]
     items += [("li", "a7", 214), ("li", "a0", 0), ("ecall",), ("addi", "a0", "a0", 64), ("ecall",), ("li", "a0", -1), ("ecall",)]
-    items += [item for number, (_, *operands) in enumerate(CALLS[1:], 1) for item in tensor_call(number, *operands)]
+    for call, (_, handle, first, second, offset) in enumerate(CALLS[1:], 1):
+        items += tensor_call(call, handle, first, second, offset)
     items += [("li", "a0", 7), *EXIT, "function", ("jalr", "zero", "ra", 0)]
     return items
 
@@ -98,8 +98,8 @@ def sample_image() -> Image:
     """The sample program with its memory."""
     data = WORDS.ljust(64, b"\0") + struct.pack(f"<{len(LOADED)}i", *LOADED) + bytes(4 * EXPORTED)
     rodata = WORDS + b"".join(struct.pack("<10I", *descriptor) for descriptor, *_ in CALLS)
-    constants = {"vectors": vector_bytes(CONSTANT), "channels": channel_bytes(CHANNEL_LIST)}
-    return assemble(sample_program(), data=data, rodata=rodata, bss=64, **constants)
+    vectors, channels = vector_bytes(CONSTANT), channel_bytes(CHANNEL_LIST)
+    return assemble(sample_program(), data=data, rodata=rodata, bss=64, vectors=vectors, channels=channels)
 
 
 @cache

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -43,9 +43,9 @@ class Program:
     """Calls, and what they read."""
 
     calls: Sequence[Call]
-    vectors: Vectors = ()  # type: ignore[assignment]
+    vectors: Vectors = field(default_factory=list)
     channels: Sequence[tuple[int, int, int]] = ()
-    imported: Vectors = ()  # type: ignore[assignment]
+    imported: Vectors = field(default_factory=list)
     ram: Sequence[int] = ()
 
     def forged(self) -> Forgery:
@@ -57,8 +57,8 @@ class Program:
             items += [("li", "a7", TENSOR.number), ("ecall",)]
         rodata = b"".join(struct.pack("<10I", *descriptor).ljust(DESCRIPTOR_BYTES, b"\0") for descriptor, _, _ in self.calls)
         ram = struct.pack(f"<{len(self.ram)}i", *self.ram)
-        constants = {"vectors": vector_bytes(self.vectors), "channels": channel_bytes(self.channels)}
-        image = assemble([*items, ("li", "a0", 0), *EXIT], rodata=rodata, data=ram, **constants)
+        vectors, channels = vector_bytes(self.vectors), channel_bytes(self.channels)
+        image = assemble([*items, ("li", "a0", 0), *EXIT], rodata=rodata, data=ram, vectors=vectors, channels=channels)
         return forgery(execute(image, vector_bytes(self.imported)))
 
 

@@ -38,9 +38,7 @@ from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
 from zkvm.riscv.vm.assemble import CHANNELS, DATA, VECTORS
 from zkvm.stark.field.goldilocks import P
 
-PRODUCTS, RESULTS, TILES, WORDS, CALL, IMPORTS = (
-    f"tensor_{name}" for name in ("products", "results", "tiles", "words", "call", "import")
-)
+PRODUCTS, RESULTS, TILES, WORDS, CALL, IMPORTS = (f"tensor_{name}" for name in ("products", "results", "tiles", "words", "call", "import"))
 
 
 @pytest.fixture
@@ -447,9 +445,7 @@ def test_g7_another_handle(forged: Forgery) -> None:
     assert forged.refusals() == {"bus memory"}
 
 
-@pytest.mark.parametrize(
-    "name", ["blocks", "channels", "taps", "x", "x_stride", "w", "w_stride", "channel_list", "bounds"]
-)
+@pytest.mark.parametrize("name", ["blocks", "channels", "taps", "x", "x_stride", "w", "w_stride", "channel_list", "bounds"])
 def test_g7_another_descriptor(forged: Forgery, name: str) -> None:
     forged.add(CALL, forged.row(CALL, linear=1), **{name: 16})
     assert f"{CALL}: {name.replace('_', ' ')}" in forged.refusals()

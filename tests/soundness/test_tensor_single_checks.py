@@ -52,9 +52,7 @@ from zkvm.stark.field.goldilocks import P
 from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.prover.preprocessed import commit_preprocessed
 
-PRODUCTS, RESULTS, TILES, WORDS, CALL, IMPORTS = (
-    f"tensor_{name}" for name in ("products", "results", "tiles", "words", "call", "import")
-)
+PRODUCTS, RESULTS, TILES, WORDS, CALL, IMPORTS = (f"tensor_{name}" for name in ("products", "results", "tiles", "words", "call", "import"))
 Forged = tuple[Forgery, str]
 """Forged tables and the one line that refuses them."""
 EIGHTS = list(range(100, 108))
