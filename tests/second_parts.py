@@ -153,20 +153,24 @@ class Chip:
     running: list[int]
     has_sum: bool
     following: list[int]
+    powers: int
 
 
 def read_machine(text: str, listing: dict[str, Any]) -> list[Chip]:
     """The chips in order."""
     chips: list[Chip] = []
+    powers = 0
     for line in text.split("\n")[1:]:
         words = line.split(" ")
         if words[0] == "bus":
+            numbers = words[-3::2] if words[-2] == "sum" else words[-2:-1]
+            powers = max(powers, *map(int, numbers))
             continue
         if words[0] == "chip":
             info = listing[words[1]]
             widths = (int(words[2]), int(words[3]), int(words[4]))
             more = (info["running columns"], info["last one is a sum"], info["opened at the next row"])
-            chips.append(Chip(words[1], widths, words[5] == "True", [], [], *more))
+            chips.append(Chip(words[1], widths, words[5] == "True", [], [], *more, powers))
         elif len(words) == 3:
             chips[-1].nodes.append((int(words[0]), int(words[1]), int(words[2])))
         else:

@@ -48,6 +48,26 @@ class Table:
 
 
 @dataclass
+class Closing:
+    """Tuples of the verifier on one bus."""
+
+    bus: int
+    tuples: list[tuple[int, ...]]
+    sent: bool
+    summed: bool
+
+
+@dataclass
+class Statement:
+    """What a seal is about: absorbed fields, log2 of the preprocessed heights by chip, their root, and the verifier's tuples."""
+
+    fields: dict[str, bytes]
+    fixed: dict[str, int]
+    root: bytes
+    closings: list[Closing]
+
+
+@dataclass
 class Seen:
     """Intermediate values, for comparison with the vectors."""
 
@@ -113,25 +133,45 @@ def _verify(data: bytes, image_id: bytes, machine_text: str, listing: dict[str, 
     numbers = [read.number(2) for _ in range(3)]
     journal = read.take(read.number(4))
     demand(exit_code == 0 and blake3(journal).digest() == journal_digest, "claim")
+    public = {"image header": header, "journal": journal, "exit code": u64(exit_code)}
+    closings = [Closing(1, [(entry, 4)], True, False)]
+    closings += [Closing(3, [(start - 1, 0)], True, False) for start, _ in gaps] + [Closing(3, [(end, 1)], False, False) for _, end in gaps]
+    closings += [Closing(14, list(enumerate(journal)), True, True), Closing(15, [(exit_code,)], True, True)]
+    statement = Statement(public, fixed, roots[{2: 0, 4: 1, 8: 2}[numbers[0]]], closings)
+    return _seal(read, chips, digest, statement, numbers)
+
+
+def verify_seal(data: bytes, machine_text: str, listing: dict[str, Any], statement: Statement) -> Seen:
+    """Accept a seal of any machine and statement, or raise :class:`Refused`."""
+    try:
+        digest = blake3(machine_text.encode()).digest()
+        return _seal(Bytes(data), read_machine(machine_text, listing), digest, statement)
+    except (ArithmeticError, LookupError, StopIteration, ValueError) as error:
+        raise Refused(repr(error)) from error
+
+
+def _seal(read: Bytes, chips: list[Chip], digest: bytes, statement: Statement, claimed: list[int] | None = None) -> Seen:
     demand(read.take(10) == b"ZKVMSEAL" + bytes([1, 0]), "seal")
     zk = read.number(2)
-    demand([read.number(2) for _ in range(3)] == numbers and zk < 2, "parameters")
-    logs = list(read.take(len(chips)))
+    numbers = [read.number(2) for _ in range(3)]
+    demand(claimed in (None, numbers) and zk < 2, "parameters")
+    logs, fixed = list(read.take(len(chips))), statement.fixed
     demand(all(9 <= log <= 24 if log else not chip.mandatory for chip, log in zip(chips, logs, strict=True)), "presence")
     demand(all(log == fixed[chip.name] for chip, log in zip(chips, logs, strict=True) if chip.widths[0]), "preprocessed heights")
-    public = [(header, journal, exit_code, roots[{2: 0, 4: 1, 8: 2}[numbers[0]]]), (gaps, entry)]
-    return _Run(chips, digest, numbers, zk, logs, public, read).verify()
+    return _Run(chips, digest, numbers, zk, logs, statement, read).verify()
 
 
 class _Run:
     """The protocol, from the seal's body on."""
 
-    def __init__(self, chips: list[Chip], digest: bytes, numbers: list[int], zk: int, logs: list[int], public: Any, read: Bytes) -> None:
+    def __init__(
+        self, chips: list[Chip], digest: bytes, numbers: list[int], zk: int, logs: list[int], statement: Statement, read: Bytes
+    ) -> None:
         order = sorted((1 << log, number) for number, log in enumerate(logs) if log)
         self.tables = [Table(chips[number], height) for height, number in order]
         self.size, (self.blowup, self.queries, self.exempt) = order[-1][0], numbers
         self.digest, self.numbers, self.zk, self.logs, self.read = digest, numbers, zk, logs, read
-        (self.header, self.journal, self.exit_code, self.fixed_root), (self.gaps, self.entry) = public
+        self.statement, self.fixed_root, self.powers = statement, statement.root, chips[0].powers
         demand(1 << 15 <= self.size, "tallest table")
         self.layers = []
         height = self.size
@@ -159,7 +199,7 @@ class _Run:
         t.step("domain", 0, b"zkvm proof")
         for label, number in zip(("protocol version", "blowup", "queries", "exempt rows", "zk"), (1, *self.numbers, self.zk), strict=True):
             t.step(label, 3, u64(number))
-        public = {"machine digest": self.digest, "image header": self.header, "journal": self.journal, "exit code": u64(self.exit_code)}
+        public = {"machine digest": self.digest} | self.statement.fields
         for label, data in (public | {"preprocessed root": self.fixed_root, "log heights": bytes(self.logs)}).items():
             t.step(label, 1, data)
         t.step("main root", 1, roots[0])
@@ -203,12 +243,15 @@ class _Run:
                 result, factor = sub(result, mul(factor, base(value))), mul(factor, beta)
             return result
 
-        sent = mul(sent, print_of(1, self.entry, 4))
-        for start, end in self.gaps:
-            sent, received = mul(sent, print_of(3, start - 1, 0)), mul(received, print_of(3, end, 1))
-        for index, byte in enumerate(self.journal):
-            total = sub(total, inverse(print_of(14, index, byte)))
-        total = sub(total, inverse(print_of(15, self.exit_code)))
+        for own in self.statement.closings:
+            for entry in own.tuples:
+                found = print_of(own.bus, *entry)
+                if own.summed:
+                    total = (sub if own.sent else add)(total, inverse(found))
+                elif own.sent:
+                    sent = mul(sent, found)
+                else:
+                    received = mul(received, found)
         demand(sent == received != ZERO and total == ZERO, "buses")
 
     def check_constraints(self, terminals: list[K], openings: list[K], here: int, challenges: tuple[K, K, K, K]) -> K:
@@ -224,7 +267,7 @@ class _Run:
                 columns[number].append(openings[at : at + table.chip.widths[tree]])
                 at += table.chip.widths[tree]
         combined, weight = ZERO, ONE
-        constants = [part for k in range(7) for part in (power(beta, k) if k else alpha)]
+        constants = [part for k in range(1 + self.powers) for part in (power(beta, k) if k else alpha)]
         for number, table in enumerate(self.tables):
             chip, n = table.chip, table.height
             following = dict(zip(chip.following, openings[next_at:], strict=False))

@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.tiles import TILES
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.expression import ADD, CONST, MAIN, MUL, PRE, SUB, Expr
@@ -78,7 +79,7 @@ def value_of_text(text: str, cells: dict[str, int]) -> int:
     return int(eval(code.replace("^", "**"), {"__builtins__": {}}, cells)) % P
 
 
-@pytest.mark.parametrize("chip", machine().chips, ids=lambda chip: chip.name)
+@pytest.mark.parametrize("chip", [*machine().chips, *TILES.chips], ids=lambda chip: chip.name)
 def test_printed_polynomials_mean_what_is_proven(chip: Chip) -> None:
     """Every named sum, constraint, tuple and count of the page, read back and evaluated on random cells."""
     rng = random.Random(1)
@@ -89,6 +90,8 @@ def test_printed_polynomials_mean_what_is_proven(chip: Chip) -> None:
         expressions += [pair.flag] if pair.flag is not None else []
     for lookup in chip.air_buses.lookups:
         expressions += [*lookup.message.values, lookup.count]
+    factors = [factor for own in chip.air_buses.contributions for factor in own.factors]
+    expressions += [value for own in chip.air_buses.contributions for value in own.message.values]
     for _ in range(3):
         by_place = {(MAIN, k): rng.randrange(P) for k in range(len(chip.main))}
         by_place |= {(PRE, k): rng.randrange(P) for k in range(len(chip.preprocessed))}
@@ -101,6 +104,10 @@ def test_printed_polynomials_mean_what_is_proven(chip: Chip) -> None:
         for expression in expressions:
             text = names.text(expression)
             assert value_of_text(text, by_name) == value_of(expression, by_place), text
+        beta = rng.randrange(P)
+        for factor in factors:
+            expected = sum(pow(beta, power, P) * value_of(expr, by_place) for power, expr in factor) % P
+            assert value_of_text(names.powers(factor), by_name | {"beta": beta}) == expected
 
 
 def test_the_page_has_every_chip_column_claim_and_interaction() -> None:
@@ -121,6 +128,16 @@ def test_the_page_has_every_chip_column_claim_and_interaction() -> None:
         for name in TOOL.Names(chip).sums:
             used = re.findall(rf"(?<![\w`]){name}(?!\w)", section)
             assert not used or f"\n{name} " in section, name
+
+
+def test_a_page_of_a_machine_with_sums() -> None:
+    page = TOOL.page(TILES)
+    assert "| 5 | tile sums | sum | (tile, half) |" in page
+    assert "- **tile sums**: contributed to by mac, out" in page
+    assert "3 lookups and 2 contributions in 3" in page
+    out = page.split("## out")[1]
+    for line in ("results      tile sums  adds to (tile, half)", "times (low0 + beta^41*low1)", "(-y0) + beta*(-y1)"):
+        assert line in out
 
 
 def test_lines_of_the_page_are_short() -> None:

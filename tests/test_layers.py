@@ -36,7 +36,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "stark.kernels.source": ("stark.field.goldilocks", "stark.air.operations", "stark.kernels"),
     # The machine: knows no proof. What its chips and statements are made of is the proof system's vocabulary.
     "riscv": (),
-    "riscv.records": ("riscv.isa.opcodes",),
+    "riscv.records": ("riscv.isa.opcodes", "riscv.isa.tensors"),
     "riscv.isa": ("errors", "riscv.records"),
     "riscv.operations": (),
     "riscv.kernels": ("stark.kernels.library",),

@@ -14,7 +14,16 @@ import pytest
 
 from tests import second_parts, second_verifier
 from tests.second_parts import Refused
-from tests.second_verifier import Seen
+from tests.second_verifier import Closing, Seen, Statement, verify_seal
+from tests.soundness.cheating import skip_own_checks
+from tests.tiles import I64, TILES, committed, product, tile_statement, tile_tables
+from tools.make_vectors import chips
+from zkvm.errors import VerificationError
+from zkvm.stark.air.builder import Argument
+from zkvm.stark.protocol.codec import decode_proof, encode_proof
+from zkvm.stark.protocol.params import Policy, parameters
+from zkvm.stark.prover.prove import prove_tables
+from zkvm.stark.verifier.verify import verify_proof
 from zkvm.verifier.receipt import Receipt, verdict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,3 +100,46 @@ def test_changed_bytes_are_refused_by_both(seed: int) -> None:
 def test_the_guests_receipt_states_what_it_did() -> None:
     receipt = Receipt.from_bytes(RECEIPT)
     assert (receipt.journal, receipt.claim.exit_code, receipt.zk) == (b"hello", 0, False)
+
+
+# --- a machine with sums -------------------------------------------------------------------------------------------------------------
+
+
+def verdicts_on_tiles(result: I64, change: dict[str, int] | None = None) -> tuple[bool, bool]:
+    """Whether each verifier accepts a zero-knowledge proof of tiles, of which some cells of the first row of results may be others."""
+    chosen = parameters("balanced", 128)
+    statement, tables = tile_statement(chosen, result), tile_tables(chosen)
+    out = tables["out"]
+    for name, value in (change or {}).items():
+        out.main[out.chip.main.index(name), 0] = value % second_parts.P
+    proof, _ = prove_tables(TILES, chosen, statement, list(tables.values()), committed(chosen.blowup))
+    assert proof.zk
+    data, accepted = encode_proof(proof), [True, True]
+    try:
+        verify_proof(TILES, statement, decode_proof(TILES, data), Policy(128))
+    except VerificationError:
+        accepted[0] = False
+    own = [
+        Closing(entry.bus.id, [tuple(row) for row in entry.values.tolist()], entry.sent, entry.bus.argument is Argument.LOGUP)
+        for entry in statement.closings
+    ]
+    fixed = {"vectors": 15}
+    try:
+        verify_seal(data, TILES.description, chips(TILES), Statement(dict(statement.fields), fixed, statement.preprocessed_root, own))
+    except Refused:
+        accepted[1] = False
+    return accepted[0], accepted[1]
+
+
+def test_sums_are_understood_by_both() -> None:
+    """A coefficient of degree 3 and pairs of degree 2, powers up to 127, more values in a tuple than the machine of the vectors has."""
+    assert (TILES.powers, TILES.arity) == (127, 7)
+    assert verdicts_on_tiles(product()) == (True, True)
+
+
+def test_a_wrong_sum_is_refused_by_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_own_checks(monkeypatch)
+    result = product()
+    result[0, 0] += 1
+    assert verdicts_on_tiles(result, {"y0": int(result[0, 0])}) == (False, False)
+    assert verdicts_on_tiles(result) == (False, False)

@@ -20,8 +20,7 @@ from zkvm import api
 from zkvm.riscv.header import run_statement
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.evaluate import evaluate_point
-from zkvm.stark.air.layout import MAX_ARITY
-from zkvm.stark.air.machine import ACTIVE, START, TERMINAL
+from zkvm.stark.air.machine import ACTIVE, START, TERMINAL, Machine
 from zkvm.stark.crypto.hashes import KEY_LEAF, KEY_NODE, blake3
 from zkvm.stark.crypto.merkle import chain_leaves, hash_pairs
 from zkvm.stark.crypto.transcript import Kind, Transcript
@@ -30,7 +29,7 @@ from zkvm.stark.field.extension import ONE, ZERO, Ext, ext_add, ext_inv, ext_mul
 from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
 from zkvm.stark.protocol.params import GRINDING_BITS
 from zkvm.stark.protocol.proof import Proof
-from zkvm.stark.protocol.shape import ProofShape, params_of, tree_positions
+from zkvm.stark.protocol.shape import ProofShape, params_of, shared_params, tree_positions
 from zkvm.stark.protocol.steps import DOMAIN, GRINDING_LABEL, Steps
 from zkvm.stark.verifier.constraints import closing_fingerprints, quotient_value, selectors, split_openings, terminals_by_table
 from zkvm.stark.verifier.fri import deep_values, fold, points_at
@@ -169,8 +168,9 @@ def constraints(shape: ProofShape, proof: Proof, alpha: Ext, beta: Ext, challeng
     """The constraints at zeta: weighted sums by table and group, divided by the vanishing polynomials, and the quotient."""
     leaves, quotient = split_openings(shape, proof.openings)
     combined, power, tables = ZERO, ONE, []
+    shared = shared_params(alpha, beta, shape.machine.powers)
     for table, columns, own in zip(shape.tables, leaves, terminals_by_table(shape, proof.terminals), strict=True):
-        params = params_of(alpha, beta, MAX_ARITY, list(own))
+        params = params_of(shared, own)
         sums = {ACTIVE: ZERO, START: ZERO, TERMINAL: ZERO}
         values = evaluate_point(table.code.straight, dict(columns), params)
         for value, group in zip(values, table.code.groups, strict=True):
@@ -221,10 +221,10 @@ def openings(shape: ProofShape, proof: Proof, positions: Any, zeta: Ext, batchin
     return result
 
 
-def chips() -> dict[str, Any]:
+def chips(listed: Machine) -> dict[str, Any]:
     """What the machine's text does not say outright: which bus columns run, what is fixed by the image, who is whose second instance."""
     view = {}
-    for code in machine().codes:
+    for code in listed.codes:
         pre, main, bus = code.widths
         view[code.chip.name] = {
             "preprocessed": pre, "main": main, "bus": bus, "mandatory": code.chip.mandatory, "second instance of": code.chip.first,
@@ -244,7 +244,7 @@ def machine_text() -> str:
 def files() -> dict[str, bytes]:
     """Content of every file."""
     made = receipt()
-    views = {"primitives.json": primitives(), "hello.json": run(made), "machine.json": chips()}
+    views = {"primitives.json": primitives(), "hello.json": run(made), "machine.json": chips(machine())}
     result = {name: (json.dumps(view, indent=1) + "\n").encode() for name, view in views.items()}
     return result | {"hello.receipt": made.to_bytes(), "machine.txt": machine_text().encode()}
 

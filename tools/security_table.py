@@ -29,6 +29,7 @@ FORMULAS = {
     "constraints": "L constraints / q",
     "out of domain": "L (3 (N + 1) + N - 1) / (q - N - n)",
     "buses": "L fingerprints (values + 2) / q",
+    "sums": "L (largest power of beta in a coefficient) / q; none without sums",
 }
 CALCULATED = {
     "batching": "batching", "commit round 1": "fold 1", "query phase": "query", "ALI": "constraints", "DEEP": "out of domain",

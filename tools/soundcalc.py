@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from zkvm.riscv.machine import machine
-from zkvm.stark.air.layout import MAX_ARITY
 from zkvm.stark.protocol.params import FOLDING, GRINDING_BITS, PARAMETERS, Parameters
 from zkvm.stark.protocol.security import CONSTRAINT_DEGREE, ROWS_READ, best_bound, size_of
 from zkvm.stark.protocol.shape import ProofShape
@@ -63,7 +62,7 @@ def circuit(chosen: Parameters, log: int) -> str:
     lines += [f"fri_early_stop_degree = {shape.final_length * chosen.blowup}"]
     lines += [f"grinding_query_phase = {GRINDING_BITS}", f"gap_to_radius = {gap!r}  # m = {m}", "", "[[circuits.lookups]]"]
     lines += ['name = "buses"', 'logup_type = "univariate"', f"rows_L = {size.interactions}", "rows_T = 0"]
-    return "\n".join([*lines, f"num_columns_S = {MAX_ARITY + 2}", "num_lookups_M = 1"])
+    return "\n".join([*lines, f"num_columns_S = {size.arity + 2}", "num_lookups_M = 1"])
 
 
 def entry() -> str:

@@ -6,7 +6,7 @@ products, a helper and a running sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from inspect import signature
@@ -181,6 +181,12 @@ def forge_openings(patch: pytest.MonkeyPatch) -> None:
 def first_chunk(shape: ProofShape) -> int:
     """Position of the quotient's first column among the openings."""
     return shape.here_count - QUOTIENT_COLUMNS
+
+
+def challenges_of(params: Sequence[int]) -> tuple[Ext, Ext]:
+    """alpha and beta, of the constants that all chips share."""
+    a, b, c, d, e, f = params[:6]
+    return (a, b, c), (d, e, f)
 
 
 def fingerprint(bus: Bus, values: tuple[int, ...], alpha: Ext, beta: Ext) -> Ext:

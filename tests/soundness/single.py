@@ -1,6 +1,6 @@
 """Forgeries that one line refuses and nothing else: the machine without that line accepts them.
 
-A line is a constraint or a lookup of a chip, by its label. The weaker machine is the real one but for it, in prover and verifier alike.
+A line is a constraint, lookup or contribution of a chip, by its label. The weaker machine is the real one but for it, for both sides.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from zkvm.stark.air.machine import Machine
 
 @cache
 def without(chip: Chip, label: str) -> Chip:
-    """The chip without one constraint or lookup."""
-    labels = {constraint.label for constraint in chip.air_constraints} | {lookup.label for lookup in chip.air_buses.lookups}
+    """The chip without one constraint, lookup or contribution."""
+    buses = chip.air_buses
+    labels = {constraint.label for constraint in chip.air_constraints} | {lookup.label for lookup in buses.lookups}
+    labels |= {contribution.label for contribution in buses.contributions}
     assert label in labels, f"{chip.name} has no line {label!r}"
 
     class Weak(type(chip)):  # type: ignore[misc]
@@ -31,6 +33,7 @@ def without(chip: Chip, label: str) -> Chip:
         def interactions(self, buses: BusBuilder, row: Row) -> None:
             super().interactions(buses, row)
             buses.lookups = [own for own in buses.lookups if own.label != label]
+            buses.contributions = [own for own in buses.contributions if own.label != label]
 
     return Weak()
 

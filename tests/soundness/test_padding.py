@@ -13,14 +13,18 @@ from itertools import product
 import pytest
 
 from tests.soundness.polynomials import Polynomial, Span, Variable, degree, plus, polynomial, substitute
+from tests.tiles import TILES, MacChip, OutChip
+from tests.zk.small import MACHINE
 from zkvm.riscv.machine import machine
-from zkvm.stark.air.builder import Pair
+from zkvm.stark.air.builder import AirBuilder, Pair
 from zkvm.stark.air.chip import Chip
+from zkvm.stark.air.columns import Row
 from zkvm.stark.air.expression import MAIN, PRE, Expr, const, total
 from zkvm.stark.field.goldilocks import P
 
 CHIPS = {chip.name: chip for chip in machine().chips}
 WITH_PAIRS = [name for name, chip in CHIPS.items() if chip.air_buses.pairs]
+WITH_SUMS = [chip for own in (machine(), TILES, MACHINE) for chip in own.chips if chip.air_buses.contributions]
 
 
 def live(chip: Chip, pair: Pair) -> Expr:
@@ -35,7 +39,9 @@ def live(chip: Chip, pair: Pair) -> Expr:
 def settings(chip: Chip) -> Iterator[tuple[dict[Variable, int], Span]]:
     """Values of the bits that the constraints allow, with what is then known to vanish."""
     constraints = [polynomial(constraint.expr) for constraint in chip.air_constraints]
-    bits: list[Variable] = [(MAIN, number) for number, name in enumerate(chip.main) if chip.main[name].bits == 1]
+    relevant = read_by_buses(chip)
+    own: list[Variable] = [(MAIN, number) for number, name in enumerate(chip.main) if chip.main[name].bits == 1]
+    bits = [bit for bit in own if bit in relevant]
     bits += [(PRE, number) for number, name in enumerate(chip.preprocessed) if chip.preprocessed[name].bits == 1]
     known = set(bits)
     only_bits = [poly for poly in constraints if all(variable in known for monomial in poly for variable in monomial)]
@@ -46,13 +52,52 @@ def settings(chip: Chip) -> Iterator[tuple[dict[Variable, int], Span]]:
         if len(chip.preprocessed) and not any(setting[bit] for bit in bits if bit[0] == PRE):
             # Padding rows of preprocessed columns are zeros: the verifier's commitment says so.
             setting |= {(PRE, number): 0 for number in range(len(chip.preprocessed))}
-        span = Span()
-        for poly in constraints:
-            reduced = substitute(poly, setting)
-            if degree(reduced) <= 1:
-                span.add(reduced)
+        span = learned([substitute(poly, setting) for poly in constraints])
         if span.consistent:
             yield setting, span
+
+
+def read_by_buses(chip: Chip) -> set[Variable]:
+    """Columns in what the chip puts on buses, served tuples excepted, and those that share a constraint of bits with one of them.
+
+    Other bits stay unknown: that proves less, never more.
+    """
+    buses = chip.air_buses
+    messages = [message for pair in buses.pairs for message in (pair.receive, pair.send) if message]
+    exprs = [*(value for message in messages for value in message.values), *(lookup.count for lookup in buses.lookups)]
+    exprs += [pair.flag for pair in buses.pairs if pair.flag is not None]
+    exprs += [expr for own in buses.contributions for factor in own.factors for _, expr in factor]
+    found = {variable for expr in exprs for monomial in polynomial(expr) for variable in monomial}
+    bits = {(MAIN, number) for number, name in enumerate(chip.main) if chip.main[name].bits == 1}
+    groups = [{variable for monomial in polynomial(constraint.expr) for variable in monomial} for constraint in chip.air_constraints]
+    for group in groups:
+        if group <= bits and group & found:
+            found |= group
+    return found
+
+
+def learned(polynomials: list[Polynomial]) -> Span:
+    """What vanishing polynomials say: those that are affine, and those that are when what is known to be a number is put in."""
+    span = Span()
+    while polynomials:
+        rest = []
+        for poly in polynomials:
+            if degree(poly) <= 1:
+                span.add(poly)
+            else:
+                rest.append(poly)
+        left = {variable for poly in rest for monomial in poly for variable in monomial}
+        numbers = {variable: number for variable in left if (number := constant(span, variable)) is not None}
+        polynomials = [substitute(poly, numbers) for poly in rest]
+        if not numbers or not span.consistent:
+            break
+    return span
+
+
+def constant(span: Span, variable: Variable) -> int | None:
+    """The number that a variable is known to be."""
+    rest = span.reduce({(variable,): 1})
+    return None if any(rest) else rest.get((), 0)
 
 
 def value(expr: Expr, setting: dict[Variable, int]) -> int:
@@ -89,6 +134,46 @@ def test_idle_pairs_are_neutral(name: str) -> None:
     assert all(busy)
 
 
+def loud(chip: Chip, setting: dict[Variable, int], span: Span) -> list[str]:
+    """Labels of the contributions of which no factor is known to be zero."""
+
+    def vanishes(factor: tuple[tuple[int, Expr], ...]) -> bool:
+        return not any(span.reduce(substitute(polynomial(expr), setting)) for _, expr in factor)
+
+    return [own.label for own in chip.air_buses.contributions if not any(map(vanishes, own.factors))]
+
+
+@pytest.mark.parametrize("chip", WITH_SUMS, ids=lambda chip: chip.name)
+def test_padding_contributes_nothing(chip: Chip) -> None:
+    """Where the row is not real, one factor of every coefficient is zero by constraint, whatever the other cells are."""
+    real = (MAIN, chip.main.index("real"))
+    found = {0: 0, 1: 0}
+    for setting, span in settings(chip):
+        found[setting[real]] += 1
+        assert bool(loud(chip, setting, span)) == bool(setting[real])
+    assert all(found.values())
+
+
+def test_a_chip_that_does_not_mute_its_padding_is_noticed() -> None:
+    class LoudMacChip(MacChip):
+        name = "mac"
+
+        def constraints(self, air: AirBuilder, row: Row) -> None:
+            super().constraints(air, row)
+            air.constraints = [own for own in air.constraints if not own.label.endswith(": c3")]
+
+    class LoudOutChip(OutChip):
+        name = "out"
+
+        def constraints(self, air: AirBuilder, row: Row) -> None:
+            super().constraints(air, row)
+            air.constraints = [own for own in air.constraints if own.label not in ("one high flag", "one low flag")]
+
+    for chip, label in ((LoudMacChip(), "products of half 0"), (LoudOutChip(), "results")):
+        real = (MAIN, chip.main.index("real"))
+        assert any(label in loud(chip, setting, span) for setting, span in settings(chip) if not setting[real])
+
+
 @pytest.mark.parametrize("name", list(CHIPS))
 def test_counts_are_boolean_and_mute_on_padding(name: str) -> None:
     chip = CHIPS[name]
@@ -121,8 +206,8 @@ def test_every_consumer_of_state_looks_its_instruction_up(name: str) -> None:
 
 
 def test_the_zero_row_is_padding() -> None:
-    """All chips: a row of zeros satisfies every constraint, is neutral on every pair and mute on every lookup."""
-    for chip in machine().chips:
+    """All chips: a row of zeros satisfies every constraint, is neutral on every pair, mute on every lookup and adds nothing to a sum."""
+    for chip in (*machine().chips, *TILES.chips):
         zeros = {(kind, number): 0 for kind, size in ((MAIN, len(chip.main)), (PRE, len(chip.preprocessed))) for number in range(size)}
         assert not any(substitute(polynomial(constraint.expr), zeros) for constraint in chip.air_constraints)
         for pair in chip.air_buses.pairs:
@@ -132,9 +217,25 @@ def test_the_zero_row_is_padding() -> None:
                 assert not substitute(polynomial(pair.flag), zeros)
         for lookup in chip.air_buses.lookups:
             assert not substitute(polynomial(lookup.count), zeros)
+        assert not loud(chip, zeros, Span())
 
 
-@pytest.mark.parametrize("name", [name for name, chip in CHIPS.items() if chip.serves])
+@pytest.mark.parametrize("name", [name for name, chip in CHIPS.items() if chip.serves and not len(chip.preprocessed)])
+def test_padding_of_makers_is_mute(name: str) -> None:
+    """What a run makes, rows serve: only one that is on a path has a multiplicity."""
+    chip = CHIPS[name]
+    served = [lookup for lookup in chip.air_buses.lookups if lookup.serves]
+    assert {lookup.message.bus for lookup in served} == set(chip.counted)
+    real = (MAIN, chip.main.index("real"))
+    seen = {0: 0, 1: 0}
+    for setting, span in settings(chip):
+        mute = not any(span.reduce(substitute(polynomial(lookup.count), setting)) for lookup in served)
+        seen[setting[real]] += not mute
+        assert mute or setting[real]
+    assert seen[1]
+
+
+@pytest.mark.parametrize("name", [name for name, chip in CHIPS.items() if chip.serves and len(chip.preprocessed)])
 def test_padding_of_tables_is_mute(name: str) -> None:
     """A served multiplicity is a preprocessed 0/1 times the column: padding serves nothing whatever its multiplicity."""
     chip = CHIPS[name]

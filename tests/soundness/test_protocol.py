@@ -6,7 +6,7 @@ opened quotient value so that the constraints hold at zeta (the batched codeword
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -22,6 +22,7 @@ from tests.soundness.cheating import (
     OffsetSquaresChip,
     WideStepChip,
     after,
+    challenges_of,
     committed,
     drop_constraints,
     fingerprint,
@@ -73,10 +74,10 @@ def honest_proof() -> Proof:
 def on_bus(patch: pytest.MonkeyPatch, name: str, edit: Callable[[Any, list[Ext], Table, Ext, Ext], None]) -> None:
     """Change the bus columns and terminals of one table before they are committed."""
 
-    def change(result: Any, table: Table, alpha: Ext, beta: Ext) -> Any:
+    def change(result: Any, table: Table, params: Sequence[int]) -> Any:
         if table.chip.name == name:
             bus, terminals = result
-            edit(bus, terminals, table, alpha, beta)
+            edit(bus, terminals, table, *challenges_of(params))
         return result
 
     after(patch, "bus_columns", change)

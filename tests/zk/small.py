@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from tests.soundness.cheating import WideStepChip
 from tests.toy import MAX_ROWS, AuditChip, SquaresChip, Walk, toy_statement
+from zkvm.stark.air.builder import Argument, Bus, BusBuilder
 from zkvm.stark.air.chip import Trace
+from zkvm.stark.air.columns import Row
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.air.table import Table
 from zkvm.stark.crypto.hashes import blake3
@@ -43,6 +45,29 @@ QUERIED: Final = (77, 1024 + 301)
 """Query positions j N + k: one on each coset, with different rows also in the table of 512 rows."""
 
 
+SUMS = Bus("small sums", 5, 1, Argument.SUM, "(index)", power=9)
+
+
+class SummingStepChip(WideStepChip):
+    """A step that also adds its square to a sum, with a coefficient over the extension."""
+
+    name = "step"
+
+    def interactions(self, buses: BusBuilder, row: Row) -> None:
+        super().interactions(buses, row)
+        buses.contribute("square", SUMS, (row.index,), [(0, row.real)], [(2, row.real), (9, row.square)])
+
+
+class SummingAuditChip(AuditChip):
+    """An audit that takes it away again: a product, and a running sum of coefficients alone, of degree 3."""
+
+    name = "audit"
+
+    def interactions(self, buses: BusBuilder, row: Row) -> None:
+        super().interactions(buses, row)
+        buses.contribute("square", SUMS, (row.index,), [(0, row.real)], [(0, -row.real)], [(2, row.real), (9, row.square)])
+
+
 class ShortSquaresChip(SquaresChip):
     """The lookup table with few entries: a table of 512 rows."""
 
@@ -63,7 +88,7 @@ class ShortSquaresChip(SquaresChip):
         return [("multiplicity", np.where(inside, values[0].astype(np.int64), 0), inside)]
 
 
-MACHINE: Final = Machine("small toy", (WideStepChip(), AuditChip(), ShortSquaresChip()), MAX_ROWS)
+MACHINE: Final = Machine("small toy", (SummingStepChip(), SummingAuditChip(), ShortSquaresChip()), MAX_ROWS)
 
 
 class Fixed(Transcript):

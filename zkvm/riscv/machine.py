@@ -29,6 +29,13 @@ from zkvm.riscv.chips.refresh import RefreshChip
 from zkvm.riscv.chips.rom import RomChip
 from zkvm.riscv.chips.store_part import StorePartChip
 from zkvm.riscv.chips.store_word import StoreWordChip
+from zkvm.riscv.chips.tensor.call import TensorCallChip
+from zkvm.riscv.chips.tensor.constants import ChannelsChip, ConstantVectorsChip
+from zkvm.riscv.chips.tensor.importing import ImportChip
+from zkvm.riscv.chips.tensor.products import ProductsChip
+from zkvm.riscv.chips.tensor.results import ResultsChip
+from zkvm.riscv.chips.tensor.tiles import TilesChip
+from zkvm.riscv.chips.tensor.words import WordsChip
 from zkvm.riscv.chips.write_rows import WriteRowsChip
 from zkvm.riscv.chips.zero_init import ZeroInitChip
 from zkvm.stark.air.chip import second_instance
@@ -56,6 +63,7 @@ def machine() -> Machine:
             BranchEqualChip(), BranchLessChip(), JumpChip(), JumpRegisterChip(),
             LoadWordChip(), LoadWordRomChip(), StoreWordChip(), LoadPartChip(), StorePartChip(),
             EcallChip(), BrkChip(), ReadRowsChip(), WriteRowsChip(), ExitChip(),
+            ConstantVectorsChip(), ChannelsChip(), TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), ResultsChip(),
             *map(second_instance, SPLIT),
         ),
         max_rows=MAX_ROWS,

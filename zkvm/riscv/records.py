@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zkvm.riscv.isa.tensors import Descriptor, TensorConstants
+
 PROGRAM_ROW = np.dtype([(name, np.uint64) for name in ("pc", "op", "rd", "rs1", "rs2", "imm")])
 """One simplified instruction. Registers are memory-bus addresses; unused fields are 0; ``imm`` is in [0, 2^32).
 
@@ -76,6 +78,46 @@ CHAIN_ROW = np.dtype(
 )
 """One aligned word moved by a read or a journal write."""
 
+TENSOR_WORD = np.dtype(
+    [
+        ("address", np.uint32),  # of an aligned word in RAM, accessed at the call's time + 1
+        ("old", np.uint32),  # the word before
+        ("new", np.uint32),  # the word after; = old if it is read
+        ("t_prev", np.uint64),  # its previous access
+    ]
+)
+"""One word that a tensor call reads or writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorCall:
+    """One tensor call. Its registers and its time are in its ECALL record.
+
+    Attributes:
+        ecall: index of that record in :attr:`Execution.ecalls`.
+        id: one more than the number of instructions executed before the call; what a0 then holds.
+        descriptor: the words that the operation reads, all others 0.
+        vectors: (v, 8) int16, the tensor that the call makes; none for an operation that makes no tensor.
+        x: what is read of the first operand: LINEAR (blocks, taps, 8), EXPORT (vectors, 8), int16; else nothing.
+        w: what is read of the second operand: LINEAR (channels / 8 rounded up, taps, 8) int16; else nothing.
+        sums: (v, 8) int64, of each element the products' sum, before rescaling; none for an operation without products.
+        words: TENSOR_WORD, what is read or written in RAM, word i of the operation at place i.
+    """
+
+    ecall: int
+    id: int
+    descriptor: Descriptor
+    vectors: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 8), np.int16))
+    x: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 8), np.int16))
+    w: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 8), np.int16))
+    sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 8), np.int64))
+    words: NDArray[Any] = field(default_factory=lambda: np.zeros(0, TENSOR_WORD))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in (self.vectors, self.x, self.w, self.sums, self.words))
+
 
 def take_records(records: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
     """``records[positions]`` of a structured array, moved as plain 64-bit words.
@@ -108,6 +150,7 @@ class Image:
         heap_limit: highest program break.
         identify: computes :attr:`content_id`. Proving does not need it, and it takes as long as a large program is long.
         symbols: sorted (address, name) of functions, for messages and profiles; not part of the image ID.
+        tensors: constants of tensor calls; None for a machine without these calls, to which they are read-only data.
     """
 
     program: NDArray[Any]
@@ -122,6 +165,7 @@ class Image:
     heap_limit: int
     identify: Callable[[], bytes]
     symbols: tuple[tuple[int, str], ...] = ()
+    tensors: TensorConstants | None = None
 
     @property
     def stack_floor(self) -> int:
@@ -173,6 +217,7 @@ class Execution:
         zero_address: (z,) touched zero-initialised words: ascending *word* indices.
         zero_last: (z,) their final values.
         zero_last_time: (z,) times of their last accesses.
+        tensor_calls: in execution order.
         stdout: what the guest wrote to fd 1.
         stderr: what the guest wrote to fd 2.
         seconds: of the execution, under ``execute``.
@@ -193,6 +238,7 @@ class Execution:
     zero_address: NDArray[np.uint64]
     zero_last: NDArray[np.uint64]
     zero_last_time: NDArray[np.uint64]
+    tensor_calls: tuple[TensorCall, ...] = ()
     stdout: bytes = b""
     stderr: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)

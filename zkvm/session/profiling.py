@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, UsageError
 from zkvm.riscv.isa import opcodes
-from zkvm.riscv.isa.calls import BY_NUMBER
+from zkvm.riscv.isa.calls import BY_NUMBER, TENSOR
+from zkvm.riscv.isa.tensors import IMPORT, Descriptor
 from zkvm.riscv.machine import machine
-from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image
+from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image, TensorCall
 from zkvm.session.memory import out_of_memory
 from zkvm.session.prediction import Prediction, predict
 from zkvm.session.resources import prove_extra
@@ -212,15 +213,24 @@ def serving_chips() -> tuple[NDArray[Any], dict[int, str]]:
     return steps, {number: server(_single(call=number)) for number in (*BY_NUMBER, OTHER_CALL)}
 
 
-def _single(operation: int = 0, rom: int = 0, call: int | None = None) -> Execution:
-    """An execution of one instruction, or none."""
+def tensor_cells(call: TensorCall) -> int:
+    """Cells of all rows of a tensor call."""
+    columns, base, alone = columns_of(), _single(), _single(tensors=(call,))
+    return sum(columns[chip.name] * (chip.rows(alone) - chip.rows(base)) for chip in machine().chips if chip.first is None)
+
+
+def _single(operation: int = 0, rom: int = 0, call: int | None = None, tensors: tuple[TensorCall, ...] = ()) -> Execution:
+    """An execution of one instruction, or none; of tensor calls only what is in their own records."""
     nothing = np.zeros(0, np.uint64)
     program, steps, ecalls = np.zeros(1, PROGRAM_ROW), np.zeros(int(operation > 0), STEP), np.zeros(int(call is not None), ECALL)
     program["op"], steps["rom"] = operation, rom
     ecalls["a7"] = call or 0
+    if call == TENSOR.number:
+        tensors = (TensorCall(0, 1, Descriptor(IMPORT)),)
     image = Image(program, nothing, nothing, nothing, nothing, (), 0, 0, 0, 0, bytes)
     chain = np.zeros(0, CHAIN_ROW)
-    return Execution(image, 1, 0, b"", steps, np.zeros(0, REFRESH), ecalls, chain, chain, nothing, nothing, nothing, nothing, nothing)
+    none = (chain, chain, nothing, nothing, nothing, nothing, nothing)
+    return Execution(image, 1, 0, b"", steps, np.zeros(0, REFRESH), ecalls, *none, tensor_calls=tensors)
 
 
 @cache
@@ -232,12 +242,13 @@ def costs() -> Costs:
     width = np.vectorize(lambda name: columns.get(name, 0), otypes=[np.int64])(steps)
     return Costs(
         steps=width,
-        calls={number: columns[name] for number, name in calls.items()},
+        calls={number: columns[name] for number, name in calls.items()} | {TENSOR.number: 0},
         other_call=columns[calls[OTHER_CALL]],
         refresh=columns["refresh"],
         zero_word=columns["zero_init"],
         read_row=columns["read_rows"],
         write_row=columns["write_rows"],
+        tensor=tensor_cells,
     )
 
 

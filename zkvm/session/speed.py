@@ -64,7 +64,7 @@ def kernel_slowness() -> float:
 def python_slowness() -> float:
     """Seconds that Python takes here for what takes it one second on the reference machine."""
     chips = [chip for chip in machine().chips if chip.name in CHIPS]
-    return steadied(_fastest_seconds(lambda: [chip_code(chip) for chip in chips], CHIP_RUNS) / CHIP_SECONDS)
+    return steadied(_fastest_seconds(lambda: [chip_code(chip, machine().powers) for chip in chips], CHIP_RUNS) / CHIP_SECONDS)
 
 
 def steadied(slowness: float) -> float:

@@ -254,9 +254,14 @@ def _fill_whole(table: Table, second: Table | None, execution: Any) -> None:
         part.main[: len(names), : part.used] = rows
 
 
+def _asked_for(chip: Chip) -> list[Bus]:
+    """The buses whose multiplicities are counted from the look-ups."""
+    return [bus for bus in chip.serves if bus not in chip.counted]
+
+
 def counting_bytes(machine: Machine) -> int:
     """What a thread takes at most while look-ups are counted: what it holds, the tuples of one chunk of rows, and those that move out."""
-    arities = {bus: bus.arity for chip in machine.chips for bus in chip.serves}
+    arities = {bus: bus.arity for chip in machine.chips for bus in _asked_for(chip)}
     held = sum(_VALUES if arity == 1 else _SLOTS * (arity + 1) for arity in arities.values())
     asked = [sum(arities.get(lookup.message.bus, -1) + 1 for lookup in chip.air_buses.lookups) for chip in machine.chips]
     moved = max(arities.values(), default=0) + 1
@@ -329,7 +334,7 @@ def count_multiplicities(
         ProvingError: a tuple is in no table (names chip, lookup and row).
     """
     slots = min(_SLOTS, 1 << sum(table.used for table in tables if not table.chip.serves).bit_length())
-    servers = {bus: _Server(table, bus, image, count, merge, slots) for table in tables for bus in table.chip.serves}
+    servers = {bus: _Server(table, bus, image, count, merge, slots) for table in tables for bus in _asked_for(table.chip)}
     work = []
     for table in tables:
         asked = tuple(lookup for lookup in table.chip.air_buses.lookups if not lookup.serves and lookup.message.bus in servers)

@@ -51,6 +51,9 @@ def all_accesses(execution: Execution) -> NDArray[Any]:
     for chain in (execution.reads, execution.writes):
         at = chain[chain["rom"] == 0]
         parts.append(_accesses(at["address"] & np.uint32(0xFFFF_FFFC), at["old"], at["new"], at["t_prev"], at["time"] + 1))
+    for call in execution.tensor_calls:
+        at = call.words
+        parts.append(_accesses(at["address"], at["old"], at["new"], at["t_prev"], execution.ecalls["time"][call.ecall] + np.uint64(1)))
     together = np.concatenate(parts)
     return together[np.lexsort((together["time"], together["address"]))]
 

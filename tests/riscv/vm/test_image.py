@@ -21,11 +21,11 @@ from zkvm.riscv.vm.image import (
     MAX_RANGES,
     STACK_BYTES,
     Program,
-    Segment,
     build_image,
     check_gaps,
     content_id,
 )
+from zkvm.riscv.vm.segment import Segment
 
 CODE = Segment(TEXT, code(), len(code()), writable=False, executable=True)
 LIMIT, FLOOR, TOP = (1 << 28) - GUARD_BYTES, 1 << 28, (1 << 28) + STACK_BYTES

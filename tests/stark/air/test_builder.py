@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.toy import MAX_ROWS, TOY, StepChip
-from zkvm.stark.air.builder import AirBuilder, Argument, Bus, BusBuilder
+from zkvm.stark.air.builder import MAX_DEGREE, MAX_POWER, AirBuilder, Argument, Bus, BusBuilder, PowerSum
 from zkvm.stark.air.chip import Chip, Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell, limb, word
-from zkvm.stark.air.expression import MAIN, PRE, column, const
-from zkvm.stark.air.layout import MAX_ARITY, fingerprint
+from zkvm.stark.air.expression import MAIN, PARAM, PRE, Operand, column
 from zkvm.stark.air.machine import Machine, chip_code
 from zkvm.stark.air.table import closing
 
 PAIRS = Bus("pairs", 1, 2, Argument.PRODUCT, "(a, b)")
 LOOKUPS = Bus("lookups", 2, 1, Argument.LOGUP, "(a)")
+SUMS = Bus("sums", 3, 1, Argument.SUM, "(a)", power=9)
 X, Y = column(MAIN, 0), column(MAIN, 1)
 
 
@@ -89,12 +89,82 @@ def test_a_tuple_is_linear() -> None:
         BusBuilder().send_if("square", PAIRS, (X * X, Y), X)
 
 
-def test_a_tuple_has_at_most_as_many_values_as_there_are_powers_of_beta() -> None:
-    wide = Bus("wide", 3, MAX_ARITY + 1, Argument.LOGUP, "too much")
+def test_a_bus_has_as_many_values_as_a_machine_may_have_powers_of_beta() -> None:
+    assert Bus("wide", 3, MAX_POWER, Argument.LOGUP, "much").arity == MAX_POWER
+    for arity in (0, MAX_POWER + 1):
+        with pytest.raises(ValueError, match=f"bus wide: arity {arity} is not within 1 and 127"):
+            Bus("wide", 3, arity, Argument.LOGUP, "too much")
+    for power in (-1, MAX_POWER + 1):
+        with pytest.raises(ValueError, match=f"power {power} is not within 0 and 127"):
+            Bus("steep", 3, 1, Argument.SUM, "too much", power=power)
+    with pytest.raises(ValueError, match="only coefficients of a sum"):
+        Bus("lookups", 3, 1, Argument.LOGUP, "no sum", power=1)
+
+
+def test_powers_are_what_the_buses_of_a_machine_need() -> None:
+    """The most values of a tuple, or the largest power of a coefficient; terminals stand behind them."""
+    for bus, expected in (
+        (Bus("wide", 3, 20, Argument.LOGUP, ""), (20, 0, 20)),
+        (Bus("steep", 3, 2, Argument.SUM, "", power=30), (2, 30, 30)),
+        (Bus("both", 3, 36, Argument.SUM, "", power=30), (36, 30, 36)),
+    ):
+
+        def interactions(self: Chip, buses: BusBuilder, row: Row, bus: Bus = bus) -> None:
+            if bus.argument is Argument.SUM:
+                buses.contribute("sum", bus, (row.x,) * bus.arity, [(bus.power, row.x)])
+            else:
+                buses.lookup("lookup", bus, (row.x,) * bus.arity, row.x)
+
+        own = Machine("m", (chip_of(interactions=interactions),), MAX_ROWS)
+        assert (own.arity, own.largest_power, own.powers) == expected
+        constants = {a for kind, a, _ in own.codes[0].straight.nodes if kind == PARAM}
+        assert max(constants) == 3 * (1 + own.powers) + 2
+        with pytest.raises(ValueError, match=f"small: its buses need {own.powers} powers of beta, not {own.powers - 1}"):
+            chip_code(own.chips[0], own.powers - 1)
+
+
+def test_a_sum_takes_contributions_only() -> None:
     buses = BusBuilder()
-    buses.lookup("too wide", wide, tuple(const(0) for _ in range(MAX_ARITY + 1)), 1)
-    with pytest.raises(ValueError, match="at most 6"):
-        fingerprint(buses.lookups[0].message)
+    for wrong in (LOOKUPS, PAIRS):
+        with pytest.raises(ValueError, match=f"bus {wrong.name} is proven by"):
+            buses.contribute("wrong", wrong, (X,) * wrong.arity, [(0, X)])
+    with pytest.raises(ValueError, match="wrong: bus sums is proven by sum"):
+        buses.lookup("wrong", SUMS, (X,), 1)
+    with pytest.raises(ValueError, match="wrong: bus sums is proven by sum"):
+        buses.serve("wrong", SUMS, (X,), X)
+    with pytest.raises(ValueError, match="bus sums is proven by sum"):
+        buses.send_if("wrong", SUMS, (X,), X)
+    with pytest.raises(ValueError, match="bus sums: the verifier contributes to no sum"):
+        closing(SUMS, (1,), sent=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "factors", "message"),
+    [
+        ((X, Y), ([(0, X)],), "takes 1 values, not 2"),
+        ((X * Y,), ([(0, X)],), "a tuple must be linear"),
+        ((X,), (), "one to 3 factors, not 0"),
+        ((X,), ([(0, X)],) * (MAX_DEGREE + 1), "one to 3 factors, not 4"),
+        ((X,), ([(0, X * Y)],), "a factor must be linear"),
+        ((X,), ([(0, X)], []), "the powers of a factor are"),
+        ((X,), ([(-1, X)],), r"the powers of a factor are \[-1\]"),
+        ((X,), ([(2, X), (2, Y)],), r"the powers of a factor are \[2, 2\]"),
+        ((X,), ([(0, X), (10, Y)],), r"beta\^10 in a coefficient, but bus sums has powers up to 9"),
+        ((X,), ([(4, X)], [(3, X)], [(3, X)]), r"beta\^10 in a coefficient"),
+    ],
+)  # fmt: skip
+def test_what_is_no_contribution(key: tuple[Operand, ...], factors: tuple[PowerSum, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BusBuilder().contribute("wrong", SUMS, key, *factors)
+
+
+def test_a_contribution_keeps_its_structure() -> None:
+    buses = BusBuilder()
+    buses.contribute("flag times sum", SUMS, (X,), [(0, X), (8, Y)], [(1, 1)], [(0, X - 1)])
+    (own,) = buses.contributions
+    assert [[power for power, _ in factor] for factor in own.factors] == [[0, 8], [1], [0]]
+    assert own.degree == 2
+    assert buses.buses == {SUMS}
 
 
 def test_a_count_of_too_high_degree() -> None:
@@ -105,7 +175,7 @@ def test_a_count_of_too_high_degree() -> None:
         buses.lookup("two", LOOKUPS, (row.x,), row.x * row.x * row.x)
 
     with pytest.raises(ValueError, match=r"degree above 3 in \['sum advances \[0\]"):
-        chip_code(chip_of(interactions=interactions))
+        chip_code(chip_of(interactions=interactions), 1)
 
 
 def test_bus_ids_are_unique_and_not_zero() -> None:
@@ -181,6 +251,6 @@ def test_closings_hold_tuples_of_their_bus() -> None:
 
 
 def test_code_of_a_chip_names_every_constraint_once() -> None:
-    code = chip_code(StepChip())
+    code = chip_code(StepChip(), TOY.powers)
     labels = [constraint.label for constraint in code.constraints]
     assert len(set(labels)) == len(labels) == len(code.groups) == len(code.straight.outputs)

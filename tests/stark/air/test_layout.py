@@ -8,29 +8,32 @@ from collections.abc import Sequence
 import pytest
 
 from tests.soundness.cheating import WIDE, WideStepChip
+from tests.tiles import TILES
 from tests.toy import AuditChip, SquaresChip
 from zkvm.riscv.machine import machine
-from zkvm.stark.air.builder import MAX_DEGREE, Argument, Bus, BusBuilder, Message
+from zkvm.stark.air.builder import MAX_DEGREE, Argument, Bus, BusBuilder, Contribution, Lookup, Message
 from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.evaluate import evaluate_point
-from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, column, straighten
-from zkvm.stark.air.layout import EXTENSION, MAX_ARITY, BusLayout, bus_constraints, fingerprint, fractions, layout, start_cells
+from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, Operand, column, lift, straighten
+from zkvm.stark.air.layout import EXTENSION, BusLayout, bus_constraints, coefficient, fingerprint, fractions, layout, start_cells
 from zkvm.stark.air.machine import ACTIVE, START, TERMINAL, chip_code
-from zkvm.stark.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_scale, ext_sub
+from zkvm.stark.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_pow, ext_scale, ext_sub
 from zkvm.stark.field.goldilocks import P
-from zkvm.stark.protocol.shape import params_of
+from zkvm.stark.protocol.shape import params_of, shared_params
 
 PAIRS = Bus("pairs", 1, 2, Argument.PRODUCT, "(a, b)")
+SUMS = Bus("sums", 3, 2, Argument.SUM, "(a, b)", power=127)
 LOOKUPS = Bus("lookups", 2, 2, Argument.LOGUP, "(a, b)")
 X, Y, F = (column(MAIN, number) for number in range(3))
 ALPHA: Ext = (11, 13, 17)
 BETA: Ext = (19, 23, 29)
-CHIPS = [*WIDE.chips, *machine().chips]
+CHIPS = [*WIDE.chips, *TILES.chips, *machine().chips]
+POWERS = max(own.powers for own in (WIDE, TILES, machine()))
 every_chip = pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: chip.name)
 
 
 def packed(kinds: str) -> BusLayout:
-    """Layout of n(eutral pairs), r(eceives), s(ends) and l(ookups), in this order."""
+    """Layout of n(eutral pairs), r(eceives), s(ends), l(ookups) and contributions of degree 1, 2 and 3, in this order."""
     buses = BusBuilder()
     for number, kind in enumerate(kinds):
         label = f"{kind}{number}"
@@ -40,6 +43,8 @@ def packed(kinds: str) -> BusLayout:
             buses.receive_if(label, PAIRS, (X, Y), F)
         elif kind == "s":
             buses.send_if(label, PAIRS, (X, Y), F)
+        elif kind.isdigit():
+            buses.contribute(label, SUMS, (X, Y), *([(0, X), (1, Y)],) * int(kind))
         else:
             buses.lookup(label, LOOKUPS, (X, Y), F)
     return layout(buses)
@@ -60,6 +65,12 @@ def packed(kinds: str) -> BusLayout:
         ("l", [], [1]),
         ("lll", [], [2, 1]),
         ("nllll", [(1, 1)], [2, 2]),
+        ("1", [], [1]),
+        ("3", [], [1]),
+        ("22", [], [2]),
+        ("2l1", [], [2, 1]),
+        ("l3l", [], [1, 2]),  # no room beside degree 3, and the last two go to the running sum
+        ("n3ll3", [(1, 1)], [1, 1, 2]),
     ],
 )
 def test_packing(kinds: str, sides: list[tuple[int, int]], groups: list[int]) -> None:
@@ -78,7 +89,9 @@ def check_nothing_is_lost(chip: Chip) -> None:
     sent = [factor.message for own in plan.products for factor in own.sent]
     assert sorted(map(id, received)) == sorted(id(pair.receive) for pair in buses.pairs if pair.receive)
     assert sorted(map(id, sent)) == sorted(id(pair.send) for pair in buses.pairs if pair.send)
-    assert [lookup for group in plan.groups for lookup in group] == buses.lookups
+    fractions = [own for group in plan.groups for own in group]
+    assert [own for own in fractions if not isinstance(own, Contribution)] == buses.lookups
+    assert sorted(id(own) for own in fractions if isinstance(own, Contribution)) == sorted(map(id, buses.contributions))
 
 
 @every_chip
@@ -89,7 +102,7 @@ def test_every_interaction_has_one_place(chip: Chip) -> None:
 @every_chip
 def test_every_constraint_is_of_degree_three_at_most(chip: Chip) -> None:
     """By counting in the nodes themselves, not by the expressions' own account."""
-    code = chip_code(chip)
+    code = chip_code(chip, POWERS)
     degrees: list[int] = []
     for kind, a, b in code.straight.nodes:
         if kind in (MAIN, PRE, BUS, BUS_NEXT):
@@ -115,7 +128,7 @@ def test_starts_use_cells_of_their_own(chip: Chip) -> None:
     cells = [(part.kind, part.index) for _, parts in starts for part in parts]
     assert len(set(cells)) == len(cells) == EXTENSION * len(layout(chip.air_buses).running)
     assert all(kind == MAIN and index < len(chip.main) for kind, index in cells)
-    code = chip_code(chip)
+    code = chip_code(chip, POWERS)
     assert code.groups.count(START) == code.groups.count(TERMINAL) == len(cells)
 
 
@@ -124,7 +137,7 @@ def test_only_running_columns_read_the_next_row(chip: Chip) -> None:
     """No claim of a chip itself joins two rows, and what the verifier opens at the next row is exactly what is read there."""
     own = straighten([constraint.expr for constraint in chip.air_constraints])
     assert {kind for kind, _, _ in own.nodes}.isdisjoint({BUS, BUS_NEXT})
-    code = chip_code(chip)
+    code = chip_code(chip, POWERS)
     assert {index for kind, index, _ in code.straight.nodes if kind == BUS_NEXT} == set(code.next_columns)
 
 
@@ -139,7 +152,7 @@ def value_of(expression: Expr, leaves: dict[int, Sequence[Ext]]) -> int:
     return evaluate_point(straighten([expression]), leaves, PARAMS)[0][0]
 
 
-PARAMS = params_of(ALPHA, BETA, MAX_ARITY, [ONE] * 20)
+PARAMS = params_of(shared_params(ALPHA, BETA, POWERS), [ONE] * 20)
 
 
 def print_by_definition(message: Message, leaves: dict[int, Sequence[Ext]]) -> Ext:
@@ -153,8 +166,37 @@ def print_by_definition(message: Message, leaves: dict[int, Sequence[Ext]]) -> E
 @every_chip
 def test_fingerprints(chip: Chip) -> None:
     leaves = random_leaves(random.Random(1), chip)
-    for lookup in chip.air_buses.lookups:
-        assert tuple(value_of(part, leaves) for part in fingerprint(lookup.message)) == print_by_definition(lookup.message, leaves)
+    messages = [own.message for own in chip.air_buses.lookups] + [own.message for own in chip.air_buses.contributions]
+    messages.append(Message(Bus("wide", 7, 36, Argument.SUM, ""), tuple(X * k + Y for k in range(34)) + (lift(0), lift(P - 1))))
+    leaves[MAIN] = [*leaves[MAIN], *random_leaves(random.Random(2), chip)[MAIN]] * 3
+    for message in messages:
+        assert tuple(value_of(part, leaves) for part in fingerprint(message)) == print_by_definition(message, leaves)
+
+
+def numerator_by_definition(own: Lookup | Contribution, leaves: dict[int, Sequence[Ext]]) -> Ext:
+    if not isinstance(own, Contribution):
+        return ext_from_base(value_of(own.count, leaves) * (-1 if own.serves else 1) % P)
+    result = ONE
+    for factor in own.factors:
+        total = ZERO
+        for power, expr in factor:
+            total = ext_add(total, ext_scale(ext_pow(BETA, power), value_of(expr, leaves)))
+        result = ext_mul(result, total)
+    return result
+
+
+def test_coefficients() -> None:
+    """Any powers and numbers of factors, constants among the expressions: the product of the sums."""
+    rng, own = random.Random(6), BusBuilder()
+    for number in range(60):
+        powers = [rng.sample(range(43), rng.randrange(1, 9)) for _ in range(1 + number % 3)]
+        some: list[Operand] = [X, Y - F, X * 3 + 5, rng.randrange(P), 0]
+        factors = [[(power, rng.choice(some)) for power in row] for row in powers]
+        own.contribute(f"sum {number}", SUMS, (X, Y), *factors)
+    leaves: dict[int, Sequence[Ext]] = {MAIN: [(rng.randrange(P), 0, 0) for _ in range(3)]}
+    for contribution in own.contributions:
+        found = tuple(value_of(part, leaves) for part in coefficient(contribution))
+        assert found == numerator_by_definition(contribution, leaves)
 
 
 def steps_by_definition(chip: Chip, leaves: dict[int, Sequence[Ext]]) -> list[Ext]:
@@ -171,9 +213,8 @@ def steps_by_definition(chip: Chip, leaves: dict[int, Sequence[Ext]]) -> list[Ex
         steps.append(ratio)
     for group in layout(chip.air_buses).groups:
         total = ZERO
-        for lookup in group:
-            count = value_of(lookup.count, leaves) * (-1 if lookup.serves else 1) % P
-            total = ext_add(total, ext_scale(ext_inv(print_by_definition(lookup.message, leaves)), count))
+        for entry in group:
+            total = ext_add(total, ext_mul(numerator_by_definition(entry, leaves), ext_inv(print_by_definition(entry.message, leaves))))
         steps.append(total)
     return steps
 

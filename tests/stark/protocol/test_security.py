@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from zkvm.riscv.machine import machine
-from zkvm.stark.air.layout import MAX_ARITY
 from zkvm.stark.field.goldilocks import P
 from zkvm.stark.protocol.params import GRINDING_BITS, PARAMETERS, REGIMES, Parameters
 from zkvm.stark.protocol.security import (
@@ -58,8 +57,8 @@ def probabilities(parameters: Parameters, size: Size, m: int | None) -> dict[str
 
 
 def published_size(tallest: int) -> Size:
-    """The tables' tuples have 8 values, counted as 8 + 2; here MAX_ARITY + 2 are counted."""
-    return Size(tallest, 300, 800, 60 * tallest * 10 // (MAX_ARITY + 2))
+    """The tables' tuples have 8 values, counted as 8 + 2."""
+    return Size(tallest, 300, 800, 60 * tallest, 8)
 
 
 def list_size(blowup: int, m: int | None) -> float:
@@ -123,7 +122,7 @@ def test_query_counts_are_the_published_ones(target: int, blowup: int, m: int | 
 def test_every_set_reaches_its_claim(chosen: Parameters, log: int) -> None:
     """All terms summed, with more of everything than the machine has."""
     tallest = 1 << log
-    assert best_bound(chosen, Size(tallest, FUNCTIONS, CONSTRAINTS, FINGERPRINTS * tallest)).bits >= chosen.security_bits
+    assert best_bound(chosen, Size(tallest, FUNCTIONS, CONSTRAINTS, FINGERPRINTS * tallest, machine().arity)).bits >= chosen.security_bits
 
 
 @every_set
@@ -140,23 +139,27 @@ def test_the_machine_reaches_every_claim_at_its_largest(chosen: Parameters) -> N
 @every_set
 def test_every_round_has_its_term(chosen: Parameters) -> None:
     folds = {f"fold {k}" for k in range(1, math.ceil(math.log(1 << 24, 8)) + 1)}
-    for m, further in ((20, {"weights"}), (None, set())):
-        terms = error_terms(chosen, published_size(1 << 24), theorem_of(chosen.blowup, m, 1 << 24))
+    for m, power, further in ((20, 0, {"weights"}), (None, 0, set()), (20, 127, {"weights", "sums"}), (None, 127, {"sums"})):
+        size = replace(published_size(1 << 24), power=power)
+        terms = error_terms(chosen, size, theorem_of(chosen.blowup, m, 1 << 24))
         assert {term.label for term in terms} == {"batching", "query", "constraints", "out of domain", "buses"} | folds | further
         assert all(0 < term.probability < 1 and term.bits == -math.log2(term.probability) for term in terms)
-        assert {term.event for term in terms} == {EVENTS[name] for name in EVENTS if name != "weights" or further}
+        assert {term.event for term in terms} == {EVENTS[name] for name in EVENTS if name in further or name not in ("weights", "sums")}
 
 
 @every_set
 def test_each_quantity_counts(chosen: Parameters) -> None:
     """More of anything means fewer bits, in the term that it belongs to and in no other."""
-    size = Size(1 << 20, 300, 800, 60 << 20)
+    size = Size(1 << 20, 300, 800, 60 << 20, 8, 50)
     base = probabilities(chosen, size, 30)
     for name, changed in {
         "batching": replace(size, batched=600),
         "constraints": replace(size, constraints=1600),
         "buses": replace(size, interactions=120 << 20),
+        "buses ": replace(size, arity=20),
+        "sums": replace(size, power=127),
     }.items():
+        name = name.strip()
         terms = probabilities(chosen, changed, 30)
         assert [term for term in base if terms[term] != base[term]] == [name]
         assert terms[name] > base[name]
@@ -169,7 +172,7 @@ def test_each_quantity_counts(chosen: Parameters) -> None:
 @every_set
 @pytest.mark.parametrize("log", [15, 20, 24])
 def test_the_best_theorem_of_a_regime_counts(chosen: Parameters, log: int) -> None:
-    size, rate = Size(1 << log, 300, 800, 60 << log), 1 / chosen.blowup
+    size, rate = Size(1 << log, 300, 800, 60 << log, 8), 1 / chosen.blowup
     theorems = {"unique": [unique_decoding(rate, size.tallest)]}
     theorems["bciks20"] = theorems["unique"] + [johnson_bciks20(rate, m) for m in range(3, 256)]
     theorems["best"] = theorems["bciks20"] + [johnson(rate, m) for m in range(3, 256)]
@@ -206,7 +209,7 @@ def test_the_sums_in_exact_arithmetic(chosen: Parameters, log: int) -> None:
         for k in range(1, log // 3 + 1):
             total += 7 * line[k] * points / Decimal(8) ** k / q + 7 * weighted
         total += (1 - radius) ** chosen.queries / 2**GRINDING_BITS
-        total += decoded * (size.constraints + size.interactions * (MAX_ARITY + 2)) / q
+        total += decoded * (size.constraints + size.interactions * (size.arity + 2)) / q
         total += decoded * (3 * (rows + 1) + rows - 1) / (q - rows - points)
         assert bound.probability == pytest.approx(float(total), rel=1e-9)
 

@@ -19,6 +19,29 @@ POWER = Bus("power", 12, 2, Argument.LOGUP, "(s, 2^s) for s in [0, 32)")
 ROM = Bus("rom", 13, 2, Argument.LOGUP, "(byte address of an aligned word, value) of read-only memory")
 JOURNAL = Bus("journal", 14, 2, Argument.LOGUP, "(index, byte): closed by the verifier, who knows the journal")
 EXIT = Bus("exit", 15, 1, Argument.LOGUP, "(exit code): closed by the verifier, exactly once")
+VECTOR = Bus("vector", 16, 10, Argument.LOGUP, "(tensor, index, eight elements); tensor 0: the image's constant vectors")
+CHANNEL = Bus("channel", 17, 4, Argument.LOGUP, "(address / 16, bias, multiplier, limit) of the image's channels")
+SUMS = Bus("sums", 18, 3, Argument.SUM, "(tensor, tile, half): products of a tile are the sums of its channels", power=127)
+IMPORT_PATH = Bus("import path", 19, 2, Argument.PRODUCT, "(tensor, index): vectors that an import makes")
+WORDS_PATH = Bus(
+    "words path",
+    20,
+    8,
+    Argument.PRODUCT,
+    "(time, is load, 8 lanes, index, byte address, operand, its index, stride): vectors to and from RAM",
+)
+TILE_PATH = Bus(
+    "tile path",
+    21,
+    19,
+    Argument.PRODUCT,
+    "(tensor, tile, blocks left, channels left, two blocks, x, w, result, channel; taps, channels, strides of x and w, operands x and w, "
+    "first w, lo, hi - lo, limit)",
+)
+TAP_PATH = Bus(
+    "tap path", 22, 10, Argument.PRODUCT, "(tensor, tile, operand x, x, stride, operand w, w, stride, second block, second channels)"
+)
+OUT_PATH = Bus("out path", 23, 9, Argument.PRODUCT, "(tensor, tile, half, place, result, channel, lo, hi - lo, limit)")
 
 CHAIN_READ, CHAIN_WRITE = 1, 2
 """Kinds on the chain bus."""

@@ -38,7 +38,10 @@ BRK = Call(214, "brk", "brk", arguments=())
 CYCLES = Call(4096, "cycles", "ecall")
 """The instructions executed before it."""
 
-CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES)
+TENSOR = Call(4097, "tensor", "tensor_call")
+"""An operation on tensors, see :mod:`zkvm.riscv.isa.tensors`."""
+
+CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES, TENSOR)
 """Every call that is served, in the order in which the chip of unknown calls excludes their numbers: it enters the machine's digest."""
 BY_NUMBER = {call.number: call for call in CALLS}
 UNKNOWN = Call(-1, "unknown", "ecall")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from zkvm.errors import ElfError, UsageError
 from zkvm.files import read_kinds
 from zkvm.riscv.records import Image
-from zkvm.riscv.vm.image import MAX_SEGMENT_BYTES, Program, Segment, build_image
+from zkvm.riscv.vm.image import MAX_SEGMENT_BYTES, TENSORS, Program, build_image
+from zkvm.riscv.vm.segment import Segment
 
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
@@ -22,6 +23,8 @@ ELF_MAGIC = b"\x7fELF"
 MAX_ELF_BYTES = 1 << 30
 """Far more than the code and data that the tables can hold; the rest is debug information."""
 PF_EXECUTE, PF_WRITE = 1, 2
+KIND_SHIFT, KIND_MASK = 20, 0xFF
+"""Where p_flags mark a segment of constants of tensor calls: PF_MASKOS of the ELF specification."""
 EF_RVC, EF_FLOAT_ABI, EF_RVE = 0x1, 0x6, 0x8
 """Bits of e_flags (RISC-V ELF psABI, version 1.0): compressed code, floating-point calling convention, 16 registers."""
 PROGRAM_HEADER_BYTES = 32
@@ -46,18 +49,19 @@ def read_program(path: str | os.PathLike[str]) -> bytes:
     return content
 
 
-def load_image(file: bytes, *, symbols: bool = True) -> Image:
+def load_image(file: bytes, *, symbols: bool = True, tensors: bool = TENSORS) -> Image:
     """The image of an ELF file.
 
     Args:
         file: its content.
         symbols: whether to read the names of functions: only messages and profiles need them.
+        tensors: whether the machine has tensor calls.
 
     Raises:
         ElfError: not a static little-endian RV32IM executable, or one that this machine cannot prove.
         UsageError: pyelftools is not installed.
     """
-    return build_image(parse_elf(file, symbols=symbols))
+    return build_image(parse_elf(file, symbols=symbols), tensors=tensors)
 
 
 def parse_elf(file: bytes, *, symbols: bool = True) -> Program:
@@ -135,7 +139,8 @@ def _segments(elf: ELFFile, file: bytes) -> tuple[Segment, ...]:
         if left < 0:
             raise ElfError(f"{where}: the segments have more than {MAX_DATA_BYTES} bytes of data together")
         writable, executable = bool(flags & PF_WRITE), bool(flags & PF_EXECUTE)
-        segments.append(Segment(address, file[offset : offset + data_size], size, writable, executable))
+        mark = flags >> KIND_SHIFT & KIND_MASK
+        segments.append(Segment(address, file[offset : offset + data_size], size, writable, executable, mark))
     if not segments:
         raise ElfError("no loadable segments")
     return tuple(segments)

@@ -155,6 +155,7 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
         zero_address=zero_address,
         zero_last=zero_last,
         zero_last_time=zero_time,
+        tensor_calls=tuple(host.tensors.calls),
         stdout=bytes(host.output[calls.FD_STDOUT]),
         stderr=bytes(host.output[calls.FD_STDERR]),
         seconds={"execute": seconds},

@@ -1,7 +1,8 @@
 """Segments of a program -> its image: program rows, RAM image, ROM and gaps.
 
-Memory map: read-only segments are ROM, file data of writable segments is the RAM image. Above the last segment are two zero-initialised
-regions, the heap and the stack, with a guard between them:
+Memory map: read-only segments are ROM, file data of writable segments is the RAM image, constants of tensor calls
+(:mod:`zkvm.riscv.vm.constants`) are no memory. Above the last segment are two zero-initialised regions, the heap and the stack, with a
+guard between them:
 
 ========================  ===========================================================================================
 end of the last segment   heap, upwards to its limit
@@ -23,9 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import ElfError
-from zkvm.riscv.isa import opcodes
+from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.isa.simplify import simplify
 from zkvm.riscv.records import Image
+from zkvm.riscv.vm.constants import tensor_constants
+from zkvm.riscv.vm.segment import Segment, Words
 from zkvm.stark.crypto.hashes import blake3
 
 FLOOR_STEP = 1 << 28
@@ -44,39 +47,12 @@ MAX_SEGMENT_BYTES = 1 << 30
 """Bound on the memory size of one segment, checked before anything is allocated for it."""
 MAX_ROM_BYTES = 1 << 27
 """Bound on all read-only segments together: every word of them is an entry of a table whose height the proof system bounds."""
+TENSORS = calls.TENSOR in calls.CALLS
+"""Whether the machine has tensor calls."""
 MAX_RANGES = 64
 """Most zero-initialised ranges, as in an image's header."""
 
 CONTENT_DOMAIN = b"zkvm/content/1"
-
-Words = NDArray[np.int64]
-"""(n,) int64: word indices (byte address / 4) or word values in [0, 2^32)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One loadable segment: ``data`` at byte ``address``, then zeros up to ``size`` bytes."""
-
-    address: int
-    data: bytes
-    size: int
-    writable: bool
-    executable: bool
-
-    @property
-    def end(self) -> int:
-        """First byte address after the segment."""
-        return self.address + self.size
-
-    def words(self) -> tuple[Words, Words]:
-        """Indices and values of the words that hold file data; bytes outside the data are 0."""
-        first, last = self.address // 4, -(-(self.address + len(self.data)) // 4)
-        padded = bytes(self.address % 4) + self.data
-        padded += bytes(-len(padded) % 4)
-        return np.arange(first, last, dtype=np.int64), np.frombuffer(padded, "<u4").astype(np.int64)
-
-    def __str__(self) -> str:
-        return f"segment [0x{self.address:x}, 0x{self.end:x})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +64,23 @@ class Program:
     symbols: tuple[tuple[int, str], ...] = ()
 
 
-def build_image(program: Program) -> Image:
+def build_image(program: Program, *, tensors: bool = TENSORS) -> Image:
     """The image of a program.
+
+    Args:
+        program: its segments and entry.
+        tensors: whether the machine has tensor calls.
 
     Raises:
         ElfError: the segments do not fit this machine (place, overlap, permissions, entry).
     """
     segments = tuple(sorted((s for s in program.segments if s.size), key=lambda s: s.address))
     check_segments(segments, program.entry)
+    constants = tensor_constants(segments)
     floor = _stack_floor(segments)
     heap_limit, top = floor - GUARD_BYTES, floor + STACK_BYTES
     ram_index, ram_value = _merge([s.words() for s in segments if s.writable and s.data])
-    rom_index, rom_value = _merge([_all_words(s) for s in segments if not s.writable])
+    rom_index, rom_value = _merge([_all_words(s) for s in segments if not s.writable and not (s.kind and tensors)])
     end = max(s.end for s in segments)
     heap_start = -(-end // 16) * 16
     bss = [(-(-(s.address + len(s.data)) // 4), -(-s.end // 4)) for s in segments if s.writable]
@@ -124,14 +105,15 @@ def build_image(program: Program) -> Image:
         heap_limit=heap_limit,
         identify=partial(content_id, program),
         symbols=program.symbols,
+        tensors=constants if tensors else None,
     )
 
 
 def content_id(program: Program) -> bytes:
-    """BLAKE3 of (domain, entry, then of each segment by address: address, size, data size, permissions, data), little-endian."""
+    """BLAKE3 of (domain, entry, then of each segment by address: address, size, data size, permissions and kind, data), little-endian."""
     parts = [CONTENT_DOMAIN, program.entry.to_bytes(4, "little")]
     for segment in sorted(program.segments, key=lambda s: s.address):
-        header = (segment.address, segment.size, len(segment.data), segment.writable + 2 * segment.executable)
+        header = (segment.address, segment.size, len(segment.data), segment.writable + 2 * segment.executable + 4 * segment.kind)
         parts += [*(number.to_bytes(8, "little") for number in header), segment.data]
     return blake3(b"".join(parts))
 

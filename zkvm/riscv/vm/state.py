@@ -238,6 +238,8 @@ def outside_memory(state: MachineState, address: int, what: str) -> GuestTrap:
     image = state.image
     if image.heap_limit <= address < image.stack_floor and int(state.registers[STACK_POINTER]) < image.stack_floor:
         return trap(state, "stack_overflow", f"stack overflow: {what}; the stack reaches down to 0x{image.stack_floor:08x}")
+    if image.tensors is not None and image.tensors.holds(address):
+        what += ": it holds constants that only tensor calls read"
     return trap(state, "outside_memory", what)
 
 

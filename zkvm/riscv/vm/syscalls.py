@@ -18,6 +18,7 @@ from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.records import CHAIN_ROW, ECALL
 from zkvm.riscv.vm.memory import ROM
 from zkvm.riscv.vm.state import MachineState, outside_memory, trap
+from zkvm.riscv.vm.tensors import Tensors, run_call
 
 REGISTERS = {"a7": 17, "a0": 10, "a1": 11, "a2": 12}
 """The call's number and arguments, by their names in the records. Register indices, as below."""
@@ -45,19 +46,28 @@ class Host:
     output: dict[int, bytearray] = field(default_factory=lambda: {calls.FD_STDOUT: bytearray(), calls.FD_STDERR: bytearray()})
     ecalls: list[tuple[int, ...]] = field(default_factory=list)
     moved: dict[str, list[NDArray[Any]]] = field(default_factory=lambda: {call.moves: [] for call in calls.CALLS if call.moves})
+    tensors: Tensors = field(default_factory=Tensors)
+
+    def take(self, count: int) -> bytes:
+        """The next so many bytes of the input, or all that are left."""
+        data = self.stdin[self.position : self.position + count]
+        self.position += len(data)
+        return data
 
 
 def handle_call(state: MachineState, host: Host) -> bool:
     """Execute the ecall at the current row; whether the run goes on.
 
     Raises:
-        GuestTrap: a buffer is not in memory, or a read would change ROM.
+        GuestTrap: a buffer is not in memory, or a read would change ROM, or a tensor call has no proof.
     """
     record = dict.fromkeys(ECALL.names or (), 0)
     record["row"], record["time"] = state.row, state.time
     for name, index in REGISTERS.items():
         record[name] = int(state.registers[index])
     call = calls.BY_NUMBER.get(record["a7"], calls.UNKNOWN)
+    if record["a7"] == calls.TENSOR.number:
+        call = calls.UNKNOWN if state.image.tensors is None else calls.TENSOR
     for name in ("a7", "a0", *call.arguments):
         record[f"t_{name}"] = state.access_register(REGISTERS[name], state.time)
     record["result"], rows = HOST[call](state, host, record)
@@ -104,8 +114,8 @@ def _read(state: MachineState, host: Host, record: Record) -> Outcome:
     if fd != calls.FD_INPUT:
         return calls.EBADF, NOTHING
     _check_range(state, buffer, length)
-    data = host.stdin[host.position : host.position + length]
-    state.check_memory(BUFFER_FACTOR * len(data))
+    state.check_memory(BUFFER_FACTOR * min(length, len(host.stdin) - host.position))
+    data = host.take(length)
     rows, positions = _chain(state, buffer, len(data))
     if np.any(rows["rom"]):
         raise trap(state, "store_to_rom", f"read(0, 0x{buffer:08x}, {length}) would write to read-only memory")
@@ -114,7 +124,6 @@ def _read(state: MachineState, host: Host, record: Record) -> Outcome:
     state.memory.values[positions] = _spliced(rows["old"], buffer % 4, data)
     rows["new"] = state.memory.values[positions]
     record["count"] = len(data)
-    host.position += len(data)
     return len(data), rows
 
 
@@ -148,6 +157,12 @@ def _write(state: MachineState, host: Host, record: Record) -> Outcome:
     return length, rows
 
 
+def _tensor(state: MachineState, host: Host, record: Record) -> Outcome:
+    """tensor: the operation that the descriptor at a0 names; the id of the call."""
+    registers = (record["a0"], record["a1"], record["a2"])
+    return run_call(state, host.tensors, len(host.ecalls), registers, host.take), NOTHING
+
+
 def _brk(state: MachineState, host: Host, record: Record) -> Outcome:
     """brk: move the break within the heap; the break then."""
     current, start, limit = (int(state.registers[index]) for index in (BREAK, HEAP_START, HEAP_LIMIT))
@@ -166,6 +181,7 @@ HOST: dict[calls.Call, Callable[[MachineState, Host, Record], Outcome]] = {
     calls.EXIT_GROUP: _exit,
     calls.BRK: _brk,
     calls.CYCLES: _cycles,
+    calls.TENSOR: _tensor,
     calls.UNKNOWN: _unknown,
 }
 """What the host does in each call: complete its record, return the result."""

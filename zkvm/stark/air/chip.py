@@ -19,8 +19,8 @@ Trace = dict[str, NDArray[np.uint64]]
 class Chip:
     """Base class. Rows are independent of each other; only the buses join them.
 
-    Rules that every chip keeps, checked by tests: the all-zero row satisfies every constraint, is neutral on every pair
-    and mute on every lookup (it is the padding); flags are boolean and so are their sums; no degree exceeds 3.
+    Rules that every chip keeps, checked by tests: the all-zero row satisfies every constraint, is neutral on every pair, mute on
+    every lookup and adds nothing to a sum (it is the padding); flags are boolean and so are their sums; no degree exceeds 3.
     """
 
     name: ClassVar[str]
@@ -30,6 +30,8 @@ class Chip:
     """Mandatory tables are present in every proof; an optional one is absent when it has no rows."""
     first: ClassVar[str | None] = None
     """Of a second instance: the name of the chip whose surplus rows it takes."""
+    counted: ClassVar[tuple[Bus, ...]] = ()
+    """Buses that the table serves with multiplicities that ``fill`` writes: the execution tells them, and several tables may serve one."""
 
     def constraints(self, air: AirBuilder, row: Row) -> None:
         """Register what must vanish on every row."""
@@ -44,7 +46,7 @@ class Chip:
         raise NotImplementedError
 
     def fill(self, execution: Any, trace: Trace) -> None:
-        """Write rows [0, rows) of the main columns (zeroed before). Multiplicities are counted by the prover."""
+        """Write rows [0, rows) of the main columns (zeroed before). The prover counts multiplicities, but those of :attr:`counted`."""
         raise NotImplementedError
 
     def positions(self, execution: Any) -> NDArray[np.int64] | None:

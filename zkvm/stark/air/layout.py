@@ -4,29 +4,28 @@ Fingerprint of a tuple: ``alpha - (bus id + beta x1 + beta^2 x2 + ...)``. Two ar
 
 * grand product: a running column ``z`` with ``z(next) * prod(received) = z * prod(sent)``, at most two factors a side;
 * LogUp: helper columns ``h = n1/d1 + n2/d2`` for all lookups but the last two, and one running column that adds the helpers
-  and the last two fractions.
+  and the last two fractions. Contributions to sums are fractions like lookups, with a polynomial in beta as numerator.
 
 Every extension column is three base columns, and every identity three base-field constraints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from zkvm.stark.air.builder import MAX_DEGREE, BusBuilder, Constraint, Lookup, Message, Pair
+from zkvm.stark.air.builder import MAX_DEGREE, Bus, BusBuilder, Constraint, Contribution, Lookup, Message, Pair
 from zkvm.stark.air.expression import BUS, BUS_NEXT, CONST, MAIN, Expr, column, const, ext_product, ext_step, param
 
 EXTENSION = 3
 """Degree of the extension field."""
-MAX_ARITY = 6
-"""Most values in a tuple: bounds the powers of beta that the prover prepares."""
 ALPHA, BETA = 0, EXTENSION
-"""First runtime constants: alpha, then beta, beta^2, ... beta^MAX_ARITY, three base values each."""
-PARAM_COUNT = EXTENSION * (1 + MAX_ARITY)
+"""First runtime constants: alpha, then beta, beta^2, ... up to the machine's largest power, then terminals; three base values each."""
 
 ExtExpr: TypeAlias = tuple[Expr, Expr, Expr]
+Fraction: TypeAlias = Lookup | Contribution
+"""What adds a fraction to the chip's sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +50,12 @@ class BusLayout:
 
     Attributes:
         products: the running products.
-        groups: lookups by twos; the last group belongs to the running sum, each of the others to a helper.
+        groups: fractions by twos, and alone those whose coefficient has the largest degree; the last group belongs to the running sum,
+            each of the others to a helper.
     """
 
     products: tuple[ProductColumn, ...]
-    groups: tuple[tuple[Lookup, ...], ...]
+    groups: tuple[tuple[Fraction, ...], ...]
 
     @property
     def extension_columns(self) -> int:
@@ -80,7 +80,10 @@ class BusLayout:
 
 
 def layout(buses: BusBuilder) -> BusLayout:
-    """Pack pairs into products (first fit, two degrees a side) and lookups into groups of two."""
+    """Pack pairs into products (first fit, two degrees a side) and fractions into groups of two.
+
+    ``h d1 d2 = n1 d2 + n2 d1`` has degree 3 if neither numerator has more than 2. A numerator of degree 3 has no room beside it.
+    """
     bins: list[tuple[list[Factor], list[Factor]]] = []
     for pair in buses.pairs:
         cost = 1 if pair.flag is None else 2
@@ -92,9 +95,15 @@ def layout(buses: BusBuilder) -> BusLayout:
             bins.append((received, sent))
         _put(received, pair, pair.receive)
         _put(sent, pair, pair.send)
-    lookups = buses.lookups
-    groups = tuple(tuple(lookups[k : k + 2]) for k in range(0, len(lookups), 2))
+    alone = [own for own in buses.contributions if own.degree == MAX_DEGREE]
+    shared: list[Fraction] = [*buses.lookups, *(own for own in buses.contributions if own.degree < MAX_DEGREE)]
+    groups = (*((own,) for own in alone), *(tuple(shared[k : k + 2]) for k in range(0, len(shared), 2)))
     return BusLayout(tuple(ProductColumn(tuple(received), tuple(sent)) for received, sent in bins), groups)
+
+
+def powers_of(buses: Iterable[Bus]) -> int:
+    """The largest power of beta that these buses need: for the last value of a tuple, or in a coefficient."""
+    return max((max(bus.arity, bus.power) for bus in buses), default=0)
 
 
 def _room(side: list[Factor], message: Message | None, cost: int) -> bool:
@@ -133,19 +142,41 @@ def ext_scale(a: ExtExpr, scalar: Expr) -> ExtExpr:
 
 
 def fingerprint(message: Message) -> ExtExpr:
-    """alpha - (id + beta x1 + beta^2 x2 + ...).
-
-    Raises:
-        ValueError: more than MAX_ARITY values: the next runtime constants are terminals, not powers of beta.
-    """
-    if len(message.values) > MAX_ARITY:
-        raise ValueError(f"bus {message.bus.name}: {len(message.values)} values, at most {MAX_ARITY} have powers of beta")
+    """alpha - (id + beta x1 + beta^2 x2 + ...)."""
     result: ExtExpr = (param(ALPHA) - message.bus.id, param(ALPHA + 1), param(ALPHA + 2))
-    for power, value in enumerate(message.values):
-        first = BETA + EXTENSION * power
-        factor = (param(first), param(first + 1), param(first + 2))
-        result = ext_sub(result, ext_scale(factor, value)) if value.kind == CONST else ext_step(result, value, factor)
+    for power, value in enumerate(message.values, 1):
+        result = _less(result, value, _power(power))
     return result
+
+
+def coefficient(contribution: Contribution) -> ExtExpr:
+    """The product of its factors."""
+    result, *others = (_weighted(factor) for factor in contribution.factors)
+    for other in others:
+        result = ext_product(result, other)
+    return result
+
+
+def _weighted(factor: Sequence[tuple[int, Expr]]) -> ExtExpr:
+    """Sum of beta^power times value: steps of a fingerprint by the powers' negatives, which are runtime constants too."""
+    zero: ExtExpr = (const(0), const(0), const(0))
+    result = zero
+    for power, value in factor:
+        result = _less(result, value, ext_sub(zero, _power(power)))
+    return result
+
+
+def _power(power: int) -> ExtExpr:
+    """beta^power."""
+    if power == 0:
+        return const(1), const(0), const(0)
+    first = BETA + EXTENSION * (power - 1)
+    return param(first), param(first + 1), param(first + 2)
+
+
+def _less(result: ExtExpr, value: Expr, factor: ExtExpr) -> ExtExpr:
+    """result - value factor, ``factor`` made of runtime constants."""
+    return ext_sub(result, ext_scale(factor, value)) if value.kind == CONST else ext_step(result, value, factor)
 
 
 def _factor(factor: Factor) -> ExtExpr:
@@ -163,13 +194,22 @@ def _product(factors: tuple[Factor, ...]) -> ExtExpr:
     return result
 
 
-def _fraction(group: tuple[Lookup, ...]) -> tuple[ExtExpr, ExtExpr]:
+def _fraction(group: tuple[Fraction, ...]) -> tuple[ExtExpr, ExtExpr]:
     """Numerator and denominator of the sum of a group's fractions."""
-    counts = [lookup.count * (-1 if lookup.serves else 1) for lookup in group]
-    prints = [fingerprint(lookup.message) for lookup in group]
+    prints = [fingerprint(own.message) for own in group]
     if len(group) == 1:
-        return (counts[0], const(0), const(0)), prints[0]
-    return ext_add(ext_scale(prints[1], counts[0]), ext_scale(prints[0], counts[1])), ext_product(prints[0], prints[1])
+        (own,) = group
+        return coefficient(own) if isinstance(own, Contribution) else (_signed(own), const(0), const(0)), prints[0]
+    return ext_add(_crossed(group[0], prints[1]), _crossed(group[1], prints[0])), ext_product(prints[0], prints[1])
+
+
+def _signed(lookup: Lookup) -> Expr:
+    return lookup.count * (-1 if lookup.serves else 1)
+
+
+def _crossed(own: Fraction, other: ExtExpr) -> ExtExpr:
+    """The numerator of one fraction times the denominator of another."""
+    return ext_product(coefficient(own), other) if isinstance(own, Contribution) else ext_scale(other, _signed(own))
 
 
 def fractions(plan: BusLayout) -> list[tuple[ExtExpr, ExtExpr]]:

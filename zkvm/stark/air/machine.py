@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from zkvm.stark.air.builder import Bus, Constraint
+from zkvm.stark.air.builder import Argument, Bus, Constraint
 from zkvm.stark.air.chip import Chip, is_second_of
 from zkvm.stark.air.expression import BUS, BUS_NEXT, Straight, param, straighten
-from zkvm.stark.air.layout import EXTENSION, PARAM_COUNT, BusLayout, bus_constraints, ext, fractions, layout, start_cells
+from zkvm.stark.air.layout import BETA, EXTENSION, BusLayout, bus_constraints, ext, fractions, layout, powers_of, start_cells
 from zkvm.stark.air.tape import Tape, lower
 from zkvm.stark.crypto.hashes import blake3
 
@@ -60,12 +60,19 @@ class ChipCode:
         return tuple(EXTENSION * number + c for number in self.plan.running for c in range(EXTENSION))
 
 
-def chip_code(chip: Chip) -> ChipCode:
+def chip_code(chip: Chip, powers: int) -> ChipCode:
     """Derive the code of one chip.
 
+    Args:
+        chip: the chip.
+        powers: of the machine: how many powers of beta stand between alpha and the terminals.
+
     Raises:
-        ValueError: a constraint or an identity of a bus column has too high a degree (names chip and constraint).
+        ValueError: a constraint or an identity of a bus column has too high a degree (names chip and constraint), or the chip's buses
+            need further powers of beta.
     """
+    if powers < powers_of(chip.air_buses.buses):
+        raise ValueError(f"{chip.name}: its buses need {powers_of(chip.air_buses.buses)} powers of beta, not {powers}")
     plan = layout(chip.air_buses)
     try:
         constraints = [*chip.air_constraints, *bus_constraints(plan, fractions(plan))]
@@ -79,7 +86,7 @@ def chip_code(chip: Chip) -> ChipCode:
         ]
         groups += [START] * EXTENSION
     for rank, number in enumerate(plan.running):
-        here, first = ext(BUS, number), PARAM_COUNT + EXTENSION * rank
+        here, first = ext(BUS, number), BETA + EXTENSION * (powers + rank)
         constraints += [
             Constraint(f"running column {rank} ends at its terminal [{c}]", here[c] - param(first + c)) for c in range(EXTENSION)
         ]
@@ -108,7 +115,7 @@ class Machine:
         codes: list[ChipCode] = []
         for chip in self.chips:
             first = next((code for code in codes if is_second_of(chip, code.chip)), None)
-            codes.append(replace(first, chip=chip, first=first) if first else chip_code(chip))
+            codes.append(replace(first, chip=chip, first=first) if first else chip_code(chip, self.powers))
         return tuple(codes)
 
     @cached_property
@@ -116,13 +123,25 @@ class Machine:
         """Every bus used, by id."""
         used: dict[int, Bus] = {}
         for chip in self.chips:
-            messages = [pair.send or pair.receive for pair in chip.air_buses.pairs]
-            messages += [lookup.message for lookup in chip.air_buses.lookups]
-            for message in messages:
-                assert message is not None
-                if message.bus.id == 0 or used.setdefault(message.bus.id, message.bus) != message.bus:
-                    raise ValueError(f"bus id {message.bus.id} is zero or used twice")
+            for bus in chip.air_buses.buses:
+                if bus.id == 0 or used.setdefault(bus.id, bus) != bus:
+                    raise ValueError(f"bus id {bus.id} is zero or used twice")
         return tuple(used[number] for number in sorted(used))
+
+    @cached_property
+    def arity(self) -> int:
+        """Most values in a tuple."""
+        return max((bus.arity for bus in self.buses), default=0)
+
+    @cached_property
+    def largest_power(self) -> int:
+        """Largest power of beta in a coefficient of a sum; 0 without sums."""
+        return max((bus.power for bus in self.buses), default=0)
+
+    @cached_property
+    def powers(self) -> int:
+        """How many powers of beta are runtime constants of every chip."""
+        return powers_of(self.buses)
 
     @cached_property
     def digest(self) -> bytes:
@@ -133,7 +152,9 @@ class Machine:
     def description(self) -> str:
         """Everything that is proven, as text: buses; of every chip its columns, the nodes of its constraints, which of them must vanish."""
         lines = [self.name]
-        lines += [f"bus {bus.id} {bus.name} {bus.arity} {bus.argument.value}" for bus in self.buses]
+        for own in self.buses:
+            power = f" {own.power}" if own.argument is Argument.SUM else ""
+            lines.append(f"bus {own.id} {own.name} {own.arity} {own.argument.value}{power}")
         for code in self.codes:
             pre, main, bus = code.widths
             lines.append(f"chip {code.chip.name} {pre} {main} {bus} {code.chip.mandatory}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.stark.air.builder import Bus
+from zkvm.stark.air.builder import Argument, Bus
 from zkvm.stark.air.chip import Chip
 
 
@@ -45,6 +45,10 @@ class Closing:
     bus: Bus
     values: NDArray[np.uint64]
     sent: bool
+
+    def __post_init__(self) -> None:
+        if self.bus.argument is Argument.SUM:
+            raise ValueError(f"bus {self.bus.name}: the verifier contributes to no sum")
 
 
 def closing(bus: Bus, *tuples: tuple[int, ...], sent: bool) -> Closing:

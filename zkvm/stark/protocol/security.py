@@ -18,7 +18,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from zkvm.stark.air.layout import MAX_ARITY
 from zkvm.stark.field.goldilocks import P
 from zkvm.stark.protocol.params import BCIKS20, BEST, FOLDING, GRINDING_BITS, Parameters, check_regime
 from zkvm.stark.protocol.shape import ProofShape
@@ -40,6 +39,7 @@ EVENTS = {
     "constraints": "a false constraint disappears in the combination of all",
     "out of domain": "different polynomials agree at zeta",
     "buses": "unbalanced buses balance at alpha, beta",
+    "sums": "the same with the powers of beta in the coefficients of sums",
 }
 """The bad event of each term; folds are numbered and share one."""
 
@@ -73,17 +73,22 @@ class Size:
         batched: functions in the FRI batch: every opening, and the mask.
         constraints: base-field constraints of all tables.
         interactions: fingerprints over all rows, and those of the statement's tuples.
+        arity: most values in a tuple.
+        power: largest power of beta in a coefficient of a sum; 0 without sums.
     """
 
     tallest: int
     batched: int
     constraints: int
     interactions: int
+    arity: int
+    power: int = 0
 
 
 def size_of(shape: ProofShape, closing_tuples: int = 0) -> Size:
     """Sizes of a proof of this shape whose statement puts ``closing_tuples`` tuples on the buses."""
-    return Size(shape.tallest, shape.opening_count + 1, shape.constraint_count, shape.interactions + closing_tuples)
+    machine, interactions = shape.machine, shape.interactions + closing_tuples
+    return Size(shape.tallest, shape.opening_count + 1, shape.constraint_count, interactions, machine.arity, machine.largest_power)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +172,10 @@ def error_terms(parameters: Parameters, size: Size, theorem: Theorem) -> tuple[T
     degree = CONSTRAINT_DEGREE * (tallest + ROWS_READ - 1) + tallest - 1
     errors["out of domain"] = theorem.decoded * degree / (FIELD - tallest - domain)
     # Any of the main columns that the prover may still decode to could be the one for which alpha and beta are unlucky.
-    errors["buses"] = theorem.decoded * size.interactions * (MAX_ARITY + 2) / FIELD
+    errors["buses"] = theorem.decoded * size.interactions * (size.arity + 2) / FIELD
+    if size.power:
+        # A coefficient is a numerator of this degree where a count has none: the cleared total's degree grows by it, once.
+        errors["sums"] = theorem.decoded * size.power / FIELD
     return tuple(Term(label, error, EVENTS[label.rstrip(" 0123456789")]) for label, error in errors.items())
 
 

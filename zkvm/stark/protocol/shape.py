@@ -6,6 +6,7 @@ and w_n the root of unity whose powers are the domain of n points.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -118,9 +119,9 @@ class ProofShape:
 
     @property
     def interactions(self) -> int:
-        """Fingerprints over all rows: one a lookup and two a pair, also where a flag leaves one of them out."""
+        """Fingerprints over all rows: one a lookup or contribution and two a pair, also where a flag leaves one of them out."""
         buses = ((table.height, table.code.chip.air_buses) for table in self.tables)
-        return sum(height * (len(own.lookups) + 2 * len(own.pairs)) for height, own in buses)
+        return sum(height * (len(own.lookups) + len(own.contributions) + 2 * len(own.pairs)) for height, own in buses)
 
     @property
     def here_count(self) -> int:
@@ -147,11 +148,16 @@ def tree_positions(positions: NDArray[np.int64], tallest: int, height: int) -> N
     return positions // tallest * height + positions % tallest % height
 
 
-def params_of(alpha: Ext, beta: Ext, powers: int, terminals: list[Ext]) -> list[int]:
-    """Runtime constants of a chip's code: alpha, beta^1..beta^powers, then its terminals, flattened."""
+def shared_params(alpha: Ext, beta: Ext, powers: int) -> list[int]:
+    """Runtime constants that all chips of a machine with so many powers share: alpha, beta, ... beta^powers, flattened."""
     values: list[Ext] = [alpha]
     power = beta
     for _ in range(powers):
         values.append(power)
         power = ext_mul(power, beta)
-    return [part for value in values + terminals for part in value]
+    return [part for value in values for part in value]
+
+
+def params_of(shared: Sequence[int], terminals: Sequence[Ext]) -> list[int]:
+    """Runtime constants of a chip's code: the shared ones, then the terminals of its own, flattened."""
+    return [*shared, *(part for value in terminals for part in value)]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.stark.air.layout import EXTENSION, MAX_ARITY
+from zkvm.stark.air.layout import EXTENSION
 from zkvm.stark.air.machine import ChipCode
 from zkvm.stark.air.table import Table
 from zkvm.stark.field.extension import Ext
 from zkvm.stark.kernels.columns import ext_fractions, prefix_product, prefix_sum
 from zkvm.stark.kernels.parallel import TASK_WORDS, run_ranges
 from zkvm.stark.kernels.scratch import scratch
-from zkvm.stark.protocol.shape import params_of
 from zkvm.stark.prover import tapes
 from zkvm.stark.prover.randomness import Randomness
 
@@ -21,14 +22,13 @@ _CHUNK = 1 << 12
 """Rows whose fractions are computed and inverted while they are in cache."""
 
 
-def bus_columns(table: Table, code: ChipCode, alpha: Ext, beta: Ext, randomness: Randomness, threads: int) -> tuple[U64, list[Ext]]:
+def bus_columns(table: Table, code: ChipCode, params: Sequence[int], randomness: Randomness, threads: int) -> tuple[U64, list[Ext]]:
     """Fill the bus columns of a table.
 
     Args:
         table: the table; the random start values of its running columns stand in its last row.
         code: what is derived from its chip.
-        alpha: the first challenge of the fingerprints.
-        beta: the second.
+        params: alpha and the powers of beta, flattened.
         randomness: for the exempt rows.
         threads: at most this many.
 
@@ -36,7 +36,7 @@ def bus_columns(table: Table, code: ChipCode, alpha: Ext, beta: Ext, randomness:
         (3 e, n) uint64 columns, and the terminals of the running columns: their values at row n - h.
     """
     plan = code.plan
-    bus = _fractions(table, code, alpha, beta, threads)
+    bus = _fractions(table, code, params, threads)
     terminals: list[Ext] = [(0, 0, 0)] * len(plan.running)
 
     def run(first: int, last: int) -> None:
@@ -59,10 +59,10 @@ def _running_column(table: Table, code: ChipCode, bus: U64, rank: int) -> U64:
     return own
 
 
-def _fractions(table: Table, code: ChipCode, alpha: Ext, beta: Ext, threads: int) -> U64:
+def _fractions(table: Table, code: ChipCode, params: Sequence[int], threads: int) -> U64:
     """Each bus column's step on every row, numerator / denominator; the step of a running sum includes the helpers."""
     height, columns = table.height, code.plan.extension_columns
-    tape = tapes.bind(code.fraction_tape, params_of(alpha, beta, MAX_ARITY, []))
+    tape = tapes.bind(code.fraction_tape, params)
     main, pre = tapes.columns_of(table.main), tapes.columns_of(table.pre)
     bus = np.empty((EXTENSION * columns, height), np.uint64)
 

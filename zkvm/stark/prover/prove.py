@@ -19,7 +19,7 @@ from zkvm.stark.field.extension import Ext
 from zkvm.stark.kernels.ntt import evaluate_coset
 from zkvm.stark.protocol.params import FOLDING, GRINDING_BITS, Parameters
 from zkvm.stark.protocol.proof import LayerOpening, Proof, TreeOpening
-from zkvm.stark.protocol.shape import BUS_TREE, MASK_COLUMNS, QUOTIENT_COLUMNS, ProofShape, tree_positions
+from zkvm.stark.protocol.shape import BUS_TREE, MASK_COLUMNS, QUOTIENT_COLUMNS, ProofShape, shared_params, tree_positions
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.protocol.steps import DOMAIN, Steps
 from zkvm.stark.prover.columns import Committed, extend
@@ -238,11 +238,12 @@ def commit_bus(
 ) -> tuple[MerkleTree, dict[str, list[Ext]]]:
     """Fill, extend and commit the bus columns of every table; nothing needs its trace afterwards."""
     targets = [committed[table.chip.name] for table in tables]
+    params = shared_params(alpha, beta, shape.machine.powers)
     terminals: dict[str, list[Ext]] = {}
 
     def work(number: int, threads: int) -> None:
         table, target = tables[number], targets[number]
-        columns, terminals[table.chip.name] = bus_columns(table, target.code, alpha, beta, randomness, threads)
+        columns, terminals[table.chip.name] = bus_columns(table, target.code, params, randomness, threads)
         table.main = _SPENT
         target.bus_lde, target.bus_extra, target.next_extra = extend(columns, shape.parameters.blowup, threads, with_next=True)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import ProvingError
-from zkvm.stark.air.layout import EXTENSION, MAX_ARITY
+from zkvm.stark.air.layout import EXTENSION
 from zkvm.stark.field import extension, goldilocks
 from zkvm.stark.field.extension import Ext
 from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
@@ -23,7 +23,7 @@ from zkvm.stark.kernels.ntt import evaluate_coset, interpolate_coset, interpolat
 from zkvm.stark.kernels.parallel import TASK_WORDS, run_ranges
 from zkvm.stark.kernels.scratch import scratch
 from zkvm.stark.protocol.params import EXTRA_POINTS
-from zkvm.stark.protocol.shape import QUOTIENT_CHUNKS, ProofShape, params_of
+from zkvm.stark.protocol.shape import QUOTIENT_CHUNKS, ProofShape, params_of, shared_params
 from zkvm.stark.prover import tapes
 from zkvm.stark.prover.columns import Committed, extra_shift
 from zkvm.stark.prover.randomness import Randomness
@@ -262,13 +262,14 @@ def quotient_chunks(
 ) -> U64:
     """Coefficients of the nine blinded quotient columns: (9, N)."""
     all_powers = extension.powers(challenge, shape.constraint_count)
+    shared = shared_params(alpha, beta, shape.machine.powers)
     powers: dict[str, U64] = {}
     params: dict[str, list[int]] = {}
     first = 0
     for entry in shape.tables:
         count, name = len(entry.code.constraints), entry.code.chip.name
         powers[name] = all_powers[first : first + count]
-        params[name] = params_of(alpha, beta, MAX_ARITY, terminals[name])
+        params[name] = params_of(shared, terminals[name])
         first += count
     per_height: dict[int, U64] = {}
     groups = [[table for table in tables if table.height == height] for height in shape.heights]

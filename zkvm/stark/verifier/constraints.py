@@ -12,12 +12,12 @@ from zkvm.errors import RejectReason, VerificationError
 from zkvm.stark.air.builder import Argument
 from zkvm.stark.air.evaluate import evaluate_point
 from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE
-from zkvm.stark.air.layout import EXTENSION, MAX_ARITY
+from zkvm.stark.air.layout import EXTENSION
 from zkvm.stark.air.table import Closing
 from zkvm.stark.field import extension
 from zkvm.stark.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_pow, ext_sub, to_ext
 from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
-from zkvm.stark.protocol.shape import QUOTIENT_CHUNKS, ProofShape, params_of
+from zkvm.stark.protocol.shape import QUOTIENT_CHUNKS, ProofShape, params_of, shared_params
 
 CLOSING_BLOCK = 1 << 14
 """Tuples of the verifier that are worked on at once: a long journal takes time, but no memory beyond its own tuples."""
@@ -168,10 +168,11 @@ def combined_constraints(
 ) -> Ext:
     """Sum of lambda^i C_i / (its vanishing polynomial) over the lifted tables, at zeta; ``leaves`` of :func:`split_openings`."""
     inverses = {height: selectors(height, shape.parameters.exempt, ext_pow(zeta, shape.tallest // height)) for height in shape.heights}
+    shared = shared_params(alpha, beta, shape.machine.powers)
     values: list[Ext] = []
     vanishing = []
     for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
-        values += evaluate_point(table.code.straight, columns, params_of(alpha, beta, MAX_ARITY, list(own)))
+        values += evaluate_point(table.code.straight, columns, params_of(shared, own))
         vanishing.append(np.array(inverses[table.height], np.uint64)[list(table.code.groups)])
     weights = extension.mul(extension.powers(challenge, len(values)), np.concatenate(vanishing))
     return to_ext(extension.dot(np.array(values, np.uint64), weights))

@@ -1,0 +1,64 @@
+/* Runs a script of tensor calls that is its input, on machines that do not know the call: descriptors and constants are in memory.
+ *
+ * Input: numbers of vectors, channels and words, the addresses that descriptors use for the first two; these three; then steps until
+ * the input ends: a descriptor of ten words, two operands (places of earlier steps, -1: constants), an offset into the words, and what
+ * an import reads. Journal: of each step the numbers of its tensor; then the words. */
+#include <zkvm_tensor.h>
+
+enum { MAX_STEPS = 32 };
+
+struct step {
+    uint32_t words[10];
+    int32_t first, second, offset;
+};
+
+static zkvm_tensor made[MAX_STEPS];
+
+static void *read_array(uint32_t bytes) {
+    void *array = zkvm_allocate(bytes);
+    zkvm_read_exact(array, bytes);
+    return array;
+}
+
+static void commit_tensor(zkvm_tensor tensor, uint32_t vectors) {
+    zkvm_export all = ZKVM_EXPORT(.vectors = vectors, .words = 8, .x_stride = 1);
+    int32_t *numbers = zkvm_allocate(vectors * 32);
+    zkvm_tensor_export(&all, tensor, numbers);
+    zkvm_commit(numbers, vectors * 32);
+}
+
+int main(void) {
+    uint32_t counts[5];
+    zkvm_read_exact(counts, sizeof counts);
+    uint32_t vectors = ZKVM_AT(read_array(counts[0] * 16)) - counts[3];
+    uint32_t channels = ZKVM_AT(read_array(counts[1] * 16)) - counts[4];
+    int32_t *words = read_array(counts[2] * 4);
+    struct step step;
+    for (uint32_t number = 0; zkvm_read(&step, sizeof step) == sizeof step; number++) {
+        zkvm_tensor x = step.first < 0 ? ZKVM_CONSTANT_VECTORS : made[step.first];
+        zkvm_tensor w = step.second < 0 ? ZKVM_CONSTANT_VECTORS : made[step.second];
+        uint32_t count = step.words[1];
+        zkvm_assert(number < MAX_STEPS);
+        if (x.handle == 0) step.words[4] += vectors;
+        if (w.handle == 0) step.words[6] += vectors;
+        step.words[8] += channels;
+        switch (step.words[0]) {
+        case ZKVM_TENSOR_IMPORT:
+            made[number] = zkvm_tensor_import((const zkvm_import *)step.words);
+            break;
+        case ZKVM_TENSOR_LOAD:
+            made[number] = zkvm_tensor_load((const zkvm_load *)step.words, words + step.offset / 4);
+            break;
+        case ZKVM_TENSOR_LINEAR:
+            made[number] = zkvm_tensor_linear((const zkvm_linear *)step.words, x, w);
+            count *= step.words[2];
+            break;
+        default:
+            zkvm_tensor_export((const zkvm_export *)step.words, x, words + step.offset / 4);
+            count = 0;
+        }
+        if (count != 0) commit_tensor(made[number], count);
+    }
+    zkvm_commit(words, counts[2] * 4);
+    return 0;
+}

@@ -1,0 +1,212 @@
+"""Tensor calls of compiled guests: in C, under the executor and the emulator, and as calls: the same bits."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zkvm
+from tests.guest.compiled import compiled, needs_compiler
+from tests.riscv.vm.tensor_programs import (
+    CHANNELS,
+    VECTORS,
+    Script,
+    bounds,
+    meaning,
+    outcome,
+    program,
+    random_layer,
+    script_input,
+    script_outcome,
+)
+from tools.emulator import emulate
+from zkvm.guest.toolchain import INCLUDE, build
+from zkvm.riscv.isa import calls, tensors
+from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
+
+pytestmark = needs_compiler
+SOURCE = Path(__file__).with_name("tensor_script.c")
+HEADER = (INCLUDE / "zkvm_tensor.h").read_text()
+
+
+@pytest.fixture(scope="module")
+def script_guest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    warnings: list[str] = []
+    elf = build([SOURCE], tmp_path_factory.mktemp("tensors") / "script.elf", warn=warnings.append)
+    assert warnings == []
+    return elf
+
+
+@pytest.mark.parametrize("size", range(1, 34))
+def test_every_opinion_is_the_same(script_guest: Path, size: int) -> None:
+    """Plain integers, the executor's calls, the C code under the executor and under the emulator, on layers of each size."""
+    rng = random.Random(100 + size)
+    image = load_image(script_guest.read_bytes(), tensors=False)
+    for positions, channels in ((size, rng.randrange(1, 34)), (rng.randrange(1, 34), size)):
+        script = random_layer(rng, positions, channels, rng.randrange(1, 12))
+        expected = meaning(script)
+        called = execute(program(script), script.stdin)
+        assert outcome(called) == expected
+        in_c = execute(image, script_input(script), trace=False)
+        assert in_c.exit_code == 0, in_c.stderr
+        assert script_outcome(script, in_c.journal) == expected
+        emulated = emulate(script_guest, script_input(script))
+        assert emulated.journal == in_c.journal
+
+
+def test_many_taps_in_c(script_guest: Path) -> None:
+    """Sums and scaled sums at their bounds."""
+    image = load_image(script_guest.read_bytes(), tensors=False)
+    for taps, limit in ((2, 2**31 - 1), (4, 2**30), (1024, 2**22)):
+        most = min(2**48 - 1, 2**61 // limit)
+        script = Script()
+        script.vectors = [[-(2**15), 2**15 - 1] + [0] * 6] * taps
+        script.channels = [(most, limit, limit), (most, -limit, limit)]
+        x = script.add_import([[-(2**15), 2**15 - 1, 0, 1, -1, 2, -2, 3]] * taps)
+        script.add(Descriptor(LINEAR, 1, 2, taps, 0, taps, VECTORS, taps, CHANNELS, bounds(-(2**15), 2**15 - 1)), x)
+        assert script_outcome(script, execute(image, script_input(script), trace=False).journal) == meaning(script)
+        assert outcome(execute(program(script), script.stdin)) == meaning(script)
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "message"),
+    [
+        (Descriptor(IMPORT, 2**27), "a tensor has too many vectors"),
+        (Descriptor(IMPORT, 3), "the input ended early"),
+        (Descriptor(LOAD, 1, 2), "1 or 8 elements of a vector have words"),
+        (Descriptor(LOAD, 1, 8), "a number is no int16"),
+        (Descriptor(EXPORT, 1, 8, 0, 24, 1), "an operand does not begin at a vector"),
+        (Descriptor(EXPORT, 3, 8, 0, 0, 1), "an operand has too few vectors"),
+        (Descriptor(LINEAR, 1, 0, 2, 0, 2, VECTORS, 2, CHANNELS), "a layer has 1 to 2^16 channels"),
+        (Descriptor(LINEAR, 1, 1, 2, 0, 2, VECTORS, 2, CHANNELS, bounds(1, 0)), "the bounds of a layer are exchanged"),
+        (Descriptor(LINEAR, 1, 1, 0, 0, 2, VECTORS, 2, CHANNELS), "a layer has no taps"),
+        (Descriptor(LINEAR, 1, 1, 3, 0, 2, VECTORS, 2, CHANNELS), "an operand has too few vectors"),
+        (Descriptor(LINEAR, 1, 2, 2, 0, 2, VECTORS, 2, CHANNELS), "the channels of a list have different limits"),
+        (Descriptor(LINEAR, 1, 1, 2, 0, 2, VECTORS, 2, CHANNELS + 32), "taps times limit is not between 1 and 2^32"),
+        (Descriptor(LINEAR, 1, 1, 5, 0, 0, VECTORS, 0, CHANNELS), "an operand has too few vectors"),
+        (Descriptor(LINEAR, 2**31, 1, 1, 0, 0, VECTORS, 2, CHANNELS + 16), "a tensor has too many vectors"),
+    ],
+)
+def test_the_c_code_panics_where_it_looks(script_guest: Path, descriptor: Descriptor, message: str) -> None:
+    script = Script(vectors=[[1] + [0] * 7] * 2, channels=[(0, 1, 2**30), (0, 1, 1), (0, 0, 0)], ram=[2**15] * 8)
+    x = script.add_import([[1] * 8] * 2)
+    script.add(descriptor, x)
+    stdin = script_input(Script(script.steps[:1], script.vectors, script.channels, script.ram, script.imported))
+    step = script_input(Script(script.steps[1:], [], [], [], [[]]))[20:]
+    seen = execute(load_image(script_guest.read_bytes(), tensors=False), stdin + step, trace=False)
+    assert (seen.exit_code, seen.stderr.decode()) == (1, f"{message}\n")
+
+
+def example() -> str:
+    """The program in the header's first comment."""
+    comment = HEADER.split("*/")[0]
+    lines = re.findall(r"^ \* {5}(.*)$", comment, re.MULTILINE)
+    assert lines[0] == "#include <zkvm_tensor.h>"
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", ["main.c", "main.cpp"])
+def test_the_example_of_the_header(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(example())
+    warnings: list[str] = []
+    elf = build([tmp_path / name], tmp_path / "guest.elf", warn=warnings.append)
+    assert warnings == []
+    file = elf.read_bytes()
+    x = np.array([[100, 1, 2, 3, 4, 5, 6, 7], [-200] * 8], "<i2")
+    scores = np.array([225, 0, 113], "<i4").tobytes()
+    called = execute(load_image(file, tensors=True), x.tobytes())
+    in_c = execute(load_image(file, tensors=False), x.tobytes())
+    assert called.journal == in_c.journal == emulate(elf, x.tobytes()).journal == scores
+    assert [call.descriptor.operation for call in called.tensor_calls] == [IMPORT, LINEAR, EXPORT]
+    assert called.cycles < 100 < in_c.cycles
+    assert load_image(file, tensors=True).content_id == load_image(file, tensors=False).content_id
+
+
+NETWORK = """
+#include <zkvm_tensor.h>
+static const zkvm_import read_image = ZKVM_IMPORT(.vectors = 20);
+ZKVM_VECTORS(first_weights) = {
+    {WEIGHTS(1)}, {WEIGHTS(2)}, {WEIGHTS(3)}, {WEIGHTS(4)}, {WEIGHTS(5)},
+    {WEIGHTS(-1)}, {WEIGHTS(-2)}, {WEIGHTS(-3)}, {WEIGHTS(-4)}, {WEIGHTS(-5)},
+};
+ZKVM_CHANNELS(first_channels) = { SIXTEEN({100, 1 << 16, 1 << 29}) };
+static const zkvm_linear first = ZKVM_LINEAR(.blocks = ZKVM_BLOCKS(25), .channels = 16, .taps = 5, .x_stride = 5,
+    .w = ZKVM_AT(first_weights), .w_stride = 5, .channel_list = ZKVM_AT(first_channels), .bounds = ZKVM_BOUNDS(0, 32767));
+/* Products of two tensors: each position with each of the 24 positions of the first three blocks. */
+ZKVM_CHANNELS(second_channels) = { SIXTEEN({-7, 1 << 14, 1 << 20}), EIGHT({7, -(1 << 13), 1 << 20}) };
+static const zkvm_linear second = ZKVM_LINEAR(.blocks = 4, .channels = 24, .taps = 16, .x_stride = 16, .w = 0, .w_stride = 16,
+    .channel_list = ZKVM_AT(second_channels), .bounds = ZKVM_BOUNDS(-32768, 32767));
+static const zkvm_export all = ZKVM_EXPORT(.vectors = 96, .words = 8, .x_stride = 1);
+static const zkvm_export heads = ZKVM_EXPORT(.vectors = 3, .words = 1, .x = 16, .x_stride = 24);
+static const zkvm_load back = ZKVM_LOAD(.vectors = 96, .words = 8);
+static const zkvm_load flat = ZKVM_LOAD(.vectors = 4, .words = 1);
+static const zkvm_export four = ZKVM_EXPORT(.vectors = 4, .words = 8, .x_stride = 1);
+static int32_t numbers[96 * 8];
+
+int main(void) {
+    zkvm_tensor x = zkvm_tensor_import(&read_image);
+    zkvm_tensor y = zkvm_tensor_linear(&first, x, ZKVM_CONSTANT_VECTORS);
+    zkvm_tensor z = zkvm_tensor_linear(&second, y, y);
+    zkvm_tensor_export(&all, z, numbers);
+    zkvm_commit(numbers, sizeof numbers);
+    z = zkvm_tensor_load(&back, numbers);
+    zkvm_tensor_export(&heads, z, numbers + 1);
+    zkvm_commit(numbers, 16);
+    zkvm_tensor f = zkvm_tensor_load(&flat, numbers);
+    zkvm_tensor_export(&four, f, numbers);
+    zkvm_commit(numbers, 128);
+    return 0;
+}
+"""
+MACROS = """
+#define WEIGHTS(k) 3000 * (k), -2999 * (k), 7 * (k), 1, 32767 / (k), -32768, 4000, 11 * (k)
+#define FOUR(...) __VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__
+#define EIGHT(...) FOUR(__VA_ARGS__), FOUR(__VA_ARGS__)
+#define SIXTEEN(...) EIGHT(__VA_ARGS__), EIGHT(__VA_ARGS__)
+"""
+
+
+@pytest.mark.parametrize("optimization", ["0", "3", "z"])
+def test_a_network_with_products_of_tensors(optimization: str, tmp_path: Path) -> None:
+    file = compiled(MACROS + NETWORK, optimization=optimization)
+    (tmp_path / "guest.elf").write_bytes(file)
+    stdin = np.random.default_rng(3).integers(-(2**15), 2**15, (20, 8)).astype("<i2").tobytes()
+    called = execute(load_image(file, tensors=True), stdin)
+    in_c = execute(load_image(file, tensors=False), stdin)
+    assert called.exit_code == 0, called.stderr
+    assert called.journal == in_c.journal == emulate(tmp_path / "guest.elf", stdin).journal
+    assert len(np.unique(np.frombuffer(called.journal, "<i4"))) > 100
+    assert [call.descriptor.operation for call in called.tensor_calls] == [IMPORT, LINEAR, LINEAR, EXPORT, LOAD, EXPORT, LOAD, EXPORT]
+
+
+def test_a_network_is_proven(tmp_path: Path) -> None:
+    """From C to a receipt: its journal is the one of the C code, and tensor calls made it."""
+    (tmp_path / "guest.elf").write_bytes(compiled(MACROS + NETWORK))
+    stdin = np.random.default_rng(4).integers(-(2**15), 2**15, (20, 8)).astype("<i2").tobytes()
+    info = zkvm.prove(tmp_path / "guest.elf", stdin, params="fast", security=100)
+    info.receipt.verify(zkvm.compute_image_id(tmp_path / "guest.elf"), policy=zkvm.Policy(100))
+    assert info.receipt.journal == execute(load_image((tmp_path / "guest.elf").read_bytes(), tensors=False), stdin).journal
+    with pytest.raises(zkvm.VerificationError):
+        info.receipt.verify(zkvm.compute_image_id(compiled(MACROS.replace("3000", "3001") + NETWORK)), policy=zkvm.Policy(100))
+
+
+def test_the_header_has_the_same_numbers() -> None:
+    found = {name.lower(): int(value) for name, value in re.findall(r"#define ZKVM_TENSOR_(\w+) (\d+)", HEADER)}
+    assert found == {name: number for number, name in tensors.NAMES.items()}
+    assert re.search(r"#define ZKVM_SYS_TENSOR (\d+)", HEADER)[1] == str(calls.TENSOR.number)  # type: ignore[index]
+    for name, count in (("import", 2), ("load", 3), ("export", 6), ("linear", 10)):
+        struct = re.search(rf"typedef struct zkvm_{name} {{\n    uint32_t (.*);\n}}", HEADER)
+        assert struct is not None
+        assert len(struct[1].split(",")) == count == tensors.WORDS[getattr(tensors, name.upper())]
+
+
+def test_guests_without_tensors_have_no_such_segments() -> None:
+    image = load_image(compiled("int main(void) { return 0; }"), tensors=True)
+    assert image.tensors is not None
+    assert len(image.tensors.vectors) == len(image.tensors.channels) == 0

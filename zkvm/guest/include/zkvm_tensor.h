@@ -1,0 +1,119 @@
+/* Tensors: products of matrices, rescaled, that cost a proof a fraction of what the same loops cost as instructions.
+ *
+ * A tensor is a list of vectors of 8 int16. Of C channels and P positions, vector `block * C + c` holds positions
+ * 8 block .. 8 block + 7 of channel c; a flat list of numbers has one position. Lanes beyond the last position are computed like
+ * all others, and nobody reads them. A tensor is made by one call and never changes.
+ *
+ *     #include <zkvm_tensor.h>
+ *     ZKVM_VECTORS(weights) = { {1, 2, 3}, {-4, 5, 6} };  // by tap: 3 channels, the other lanes 0
+ *     ZKVM_CHANNELS(scale) = { {0, 1 << 30, 1 << 30}, {5, 1 << 30, 1 << 30}, {0, -(1 << 29), 1 << 30} };
+ *     static const zkvm_import input = ZKVM_IMPORT(.vectors = 2);
+ *     static const zkvm_linear layer = ZKVM_LINEAR(.blocks = ZKVM_BLOCKS(1), .channels = 3, .taps = 2, .x_stride = 2,
+ *         .w = ZKVM_AT(weights), .w_stride = 2, .channel_list = ZKVM_AT(scale), .bounds = ZKVM_BOUNDS(0, 32767));
+ *     static const zkvm_export output = ZKVM_EXPORT(.vectors = 3, .words = 1, .x_stride = 1);
+ *     int main(void) {
+ *         int32_t scores[3];
+ *         zkvm_tensor x = zkvm_tensor_import(&input);
+ *         zkvm_tensor y = zkvm_tensor_linear(&layer, x, ZKVM_CONSTANT_VECTORS);
+ *         zkvm_tensor_export(&output, y, scores);
+ *         zkvm_commit(scores, sizeof scores);
+ *         return 0;
+ *     }
+ *
+ * Descriptors are constants: `static const`, at file scope. Vectors and channels are read by these calls only; a load from them
+ * traps. A machine that does not know the call answers -ENOSYS, as emulators do: then the same functions compute in C, on the heap,
+ * to the same bits. What a call does not allow has no proof: the run traps, the C code panics where it looks.
+ */
+#ifndef ZKVM_TENSOR_H
+#define ZKVM_TENSOR_H
+
+#include <zkvm.h>
+
+#ifdef __cplusplus
+extern "C" {
+#define ZKVM_OR_ZERO = 0 /* what a descriptor need not say; in C that is so for all of it */
+#else
+#define ZKVM_OR_ZERO
+#endif
+
+#define ZKVM_SYS_TENSOR 4097 /* Linux has no such call */
+
+/* What the first word of a descriptor says. */
+#define ZKVM_TENSOR_IMPORT 1
+#define ZKVM_TENSOR_LOAD 2
+#define ZKVM_TENSOR_LINEAR 3
+#define ZKVM_TENSOR_EXPORT 4
+
+/* A tensor's handle; copy it as you like. */
+typedef struct zkvm_tensor {
+    uint32_t handle;
+} zkvm_tensor;
+
+/* The constant vectors of the program, as an operand. */
+#define ZKVM_CONSTANT_VECTORS ((zkvm_tensor){0})
+
+/* Constant vectors: `ZKVM_VECTORS(name) = { {8 int16}, ... };`. */
+#define ZKVM_VECTORS(name) static const int16_t name[][8] __attribute__((aligned(16), section(".tensor.vectors." #name)))
+
+/* How a channel's sums become elements: (sum + bias) * multiplier / 2^32, rounded half up. `limit` is at least |multiplier|, at most
+ * 2^31 - 1, and the same for all channels of a list; |bias| < 2^48, |bias * multiplier| <= 2^61. */
+struct zkvm_channel {
+    int64_t bias;
+    int32_t multiplier;
+    uint32_t limit;
+};
+
+/* Constant channels: `ZKVM_CHANNELS(name) = { {bias, multiplier, limit}, ... };`. */
+#define ZKVM_CHANNELS(name) static const struct zkvm_channel name[] __attribute__((aligned(16), section(".tensor.channels." #name)))
+
+/* Where constants are, for a descriptor. A row of vectors is 16 bytes: `ZKVM_AT(name) + 16 * k` is vector k. */
+#define ZKVM_AT(name) ((uint32_t)(uintptr_t)(name))
+
+/* How many blocks of 8 hold so many positions. */
+#define ZKVM_BLOCKS(positions) (((positions) + 7u) / 8u)
+
+/* The least and the greatest element of a result, from -32768 to 32767. */
+#define ZKVM_BOUNDS(low, high) ((uint32_t)((low) + 32768) | (uint32_t)((high) + 32768) << 16)
+
+/* A tensor of `vectors` vectors from the private input: 16 bytes each, little-endian, all 8 lanes. */
+typedef struct zkvm_import {
+    uint32_t operation, vectors;
+} zkvm_import;
+#define ZKVM_IMPORT(...) {.operation = ZKVM_TENSOR_IMPORT, __VA_ARGS__}
+zkvm_tensor zkvm_tensor_import(const zkvm_import *descriptor);
+
+/* A tensor of `vectors` vectors from memory: `words` is 8, a number for each element, or 1, a number for the first of each vector; the
+ * others are 0. Numbers are those of an int16. */
+typedef struct zkvm_load {
+    uint32_t operation, vectors, words;
+} zkvm_load;
+#define ZKVM_LOAD(...) {.operation = ZKVM_TENSOR_LOAD, __VA_ARGS__}
+zkvm_tensor zkvm_tensor_load(const zkvm_load *descriptor, const int32_t *numbers);
+
+/* Elements of a tensor to memory: vectors number x / 16 + k * x_stride, k < vectors; of each the first (`words` 1) or all 8. */
+typedef struct zkvm_export {
+    uint32_t operation, vectors, words, reserved ZKVM_OR_ZERO, x ZKVM_OR_ZERO, x_stride;
+} zkvm_export;
+#define ZKVM_EXPORT(...) {.operation = ZKVM_TENSOR_EXPORT, __VA_ARGS__}
+void zkvm_tensor_export(const zkvm_export *descriptor, zkvm_tensor x, int32_t *numbers);
+
+/* A layer: for each position p and each channel c
+ *
+ *     sum = x[0][p] w[0][c] + ... + x[taps - 1][p] w[taps - 1][c]
+ *     y[c][p] = min(max(floor(((sum + bias[c]) multiplier[c] + 2^31) / 2^32), low), high)
+ *
+ * Vector k of a block of 8 positions of x is number x / 16 + block * x_stride + k, and holds tap k. Vector k of 8 channels of w is
+ * number w / 16 + (c / 8) * w_stride + k. With ZKVM_CONSTANT_VECTORS for an operand, its `x` or `w` is an address, ZKVM_AT; else a
+ * place in the tensor, in bytes. From 1 to 2^16 channels; 1 <= taps * limit <= 2^32. Lanes of w beyond the last channel must give
+ * sums of 0, as zeros do. The result has channels * blocks vectors. */
+typedef struct zkvm_linear {
+    uint32_t operation, blocks, channels, taps, x ZKVM_OR_ZERO, x_stride, w ZKVM_OR_ZERO, w_stride, channel_list, bounds;
+} zkvm_linear;
+#define ZKVM_LINEAR(...) {.operation = ZKVM_TENSOR_LINEAR, __VA_ARGS__}
+zkvm_tensor zkvm_tensor_linear(const zkvm_linear *descriptor, zkvm_tensor x, zkvm_tensor w);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,128 @@
+/* The calls of zkvm_tensor.h. Each function makes the call; where the machine does not know it, it computes what the call means.
+ *
+ * There a handle is the address of the tensor's vectors, on the heap, behind 16 bytes that hold their number. So an operand begins
+ * at handle + x, be it a tensor or, with the handle 0, constants. */
+#include <zkvm_tensor.h>
+
+#define ENOSYS_RESULT ((uint32_t)-38)
+#define LANES 8
+#define VECTOR_BYTES 16
+
+/* Whether the machine knows the call: it is asked once. */
+static enum { UNKNOWN, SERVED, NOT_SERVED } machine;
+
+static uint32_t tensor_call(const void *descriptor, uint32_t first, uint32_t second) {
+    if (machine == NOT_SERVED) return ENOSYS_RESULT;
+    uint32_t result = (uint32_t)zkvm_syscall(ZKVM_SYS_TENSOR, (uint32_t)(uintptr_t)descriptor, first, second);
+    if (machine == UNKNOWN) machine = result == ENOSYS_RESULT ? NOT_SERVED : SERVED;
+    return result;
+}
+
+static int16_t *lanes_at(uint32_t handle, uint32_t offset) {
+    return (int16_t *)(uintptr_t)(handle + offset);
+}
+
+static zkvm_tensor make(uint32_t vectors) {
+    if (vectors >= 1u << 27) zkvm_panic("a tensor has too many vectors");
+    uint32_t *header = zkvm_allocate((vectors + 1) * VECTOR_BYTES);
+    *header = vectors;
+    return (zkvm_tensor){(uint32_t)(uintptr_t)header + VECTOR_BYTES};
+}
+
+/* Panics if an operand does not begin at a vector, or does not have vector `last` from there on. */
+static void check_operand(zkvm_tensor tensor, uint32_t offset, uint64_t last) {
+    if (offset % VECTOR_BYTES != 0) zkvm_panic("an operand does not begin at a vector");
+    if (tensor.handle == 0) return;
+    uint32_t vectors = *(const uint32_t *)(uintptr_t)(tensor.handle - VECTOR_BYTES);
+    if (last + offset / VECTOR_BYTES >= vectors) zkvm_panic("an operand has too few vectors");
+}
+
+zkvm_tensor zkvm_tensor_import(const zkvm_import *descriptor) {
+    uint32_t id = tensor_call(descriptor, 0, 0);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    zkvm_tensor made = make(descriptor->vectors);
+    zkvm_read_exact(lanes_at(made.handle, 0), descriptor->vectors * VECTOR_BYTES);
+    return made;
+}
+
+static void check_words(uint32_t words) {
+    if (words != 1 && words != LANES) zkvm_panic("1 or 8 elements of a vector have words");
+}
+
+zkvm_tensor zkvm_tensor_load(const zkvm_load *descriptor, const int32_t *numbers) {
+    uint32_t id = tensor_call(descriptor, 0, (uint32_t)(uintptr_t)numbers);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    check_words(descriptor->words);
+    zkvm_tensor made = make(descriptor->vectors);
+    for (uint32_t vector = 0; vector < descriptor->vectors; vector++) {
+        int16_t *lanes = lanes_at(made.handle, vector * VECTOR_BYTES);
+        for (uint32_t lane = 0; lane < descriptor->words; lane++) {
+            int32_t number = *numbers++;
+            if (number != (int16_t)number) zkvm_panic("a number is no int16");
+            lanes[lane] = (int16_t)number;
+        }
+    }
+    return made;
+}
+
+void zkvm_tensor_export(const zkvm_export *descriptor, zkvm_tensor x, int32_t *numbers) {
+    tensor_call(descriptor, x.handle, (uint32_t)(uintptr_t)numbers);
+    if (machine == SERVED) return;
+    check_words(descriptor->words);
+    if (descriptor->vectors == 0) return;
+    check_operand(x, descriptor->x, (uint64_t)(descriptor->vectors - 1) * descriptor->x_stride);
+    for (uint32_t vector = 0; vector < descriptor->vectors; vector++) {
+        const int16_t *lanes = lanes_at(x.handle, descriptor->x + vector * descriptor->x_stride * VECTOR_BYTES);
+        for (uint32_t lane = 0; lane < descriptor->words; lane++) *numbers++ = lanes[lane];
+    }
+}
+
+/* The sums of a channel for 8 positions. `w` is the channel's lane of the first tap. */
+static void add_products(int64_t sums[LANES], const int16_t *x, const int16_t *w, uint32_t taps) {
+    for (uint32_t lane = 0; lane < LANES; lane++) sums[lane] = 0;
+    for (uint32_t tap = 0; tap < taps; tap++) {
+        int32_t weight = w[tap * LANES];
+        for (uint32_t lane = 0; lane < LANES; lane++) sums[lane] += x[tap * LANES + lane] * weight;
+    }
+}
+
+static int16_t rescale(int64_t sum, const struct zkvm_channel *channel, int32_t low, int32_t high) {
+    int64_t value = ((sum + channel->bias) * channel->multiplier + ((int64_t)1 << 31)) >> 32;
+    return (int16_t)(value < low ? low : value > high ? high : value);
+}
+
+static void check_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w) {
+    if (layer->channels < 1 || layer->channels > 1u << 16) zkvm_panic("a layer has 1 to 2^16 channels");
+    if ((layer->bounds & 0xffff) > layer->bounds >> 16) zkvm_panic("the bounds of a layer are exchanged");
+    if (layer->taps == 0) zkvm_panic("a layer has no taps");
+    if (layer->blocks == 0) return;
+    check_operand(x, layer->x, (uint64_t)(layer->blocks - 1) * layer->x_stride + layer->taps - 1);
+    check_operand(w, layer->w, (uint64_t)((layer->channels - 1) / LANES) * layer->w_stride + layer->taps - 1);
+    const struct zkvm_channel *channels = (const struct zkvm_channel *)(uintptr_t)layer->channel_list;
+    for (uint32_t channel = 0; channel < layer->channels; channel++) {
+        if (channels[channel].limit != channels[0].limit) zkvm_panic("the channels of a list have different limits");
+    }
+    uint64_t product = (uint64_t)layer->taps * channels[0].limit;
+    if (product < 1 || product > (uint64_t)1 << 32) zkvm_panic("taps times limit is not between 1 and 2^32");
+}
+
+zkvm_tensor zkvm_tensor_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w) {
+    uint32_t id = tensor_call(layer, x.handle, w.handle);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    check_linear(layer, x, w);
+    int32_t low = (int32_t)(layer->bounds & 0xffff) - 32768, high = (int32_t)(layer->bounds >> 16) - 32768;
+    const struct zkvm_channel *channels = (const struct zkvm_channel *)(uintptr_t)layer->channel_list;
+    if ((uint64_t)layer->blocks * layer->channels >= 1u << 27) zkvm_panic("a tensor has too many vectors");
+    zkvm_tensor made = make(layer->blocks * layer->channels);
+    int16_t *y = lanes_at(made.handle, 0);
+    for (uint32_t block = 0; block < layer->blocks; block++) {
+        const int16_t *positions = lanes_at(x.handle, layer->x + block * layer->x_stride * VECTOR_BYTES);
+        for (uint32_t channel = 0; channel < layer->channels; channel++, y += LANES) {
+            const int16_t *weights = lanes_at(w.handle, layer->w + channel / LANES * layer->w_stride * VECTOR_BYTES);
+            int64_t sums[LANES];
+            add_products(sums, positions, weights + channel % LANES, layer->taps);
+            for (uint32_t lane = 0; lane < LANES; lane++) y[lane] = rescale(sums[lane], channels + channel, low, high);
+        }
+    }
+    return made;
+}

@@ -1,0 +1,1 @@
+"""Chips of tensor calls: products of matrices without instructions."""

@@ -1,0 +1,229 @@
+"""Tensor calls: one row a call. It reads the descriptor, makes the handle, and holds both ends of the call's path.
+
+**Sound.**
+
+* The id is a quarter of the time: one more than the instructions executed before the call, so it is a word and no other call of the run
+  has it.
+* **No reading from the future.** A look-up has no time: two tensors could be made from one another. So id - operand - 1 is a word for every
+  operand that is read, and so are both: a tensor is made from earlier ones, by induction a function of program and input. Operand 0
+  names the image's constants.
+* Words of the descriptor are those of read-only memory at a0: a call's meaning does not change, and an address that is no multiple of 4, or
+  past 2^32, is not there.
+* Paths: rows of import and words begin at index 0 and end at as many as the descriptor says; tiles begin with all blocks and end with none.
+  A kind of path that the call does not have begins where it ends.
+* ``lo + 2^15``, ``hi + 2^15`` and hi - lo are in [0, 2^16): results within these bounds are int16, and there are some.
+* taps limit = 2^32 - x with a word x, so it is from 1 to 2^32: taps is a word of the descriptor, and limit that of every channel that a
+  result is rescaled by, so their product does not wrap. Channels are from 1 to 2^16.
+* Padding: no flag, hence nothing is looked up, every count is 0, and every pair is neutral.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.riscv.chips.buses import IMPORT_PATH, RANGE16, ROM, TILE_PATH, WORDS_PATH
+from zkvm.riscv.chips.calls import call_columns, fill_calls, register_access
+from zkvm.riscv.chips.common import (
+    TWO_16,
+    TWO_32,
+    Access,
+    assert_flags,
+    assert_neutral,
+    connect_accesses,
+    connect_instruction,
+    high_limb,
+    low16,
+    low_limb,
+    range_word,
+    state_columns,
+)
+from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, QUARTER, ROW, elements
+from zkvm.riscv.chips.tensor.products import tile_count
+from zkvm.riscv.chips.tensor.tiles import CONSTANT
+from zkvm.riscv.chips.tensor.words import WIDE_BYTES, WORD_BYTES
+from zkvm.riscv.isa.calls import TENSOR
+from zkvm.riscv.isa.opcodes import ECALL
+from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LANES, LINEAR, LOAD, ROW_BYTES, Descriptor
+from zkvm.riscv.records import Execution, TensorCall
+from zkvm.stark.air.builder import AirBuilder, BusBuilder
+from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.columns import Columns, Row, bit, cell, word
+from zkvm.stark.air.expression import Expr, total
+
+FLAGS = {"imports": IMPORT, "loads": LOAD, "linear": LINEAR, "exports": EXPORT}
+"""Flag of each operation."""
+READ_BY = {
+    "blocks": tuple(FLAGS),
+    "channels": ("loads", "linear", "exports"),
+    "taps": ("linear",),
+    "x": ("linear", "exports"),
+    "x_stride": ("linear", "exports"),
+    "w": ("linear",),
+    "w_stride": ("linear",),
+    "channel_list": ("linear",),
+    "bounds": ("linear",),
+}
+"""Words of the descriptor behind the first, in order: which operations read them."""
+
+
+class TensorCallChip(Chip):
+    """One call a row."""
+
+    name = "tensor_call"
+    columns = Columns(
+        **state_columns(),
+        **call_columns("a0", "a1", "a2"),
+        t_a7=cell("previous access of a7"),
+        **{name: bit(f"the operation is {number}") for name, number in FLAGS.items()},
+        **{name: word(f"{name.replace('_', ' ')}, of the descriptor") for name in READ_BY},
+        wide=bit("eight words for a vector; else one"),
+        imported=cell("vectors that an import makes"),
+        moved=cell("vectors that words move"),
+        moved_bytes=cell("bytes of these words"),
+        stride=cell("of an export, else 0"),
+        moved_stride=cell("vectors from the first that is exported to the one behind the last"),
+        linear_blocks=cell("blocks of a layer, else 0"),
+        tiles=cell("of a layer"),
+        two_blocks=cell("whether the first tile has two blocks"),
+        x_moved=cell("vectors from the first block to the one behind the last"),
+        results=cell("vectors of a layer's result"),
+        limit=cell("bound of the multipliers"),
+        products=cell("taps limit"),
+        low=cell("least result + 2^15"),
+        first_low=low_limb("id - first operand - 1"),
+        second_low=low_limb("id - second operand - 1"),
+        room_low=low_limb("2^32 - taps limit"),
+    )
+
+    def _real(self, row: Row) -> Expr:
+        return total(*(row[name] for name in FLAGS))
+
+    def _accesses(self, row: Row) -> list[Access]:
+        real = self._real(row)
+        return [
+            register_access(row, "a7", real, before=real * TENSOR.number),
+            register_access(row, "a0", real, row.t * QUARTER),
+            register_access(row, "a1", real),
+            register_access(row, "a2", real),
+        ]
+
+    def constraints(self, air: AirBuilder, row: Row) -> None:
+        """The operation, and how far each path goes."""
+        assert_flags(air, row, *FLAGS)
+        words = row.loads + row.exports
+        air.assert_bool("wide is boolean", row.wide)
+        air.when(words).assert_equal("one or eight words", row.channels, 1 + (LANES - 1) * row.wide)
+        air.assert_equal("an import's vectors", row.imported, row.imports * row.blocks)
+        air.assert_equal("vectors in words", row.moved, words * row.blocks)
+        air.assert_equal("bytes of words", row.moved_bytes, row.moved * (WORD_BYTES + WIDE_BYTES * row.wide))
+        air.assert_equal("stride of an export", row.stride, row.exports * row.x_stride)
+        air.assert_equal("vectors over an export", row.moved_stride, row.moved * row.stride)
+        air.assert_equal("blocks of a layer", row.linear_blocks, row.linear * row.blocks)
+        for name in ("tiles", "two_blocks"):
+            air.when(1 - row.linear).assert_zero(f"only a layer has {name.replace('_', ' ')}", row[name])
+        air.assert_equal("vectors over a layer", row.x_moved, row.linear_blocks * row.x_stride)
+        air.assert_equal("vectors of a result", row.results, row.linear_blocks * row.channels)
+        air.assert_equal("products of taps and limit", row.products, row.taps * row.limit)
+        assert_neutral(air, row.t, self._accesses(row))
+
+    def interactions(self, buses: BusBuilder, row: Row) -> None:
+        """State, program, registers, descriptor, order of operands, bounds, paths."""
+        real = self._real(row)
+        connect_instruction(buses, row, real, ECALL)
+        connect_accesses(buses, row.t, self._accesses(row))
+        operation = total(*(row[name] * number for name, number in FLAGS.items()))
+        buses.lookup("operation", ROM, (row.a0, operation), real)
+        for k, (name, flags) in enumerate(READ_BY.items(), 1):
+            buses.lookup(name.replace("_", " "), ROM, (row.a0 + WORD_BYTES * k, row[name]), total(*(row[flag] for flag in flags)))
+        identity = row.t * QUARTER
+        range_word(buses, "first operand is earlier", identity - row.a1 - 1, row.first_low, row.linear + row.exports)
+        range_word(buses, "second operand is earlier", identity - row.a2 - 1, row.second_low, row.linear)
+        buses.lookup("1 to 2^16 channels", RANGE16, (row.channels - 1,), row.linear)
+        high = high_limb(row.bounds, row.low)
+        for label, value in (("least result", row.low), ("greatest result", high), ("bounds are in order", high - row.low)):
+            buses.lookup(label, RANGE16, (value,), row.linear)
+        range_word(buses, "2^32 - taps limit", TWO_32 - row.products, row.room_low, row.linear)
+        self._paths(buses, row)
+
+    def _paths(self, buses: BusBuilder, row: Row) -> None:
+        identity, x, w = row.t * QUARTER, row.x * ROW, row.w * ROW
+        buses.pair("import path", IMPORT_PATH, receive=(identity, row.imported), send=(identity, 0))
+        fixed = (row.t, row.loads, row.wide)
+        buses.pair(
+            "words path",
+            WORDS_PATH,
+            receive=(*fixed, row.moved, row.a2 + row.moved_bytes, row.a1, x + row.moved_stride, row.stride),
+            send=(*fixed, 0, row.a2, row.a1, x, row.stride),
+        )
+        span = high_limb(row.bounds, row.low) - row.low
+        constant: dict[str, Expr] = {name: row[name] for name in ("taps", "channels", "x_stride", "w_stride", "limit")}
+        constant |= {"x_tensor": row.a1, "w_tensor": row.a2, "first_w": w, "low": row.low - INT16_OFFSET, "span": span}
+        tail = [constant[name] for name in CONSTANT]
+        channel = row.channel_list * ROW
+        buses.pair(
+            "tile path",
+            TILE_PATH,
+            receive=(identity, row.tiles, 0, row.channels, 0, x + row.x_moved, w, row.results, channel, *tail),
+            send=(identity, 0, row.linear_blocks, row.channels, row.two_blocks, x, w, 0, channel, *tail),
+        )
+
+    def rows(self, execution: Execution) -> int:
+        """One a call."""
+        return len(execution.tensor_calls)
+
+    def fill(self, execution: Execution, trace: Trace) -> None:
+        """Copy the records and compute both ends of the paths."""
+        calls = execution.tensor_calls
+        if not calls:
+            return
+        records = execution.ecalls[[call.ecall for call in calls]]
+        fill_calls(trace, execution, records, "a0", "a1", "a2")
+        trace["t_a7"][: len(calls)] = records["t_a7"]
+        limits = np.array([_limit(execution, call) for call in calls], np.int64)
+        for name, values in _columns(calls, records, limits).items():
+            trace[name][: len(calls)] = elements(np.asarray(values))
+
+
+def _limit(execution: Execution, call: TensorCall) -> int:
+    """Of a layer's channels; of an empty layer, and of what has none, one that the bound allows."""
+    constants, d = execution.image.tensors, call.descriptor
+    first = d.channel_list // ROW_BYTES - (0 if constants is None else constants.first_channel)
+    if constants is None or d.operation != LINEAR or not d.blocks:
+        return 1
+    return int(constants.channels["limit"][first])
+
+
+def _columns(calls: tuple[TensorCall, ...], records: NDArray[Any], limits: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    words = {name: np.array([getattr(call.descriptor, name) for call in calls], np.int64) for name in Descriptor._fields}
+    flags = {name: words["operation"] == number for name, number in FLAGS.items()}
+    linear, exports, moving = flags["linear"], flags["exports"], flags["loads"] | flags["exports"]
+    identity = np.array([call.id for call in calls], np.int64)
+    first, second = (identity - records[name].astype(np.int64) - 1 for name in ("a1", "a2"))
+    wide = moving & (words["channels"] == LANES)
+    moved, blocks = moving * words["blocks"], linear * words["blocks"]
+    stride = exports * words["x_stride"]
+    products = words["taps"] * limits
+    return {
+        **flags,
+        **{name: words[name] for name in READ_BY},
+        "wide": wide,
+        "imported": flags["imports"] * words["blocks"],
+        "moved": moved,
+        "moved_bytes": moved * (WORD_BYTES + WIDE_BYTES * wide),
+        "stride": stride,
+        "moved_stride": moved * stride,
+        "linear_blocks": blocks,
+        "tiles": np.array([tile_count(call) if call.descriptor.operation == LINEAR else 0 for call in calls]),
+        "two_blocks": blocks > 1,
+        "x_moved": blocks * words["x_stride"],
+        "results": blocks * words["channels"],
+        "limit": limits,
+        "products": products,
+        "low": words["bounds"] % TWO_16,
+        "first_low": np.where(linear | exports, low16(first.view(np.uint64)), 0),
+        "second_low": np.where(linear, low16(second.view(np.uint64)), 0),
+        "room_low": np.where(linear, low16((TWO_32 - products).astype(np.uint64)), 0),
+    }

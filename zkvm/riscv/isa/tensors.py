@@ -1,0 +1,108 @@
+"""The words of tensor calls: operations, descriptors, and constants, as the executor and the chips read them.
+
+A tensor is a list of vectors of 8 int16. A call has a descriptor in read-only memory, whose address is in a0; an operation reads the
+first so many of its words. a1 holds the handle of the first operand, a2 that of the second, or an address in RAM. A handle is the id of
+the call that made the tensor, or 0: the image's constant vectors.
+
+What the operations mean: ``docs/tensors.md``. Numbers and places of words are part of the machine: never reuse one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LANES = 8
+"""Elements of a vector: positions of one channel."""
+ROW_BYTES = 16
+"""Bytes of a row of constants. Operands begin at a multiple of it, in bytes: an address of constants, or a place in a tensor."""
+
+IMPORT, LOAD, LINEAR, EXPORT = 1, 2, 3, 4
+NAMES = {IMPORT: "import", LOAD: "load", LINEAR: "linear", EXPORT: "export"}
+"""Operation -> name, for messages."""
+WORDS = {IMPORT: 2, LOAD: 3, LINEAR: 10, EXPORT: 6}
+"""How many words of its descriptor an operation reads."""
+MAKERS = (IMPORT, LOAD, LINEAR)
+"""Operations that make a tensor."""
+
+BOUND_OFFSET = 1 << 15
+"""Added to a bound, so that it is not negative."""
+MAX_CHANNELS = 1 << 16
+MAX_PRODUCT_LIMIT = 1 << 32
+"""Bound on taps times the limit of the multipliers, so that nothing wraps: |sum multiplier| <= 2^62."""
+SHIFT = 32
+"""A rescaled sum is divided by 2 to this power."""
+MAX_LIMIT, MAX_BIAS, MAX_SCALED_BIAS = (1 << 31) - 1, (1 << 48) - 1, 1 << 61
+"""Bounds of a channel: of its limit, |bias| and |bias multiplier|."""
+
+
+class Descriptor(NamedTuple):
+    """The words of a descriptor, unsigned; those that the operation does not read are 0.
+
+    Attributes:
+        operation: its number.
+        blocks: LINEAR: blocks of 8 positions. Others: vectors.
+        channels: LINEAR: of the result. LOAD, EXPORT: elements of a vector that have a word in RAM, 1 or 8.
+        taps: products of a sum.
+        x: where the first operand begins, in bytes.
+        x_stride: LINEAR: vectors from one block of positions to the next. EXPORT: from one exported vector to the next.
+        w: where the second operand begins, in bytes.
+        w_stride: vectors from 8 channels to the next 8.
+        channel_list: address of the first channel.
+        bounds: lo + 2^15 + 2^16 (hi + 2^15).
+    """
+
+    operation: int
+    blocks: int = 0
+    channels: int = 0
+    taps: int = 0
+    x: int = 0
+    x_stride: int = 0
+    w: int = 0
+    w_stride: int = 0
+    channel_list: int = 0
+    bounds: int = 0
+
+    @property
+    def low(self) -> int:
+        """The least value of the result."""
+        return (self.bounds & 0xFFFF) - BOUND_OFFSET
+
+    @property
+    def high(self) -> int:
+        """The greatest value of the result."""
+        return (self.bounds >> 16) - BOUND_OFFSET
+
+    @property
+    def halves(self) -> int:
+        """How many groups of 8 channels there are, the last perhaps in part."""
+        return -(-self.channels // LANES)
+
+
+CHANNEL = np.dtype([("bias", np.int64), ("multiplier", np.int32), ("limit", np.uint32)])
+"""How an output channel is rescaled, as it lies in memory. ``limit`` bounds |multiplier|, and is the same in a whole list."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorConstants:
+    """The constants of an image that tensor calls read.
+
+    Attributes:
+        first_vector: address of the first vector, divided by its size.
+        vectors: (n, 8) int16.
+        first_channel: address of the first channel, divided by its size.
+        channels: (n,) CHANNEL.
+    """
+
+    first_vector: int
+    vectors: NDArray[np.int16]
+    first_channel: int
+    channels: NDArray[np.void]
+
+    def holds(self, address: int) -> bool:
+        """Whether a byte is one of these constants."""
+        row = address // ROW_BYTES
+        return 0 <= row - self.first_vector < len(self.vectors) or 0 <= row - self.first_channel < len(self.channels)

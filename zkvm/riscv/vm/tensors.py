@@ -1,0 +1,308 @@
+"""What the executor does in a tensor call: reads the descriptor, computes with numpy, records what the chips need.
+
+What has no witness is a trap here. Its message says which rule of ``docs/tensors.md`` is broken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.errors import GuestTrap, LimitError
+from zkvm.riscv.isa import semantics, tensors
+from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LANES, LINEAR, LOAD, ROW_BYTES, Descriptor, TensorConstants
+from zkvm.riscv.records import TENSOR_WORD, TensorCall
+from zkvm.riscv.vm.memory import ROM
+from zkvm.riscv.vm.state import MachineState, outside_memory, trap
+
+Elements = NDArray[np.int16]
+"""(v, 8): vectors."""
+Input = Callable[[int], bytes]
+"""Takes so many bytes of the private input, or as many as there are."""
+
+MAX_ROWS = 1 << 28
+"""As many rows as all tables of a proof have together."""
+EXACT_TAPS = 1 << 22
+"""So many products of two int16 have a sum below 2^53: doubles add them exactly, in any order."""
+BLOCK_BYTES = 1 << 26
+"""What the operands of one product of matrices may take, roughly."""
+
+
+@dataclass(slots=True)
+class Tensors:
+    """The tensors of a run.
+
+    Attributes:
+        made: by id. What is there never changes.
+        calls: records, if the run is recorded.
+    """
+
+    made: dict[int, Elements] = field(default_factory=dict)
+    calls: list[TensorCall] = field(default_factory=list)
+
+
+def run_call(state: MachineState, store: Tensors, ecall: int, registers: tuple[int, int, int], take: Input) -> int:
+    """Execute a tensor call; what a0 then holds.
+
+    Args:
+        state: of the machine.
+        store: its tensors; gets the new one.
+        ecall: index of the call's ECALL record.
+        registers: a0, a1, a2.
+        take: reads the private input.
+
+    Raises:
+        GuestTrap: the call has no proof.
+        LimitError: it makes more vectors than a proof holds, or than fit into memory.
+    """
+    call = _Call(state, store, ecall, _descriptor(state, registers[0]), registers[1], registers[2], take)
+    if call.id > semantics.MASK32:
+        raise LimitError("the run is too long for tensor calls: the number of its instructions does not fit 32 bits")
+    record = OPERATIONS[call.words.operation](call)
+    if call.words.operation in tensors.MAKERS:
+        store.made[call.id] = record.vectors
+    if state.trace:
+        store.calls.append(record)
+    state.host_bytes += record.nbytes if state.trace else record.vectors.nbytes
+    return call.id
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call: its words, its operands, and how they are read."""
+
+    state: MachineState
+    store: Tensors
+    ecall: int
+    words: Descriptor
+    first: int
+    second: int
+    take: Input
+
+    @property
+    def id(self) -> int:
+        return self.state.cycles + 1
+
+    def record(self, **arrays: NDArray[Any]) -> TensorCall:
+        """The record of the call, with these of its arrays."""
+        return TensorCall(self.ecall, self.id, self.words, **arrays)
+
+    def refuse(self, what: str) -> GuestTrap:
+        """The trap for what cannot be proven."""
+        return trap(self.state, "tensor_call", f"tensor call {tensors.NAMES[self.words.operation]}: {what}")
+
+    def check_room(self, rows: int, row_bytes: int) -> None:
+        """Refuse what takes more rows than a proof has, or more memory than there is at so many bytes for each."""
+        if rows > MAX_ROWS:
+            raise LimitError(f"a tensor call needs {rows} rows of one table; a proof holds at most {MAX_ROWS}")
+        self.state.check_memory(rows * row_bytes)
+
+    def vectors(self, handle: int, start: int, *strides: tuple[int, int]) -> Elements:
+        """Vectors of an operand, one axis for each (count, stride), then the lanes.
+
+        Args:
+            handle: of the operand.
+            start: where it begins, in bytes.
+            *strides: how many, and how many vectors from one to the next.
+        """
+        if handle >= self.id:
+            raise self.refuse(f"operand {handle} is no tensor that was made before this call, whose id is {self.id}")
+        if any(count == 0 for count, _ in strides):
+            return np.zeros((*(count for count, _ in strides), LANES), np.int16)
+        if start % ROW_BYTES:
+            raise self.refuse(f"an operand begins at 0x{start:x}, which is not a multiple of {ROW_BYTES}")
+        constants = _constants(self.state)
+        first, last = start // ROW_BYTES, start // ROW_BYTES + sum((count - 1) * stride for count, stride in strides)
+        if handle == 0:
+            held, offset, name = constants.vectors, constants.first_vector, "the constant vectors"
+        elif handle in self.store.made:
+            held, offset, name = self.store.made[handle], 0, f"tensor {handle}"
+        else:
+            raise self.refuse(f"no call made a tensor with the handle {handle}")
+        if not offset <= first <= last < offset + len(held):
+            there = f"[{offset}, {offset + len(held)})"
+            raise self.refuse(f"it reads vectors {first} to {last} of {name}, which has {there}")
+        self.check_room(math.prod(count for count, _ in strides), ROW_BYTES + 8)
+        index = np.full((1,) * len(strides), first - offset, np.int64)
+        for axis, (count, stride) in enumerate(strides):
+            shape = [1] * len(strides)
+            shape[axis] = count
+            index = index + stride * np.arange(count, dtype=np.int64).reshape(shape)
+        found: Elements = held[index]
+        return found
+
+    def channels(self) -> NDArray[np.void]:
+        """The list of channels, with one limit for all."""
+        constants, at, count = _constants(self.state), self.words.channel_list, self.words.channels
+        first = at // ROW_BYTES - constants.first_channel
+        if at % ROW_BYTES or not 0 <= first <= first + count <= len(constants.channels):
+            raise self.refuse(f"its list of {count} channels at 0x{at:x} is not in .tensor.channels")
+        found = constants.channels[first : first + count]
+        if np.any(found["limit"] != found["limit"][0]):
+            raise self.refuse(f"the channels of its list at 0x{at:x} have different limits")
+        return found
+
+
+def _constants(state: MachineState) -> TensorConstants:
+    assert state.image.tensors is not None
+    return state.image.tensors
+
+
+def _descriptor(state: MachineState, address: int) -> Descriptor:
+    """The words at an address in read-only memory."""
+    place = f"tensor call: the descriptor at 0x{address:08x}"
+    if address % 4:
+        raise trap(state, "tensor_call", f"{place} is not aligned to 4 bytes")
+
+    def read(count: int) -> list[int]:
+        index = np.arange(address // 4, address // 4 + count, dtype=np.int64)
+        positions = state.memory.locate(index) if index[-1] < 1 << 30 else np.full(count, -1)
+        if np.any(positions < 0) or np.any(state.memory.origins[positions] != ROM):
+            raise trap(state, "tensor_call", f"{place} is not in read-only memory: make it static const")
+        return [int(value) for value in state.memory.values[positions]]
+
+    operation = read(1)[0]
+    if operation not in tensors.WORDS:
+        raise trap(state, "tensor_call", f"{place} names operation {operation}, which does not exist")
+    return Descriptor(*read(tensors.WORDS[operation]))
+
+
+def _import(call: _Call) -> TensorCall:
+    """import: the next 16 bytes of the private input for each vector, little-endian."""
+    count = call.words.blocks
+    call.check_room(count, ROW_BYTES)
+    data = call.take(ROW_BYTES * count)
+    if len(data) < ROW_BYTES * count:
+        raise call.refuse(f"the private input ended: {len(data)} bytes are left, and {count} vectors take {ROW_BYTES * count}")
+    return call.record(vectors=np.frombuffer(data, "<i2").astype(np.int16).reshape(-1, LANES))
+
+
+def _lanes(call: _Call) -> int:
+    """Elements of a vector that have a word in RAM."""
+    if call.words.channels not in (1, LANES):
+        raise call.refuse(f"{call.words.channels} elements of each vector: only 1 or {LANES} have words")
+    return call.words.channels
+
+
+def _load(call: _Call) -> TensorCall:
+    """load: a word of RAM for each element."""
+    lanes = _lanes(call)
+    rows = _words(call, call.words.blocks * lanes)
+    values = rows["old"].astype(np.int32)
+    rows["new"] = rows["old"]
+    wrong = values != values.astype(np.int16)
+    if np.any(wrong):
+        row = int(np.argmax(wrong))
+        raise call.refuse(f"the word at 0x{rows['address'][row]:08x} is {values[row]}, which is no int16")
+    made = np.zeros((call.words.blocks, LANES), np.int16)
+    made[:, :lanes] = values.reshape(-1, lanes)
+    return call.record(vectors=made, words=rows)
+
+
+def _export(call: _Call) -> TensorCall:
+    """export: a word of RAM for each element, with its sign."""
+    lanes, words = _lanes(call), call.words
+    rows = _words(call, words.blocks * lanes)
+    x = call.vectors(call.first, words.x, (words.blocks, words.x_stride))
+    rows["new"] = x[:, :lanes].astype(np.int32).reshape(-1).view(np.uint32)
+    memory = call.state.memory
+    memory.values[memory.locate(rows["address"].astype(np.int64) // 4)] = rows["new"]
+    return call.record(x=x, words=rows)
+
+
+def _words(call: _Call, count: int) -> NDArray[Any]:
+    """Records of so many words from a2 on, accessed at the time after the call's. ``new`` is left to the caller."""
+    state, address = call.state, call.second
+    if count == 0:
+        return np.zeros(0, TENSOR_WORD)
+    if address % 4:
+        raise call.refuse(f"its words at 0x{address:08x} are not aligned to 4 bytes")
+    if address + 4 * count > 1 << 32:
+        raise call.refuse(f"its {count} words at 0x{address:08x} reach past 2^32")
+    index = positions = np.full(1, -1, np.int64)
+    if state.memory.covers(address, 4 * count):
+        call.check_room(count, TENSOR_WORD.itemsize + ROW_BYTES)
+        index = np.arange(address // 4, address // 4 + count, dtype=np.int64)
+        positions = state.memory.locate(index)
+    if np.any(positions < 0):
+        outside = state.memory.first_outside(address)
+        raise outside_memory(state, outside, f"tensor call: its {count} words at 0x{address:08x} are outside memory at 0x{outside:08x}")
+    read_only = state.memory.origins[positions] == ROM
+    if np.any(read_only):
+        raise call.refuse(f"its word at 0x{4 * int(index[np.argmax(read_only)]):08x} is in read-only memory, not in RAM")
+    rows = np.zeros(count, TENSOR_WORD)
+    rows["address"], rows["old"] = 4 * index, state.memory.values[positions]
+    rows["t_prev"] = state.access_words(positions, index, state.time + 1)
+    return rows
+
+
+def _linear(call: _Call) -> TensorCall:
+    """linear: sums of products, rescaled."""
+    words = call.words
+    if not 1 <= words.channels <= tensors.MAX_CHANNELS:
+        raise call.refuse(f"{words.channels} channels: from 1 to {tensors.MAX_CHANNELS} can be proven")
+    if words.low > words.high:
+        raise call.refuse(f"the least value of its result, {words.low}, is above the greatest, {words.high}")
+    if words.taps == 0:
+        raise call.refuse("its sums have no products")
+    call.check_room(words.blocks * words.channels, (1 + 3 * 4) * ROW_BYTES)
+    call.check_room(-(-words.blocks // 2) * -(-words.channels // 16) * words.taps, 0)
+    x = call.vectors(call.first, words.x, (words.blocks, words.x_stride), (words.taps if words.blocks else 0, 1))
+    w = call.vectors(call.second, words.w, (words.halves if words.blocks else 0, words.w_stride), (words.taps, 1))
+    if words.blocks == 0:
+        return call.record()
+    channels = call.channels()
+    limit = int(channels["limit"][0])
+    if not 1 <= words.taps * limit <= tensors.MAX_PRODUCT_LIMIT:
+        raise call.refuse(f"{words.taps} taps times the limit {limit} of its multipliers is not between 1 and 2^32")
+    sums = sums_of_products(x, w)
+    if np.any(sums[:, words.channels :]):
+        raise call.refuse(f"lanes of its second operand beyond channel {words.channels} have sums that are not 0")
+    kept = np.ascontiguousarray(sums[:, : words.channels])
+    made = rescale(kept, channels["bias"], channels["multiplier"], words.low, words.high)
+    return call.record(vectors=made.reshape(-1, LANES), x=x, w=w, sums=kept.reshape(-1, LANES))
+
+
+def sums_of_products(x: Elements, w: Elements) -> NDArray[np.int64]:
+    """For each block of positions and each channel, the sums over the taps: (b, 8 h, 8) int64, exact.
+
+    Products of matrices of doubles: of integers numpy has slow ones only.
+
+    Args:
+        x: (b, k, 8) by block, tap and position.
+        w: (h, k, 8) by 8 channels, tap and channel.
+    """
+    blocks, taps = x.shape[:2]
+    sums = np.zeros((blocks, len(w) * LANES, LANES), np.int64)
+    step = max(1, BLOCK_BYTES // (8 * LANES * max(min(taps, EXACT_TAPS), sums.shape[1])))
+    for first in range(0, taps, EXACT_TAPS):
+        right = w[:, first : first + EXACT_TAPS].astype(np.float64).transpose(1, 0, 2).reshape(-1, sums.shape[1])
+        for block in range(0, blocks, step):
+            left = x[block : block + step, first : first + EXACT_TAPS].astype(np.float64).transpose(0, 2, 1)
+            product = left.reshape(-1, len(right)) @ right
+            sums[block : block + step] += product.reshape(-1, LANES, sums.shape[1]).transpose(0, 2, 1).astype(np.int64)
+    return sums
+
+
+def rescale(sums: NDArray[np.int64], bias: NDArray[np.int64], multiplier: NDArray[np.int32], low: int, high: int) -> NDArray[np.int16]:
+    """min(max(floor(((sum + bias) multiplier + 2^31) / 2^32), low), high), where nothing wraps by the bounds of a call.
+
+    Args:
+        sums: (b, n, 8) by block, channel and position.
+        bias: (n,) by channel.
+        multiplier: (n,) by channel.
+        low: the least result.
+        high: the greatest.
+    """
+    scaled = (sums + bias[:, None]) * multiplier.astype(np.int64)[:, None] + (1 << (tensors.SHIFT - 1))
+    rescaled: NDArray[np.int16] = np.clip(scaled >> tensors.SHIFT, low, high).astype(np.int16)
+    return rescaled
+
+
+OPERATIONS: dict[int, Callable[[_Call], TensorCall]] = {IMPORT: _import, LOAD: _load, LINEAR: _linear, EXPORT: _export}
+"""What the executor does in each operation."""
