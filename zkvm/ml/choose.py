@@ -20,8 +20,8 @@ from zkvm.ml.compilation import Arithmetic, Options
 from zkvm.ml.gate import Agreement
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
-from zkvm.ml.lowering import TensorInfo
 from zkvm.ml.quantize import Everything, first_output, quantize
+from zkvm.ml.ranges import TensorInfo
 
 CHEAP = 1 << 18
 """Instructions below which floats are taken without a trial: no proof is much cheaper than one of so many."""

@@ -16,8 +16,8 @@ from zkvm.ml.domain import Declared
 from zkvm.ml.gate import Agreement, Limits
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph
-from zkvm.ml.lowering import Precision
 from zkvm.ml.package import CompiledModel
+from zkvm.ml.ranges import Precision
 
 
 class Arithmetic(StrEnum):

@@ -26,8 +26,8 @@ from zkvm.ml.gate import Agreement, Limits, as_array, measure
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.interface import weights_digest
 from zkvm.ml.ir import Graph
-from zkvm.ml.lowering import Precision, TensorInfo
 from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute, profiled_run
+from zkvm.ml.ranges import Precision, TensorInfo
 from zkvm.ml.samples import Data, Sample, fitted, load_samples, samples_of
 from zkvm.ml.twin import Original, refuse_leaks
 

@@ -11,46 +11,12 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml import float32
-from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, integer_limits, power_of_two_at_least, rescale
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, rescale
 from zkvm.ml.ir import Graph, Kind, Operation, Value, View
 from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import FromFloat, ToFloat
 from zkvm.ml.operations.unary import Requantize
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """How many bits the integers have.
-
-    Attributes:
-        activation_bits: 8 or 16. weight_bits: at most 16; fewer where the accumulator of a layer would not hold the sum.
-    """
-
-    activation_bits: int = 16
-    weight_bits: int = 16
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """What is known of an ONNX tensor: shape, kind, and its calibrated range [low, high] as real numbers.
-
-    Attributes:
-        bits: that it has at least, whatever the precision of activations: where bits cost nothing.
-        most: that it has at most, if it is not 0: where its layers need the room of their sums for their weights.
-        guarded: whether low, high are data and no bounds: then values beyond them are possible, and must not be cut silently.
-        dtype: its type in the ONNX model.
-        masked: whether low cuts what lies far below the rest of its row, as masks do.
-    """
-
-    shape: tuple[int, ...]
-    kind: Kind
-    low: float
-    high: float
-    bits: int = 0
-    most: int = 0
-    guarded: tuple[bool, bool] = (False, False)
-    dtype: np.dtype[Any] | None = None
-    masked: bool = False
+from zkvm.ml.ranges import Precision, TensorInfo, kind_of, quantization, widest
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +129,7 @@ class Context:
             value.guarded = info.guarded
         if self.private and kind is Kind.REAL:
             value.cut = lo, hi
-            bound = _widest(info, self.precision) if name not in self.given else hi - lo
+            bound = widest(info, self.precision) if name not in self.given else hi - lo
             value.lo, value.hi = -bound, bound
         return value
 
@@ -288,18 +254,6 @@ class Context:
         return self.add(Requantize(name, (value,), output, factor))
 
 
-def _bits(info: TensorInfo, precision: Precision) -> int:
-    """How many bits a tensor's integers have."""
-    bits = max(info.bits, precision.activation_bits)
-    return bits if bits == 8 or not info.most or info.bits else min(bits, info.most)
-
-
-def _widest(info: TensorInfo, precision: Precision) -> int:
-    """Largest magnitude of a tensor's integers, whatever its range is."""
-    bits = _bits(info, precision)
-    return 255 if bits == 8 else (1 << (bits - 1)) - 1
-
-
 def _words(name: str, array: NDArray[Any]) -> IntArray:
     """Integers that a word holds.
 
@@ -310,37 +264,6 @@ def _words(name: str, array: NDArray[Any]) -> IntArray:
         if not INT32_MIN <= extreme <= INT32_MAX:
             raise UsageError(f"constant {name!r} holds {extreme}, which does not fit a word of 32 bits: integers of the guest have no more")
     return array.astype(np.int64)
-
-
-def kind_of(dtype: np.dtype[Any]) -> Kind:
-    """What the numbers of a dtype become in the integer model."""
-    if dtype == np.bool_:
-        return Kind.BOOLEAN
-    return Kind.INTEGER if np.issubdtype(dtype, np.integer) else Kind.REAL
-
-
-def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, int]:
-    """Scale and bounds for a tensor: the best power of two for 16 bits and more, the tightest scale for 8.
-
-    A power of two keeps integers, halves and comparisons with them exact, and costs less than a bit.
-    """
-    if info.kind is Kind.BOOLEAN:
-        return 1.0, 0, 1
-    magnitude = max(abs(info.low), abs(info.high))
-    positive = info.low >= 0 and not info.guarded[0]
-    if info.kind is Kind.INTEGER:
-        least, largest = integer_limits(info.dtype)
-        return 1.0, least if info.guarded[0] else int(max(info.low, least)), largest if info.guarded[1] else int(min(info.high, largest))
-    bits = _bits(info, precision)
-    if not magnitude:
-        magnitude = 1.0
-    if bits == 8:
-        # What was never negative has all integers to itself, also if nothing says that it cannot become negative.
-        top = 255 if info.low >= 0 else 127
-        magnitude *= 1 + any(info.guarded) / top  # what may be there is no limit that counts as cut
-        return magnitude / top, 0 if positive else -top, top
-    top = (1 << (bits - 1)) - 1
-    return power_of_two_at_least(magnitude / top), 0 if positive else -top, top
 
 
 WIDEST_CONSTANTS = {Kind.REAL: (-(1 << 15) + 1, (1 << 15) - 1), Kind.BOOLEAN: (0, 1), Kind.INTEGER: (INT32_MIN, INT32_MAX)}

@@ -14,12 +14,13 @@ from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
-from zkvm.ml.lowering import WORDS, Context, Fusion, Lowering, Precision, TensorInfo, quantization
+from zkvm.ml.lowering import WORDS, Context, Fusion, Lowering
 from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import FromFloat
 from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators.quantized import finished, parameters, quantized_range
 from zkvm.ml.operators.unary import clip_range
+from zkvm.ml.ranges import Precision, TensorInfo, quantization
 from zkvm.ml.value import Value
 
 WATCHED_STEPS = 1 << 20
