@@ -34,6 +34,9 @@ def compile_model(
     arithmetic: Annotated[
         str, typer.Option("--arithmetic", metavar="auto|fixed|float", help="what real numbers become; auto: floats unless that is dear")
     ] = "auto",
+    precompiles: Annotated[
+        str, typer.Option("--precompiles", metavar="auto|none", help="auto: dense layers are tensor calls where that is cheaper")
+    ] = "auto",
     weights: Annotated[str, typer.Option("--weights", metavar="public|private", help="private: input, with a salted digest")] = "public",
     domain: Annotated[
         list[str] | None,
@@ -65,6 +68,7 @@ def compile_model(
         ("--weights", weights, ("public", "private")),
         ("--output", output, tuple(compiler.OutputMode)),
         ("--arithmetic", arithmetic, tuple(compiler.Arithmetic)),
+        ("--precompiles", precompiles, tuple(compiler.Precompiles)),
         ("--activation-bits", activation_bits, (8, 16)),
         ("--weight-bits", weight_bits, range(2, 17)),
     ):
@@ -78,6 +82,7 @@ def compile_model(
         domain=parse_domain(domain or []),
         limits=compiler.Limits(max_error, max_flips, accept_inexact),
         arithmetic=compiler.Arithmetic(arithmetic),
+        precompiles=compiler.Precompiles(precompiles),
     )
     with bad_input():
         imported = compiler.import_file(model, options)
@@ -117,12 +122,15 @@ def _show(model: CompiledModel, directory: Path, as_json: bool) -> None:
 
 def _show_arithmetic(chosen: dict[str, Any]) -> None:
     floats, fixed = chosen["float_operations"], chosen["fixed_operations"]
-    kinds = [text for count, text in ((floats, f"{floats} operations in floats"), (fixed, f"{fixed} in fixed point")) if count]
+    calls = chosen["tensor_operations"]
+    texts = ((floats, f"{floats} operations in floats"), (fixed, f"{fixed} in fixed point"), (calls, f"{calls} of them tensor calls"))
+    kinds = [text for count, text in texts if count]
     line("arithmetic", f"{', '.join(kinds) or 'integers'}; about {chosen['estimated_instructions']} instructions")
     for trial in chosen["trials"]:
         same = "gives the same answers" if trial["sure"] else "labels are likely to differ on other inputs"
         result = same if trial["holds"] else "does not give the same answers"
-        line("tried", f"{trial['float_nodes']} of {trial['nodes']} nodes in floats, about {trial['cost']} instructions: {result}")
+        calls = f", {trial['tensor_operations']} tensor calls" if trial["tensor_operations"] else ""
+        line("tried", f"{trial['float_nodes']} of {trial['nodes']} nodes in floats{calls}, about {trial['cost']} instructions: {result}")
 
 
 def _show_accuracy(accuracy: dict[str, Any]) -> None:

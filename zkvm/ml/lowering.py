@@ -13,8 +13,10 @@ from zkvm.errors import UsageError
 from zkvm.ml import float32
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, rescale
 from zkvm.ml.ir import Graph, Kind, Operation, Value, View
+from zkvm.ml.layout import Layout
 from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import FromFloat, ToFloat
+from zkvm.ml.operations.tensors import exported, loaded
 from zkvm.ml.operations.unary import Requantize
 from zkvm.ml.ranges import Precision, TensorInfo, kind_of, quantization, widest
 
@@ -45,6 +47,8 @@ class Context:
         known_tables: see ``operators/unary.py``.
         given: tensor -> scale and bounds that a quantized model brings along. zero_points: of its quantized tensors.
         floats: nodes, by their first output, that compute in floats. real_kind: what real numbers are in the node at hand, FLOAT or REAL.
+        tensor_calls: whether layers may be tensor calls. only_layers: the tensors that nothing but such calls read.
+        checks: values in RAM that are there to be looked at -> the tensors that they copy.
     """
 
     tensors: dict[str, TensorInfo]
@@ -61,6 +65,11 @@ class Context:
     done: set[str] = field(default_factory=set)
     floats: Container[str] = frozenset()
     real_kind: Kind = Kind.REAL
+    tensor_calls: bool = False
+    only_layers: set[str] = field(default_factory=set)
+    checks: dict[int, int] = field(default_factory=dict)
+    _in_memory: dict[int, Value] = field(default_factory=dict)
+    _in_tensors: dict[tuple[int, Layout], Value] = field(default_factory=dict)
     _others: dict[str, Value] = field(default_factory=dict)
     _counter: int = 0
 
@@ -143,7 +152,7 @@ class Context:
         return factor
 
     def operand(self, name: str) -> Value:
-        """The value of an ONNX tensor, real numbers as the node at hand has them; a fixed-point constant is quantized by its own range."""
+        """The value of an ONNX tensor in RAM, real numbers as the node at hand has them; a fixed-point constant has its own range."""
         if name not in self.values:
             if name not in self.constants:
                 raise UsageError(f"tensor {name!r} is used before it is computed")
@@ -151,12 +160,40 @@ class Context:
             if kind_of(array.dtype) is Kind.REAL and self.real_kind is Kind.FLOAT:
                 return self.float_constant(name, array)
             self.values[name] = self.quantized_constant(name, array)
-        value = self.values[name]
+        value = self.in_memory(self.values[name])
         if {value.kind, self.real_kind} != {Kind.REAL, Kind.FLOAT}:
             return value
         if name not in self._others:
             self._others[name] = self._converted(name, value)
         return self._others[name]
+
+    def _like(self, shape: tuple[int, ...], value: Value) -> Value:
+        return self.fresh(shape, value.lo, value.hi, value.scale, value.kind, label=value.name)
+
+    def in_memory(self, value: Value) -> Value:
+        """The value as words in RAM: exported if a tensor holds it.
+
+        Raises:
+            UsageError: it is an input that the guest makes a tensor as it comes, for layers only.
+        """
+        if value.layout is None:
+            return value
+        if value.origin:
+            raise UsageError(f"tensor {value.name!r} is an input for tensor calls alone")
+        if value.root is not None:
+            return self.view(self.in_memory(value.root), value.shape)
+        if id(value) not in self._in_memory:
+            self._in_memory[id(value)] = [self.add(operation) for operation in exported(value.name, value, self._like)][-1]
+        return self._in_memory[id(value)]
+
+    def in_tensor(self, value: Value, layout: Layout) -> Value:
+        """The value as a tensor of this layout: itself, or loaded from RAM."""
+        if value.layout == layout:
+            return value
+        if (id(value), layout) not in self._in_tensors:
+            operations = loaded(value.name, self.in_memory(value), layout, self._like)
+            self._in_tensors[id(value), layout] = [self.add(operation) for operation in operations][-1]
+        return self._in_tensors[id(value), layout]
 
     def _converted(self, name: str, value: Value) -> Value:
         """Fixed point as floats, or the other way round in the scale that the tensor's range asks for."""
@@ -205,7 +242,7 @@ class Context:
             constant.secret = secret
             return constant
         result = self.fresh(shape, value.lo, value.hi, chosen_scale, chosen_kind, label=value.name)
-        result.root, result.secret = value, secret
+        result.root, result.secret, result.layout, result.origin = value, secret, value.layout, value.origin
         return self.add(View(result.name, (value,), result))
 
     def rescaled(

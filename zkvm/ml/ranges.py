@@ -33,6 +33,7 @@ class TensorInfo:
         guarded: whether low, high are data and no bounds: then values beyond them are possible, and must not be cut silently.
         dtype: its type in the ONNX model.
         masked: whether low cuts what lies far below the rest of its row, as masks do.
+        tight: whether its scale is the tightest one, as with 8 bits: layers alone read it, for which no number has to be exact.
     """
 
     shape: tuple[int, ...]
@@ -44,6 +45,7 @@ class TensorInfo:
     guarded: tuple[bool, bool] = (False, False)
     dtype: np.dtype[Any] | None = None
     masked: bool = False
+    tight: bool = False
 
 
 def _bits(info: TensorInfo, precision: Precision) -> int:
@@ -66,7 +68,7 @@ def kind_of(dtype: np.dtype[Any]) -> Kind:
 
 
 def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, int]:
-    """Scale and bounds for a tensor: the best power of two for 16 bits and more, the tightest scale for 8.
+    """Scale and bounds for a tensor: the best power of two for 16 bits and more, the tightest scale for 8, and where it is asked for.
 
     A power of two keeps integers, halves and comparisons with them exact, and costs less than a bit.
     """
@@ -80,9 +82,9 @@ def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, in
     bits = _bits(info, precision)
     if not magnitude:
         magnitude = 1.0
-    if bits == 8:
+    if bits == 8 or info.tight:
         # What was never negative has all integers to itself, also if nothing says that it cannot become negative.
-        top = 255 if info.low >= 0 else 127
+        top = (1 << (bits - 1)) - 1 if bits > 8 else 255 if info.low >= 0 else 127
         magnitude *= 1 + any(info.guarded) / top  # what may be there is no limit that counts as cut
         return magnitude / top, 0 if positive else -top, top
     top = (1 << (bits - 1)) - 1
