@@ -146,7 +146,7 @@ def test_the_multiplier_has_no_error(weight_bits: int) -> None:
     top = (1 << (weight_bits - 1)) - 1
     for taps in (1, 3, 40, 700):
         sizes = 10.0 ** random.uniform(-4, 0, (6, 1))
-        dense = Dense("x", random.standard_normal((6, taps)) * sizes, random.standard_normal(6), False)
+        dense = Dense("x", "y", random.standard_normal((6, taps)) * sizes, random.standard_normal(6), False)
         source = Value("x", (taps,), 0, (1 << 16) - 1, 2.0**-16, origin=1 << 15)
         scale = float(np.abs(dense.weights).sum(axis=1).max() + np.abs(dense.bias).max()) / INT16[1]
         found = quantized(dense, source, scale, weight_bits)
@@ -168,7 +168,7 @@ def test_the_multiplier_has_no_error(weight_bits: int) -> None:
 def test_what_a_call_does_not_take() -> None:
     """Weights that send one step of the input beyond all results, and a bias far beyond them."""
     source = Value("x", (1000,), *INT16, 1.0)
-    ordinary = Dense("x", normal(4, 1000).astype(np.float64), np.zeros(4), False)
+    ordinary = Dense("x", "y", normal(4, 1000).astype(np.float64), np.zeros(4), False)
     assert quantized(ordinary, source, 1e3, 16) is not None
     assert quantized(replace(ordinary, weights=ordinary.weights * 1e6), source, 1e3, 16) is None
     assert quantized(replace(ordinary, bias=np.full(4, 1e18)), source, 1e3, 16) is None
@@ -197,9 +197,11 @@ def tokens(count: int, left: bool = False) -> tuple[onnx.ModelProto, list[Sample
     weights = {"w1": normal(48, 64, seed=1, scale=0.2), "w2": normal(64, 40, seed=3, scale=0.1)}
     if left:
         weights = {name: np.ascontiguousarray(array.T) for name, array in weights.items()}
+    weights["b"] = normal(64, 1, seed=4) if left else normal(64, seed=4)
     nodes = [
         helper.make_node("MatMul", ["w1", "x"] if left else ["x", "w1"], ["h"], name="first"),
-        helper.make_node("Clip", ["h", "low", "high"], ["c"], name="cut"),
+        helper.make_node("Add", ["b", "h"], ["a"], name="bias"),
+        helper.make_node("Clip", ["a", "low", "high"], ["c"], name="cut"),
         helper.make_node("MatMul", ["w2", "c"] if left else ["c", "w2"], ["m"], name="second"),
         helper.make_node("Tanh", ["m"], ["y"], name="tanh"),
     ]
