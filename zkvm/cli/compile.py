@@ -22,6 +22,9 @@ ShapeOption = Annotated[list[str] | None, typer.Option("--shape", metavar="NAME=
 ArithmeticOption = Annotated[
     str, typer.Option("--arithmetic", metavar="auto|fixed|float", help="what real numbers become; auto: floats unless that is dear")
 ]
+PrecompilesOption = Annotated[
+    str, typer.Option("--precompiles", metavar="auto|none", help="auto: dense layers are tensor calls where that is cheaper")
+]
 DomainOption = Annotated[
     list[str] | None,
     typer.Option("--domain", metavar="NAME=lo:hi", help="what an input, or NAME[column], can be; or a JSON file of these"),
@@ -46,6 +49,7 @@ def compile_model(
     activation_bits: Annotated[int, typer.Option("--activation-bits", metavar="8|16", help="8 is faster, 16 more exact")] = 16,
     weight_bits: Annotated[int, typer.Option("--weight-bits", metavar="2..16", help="at most; fewer where sums need room")] = 16,
     arithmetic: ArithmeticOption = "auto",
+    precompiles: PrecompilesOption = "auto",
     weights: Annotated[str, typer.Option("--weights", metavar="public|private", help="private: input, with a salted digest")] = "public",
     domain: DomainOption = None,
     max_error: MaxErrorOption = 0.01,
@@ -69,6 +73,7 @@ def compile_model(
         ("--weights", weights, ("public", "private")),
         ("--output", output, tuple(compiler.OutputMode)),
         ("--arithmetic", arithmetic, tuple(compiler.Arithmetic)),
+        ("--precompiles", precompiles, tuple(compiler.Precompiles)),
         ("--activation-bits", activation_bits, (8, 16)),
         ("--weight-bits", weight_bits, range(2, 17)),
     ):
@@ -82,6 +87,7 @@ def compile_model(
         domain=parse_domain(domain or []),
         limits=compiler.Limits(max_error, max_flips, accept_inexact),
         arithmetic=compiler.Arithmetic(arithmetic),
+        precompiles=compiler.Precompiles(precompiles),
     )
     with bad_input():
         imported = compiler.import_file(model, options)
@@ -121,12 +127,15 @@ def _show(model: CompiledModel, directory: Path, as_json: bool) -> None:
 
 def _show_arithmetic(chosen: dict[str, Any]) -> None:
     floats, fixed = chosen["float_operations"], chosen["fixed_operations"]
-    kinds = [text for count, text in ((floats, f"{floats} operations in floats"), (fixed, f"{fixed} in fixed point")) if count]
+    calls = chosen["tensor_operations"]
+    texts = ((floats, f"{floats} operations in floats"), (fixed, f"{fixed} in fixed point"), (calls, f"{calls} of them tensor calls"))
+    kinds = [text for count, text in texts if count]
     line("arithmetic", f"{', '.join(kinds) or 'integers'}; about {chosen['estimated_instructions']} instructions")
     for trial in chosen["trials"]:
         same = "gives the same answers" if trial["sure"] else "labels are likely to differ on other inputs"
         result = same if trial["holds"] else "does not give the same answers"
-        line("tried", f"{trial['float_nodes']} of {trial['nodes']} nodes in floats, about {trial['cost']} instructions: {result}")
+        calls = f", {trial['tensor_operations']} tensor calls" if trial["tensor_operations"] else ""
+        line("tried", f"{trial['float_nodes']} of {trial['nodes']} nodes in floats{calls}, about {trial['cost']} instructions: {result}")
 
 
 def _show_accuracy(accuracy: dict[str, Any]) -> None:

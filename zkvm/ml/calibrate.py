@@ -19,8 +19,8 @@ from zkvm.ml.bounds import tensor_bounds
 from zkvm.ml.domain import CALIBRATION_SEED, Declared, Domain, drawn_count, input_domain
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Kind
-from zkvm.ml.lowering import TensorInfo, kind_of
 from zkvm.ml.node import Node
+from zkvm.ml.ranges import TensorInfo, kind_of
 from zkvm.ml.samples import Sample
 
 MAX_VALUES = 1 << 16

@@ -13,8 +13,8 @@ from zkvm.ml.codegen import GeneratedCode
 from zkvm.ml.compilation import Compilation
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, View
-from zkvm.ml.lowering import Precision
 from zkvm.ml.package import Execute
+from zkvm.ml.ranges import Precision
 from zkvm.ml.samples import Sample
 
 

@@ -1,9 +1,10 @@
 """Which nodes of a model compute in floats: none where fixed point gives the same answers, all where floats cost little.
 
 Floats need no ranges and give the float model's answers, at two to three times the instructions of fixed point. So a cheap model is in
-floats. A dear one is tried in fixed point first; while the gate says that answers differ, the node where the error begins becomes a float
-one; then everything but its large layers; then everything. Labels that did not differ but are likely to on other inputs, because the float
-model decides so closely (``margins.py``), are as bad as differing ones.
+floats. A dear one is tried in fixed point first: with layers as tensor calls, whose products cost next to nothing, and then without. While
+the gate says that answers differ, the node where the error begins becomes a float one; then everything but its large layers; then
+everything. Labels that did not differ but are likely to on other inputs, because the float model decides so closely (``margins.py``), are
+as bad as differing ones.
 
 With private weights nothing is tried, because what a trial finds would say something about them: the choice follows from the costs,
 which follow from the architecture, and from what the user says.
@@ -12,16 +13,17 @@ which follow from the architecture, and from what the user says.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 from zkvm.errors import UsageError
-from zkvm.ml.compilation import Arithmetic, Options
+from zkvm.ml.compilation import Arithmetic, Options, Precompiles
 from zkvm.ml.gate import Agreement
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph, Kind, View
-from zkvm.ml.lowering import TensorInfo
-from zkvm.ml.quantize import Everything, first_output, quantize
+from zkvm.ml.node import first_output
+from zkvm.ml.quantize import Everything, TensorCalls, quantize
+from zkvm.ml.ranges import TensorInfo
 
 CHEAP = 1 << 18
 """Instructions below which floats are taken without a trial: no proof is much cheaper than one of so many."""
@@ -36,6 +38,13 @@ ALWAYS = (("ai.onnx.ml", "TreeEnsembleRegressor"),)
 """Operators that compare inputs with numbers from the same data, so that a rounding takes the other branch; floats cost them nothing."""
 
 
+class Lowered(Protocol):
+    """How a choice becomes an integer model."""
+
+    def __call__(self, floats: Container[str], calls: TensorCalls | None = None) -> Graph:
+        """The model with these nodes in floats, and layers as tensor calls if they may be."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """A choice that was tried.
@@ -44,6 +53,7 @@ class Trial:
         float_nodes, nodes: how many compute in floats, of how many.
         holds: what the gate said. sure: whether differing labels are unlikely on other inputs.
         cost: instructions, roughly.
+        tensor_operations: how many operations make tensors.
     """
 
     float_nodes: int
@@ -51,10 +61,11 @@ class Trial:
     holds: bool
     sure: bool
     cost: int
+    tensor_operations: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """For the model card."""
-        return {"float_nodes": self.float_nodes, "nodes": self.nodes, "holds": self.holds, "sure": self.sure, "cost": self.cost}
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,7 @@ class Choice:
         return {
             "float_operations": kinds.count(Kind.FLOAT),
             "fixed_operations": kinds.count(Kind.REAL),
+            "tensor_operations": self.graph.tensor_operations,
             "estimated_instructions": self.graph.cost,
             "trials": [trial.as_json() for trial in self.trials],
         }
@@ -91,11 +103,14 @@ def choose(model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Opt
     """
     private = options.privacy.private_weights
 
-    def lowered(floats: Container[str]) -> Graph:
-        return quantize(model, tensors, options.precision, private, floats)
+    def lowered(floats: Container[str], calls: TensorCalls | None = None) -> Graph:
+        return quantize(model, tensors, options.precision, private, floats, calls)
 
+    calls = None
+    if options.precompiles is Precompiles.AUTO and not private:  # constants of tensor calls are public
+        calls = TensorCalls(imports=not options.privacy.input_digest)
     if options.arithmetic is Arithmetic.FIXED:
-        return Choice(lowered(frozenset()), frozenset())
+        return Choice(_cheaper(lowered, frozenset(), calls), frozenset())
     everything = Choice(lowered(Everything()), Everything())
     if options.arithmetic is Arithmetic.FLOAT or everything.graph.cost <= CHEAP:
         return everything
@@ -103,12 +118,29 @@ def choose(model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Opt
     if private:
         graph = lowered(always)
         return Choice(graph, always) if graph.cost <= WORTHWHILE * everything.graph.cost else everything
-    return _tried(model, lowered, agreement, always, everything)
+    return _tried(model, lowered, calls, agreement, always, everything)
+
+
+def _cheaper(lowered: Lowered, floats: Container[str], calls: TensorCalls | None) -> Graph:
+    """The integer model with tensor calls if it has any and is cheaper, or is the only one; else without."""
+    with_calls = _if_possible(lowered, floats, calls) if calls is not None else None
+    if with_calls is None or not with_calls.tensor_operations:
+        return lowered(floats)
+    without = _if_possible(lowered, floats)
+    return with_calls if without is None or with_calls.cost < without.cost else without
+
+
+def _if_possible(lowered: Lowered, floats: Container[str], calls: TensorCalls | None = None) -> Graph | None:
+    try:
+        return lowered(floats, calls)
+    except UsageError:
+        return None
 
 
 def _tried(
     model: ImportedModel,
-    lowered: Callable[[Container[str]], Graph],
+    lowered: Lowered,
+    calls: TensorCalls | None,
     agreement: Callable[[Graph], Agreement],
     always: frozenset[str],
     everything: Choice,
@@ -116,26 +148,30 @@ def _tried(
     """The first of the choices, from the cheapest on, that the gate lets pass; everything in floats if none does."""
     trials: list[Trial] = []
     all_but_layers = frozenset(first_output(node) for node in model.nodes if node.operator not in LAYERS)
-    candidates = [always, all_but_layers | always]
-    seen: set[frozenset[str]] = set()
-    while candidates and len(trials) < MAX_TRIALS and sum(trial.cost for trial in trials) < BUDGET:
-        floats = candidates.pop(0)
-        if floats in seen:
-            continue
-        seen.add(floats)
+    candidates = [(always, False), (all_but_layers | always, calls is not None)]
+    if calls is not None:
+        candidates.insert(0, (always, True))
+    seen: set[tuple[frozenset[str], bool]] = set()
+    spent = 0
+    while candidates and len(trials) < MAX_TRIALS and spent < BUDGET:
+        floats, tensors = candidates.pop(0)
         try:
-            graph = lowered(floats)
+            graph = _cheaper(lowered, floats, calls if tensors else None)
         except UsageError:
             continue
-        if graph.cost > WORTHWHILE * everything.graph.cost:
+        if (floats, graph.tensor_operations > 0) in seen or graph.cost > WORTHWHILE * everything.graph.cost:
             continue
+        seen.add((floats, graph.tensor_operations > 0))
         result = agreement(graph)
+        spent += graph.work
         sure = result.expected_flips <= max(LIKELY, result.limits.max_flips)
-        trials.append(Trial(len(floats), len(model.nodes), result.holds, sure, graph.cost))
+        trials.append(Trial(len(floats), len(model.nodes), result.holds, sure, graph.cost, graph.tensor_operations))
         if result.holds and sure:
             return Choice(graph, floats, tuple(trials), result)
+        if tensors and floats == always:
+            continue  # the same with loops comes first
         if result.error > result.limits.max_error or result.saturated or result.outside:  # labels alone: every rounding has a part in it
-            candidates.insert(0, _wider(model, floats, result.begins))
+            candidates.insert(0, (_wider(model, floats, result.begins), calls is not None))
     return Choice(everything.graph, everything.floats, tuple(trials))
 
 

@@ -8,7 +8,7 @@ words. ``twin.py`` compares the text with that of other weights, so an operation
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +31,11 @@ def _literal(number: str) -> str:
     return "INT32_MIN" if number == str(NO_RESULT) else number
 
 
+def _rows(rows: Sequence[Sequence[object]]) -> str:
+    """Rows of numbers as C has them."""
+    return "{\n    " + ",\n    ".join("{" + ", ".join(map(str, row)) + "}" for row in rows) + "}"
+
+
 def identifier(text: str) -> str:
     """A C identifier that looks like ``text``."""
     return re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "unnamed"
@@ -46,6 +51,7 @@ class CodeWriter:
         tables: (name, words) of every constant array of the program, in order.
         guard: which limits of the current operation's output count as saturation: 1 the lower, 2 the upper one. watched: whether all its
             results went through a cut that looks; only if the weights are public.
+        tensor_words: of the constants that tensor calls read.
     """
 
     pointer_of: Callable[[Value], str]
@@ -54,6 +60,9 @@ class CodeWriter:
     lines: list[str] = field(default_factory=list)
     guard: int = 0
     watched: bool = False
+    tensor_words: int = 0
+    _tensors: dict[int, str] = field(default_factory=dict)
+    _declared: dict[str, str] = field(default_factory=dict)
     _named: dict[tuple[bytes, bool], str] = field(default_factory=dict)
     _placed: dict[int, str] = field(default_factory=dict)
     _private: list[NDArray[np.int32]] = field(default_factory=list)
@@ -154,13 +163,51 @@ class CodeWriter:
             self._placed[id(stored)] = self.constant(stored.data)
         return self._placed[id(stored)]
 
+    @property
+    def has_tensors(self) -> bool:
+        """Whether the program makes tensor calls."""
+        return bool(self._tensors)
+
+    def tensor(self, value: Value) -> str:
+        """The C variable that holds the handle of a value's tensor."""
+        stored = value.storage()
+        assert stored.layout is not None
+        return self._tensors.setdefault(id(stored), f"tensor{len(self._tensors)}")
+
+    def vectors(self, lanes: NDArray[np.int64]) -> str:
+        """The name of constant vectors: (n, 8) int16. Equal ones share one."""
+        assert not self.private_weights  # they are in the image
+        return self._declare("vectors", "ZKVM_VECTORS({}) = ", _rows(lanes.tolist()), lanes.size // 2)
+
+    def channels(self, bias: NDArray[np.int64], multipliers: NDArray[np.int64]) -> str:
+        """The name of a constant list of channels, whose limit is the largest multiplier."""
+        assert not self.private_weights
+        limit = int(multipliers.max())
+        rows = [[f"{offset}ll", multiplier, limit] for offset, multiplier in zip(bias.tolist(), multipliers.tolist(), strict=True)]
+        return self._declare("channels", "ZKVM_CHANNELS({}) = ", _rows(rows), 4 * len(rows))
+
+    def descriptor(self, operation: str, fields: str) -> str:
+        """The name of the descriptor of a tensor call."""
+        return self._declare(operation, f"static const zkvm_{operation} {{}} = ", f"ZKVM_{operation.upper()}({fields})", 0)
+
+    def _declare(self, label: str, head: str, content: str, words: int) -> str:
+        text = f"{head}\0{content}"
+        if text not in self._declared:
+            self._declared[text] = f"{label}_{len(self._declared)}"
+            self.tensor_words += words
+        return self._declared[text]
+
     def declarations(self) -> str:
-        """C definitions of all constant arrays, and of the array of private words."""
+        """C definitions of all constant arrays, of the array of private words, and of what tensor calls read."""
         parts = [f"static int32_t {PRIVATE}[{self._private_count}];"] if self._private_count else []
         for name, words in self.tables:
             texts = [str(word) if word != -(1 << 31) else "(-2147483647 - 1)" for word in words.tolist()]
             rows = [", ".join(texts[start : start + WORDS_PER_LINE]) for start in range(0, len(texts), WORDS_PER_LINE)]
             parts.append(f"static const int32_t {name}[{len(words)}] = {{\n    " + ",\n    ".join(rows) + "};")
+        for text, name in self._declared.items():
+            head, content = text.split("\0")
+            parts.append(f"{head.format(name)}{content};")
+        parts += [f"static zkvm_tensor {name};" for name in self._tensors.values()]
         return "\n".join(parts) + "\n"
 
     def private_words(self) -> NDArray[np.int32]:

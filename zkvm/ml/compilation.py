@@ -16,8 +16,8 @@ from zkvm.ml.domain import Declared
 from zkvm.ml.gate import Agreement, Limits
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import Graph
-from zkvm.ml.lowering import Precision
 from zkvm.ml.package import CompiledModel
+from zkvm.ml.ranges import Precision
 
 
 class Arithmetic(StrEnum):
@@ -31,6 +31,15 @@ class Arithmetic(StrEnum):
     """IEEE 754 binary32, as the model has them: eight to nine instructions a product, and no ranges."""
 
 
+class Precompiles(StrEnum):
+    """Which of the machine's calls a guest makes beyond instructions."""
+
+    AUTO = "auto"
+    """Dense layers in fixed point are tensor calls where that is cheaper, unless the weights are private."""
+    NONE = "none"
+    """None: every product is an instruction."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the user chooses.
@@ -39,7 +48,7 @@ class Options:
         shapes: of inputs whose dimensions are open.
         method: of calibration.
         domain: which inputs the model is for, as far as the user says so.
-        precision, privacy, arithmetic: see there.
+        precision, privacy, arithmetic, precompiles: see there.
         limits: of the agreement with the float model.
     """
 
@@ -50,6 +59,7 @@ class Options:
     privacy: Privacy = Privacy()
     arithmetic: Arithmetic = Arithmetic.AUTO
     limits: Limits = Limits()
+    precompiles: Precompiles = Precompiles.AUTO
 
 
 @dataclass

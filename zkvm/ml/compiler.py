@@ -20,14 +20,14 @@ from zkvm.ml.calibrate import Method, calibrate
 from zkvm.ml.candidate import GraphModel
 from zkvm.ml.choose import Choice, choose
 from zkvm.ml.codegen import OutputMode, Privacy, generate, interface_of
-from zkvm.ml.compilation import Arithmetic, Compilation, Options
+from zkvm.ml.compilation import Arithmetic, Compilation, Options, Precompiles
 from zkvm.ml.domain import MAX_DRAWN, Declared, drawn_count, input_domain
 from zkvm.ml.gate import Agreement, Limits, as_array, measure
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.interface import weights_digest
 from zkvm.ml.ir import Graph
-from zkvm.ml.lowering import Precision, TensorInfo
 from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute, profiled_run
+from zkvm.ml.ranges import Precision, TensorInfo
 from zkvm.ml.samples import Data, Sample, fitted, load_samples, samples_of
 from zkvm.ml.twin import Original, refuse_leaks
 
@@ -46,6 +46,7 @@ def compile(
     activation_bits: int = 16,
     weight_bits: int = 16,
     arithmetic: str = "auto",
+    precompiles: str = "auto",
     domain: Declared | None = None,
     weights: str = "public",
     commit_input: bool = False,
@@ -67,6 +68,7 @@ def compile(
         activation_bits: 8 or 16.
         weight_bits: 2 to 16, at most; fewer where sums need room.
         arithmetic: what real numbers become: ``auto``, ``fixed`` or ``float``.
+        precompiles: ``auto``: dense layers are tensor calls where that is cheaper; ``none``: everything is instructions.
         domain: what inputs, or their columns, can be: name or ``name[column]`` -> lowest and highest number; else what the data say.
         weights: ``public``, or ``private``: input of the guest, with a salted digest.
         commit_input: commit a salted digest of the input.
@@ -94,6 +96,7 @@ def compile(
         domain=dict(domain or {}),
         limits=Limits(max_error, max_flips, accept_inexact),
         arithmetic=Arithmetic(_choice("arithmetic", arithmetic, tuple(Arithmetic))),
+        precompiles=Precompiles(_choice("precompiles", precompiles, tuple(Precompiles))),
     )
     return _compiled(model, calibration, options, profiled_run if measure else None)
 
@@ -208,7 +211,7 @@ def _numbers(value: Any, labels: Sequence[str] | None) -> NDArray[Any]:
 def agreement(imported: ImportedModel, graph: Graph, samples: Sequence[Sample], options: Options, at_most: int | None = None) -> Agreement:
     """An integer model against the float model, on the samples and on drawn inputs, at most so many of each."""
     domain, limits = input_domain(imported, samples, options.domain), replace(options.limits, saturate=options.privacy.saturate)
-    drawn = min(drawn_count(graph.cost), at_most or MAX_DRAWN)
+    drawn = min(drawn_count(graph.work), at_most or MAX_DRAWN)
     return measure(GraphModel(graph, imported.inputs), imported, samples[:at_most], domain, drawn, limits)
 
 
@@ -224,6 +227,6 @@ def add_measurements(compilation: Compilation, samples: Sequence[Sample], execut
 
 
 __all__ = [
-    "Arithmetic", "Compilation", "Limits", "Options", "OutputMode", "Precision", "Privacy", "add_measurements", "agreement", "compile",
-    "compile_imported", "import_file", "integer_model",
+    "Arithmetic", "Compilation", "Limits", "Options", "OutputMode", "Precision", "Precompiles", "Privacy", "add_measurements", "agreement",
+    "compile", "compile_imported", "import_file", "integer_model",
 ]  # fmt: skip

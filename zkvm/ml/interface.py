@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import RejectReason, UsageError, VerificationError
+from zkvm.ml.layout import OFFSET, Layout
 from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
 from zkvm.stark.protocol.params import Policy
 from zkvm.verifier.receipt import DEFAULT_POLICY, Receipt
@@ -30,6 +31,8 @@ MAX_ELEMENTS = 1 << 30
 """More than any guest's memory holds."""
 NAN = 0x7FC00000
 """The bits of every NaN that a guest gets or gives."""
+MAX_WORD = (1 << 16) - 1
+"""Difference of the bounds of an input that is a tensor."""
 REFUSE, FLAG = "refuse", "flag"
 """What becomes of a value that leaves the integers that the model has for it: the run ends, or the journal says that it was cut."""
 
@@ -46,6 +49,8 @@ class Tensor:
         lo: least word.
         hi: largest word.
         labels: names of classes: the integer k of an output stands for ``labels[k]``; empty if integers are what they are.
+        layout: of an input that the guest makes a tensor as it comes: its bounds hold 2^16 words, the least of them as the least int16.
+            Only who runs the guest needs it.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Tensor:
     lo: int
     hi: int
     labels: tuple[str, ...] = ()
+    layout: Layout | None = None
 
     @property
     def size(self) -> int:
@@ -75,6 +81,12 @@ class Tensor:
         """The words of numbers, and how many elements were outside the bounds and were cut to them."""
         numbers = self._numbers(array)
         return np.clip(numbers, self.lo, self.hi).astype(np.int64), int(((numbers < self.lo) | (numbers > self.hi)).sum())
+
+    def encoded(self, words: NDArray[np.int64]) -> bytes:
+        """Words of an input as the guest reads them."""
+        if self.layout is None:
+            return words.reshape(-1).astype("<i4").tobytes()
+        return self.layout.imported(words - self.lo - OFFSET)
 
     def _numbers(self, array: NDArray[Any]) -> NDArray[Any]:
         """Words before anything is cut."""
@@ -320,7 +332,9 @@ def tensor_json(tensor: Tensor) -> dict[str, Any]:
         "scale": tensor.scale,
         "lo": tensor.lo,
         "hi": tensor.hi,
-    } | ({"labels": list(tensor.labels)} if tensor.labels else {})
+        **({"labels": list(tensor.labels)} if tensor.labels else {}),
+        **({"layout": asdict(tensor.layout)} if tensor.layout is not None else {}),
+    }
 
 
 def _tensors(entries: list[dict[str, Any]], outputs: bool, unknown_scales: bool = False) -> tuple[Tensor, ...]:
@@ -341,7 +355,15 @@ def _tensor(entry: dict[str, Any], unknown_scale: bool) -> Tensor:
     labels = entry.get("labels", [])
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels) or (labels and kind != "integer"):
         raise ValueError(f"names of classes that are no list of texts, or not of integers: {str(labels)[:60]}")
-    return Tensor(str(entry["name"]), shape, kind, scale, int(entry["lo"]), int(entry["hi"]), tuple(labels))
+    tensor = Tensor(str(entry["name"]), shape, kind, scale, int(entry["lo"]), int(entry["hi"]), tuple(labels))
+    return replace(tensor, layout=_layout(entry["layout"], tensor)) if "layout" in entry else tensor
+
+
+def _layout(entry: dict[str, Any], tensor: Tensor) -> Layout:
+    layout = Layout(int(entry["channels"]), int(entry["positions"]), bool(entry["channels_first"]))
+    if min(layout.channels, layout.positions) < 1 or layout.channels * layout.positions != tensor.size or tensor.hi - tensor.lo != MAX_WORD:
+        raise ValueError(f"a tensor of {layout.channels} channels and {layout.positions} positions for an input that is none")
+    return layout
 
 
 def _one_of(name: str, *choices: str) -> str:

@@ -13,6 +13,10 @@ from zkvm.ml.value import Kind, Value
 __all__ = ["Graph", "Kind", "Operation", "Value", "View", "evaluate", "evaluate_all"]
 
 
+TENSORS_COST = 1 << 13
+"""What a proof pays for having tables of tensors at all, in instructions."""
+
+
 @dataclass(eq=False)
 class Operation(ABC):
     """One step of the integer model: inputs to one output.
@@ -87,9 +91,19 @@ class Graph:
     tensors: dict[str, Value] = field(default_factory=dict)
 
     @property
+    def tensor_operations(self) -> int:
+        """How many operations make tensors: they are calls, and no loops of instructions."""
+        return sum(operation.output.layout is not None and not isinstance(operation, View) for operation in self.operations)
+
+    @property
     def cost(self) -> int:
         """Instructions of one run, roughly."""
-        return sum(operation.cost for operation in self.operations)
+        return sum(operation.cost for operation in self.operations) + (TENSORS_COST if self.tensor_operations else 0)
+
+    @property
+    def work(self) -> int:
+        """What one run of the model in numpy takes, in the same unit: products of tensors are not cheaper there."""
+        return max(self.cost, 4 * self.macs)
 
     @property
     def macs(self) -> int:

@@ -11,46 +11,14 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml import float32
-from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, integer_limits, power_of_two_at_least, rescale
+from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, FloatArray, IntArray, Rescale, rescale
 from zkvm.ml.ir import Graph, Kind, Operation, Value, View
+from zkvm.ml.layout import Layout
 from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import FromFloat, ToFloat
+from zkvm.ml.operations.tensors import exported, loaded
 from zkvm.ml.operations.unary import Requantize
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """How many bits the integers have.
-
-    Attributes:
-        activation_bits: 8 or 16. weight_bits: at most 16; fewer where the accumulator of a layer would not hold the sum.
-    """
-
-    activation_bits: int = 16
-    weight_bits: int = 16
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """What is known of an ONNX tensor: shape, kind, and its calibrated range [low, high] as real numbers.
-
-    Attributes:
-        bits: that it has at least, whatever the precision of activations: where bits cost nothing.
-        most: that it has at most, if it is not 0: where its layers need the room of their sums for their weights.
-        guarded: whether low, high are data and no bounds: then values beyond them are possible, and must not be cut silently.
-        dtype: its type in the ONNX model.
-        masked: whether low cuts what lies far below the rest of its row, as masks do.
-    """
-
-    shape: tuple[int, ...]
-    kind: Kind
-    low: float
-    high: float
-    bits: int = 0
-    most: int = 0
-    guarded: tuple[bool, bool] = (False, False)
-    dtype: np.dtype[Any] | None = None
-    masked: bool = False
+from zkvm.ml.ranges import Precision, TensorInfo, kind_of, quantization, widest
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +45,11 @@ class Context:
         private: whether the weights are. Then bounds, and everything that decides which operations there are and what code they are,
             follow from the architecture; scales, constants and cuts are free to say something about the weights.
         known_tables: see ``operators/unary.py``.
+        followers: tensor -> its only reader.
         given: tensor -> scale and bounds that a quantized model brings along. zero_points: of its quantized tensors.
         floats: nodes, by their first output, that compute in floats. real_kind: what real numbers are in the node at hand, FLOAT or REAL.
+        tensor_calls: whether layers may be tensor calls. only_layers: the tensors that nothing but such calls read.
+        checks: values in RAM that are there to be looked at -> the tensors that they copy.
     """
 
     tensors: dict[str, TensorInfo]
@@ -88,6 +59,7 @@ class Context:
     run_node: EvaluateNode
     private: bool = False
     fused: dict[str, Fusion] = field(default_factory=dict)
+    followers: dict[str, Node] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     given: dict[str, tuple[float, int, int]] = field(default_factory=dict)
     zero_points: dict[str, NDArray[Any]] = field(default_factory=dict)
@@ -95,6 +67,11 @@ class Context:
     done: set[str] = field(default_factory=set)
     floats: Container[str] = frozenset()
     real_kind: Kind = Kind.REAL
+    tensor_calls: bool = False
+    only_layers: set[str] = field(default_factory=set)
+    checks: dict[int, int] = field(default_factory=dict)
+    _in_memory: dict[int, Value] = field(default_factory=dict)
+    _in_tensors: dict[tuple[int, Layout], Value] = field(default_factory=dict)
     _others: dict[str, Value] = field(default_factory=dict)
     _counter: int = 0
 
@@ -163,7 +140,7 @@ class Context:
             value.guarded = info.guarded
         if self.private and kind is Kind.REAL:
             value.cut = lo, hi
-            bound = _widest(info, self.precision) if name not in self.given else hi - lo
+            bound = widest(info, self.precision) if name not in self.given else hi - lo
             value.lo, value.hi = -bound, bound
         return value
 
@@ -177,7 +154,7 @@ class Context:
         return factor
 
     def operand(self, name: str) -> Value:
-        """The value of an ONNX tensor, real numbers as the node at hand has them; a fixed-point constant is quantized by its own range."""
+        """The value of an ONNX tensor in RAM, real numbers as the node at hand has them; a fixed-point constant has its own range."""
         if name not in self.values:
             if name not in self.constants:
                 raise UsageError(f"tensor {name!r} is used before it is computed")
@@ -185,12 +162,40 @@ class Context:
             if kind_of(array.dtype) is Kind.REAL and self.real_kind is Kind.FLOAT:
                 return self.float_constant(name, array)
             self.values[name] = self.quantized_constant(name, array)
-        value = self.values[name]
+        value = self.in_memory(self.values[name])
         if {value.kind, self.real_kind} != {Kind.REAL, Kind.FLOAT}:
             return value
         if name not in self._others:
             self._others[name] = self._converted(name, value)
         return self._others[name]
+
+    def _like(self, shape: tuple[int, ...], value: Value) -> Value:
+        return self.fresh(shape, value.lo, value.hi, value.scale, value.kind, label=value.name)
+
+    def in_memory(self, value: Value) -> Value:
+        """The value as words in RAM: exported if a tensor holds it.
+
+        Raises:
+            UsageError: it is an input that the guest makes a tensor as it comes, for layers only.
+        """
+        if value.layout is None:
+            return value
+        if value.origin:
+            raise UsageError(f"tensor {value.name!r} is an input for tensor calls alone")
+        if value.root is not None:
+            return self.view(self.in_memory(value.root), value.shape)
+        if id(value) not in self._in_memory:
+            self._in_memory[id(value)] = [self.add(operation) for operation in exported(value.name, value, self._like)][-1]
+        return self._in_memory[id(value)]
+
+    def in_tensor(self, value: Value, layout: Layout) -> Value:
+        """The value as a tensor of this layout: itself, or loaded from RAM."""
+        if value.layout == layout:
+            return value
+        if (id(value), layout) not in self._in_tensors:
+            operations = loaded(value.name, self.in_memory(value), layout, self._like)
+            self._in_tensors[id(value), layout] = [self.add(operation) for operation in operations][-1]
+        return self._in_tensors[id(value), layout]
 
     def _converted(self, name: str, value: Value) -> Value:
         """Fixed point as floats, or the other way round in the scale that the tensor's range asks for."""
@@ -239,7 +244,7 @@ class Context:
             constant.secret = secret
             return constant
         result = self.fresh(shape, value.lo, value.hi, chosen_scale, chosen_kind, label=value.name)
-        result.root, result.secret = value, secret
+        result.root, result.secret, result.layout, result.origin = value, secret, value.layout, value.origin
         return self.add(View(result.name, (value,), result))
 
     def rescaled(
@@ -288,18 +293,6 @@ class Context:
         return self.add(Requantize(name, (value,), output, factor))
 
 
-def _bits(info: TensorInfo, precision: Precision) -> int:
-    """How many bits a tensor's integers have."""
-    bits = max(info.bits, precision.activation_bits)
-    return bits if bits == 8 or not info.most or info.bits else min(bits, info.most)
-
-
-def _widest(info: TensorInfo, precision: Precision) -> int:
-    """Largest magnitude of a tensor's integers, whatever its range is."""
-    bits = _bits(info, precision)
-    return 255 if bits == 8 else (1 << (bits - 1)) - 1
-
-
 def _words(name: str, array: NDArray[Any]) -> IntArray:
     """Integers that a word holds.
 
@@ -310,37 +303,6 @@ def _words(name: str, array: NDArray[Any]) -> IntArray:
         if not INT32_MIN <= extreme <= INT32_MAX:
             raise UsageError(f"constant {name!r} holds {extreme}, which does not fit a word of 32 bits: integers of the guest have no more")
     return array.astype(np.int64)
-
-
-def kind_of(dtype: np.dtype[Any]) -> Kind:
-    """What the numbers of a dtype become in the integer model."""
-    if dtype == np.bool_:
-        return Kind.BOOLEAN
-    return Kind.INTEGER if np.issubdtype(dtype, np.integer) else Kind.REAL
-
-
-def quantization(info: TensorInfo, precision: Precision) -> tuple[float, int, int]:
-    """Scale and bounds for a tensor: the best power of two for 16 bits and more, the tightest scale for 8.
-
-    A power of two keeps integers, halves and comparisons with them exact, and costs less than a bit.
-    """
-    if info.kind is Kind.BOOLEAN:
-        return 1.0, 0, 1
-    magnitude = max(abs(info.low), abs(info.high))
-    positive = info.low >= 0 and not info.guarded[0]
-    if info.kind is Kind.INTEGER:
-        least, largest = integer_limits(info.dtype)
-        return 1.0, least if info.guarded[0] else int(max(info.low, least)), largest if info.guarded[1] else int(min(info.high, largest))
-    bits = _bits(info, precision)
-    if not magnitude:
-        magnitude = 1.0
-    if bits == 8:
-        # What was never negative has all integers to itself, also if nothing says that it cannot become negative.
-        top = 255 if info.low >= 0 else 127
-        magnitude *= 1 + any(info.guarded) / top  # what may be there is no limit that counts as cut
-        return magnitude / top, 0 if positive else -top, top
-    top = (1 << (bits - 1)) - 1
-    return power_of_two_at_least(magnitude / top), 0 if positive else -top, top
 
 
 WIDEST_CONSTANTS = {Kind.REAL: (-(1 << 15) + 1, (1 << 15) - 1), Kind.BOOLEAN: (0, 1), Kind.INTEGER: (INT32_MIN, INT32_MAX)}

@@ -21,7 +21,7 @@ def plan_memory(graph: Graph) -> Plan:
 
     def live(value: Value, time: int) -> None:
         stored = value.storage()
-        if stored.data is None:
+        if stored.data is None and stored.layout is None:
             _, first, last = lifetimes.get(id(stored), (stored, time, time))
             lifetimes[id(stored)] = stored, min(first, time), max(last, time)
 

@@ -34,3 +34,8 @@ def decode(node: onnx.NodeProto, position: int) -> Node:
     domain = "" if node.domain == "ai.onnx" else node.domain
     name = node.name or f"{node.op_type}_{position}"
     return Node(node.op_type, name, tuple(node.input), tuple(node.output), attributes, domain)
+
+
+def first_output(node: Node) -> str:
+    """The name of a node's first output that somebody may read: names of outputs are unique, those of nodes need not be."""
+    return next(name for name in node.outputs if name)

@@ -123,7 +123,7 @@ class CompiledModel(ModelInterface):
     def stdin(self, integers: Sequence[NDArray[np.int64]], salts: Mapping[str, bytes] | None = None) -> bytes:
         """The private input of the guest; with fresh salts if none are given."""
         chosen = self.fresh_salts() if salts is None else salts
-        words = [array.reshape(-1).astype("<i4").tobytes() for array in integers]
+        words = [tensor.encoded(array) for tensor, array in zip(self.inputs, integers, strict=True)]
         return b"".join([self.private_weights, chosen.get("input", b""), *words, chosen.get("output", b"")])
 
     def quantize(self, arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[np.int64]], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -12,18 +13,33 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
+from zkvm.ml.bits import few_bits
 from zkvm.ml.importer import ImportedModel
+from zkvm.ml.imports import import_layout, layouts_read, whole_range
 from zkvm.ml.ir import Graph, Kind, View
-from zkvm.ml.lowering import WORDS, Context, Fusion, Lowering, Precision, TensorInfo, quantization
-from zkvm.ml.node import Node
+from zkvm.ml.layout import OFFSET
+from zkvm.ml.lowering import WORDS, Context, Fusion, Lowering
+from zkvm.ml.node import Node, first_output
 from zkvm.ml.operations.convert import FromFloat
 from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators.quantized import finished, parameters, quantized_range
 from zkvm.ml.operators.unary import clip_range
+from zkvm.ml.ranges import Precision, TensorInfo, quantization
 from zkvm.ml.value import Value
 
 WATCHED_STEPS = 1 << 20
 """How finely the ends of the domain are seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorCalls:
+    """How layers are tensor calls.
+
+    Attributes:
+        imports: whether inputs that only layers read may be made tensors as they come.
+    """
+
+    imports: bool = True
 
 
 class Everything:
@@ -40,6 +56,7 @@ def quantize(
     precision: Precision,
     private: bool = False,
     floats: Container[str] = frozenset(),
+    calls: TensorCalls | None = None,
 ) -> Graph:
     """Lower every node to operations on integers.
 
@@ -49,6 +66,7 @@ def quantize(
         precision: bits of activations and weights.
         private: whether the weights are. Then neither they nor the ranges decide which operations there are.
         floats: nodes, by the name of their first output, whose real numbers are floats; those of the others are in fixed point.
+        calls: how layers are tensor calls; None: not at all.
 
     Raises:
         UsageError: a shape or attribute that is not supported, or an accumulator that could overflow; names the node.
@@ -58,9 +76,14 @@ def quantize(
         return onnx_runtime.run_node(node, arrays, model.opset)
 
     context = Context(dict(tensors), model.constants, precision, Graph([], []), run_node, private)
-    context.floats = floats
+    context.floats, context.tensor_calls = floats, calls is not None
+    context.followers = _followers(model)
+    if calls is not None:
+        wide = few_bits(model, ("Conv",))
+        context.tensors |= {name: replace(info, most=wide.get(name, 0)) for name, info in tensors.items()}
+        context.only_layers = {name for name, info in tensors.items() if info.kind is Kind.REAL and layouts_read(context, model, name)}
     context.fused = _fusions(context, model)
-    _bind_inputs(context, model)
+    _bind_inputs(context, model, calls is not None and calls.imports)
     for node in model.nodes:
         if all(name == "" or name in context.done for name in node.outputs):
             continue
@@ -77,7 +100,7 @@ def quantize(
             operation.name = node.name
     context.graph.outputs = [finished(context, name) for name in model.outputs]
     context.graph.tensors = {name: value for name, value in context.values.items() if name not in model.constants}
-    _remove_unused(context.graph)
+    _remove_unused(context)
     if any(operation.output.kind is Kind.REAL for operation in context.graph.operations):
         # Bounds of fixed-point values follow from the domain, which inputs in floats can leave.
         context.graph.operations[:0] = [_watched(context, name, value, tensors[name]) for name, value in _float_inputs(context, model)]
@@ -114,8 +137,14 @@ def _read_quantized(context: Context, node: Node) -> None:
         context.values[name] = finished(context, name)
 
 
-def _bind_inputs(context: Context, model: ImportedModel) -> None:
-    """The model's inputs: a real one is a float if a node that computes in floats reads it, if only after others have moved it."""
+def _bind_inputs(context: Context, model: ImportedModel, imports: bool) -> None:
+    """The model's inputs: a real one is a float if a node that computes in floats reads it, if only after others have moved it.
+
+    Args:
+        context: of the lowering.
+        model: the simplified model.
+        imports: whether inputs that only layers read become tensors as they come.
+    """
     floating = set[str]()
     for node in reversed(model.nodes):
         key = (node.domain, node.operator)
@@ -124,8 +153,13 @@ def _bind_inputs(context: Context, model: ImportedModel) -> None:
             floating |= set(node.inputs)
     for port in model.inputs:
         info = context.tensors[port.name]
+        layout = import_layout(context, model, port.name) if imports and port.name not in floating else None
         scale, lo, hi = quantization(info, context.precision)
-        if info.kind is Kind.REAL and (port.name in floating or isinstance(context.floats, Everything)):
+        if layout is not None:
+            scale, lo, hi = whole_range(info)
+            value = context.fresh(port.shape, lo, hi, scale, label=port.name)
+            value.layout, value.origin = layout, lo + OFFSET
+        elif info.kind is Kind.REAL and (port.name in floating or isinstance(context.floats, Everything)):
             value = context.float_value(port.shape, port.name)
         else:
             if info.kind is Kind.REAL:  # what is beyond the domain has no bounds inside
@@ -135,11 +169,6 @@ def _bind_inputs(context: Context, model: ImportedModel) -> None:
         value.secret = False  # no weight has a part in the range of an input
         context.graph.inputs.append(value)
         context.bind(port.name, value)
-
-
-def first_output(node: Node) -> str:
-    """The name of a node's first output that somebody may read: names of outputs are unique, those of nodes need not be."""
-    return next(name for name in node.outputs if name)
 
 
 def _lowering(context: Context, node: Node) -> Lowering:
@@ -155,6 +184,12 @@ def _real_kind(context: Context, node: Node) -> Kind:
         return Kind.REAL if key not in FLOAT_LOWERINGS else Kind.FLOAT if key not in LOWERINGS else chosen
     kinds = {context.values[name].kind for name in node.inputs if name in context.values and name not in context.constants}
     return Kind.FLOAT if Kind.FLOAT in kinds else Kind.REAL if Kind.REAL in kinds else chosen
+
+
+def _followers(model: ImportedModel) -> dict[str, Node]:
+    """Tensors that a single node reads once, and nobody else: that node."""
+    readers = Counter(name for node in model.nodes for name in node.inputs) + Counter(model.outputs)
+    return {name: node for node in model.nodes for name in node.inputs if name and readers[name] == 1}
 
 
 def _fusions(context: Context, model: ImportedModel) -> dict[str, Fusion]:
@@ -181,12 +216,13 @@ def _fusions(context: Context, model: ImportedModel) -> dict[str, Fusion]:
     return found
 
 
-def _remove_unused(graph: Graph) -> None:
-    """Drop operations whose output nobody reads."""
+def _remove_unused(context: Context) -> None:
+    """Drop operations whose output nobody reads; a look at a tensor that somebody reads stays."""
+    graph = context.graph
     needed = {id(value) for value in graph.outputs}
     kept = []
     for operation in reversed(graph.operations):
-        if id(operation.output) in needed:
+        if id(operation.output) in needed or context.checks.get(id(operation.output)) in needed:
             kept.append(operation)
             needed |= {id(value) for value in operation.inputs}
     graph.operations = kept[::-1]

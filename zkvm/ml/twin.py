@@ -22,9 +22,9 @@ from zkvm.ml.codegen import GeneratedCode, generate, interface_of
 from zkvm.ml.compilation import Options
 from zkvm.ml.importer import ImportedModel, import_model
 from zkvm.ml.ir import Graph
-from zkvm.ml.lowering import TensorInfo
 from zkvm.ml.package import public_card
 from zkvm.ml.quantize import quantize
+from zkvm.ml.ranges import TensorInfo
 from zkvm.ml.samples import Sample
 
 SIZES = (1.1, -1.1, 0.01)

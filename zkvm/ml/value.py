@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from zkvm.ml import float32
 from zkvm.ml.arithmetic import IntArray
+from zkvm.ml.layout import Layout
 
 
 class Kind(StrEnum):
@@ -49,6 +50,8 @@ class Value:
         guarded: whether a result equal to the lower, the upper limit is one that may have been cut: limits that follow from data are no
             legal values. A bound that the model itself sets, as a Relu does, is.
         repeats: the constant that this one repeats along axes, if it was broadcast: what element by element operations read instead.
+        layout: how a tensor of the machine holds it; None: it is in RAM, a word each element.
+        origin: the integer for which its tensor holds 0.
     """
 
     name: str
@@ -64,6 +67,8 @@ class Value:
     cut: tuple[int, int] | None = None
     guarded: tuple[bool, bool] = (False, False)
     repeats: Value | None = None
+    layout: Layout | None = None
+    origin: int = 0
 
     @property
     def size(self) -> int:

@@ -8,10 +8,11 @@ import numpy as np
 
 from zkvm.ml.arithmetic import INT32_MAX, INT32_MIN, IntArray
 from zkvm.ml.ir import Kind, Value
-from zkvm.ml.lowering import WIDEST_CONSTANTS, Context, TensorInfo, quantization
+from zkvm.ml.lowering import WIDEST_CONSTANTS, Context
 from zkvm.ml.node import Node
 from zkvm.ml.operations.binary import Whole, whole_bound
 from zkvm.ml.operations.move import Move
+from zkvm.ml.ranges import TensorInfo, quantization
 
 
 def move(context: Context, name: str, sources: Sequence[Value], index: IntArray, fill: int = 0, secret_fill: bool = False) -> Value:

@@ -21,6 +21,7 @@ from zkvm.ml.operations.linear import Geometry, Linear
 from zkvm.ml.operations.move import Move
 from zkvm.ml.operators.common import fused_target, move, pad_value, spatial_pads
 from zkvm.ml.operators.floatlinear import float_layer
+from zkvm.ml.operators.tensors import gemm_weights, lower_to_tensors
 
 MIN_WEIGHT_MAGNITUDE = 31
 """A layer whose accumulator leaves its largest weight fewer steps than this is refused."""
@@ -100,14 +101,10 @@ def dense(context: Context, node: Node, source: Value, weights: FloatArray, bias
 @lowers("Gemm")
 def lower_gemm(context: Context, node: Node) -> None:
     """alpha * A B + beta * C with constant B and C; anything else was rewritten before."""
-    matrix = context.required_constant(node, 1).astype(np.float64)
-    weights = (matrix if node.attributes.get("transB", 0) else matrix.T) * node.attributes.get("alpha", 1.0)
+    if lower_to_tensors(context, node):
+        return
+    weights, bias = gemm_weights(context, node)
     source = context.operand(node.inputs[0])
-    bias = None
-    if node.has(2):
-        bias = np.broadcast_to(context.required_constant(node, 2).astype(np.float64) * node.attributes.get("beta", 1.0), (1, len(weights)))[
-            0
-        ]
     dense(context, node, source, weights, bias, source.size // weights.shape[1])
 
 

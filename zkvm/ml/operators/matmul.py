@@ -13,12 +13,15 @@ from zkvm.ml.operators.common import broadcast, fused_target
 from zkvm.ml.operators.integer_sums import lower_integer_product
 from zkvm.ml.operators.integers import has_integers
 from zkvm.ml.operators.linear import matmul_constant_left, matmul_constant_right
+from zkvm.ml.operators.tensors import lower_to_tensors
 
 
 @lowers_float("MatMul")
 @lowers("MatMul")
 def lower_matmul(context: Context, node: Node) -> None:
     """Matrix product: a linear layer if one factor is constant, else a product of activations."""
+    if lower_to_tensors(context, node):
+        return
     left, right = (context.constants.get(name) for name in node.inputs)
     if has_integers(context, node):
         lower_integer_product(context, node)

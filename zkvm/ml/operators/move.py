@@ -19,6 +19,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import float_bits
 from zkvm.ml.operators.common import aligned, move
 from zkvm.ml.operators.select import lower_gather, lower_gather_elements, lower_gather_nd, lower_scatter
+from zkvm.ml.operators.tensors import KEEPING
 
 # Operator -> positions of the inputs whose elements are moved; the others are parameters and must be constant.
 MOVED: dict[str, tuple[int, ...] | None] = {
@@ -42,6 +43,9 @@ COMPUTED = {
 @lowers(*MOVED, words=True)
 def lower_move(context: Context, node: Node) -> None:
     """Run the node on element numbers, and copy what they say."""
+    if node.operator in KEEPING and (held := context.values.get(node.inputs[0])) is not None and held.layout is not None:
+        context.bind(node.outputs[0], context.view(held, context.info(node.outputs[0]).shape))
+        return None
     moved = MOVED[node.operator]
     positions = tuple(range(len(node.inputs))) if moved is None else moved
     if node.operator in COMPUTED and (node.inputs[1] not in context.constants or node.attributes.get("reduction", "none") != "none"):
