@@ -110,7 +110,7 @@ def test_the_c_code_panics_where_it_looks(script_guest: Path, descriptor: Descri
     x = script.add_import([[1] * 8] * 2)
     script.add(descriptor, x)
     stdin = script_input(Script(script.steps[:1], script.vectors, script.channels, script.ram, script.imported))
-    step = script_input(Script(script.steps[1:], [], [], [], [[]]))[20:]
+    step = script_input(Script(script.steps[1:], [], [], [], [[]]))[36:]
     seen = execute(load_image(script_guest.read_bytes(), tensors=False), stdin + step, trace=False)
     assert (seen.exit_code, seen.stderr.decode()) == (1, f"{message}\n")
 
