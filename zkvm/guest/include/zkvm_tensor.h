@@ -32,8 +32,10 @@
 #ifdef __cplusplus
 extern "C" {
 #define ZKVM_OR_ZERO = 0 /* what a descriptor need not say; in C that is so for all of it */
+#define ZKVM_OR_ZEROS = {}
 #else
 #define ZKVM_OR_ZERO
+#define ZKVM_OR_ZEROS
 #endif
 
 #define ZKVM_SYS_TENSOR 4097 /* Linux has no such call */
@@ -127,7 +129,7 @@ zkvm_tensor zkvm_tensor_linear(const zkvm_linear *descriptor, zkvm_tensor x, zkv
 
 /* A tensor of `vectors` vectors that are rows of a pattern: each of elements of x, or of y. `pattern` is ZKVM_AT of its first row. */
 typedef struct zkvm_gather {
-    uint32_t operation, vectors, reserved[6] ZKVM_OR_ZERO, pattern;
+    uint32_t operation, vectors, reserved[6] ZKVM_OR_ZEROS, pattern;
 } zkvm_gather;
 #define ZKVM_GATHER(...) {.operation = ZKVM_TENSOR_GATHER, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_gather(const zkvm_gather *descriptor, zkvm_tensor x, zkvm_tensor y);
@@ -142,7 +144,7 @@ zkvm_tensor zkvm_tensor_maximum(const zkvm_maximum *descriptor, zkvm_tensor x);
 /* A tensor of `vectors` vectors: vector v holds the function's entries for the elements of vector x / 16 + v * x_stride. `function` is
  * ZKVM_AT of it. */
 typedef struct zkvm_apply {
-    uint32_t operation, vectors, reserved[2] ZKVM_OR_ZERO, x ZKVM_OR_ZERO, x_stride, reserved_too[2] ZKVM_OR_ZERO, function;
+    uint32_t operation, vectors, reserved[2] ZKVM_OR_ZEROS, x ZKVM_OR_ZERO, x_stride, reserved_too[2] ZKVM_OR_ZEROS, function;
 } zkvm_apply;
 #define ZKVM_APPLY(...) {.operation = ZKVM_TENSOR_APPLY, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_apply(const zkvm_apply *descriptor, zkvm_tensor x);
