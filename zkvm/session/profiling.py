@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, UsageError
+from zkvm.riscv.chips.tensor.lanes import TensorChip
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.calls import BY_NUMBER
 from zkvm.riscv.machine import machine
-from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image
+from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image, TensorCall
 from zkvm.session.memory import out_of_memory
 from zkvm.session.prediction import Prediction, predict
 from zkvm.session.resources import prove_extra
@@ -238,7 +239,14 @@ def costs() -> Costs:
         zero_word=columns["zero_init"],
         read_row=columns["read_rows"],
         write_row=columns["write_rows"],
+        tensor=tensor_cells,
     )
+
+
+def tensor_cells(call: TensorCall) -> int:
+    """Cells of the rows that a tensor call has, those of the elements that patterns read excepted: calls share them."""
+    columns = columns_of()
+    return sum(columns[chip.name] * chip.rows_of(call) for chip in machine().chips if isinstance(chip, TensorChip) and chip.first is None)
 
 
 def used_rows(recorder: Recorder, execution: Execution) -> dict[str, int]:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import APPLY_PATH, GATHER_PATH, IMPORT_PATH, MAXIMUM_PATH, RANGE16, ROM, TILE_PATH, WORDS_PATH
-from zkvm.riscv.chips.calls import call_columns, fill_calls, register_access
+from zkvm.riscv.chips.calls import call_columns, fill_calls, register_access, select_calls
 from zkvm.riscv.chips.common import (
     TWO_16,
     TWO_32,
@@ -43,7 +43,7 @@ from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, QUARTER, ROW, elements
 from zkvm.riscv.chips.tensor.products import tile_count
 from zkvm.riscv.chips.tensor.tiles import CONSTANT
 from zkvm.riscv.chips.tensor.words import WIDE_BYTES, WORD_BYTES
-from zkvm.riscv.isa.calls import TENSOR
+from zkvm.riscv.isa.calls import TENSOR, numbers_of
 from zkvm.riscv.isa.opcodes import ECALL
 from zkvm.riscv.isa.tensors import (
     APPLY,
@@ -226,7 +226,7 @@ class TensorCallChip(Chip):
 
     def rows(self, execution: Execution) -> int:
         """One a call."""
-        return len(execution.tensor_calls)
+        return len(select_calls(execution, numbers_of(self.name)))
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy the records and compute both ends of the paths."""
@@ -271,7 +271,7 @@ def _columns(calls: tuple[TensorCall, ...], records: NDArray[Any], limits: NDArr
         "stride": stride,
         "moved_stride": moved * stride,
         "linear_blocks": blocks,
-        "tiles": np.array([tile_count(call) if call.descriptor.operation == LINEAR else 0 for call in calls]),
+        "tiles": np.array([tile_count(call) for call in calls]),
         "two_blocks": blocks > 1,
         "x_moved": blocks * words["x_stride"],
         "results": blocks * words["channels"],

@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.riscv.chips.buses import ELEMENT, GATHER_PATH, PATTERN, VECTOR
-from zkvm.riscv.chips.tensor.lanes import assert_muted, calls_of, joined, lane_columns, lanes, put, vector
+from zkvm.riscv.chips.tensor.lanes import TensorChip, assert_muted, calls_of, joined, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.uses import element_uses, operands, pattern_rows, vector_uses
 from zkvm.riscv.isa.tensors import GATHER, LANES, PATTERN_BYTES, SECOND_OPERAND
-from zkvm.riscv.records import Execution
+from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Chip, Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell
@@ -66,7 +66,7 @@ class ElementsChip(Chip):
             start += count
 
 
-class GatherChip(Chip):
+class GatherChip(TensorChip):
     """One gathered vector a row."""
 
     name = "tensor_gather"
@@ -106,9 +106,9 @@ class GatherChip(Chip):
             buses.lookup(f"element {x}", ELEMENT, (row.operand, row[place], row[x]), row.real)
         buses.serve("vector", VECTOR, (row.tensor, row.index, *vector(row, "x")), row.multiplicity)
 
-    def rows(self, execution: Execution) -> int:
+    def rows_of(self, call: TensorCall) -> int:
         """One a vector."""
-        return sum(len(call.vectors) for call in calls_of(execution, GATHER))
+        return len(call.vectors) if call.descriptor.operation == GATHER else 0
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy pattern and elements."""

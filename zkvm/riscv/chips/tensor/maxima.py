@@ -13,16 +13,16 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.riscv.chips.buses import APPLY_PATH, FUNCTION, MAXIMA, MAXIMUM_PATH, RANGE16, VECTOR
-from zkvm.riscv.chips.tensor.lanes import assert_muted, calls_of, elements, joined, lane_columns, lanes, put, vector
+from zkvm.riscv.chips.tensor.lanes import TensorChip, assert_muted, calls_of, elements, joined, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.uses import operands, vector_uses
 from zkvm.riscv.isa.tensors import APPLY, ENTRY_BYTES, INT16_OFFSET, LANES, MAXIMUM, ROW_BYTES
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
-from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell
 
 
-class MaximaChip(Chip):
+class MaximaChip(TensorChip):
     """One compared vector a row."""
 
     name = "tensor_maxima"
@@ -83,9 +83,9 @@ class MaximaChip(Chip):
             buses.lookup(f"{y} is not below {m}", RANGE16, (row[y] - row[m],), row.real - row.first)
         buses.serve("result", VECTOR, (*own, *vector(row, "y")), row.multiplicity)
 
-    def rows(self, execution: Execution) -> int:
+    def rows_of(self, call: TensorCall) -> int:
         """One a compared vector."""
-        return sum(call.descriptor.blocks * call.descriptor.taps for call in calls_of(execution, MAXIMUM))
+        return call.descriptor.blocks * call.descriptor.taps if call.descriptor.operation == MAXIMUM else 0
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Compare."""
@@ -127,7 +127,7 @@ class MaximaChip(Chip):
             put(trace, stem, vectors.reshape(-1, LANES))
 
 
-class ApplyChip(Chip):
+class ApplyChip(TensorChip):
     """One vector a row."""
 
     name = "tensor_apply"
@@ -165,9 +165,9 @@ class ApplyChip(Chip):
             buses.lookup(f"entry {y}", FUNCTION, (row.function + row[x], row[y]), row.real)
         buses.serve("vector", VECTOR, (row.tensor, row.index, *vector(row, "y")), row.multiplicity)
 
-    def rows(self, execution: Execution) -> int:
+    def rows_of(self, call: TensorCall) -> int:
         """One a vector."""
-        return sum(len(call.vectors) for call in calls_of(execution, APPLY))
+        return len(call.vectors) if call.descriptor.operation == APPLY else 0
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy arguments and entries."""
