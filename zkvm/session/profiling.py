@@ -168,7 +168,7 @@ def profile(
     recorder.finish(execution)
     rows = used_rows(recorder, execution)
     try:
-        heights = heights_for(machine(), rows, image, chosen.exempt, pad_to)
+        heights = heights_for(machine(), rows, image, chosen.exempt, pad_to, split=chosen.splits)
         shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
         prediction = predict(shape, threads)
     except LimitError:
@@ -265,7 +265,16 @@ def near_boundaries(rows: dict[str, int], image: Image, chosen: Parameters, pad_
     seen: list[tuple[int, ...]] = []
     for eighths in (7, 8, 9):
         try:
-            seen.append(heights_for(machine(), {name: count * eighths // 8 for name, count in rows.items()}, image, chosen.exempt, pad_to))
+            seen.append(
+                heights_for(
+                    machine(),
+                    {name: count * eighths // 8 for name, count in rows.items()},
+                    image,
+                    chosen.exempt,
+                    pad_to,
+                    split=chosen.splits,
+                )
+            )
         except LimitError:
             seen.append((0,) * len(machine().chips))
     return frozenset(chip.first or chip.name for chip, *heights in zip(machine().chips, *seen, strict=True) if len(set(heights)) > 1)
