@@ -1,4 +1,4 @@
-"""Tools to forge the machine's tables: a run that uses every chip, cells by name, and everything that refuses a change.
+"""Tools to forge the machine's tables: cells by name, and everything that refuses a change.
 
 What refuses a forged machine is what the proof system proves: a constraint that does not vanish on a row, a tuple that is asked
 for but in no table, a bus that does not balance. Multiplicities are counted again after a change, because a prover would.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, reduce
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,7 @@ from zkvm.riscv.chips.buses import MEMORY
 from zkvm.riscv.header import ImageHeader, closings, preprocessed_chips
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution, Image
-from zkvm.riscv.vm.assemble import EXIT, Item, assemble
-from zkvm.riscv.vm.executor import execute
-from zkvm.stark.air.builder import Bus, Pair
+from zkvm.stark.air.builder import Bus, Lookup, Pair
 from zkvm.stark.air.check import check_buses, check_rows
 from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.evaluate import evaluate_columns
@@ -33,60 +31,6 @@ from zkvm.stark.tables import build_tables
 
 U64 = NDArray[np.uint64]
 Flags = NDArray[np.bool_]
-INPUT = b"private input of the sample"
-
-
-def sample_program() -> list[Item]:
-    """Every operation, with special operands, equal registers and writes to x0; every kind of system call."""
-    items: list[Item] = [("la", "s0", "data"), ("la", "s1", "rodata"), ("la", "s2", "bss")]
-    for number, (a, b) in enumerate([(5, 0xFFFF_FFFD), (0x8000_0000, 0xFFFF_FFFF), (0xFFFF_FFFF, 0xFFFF_FFFF), (77, 0), (0x8765_4321, 37)]):
-        items += [("li", "a0", a), ("li", "a1", b)]
-        for op in ("add", "sub", "slt", "sltu", "and", "or", "xor", "sll", "srl", "sra"):
-            items.append((op, "a2", "a0", "a1"))
-        for op in ("mul", "mulh", "mulhsu", "mulhu", "div", "divu", "rem", "remu"):
-            items.append((op, "a3", "a0", "a1"))
-        for op in ("addi", "slti", "sltiu", "andi", "ori", "xori"):
-            items.append((op, "a4", "a0", -5 * number + 3))
-        for op in ("slli", "srli", "srai"):
-            items.append((op, "a5", "a1", 7 * number + 1))
-        for op in ("beq", "bne", "blt", "bge", "bltu", "bgeu"):
-            items += [(op, "a0", "a1", 8), ("addi", "zero", "a0", 1)]
-        items += [("mul", "zero", "a0", "a0"), ("add", "a0", "a0", "a0")]
-    for offset in range(4):
-        items += [("lb", "a2", "s0", 8 + offset), ("lbu", "a2", "s1", offset), ("lbu", "a3", "s0", 12 + offset)]
-        items += [("lb", "a3", "s1", 4 + offset), ("sb", "a0", "s0", 16 + offset)]
-    for offset in (0, 2):
-        items += [("lh", "a2", "s0", 8 + offset), ("lhu", "a2", "s1", offset), ("lhu", "a3", "s0", 12 + offset)]
-        items += [("lh", "a3", "s1", 4 + offset), ("sh", "a1", "s0", 20 + offset)]
-    items += [("lw", "a2", "s0", 8), ("lw", "a3", "s1", 4), ("sw", "a0", "s0", 24), ("addi", "s3", "s0", 0x40), ("lw", "zero", "s3", -0x40)]
-    items += [("sw", "a1", "s2", 0), ("lw", "a4", "s2", 12), ("lw", "a4", "s2", 16), ("sw", "a1", "sp", -16)]
-    items += [("jal", "ra", "function"), ("auipc", "t0", 0), ("jalr", "t0", "t0", 9), ("jal", "zero", 4)]
-    calls = [
-        (63, 0, "s0", 13), (63, 0, "s2", 9), (63, 0, "s0", 50), (63, 0, "s0", 50), (63, 0, "s2", 0), (63, 9, "s0", 4),
-        (64, 3, "s0", 11), (64, 3, "s1", 6), (64, 3, "s0", 0), (64, 3, "s2", 5), (64, 1, "s0", 5), (64, 2, "s0", 5), (64, 0, "s0", 5),
-        (64, 4, "s0", 5), (214, 0, "s0", 0), (1000, 0, "s0", 0), (0, 3, "s0", 0), (65, 0, "s0", 0), (4096, 0, "s0", 0),
-    ]  # fmt: skip
-    for number, fd, base, length in calls:
-        items += [("li", "a7", number), ("li", "a0", fd), ("addi", "a1", base, 1 + number % 2), ("li", "a2", length), ("ecall",)]
-    items += [("li", "a7", 214), ("li", "a0", 0), ("ecall",), ("addi", "a0", "a0", 64), ("ecall",), ("li", "a0", -1), ("ecall",)]
-    items += [("li", "a0", 7), *EXIT, "function", ("jalr", "zero", "ra", 0)]
-    return items
-
-
-@cache
-def sample_run() -> Execution:
-    """The sample program's run: a few hundred steps, no refresh."""
-    words = b"".join(word.to_bytes(4, "little") for word in (0xDEAD_BEEF, 0x8000_0001, 0x7FFF_80FE, 5, 0x0102_0304, 0xFFFF_FFFF, 9, 10))
-    return execute(assemble(sample_program(), data=words, rodata=words, bss=64), INPUT)
-
-
-@cache
-def long_run() -> Execution:
-    """A loop of 2^16 time steps around accesses of registers, RAM and the journal pointer: it needs refreshes."""
-    items: list[Item] = [("la", "s0", "data"), ("li", "s1", 1), ("sw", "s0", "s0", 4), ("li", "t0", 8300)]
-    items += ["loop", ("addi", "t0", "t0", -1), ("bnez", "t0", "loop"), ("add", "s1", "s1", "s1"), ("lw", "s2", "s0", 4)]
-    items += [("li", "a7", 64), ("li", "a0", 3), ("mv", "a1", "s0"), ("li", "a2", 6), ("ecall",), ("li", "a0", 0), *EXIT]
-    return execute(assemble(items, data=bytes(range(16))))
 
 
 @dataclass(slots=True)
@@ -211,18 +155,17 @@ class Forgery:
 
     def _recount(self) -> set[str]:
         """Count the multiplicities again; labels of lookups that no table answers."""
-        servers = {bus: table for table in self.tables.values() for bus in table.chip.serves}
+        servers = {bus: table for table in self.tables.values() for bus in table.chip.serves if bus not in table.chip.counted}
         sums: dict[tuple[str, str], U64] = {}
         for bus, table in servers.items():
             for column, _, _ in table.chip.serve_row(self.image, bus, [np.zeros(0, np.uint64)] * bus.arity):
                 sums[table.chip.name, column] = np.zeros(table.active, np.uint64)
-        missing = set()
+        missing = self._recount_held()
         for table in self.tables.values():
             for lookup in table.chip.air_buses.lookups:
                 if lookup.serves or lookup.message.bus not in servers:
                     continue
-                code = straighten([*lookup.message.values, lookup.count])
-                *values, counts = evaluate_columns(code, table.main[:, : table.active], table.pre[:, : table.active])
+                *values, counts = _tuples(table, lookup)
                 live = np.flatnonzero(counts)
                 server = servers[lookup.message.bus]
                 covered = np.zeros(len(live), bool)
@@ -236,6 +179,60 @@ class Forgery:
         for (chip, column), total in sums.items():
             self[f"{chip}.{column}"][:] = total
         return missing
+
+    def _recount_held(self) -> set[str]:
+        """The same for the buses whose multiplicities the tables that serve them hold.
+
+        A row whose constraints refuse a multiplicity keeps the one that it has: it serves if it was forged to.
+        """
+        tables = list(self.tables.values())
+        serving = [(table, lookup) for table in tables for lookup in table.chip.air_buses.lookups if _held(table, lookup)]
+        asked: dict[tuple[int, ...], int] = {}
+        labels: dict[tuple[int, ...], set[str]] = {}
+        for table in tables:
+            for lookup in table.chip.air_buses.lookups:
+                if lookup.serves or lookup.message.bus not in {own.message.bus for _, own in serving}:
+                    continue
+                *values, counts = _tuples(table, lookup)
+                for row in np.flatnonzero(counts).tolist():
+                    key = (lookup.message.bus.id, *(int(value[row]) for value in values))
+                    asked[key] = (asked.get(key, 0) + int(counts[row])) % P
+                    labels.setdefault(key, set()).add(f"{table.chip.name}: {lookup.label}")
+        for willing in (True, False):
+            for table, lookup in serving:
+                column = self[f"{table.chip.name}.multiplicity"]
+                free = _may_serve(table, lookup)
+                if willing:
+                    column[free] = 0
+                *values, _ = _tuples(table, lookup)
+                for row in np.flatnonzero(free if willing else ~free & (column != 0)).tolist():
+                    key = (lookup.message.bus.id, *(int(value[row]) for value in values))
+                    if key in labels:
+                        column[row] = asked[key] if willing else column[row]
+                        del labels[key]
+        return {label for found in labels.values() for label in found}
+
+
+def _tuples(table: Table, lookup: Lookup) -> list[U64]:
+    """Values and count of a lookup on the active rows."""
+    code = straighten([*lookup.message.values, lookup.count])
+    return list(evaluate_columns(code, table.main[:, : table.active], table.pre[:, : table.active]))
+
+
+def _held(table: Table, lookup: Lookup) -> bool:
+    return lookup.serves and lookup.message.bus in table.chip.counted
+
+
+def _may_serve(table: Table, lookup: Lookup) -> Flags:
+    """(active,): a multiplicity there counts, and no constraint refuses it."""
+    code = straighten([lookup.count, *(constraint.expr for constraint in table.chip.air_constraints)])
+    main, pre = table.main[:, : table.active].copy(), table.pre[:, : table.active]
+    number = table.chip.main.index("multiplicity")
+    main[number] = 0
+    before = np.stack(evaluate_columns(code, main, pre))
+    main[number] = 1
+    after = np.stack(evaluate_columns(code, main, pre))
+    return np.asarray((after[0] != 0) & ~np.any((after[1:] != 0) & (before[1:] == 0), axis=0), np.bool_)
 
 
 def forgery(execution: Execution, *, journal: bytes | None = None, exit_code: int | None = None) -> Forgery:
@@ -259,7 +256,7 @@ class RowModel:
 
     def __init__(self, chip: Chip, servers: Sequence[Chip], image: Image) -> None:
         self.chip, self.image = chip, image
-        self.servers = {bus: server for server in servers for bus in server.serves}
+        self.servers = {bus: server for server in servers for bus in server.serves if bus not in server.counted}
         self.constraints = list(chip.air_constraints)
         self.constraint_code = straighten([constraint.expr for constraint in chip.air_constraints])
         buses = chip.air_buses
@@ -297,7 +294,7 @@ class RowModel:
         return np.where(neutral, np.uint64(0), received), np.where(neutral, np.uint64(0), sent)
 
     def unanswered(self, number: int, main: U64, pre: U64) -> Flags:
-        """(rows,): the lookup asks for a tuple that is in no table. Never for tuples that the verifier answers."""
+        """(rows,): the lookup asks for a tuple that is in no table. Never for tuples that the verifier or rows of a run answer."""
         lookup = self.lookups[number]
         *values, counts = evaluate_columns(self.lookup_codes[number], main, pre)
         if lookup.serves or lookup.message.bus not in self.servers:
@@ -308,7 +305,7 @@ class RowModel:
         return np.asarray((counts != 0) & ~covered, np.bool_)
 
     def external(self, number: int, main: U64, pre: U64) -> U64 | None:
-        """(arity + 1, rows) tuple and count of a lookup that the verifier answers or that the row serves; None for others."""
+        """(arity + 1, rows) tuple and count of a lookup that the row serves, or that no table of constants answers; None for others."""
         lookup = self.lookups[number]
         if not lookup.serves and lookup.message.bus in self.servers:
             return None

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.forge import RowModel, forgery, long_run, model, sample_run
+from tests.forge import RowModel, forgery, model
+from tests.sample import long_run, sample_run
 from tests.soundness.consistent import Search, weakened
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.expression import Expr, total

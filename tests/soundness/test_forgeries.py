@@ -11,7 +11,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.forge import Forgery, forgery, long_run, sample_run
+from tests.forge import Forgery, forgery
+from tests.sample import long_run, sample_run
 from zkvm.riscv.isa import opcodes
 from zkvm.stark.field.goldilocks import P
 
@@ -241,7 +242,7 @@ def test_b2_two_reads_in_a_circle(forged: Forgery) -> None:
 def _consumers(forged: Forgery, register: int, time: int) -> list[tuple[str, int]]:
     found = []
     for name, table in forged.tables.items():
-        if "t1" in table.chip.main:
+        if "rs1" in table.chip.main and "t1" in table.chip.main:
             match = (forged[f"{name}.rs1"] == np.uint64(register)) & (forged[f"{name}.t1"] == np.uint64(time))
             found += [(name, int(row)) for row in np.flatnonzero(match)]
     return found

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.forge import Forgery, forgery, long_run, sample_run
+from tests.forge import Forgery, forgery
+from tests.sample import long_run, sample_run
 from tests.soundness.cheating import skip_own_checks
 from tests.soundness.proven import CHOSEN, expected, verdict
 from tests.soundness.single import refused_by

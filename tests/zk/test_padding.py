@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.forge import sample_run
 from tests.proving import GUESTS
+from tests.sample import sample_run
 from zkvm import api
 from zkvm.errors import LimitError, UsageError
 from zkvm.riscv.header import ImageHeader, closings, preprocessed_chips

@@ -221,7 +221,8 @@ def _single(operation: int = 0, rom: int = 0, call: int | None = None) -> Execut
     ecalls["a7"] = call or 0
     image = Image(program, nothing, nothing, nothing, nothing, (), 0, 0, 0, 0, bytes)
     chain = np.zeros(0, CHAIN_ROW)
-    return Execution(image, 1, 0, b"", steps, np.zeros(0, REFRESH), ecalls, chain, chain, nothing, nothing, nothing, nothing, nothing)
+    none = (chain, chain, nothing, nothing, nothing, nothing, nothing)
+    return Execution(image, 1, 0, b"", steps, np.zeros(0, REFRESH), ecalls, *none)
 
 
 @cache

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
 import pytest
 
-from tests.forge import Forgery, forgery, sample_run
+from tests.forge import Forgery, forgery
 from tests.riscv.chips.memory_rows import shape
+from tests.sample import sample_run
 from zkvm.riscv.chips.buses import PROGRAM
-from zkvm.riscv.chips.ecall import FLAGS, SERVED, EcallChip
+from zkvm.riscv.chips.ecall import FACTORS, FLAGS, SERVED, EcallChip
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution
@@ -22,7 +24,7 @@ from zkvm.stark.field.goldilocks import P
 
 CHIP = EcallChip()
 DATA = 0x80_0000
-NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4097, 0xFFFF_FFFF)
+NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4098, 0xFFFF_FFFF)
 DESCRIPTORS = (0, 1, 2, 3, 4, 5, 0xFFFF_FFFF)
 
 
@@ -42,7 +44,7 @@ def forged() -> Forgery:
 
 
 def test_shape() -> None:
-    assert shape(CHIP) == (38, 7, 8, 52)
+    assert shape(CHIP) == (38, 7, 8, 53)
 
 
 def test_results() -> None:
@@ -73,8 +75,8 @@ def test_kinds_are_exclusive_and_cover(forged: Forgery) -> None:
 def test_the_list_of_served_numbers_is_complete() -> None:
     """Every chip that looks ECALL up proves calls of this list, and 'unknown' excludes all of it."""
     users = {chip.name for chip in machine().chips for lookup in chip.air_buses.lookups if _asks_for_ecall(lookup)}
-    assert users == {"ecall", "brk", "exit"}
-    assert set(SERVED) == {63, 64, 93, 94, 214, 4096}
+    assert users == {"ecall", "brk", "exit", "tensor_call"}
+    assert set(SERVED) == {63, 64, 93, 94, 214, 4096, 4097}
 
 
 def _asks_for_ecall(lookup: Lookup) -> bool:
@@ -94,7 +96,7 @@ def test_no_call_passes_for_another_kind(claimed: str) -> None:
         forged.write("ecall", row, **dict.fromkeys(FLAGS, 0) | {claimed: 1})
         number, fd, length, count = (forged.cell("ecall", row, name) for name in ("a7", "a0", "a2", "count"))
         nonzero = {
-            "unknown": np.prod([(number - served) % P for served in SERVED[:5]], dtype=object) % P,
+            "unknown": np.prod([(number - served) % P for served in SERVED], dtype=object) % P,
             "bad_read": fd,
             "bad_write": (fd - 1) * (fd - 2) * (fd - 3) % P,
         }.get(claimed, 1)
@@ -104,8 +106,7 @@ def test_no_call_passes_for_another_kind(claimed: str) -> None:
         count = {"read": count, "journal": length}.get(claimed, 0)
         pointer = forged.cell("ecall", row, "journal_pointer")
         after = pointer + count if claimed == "journal" else pointer
-        not_cycles = pow(number - calls.CYCLES.number, P - 2, P)
-        checked = {"journal": after, "unknown": not_cycles}.get(claimed, length - count)
+        checked = after if claimed == "journal" else length - count
         cells = {"result": result, "count": count, "pointer_after": after, "checked": checked, "checked_low": checked % (1 << 16)}
         forged.write("ecall", row, inverse=pow(int(nonzero), P - 2, P), **cells)
         violated = {label for label in forged.refusals() if label.startswith("ecall: ")}
@@ -191,22 +192,30 @@ def test_cycles_is_the_number_of_instructions_before(forged: Forgery) -> None:
         assert forged.refusals() == {"ecall: cycles returns the instructions before it"}
 
 
-def test_cycles_is_no_unknown_number(forged: Forgery) -> None:
-    """The second inverse has no witness at 4096, whatever the prover puts there; at every other number it is what it must be."""
+@pytest.mark.parametrize("number", [calls.CYCLES.number, calls.TENSOR.number])
+def test_a_served_number_is_no_unknown_one(forged: Forgery, number: int) -> None:
+    """The inverse has no witness at a number that is served, whatever the prover puts there."""
     row = forged.row("ecall", cycles=1)
     forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), calls.ENOSYS)
-    second = np.prod([(calls.CYCLES.number - served) % P for served in SERVED[:5]], dtype=object) % P
-    forged.write("ecall", row, cycles=0, unknown=1, result=calls.ENOSYS, inverse=pow(int(second), P - 2, P))
-    for checked in (0, 1, P - 1, 1 << 32):
-        forged.write("ecall", row, checked=checked)
-        assert forged.refusals() == {"ecall: an unknown number is not 4096"}
+    forged.write("ecall", row, cycles=0, unknown=1, result=calls.ENOSYS)
+    products = {f"numbers_{k}": _product(number, k) for k in range(len(FACTORS))}
+    forged.write("ecall", row, a7=number, **products)
+    for inverse in (0, 1, P - 1, 1 << 32):
+        forged.write("ecall", row, inverse=inverse)
+        others = set() if number == calls.CYCLES.number else {"bus memory"}
+        assert forged.refusals() == {"ecall: an unknown number is none that is served", *others}
 
 
-def test_unknown_numbers_have_both_inverses(forged: Forgery) -> None:
-    for name, value in (("inverse", 0), ("checked", 0)):
-        row = forged.row("ecall", unknown=1)
-        before = forged.cell("ecall", row, name)
-        forged.write("ecall", row, **{name: value})
-        assert len(forged.refusals()) == 1
-        forged.write("ecall", row, **{name: before})
+def _product(number: int, k: int) -> int:
+    """The column of products at a number."""
+    roots = [root for factors in FACTORS[: k + 1] for root in factors]
+    return (math.prod(number - root for root in roots) - math.prod(-root for root in roots)) % P
+
+
+def test_unknown_numbers_have_an_inverse(forged: Forgery) -> None:
+    row = forged.row("ecall", unknown=1)
+    before = forged.cell("ecall", row, "inverse")
+    forged.write("ecall", row, inverse=0)
+    assert forged.refusals() == {"ecall: an unknown number is none that is served"}
+    forged.write("ecall", row, inverse=before)
     assert forged.refusals() == set()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.forge import Forgery, forgery, sample_run
+from tests.forge import Forgery, forgery
 from tests.riscv.chips.memory_rows import shape
+from tests.sample import sample_run
 from zkvm.riscv.chips.exit import ExitChip
 from zkvm.riscv.vm.assemble import assemble
 from zkvm.riscv.vm.executor import execute

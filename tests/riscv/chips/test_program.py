@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.forge import forgery, sample_run
+from tests.forge import forgery
 from tests.riscv.chips.memory_rows import shape
+from tests.sample import sample_run
 from zkvm.riscv.chips.buses import PROGRAM
 from zkvm.riscv.chips.program import FIELDS, ProgramChip
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.forge import Forgery, forgery, sample_run
+from tests.forge import Forgery, forgery
 from tests.riscv.chips.memory_rows import shape
+from tests.sample import sample_run
 from zkvm.riscv.chips.ram_image import RamImageChip
 from zkvm.riscv.isa.opcodes import JOURNAL_POINTER, REGISTER_BASE, REGISTER_COUNT
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.forge import forgery, sample_run
+from tests.forge import forgery
 from tests.riscv.chips.memory_rows import shape
+from tests.sample import sample_run
 from zkvm.riscv.chips.buses import AND, BYTES, POWER, RANGE7, RANGE14, RANGE15, RANGE16
 from zkvm.riscv.chips.range import HEIGHT, SLOT, VIEWS, RangeChip
 from zkvm.stark.air.builder import Bus

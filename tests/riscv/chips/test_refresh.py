@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.forge import long_run, sample_run
 from tests.riscv.chips.memory_rows import Rows, shape
+from tests.sample import long_run, sample_run
 from zkvm.riscv.chips.refresh import RefreshChip
 from zkvm.riscv.records import REFRESH, Execution
 from zkvm.stark.field.goldilocks import P

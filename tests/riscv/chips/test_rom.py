@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.forge import sample_run
 from tests.riscv.chips.memory_rows import shape
+from tests.sample import sample_run
 from zkvm.riscv.chips.buses import ROM
 from zkvm.riscv.chips.rom import RomChip
 from zkvm.riscv.records import Image

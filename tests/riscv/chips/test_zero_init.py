@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.forge import Forgery, forgery, sample_run
+from tests.forge import Forgery, forgery
 from tests.riscv.chips.memory_rows import Rows, shape
+from tests.sample import sample_run
 from zkvm.riscv.chips.zero_init import ZeroInitChip
 from zkvm.riscv.records import Execution
 from zkvm.stark.field.goldilocks import P

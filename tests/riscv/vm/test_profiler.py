@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.forge import INPUT, sample_program
+from tests.sample import INPUT, sample_image
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Image
 from zkvm.riscv.vm import executor, profiler
@@ -28,12 +28,8 @@ def paths(recorder: Recorder) -> Paths:
     return {path: cycles for path, cycles, _ in profiling.call_paths(recorder.tree, recorder.names)}
 
 
-def sample() -> Image:
-    return assemble(sample_program(), data=bytes(range(64)), rodata=bytes(range(128, 160)), bss=64)
-
-
 def test_counts_are_those_of_the_records() -> None:
-    image = sample()
+    image = sample_image()
     recorder, execution = record(image, INPUT, profiling.costs()), execute(image, INPUT)
     rows = np.concatenate([execution.steps["row"], execution.ecalls["row"]])
     assert np.array_equal(recorder.row_cycles, np.bincount(rows, minlength=len(image.program)))
@@ -43,7 +39,7 @@ def test_counts_are_those_of_the_records() -> None:
 
 def test_every_used_row_is_charged_to_an_instruction() -> None:
     """Rows of every chip are those that the chip itself counts, and their cells add up to what the instructions are charged."""
-    image = sample()
+    image = sample_image()
     recorder, execution = record(image, INPUT, profiling.costs()), execute(image, INPUT)
     used = profiling.used_rows(recorder, execution)
     assert used == {chip.name: chip.rows(execution) for chip in machine().chips if chip.first is None}
@@ -102,9 +98,9 @@ def test_deep_recursion_ends_at_the_greatest_depth_and_comes_back() -> None:
     assert main.total_cycles == sum(recorder.tree.cycles)
 
 
-@pytest.mark.parametrize("program", [CALLS, RECURSION, sample_program()])
-def test_batches_do_not_matter(program: list[Item], monkeypatch: pytest.MonkeyPatch) -> None:
-    image = assemble(program, data=bytes(range(64)), rodata=bytes(range(128, 160)), bss=64)
+@pytest.mark.parametrize("program", [CALLS, RECURSION, None])
+def test_batches_do_not_matter(program: list[Item] | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = sample_image() if program is None else assemble(program)
     whole = record(image, INPUT, profiling.costs())
     monkeypatch.setattr(profiler, "BATCH", 7)
     monkeypatch.setattr(executor, "TIME_SLICE", 5)

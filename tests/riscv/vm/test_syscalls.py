@@ -18,7 +18,7 @@ from zkvm.session.profiling import serving_chips
 
 
 def test_every_call_has_a_host_function_and_a_chip() -> None:
-    assert set(syscalls.HOST) == {*calls.CALLS, calls.TENSOR, calls.UNKNOWN}
+    assert set(syscalls.HOST) == {*calls.CALLS, calls.UNKNOWN}
     assert {call.chip for call in calls.CALLS} <= {chip.name for chip in machine().chips}
     assert len(calls.BY_NUMBER) == len(calls.CALLS)
 

@@ -11,10 +11,11 @@ from zkvm.errors import UsageError
 from zkvm.riscv.isa.decode import encode
 from zkvm.riscv.isa.rv32im import BY_NAME, REGISTER_NAMES, Format
 from zkvm.riscv.records import Image
+from zkvm.riscv.vm import constants
 from zkvm.riscv.vm.image import Program, build_image
 from zkvm.riscv.vm.segment import Segment
 
-TEXT, RODATA, DATA = 0x1_0000, 0x40_0000, 0x80_0000
+TEXT, RODATA, VECTORS, CHANNELS, DATA = 0x1_0000, 0x40_0000, 0x50_0000, 0x60_0000, 0x80_0000
 """Default byte addresses of the segments."""
 
 Operand = int | str
@@ -34,6 +35,8 @@ def assemble(
     data: bytes = b"",
     rodata: bytes = b"",
     bss: int = 0,
+    vectors: bytes = b"",
+    channels: bytes = b"",
     text_address: int = TEXT,
 ) -> Image:
     """An image with ``items`` for text, entered at its first instruction.
@@ -49,6 +52,8 @@ def assemble(
         data: initialised RAM at 0x800000.
         rodata: ROM at 0x400000.
         bss: zero bytes that follow ``data``, from the next multiple of 4 on.
+        vectors: constant vectors of tensor calls, at 0x500000.
+        channels: their channels, at 0x600000.
         text_address: byte address of the first instruction.
 
     Raises:
@@ -59,6 +64,9 @@ def assemble(
     segments = [Segment(text_address, text, len(text), writable=False, executable=True)]
     if rodata:
         segments.append(Segment(RODATA, rodata, len(rodata), writable=False, executable=False))
+    for address, content, kind in ((VECTORS, vectors, constants.VECTORS), (CHANNELS, channels, constants.CHANNELS)):
+        if content:
+            segments.append(Segment(address, content, len(content), writable=False, executable=False, kind=kind))
     if data or bss:
         padded = data + bytes(-len(data) % 4)
         segments.append(Segment(DATA, padded, len(padded) + bss, writable=True, executable=False))

@@ -60,12 +60,12 @@ class Costs:
     zero_word: int
     read_row: int
     write_row: int
-    tensor: Callable[[TensorCall], int] = lambda _: 0
+    tensor: Callable[[TensorCall], int]
 
     @classmethod
     def nothing(cls) -> Costs:
         """Counts cycles only."""
-        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0)
+        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0, lambda call: 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +196,13 @@ class Recorder:
         self.count(execution.steps, execution.refreshes)
         for (row, node), call in zip(self._call_nodes, execution.ecalls, strict=True):
             self._add(row, node, self.costs.calls.get(int(call["a7"]), self.costs.other_call))
-        for tensor_call in execution.tensor_calls:
-            self._add(*self._call_nodes[tensor_call.ecall], self.costs.tensor(tensor_call))
         for records, cost in ((execution.reads, self.costs.read_row), (execution.writes, self.costs.write_row)):
             self._count_chain(records, execution.ecalls["time"], cost)
+        for tensor_call in execution.tensor_calls:
+            words = tensor_call.words
+            zero = (words["t_prev"] == 0) & self._zero_initialised(words["address"])
+            cells = self.costs.tensor(tensor_call) + int(zero.sum()) * self.costs.zero_word
+            self._add(*self._call_nodes[tensor_call.ecall], cells)
 
     def cycles_by_function(self) -> tuple[tuple[str, int], ...]:
         """(name, cycles) of every function that ran, most first."""
