@@ -50,8 +50,8 @@ class Parameters:
 
     @property
     def splits(self) -> bool:
-        """Whether the prover spreads the rows of a chip over two tables where that saves padding. A table more has columns of its own to open,
-        which a set for small receipts does not pay."""
+        """Whether the prover spreads the rows of a chip over two tables where that saves padding. A table more has columns of its own to
+        open, which a set for small receipts does not pay."""
         return self.name != "compact"
 
     @property
