@@ -111,7 +111,9 @@ class Search:
             received, sent = self.rows.pair_tuples(number, main, pre)
             if neutral:  # to be live it would have to consume something more
                 accepted &= ~np.any(received, axis=0)
-            elif _sends_state(self.rows.pairs[number]):
+                continue
+            accepted &= np.any(received != sent, axis=0)  # else it consumes nothing, and something is left over
+            if _sends_state(self.rows.pairs[number]):
                 accepted &= np.isin(sent[0], self.rows.image.program["pc"])  # whoever consumes it looks its pc up
         result: Flags = accepted & np.any(self._outputs(main) != self.outputs, axis=0)
         return result
