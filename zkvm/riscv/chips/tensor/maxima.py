@@ -163,7 +163,7 @@ class ApplyChip(TensorChip):
         buses.lookup("vector", VECTOR, (row.operand, row.operand_index, *vector(row, "x")), row.real)
         for x, y in zip(lanes("x"), lanes("y"), strict=True):
             buses.lookup(f"entry {y}", FUNCTION, (row.function + row[x], row[y]), row.real)
-        buses.serve("vector", VECTOR, (row.tensor, row.index, *vector(row, "y")), row.multiplicity)
+        buses.serve("result", VECTOR, (row.tensor, row.index, *vector(row, "y")), row.multiplicity)
 
     def rows_of(self, call: TensorCall) -> int:
         """One a vector."""
