@@ -47,9 +47,8 @@ CALLS: Calls = (
 """Descriptor, register of the handle, registers of both operands, and what is added to the second: it is an address."""
 
 
-def tensor_call(number: int, handle: str, *operands: str | int) -> list[Item]:
+def tensor_call(number: int, handle: str, first: str = "zero", second: str = "zero", offset: int = 0) -> list[Item]:
     """One of :data:`CALLS`, whose descriptor is in read-only memory."""
-    first, second, offset = operands or ("zero", "zero", 0)
     items: list[Item] = [("addi", "a0", "s1", len(WORDS) + 40 * number), ("mv", "a1", first), ("addi", "a2", second, offset)]
     return [*items, ("li", "a7", TENSOR.number), ("ecall",), ("mv", handle, "a0")]
 
@@ -90,7 +89,8 @@ def sample_program() -> list[Item]:
     for number, fd, base, length in calls:
         items += [("li", "a7", number), ("li", "a0", fd), ("addi", "a1", base, 1 + number % 2), ("li", "a2", length), ("ecall",)]
     items += [("li", "a7", 214), ("li", "a0", 0), ("ecall",), ("addi", "a0", "a0", 64), ("ecall",), ("li", "a0", -1), ("ecall",)]
-    items += [item for number, (_, *operands) in enumerate(CALLS[1:], 1) for item in tensor_call(number, *operands)]
+    for call, (_, handle, first, second, offset) in enumerate(CALLS[1:], 1):
+        items += tensor_call(call, handle, first, second, offset)
     items += [("li", "a0", 7), *EXIT, "function", ("jalr", "zero", "ra", 0)]
     return items
 

@@ -7,7 +7,7 @@ import struct
 from zkvm.riscv.isa.tensors import APPLY, EXPORT, GATHER, INT16_OFFSET, MAXIMUM, SECOND_OPERAND, Descriptor
 from zkvm.riscv.vm.assemble import FUNCTIONS, PATTERNS, VECTORS
 
-Calls = tuple[tuple[Descriptor, str, str, str, str | int], ...]
+Calls = tuple[tuple[Descriptor, str, str, str, int], ...]
 
 
 def of_second(*places: int) -> list[int]:

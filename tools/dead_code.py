@@ -27,13 +27,11 @@ KEPT = {
     "prove_in_turn": IN_A_CHILD,
     "prove_repeatedly": IN_A_CHILD,
     "send_group": IN_A_CHILD,
-    "tensor_calls": "what the chips of tensor calls are filled from, once the machine has them",
     "receipt_bytes": "a field of a row that is written as a whole",
     "write_u32": "a public method, for hosts",
     "assemble": "the assembler of the tests",
     "run_reference": "the kernel's readable twin",
     "send_if": "what chips are written with; at present only the tests' toy machine says it",
-    "contribute": "what chips are written with; at present only machines of the tests say it",
     "from_header": "reads the committed weights for the test of the committed guest",
 }
 

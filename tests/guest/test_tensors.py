@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import zkvm
 from tests.guest.compiled import compiled, needs_compiler
 from tests.riscv.vm.tensor_programs import (
     CHANNELS,
@@ -195,6 +196,17 @@ def test_a_network_with_products_of_tensors(optimization: str, tmp_path: Path) -
     assert called.journal == in_c.journal == emulate(tmp_path / "guest.elf", stdin).journal
     assert len(np.unique(np.frombuffer(called.journal, "<i4"))) > 100
     assert [call.descriptor.operation for call in called.tensor_calls] == [IMPORT, LINEAR, LINEAR, EXPORT, LOAD, EXPORT, LOAD, EXPORT]
+
+
+def test_a_network_is_proven(tmp_path: Path) -> None:
+    """From C to a receipt: its journal is the one of the C code, and tensor calls made it."""
+    (tmp_path / "guest.elf").write_bytes(compiled(MACROS + NETWORK))
+    stdin = np.random.default_rng(4).integers(-(2**15), 2**15, (20, 8)).astype("<i2").tobytes()
+    info = zkvm.prove(tmp_path / "guest.elf", stdin, params="fast", security=100)
+    info.receipt.verify(zkvm.compute_image_id(tmp_path / "guest.elf"), policy=zkvm.Policy(100))
+    assert info.receipt.journal == execute(load_image((tmp_path / "guest.elf").read_bytes(), tensors=False), stdin).journal
+    with pytest.raises(zkvm.VerificationError):
+        info.receipt.verify(zkvm.compute_image_id(compiled(MACROS.replace("3000", "3001") + NETWORK)), policy=zkvm.Policy(100))
 
 
 def test_the_header_has_the_same_numbers() -> None:

@@ -31,7 +31,7 @@ class Chip:
     first: ClassVar[str | None] = None
     """Of a second instance: the name of the chip whose surplus rows it takes."""
     counted: ClassVar[tuple[Bus, ...]] = ()
-    """Buses that the table serves with multiplicities that ``fill`` writes, because the execution tells them. Several tables may serve one."""
+    """Buses that the table serves with multiplicities that ``fill`` writes: the execution tells them, and several tables may serve one."""
 
     def constraints(self, air: AirBuilder, row: Row) -> None:
         """Register what must vanish on every row."""

@@ -12,7 +12,8 @@
 * Paths: rows of import and words begin at index 0 and end at as many as the descriptor says; tiles begin with all blocks and end with none.
   A kind of path that the call does not have begins where it ends.
 * ``lo + 2^15``, ``hi + 2^15`` and hi - lo are in [0, 2^16): results within these bounds are int16, and there are some.
-* taps limit = 2^32 - x with a word x, so it is from 1 to 2^32: both are words, and their product does not wrap. Channels are from 1 to 2^16.
+* taps limit = 2^32 - x with a word x, so it is from 1 to 2^32: taps is a word of the descriptor, and limit that of every channel that a
+  result is rescaled by, so their product does not wrap. Channels are from 1 to 2^16.
 * Padding: no flag, hence nothing is looked up, every count is 0, and every pair is neutral.
 """
 

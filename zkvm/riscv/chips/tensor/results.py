@@ -11,13 +11,14 @@ Per lane, with z = (sum + bias) multiplier + 2^31 and q = floor(z / 2^32):
 
 * The bound: taps limit <= 2^32 and |multiplier| <= limit, so |sum multiplier| <= 2^62, with |bias multiplier| <= 2^61 and 2^31: |z| < 2^62 +
   2^61 + 2^32. All of it is proven: the first by the call's row, limit and multiplier by the channel that is looked up, int16 elements by
-  whoever made them. So both sides are integers of less than p / 2, in absolute value, and equal.
-* No flag: z - low 2^32 = u 2^32 + rest, 0 <= rest < 2^32, and u <= span because span - u = v is in range: q = low + u lies within the bounds, x = q.
+  whoever made them. The left side is z or -z up to 2^48, so both sides differ by less than 2^63 + 2^62 + 2^61 + 2^50 < p, and are equal.
+* No flag: z - low 2^32 = u 2^32 + rest, 0 <= rest < 2^32, and u <= span because span - u = v is in range: q = low + u lies within the
+  bounds, x = q.
 * ``above``: z - high 2^32 >= 0, so q >= high, x = high. ``below``: low 2^32 - 1 - z >= 0, so q < low, x = low.
 * The top limb weighs 2^15, not 2^16: with four full limbs the right side would reach every element of the field, and a prover could declare
-  any lane cut. With 2^15 a negative z - high 2^32 is at least p - 2^63, beyond what the limbs can say.
-* A row's place in its tile is one-hot in two groups of four; the sums leave the bus at that place and nowhere else, and padding, which has no
-  place, takes nothing. The path says which channel and which index the row has.
+  any lane cut. With 2^15 a negative z - high 2^32 is above p - 2^62 - 2^61 - 2^49 > 2^63 + 2^48, beyond what the limbs can say.
+* A row's place in its tile is one-hot in two groups of four; the sums leave the bus at that place and nowhere else, and padding, which
+  has no place, takes nothing. The path says which channel and which index the row has.
 """
 
 from __future__ import annotations

@@ -1,0 +1,231 @@
+"""Runs that make tensor calls, and what a forger of their tables writes besides his lie: limbs, words in memory, everything that reads.
+
+Every call takes eight instructions, so that its id is known before the run: call k has the id 8 (k + 1).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tests.forge import Forgery, forgery
+from tests.riscv.vm.tensor_programs import Vectors, bounds, channel_bytes, vector_bytes
+from zkvm.riscv.isa import opcodes
+from zkvm.riscv.isa.calls import TENSOR
+from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, Descriptor
+from zkvm.riscv.vm.assemble import CHANNELS, DATA, EXIT, RODATA, VECTORS, Item, assemble
+from zkvm.riscv.vm.executor import execute
+from zkvm.stark.field.goldilocks import P
+
+A0, A1, A2 = (opcodes.REGISTER_BASE + number for number in (10, 11, 12))
+TWO_16, TWO_32 = 1 << 16, 1 << 32
+HALF = 1 << 31
+DESCRIPTOR_BYTES = 64
+CALL_INSTRUCTIONS = 8
+FULL = bounds(-(2**15), 2**15 - 1)
+QUARTER = 1 << 30
+"""A multiplier by which a result is a quarter of its sum."""
+
+Call = tuple[Descriptor, int, int]
+"""Descriptor, a1, a2."""
+
+
+def id_of(call: int) -> int:
+    """Id of the call at a place."""
+    return CALL_INSTRUCTIONS * (call + 1)
+
+
+@dataclass(frozen=True)
+class Program:
+    """Calls, and what they read."""
+
+    calls: Sequence[Call]
+    vectors: Vectors = field(default_factory=list)
+    channels: Sequence[tuple[int, int, int]] = ()
+    imported: Vectors = field(default_factory=list)
+    ram: Sequence[int] = ()
+
+    def forged(self) -> Forgery:
+        """The honest tables of its run."""
+        items: list[Item] = []
+        for number, (_, first, second) in enumerate(self.calls):
+            items += [("la", "a0", RODATA + DESCRIPTOR_BYTES * number), ("li", "a1", first)]
+            items += [("li", "a2", second)] if second >= 2048 else [("nop",), ("li", "a2", second)]
+            items += [("li", "a7", TENSOR.number), ("ecall",)]
+        rodata = b"".join(struct.pack("<10I", *descriptor).ljust(DESCRIPTOR_BYTES, b"\0") for descriptor, _, _ in self.calls)
+        ram = struct.pack(f"<{len(self.ram)}i", *self.ram)
+        vectors, channels = vector_bytes(self.vectors), channel_bytes(self.channels)
+        image = assemble([*items, ("li", "a0", 0), *EXIT], rodata=rodata, data=ram, vectors=vectors, channels=channels)
+        return forgery(execute(image, vector_bytes(self.imported)))
+
+
+def layer(
+    blocks: int = 2,
+    channels: int = 9,
+    taps: int = 2,
+    *,
+    low: int = -(2**15),
+    high: int = 2**15 - 1,
+    listed: Sequence[tuple[int, int, int]] = (),
+    x: Vectors | None = None,
+    w: Vectors | None = None,
+) -> Program:
+    """Import, a layer of that shape, and an export of all its results; without ``listed`` they are a quarter of the sums."""
+    given = [[(17 * v + 5 * k) % 90 - 45 for k in range(8)] for v in range(blocks * taps)] if x is None else x
+    halves = -(-channels // 8)
+    weights = [[(13 * v + 7 * k) % 50 - 25 if 8 * (v // taps) + k < channels else 0 for k in range(8)] for v in range(halves * taps)]
+    linear = Descriptor(LINEAR, blocks, channels, taps, 0, taps, VECTORS, taps, CHANNELS, bounds(low, high))
+    count = blocks * channels
+    calls = [(Descriptor(IMPORT, len(given)), 0, 0), (linear, id_of(0), 0), (Descriptor(EXPORT, count, 8, 0, 0, 1), id_of(1), DATA)]
+    return Program(calls, weights if w is None else w, listed or [(0, QUARTER, QUARTER)] * channels, given, [0] * (8 * count))
+
+
+IMPORTED, LAYER, EXPORTED = (id_of(k) for k in range(3))
+"""Ids of the calls of :func:`layer`."""
+
+
+def signed(value: int) -> int:
+    """A field element between -p / 2 and p / 2."""
+    return value - P if value > P // 2 else value
+
+
+# --- forging -------------------------------------------------------------------------------------------------------------------------
+
+
+def operand(forged: Forgery, call: int, register: int, value: int) -> None:
+    """The program loads another constant into a1 or a2 before a call, and the call reads it."""
+    time = opcodes.FIRST_TIME + opcodes.TIME_STEP * (CALL_INSTRUCTIONS * call + (2 if register == A1 else 4))
+    row = forged.row("add_immediate", t=time)
+    assert forged.cell("add_immediate", row, "rd") == register
+    imm = (value - forged.cell("add_immediate", row, "v1")) % TWO_32
+    forged.program(forged.cell("add_immediate", row, "pc"), imm=imm)
+    written = time + opcodes.TIME_STEP - 1
+    forged.write("add_immediate", row, imm=imm, vd=value, vd_low=value % TWO_16)
+    forged.spread(register, written, value)
+
+
+def lane(forged: Forgery, row: int, k: int, total: int | None = None, flag: str = "") -> int:
+    """Rescale a lane of a row of results, of another sum if one is given; by a flag, even if it is false. Returns the result.
+
+    Limbs are those of the right side mod p, the top one as large as it has to be.
+    """
+    bias, multiplier, low, span = (signed(forged.cell("tensor_results", row, name)) for name in ("bias", "multiplier", "low", "span"))
+    total = signed(forged.cell("tensor_results", row, f"sum{k}")) if total is None else total
+    scaled = (total + bias) * multiplier + HALF
+    quotient = scaled >> 32
+    flag = flag or ("above" if quotient > low + span else "below" if quotient < low else "none")
+    rest = {"above": scaled - (low + span) * TWO_32, "below": low * TWO_32 - 1 - scaled}.get(flag, scaled - low * TWO_32)
+    top = rest >> 32 if flag == "none" else rest % P >> 32
+    x = {"above": low + span, "below": low}.get(flag, low + top)
+    u, v = (top, span - top) if flag == "none" else (top % (1 << 15), top >> 15)
+    s, r = (rest % P if flag != "none" else rest) % TWO_32 // TWO_16, (rest % P if flag != "none" else rest) % TWO_16
+    cells = {"sum": total, "u": u, "v": v, "s": s, "r": r, "above": int(flag == "above"), "below": int(flag == "below"), "x": x}
+    forged.write("tensor_results", row, **{f"{name}{k}": value for name, value in cells.items()})
+    return x
+
+
+def results_row(forged: Forgery, index: int, tensor: int = LAYER) -> int:
+    """The row of a layer's result."""
+    return forged.row("tensor_results", tensor=tensor, index=index)
+
+
+def export_lane(forged: Forgery, tensor: int, index: int, k: int, value: int) -> None:
+    """Every export of an element writes another one, which the memory then holds."""
+    table = forged.tables["tensor_words"]
+    for row in range(table.used):
+        found = (forged.cell("tensor_words", row, "operand"), forged.cell("tensor_words", row, "operand_index"))
+        if forged.cell("tensor_words", row, "load") or found != (tensor, index):
+            continue
+        forged.write("tensor_words", row, **{f"x{k}": value, f"neg{k}": int(value < 0)})
+        if k == 0 or forged.cell("tensor_words", row, "wide"):
+            address, time = (forged.cell("tensor_words", row, name) for name in ("address", "t"))
+            forged.pass_on(address + 4 * k, time + 1, value % TWO_32)
+        else:
+            forged.write("tensor_words", row, **{f"before{k}": value % TWO_32})
+
+
+def lie(forged: Forgery, index: int, k: int, total: int | None = None, flag: str = "", tensor: int = LAYER) -> int:
+    """Another sum or flag for an element of a layer, rescaled and read by everybody."""
+    value = lane(forged, results_row(forged, index, tensor), k, total, flag)
+    export_lane(forged, tensor, index, k, value)
+    return value
+
+
+def sums_of(forged: Forgery, tensor: int = LAYER) -> dict[tuple[int, int, int], int]:
+    """What the rows of products add up to: by tile, half and power of beta."""
+    found: dict[tuple[int, int, int], int] = {}
+    table = forged.tables["tensor_products"]
+    for row in range(table.active):
+        if forged.cell("tensor_products", row, "tensor") != tensor:
+            continue
+        tile = forged.cell("tensor_products", row, "tile")
+        values = {stem: [signed(forged.cell("tensor_products", row, f"{stem}{k}")) for k in range(8)] for stem in "abcd"}
+        for half, stem in enumerate("ab"):
+            for channel, weight in enumerate(values["c"] + values["d"]):
+                for position, x in enumerate(values[stem]):
+                    key = (tile, half, 8 * channel + position)
+                    found[key] = found.get(key, 0) + x * weight
+    return found
+
+
+def follow_products(forged: Forgery, tensor: int = LAYER) -> int:
+    """Let all results be those of the products as they are now; returns how many elements change."""
+    sums, changed = sums_of(forged, tensor), 0
+    table = forged.tables["tensor_results"]
+    for row in range(table.used):
+        cell = {name: forged.cell("tensor_results", row, name) for name in ("real", "tensor", "tile", "half", "index", "channel")}
+        if not cell["real"] or cell["tensor"] != tensor:
+            continue
+        flags = [[forged.cell("tensor_results", row, f"{stem}{n}") for n in range(4)].index(1) for stem in ("high", "low")]
+        place = 4 * flags[0] + flags[1]
+        for k in range(8):
+            before = signed(forged.cell("tensor_results", row, f"x{k}"))
+            after = lane(forged, row, k, sums.get((cell["tile"], cell["half"], 8 * place + k), 0))
+            if after != before:
+                export_lane(forged, tensor, cell["index"], k, after)
+                changed += 1
+    return changed
+
+
+def product_row(forged: Forgery, tap: int, tile: int = 0, tensor: int = LAYER) -> int:
+    """The row of a tap: the first of the tile is number 0."""
+    table = forged.tables["tensor_products"]
+    rows = [
+        row
+        for row in range(table.used)
+        if (forged.cell("tensor_products", row, "tensor"), forged.cell("tensor_products", row, "tile")) == (tensor, tile)
+    ]
+    return sorted(rows, key=lambda row: forged.cell("tensor_products", row, "x"))[tap]
+
+
+def vector_of(forged: Forgery, chip: str, row: int, stem: str) -> list[int]:
+    """A vector's elements."""
+    return [signed(forged.cell(chip, row, f"{stem}{k}")) for k in range(8)]
+
+
+def put(forged: Forgery, chip: str, row: int, stem: str, values: Sequence[int]) -> None:
+    """Write a vector."""
+    forged.write(chip, row, **{f"{stem}{k}": value for k, value in enumerate(values)})
+
+
+def read_by_products(forged: Forgery, tensor: int, index: int, values: Sequence[int]) -> None:
+    """Let every tap that reads a vector read other elements."""
+    table = forged.tables["tensor_products"]
+    for row in range(table.used):
+        for name, stems, flag in (("x", "ab", "two_blocks"), ("w", "cd", "two_channels")):
+            if forged.cell("tensor_products", row, f"{name}_tensor") != tensor:
+                continue
+            first, stride = (forged.cell("tensor_products", row, f"{name}{end}") for end in ("", "_stride"))
+            for stem, place in zip(stems, (first, first + stride), strict=True):
+                if place == index and (stem in "ac" or forged.cell("tensor_products", row, flag)):
+                    put(forged, "tensor_products", row, stem, values)
+
+
+def padding_row(forged: Forgery, chip: str) -> int:
+    """A row that is no one's."""
+    row = forged.free_row(chip)
+    assert not np.any(forged.tables[chip].main[:, row])
+    return row
