@@ -6,7 +6,7 @@ import struct
 from functools import cache
 
 from tests.riscv.vm.tensor_programs import bounds, channel_bytes, vector_bytes
-from tests.sample_moves import MOVED_WORDS, Calls, constants, moves
+from tests.sample_moves import FUNCTION_BYTES, MOVED_WORDS, PATTERN_BYTES, Calls, moves
 from zkvm.riscv.isa.calls import TENSOR
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
 from zkvm.riscv.records import Execution, Image
@@ -100,8 +100,16 @@ def sample_image() -> Image:
     """The sample program with its memory."""
     data = WORDS.ljust(64, b"\0") + struct.pack(f"<{len(LOADED)}i", *LOADED) + bytes(4 * (EXPORTED + MOVED_WORDS))
     rodata = WORDS + b"".join(struct.pack("<10I", *descriptor) for descriptor, *_ in CALLS)
-    layers = {"vectors": vector_bytes(CONSTANT), "channels": channel_bytes(CHANNEL_LIST)}
-    return assemble(sample_program(), data=data, rodata=rodata, bss=64, **layers, **constants())
+    return assemble(
+        sample_program(),
+        data=data,
+        rodata=rodata,
+        bss=64,
+        vectors=vector_bytes(CONSTANT),
+        channels=channel_bytes(CHANNEL_LIST),
+        patterns=PATTERN_BYTES,
+        functions=FUNCTION_BYTES,
+    )
 
 
 @cache

@@ -44,11 +44,13 @@ ENTRIES = [
 FUNCTION = FUNCTIONS + 2 * (len(BEFORE) - FUNCTION_FIRST - INT16_OFFSET)
 """Where the first function's entry for -2^15 would be."""
 OTHER_FUNCTION = FUNCTION + 2 * (FUNCTION_LAST + 1 - FUNCTION_FIRST)
+PATTERN_BYTES = b"".join(struct.pack("<8I", *row) for row in PATTERN_ROWS)
+FUNCTION_BYTES = struct.pack(f"<{len(ENTRIES)}h", *ENTRIES)
 MOVED_WORDS = 8 * 3 + 8 * 2
 
 
 def moves(at: int) -> Calls:
-    """Calls that read the sample's tensors in s4 (11 vectors), s5 (2), s7 (57, of small elements) and s8 (16); words from s0 + ``at`` on."""
+    """Calls that read the sample's tensors in s4 (11 vectors), s5 (2), s7 (57, of small elements), s8 (16); words are at s0 + ``at``."""
     return (
         (Descriptor(GATHER, 5, channel_list=PATTERNS + 32), "s10", "s4", "s5", 0),
         (Descriptor(GATHER, 2, channel_list=PATTERNS + 32 * 6), "s11", "zero", "s10", 0),
@@ -66,11 +68,3 @@ def moves(at: int) -> Calls:
         (Descriptor(EXPORT, 3, 8, 0, 0, 1), "s9", "t3", "s0", at),
         (Descriptor(EXPORT, 2, 8, 0, 0, 1), "s9", "t6", "s0", at + 4 * 24),
     )
-
-
-def constants() -> dict[str, bytes]:
-    """What these calls read of the image."""
-    return {
-        "patterns": b"".join(struct.pack("<8I", *row) for row in PATTERN_ROWS),
-        "functions": struct.pack(f"<{len(ENTRIES)}h", *ENTRIES),
-    }

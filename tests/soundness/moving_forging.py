@@ -6,16 +6,30 @@ Each run imports tensors, makes one of them, and exports it: see ``tensor_forgin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tests.forge import Forgery
 from tests.riscv.vm.tensor_programs import Vectors
 from tests.sample_moves import of_second
-from tests.soundness.tensor_forging import Program, export_lane, id_of, put, vector_of
+from tests.soundness.tensor_forging import DESCRIPTOR_BYTES, Program, export_lane, id_of, put, vector_of
 from zkvm.riscv.isa.tensors import APPLY, EXPORT, GATHER, IMPORT, INT16_OFFSET, MAXIMUM, Descriptor
-from zkvm.riscv.vm.assemble import DATA, FUNCTIONS, PATTERNS, VECTORS
+from zkvm.riscv.vm.assemble import DATA, FUNCTIONS, PATTERNS, RODATA, VECTORS
 
-CALL, IMPORTS, ELEMENTS, GATHERS, MAXIMA, APPLIES = (f"tensor_{name}" for name in ("call", "import", "elements", "gather", "maxima", "apply"))
+CALL, IMPORTS, ELEMENTS, GATHERS, MAXIMA, APPLIES = (
+    f"tensor_{name}" for name in ("call", "import", "elements", "gather", "maxima", "apply")
+)
 EIGHTS = list(range(100, 108))
+
+
+def descriptor_word(forged: Forgery, call: int, word: int, value: int) -> None:
+    """The image's descriptor says something else."""
+    address = RODATA + DESCRIPTOR_BYTES * call + 4 * word
+    held = forged.image.rom_value.copy()
+    place = int((forged.image.rom_address == address).nonzero()[0][0])
+    held[place] = value
+    forged.image = replace(forged.image, rom_value=held)
+    forged[f"rom.value_{place % 2}"][place // 2] = value
+
 
 # --- gathering -----------------------------------------------------------------------------------------------------------------------
 
@@ -39,6 +53,11 @@ def gathered(forged: Forgery, row: int, lanes: dict[int, int]) -> None:
     for k, value in lanes.items():
         forged.write(GATHERS, row, **{f"x{k}": value})
         export_lane(forged, tensor, index, k, value)
+
+
+def places(forged: Forgery, row: int) -> list[int]:
+    """The places that a row gathers."""
+    return vector_of(forged, GATHERS, row, "place")
 
 
 # --- maxima --------------------------------------------------------------------------------------------------------------------------
@@ -96,6 +115,22 @@ def lay_out(forged: Forgery, results: Sequence[tuple[int, int]], taps: int = TAP
     for row in rows[len(used) :]:
         forged.erase(MAXIMA, row)
     compare(forged, used)
+
+
+def served(forged: Forgery, index: int, values: list[int]) -> None:
+    """What the export of a result writes."""
+    for k, value in enumerate(values):
+        export_lane(forged, MADE, index, k, value)
+
+
+def follow(forged: Forgery, rows: list[int]) -> None:
+    """y of every row as it follows from x and m; exports write it."""
+    for row in rows:
+        x, m = (vector_of(forged, MAXIMA, row, stem) for stem in "xm")
+        y = x if forged.cell(MAXIMA, row, "first") else [max(pair) for pair in zip(x, m, strict=True)]
+        put(forged, MAXIMA, row, "y", y)
+        if forged.cell(MAXIMA, row, "last"):
+            served(forged, forged.cell(MAXIMA, row, "index"), y)
 
 
 # --- functions -----------------------------------------------------------------------------------------------------------------------
