@@ -6,6 +6,9 @@ The classes: G9 gathering, G10 maxima, G11 functions. Those that one line refuse
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from tests.forge import Forgery
@@ -43,14 +46,9 @@ from tests.soundness.moving_forging import (
     places,
     served,
 )
-from tests.soundness.proven import CHOSEN, verdict
 from tests.soundness.tensor_forging import A1, operand, padding_row, put, vector_of
-from zkvm.errors import RejectReason
 from zkvm.riscv.isa.tensors import LANES
-from zkvm.riscv.machine import machine
 from zkvm.stark.field.goldilocks import P
-from zkvm.stark.protocol.preprocessed import preprocess
-from zkvm.stark.prover.preprocessed import commit_preprocessed
 
 WORDS = "tensor_words"
 
@@ -118,8 +116,13 @@ def test_g9_operands_exchanged() -> None:
 def test_g9_an_element_that_nobody_made() -> None:
     """Beyond the operand's end: the executor would trap."""
     forged = gathering([[1, 2, 3, 4, 5, 6, 7, 8]])
-    forged["patterns.place7"][0] = 8 * 3 + 1
-    forged.write(GATHERS, 0, place7=8 * 3 + 1)
+    beyond = 8 * len(FIRST) + 1
+    constants = forged.image.tensors
+    assert constants is not None
+    patterns = constants.patterns.copy()
+    patterns[0, 7] = forged["patterns.place7"][0] = beyond
+    forged.image = replace(forged.image, tensors=replace(constants, patterns=patterns))
+    forged.write(GATHERS, 0, place7=beyond)
     gathered(forged, 0, {7: 99})
     assert forged.refusals() == {f"{GATHERS}: element x7"}
     row = padding_row(forged, ELEMENTS)
@@ -156,7 +159,9 @@ def test_g9_a_vector_left_out_or_twice() -> None:
     assert forged.refusals() == {"bus gather path"}
 
 
-def test_g9_multiplicities_of_elements(forged: Forgery) -> None:
+@pytest.mark.parametrize("make", [gathering, applying])
+def test_g9_multiplicities(make: Callable[[], Forgery]) -> None:
+    forged = make()
     columns = {ELEMENTS: ("zeros", "multiplicity1"), "patterns": ("multiplicity",), "functions": ("multiplicity2",)}
     for chip, names in columns.items():
         for name in names if chip in forged.tables else ():
@@ -345,30 +350,3 @@ def test_g11_a_call_of_the_future() -> None:
     forged = applying()
     operand(forged, 1, A1, GATHERED)
     assert forged.refusals() == {f"{CALL}: first operand is earlier: high limb", "bus apply path"}
-
-
-# --- constants -----------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("column", ["patterns.place0", "functions.entry1"])
-def test_g9_other_patterns_or_functions(column: str) -> None:
-    """In the prover's own tables: nothing but the root in the image ID refuses them."""
-    forged = gathering() if column.startswith("patterns") else applying()
-    if column.startswith("patterns"):
-        forged[column][0] = 2
-        forged.write(GATHERS, 0, place0=2)
-        gathered(forged, 0, {0: FIRST[0][1]})
-    else:
-        row = (ARGUMENTS[0][1] - LEAST) // 4
-        assert (ARGUMENTS[0][1] - LEAST) % 4 == 1
-        forged[column][row] = 77
-        for number, vector in enumerate(ARGUMENTS):
-            y = vector_of(forged, APPLIES, number, "y")
-            applied(forged, number, vector, [77 if x == ARGUMENTS[0][1] else value for x, value in zip(vector, y, strict=True)])
-    assert forged.refusals() == set()
-    columns = preprocess(machine(), forged.image)
-    name = column.split(".")[0]
-    columns[name] = forged.tables[name].pre
-    own = commit_preprocessed(machine(), columns, CHOSEN.blowup)
-    assert verdict(forged, tables=own) is RejectReason.MERKLE
-    assert verdict(forged, tables=own, believed=True) is None

@@ -18,7 +18,9 @@ from tests.soundness.moving_forging import (
     CALL,
     COMPARED,
     EIGHTS,
+    FIRST,
     FUNCTION,
+    GATHERS,
     IMPORTED,
     IMPORTS,
     LEAST,
@@ -32,13 +34,19 @@ from tests.soundness.moving_forging import (
     compare,
     comparing,
     entry_of,
+    gathered,
+    gathering,
     lay_out,
     path_of,
 )
-from tests.soundness.proven import expected, verdict
+from tests.soundness.proven import CHOSEN, expected, verdict
 from tests.soundness.single import refused_by
 from tests.soundness.tensor_forging import A1, TWO_16, export_lane, operand, padding_row, put, vector_of
+from zkvm.errors import RejectReason
+from zkvm.riscv.machine import machine
 from zkvm.riscv.vm.assemble import VECTORS
+from zkvm.stark.protocol.preprocessed import preprocess
+from zkvm.stark.prover.preprocessed import commit_preprocessed
 
 # --- G10: maxima ---------------------------------------------------------------------------------------------------------------------
 
@@ -258,3 +266,30 @@ def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monke
 @pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
 def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
     test_without_the_line_the_verifier_accepts(make, monkeypatch)
+
+
+# --- constants -----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["patterns.place0", "functions.entry1"])
+def test_g9_other_patterns_or_functions(column: str) -> None:
+    """In the prover's own tables: nothing but the root in the image ID refuses them."""
+    forged = gathering() if column.startswith("patterns") else applying()
+    if column.startswith("patterns"):
+        forged[column][0] = 2
+        forged.write(GATHERS, 0, place0=2)
+        gathered(forged, 0, {0: FIRST[0][1]})
+    else:
+        row = (ARGUMENTS[0][1] - LEAST) // 4
+        assert (ARGUMENTS[0][1] - LEAST) % 4 == 1
+        forged[column][row] = 77
+        for number, vector in enumerate(ARGUMENTS):
+            y = vector_of(forged, APPLIES, number, "y")
+            applied(forged, number, vector, [77 if x == ARGUMENTS[0][1] else value for x, value in zip(vector, y, strict=True)])
+    assert forged.refusals() == set()
+    columns = preprocess(machine(), forged.image)
+    name = column.split(".")[0]
+    columns[name] = forged.tables[name].pre
+    own = commit_preprocessed(machine(), columns, CHOSEN.blowup)
+    assert verdict(forged, tables=own) is RejectReason.MERKLE
+    assert verdict(forged, tables=own, believed=True) is None
