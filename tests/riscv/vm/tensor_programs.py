@@ -122,6 +122,10 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
             return script.vectors[(start - VECTORS) // 16 + vector]
         return made[operand][start // 16 + vector]
 
+    def element(operand: int, place: int) -> int:
+        vectors, first = (script.vectors, VECTORS // 16) if operand == CONSTANTS else (made[operand], 0)
+        return vectors[place // 8 - first][place % 8]
+
     for step in script.steps:
         d, result = step.descriptor, Vectors()
         if d.operation == IMPORT:
@@ -136,15 +140,16 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
                     ram[step.ram // 4 + v * d.channels + lane] = read(step.first, d.x, v * d.x_stride)[lane]
         elif d.operation == GATHER:
             for row in script.patterns[(d.channel_list - PATTERNS) // 32 :][: d.blocks]:
-                own = [(step.second if place >= SECOND_OPERAND else step.first, place % SECOND_OPERAND) for place in row]
-                result.append([made[operand][(place - 1) // 8][(place - 1) % 8] if place else 0 for operand, place in own])
+                operand = step.second if row[0] >= SECOND_OPERAND else step.first
+                places = [place % SECOND_OPERAND - 1 for place in row]
+                result.append([0 if place < 0 else element(operand, place) for place in places])
         elif d.operation == MAXIMUM:
             for v in range(d.blocks):
                 compared = [read(step.first, d.x, v * d.x_stride + k * d.w_stride) for k in range(d.taps)]
                 result.append([max(lane) for lane in zip(*compared, strict=True)])
         elif d.operation == APPLY:
-            function = script.entries[(d.channel_list - FUNCTIONS) // 2 :]
-            result = [[function[x + 2**15] for x in read(step.first, d.x, v * d.x_stride)] for v in range(d.blocks)]
+            first = (d.channel_list - FUNCTIONS) // 2 + 2**15
+            result = [[script.entries[first + x] for x in read(step.first, d.x, v * d.x_stride)] for v in range(d.blocks)]
         else:
             assert d.operation == LINEAR
             for block in range(d.blocks):

@@ -251,6 +251,12 @@ def _limit(execution: Execution, call: TensorCall) -> int:
     return int(constants.channels["limit"][first])
 
 
+def _back(words: Descriptor) -> int:
+    """From the last vector that is compared to the first for the next result, mod p: where nothing is compared, taps may be any word."""
+    back = (words.x_stride + words.w_stride - words.taps * words.w_stride) % P
+    return back - P if back > P // 2 else back
+
+
 def _columns(calls: tuple[TensorCall, ...], records: NDArray[Any], limits: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     words = {name: np.array([getattr(call.descriptor, name) for call in calls], np.int64) for name in Descriptor._fields}
     flags = {name: words["operation"] == number for name, number in FLAGS.items()}
@@ -281,7 +287,7 @@ def _columns(calls: tuple[TensorCall, ...], records: NDArray[Any], limits: NDArr
             f"{name}_stride": flags[flag] * words["blocks"] * words["x_stride"]
             for name, flag in (("compared", "maxima"), ("applied", "applies"))
         },
-        "back": words["x_stride"] + words["w_stride"] - words["taps"] * words["w_stride"],
+        "back": np.array([_back(call.descriptor) for call in calls], np.int64),
         "limit": limits,
         "products": products,
         "low": words["bounds"] % TWO_16,
