@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soundness import test_tensor_forgeries
+from tests.soundness import test_tensor_calls, test_tensor_forgeries
 from tests.soundness.proven import proven
 
 pytestmark = pytest.mark.slow
 names = ("forged", "tiles")
-globals().update({name: value for name, value in vars(test_tensor_forgeries).items() if name.startswith("test_") or name in names})
+for module in (test_tensor_calls, test_tensor_forgeries):
+    globals().update({name: value for name, value in vars(module).items() if name.startswith("test_") or name in names})
 
 __all__ = ["proven"]

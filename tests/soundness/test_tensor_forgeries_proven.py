@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from tests.soundness.proven import proven
+from tests.soundness.test_tensor_calls import test_g4_two_entries_for_one_vector, test_g5_a_flag_alone
 from tests.soundness.test_tensor_forgeries import (
     forged,
     test_g1_one_more_and_one_less,
     test_g2_a_tap_left_out,
     test_g3_fewer_than_no_channels_left,
-    test_g4_two_entries_for_one_vector,
-    test_g5_a_flag_alone,
     test_honest,
     tiles,
 )

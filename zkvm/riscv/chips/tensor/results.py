@@ -9,7 +9,7 @@ Per lane, with z = (sum + bias) multiplier + 2^31 and q = floor(z / 2^32):
 
 **Sound.** u, v, s, r are in [0, 2^16). The right side is below 2^63 + 2^48.
 
-* The bound: taps limit <= 2^32 and |multiplier| <= limit, so |sum multiplier| <= 2^62, with |bias multiplier| <= 2^61 and 2^31: |z| < 2^62 +
+* The bound: taps limit <= 2^32 and |multiplier| <= limit, so |sum multiplier| <= 2^62, |bias multiplier| <= 2^61, and 2^31: |z| < 2^62 +
   2^61 + 2^32. All of it is proven: the first by the call's row, limit and multiplier by the channel that is looked up, int16 elements by
   whoever made them. The left side is z or -z up to 2^48, so both sides differ by less than 2^63 + 2^62 + 2^61 + 2^50 < p, and are equal.
 * No flag: z - low 2^32 = u 2^32 + rest, 0 <= rest < 2^32, and u <= span because span - u = v is in range: q = low + u lies within the
