@@ -200,7 +200,7 @@ class Forgery:
                     labels.setdefault(key, set()).add(f"{table.chip.name}: {lookup.label}")
         for willing in (True, False):
             for table, lookup in serving:
-                column = self[f"{table.chip.name}.multiplicity"]
+                column = self[f"{table.chip.name}.{_multiplicity(table, lookup)}"]
                 free = _may_serve(table, lookup)
                 if willing:
                     column[free] = 0
@@ -223,11 +223,18 @@ def _held(table: Table, lookup: Lookup) -> bool:
     return lookup.serves and lookup.message.bus in table.chip.counted
 
 
+def _multiplicity(table: Table, lookup: Lookup) -> str:
+    """The column that says how often a served tuple is asked for."""
+    count = lookup.count
+    own = count if count.kind == MAIN else next(part for part in (count.left, count.right) if part is not None and part.kind == MAIN)
+    return list(table.chip.main)[own.index]
+
+
 def _may_serve(table: Table, lookup: Lookup) -> Flags:
     """(active,): a multiplicity there counts, and no constraint refuses it."""
     code = straighten([lookup.count, *(constraint.expr for constraint in table.chip.air_constraints)])
     main, pre = table.main[:, : table.active].copy(), table.pre[:, : table.active]
-    number = table.chip.main.index("multiplicity")
+    number = table.chip.main.index(_multiplicity(table, lookup))
     main[number] = 0
     before = np.stack(evaluate_columns(code, main, pre))
     main[number] = 1

@@ -6,6 +6,7 @@ import struct
 from functools import cache
 
 from tests.riscv.vm.tensor_programs import bounds, channel_bytes, vector_bytes
+from tests.sample_moves import FUNCTION_BYTES, MOVED_WORDS, PATTERN_BYTES, Calls, moves
 from zkvm.riscv.isa.calls import TENSOR
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
 from zkvm.riscv.records import Execution, Image
@@ -27,7 +28,7 @@ TAPS, OUTPUTS = 3, 19
 CONSTANT = [[(7 * v * v + 11 * k + 3 * v * k) % 200 - 100 if 8 * (v // TAPS) + k < OUTPUTS else 0 for k in range(8)] for v in range(9)]
 CHANNEL_LIST = [(1000 * c - 9000, (1 << 22) + c if c % 3 else -(1 << 25), 1 << 26) for c in range(OUTPUTS)]
 
-CALLS: tuple[tuple[Descriptor, str, str, str, int], ...] = (
+CALLS: Calls = (
     (Descriptor(IMPORT, len(IMPORTED)), "s4", "zero", "zero", 0),
     (Descriptor(LOAD, 2, 8), "s5", "zero", "s0", LOADED_AT - DATA),
     (Descriptor(LOAD, 3, 1), "s6", "zero", "s0", LOADED_AT - DATA + 64),
@@ -41,6 +42,7 @@ CALLS: tuple[tuple[Descriptor, str, str, str, int], ...] = (
     (Descriptor(EXPORT, 1, 8, 0, VECTORS, 0), "s9", "zero", "s0", EXPORTED_AT - DATA),
     (Descriptor(IMPORT, 0), "s9", "zero", "zero", 0),
     (Descriptor(LINEAR, 0, 1, 1, 0, 0, 0, 0, CHANNELS, bounds(0, 0)), "s9", "s7", "zero", 0),
+    *moves(EXPORTED_AT - DATA + 4 * EXPORTED),
 )
 """Descriptor, register of the handle, registers of both operands, and what is added to the second: it is an address."""
 
@@ -96,10 +98,18 @@ def sample_program() -> list[Item]:
 @cache
 def sample_image() -> Image:
     """The sample program with its memory."""
-    data = WORDS.ljust(64, b"\0") + struct.pack(f"<{len(LOADED)}i", *LOADED) + bytes(4 * EXPORTED)
+    data = WORDS.ljust(64, b"\0") + struct.pack(f"<{len(LOADED)}i", *LOADED) + bytes(4 * (EXPORTED + MOVED_WORDS))
     rodata = WORDS + b"".join(struct.pack("<10I", *descriptor) for descriptor, *_ in CALLS)
-    vectors, channels = vector_bytes(CONSTANT), channel_bytes(CHANNEL_LIST)
-    return assemble(sample_program(), data=data, rodata=rodata, bss=64, vectors=vectors, channels=channels)
+    return assemble(
+        sample_program(),
+        data=data,
+        rodata=rodata,
+        bss=64,
+        vectors=vector_bytes(CONSTANT),
+        channels=channel_bytes(CHANNEL_LIST),
+        patterns=PATTERN_BYTES,
+        functions=FUNCTION_BYTES,
+    )
 
 
 @cache

@@ -47,6 +47,8 @@ class Program:
     channels: Sequence[tuple[int, int, int]] = ()
     imported: Vectors = field(default_factory=list)
     ram: Sequence[int] = ()
+    patterns: Vectors = field(default_factory=list)
+    entries: Sequence[int] = ()
 
     def forged(self) -> Forgery:
         """The honest tables of its run."""
@@ -58,7 +60,17 @@ class Program:
         rodata = b"".join(struct.pack("<10I", *descriptor).ljust(DESCRIPTOR_BYTES, b"\0") for descriptor, _, _ in self.calls)
         ram = struct.pack(f"<{len(self.ram)}i", *self.ram)
         vectors, channels = vector_bytes(self.vectors), channel_bytes(self.channels)
-        image = assemble([*items, ("li", "a0", 0), *EXIT], rodata=rodata, data=ram, vectors=vectors, channels=channels)
+        patterns = b"".join(struct.pack("<8I", *row) for row in self.patterns)
+        functions = struct.pack(f"<{len(self.entries)}h", *self.entries)
+        image = assemble(
+            [*items, ("li", "a0", 0), *EXIT],
+            rodata=rodata,
+            data=ram,
+            vectors=vectors,
+            channels=channels,
+            patterns=patterns,
+            functions=functions,
+        )
         return forgery(execute(image, vector_bytes(self.imported)))
 
 

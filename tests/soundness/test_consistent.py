@@ -44,7 +44,20 @@ def free(rows: RowModel) -> list[Expr]:
             return [row[f"{stem}{k}"] for stem in "abcd" for k in range(8)]
         case "tensor_results":
             return [row.multiplicity, row.bias, row.multiplier, *(row[f"sum{k}"] for k in range(8))]
+        case "tensor_elements" | "tensor_gather" | "tensor_maxima" | "tensor_apply":
+            return free_in_moves(rows)
     return []
+
+
+def free_in_moves(rows: RowModel) -> list[Expr]:
+    """What the chips that move elements look up, and how often what they make is read."""
+    row = rows.chip.row
+    lanes = {"tensor_elements": ("x", "multiplicity"), "tensor_gather": ("place", "x"), "tensor_maxima": ("x",), "tensor_apply": ("x", "y")}
+    found = [row[f"{stem}{k}"] for stem in lanes[rows.chip.name] for k in range(8)]
+    if rows.chip.name == "tensor_elements":
+        return [row.tensor, row.index, row.zeros, row.real, *found]
+    chosen = {"tensor_gather": "of_second", "tensor_maxima": "last"}
+    return [row[name] for name in ("multiplicity", chosen.get(rows.chip.name, "real"))] + found
 
 
 def searches(rows: RowModel, most: int = MOST_ROWS, **cells: int) -> list[Search]:
@@ -105,6 +118,11 @@ def test_no_consistent_forgery_in_many(chip: str) -> None:
         ("tensor_results", "lane 0 is divided", {}),
         ("tensor_results", "lane 0 is cut", {}),
         ("tensor_tiles", "w of the next tile", {}),
+        ("tensor_maxima", "y0 is m0 or x0", {"first": 0}),
+        ("tensor_maxima", "y3 of the first is x3", {"first": 1}),
+        ("tensor_maxima", "vector of the next row", {}),
+        ("tensor_maxima", "taps of the next result", {}),
+        ("tensor_gather", "the operand", {}),
         ("tensor_tiles", "over the second block's results", {}),
     ],
 )

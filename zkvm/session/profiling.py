@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, UsageError
+from zkvm.riscv.chips.tensor.lanes import TensorChip
 from zkvm.riscv.isa import opcodes
-from zkvm.riscv.isa.calls import BY_NUMBER, TENSOR
-from zkvm.riscv.isa.tensors import IMPORT, Descriptor
+from zkvm.riscv.isa.calls import BY_NUMBER
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image, TensorCall
 from zkvm.session.memory import out_of_memory
@@ -168,7 +168,7 @@ def profile(
     recorder.finish(execution)
     rows = used_rows(recorder, execution)
     try:
-        heights = heights_for(machine(), rows, image, chosen.exempt, pad_to)
+        heights = heights_for(machine(), rows, image, chosen.exempt, pad_to, split=chosen.splits)
         shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
         prediction = predict(shape, threads)
     except LimitError:
@@ -213,24 +213,16 @@ def serving_chips() -> tuple[NDArray[Any], dict[int, str]]:
     return steps, {number: server(_single(call=number)) for number in (*BY_NUMBER, OTHER_CALL)}
 
 
-def tensor_cells(call: TensorCall) -> int:
-    """Cells of all rows of a tensor call."""
-    columns, base, alone = columns_of(), _single(), _single(tensors=(call,))
-    return sum(columns[chip.name] * (chip.rows(alone) - chip.rows(base)) for chip in machine().chips if chip.first is None)
-
-
-def _single(operation: int = 0, rom: int = 0, call: int | None = None, tensors: tuple[TensorCall, ...] = ()) -> Execution:
-    """An execution of one instruction, or none; of tensor calls only what is in their own records."""
+def _single(operation: int = 0, rom: int = 0, call: int | None = None) -> Execution:
+    """An execution of one instruction, or none."""
     nothing = np.zeros(0, np.uint64)
     program, steps, ecalls = np.zeros(1, PROGRAM_ROW), np.zeros(int(operation > 0), STEP), np.zeros(int(call is not None), ECALL)
     program["op"], steps["rom"] = operation, rom
     ecalls["a7"] = call or 0
-    if call == TENSOR.number:
-        tensors = (TensorCall(0, 1, Descriptor(IMPORT)),)
     image = Image(program, nothing, nothing, nothing, nothing, (), 0, 0, 0, 0, bytes)
     chain = np.zeros(0, CHAIN_ROW)
     none = (chain, chain, nothing, nothing, nothing, nothing, nothing)
-    return Execution(image, 1, 0, b"", steps, np.zeros(0, REFRESH), ecalls, *none, tensor_calls=tensors)
+    return Execution(image, 1, 0, b"", steps, np.zeros(0, REFRESH), ecalls, *none)
 
 
 @cache
@@ -242,7 +234,7 @@ def costs() -> Costs:
     width = np.vectorize(lambda name: columns.get(name, 0), otypes=[np.int64])(steps)
     return Costs(
         steps=width,
-        calls={number: columns[name] for number, name in calls.items()} | {TENSOR.number: 0},
+        calls={number: columns[name] for number, name in calls.items()},
         other_call=columns[calls[OTHER_CALL]],
         refresh=columns["refresh"],
         zero_word=columns["zero_init"],
@@ -250,6 +242,12 @@ def costs() -> Costs:
         write_row=columns["write_rows"],
         tensor=tensor_cells,
     )
+
+
+def tensor_cells(call: TensorCall) -> int:
+    """Cells of the rows that a tensor call has, those of the elements that patterns read excepted: calls share them."""
+    columns = columns_of()
+    return sum(columns[chip.name] * chip.rows_of(call) for chip in machine().chips if isinstance(chip, TensorChip) and chip.first is None)
 
 
 def used_rows(recorder: Recorder, execution: Execution) -> dict[str, int]:
@@ -268,7 +266,16 @@ def near_boundaries(rows: dict[str, int], image: Image, chosen: Parameters, pad_
     seen: list[tuple[int, ...]] = []
     for eighths in (7, 8, 9):
         try:
-            seen.append(heights_for(machine(), {name: count * eighths // 8 for name, count in rows.items()}, image, chosen.exempt, pad_to))
+            seen.append(
+                heights_for(
+                    machine(),
+                    {name: count * eighths // 8 for name, count in rows.items()},
+                    image,
+                    chosen.exempt,
+                    pad_to,
+                    split=chosen.splits,
+                )
+            )
         except LimitError:
             seen.append((0,) * len(machine().chips))
     return frozenset(chip.first or chip.name for chip, *heights in zip(machine().chips, *seen, strict=True) if len(set(heights)) > 1)

@@ -11,11 +11,12 @@ import pytest
 from tests.riscv.vm.elf_files import EXECUTE, READ, TEXT, WRITE, ElfSpec, Header, code
 from zkvm.errors import ElfError
 from zkvm.guest.toolchain import LINKER_SCRIPT
-from zkvm.riscv.vm.constants import CHANNELS, NAMES, VECTORS
+from zkvm.riscv.isa.tensors import SECOND_OPERAND
+from zkvm.riscv.vm.constants import CHANNELS, FUNCTIONS, NAMES, PATTERNS, VECTORS
 from zkvm.riscv.vm.elf import KIND_SHIFT, load_image
 
 GOOD = Header(TEXT, code(), READ | EXECUTE)
-VECTORS_AT, CHANNELS_AT = 0x2_0000, 0x3_0000
+VECTORS_AT, CHANNELS_AT, PATTERNS_AT, FUNCTIONS_AT = 0x2_0000, 0x3_0000, 0x4_0000, 0x5_0000
 
 
 def channel(bias: int = 0, multiplier: int = 1, limit: int = 1) -> bytes:
@@ -30,6 +31,17 @@ def channels(data: bytes) -> Header:
     return Header(CHANNELS_AT, data, READ | CHANNELS << KIND_SHIFT)
 
 
+def patterns(*rows: list[int], data: bytes = b"", address: int = PATTERNS_AT, flags: int = READ) -> Header:
+    return Header(address, data or b"".join(struct.pack("<8I", *row) for row in rows), flags | PATTERNS << KIND_SHIFT)
+
+
+def functions(data: bytes = bytes(range(32)), address: int = FUNCTIONS_AT, flags: int = READ, size: int | None = None) -> Header:
+    return Header(address, data, flags | FUNCTIONS << KIND_SHIFT, size)
+
+
+FIRST_ROW, SECOND_ROW = [1, 2**31 - 1, 0, 3, 4, 5, 6, 7], [SECOND_OPERAND + place for place in (0, 1, 2, 3, 4, 5, 6, 2**31 - 1)]
+
+
 def test_constants_become_arrays() -> None:
     row = struct.pack("<8h", -(2**15), 2**15 - 1, 0, 1, -1, 2, 3, 4)
     listed = channel(-(2**48) + 1, 2**13, 2**31 - 1) + channel(2**30, -(2**31) + 1, 2**31 - 1) + channel(0, 0, 0)
@@ -42,6 +54,18 @@ def test_constants_become_arrays() -> None:
     assert not np.any(np.isin(image.rom_address // 0x1_0000, [VECTORS_AT // 0x1_0000, CHANNELS_AT // 0x1_0000]))
     assert all(map(constants.holds, (VECTORS_AT, VECTORS_AT + 31, CHANNELS_AT, CHANNELS_AT + 47)))
     assert not any(map(constants.holds, (VECTORS_AT - 1, VECTORS_AT + 32, CHANNELS_AT - 1, CHANNELS_AT + 48)))
+
+
+def test_patterns_and_functions_become_arrays() -> None:
+    entries = [-(2**15), 2**15 - 1, 0, 1, -1, 2, -2, 3]
+    file = ElfSpec([GOOD, patterns(FIRST_ROW, SECOND_ROW), functions(struct.pack("<8h", *entries))]).build()
+    constants = load_image(file, tensors=True).tensors
+    assert constants is not None
+    assert (constants.first_pattern, constants.first_entry) == (PATTERNS_AT // 32, FUNCTIONS_AT // 2)
+    assert constants.patterns.tolist() == [FIRST_ROW, SECOND_ROW]
+    assert constants.entries.tolist() == entries
+    assert all(map(constants.holds, (PATTERNS_AT, PATTERNS_AT + 63, FUNCTIONS_AT, FUNCTIONS_AT + 15)))
+    assert not any(map(constants.holds, (PATTERNS_AT - 1, PATTERNS_AT + 64, FUNCTIONS_AT - 1, FUNCTIONS_AT + 16)))
 
 
 def test_without_tensor_calls_they_are_read_only_data() -> None:
@@ -59,6 +83,8 @@ def test_the_content_id_has_kind_and_data() -> None:
         [GOOD, replace(vectors(), flags=READ | CHANNELS << KIND_SHIFT, data=channel() * 2)],
         [GOOD, vectors(channel() * 2)],
         [GOOD, vectors(address=VECTORS_AT + 16)],
+        [GOOD, replace(vectors(), flags=READ | PATTERNS << KIND_SHIFT)],
+        [GOOD, replace(vectors(), flags=READ | FUNCTIONS << KIND_SHIFT)],
     ]
     ids = [[load_image(ElfSpec(spec).build(), tensors=tensors).content_id for tensors in (False, True)] for spec in specs]
     assert all(with_calls == without for without, with_calls in ids)
@@ -75,8 +101,17 @@ def test_the_content_id_has_kind_and_data() -> None:
         (vectors(flags=READ | EXECUTE), "holds .tensor.vectors and is not only readable"),
         (vectors(address=TEXT), "overlap"),
         (vectors(address=0), "outside the memory"),
-        (replace(vectors(), flags=READ | 3 << KIND_SHIFT), "marked as constants of kind 3, which this machine does not know"),
+        (replace(vectors(), flags=READ | 5 << KIND_SHIFT), "marked as constants of kind 5, which this machine does not know"),
         (replace(vectors(), flags=READ | 0xFF << KIND_SHIFT), "marked as constants of kind 255"),
+        (patterns(FIRST_ROW, address=PATTERNS_AT + 16), "must be multiples of 32"),
+        (patterns(data=bytes(48)), "must be multiples of 32"),
+        (patterns(FIRST_ROW, flags=READ | WRITE), "holds .tensor.patterns and is not only readable"),
+        (patterns(FIRST_ROW, FIRST_ROW[:7] + SECOND_ROW[7:]), "the row at 0x40020 of .tensor.patterns takes elements from both operands"),
+        (patterns(SECOND_ROW, [SECOND_OPERAND] * 7 + [0]), "the row at 0x40020 of .tensor.patterns takes elements from both operands"),
+        (functions(address=FUNCTIONS_AT + 8), "must be multiples of 16"),
+        (functions(bytes(24)), "must be multiples of 16"),
+        (functions(bytes(16), size=32), "the file has only 16 of its 32 bytes"),
+        (functions(flags=READ | EXECUTE), "holds .tensor.functions and is not only readable"),
         (channels(channel() + bytes(8)), "must be multiples of 16"),
         (channels(channel() + channel(multiplier=2)), r"the channel at 0x30010 .*bias 0, multiplier 2, limit 1\) has a multiplier"),
         (channels(channel(multiplier=-2)), "a multiplier above its limit"),
@@ -99,6 +134,10 @@ def test_refused(segment: Header, message: str, tensors: bool) -> None:
 def test_two_segments_of_a_kind_are_refused() -> None:
     with pytest.raises(ElfError, match="is a second one of .tensor.vectors"):
         load_image(ElfSpec([GOOD, vectors(), vectors(address=VECTORS_AT + 0x100)]).build())
+    with pytest.raises(ElfError, match="is a second one of .tensor.patterns"):
+        load_image(ElfSpec([GOOD, patterns(FIRST_ROW), patterns(FIRST_ROW, address=PATTERNS_AT + 0x100)]).build())
+    with pytest.raises(ElfError, match="is a second one of .tensor.functions"):
+        load_image(ElfSpec([GOOD, functions(), functions(address=FUNCTIONS_AT + 0x100)]).build())
 
 
 def test_a_product_of_bias_and_multiplier_at_its_bound() -> None:

@@ -15,7 +15,7 @@ from zkvm.riscv.vm import constants
 from zkvm.riscv.vm.image import Program, build_image
 from zkvm.riscv.vm.segment import Segment
 
-TEXT, RODATA, VECTORS, CHANNELS, DATA = 0x1_0000, 0x40_0000, 0x50_0000, 0x60_0000, 0x80_0000
+TEXT, RODATA, VECTORS, CHANNELS, PATTERNS, FUNCTIONS, DATA = 0x1_0000, 0x40_0000, 0x50_0000, 0x60_0000, 0x68_0000, 0x70_0000, 0x80_0000
 """Default byte addresses of the segments."""
 
 Operand = int | str
@@ -37,6 +37,8 @@ def assemble(
     bss: int = 0,
     vectors: bytes = b"",
     channels: bytes = b"",
+    patterns: bytes = b"",
+    functions: bytes = b"",
     text_address: int = TEXT,
 ) -> Image:
     """An image with ``items`` for text, entered at its first instruction.
@@ -54,6 +56,8 @@ def assemble(
         bss: zero bytes that follow ``data``, from the next multiple of 4 on.
         vectors: constant vectors of tensor calls, at 0x500000.
         channels: their channels, at 0x600000.
+        patterns: their patterns, at 0x680000.
+        functions: their functions, at 0x700000.
         text_address: byte address of the first instruction.
 
     Raises:
@@ -64,7 +68,12 @@ def assemble(
     segments = [Segment(text_address, text, len(text), writable=False, executable=True)]
     if rodata:
         segments.append(Segment(RODATA, rodata, len(rodata), writable=False, executable=False))
-    for address, content, kind in ((VECTORS, vectors, constants.VECTORS), (CHANNELS, channels, constants.CHANNELS)):
+    for address, content, kind in (
+        (VECTORS, vectors, constants.VECTORS),
+        (CHANNELS, channels, constants.CHANNELS),
+        (PATTERNS, patterns, constants.PATTERNS),
+        (FUNCTIONS, functions, constants.FUNCTIONS),
+    ):
         if content:
             segments.append(Segment(address, content, len(content), writable=False, executable=False, kind=kind))
     if data or bss:

@@ -50,7 +50,7 @@ class Costs:
         zero_word: of the first touch of a zero-initialised word.
         read_row: of a word that a read moves.
         write_row: of a word that a journal write moves.
-        tensor: of all rows of a tensor call; ``calls`` has nothing for it.
+        tensor: of a tensor call's rows, beside that of the call itself.
     """
 
     steps: Int

@@ -1,0 +1,70 @@
+"""Tensor calls of the sample run that gather, compare and look functions up."""
+
+from __future__ import annotations
+
+import struct
+
+from zkvm.riscv.isa.tensors import APPLY, EXPORT, GATHER, INT16_OFFSET, MAXIMUM, SECOND_OPERAND, Descriptor
+from zkvm.riscv.vm.assemble import FUNCTIONS, PATTERNS, VECTORS
+
+Calls = tuple[tuple[Descriptor, str, str, str, int], ...]
+
+
+def of_second(*places: int) -> list[int]:
+    """A pattern's row that takes its elements from the second operand."""
+    return [place + SECOND_OPERAND for place in places]
+
+
+def constant(vector: int, lane: int) -> int:
+    """Place of an element of the constant vectors."""
+    return 1 + 8 * (VECTORS // 16 + vector) + lane
+
+
+PATTERN_ROWS = [
+    [0] * 8,
+    # Of 11 vectors, or of the 2 of the second operand: the first, the last, some again, zeros between.
+    [1, 88, 0, 17, 17, 24, 9, 0],
+    of_second(16, 1, 0, 8, 9, 9, 2, 0),
+    [0] * 8,
+    of_second(0, 0, 0, 0, 0, 0, 0, 5),
+    [33, 34, 35, 36, 37, 38, 39, 40],
+    # Of constants, or of what the rows before have made.
+    [constant(0, 0), constant(8, 7), 0, constant(3, 3), constant(3, 3), constant(0, 7), constant(1, 0), 0],
+    of_second(40, 39, 38, 37, 1, 0, 2, 8),
+]
+FUNCTION_FIRST, FUNCTION_LAST = -304, 511
+"""Only these arguments of the functions have entries: no call asks for others."""
+BEFORE = [5, 6, 7, 8, -1, -2, -3, -4]
+"""Entries that belong to no function."""
+ENTRIES = [
+    *BEFORE,
+    *(abs(x) // 2 - 100 for x in range(FUNCTION_FIRST, FUNCTION_LAST + 1)),
+    *(37 * (x - FUNCTION_FIRST) - 2**15 for x in range(FUNCTION_FIRST, FUNCTION_LAST + 1)),
+]
+FUNCTION = FUNCTIONS + 2 * (len(BEFORE) - FUNCTION_FIRST - INT16_OFFSET)
+"""Where the first function's entry for -2^15 would be."""
+OTHER_FUNCTION = FUNCTION + 2 * (FUNCTION_LAST + 1 - FUNCTION_FIRST)
+PATTERN_BYTES = b"".join(struct.pack("<8I", *row) for row in PATTERN_ROWS)
+FUNCTION_BYTES = struct.pack(f"<{len(ENTRIES)}h", *ENTRIES)
+MOVED_WORDS = 8 * 3 + 8 * 2
+
+
+def moves(at: int) -> Calls:
+    """Calls that read the sample's tensors in s4 (11 vectors), s5 (2), s7 (57, of small elements), s8 (16); words are at s0 + ``at``."""
+    return (
+        (Descriptor(GATHER, 5, channel_list=PATTERNS + 32), "s10", "s4", "s5", 0),
+        (Descriptor(GATHER, 2, channel_list=PATTERNS + 32 * 6), "s11", "zero", "s10", 0),
+        (Descriptor(GATHER, 2, channel_list=PATTERNS + 32), "t3", "s4", "s4", 0),
+        (Descriptor(GATHER, 0, channel_list=7), "t4", "s7", "zero", 0),
+        # Three results of three vectors each, which overlap; one vector each, the same one twice; one vector four times.
+        (Descriptor(MAXIMUM, 3, 0, 3, 16, 2, 0, 1), "t3", "s4", "zero", 0),
+        (Descriptor(MAXIMUM, 2, 0, 1, 16 * 15, 0, 0, 9), "t4", "s8", "s0", 1),
+        (Descriptor(MAXIMUM, 1, 0, 4, 0, 0, 0, 0), "t4", "s10", "zero", 0),
+        (Descriptor(MAXIMUM, 2, 0, 2, VECTORS, 1, 0, 3), "t4", "zero", "zero", 0),
+        (Descriptor(MAXIMUM, 0, 0, 0, 3, 1, 0, 1), "t5", "s7", "zero", 0),
+        (Descriptor(APPLY, 4, x=32, x_stride=5, channel_list=FUNCTION), "t5", "s7", "zero", 0),
+        (Descriptor(APPLY, 2, x=16, x_stride=0, channel_list=OTHER_FUNCTION), "t6", "t5", "s0", 3),
+        (Descriptor(APPLY, 0, x=5, channel_list=1), "s9", "t5", "zero", 0),
+        (Descriptor(EXPORT, 3, 8, 0, 0, 1), "s9", "t3", "s0", at),
+        (Descriptor(EXPORT, 2, 8, 0, 0, 1), "s9", "t6", "s0", at + 4 * 24),
+    )
