@@ -170,7 +170,9 @@ def check(elf: Elf, stdin: bytes | ExecutorEnv = b"", *, max_cycles: int | None 
     columns = image_columns(image)
     header = image_header(image, columns, (bytes(32),) * len(BLOWUPS))  # the roots do not matter to the tuples
     try:
-        tables = build_tables(machine(), execution, image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns)
+        tables = build_tables(
+            machine(), execution, image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns, split=chosen.splits
+        )
     except ProvingError as error:
         return [Failure("tables", "lookup without an entry", str(error))]
     return check_tables(tables, run_statement(header, chosen, execution.journal, execution.exit_code).closings)
@@ -332,6 +334,7 @@ def _seal(
             fill=fill_rows,
             threads=threads,
             pad_to=pad_to,
+            split=chosen.splits,
         )
     statement = run_statement(header, chosen, execution.journal, execution.exit_code)
     seal, seconds = prove_tables(

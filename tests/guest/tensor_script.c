@@ -1,6 +1,6 @@
 /* Runs a script of tensor calls that is its input, on machines that do not know the call: descriptors and constants are in memory.
  *
- * Input: numbers of vectors, channels and words, the addresses that descriptors use for the first two; these three; then steps until
+ * Input: numbers of vectors, channels, rows of patterns, entries and words, the addresses that descriptors use for the first four; these; then steps until
  * the input ends: a descriptor of ten words, two operands (places of earlier steps, -1: constants), an offset into the words, and what
  * an import reads. Journal: of each step the numbers of its tensor; then the words. */
 #include <zkvm_tensor.h>
@@ -28,11 +28,13 @@ static void commit_tensor(zkvm_tensor tensor, uint32_t vectors) {
 }
 
 int main(void) {
-    uint32_t counts[5];
+    uint32_t counts[9];
     zkvm_read_exact(counts, sizeof counts);
-    uint32_t vectors = ZKVM_AT(read_array(counts[0] * 16)) - counts[3];
-    uint32_t channels = ZKVM_AT(read_array(counts[1] * 16)) - counts[4];
-    int32_t *words = read_array(counts[2] * 4);
+    uint32_t vectors = ZKVM_AT(read_array(counts[0] * 16)) - counts[5];
+    uint32_t channels = ZKVM_AT(read_array(counts[1] * 16)) - counts[6];
+    uint32_t patterns = ZKVM_AT(read_array(counts[2] * 32)) - counts[7];
+    uint32_t functions = ZKVM_AT(read_array(counts[3] * 2)) - counts[8];
+    int32_t *words = read_array(counts[4] * 4);
     struct step step;
     for (uint32_t number = 0; zkvm_read(&step, sizeof step) == sizeof step; number++) {
         zkvm_tensor x = step.first < 0 ? ZKVM_CONSTANT_VECTORS : made[step.first];
@@ -41,7 +43,7 @@ int main(void) {
         zkvm_assert(number < MAX_STEPS);
         if (x.handle == 0) step.words[4] += vectors;
         if (w.handle == 0) step.words[6] += vectors;
-        step.words[8] += channels;
+        step.words[8] += step.words[0] == ZKVM_TENSOR_GATHER ? patterns : step.words[0] == ZKVM_TENSOR_APPLY ? functions : channels;
         switch (step.words[0]) {
         case ZKVM_TENSOR_IMPORT:
             made[number] = zkvm_tensor_import((const zkvm_import *)step.words);
@@ -53,12 +55,21 @@ int main(void) {
             made[number] = zkvm_tensor_linear((const zkvm_linear *)step.words, x, w);
             count *= step.words[2];
             break;
+        case ZKVM_TENSOR_GATHER:
+            made[number] = zkvm_tensor_gather((const zkvm_gather *)step.words, x, w);
+            break;
+        case ZKVM_TENSOR_MAXIMUM:
+            made[number] = zkvm_tensor_maximum((const zkvm_maximum *)step.words, x);
+            break;
+        case ZKVM_TENSOR_APPLY:
+            made[number] = zkvm_tensor_apply((const zkvm_apply *)step.words, x);
+            break;
         default:
             zkvm_tensor_export((const zkvm_export *)step.words, x, words + step.offset / 4);
             count = 0;
         }
         if (count != 0) commit_tensor(made[number], count);
     }
-    zkvm_commit(words, counts[2] * 4);
+    zkvm_commit(words, counts[4] * 4);
     return 0;
 }

@@ -19,6 +19,7 @@ from tests.riscv.vm.tensor_programs import (
     outcome,
     program,
     random_layer,
+    random_moves,
     script_input,
     script_outcome,
 )
@@ -59,6 +60,18 @@ def test_every_opinion_is_the_same(script_guest: Path, size: int) -> None:
         assert emulated.journal == in_c.journal
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_moves_in_c(script_guest: Path, seed: int) -> None:
+    """Gathers, maxima and functions, likewise."""
+    rng = random.Random(seed)
+    script = random_moves(rng, rng.randrange(1, 40), functions=seed % 4 == 0)
+    image = load_image(script_guest.read_bytes(), tensors=False)
+    in_c = execute(image, script_input(script), trace=False)
+    assert in_c.exit_code == 0, in_c.stderr
+    assert script_outcome(script, in_c.journal) == meaning(script) == outcome(execute(program(script), script.stdin))
+    assert emulate(script_guest, script_input(script)).journal == in_c.journal
+
+
 def test_many_taps_in_c(script_guest: Path) -> None:
     """Sums and scaled sums at their bounds."""
     image = load_image(script_guest.read_bytes(), tensors=False)
@@ -97,7 +110,7 @@ def test_the_c_code_panics_where_it_looks(script_guest: Path, descriptor: Descri
     x = script.add_import([[1] * 8] * 2)
     script.add(descriptor, x)
     stdin = script_input(Script(script.steps[:1], script.vectors, script.channels, script.ram, script.imported))
-    step = script_input(Script(script.steps[1:], [], [], [], [[]]))[20:]
+    step = script_input(Script(script.steps[1:], [], [], [], [[]]))[36:]
     seen = execute(load_image(script_guest.read_bytes(), tensors=False), stdin + step, trace=False)
     assert (seen.exit_code, seen.stderr.decode()) == (1, f"{message}\n")
 

@@ -21,6 +21,7 @@ from zkvm.stark.air.check import check_tables
 from zkvm.stark.air.chip import second_instance
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.kernels.counting import count_values
+from zkvm.stark.protocol.params import parameters
 from zkvm.stark.protocol.preprocessed import table_height
 from zkvm.stark.prover.counting import merge_tuples
 from zkvm.stark.prover.tapes import evaluate_columns
@@ -89,3 +90,21 @@ def test_a_run_that_does_not_fit_has_its_own_heights() -> None:
     machine = Machine("toy", (StepChip(), AuditChip(), SquaresChip()), MAX_ROWS)
     rows = {"step": 5000, "audit": 5000, "squares": 0}
     assert tables.heights_for(machine, rows, None, EXEMPT, {"step": 100}) == tables.heights_for(machine, rows, None, EXEMPT)
+
+
+def test_a_set_for_small_receipts_has_one_table_a_chip() -> None:
+    """The second instance saves padding of the trace; its columns would be opened."""
+    image = guest_image("hello")
+    rows = {chip.name: 0 for chip in machine().chips if chip.first is None} | {"add": 5000}
+    heights = {
+        parameters(name).splits: dict(
+            zip(
+                (chip.name for chip in machine().chips),
+                tables.heights_for(machine(), rows, image, parameters(name).exempt, split=parameters(name).splits),
+                strict=True,
+            )
+        )
+        for name in ("balanced", "compact")
+    }
+    assert (heights[True]["add"], heights[True]["add_2"]) == (4096, 2048)
+    assert (heights[False]["add"], heights[False]["add_2"]) == (8192, 0)

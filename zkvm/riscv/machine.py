@@ -31,9 +31,12 @@ from zkvm.riscv.chips.store_part import StorePartChip
 from zkvm.riscv.chips.store_word import StoreWordChip
 from zkvm.riscv.chips.tensor.call import TensorCallChip
 from zkvm.riscv.chips.tensor.constants import ChannelsChip, ConstantVectorsChip
+from zkvm.riscv.chips.tensor.gathering import ElementsChip, GatherChip
 from zkvm.riscv.chips.tensor.importing import ImportChip
+from zkvm.riscv.chips.tensor.maxima import ApplyChip, MaximaChip
 from zkvm.riscv.chips.tensor.products import ProductsChip
 from zkvm.riscv.chips.tensor.results import ResultsChip
+from zkvm.riscv.chips.tensor.tables import FunctionsChip, PatternsChip
 from zkvm.riscv.chips.tensor.tiles import TilesChip
 from zkvm.riscv.chips.tensor.words import WordsChip
 from zkvm.riscv.chips.write_rows import WriteRowsChip
@@ -64,6 +67,7 @@ def machine() -> Machine:
             LoadWordChip(), LoadWordRomChip(), StoreWordChip(), LoadPartChip(), StorePartChip(),
             EcallChip(), BrkChip(), ReadRowsChip(), WriteRowsChip(), ExitChip(),
             ConstantVectorsChip(), ChannelsChip(), TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), ResultsChip(),
+            PatternsChip(), FunctionsChip(), ElementsChip(), GatherChip(), MaximaChip(), ApplyChip(),
             *map(second_instance, SPLIT),
         ),
         max_rows=MAX_ROWS,

@@ -75,7 +75,9 @@ class TableLimits:
         refreshes = int(state.counters[kernel.REFRESHES])
         so_far = f"the guest has not ended after {state.cycles} cycles, in {symbol_at(state.image, state.pc)}"
         try:
-            heights = heights_for(machine(), _rows(self.used, refreshes), self.image, self.chosen.exempt, self.pad_to)
+            heights = heights_for(
+                machine(), _rows(self.used, refreshes), self.image, self.chosen.exempt, self.pad_to, split=self.chosen.splits
+            )
         except LimitError as error:
             raise LimitError(f"{so_far}, and can no longer be proven: {error}, or run it without a proof (--execute-only)") from error
         self._check_heights(heights, (steps.itemsize * self.counted, refreshes * state.refreshes.itemsize), so_far)
@@ -87,9 +89,10 @@ class TableLimits:
             LimitError: its journal is too long for a receipt, a table would be, or there is not enough memory.
         """
         self.check_journal(len(execution.journal))
-        heights = planned_heights(machine(), execution, self.image, self.chosen.exempt, self.pad_to)
+        heights = planned_heights(machine(), execution, self.image, self.chosen.exempt, self.pad_to, split=self.chosen.splits)
         records = (execution.steps, execution.refreshes, execution.ecalls, execution.reads, execution.writes)
-        self._check_heights(heights, (array.nbytes for array in records), f"the guest ran for {execution.cycles} cycles")
+        kept = [*(array.nbytes for array in records), *(call.nbytes for call in execution.tensor_calls)]
+        self._check_heights(heights, kept, f"the guest ran for {execution.cycles} cycles")
 
     def check_journal(self, length: int) -> None:
         """Whether a receipt holds a journal of this length.

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, UsageError
+from zkvm.riscv.chips.tensor.lanes import TensorChip
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.calls import BY_NUMBER
 from zkvm.riscv.machine import machine
-from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image
+from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image, TensorCall
 from zkvm.session.memory import out_of_memory
 from zkvm.session.prediction import Prediction, predict
 from zkvm.session.resources import prove_extra
@@ -167,7 +168,7 @@ def profile(
     recorder.finish(execution)
     rows = used_rows(recorder, execution)
     try:
-        heights = heights_for(machine(), rows, image, chosen.exempt, pad_to)
+        heights = heights_for(machine(), rows, image, chosen.exempt, pad_to, split=chosen.splits)
         shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
         prediction = predict(shape, threads)
     except LimitError:
@@ -238,7 +239,14 @@ def costs() -> Costs:
         zero_word=columns["zero_init"],
         read_row=columns["read_rows"],
         write_row=columns["write_rows"],
+        tensor=tensor_cells,
     )
+
+
+def tensor_cells(call: TensorCall) -> int:
+    """Cells of the rows that a tensor call has, those of the elements that patterns read excepted: calls share them."""
+    columns = columns_of()
+    return sum(columns[chip.name] * chip.rows_of(call) for chip in machine().chips if isinstance(chip, TensorChip) and chip.first is None)
 
 
 def used_rows(recorder: Recorder, execution: Execution) -> dict[str, int]:
@@ -257,7 +265,16 @@ def near_boundaries(rows: dict[str, int], image: Image, chosen: Parameters, pad_
     seen: list[tuple[int, ...]] = []
     for eighths in (7, 8, 9):
         try:
-            seen.append(heights_for(machine(), {name: count * eighths // 8 for name, count in rows.items()}, image, chosen.exempt, pad_to))
+            seen.append(
+                heights_for(
+                    machine(),
+                    {name: count * eighths // 8 for name, count in rows.items()},
+                    image,
+                    chosen.exempt,
+                    pad_to,
+                    split=chosen.splits,
+                )
+            )
         except LimitError:
             seen.append((0,) * len(machine().chips))
     return frozenset(chip.first or chip.name for chip, *heights in zip(machine().chips, *seen, strict=True) if len(set(heights)) > 1)

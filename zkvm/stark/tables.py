@@ -58,16 +58,21 @@ def split_heights(used: int, exempt: int) -> tuple[int, int]:
     return (half, second) if half + second <= whole - whole // 4 else (whole, 0)
 
 
-def planned_heights(machine: Machine, execution: Any, image: Any, exempt: int, pad_to: Padding = 0) -> tuple[int, ...]:
+def planned_heights(
+    machine: Machine, execution: Any, image: Any, exempt: int, pad_to: Padding = 0, *, split: bool = True
+) -> tuple[int, ...]:
     """Height of every chip's table for this execution, 0 = absent.
 
     Raises:
         LimitError: see :func:`heights_for`.
     """
-    return heights_for(machine, {chip.name: chip.rows(execution) for chip in machine.chips if chip.first is None}, image, exempt, pad_to)
+    rows = {chip.name: chip.rows(execution) for chip in machine.chips if chip.first is None}
+    return heights_for(machine, rows, image, exempt, pad_to, split=split)
 
 
-def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: int, pad_to: Padding = 0) -> tuple[int, ...]:
+def heights_for(
+    machine: Machine, rows: Mapping[str, int], image: Any, exempt: int, pad_to: Padding = 0, *, split: bool = True
+) -> tuple[int, ...]:
     """Height of every chip's table from how many rows each chip uses.
 
     Args:
@@ -78,6 +83,7 @@ def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: i
         pad_to: so that runs which fit have the same heights. A power of two: every table whose height the image does not fix is present
             and has at least this height; tables are then not split, since a second instance would tell how far a run exceeds it. Or rows
             by chip: heights are those of a run that uses at least so many.
+        split: whether second instances may save padding; they make receipts larger.
 
     Returns:
         The heights in the order of the chips; 0: the table is absent.
@@ -98,7 +104,7 @@ def heights_for(machine: Machine, rows: Mapping[str, int], image: Any, exempt: i
             heights[chip.name] = max(least, table_height(used, exempt))
         elif not used and not chip.mandatory:
             heights[chip.name] = 0
-        elif chip.name in splittable:
+        elif split and chip.name in splittable:
             heights[chip.name], heights[second_name(chip.name)] = split_heights(used, exempt)
         else:
             heights[chip.name] = table_height(used, exempt)
@@ -168,6 +174,7 @@ def build_tables(
     fill: Fill = fill_rows,
     threads: int = 1,
     pad_to: Padding = 0,
+    split: bool = True,
 ) -> list[Table]:
     """Fill the present tables, in machine order.
 
@@ -183,6 +190,7 @@ def build_tables(
         fill: :func:`fill_rows`, or its kernel.
         threads: how many fill.
         pad_to: see :func:`heights_for`.
+        split: see :func:`heights_for`.
 
     Returns:
         The tables.
@@ -192,7 +200,7 @@ def build_tables(
         ProvingError: a row asks for a tuple that is in no table.
     """
     columns = preprocess(machine, image) if preprocessed is None else preprocessed
-    heights = planned_heights(machine, execution, image, exempt, pad_to)
+    heights = planned_heights(machine, execution, image, exempt, pad_to, split=split)
     present = {chip.name: (chip, height) for chip, height in zip(machine.chips, heights, strict=True) if height}
 
     tables = {

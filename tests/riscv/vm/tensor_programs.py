@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from zkvm.riscv.isa import calls
-from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
+from zkvm.riscv.isa.tensors import APPLY, EXPORT, GATHER, IMPORT, LINEAR, LOAD, MAXIMUM, SECOND_OPERAND, Descriptor
 from zkvm.riscv.records import Execution, Image
 from zkvm.riscv.vm.assemble import EXIT, Item, assemble_words
 from zkvm.riscv.vm.image import Program, build_image
 from zkvm.riscv.vm.segment import Segment
 
 TEXT, RODATA, VECTORS, CHANNELS, DATA = 0x1_0000, 0x40_0000, 0x50_0000, 0x60_0000, 0x80_0000
+PATTERNS, FUNCTIONS = 0x68_0000, 0x70_0000
 DESCRIPTOR_BYTES = 64
 HANDLE_BYTES = 1 << 10
 """Where a program keeps the handles of its tensors, before the words that its calls read and write."""
@@ -44,6 +45,8 @@ class Script:
     channels: list[tuple[int, int, int]] = field(default_factory=list)
     ram: list[int] = field(default_factory=list)
     imported: list[Vectors] = field(default_factory=list)
+    patterns: Vectors = field(default_factory=list)
+    entries: list[int] = field(default_factory=list)
 
     def add(self, descriptor: Descriptor, first: int = CONSTANTS, second: int = CONSTANTS, ram: int = 0) -> int:
         """Append a step; its place."""
@@ -64,6 +67,31 @@ class Script:
         """Append channels (bias, multiplier, limit); the address of the first."""
         self.channels += channels
         return CHANNELS + 16 * (len(self.channels) - len(channels))
+
+    def add_pattern(self, rows: Vectors) -> int:
+        """Append rows of a pattern; the address of the first."""
+        self.patterns += rows
+        return PATTERNS + 32 * (len(self.patterns) - len(rows))
+
+    def add_function(self, entries: list[int]) -> int:
+        """Append a function's entries, 8 at a time; its address."""
+        self.entries += entries
+        return FUNCTIONS + 2 * (len(self.entries) - len(entries))
+
+    @property
+    def constants(self) -> list[tuple[int, bytes, int]]:
+        """Address, content and kind of each segment of constants."""
+        patterns, entries = (
+            struct.pack(f"<{8 * len(self.patterns)}I", *sum(self.patterns, [])),
+            struct.pack(f"<{len(self.entries)}h", *self.entries),
+        )
+        found = (
+            (VECTORS, vector_bytes(self.vectors), 1),
+            (CHANNELS, channel_bytes(self.channels), 2),
+            (PATTERNS, patterns, 3),
+            (FUNCTIONS, entries, 4),
+        )
+        return [segment for segment in found if segment[1]]
 
     @property
     def stdin(self) -> bytes:
@@ -106,6 +134,17 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
             for v in range(d.blocks):
                 for lane in range(d.channels):
                     ram[step.ram // 4 + v * d.channels + lane] = read(step.first, d.x, v * d.x_stride)[lane]
+        elif d.operation == GATHER:
+            for row in script.patterns[(d.channel_list - PATTERNS) // 32 :][: d.blocks]:
+                own = [(step.second if place >= SECOND_OPERAND else step.first, place % SECOND_OPERAND) for place in row]
+                result.append([made[operand][(place - 1) // 8][(place - 1) % 8] if place else 0 for operand, place in own])
+        elif d.operation == MAXIMUM:
+            for v in range(d.blocks):
+                compared = [read(step.first, d.x, v * d.x_stride + k * d.w_stride) for k in range(d.taps)]
+                result.append([max(lane) for lane in zip(*compared, strict=True)])
+        elif d.operation == APPLY:
+            function = script.entries[(d.channel_list - FUNCTIONS) // 2 :]
+            result = [[function[x + 2**15] for x in read(step.first, d.x, v * d.x_stride)] for v in range(d.blocks)]
         else:
             assert d.operation == LINEAR
             for block in range(d.blocks):
@@ -134,17 +173,22 @@ def program(script: Script, *, tensors: bool = True, before: Sequence[Item] = ()
         items += [("li", "t0", calls.TENSOR.number), ("mv", "a7", "t0"), ("ecall",), ("la", "t0", DATA + 4 * number), ("sw", "a0", "t0", 0)]
     ram = bytes(HANDLE_BYTES) + b"".join(struct.pack("<i", word) for word in script.ram)
     rodata = b"".join(struct.pack("<10I", *step.descriptor).ljust(DESCRIPTOR_BYTES, b"\xff") for step in script.steps)
-    return image_of(items, rodata, vector_bytes(script.vectors), channel_bytes(script.channels), ram, tensors=tensors)
+    return image_of_segments(items, [(RODATA, rodata, 0), *script.constants, (DATA, ram, 0)], tensors=tensors)
 
 
 def image_of(items: Sequence[Item], rodata: bytes, vectors: bytes, channels: bytes, ram: bytes, *, tensors: bool = True) -> Image:
-    """A program of these instructions, which ends with 0, and segments."""
+    """The same with segments that most tests have."""
+    return image_of_segments(items, [(RODATA, rodata, 0), (VECTORS, vectors, 1), (CHANNELS, channels, 2), (DATA, ram, 0)], tensors=tensors)
+
+
+def image_of_segments(items: Sequence[Item], content: Sequence[tuple[int, bytes, int]], *, tensors: bool = True) -> Image:
+    """A program of these instructions, which ends with 0, and segments: address, content and kind of each."""
     words, _ = assemble_words([*items, ("li", "a0", 0), *EXIT], TEXT, {})
     text = b"".join(word.to_bytes(4, "little") for word in words)
     segments = [Segment(TEXT, text, len(text), writable=False, executable=True)]
-    for address, content, kind in ((RODATA, rodata, 0), (VECTORS, vectors, 1), (CHANNELS, channels, 2), (DATA, ram, 0)):
-        if content:
-            segments.append(Segment(address, content, len(content), address == DATA, False, kind))
+    for address, data, kind in content:
+        if data:
+            segments.append(Segment(address, data, len(data), address == DATA, False, kind))
     return build_image(Program(tuple(segments), TEXT), tensors=tensors)
 
 
@@ -160,8 +204,9 @@ def outcome(execution: Execution) -> tuple[list[Vectors], list[int]]:
 def script_input(script: Script) -> bytes:
     """Input of ``tests/guest/tensor_script.c``."""
     imported = iter(script.imported)
-    out = struct.pack("<5I", len(script.vectors), len(script.channels), len(script.ram), VECTORS, CHANNELS)
-    out += vector_bytes(script.vectors) + channel_bytes(script.channels) + struct.pack(f"<{len(script.ram)}i", *script.ram)
+    sizes = [len(part) for part in (script.vectors, script.channels, script.patterns, script.entries, script.ram)]
+    out = struct.pack("<9I", *sizes, VECTORS, CHANNELS, PATTERNS, FUNCTIONS)
+    out += b"".join(content for _, content, _ in script.constants) + struct.pack(f"<{len(script.ram)}i", *script.ram)
     for step in script.steps:
         out += struct.pack("<10I3i", *step.descriptor, step.first, step.second, step.ram)
         out += vector_bytes(next(imported)) if step.descriptor.operation == IMPORT else b""
@@ -232,4 +277,39 @@ def random_layer(rng: random.Random, positions: int, channels: int, taps: int) -
     lanes = rng.choice((1, 8))
     loaded = script.add(Descriptor(LOAD, len(script.ram) // lanes, lanes))
     script.add(Descriptor(EXPORT, 2, 8, 0, 0, 1), loaded, ram=0)
+    return script
+
+
+def random_function(rng: random.Random) -> list[int]:
+    """65,536 entries."""
+    kind = rng.randrange(3)
+    return [(max(x, 0), -x - 1, (x * x >> 7) % 2**16 - 2**15)[kind] for x in range(-(2**15), 2**15)]
+
+
+def random_moves(rng: random.Random, size: int, functions: bool = True) -> Script:
+    """Gathers from two tensors, maxima and functions of what they make, and results in RAM."""
+    script = Script()
+    x, y = (script.add_import(random_vectors(rng, count)) for count in (size, rng.randrange(1, 9)))
+    counts = [len(script.imported[k]) for k in (0, 1)]
+    rows = []
+    for _ in range(rng.randrange(1, 20)):
+        second = rng.randrange(2)
+        places = [rng.choice((0, 1, 8 * counts[second], rng.randrange(8 * counts[second] + 1))) for _ in range(8)]
+        rows.append([place + second * SECOND_OPERAND for place in places])
+    script.add_pattern([[0] * 8] * rng.randrange(3))
+    gathered = script.add(Descriptor(GATHER, len(rows), channel_list=script.add_pattern(rows)), x, y)
+    taps, results, stride, step = rng.randrange(1, 6), rng.randrange(1, 5), rng.randrange(4), rng.randrange(3)
+    needed = 1 + (results - 1) * stride + (taps - 1) * step
+    more = [[rng.randrange(1, 8 * len(rows) + 1) for _ in range(8)] for _ in range(needed + 2)]
+    long = script.add(Descriptor(GATHER, len(more), channel_list=script.add_pattern(more)), gathered, CONSTANTS)
+    largest = script.add(Descriptor(MAXIMUM, results, 0, taps, 16 * rng.randrange(3), stride, 0, step), long)
+    last = largest
+    if functions:
+        script.add_function([7] * 8 * rng.randrange(3))
+        function = script.add_function(random_function(rng))
+        last = script.add(Descriptor(APPLY, results, x_stride=1, channel_list=function), largest)
+        script.add(Descriptor(APPLY, 3, x=16, x_stride=0, channel_list=function), long)
+    script.ram = [0] * (8 * results + 16)
+    script.add(Descriptor(EXPORT, results, 8, 0, 0, 1), last, ram=8)
+    script.add(Descriptor(EXPORT, 1, 1, 0, 0, 1), gathered)
     return script

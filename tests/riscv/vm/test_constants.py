@@ -75,7 +75,7 @@ def test_the_content_id_has_kind_and_data() -> None:
         (vectors(flags=READ | EXECUTE), "holds .tensor.vectors and is not only readable"),
         (vectors(address=TEXT), "overlap"),
         (vectors(address=0), "outside the memory"),
-        (replace(vectors(), flags=READ | 3 << KIND_SHIFT), "marked as constants of kind 3, which this machine does not know"),
+        (replace(vectors(), flags=READ | 5 << KIND_SHIFT), "marked as constants of kind 5, which this machine does not know"),
         (replace(vectors(), flags=READ | 0xFF << KIND_SHIFT), "marked as constants of kind 255"),
         (channels(channel() + bytes(8)), "must be multiples of 16"),
         (channels(channel() + channel(multiplier=2)), r"the channel at 0x30010 .*bias 0, multiplier 2, limit 1\) has a multiplier"),

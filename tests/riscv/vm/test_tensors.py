@@ -26,6 +26,7 @@ from tests.riscv.vm.tensor_programs import (
     outcome,
     program,
     random_layer,
+    random_moves,
     random_vectors,
     vector_bytes,
 )
@@ -197,10 +198,10 @@ def test_a_machine_without_the_call_answers_enosys() -> None:
     assert execution.tensor_calls == ()
 
 
-def test_the_machine_has_no_tensor_calls_yet() -> None:
-    """One place switches them on: the table of calls."""
-    assert calls.TENSOR not in calls.CALLS
-    assert program(Script(vectors=[[0] * 8]), tensors=False).tensors is None
+@pytest.mark.parametrize("seed", range(20))
+def test_moves_maxima_and_functions(seed: int) -> None:
+    rng = random.Random(seed)
+    check(random_moves(rng, rng.randrange(1, 40), functions=seed % 4 == 0))
 
 
 def layer(**words: int) -> Descriptor:
@@ -222,7 +223,7 @@ def script_of(descriptor: Descriptor, first: int = 0, second: int = CONSTANTS, r
     ("script", "message"),
     [
         (script_of(Descriptor(0)), "names operation 0, which does not exist"),
-        (script_of(Descriptor(5)), "names operation 5, which does not exist"),
+        (script_of(Descriptor(8)), "names operation 8, which does not exist"),
         (script_of(Descriptor(IMPORT | 1 << 8)), "names operation 257, which does not exist"),
         (script_of(Descriptor(IMPORT, 1)), "import: the private input ended: 0 bytes are left, and 1 vectors take 16"),
         (script_of(Descriptor(LOAD, 1, 0)), "load: 0 elements of each vector: only 1 or 8"),

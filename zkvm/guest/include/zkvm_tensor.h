@@ -32,8 +32,10 @@
 #ifdef __cplusplus
 extern "C" {
 #define ZKVM_OR_ZERO = 0 /* what a descriptor need not say; in C that is so for all of it */
+#define ZKVM_OR_ZEROS = {}
 #else
 #define ZKVM_OR_ZERO
+#define ZKVM_OR_ZEROS
 #endif
 
 #define ZKVM_SYS_TENSOR 4097 /* Linux has no such call */
@@ -43,6 +45,9 @@ extern "C" {
 #define ZKVM_TENSOR_LOAD 2
 #define ZKVM_TENSOR_LINEAR 3
 #define ZKVM_TENSOR_EXPORT 4
+#define ZKVM_TENSOR_GATHER 5
+#define ZKVM_TENSOR_MAXIMUM 6
+#define ZKVM_TENSOR_APPLY 7
 
 /* A tensor's handle; copy it as you like. */
 typedef struct zkvm_tensor {
@@ -65,6 +70,16 @@ struct zkvm_channel {
 
 /* Constant channels: `ZKVM_CHANNELS(name) = { {bias, multiplier, limit}, ... };`. */
 #define ZKVM_CHANNELS(name) static const struct zkvm_channel name[] __attribute__((aligned(16), section(".tensor.channels." #name)))
+
+/* Constant patterns: `ZKVM_PATTERN(name) = { {8 places}, ... };`. A place is ZKVM_ELEMENT(vector, lane), or 0 for the number 0. The places of a
+ * row are all of the first operand, or all of the second: then each is ZKVM_OF_SECOND(place), those of zeros too. Of constant vectors
+ * the number of a vector is its address divided by 16. */
+#define ZKVM_PATTERN(name) static const uint32_t name[][8] __attribute__((aligned(32), section(".tensor.patterns." #name)))
+#define ZKVM_ELEMENT(vector, lane) (1u + 8u * (vector) + (lane))
+#define ZKVM_OF_SECOND(place) (0x80000000u | (place))
+
+/* A constant function of an int16: `ZKVM_FUNCTION(name) = { 65536 int16 };`, the entry for -32768 first. */
+#define ZKVM_FUNCTION(name) static const int16_t name[] __attribute__((aligned(16), section(".tensor.functions." #name)))
 
 /* Where constants are, for a descriptor. A row of vectors is 16 bytes: `ZKVM_AT(name) + 16 * k` is vector k. */
 #define ZKVM_AT(name) ((uint32_t)(uintptr_t)(name))
@@ -111,6 +126,28 @@ typedef struct zkvm_linear {
 } zkvm_linear;
 #define ZKVM_LINEAR(...) {.operation = ZKVM_TENSOR_LINEAR, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_linear(const zkvm_linear *descriptor, zkvm_tensor x, zkvm_tensor w);
+
+/* A tensor of `vectors` vectors that are rows of a pattern: each of elements of x, or of y. `pattern` is ZKVM_AT of its first row. */
+typedef struct zkvm_gather {
+    uint32_t operation, vectors, reserved[6] ZKVM_OR_ZEROS, pattern;
+} zkvm_gather;
+#define ZKVM_GATHER(...) {.operation = ZKVM_TENSOR_GATHER, __VA_ARGS__}
+zkvm_tensor zkvm_tensor_gather(const zkvm_gather *descriptor, zkvm_tensor x, zkvm_tensor y);
+
+/* A tensor of `vectors` vectors: vector v holds, lane by lane, the largest of vectors x / 16 + v * x_stride + k * step, k < taps. */
+typedef struct zkvm_maximum {
+    uint32_t operation, vectors, reserved ZKVM_OR_ZERO, taps, x ZKVM_OR_ZERO, x_stride, reserved_too ZKVM_OR_ZERO, step;
+} zkvm_maximum;
+#define ZKVM_MAXIMUM(...) {.operation = ZKVM_TENSOR_MAXIMUM, __VA_ARGS__}
+zkvm_tensor zkvm_tensor_maximum(const zkvm_maximum *descriptor, zkvm_tensor x);
+
+/* A tensor of `vectors` vectors: vector v holds the function's entries for the elements of vector x / 16 + v * x_stride. `function` is
+ * ZKVM_AT of it. */
+typedef struct zkvm_apply {
+    uint32_t operation, vectors, reserved[2] ZKVM_OR_ZEROS, x ZKVM_OR_ZERO, x_stride, reserved_too[2] ZKVM_OR_ZEROS, function;
+} zkvm_apply;
+#define ZKVM_APPLY(...) {.operation = ZKVM_TENSOR_APPLY, __VA_ARGS__}
+zkvm_tensor zkvm_tensor_apply(const zkvm_apply *descriptor, zkvm_tensor x);
 
 #ifdef __cplusplus
 }

@@ -126,3 +126,59 @@ zkvm_tensor zkvm_tensor_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_ten
     }
     return made;
 }
+
+/* Element `place` - 1 of a tensor; place 0 is the number 0. */
+static int16_t element(zkvm_tensor tensor, uint32_t place) {
+    if (place == 0) return 0;
+    check_operand(tensor, 0, (place - 1) / LANES);
+    return lanes_at(tensor.handle, 0)[place - 1];
+}
+
+zkvm_tensor zkvm_tensor_gather(const zkvm_gather *descriptor, zkvm_tensor x, zkvm_tensor y) {
+    uint32_t id = tensor_call(descriptor, x.handle, y.handle);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    zkvm_tensor made = make(descriptor->vectors);
+    int16_t *lanes = lanes_at(made.handle, 0);
+    const uint32_t *places = (const uint32_t *)(uintptr_t)descriptor->pattern;
+    for (uint32_t number = 0; number < descriptor->vectors * LANES; number++) {
+        lanes[number] = element(places[number] >> 31 ? y : x, places[number] & 0x7fffffff);
+    }
+    return made;
+}
+
+static const int16_t *vector_of(zkvm_tensor x, uint32_t start, uint32_t number) {
+    return lanes_at(x.handle, start + number * VECTOR_BYTES);
+}
+
+zkvm_tensor zkvm_tensor_maximum(const zkvm_maximum *descriptor, zkvm_tensor x) {
+    uint32_t id = tensor_call(descriptor, x.handle, 0);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    zkvm_tensor made = make(descriptor->vectors);
+    if (descriptor->vectors == 0) return made;
+    if (descriptor->taps == 0) zkvm_panic("a maximum of no vectors");
+    check_operand(x, descriptor->x, (uint64_t)(descriptor->vectors - 1) * descriptor->x_stride + (uint64_t)(descriptor->taps - 1) * descriptor->step);
+    int16_t *lanes = lanes_at(made.handle, 0);
+    for (uint32_t vector = 0; vector < descriptor->vectors; vector++, lanes += LANES) {
+        for (uint32_t lane = 0; lane < LANES; lane++) lanes[lane] = INT16_MIN;
+        for (uint32_t tap = 0; tap < descriptor->taps; tap++) {
+            const int16_t *own = vector_of(x, descriptor->x, vector * descriptor->x_stride + tap * descriptor->step);
+            for (uint32_t lane = 0; lane < LANES; lane++) lanes[lane] = own[lane] > lanes[lane] ? own[lane] : lanes[lane];
+        }
+    }
+    return made;
+}
+
+zkvm_tensor zkvm_tensor_apply(const zkvm_apply *descriptor, zkvm_tensor x) {
+    uint32_t id = tensor_call(descriptor, x.handle, 0);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    zkvm_tensor made = make(descriptor->vectors);
+    if (descriptor->vectors == 0) return made;
+    check_operand(x, descriptor->x, (uint64_t)(descriptor->vectors - 1) * descriptor->x_stride);
+    int16_t *lanes = lanes_at(made.handle, 0);
+    const int16_t *function = (const int16_t *)(uintptr_t)descriptor->function;
+    for (uint32_t vector = 0; vector < descriptor->vectors; vector++, lanes += LANES) {
+        const int16_t *own = vector_of(x, descriptor->x, vector * descriptor->x_stride);
+        for (uint32_t lane = 0; lane < LANES; lane++) lanes[lane] = function[own[lane] + 32768];
+    }
+    return made;
+}

@@ -42,6 +42,15 @@ TAP_PATH = Bus(
     "tap path", 22, 10, Argument.PRODUCT, "(tensor, tile, operand x, x, stride, operand w, w, stride, second block, second channels)"
 )
 OUT_PATH = Bus("out path", 23, 9, Argument.PRODUCT, "(tensor, tile, half, place, result, channel, lo, hi - lo, limit)")
+PATTERN = Bus("pattern", 24, 10, Argument.LOGUP, "(address / 32, of the second operand, eight places) of the image's patterns")
+ELEMENT = Bus("element", 25, 3, Argument.LOGUP, "(tensor, place, element): place 0 holds 0, place 1 + 8 v + k lane k of vector v")
+FUNCTION = Bus("function", 26, 2, Argument.LOGUP, "(address / 2, entry) of the image's functions")
+GATHER_PATH = Bus("gather path", 27, 5, Argument.PRODUCT, "(tensor, index, first operand, second operand, pattern's row)")
+MAXIMUM_PATH = Bus(
+    "maximum path", 28, 9, Argument.PRODUCT, "(tensor, index, taps left, is the first, operand, its index, step, step back, taps)"
+)
+MAXIMA = Bus("maxima", 29, 11, Argument.PRODUCT, "(tensor, index, taps left, largest so far of eight lanes)")
+APPLY_PATH = Bus("apply path", 30, 6, Argument.PRODUCT, "(tensor, index, operand, its index, stride, function's entry for 0)")
 
 CHAIN_READ, CHAIN_WRITE = 1, 2
 """Kinds on the chain bus."""

@@ -9,7 +9,7 @@ What the operations mean: ``docs/tensors.md``. Numbers and places of words are p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -20,14 +20,23 @@ LANES = 8
 ROW_BYTES = 16
 """Bytes of a row of constants. Operands begin at a multiple of it, in bytes: an address of constants, or a place in a tensor."""
 
-IMPORT, LOAD, LINEAR, EXPORT = 1, 2, 3, 4
-NAMES = {IMPORT: "import", LOAD: "load", LINEAR: "linear", EXPORT: "export"}
+PATTERN_BYTES = 32
+"""Bytes of a row of a pattern."""
+ENTRY_BYTES = 2
+"""Bytes of an entry of a function."""
+
+IMPORT, LOAD, LINEAR, EXPORT, GATHER, MAXIMUM, APPLY = 1, 2, 3, 4, 5, 6, 7
+NAMES = {IMPORT: "import", LOAD: "load", LINEAR: "linear", EXPORT: "export", GATHER: "gather", MAXIMUM: "maximum", APPLY: "apply"}
 """Operation -> name, for messages."""
-WORDS = {IMPORT: 2, LOAD: 3, LINEAR: 10, EXPORT: 6}
+WORDS = {IMPORT: 2, LOAD: 3, LINEAR: 10, EXPORT: 6, GATHER: 9, MAXIMUM: 8, APPLY: 9}
 """How many words of its descriptor an operation reads."""
-MAKERS = (IMPORT, LOAD, LINEAR)
+MAKERS = (IMPORT, LOAD, LINEAR, GATHER, MAXIMUM, APPLY)
 """Operations that make a tensor."""
 
+SECOND_OPERAND = 1 << 31
+"""Added to the places of a pattern's row that takes its elements from the second operand."""
+INT16_OFFSET = 1 << 15
+"""Added to an int16 it is in [0, 2^16): place of its entry in a function."""
 BOUND_OFFSET = 1 << 15
 """Added to a bound, so that it is not negative."""
 MAX_CHANNELS = 1 << 16
@@ -46,12 +55,12 @@ class Descriptor(NamedTuple):
         operation: its number.
         blocks: LINEAR: blocks of 8 positions. Others: vectors.
         channels: LINEAR: of the result. LOAD, EXPORT: elements of a vector that have a word in RAM, 1 or 8.
-        taps: products of a sum.
+        taps: products of a sum. MAXIMUM: vectors that are compared.
         x: where the first operand begins, in bytes.
-        x_stride: LINEAR: vectors from one block of positions to the next. EXPORT: from one exported vector to the next.
+        x_stride: LINEAR: vectors from one block of positions to the next. EXPORT, MAXIMUM, APPLY: from one result to the next.
         w: where the second operand begins, in bytes.
-        w_stride: vectors from 8 channels to the next 8.
-        channel_list: address of the first channel.
+        w_stride: vectors from 8 channels to the next 8. MAXIMUM: vectors of x from one that is compared to the next.
+        channel_list: address of the first channel. GATHER: of the pattern. APPLY: of the function.
         bounds: lo + 2^15 + 2^16 (hi + 2^15).
     """
 
@@ -95,14 +104,29 @@ class TensorConstants:
         vectors: (n, 8) int16.
         first_channel: address of the first channel, divided by its size.
         channels: (n,) CHANNEL.
+        first_pattern: address of the first row of patterns, divided by its size.
+        patterns: (n, 8) uint32: 0, or one more than the place of an element in its tensor; plus SECOND_OPERAND in all of a row.
+        first_entry: address of the first entry of functions, divided by its size.
+        entries: (n,) int16.
     """
 
     first_vector: int
     vectors: NDArray[np.int16]
     first_channel: int
     channels: NDArray[np.void]
+    first_pattern: int = 0
+    patterns: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, LANES), np.uint32))
+    first_entry: int = 0
+    entries: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
 
     def holds(self, address: int) -> bool:
         """Whether a byte is one of these constants."""
-        row = address // ROW_BYTES
-        return 0 <= row - self.first_vector < len(self.vectors) or 0 <= row - self.first_channel < len(self.channels)
+        return any(
+            0 <= address // size - first < len(held)
+            for size, first, held in (
+                (ROW_BYTES, self.first_vector, self.vectors),
+                (ROW_BYTES, self.first_channel, self.channels),
+                (PATTERN_BYTES, self.first_pattern, self.patterns),
+                (ENTRY_BYTES, self.first_entry, self.entries),
+            )
+        )

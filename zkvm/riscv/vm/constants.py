@@ -11,12 +11,25 @@ from collections.abc import Iterable
 import numpy as np
 
 from zkvm.errors import ElfError
-from zkvm.riscv.isa.tensors import CHANNEL, LANES, MAX_BIAS, MAX_LIMIT, MAX_SCALED_BIAS, ROW_BYTES, TensorConstants
+from zkvm.riscv.isa.tensors import (
+    CHANNEL,
+    ENTRY_BYTES,
+    LANES,
+    MAX_BIAS,
+    MAX_LIMIT,
+    MAX_SCALED_BIAS,
+    PATTERN_BYTES,
+    ROW_BYTES,
+    SECOND_OPERAND,
+    TensorConstants,
+)  # fmt: skip
 from zkvm.riscv.vm.segment import Segment
 
-VECTORS, CHANNELS = 1, 2
+VECTORS, CHANNELS, PATTERNS, FUNCTIONS = 1, 2, 3, 4
 """Marks. An ordinary segment has 0."""
-NAMES = {VECTORS: ".tensor.vectors", CHANNELS: ".tensor.channels"}
+NAMES = {VECTORS: ".tensor.vectors", CHANNELS: ".tensor.channels", PATTERNS: ".tensor.patterns", FUNCTIONS: ".tensor.functions"}
+ALIGNMENT = {PATTERNS: PATTERN_BYTES}
+"""What addresses and sizes are multiples of, where that is not ROW_BYTES."""
 
 
 def tensor_constants(segments: Iterable[Segment]) -> TensorConstants:
@@ -36,21 +49,38 @@ def tensor_constants(segments: Iterable[Segment]) -> TensorConstants:
             raise ElfError(f"{segment} is a second one of {name}: link all of it into one")
         if segment.writable or segment.executable:
             raise ElfError(f"{segment} holds {name} and is not only readable")
-        if segment.address % ROW_BYTES or segment.size % ROW_BYTES:
-            raise ElfError(f"{segment} holds {name}: address and size must be multiples of {ROW_BYTES}")
+        unit = ALIGNMENT.get(segment.kind, ROW_BYTES)
+        if segment.address % unit or segment.size % unit:
+            raise ElfError(f"{segment} holds {name}: address and size must be multiples of {unit}")
         if len(segment.data) != segment.size:
             raise ElfError(f"{segment} holds {name}, but the file has only {len(segment.data)} of its {segment.size} bytes")
         found[segment.kind] = (segment.address, segment.data)
     vectors_at, vectors = found.get(VECTORS, (0, b""))
     channels_at, channels = found.get(CHANNELS, (0, b""))
+    patterns_at, patterns = found.get(PATTERNS, (0, b""))
+    functions_at, functions = found.get(FUNCTIONS, (0, b""))
     constants = TensorConstants(
         first_vector=vectors_at // ROW_BYTES,
         vectors=np.frombuffer(vectors, "<i2").astype(np.int16).reshape(-1, LANES),
         first_channel=channels_at // ROW_BYTES,
         channels=np.frombuffer(channels, CHANNEL.newbyteorder("<")).astype(CHANNEL),
+        first_pattern=patterns_at // PATTERN_BYTES,
+        patterns=np.frombuffer(patterns, "<u4").astype(np.uint32).reshape(-1, LANES),
+        first_entry=functions_at // ENTRY_BYTES,
+        entries=np.frombuffer(functions, "<i2").astype(np.int16),
     )
     _check_channels(constants)
+    _check_patterns(constants)
     return constants
+
+
+def _check_patterns(constants: TensorConstants) -> None:
+    """Refuse rows that take elements from both operands: a row of the proof has one."""
+    second = constants.patterns >= SECOND_OPERAND
+    mixed = second.any(axis=1) & ~second.all(axis=1)
+    if np.any(mixed):
+        at = (constants.first_pattern + int(np.argmax(mixed))) * PATTERN_BYTES
+        raise ElfError(f"the row at 0x{at:x} of {NAMES[PATTERNS]} takes elements from both operands: make it two rows")
 
 
 def _check_channels(constants: TensorConstants) -> None:

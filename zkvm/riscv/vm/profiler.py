@@ -8,7 +8,7 @@ the stack; debug information says which instructions are theirs, and the tree sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.semantics import LOADS, STORES
 from zkvm.riscv.kernels import interpreter as kernel
-from zkvm.riscv.records import CHAIN_ROW, Execution, Image
+from zkvm.riscv.records import CHAIN_ROW, Execution, Image, TensorCall
 from zkvm.riscv.vm.dwarf import InlineTable
 from zkvm.riscv.vm.executor import run_kernel
 from zkvm.riscv.vm.state import MachineState
@@ -50,6 +50,7 @@ class Costs:
         zero_word: of the first touch of a zero-initialised word.
         read_row: of a word that a read moves.
         write_row: of a word that a journal write moves.
+        tensor: of a tensor call's rows, beside that of the call itself.
     """
 
     steps: Int
@@ -59,6 +60,7 @@ class Costs:
     zero_word: int
     read_row: int
     write_row: int
+    tensor: Callable[[TensorCall], int] = lambda _: 0
 
     @classmethod
     def nothing(cls) -> Costs:
@@ -194,6 +196,8 @@ class Recorder:
         self.count(execution.steps, execution.refreshes)
         for (row, node), call in zip(self._call_nodes, execution.ecalls, strict=True):
             self._add(row, node, self.costs.calls.get(int(call["a7"]), self.costs.other_call))
+        for tensor_call in execution.tensor_calls:
+            self._add(*self._call_nodes[tensor_call.ecall], self.costs.tensor(tensor_call))
         for records, cost in ((execution.reads, self.costs.read_row), (execution.writes, self.costs.write_row)):
             self._count_chain(records, execution.ecalls["time"], cost)
 

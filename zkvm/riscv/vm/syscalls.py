@@ -18,7 +18,8 @@ from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.records import CHAIN_ROW, ECALL
 from zkvm.riscv.vm.memory import ROM
 from zkvm.riscv.vm.state import MachineState, outside_memory, trap
-from zkvm.riscv.vm.tensors import Tensors, run_call
+from zkvm.riscv.vm.tensor_call import Tensors
+from zkvm.riscv.vm.tensors import run_call
 
 REGISTERS = {"a7": 17, "a0": 10, "a1": 11, "a2": 12}
 """The call's number and arguments, by their names in the records. Register indices, as below."""

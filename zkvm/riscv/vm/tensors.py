@@ -5,45 +5,25 @@ What has no witness is a trap here. Its message says which rule of ``docs/tensor
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.errors import GuestTrap, LimitError
+from zkvm.errors import LimitError
 from zkvm.riscv.isa import semantics, tensors
-from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LANES, LINEAR, LOAD, ROW_BYTES, Descriptor, TensorConstants
+from zkvm.riscv.isa.tensors import APPLY, EXPORT, GATHER, IMPORT, LANES, LINEAR, LOAD, MAXIMUM, ROW_BYTES, Descriptor
 from zkvm.riscv.records import TENSOR_WORD, TensorCall
 from zkvm.riscv.vm.memory import ROM
+from zkvm.riscv.vm.rearranging import apply, gather, maximum
 from zkvm.riscv.vm.state import MachineState, outside_memory, trap
+from zkvm.riscv.vm.tensor_call import Call, Elements, Input, Tensors
 
-Elements = NDArray[np.int16]
-"""(v, 8): vectors."""
-Input = Callable[[int], bytes]
-"""Takes so many bytes of the private input, or as many as there are."""
-
-MAX_ROWS = 1 << 28
-"""As many rows as all tables of a proof have together."""
 EXACT_TAPS = 1 << 22
 """So many products of two int16 have a sum below 2^53: doubles add them exactly, in any order."""
 BLOCK_BYTES = 1 << 26
 """What the operands of one product of matrices may take, roughly."""
-
-
-@dataclass(slots=True)
-class Tensors:
-    """The tensors of a run.
-
-    Attributes:
-        made: by id. What is there never changes.
-        calls: records, if the run is recorded.
-    """
-
-    made: dict[int, Elements] = field(default_factory=dict)
-    calls: list[TensorCall] = field(default_factory=list)
 
 
 def run_call(state: MachineState, store: Tensors, ecall: int, registers: tuple[int, int, int], take: Input) -> int:
@@ -60,7 +40,7 @@ def run_call(state: MachineState, store: Tensors, ecall: int, registers: tuple[i
         GuestTrap: the call has no proof.
         LimitError: it makes more vectors than a proof holds, or than fit into memory.
     """
-    call = _Call(state, store, ecall, _descriptor(state, registers[0]), registers[1], registers[2], take)
+    call = Call(state, store, ecall, _descriptor(state, registers[0]), registers[1], registers[2], take)
     if call.id > semantics.MASK32:
         raise LimitError("the run is too long for tensor calls: the number of its instructions does not fit 32 bits")
     record = OPERATIONS[call.words.operation](call)
@@ -70,87 +50,6 @@ def run_call(state: MachineState, store: Tensors, ecall: int, registers: tuple[i
         store.calls.append(record)
     state.host_bytes += record.nbytes if state.trace else record.vectors.nbytes
     return call.id
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One call: its words, its operands, and how they are read."""
-
-    state: MachineState
-    store: Tensors
-    ecall: int
-    words: Descriptor
-    first: int
-    second: int
-    take: Input
-
-    @property
-    def id(self) -> int:
-        return self.state.cycles + 1
-
-    def record(self, **arrays: NDArray[Any]) -> TensorCall:
-        """The record of the call, with these of its arrays."""
-        return TensorCall(self.ecall, self.id, self.words, **arrays)
-
-    def refuse(self, what: str) -> GuestTrap:
-        """The trap for what cannot be proven."""
-        return trap(self.state, "tensor_call", f"tensor call {tensors.NAMES[self.words.operation]}: {what}")
-
-    def check_room(self, rows: int, row_bytes: int) -> None:
-        """Refuse what takes more rows than a proof has, or more memory than there is at so many bytes for each."""
-        if rows > MAX_ROWS:
-            raise LimitError(f"a tensor call needs {rows} rows of one table; a proof holds at most {MAX_ROWS}")
-        self.state.check_memory(rows * row_bytes)
-
-    def vectors(self, handle: int, start: int, *strides: tuple[int, int]) -> Elements:
-        """Vectors of an operand, one axis for each (count, stride), then the lanes.
-
-        Args:
-            handle: of the operand.
-            start: where it begins, in bytes.
-            *strides: how many, and how many vectors from one to the next.
-        """
-        if handle >= self.id:
-            raise self.refuse(f"operand {handle} is no tensor that was made before this call, whose id is {self.id}")
-        if any(count == 0 for count, _ in strides):
-            return np.zeros((*(count for count, _ in strides), LANES), np.int16)
-        if start % ROW_BYTES:
-            raise self.refuse(f"an operand begins at 0x{start:x}, which is not a multiple of {ROW_BYTES}")
-        constants = _constants(self.state)
-        first, last = start // ROW_BYTES, start // ROW_BYTES + sum((count - 1) * stride for count, stride in strides)
-        if handle == 0:
-            held, offset, name = constants.vectors, constants.first_vector, "the constant vectors"
-        elif handle in self.store.made:
-            held, offset, name = self.store.made[handle], 0, f"tensor {handle}"
-        else:
-            raise self.refuse(f"no call made a tensor with the handle {handle}")
-        if not offset <= first <= last < offset + len(held):
-            there = f"[{offset}, {offset + len(held)})"
-            raise self.refuse(f"it reads vectors {first} to {last} of {name}, which has {there}")
-        self.check_room(math.prod(count for count, _ in strides), ROW_BYTES + 8)
-        index = np.full((1,) * len(strides), first - offset, np.int64)
-        for axis, (count, stride) in enumerate(strides):
-            shape = [1] * len(strides)
-            shape[axis] = count
-            index = index + stride * np.arange(count, dtype=np.int64).reshape(shape)
-        found: Elements = held[index]
-        return found
-
-    def channels(self) -> NDArray[np.void]:
-        """The list of channels, with one limit for all."""
-        constants, at, count = _constants(self.state), self.words.channel_list, self.words.channels
-        first = at // ROW_BYTES - constants.first_channel
-        if at % ROW_BYTES or not 0 <= first <= first + count <= len(constants.channels):
-            raise self.refuse(f"its list of {count} channels at 0x{at:x} is not in .tensor.channels")
-        found = constants.channels[first : first + count]
-        if np.any(found["limit"] != found["limit"][0]):
-            raise self.refuse(f"the channels of its list at 0x{at:x} have different limits")
-        return found
-
-
-def _constants(state: MachineState) -> TensorConstants:
-    assert state.image.tensors is not None
-    return state.image.tensors
 
 
 def _descriptor(state: MachineState, address: int) -> Descriptor:
@@ -172,7 +71,7 @@ def _descriptor(state: MachineState, address: int) -> Descriptor:
     return Descriptor(*read(tensors.WORDS[operation]))
 
 
-def _import(call: _Call) -> TensorCall:
+def _import(call: Call) -> TensorCall:
     """import: the next 16 bytes of the private input for each vector, little-endian."""
     count = call.words.blocks
     call.check_room(count, ROW_BYTES)
@@ -182,14 +81,14 @@ def _import(call: _Call) -> TensorCall:
     return call.record(vectors=np.frombuffer(data, "<i2").astype(np.int16).reshape(-1, LANES))
 
 
-def _lanes(call: _Call) -> int:
+def _lanes(call: Call) -> int:
     """Elements of a vector that have a word in RAM."""
     if call.words.channels not in (1, LANES):
         raise call.refuse(f"{call.words.channels} elements of each vector: only 1 or {LANES} have words")
     return call.words.channels
 
 
-def _load(call: _Call) -> TensorCall:
+def _load(call: Call) -> TensorCall:
     """load: a word of RAM for each element."""
     lanes = _lanes(call)
     rows = _words(call, call.words.blocks * lanes)
@@ -204,7 +103,7 @@ def _load(call: _Call) -> TensorCall:
     return call.record(vectors=made, words=rows)
 
 
-def _export(call: _Call) -> TensorCall:
+def _export(call: Call) -> TensorCall:
     """export: a word of RAM for each element, with its sign."""
     lanes, words = _lanes(call), call.words
     rows = _words(call, words.blocks * lanes)
@@ -215,7 +114,7 @@ def _export(call: _Call) -> TensorCall:
     return call.record(x=x, words=rows)
 
 
-def _words(call: _Call, count: int) -> NDArray[Any]:
+def _words(call: Call, count: int) -> NDArray[Any]:
     """Records of so many words from a2 on, accessed at the time after the call's. ``new`` is left to the caller."""
     state, address = call.state, call.second
     if count == 0:
@@ -241,7 +140,7 @@ def _words(call: _Call, count: int) -> NDArray[Any]:
     return rows
 
 
-def _linear(call: _Call) -> TensorCall:
+def _linear(call: Call) -> TensorCall:
     """linear: sums of products, rescaled."""
     words = call.words
     if not 1 <= words.channels <= tensors.MAX_CHANNELS:
@@ -304,5 +203,7 @@ def rescale(sums: NDArray[np.int64], bias: NDArray[np.int64], multiplier: NDArra
     return rescaled
 
 
-OPERATIONS: dict[int, Callable[[_Call], TensorCall]] = {IMPORT: _import, LOAD: _load, LINEAR: _linear, EXPORT: _export}
+OPERATIONS: dict[int, Callable[[Call], TensorCall]] = {
+    IMPORT: _import, LOAD: _load, LINEAR: _linear, EXPORT: _export, GATHER: gather, MAXIMUM: maximum, APPLY: apply,
+}  # fmt: skip
 """What the executor does in each operation."""

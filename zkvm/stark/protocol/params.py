@@ -49,6 +49,12 @@ class Parameters:
         return self.blowup, self.queries, self.exempt
 
     @property
+    def splits(self) -> bool:
+        """Whether the prover spreads the rows of a chip over two tables where that saves padding. A table more has columns of its own to open,
+        which a set for small receipts does not pay."""
+        return self.name != "compact"
+
+    @property
     def chunk_blinding(self) -> int:
         """h_p: number of coefficients of each polynomial that blinds a quotient chunk; it must be at least queries + 4."""
         return self.queries + 4

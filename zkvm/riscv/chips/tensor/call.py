@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.riscv.chips.buses import IMPORT_PATH, RANGE16, ROM, TILE_PATH, WORDS_PATH
-from zkvm.riscv.chips.calls import call_columns, fill_calls, register_access
+from zkvm.riscv.chips.buses import APPLY_PATH, GATHER_PATH, IMPORT_PATH, MAXIMUM_PATH, RANGE16, ROM, TILE_PATH, WORDS_PATH
+from zkvm.riscv.chips.calls import call_columns, fill_calls, register_access, select_calls
 from zkvm.riscv.chips.common import (
     TWO_16,
     TWO_32,
@@ -43,29 +43,49 @@ from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, QUARTER, ROW, elements
 from zkvm.riscv.chips.tensor.products import tile_count
 from zkvm.riscv.chips.tensor.tiles import CONSTANT
 from zkvm.riscv.chips.tensor.words import WIDE_BYTES, WORD_BYTES
-from zkvm.riscv.isa.calls import TENSOR
+from zkvm.riscv.isa.calls import TENSOR, numbers_of
 from zkvm.riscv.isa.opcodes import ECALL
-from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LANES, LINEAR, LOAD, ROW_BYTES, Descriptor
+from zkvm.riscv.isa.tensors import (
+    APPLY,
+    ENTRY_BYTES,
+    EXPORT,
+    GATHER,
+    IMPORT,
+    LANES,
+    LINEAR,
+    LOAD,
+    MAXIMUM,
+    PATTERN_BYTES,
+    ROW_BYTES,
+    Descriptor,
+)  # fmt: skip
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Chip, Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell, word
 from zkvm.stark.air.expression import Expr, total
+from zkvm.stark.field.goldilocks import P
 
-FLAGS = {"imports": IMPORT, "loads": LOAD, "linear": LINEAR, "exports": EXPORT}
+FLAGS = {
+    "imports": IMPORT, "loads": LOAD, "linear": LINEAR, "exports": EXPORT, "gathers": GATHER, "maxima": MAXIMUM, "applies": APPLY,
+}  # fmt: skip
 """Flag of each operation."""
 READ_BY = {
     "blocks": tuple(FLAGS),
     "channels": ("loads", "linear", "exports"),
-    "taps": ("linear",),
-    "x": ("linear", "exports"),
-    "x_stride": ("linear", "exports"),
+    "taps": ("linear", "maxima"),
+    "x": ("linear", "exports", "maxima", "applies"),
+    "x_stride": ("linear", "exports", "maxima", "applies"),
     "w": ("linear",),
-    "w_stride": ("linear",),
-    "channel_list": ("linear",),
+    "w_stride": ("linear", "maxima"),
+    "channel_list": ("linear", "gathers", "applies"),
     "bounds": ("linear",),
 }
 """Words of the descriptor behind the first, in order: which operations read them."""
+OPERANDS = ("linear", "exports", "gathers", "maxima", "applies"), ("linear", "gathers")
+"""Which operations read a first operand, and a second one."""
+PATTERN_ROW, ENTRY = pow(PATTERN_BYTES, -1, P), pow(ENTRY_BYTES, -1, P)
+"""Of bytes to rows of patterns, and to entries of functions."""
 
 
 class TensorCallChip(Chip):
@@ -89,6 +109,12 @@ class TensorCallChip(Chip):
         two_blocks=cell("whether the first tile has two blocks"),
         x_moved=cell("vectors from the first block to the one behind the last"),
         results=cell("vectors of a layer's result"),
+        gathered=cell("vectors that are gathered"),
+        compared=cell("results of comparisons"),
+        compared_stride=cell("vectors from the first result's first to the one behind the last's"),
+        back=cell("vectors from the last that is compared for a result to the first for the next"),
+        applied=cell("vectors that a function is applied to"),
+        applied_stride=cell("vectors from the first of these to the one behind the last"),
         limit=cell("bound of the multipliers"),
         products=cell("taps limit"),
         low=cell("least result + 2^15"),
@@ -125,6 +151,11 @@ class TensorCallChip(Chip):
             air.when(1 - row.linear).assert_zero(f"only a layer has {name.replace('_', ' ')}", row[name])
         air.assert_equal("vectors over a layer", row.x_moved, row.linear_blocks * row.x_stride)
         air.assert_equal("vectors of a result", row.results, row.linear_blocks * row.channels)
+        for name, flag in (("gathered", "gathers"), ("compared", "maxima"), ("applied", "applies")):
+            air.assert_equal(f"vectors that are {name}", row[name], row[flag] * row.blocks)
+        for name in ("compared", "applied"):
+            air.assert_equal(f"vectors over what is {name}", row[f"{name}_stride"], row[name] * row.x_stride)
+        air.assert_equal("from result to result", row.back, row.x_stride + row.w_stride - row.taps * row.w_stride)
         air.assert_equal("products of taps and limit", row.products, row.taps * row.limit)
         assert_neutral(air, row.t, self._accesses(row))
 
@@ -138,8 +169,8 @@ class TensorCallChip(Chip):
         for k, (name, flags) in enumerate(READ_BY.items(), 1):
             buses.lookup(name.replace("_", " "), ROM, (row.a0 + WORD_BYTES * k, row[name]), total(*(row[flag] for flag in flags)))
         identity = row.t * QUARTER
-        range_word(buses, "first operand is earlier", identity - row.a1 - 1, row.first_low, row.linear + row.exports)
-        range_word(buses, "second operand is earlier", identity - row.a2 - 1, row.second_low, row.linear)
+        range_word(buses, "first operand is earlier", identity - row.a1 - 1, row.first_low, total(*(row[name] for name in OPERANDS[0])))
+        range_word(buses, "second operand is earlier", identity - row.a2 - 1, row.second_low, total(*(row[name] for name in OPERANDS[1])))
         buses.lookup("1 to 2^16 channels", RANGE16, (row.channels - 1,), row.linear)
         high = high_limb(row.bounds, row.low)
         for label, value in (("least result", row.low), ("greatest result", high), ("bounds are in order", high - row.low)):
@@ -157,6 +188,7 @@ class TensorCallChip(Chip):
             receive=(*fixed, row.moved, row.a2 + row.moved_bytes, row.a1, x + row.moved_stride, row.stride),
             send=(*fixed, 0, row.a2, row.a1, x, row.stride),
         )
+        self._moving_paths(buses, row)
         span = high_limb(row.bounds, row.low) - row.low
         constant: dict[str, Expr] = {name: row[name] for name in ("taps", "channels", "x_stride", "w_stride", "limit")}
         constant |= {"x_tensor": row.a1, "w_tensor": row.a2, "first_w": w, "low": row.low - INT16_OFFSET, "span": span}
@@ -169,9 +201,32 @@ class TensorCallChip(Chip):
             send=(identity, 0, row.linear_blocks, row.channels, row.two_blocks, x, w, 0, channel, *tail),
         )
 
+    def _moving_paths(self, buses: BusBuilder, row: Row) -> None:
+        identity, x, pattern = row.t * QUARTER, row.x * ROW, row.channel_list * PATTERN_ROW
+        buses.pair(
+            "gather path",
+            GATHER_PATH,
+            receive=(identity, row.gathered, row.a1, row.a2, pattern + row.gathered),
+            send=(identity, 0, row.a1, row.a2, pattern),
+        )
+        steps = (row.w_stride, row.back, row.taps)
+        buses.pair(
+            "maximum path",
+            MAXIMUM_PATH,
+            receive=(identity, row.compared, row.taps, 1, row.a1, x + row.compared_stride, *steps),
+            send=(identity, 0, row.taps, 1, row.a1, x, *steps),
+        )
+        fixed = (row.x_stride, row.channel_list * ENTRY + INT16_OFFSET)
+        buses.pair(
+            "apply path",
+            APPLY_PATH,
+            receive=(identity, row.applied, row.a1, x + row.applied_stride, *fixed),
+            send=(identity, 0, row.a1, x, *fixed),
+        )
+
     def rows(self, execution: Execution) -> int:
         """One a call."""
-        return len(execution.tensor_calls)
+        return len(select_calls(execution, numbers_of(self.name)))
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy the records and compute both ends of the paths."""
@@ -205,6 +260,7 @@ def _columns(calls: tuple[TensorCall, ...], records: NDArray[Any], limits: NDArr
     moved, blocks = moving * words["blocks"], linear * words["blocks"]
     stride = exports * words["x_stride"]
     products = words["taps"] * limits
+    reads = [np.any([flags[name] for name in names], axis=0) for names in OPERANDS]
     return {
         **flags,
         **{name: words[name] for name in READ_BY},
@@ -215,14 +271,20 @@ def _columns(calls: tuple[TensorCall, ...], records: NDArray[Any], limits: NDArr
         "stride": stride,
         "moved_stride": moved * stride,
         "linear_blocks": blocks,
-        "tiles": np.array([tile_count(call) if call.descriptor.operation == LINEAR else 0 for call in calls]),
+        "tiles": np.array([tile_count(call) for call in calls]),
         "two_blocks": blocks > 1,
         "x_moved": blocks * words["x_stride"],
         "results": blocks * words["channels"],
+        **{name: flags[flag] * words["blocks"] for name, flag in (("gathered", "gathers"), ("compared", "maxima"), ("applied", "applies"))},
+        **{
+            f"{name}_stride": flags[flag] * words["blocks"] * words["x_stride"]
+            for name, flag in (("compared", "maxima"), ("applied", "applies"))
+        },
+        "back": words["x_stride"] + words["w_stride"] - words["taps"] * words["w_stride"],
         "limit": limits,
         "products": products,
         "low": words["bounds"] % TWO_16,
-        "first_low": np.where(linear | exports, low16(first.view(np.uint64)), 0),
-        "second_low": np.where(linear, low16(second.view(np.uint64)), 0),
+        "first_low": np.where(reads[0], low16(first.view(np.uint64)), 0),
+        "second_low": np.where(reads[1], low16(second.view(np.uint64)), 0),
         "room_low": np.where(linear, low16((TWO_32 - products).astype(np.uint64)), 0),
     }

@@ -8,16 +8,16 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.riscv.chips.buses import IMPORT_PATH, RANGE16, VECTOR
-from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, assert_muted, calls_of, joined, lane_columns, lanes, put, vector
+from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, TensorChip, assert_muted, calls_of, joined, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.uses import vector_uses
 from zkvm.riscv.isa.tensors import IMPORT
-from zkvm.riscv.records import Execution
+from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
-from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell
 
 
-class ImportChip(Chip):
+class ImportChip(TensorChip):
     """One vector a row."""
 
     name = "tensor_import"
@@ -42,9 +42,9 @@ class ImportChip(Chip):
             buses.lookup(f"{name} is an int16", RANGE16, (row[name] + INT16_OFFSET,), row.real)
         buses.serve("vector", VECTOR, (row.tensor, row.index, *vector(row, "x")), row.multiplicity)
 
-    def rows(self, execution: Execution) -> int:
+    def rows_of(self, call: TensorCall) -> int:
         """One a vector."""
-        return sum(len(call.vectors) for call in calls_of(execution, IMPORT))
+        return len(call.vectors) if call.descriptor.operation == IMPORT else 0
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy the records."""

@@ -20,6 +20,7 @@ from zkvm.riscv.isa.opcodes import FIRST_TIME, TIME_STEP
 from zkvm.riscv.isa.tensors import LANES
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder
+from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.columns import Column, Row, cell
 from zkvm.stark.air.expression import Expr
 from zkvm.stark.field.goldilocks import P
@@ -30,6 +31,18 @@ QUARTER = pow(TIME_STEP, -1, P)
 ROW = pow(16, -1, P)
 """Of bytes to rows of constants. A number of bytes that is no multiple of 16 becomes p / 16 or more, where nothing is served."""
 assert FIRST_TIME == TIME_STEP, "the id of a call is a quarter of its time: one more than the instructions before it"
+
+
+class TensorChip(Chip):
+    """A chip whose rows belong to one tensor call each."""
+
+    def rows_of(self, call: TensorCall) -> int:
+        """How many rows a call has."""
+        raise NotImplementedError
+
+    def rows(self, execution: Execution) -> int:
+        """Those of all calls."""
+        return sum(self.rows_of(call) for call in execution.tensor_calls)
 
 
 def lanes(stem: str) -> list[str]:

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import SUMS, TAP_PATH, VECTOR
-from zkvm.riscv.chips.tensor.lanes import calls_of, lane_columns, lanes, put, vector
+from zkvm.riscv.chips.tensor.lanes import TensorChip, calls_of, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.uses import TILE_BLOCKS, TILE_HALVES, operands
 from zkvm.riscv.isa.tensors import LANES, LINEAR, ROW_BYTES
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
-from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell
 from zkvm.stark.air.expression import Expr
 
@@ -39,7 +39,7 @@ def positions_of(row: Row, stem: str) -> list[tuple[int, Expr]]:
     return list(enumerate(vector(row, stem)))
 
 
-class ProductsChip(Chip):
+class ProductsChip(TensorChip):
     """256 products a row."""
 
     name = "tensor_products"
@@ -86,9 +86,9 @@ class ProductsChip(Chip):
         for half, stem in enumerate("ab"):
             buses.contribute(f"half {half}", SUMS, (row.tensor, row.tile, half), positions_of(row, stem), channels)
 
-    def rows(self, execution: Execution) -> int:
+    def rows_of(self, call: TensorCall) -> int:
         """One a tap of a tile."""
-        return sum(tile_count(call) * call.descriptor.taps for call in calls_of(execution, LINEAR))
+        return tile_count(call) * call.descriptor.taps
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Every tap of every tile, with its vectors."""
@@ -141,9 +141,9 @@ class Tiles:
 
 
 def tile_count(call: TensorCall) -> int:
-    """How many tiles a call has."""
+    """How many tiles a call has: none, unless it makes sums."""
     d = call.descriptor
-    return -(-d.blocks // TILE_BLOCKS) * -(-d.channels // TILE_CHANNELS)
+    return 0 if d.operation != LINEAR else -(-d.blocks // TILE_BLOCKS) * -(-d.channels // TILE_CHANNELS)
 
 
 def tiles_of(call: TensorCall) -> Tiles:

@@ -26,13 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import CHANNEL, OUT_PATH, RANGE16, SUMS, VECTOR
-from zkvm.riscv.chips.tensor.lanes import assert_muted, elements, lane_columns, lanes, put, vector
+from zkvm.riscv.chips.tensor.lanes import TensorChip, assert_muted, elements, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.products import CHANNEL_POWER, Tiles, layers, positions_of
 from zkvm.riscv.chips.tensor.uses import vector_uses
 from zkvm.riscv.isa.tensors import LANES, LINEAR, ROW_BYTES, SHIFT, TensorConstants
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
-from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Column, Columns, Row, bit, cell, limb
 from zkvm.stark.air.expression import Expr, total, weighted_sum
 
@@ -50,7 +50,7 @@ def _limb_columns() -> dict[str, Column]:
     return {name: limb(16, f"of the quotient or rest, lane {name[1:]}") for stem in LIMBS for name in lanes(stem)}
 
 
-class ResultsChip(Chip):
+class ResultsChip(TensorChip):
     """One vector a row."""
 
     name = "tensor_results"
@@ -120,9 +120,9 @@ class ResultsChip(Chip):
         buses.contribute("sums", SUMS, own, high, low, positions_of(row, "sum"))
         buses.serve("vector", VECTOR, (row.tensor, row.index, *vector(row, "x")), row.multiplicity)
 
-    def rows(self, execution: Execution) -> int:
+    def rows_of(self, call: TensorCall) -> int:
         """One a vector."""
-        return sum(len(call.vectors) for call in execution.tensor_calls if call.descriptor.operation == LINEAR)
+        return len(call.vectors) if call.descriptor.operation == LINEAR else 0
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Divide the sums of every call."""

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import OUT_PATH, RANGE16, TAP_PATH, TILE_PATH
-from zkvm.riscv.chips.tensor.lanes import elements
+from zkvm.riscv.chips.tensor.lanes import TensorChip, elements
 from zkvm.riscv.chips.tensor.products import TILE_CHANNELS, layers, tile_count
 from zkvm.riscv.chips.tensor.uses import TILE_HALVES, operands
-from zkvm.riscv.isa.tensors import LANES, LINEAR, ROW_BYTES
+from zkvm.riscv.isa.tensors import LANES, ROW_BYTES
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
-from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell
 
 CONSTANT = ("taps", "channels", "x_stride", "w_stride", "x_tensor", "w_tensor", "first_w", "low", "span", "limit")
@@ -34,7 +34,7 @@ MOVING = ("tile", "blocks_left", "channels_left", "two_blocks", "x", "w", "resul
 """What changes from tile to tile, after the call's id."""
 
 
-class TilesChip(Chip):
+class TilesChip(TensorChip):
     """One tile a row."""
 
     name = "tensor_tiles"
@@ -134,9 +134,9 @@ class TilesChip(Chip):
             )
         buses.lookup("channels beyond 8 need two_channels", RANGE16, (LANES * (row.real + row.two_channels) - row.width,), row.real)
 
-    def rows(self, execution: Execution) -> int:
+    def rows_of(self, call: TensorCall) -> int:
         """One a tile."""
-        return sum(tile_count(call) for call in calls_with_tiles(execution))
+        return tile_count(call)
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Follow the path."""
@@ -146,11 +146,6 @@ class TilesChip(Chip):
             for name, values in columns.items():
                 trace[name][start : start + len(tiles.tile)] = elements(np.asarray(values))
             start += len(tiles.tile)
-
-
-def calls_with_tiles(execution: Execution) -> list[TensorCall]:
-    """Calls that make sums."""
-    return [call for call in execution.tensor_calls if call.descriptor.operation == LINEAR]
 
 
 def _columns(execution: Execution, call: TensorCall, tiles: Any) -> dict[str, NDArray[np.int64] | int]:

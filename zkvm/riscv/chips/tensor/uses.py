@@ -5,12 +5,27 @@ What these counts say wrongly, no proof survives: buses would not balance.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.tensor.lanes import calls_of
-from zkvm.riscv.isa.tensors import EXPORT, LINEAR, MAKERS, ROW_BYTES
-from zkvm.riscv.records import Execution
+from zkvm.riscv.isa.tensors import (
+    APPLY,
+    ENTRY_BYTES,
+    EXPORT,
+    GATHER,
+    INT16_OFFSET,
+    LANES,
+    LINEAR,
+    MAKERS,
+    MAXIMUM,
+    PATTERN_BYTES,
+    ROW_BYTES,
+    SECOND_OPERAND,
+)  # fmt: skip
+from zkvm.riscv.records import Execution, TensorCall
 
 Counts = NDArray[np.int64]
 TILE_BLOCKS, TILE_HALVES = 2, 2
@@ -28,13 +43,98 @@ def vector_uses(execution: Execution) -> dict[int, Counts]:
         index = first + stride * np.arange(outer)[:, None] + np.arange(inner)
         np.add.at(uses[handle], index, times)
 
-    for call in calls_of(execution, LINEAR, EXPORT):
+    for call in calls_of(execution, LINEAR, EXPORT, MAXIMUM, APPLY):
         d, first, second = call.descriptor, *operands(execution, call.ecall)
-        if d.operation == EXPORT:
+        if d.operation in (EXPORT, APPLY):
             read(first, d.x, d.blocks, d.x_stride, 1, 1)
+        elif d.operation == MAXIMUM:
+            for tap in range(d.taps):
+                read(first, d.x + ROW_BYTES * d.w_stride * tap, d.blocks, d.x_stride, 1, 1)
         elif d.blocks:
             read(first, d.x, d.blocks, d.x_stride, d.taps, -(-d.halves // TILE_HALVES))
             read(second, d.w, d.halves, d.w_stride, d.taps, -(-d.blocks // TILE_BLOCKS))
+    for used in element_uses(execution):
+        first_vector = constants.first_vector if used.tensor == 0 and constants is not None else 0
+        uses[used.tensor][used.index - first_vector] += 1
+    return uses
+
+
+@dataclass(frozen=True, slots=True)
+class ElementUses:
+    """Elements of a tensor that patterns read.
+
+    Attributes:
+        tensor: its id.
+        index: (k,) of the vectors of which an element is read.
+        vectors: (k, 8) int16.
+        times: (k, 8) how often each element is read.
+        zeros: how often place 0 is.
+    """
+
+    tensor: int
+    index: Counts
+    vectors: NDArray[np.int16]
+    times: Counts
+    zeros: int
+
+
+def element_uses(execution: Execution) -> list[ElementUses]:
+    """What patterns read, by tensor."""
+    places: dict[int, list[Counts]] = {}
+    for call in calls_of(execution, GATHER):
+        rows = pattern_rows(execution, call)
+        second = rows[:, 0] >= SECOND_OPERAND
+        for handle, chosen in zip(operands(execution, call.ecall), (~second, second), strict=True):
+            if np.any(chosen):
+                places.setdefault(handle, []).append((rows[chosen] % SECOND_OPERAND).astype(np.int64).reshape(-1))
+    return [_element_uses(execution, tensor, np.concatenate(read)) for tensor, read in places.items()]
+
+
+def _element_uses(execution: Execution, tensor: int, places: Counts) -> ElementUses:
+    held, first = _held(execution, tensor)
+    lanes_read = places[places > 0] - 1 - LANES * first
+    times = np.bincount(lanes_read, minlength=held.size).reshape(-1, LANES)
+    index = np.flatnonzero(times.any(axis=1))
+    if not len(index):  # only zeros are read, and some vector has to serve them
+        index = np.zeros(1, np.int64)
+    return ElementUses(tensor, first + index, held[index], times[index], int(np.count_nonzero(places == 0)))
+
+
+def _held(execution: Execution, tensor: int) -> tuple[NDArray[np.int16], int]:
+    """All vectors of a tensor, and the number of the first."""
+    constants = execution.image.tensors
+    if tensor == 0 and constants is not None:
+        return constants.vectors, constants.first_vector
+    return next(call.vectors for call in execution.tensor_calls if call.id == tensor), 0
+
+
+def pattern_rows(execution: Execution, call: TensorCall) -> NDArray[np.uint32]:
+    """The rows of the pattern that a call follows."""
+    constants, d = execution.image.tensors, call.descriptor
+    assert constants is not None
+    first = d.channel_list // PATTERN_BYTES - constants.first_pattern
+    return constants.patterns[first : first + d.blocks] if d.blocks else constants.patterns[:0]
+
+
+def pattern_uses(execution: Execution) -> Counts:
+    """How often each row of the image's patterns is read."""
+    constants = execution.image.tensors
+    uses = np.zeros(0 if constants is None else len(constants.patterns), np.int64)
+    for call in calls_of(execution, GATHER):
+        if constants is not None and call.descriptor.blocks:
+            first = call.descriptor.channel_list // PATTERN_BYTES - constants.first_pattern
+            uses[first : first + call.descriptor.blocks] += 1
+    return uses
+
+
+def entry_uses(execution: Execution) -> Counts:
+    """How often each entry of the image's functions is read."""
+    constants = execution.image.tensors
+    uses = np.zeros(0 if constants is None else len(constants.entries), np.int64)
+    for call in calls_of(execution, APPLY):
+        if constants is not None and call.descriptor.blocks:
+            first = call.descriptor.channel_list // ENTRY_BYTES - constants.first_entry + INT16_OFFSET
+            uses += np.bincount(first + call.x.astype(np.int64).reshape(-1), minlength=len(uses))
     return uses
 
 

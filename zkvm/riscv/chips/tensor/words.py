@@ -16,13 +16,24 @@ from zkvm.riscv.chips.buses import RANGE15, VECTOR, WORDS_PATH
 from zkvm.riscv.chips.calls import SLOT_CHAIN
 from zkvm.riscv.chips.common import TWO_32, Access, assert_neutral, connect_accesses, low16
 from zkvm.riscv.chips.memory_access import check_aligned
-from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, QUARTER, assert_muted, calls_of, joined, lane_columns, lanes, put, vector
+from zkvm.riscv.chips.tensor.lanes import (
+    INT16_OFFSET,
+    QUARTER,
+    TensorChip,
+    assert_muted,
+    calls_of,
+    joined,
+    lane_columns,
+    lanes,
+    put,
+    vector,
+)
 from zkvm.riscv.chips.tensor.uses import operands, vector_uses
 from zkvm.riscv.isa.opcodes import TIME_STEP
 from zkvm.riscv.isa.tensors import EXPORT, LANES, LOAD, ROW_BYTES
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
-from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell, limb
 from zkvm.stark.air.expression import Expr
 
@@ -31,7 +42,7 @@ WIDE_BYTES = WORD_BYTES * (LANES - 1)
 """From the first word of a row of eight to the last."""
 
 
-class WordsChip(Chip):
+class WordsChip(TensorChip):
     """One vector a row."""
 
     name = "tensor_words"
@@ -94,9 +105,9 @@ class WordsChip(Chip):
         buses.lookup("exported vector", VECTOR, (row.operand, row.operand_index, *vector(row, "x")), row.real - row.load)
         buses.serve("loaded vector", VECTOR, (row.t * QUARTER, row.index, *vector(row, "x")), row.multiplicity)
 
-    def rows(self, execution: Execution) -> int:
+    def rows_of(self, call: TensorCall) -> int:
         """One a vector."""
-        return sum(call.descriptor.blocks for call in calls_of(execution, LOAD, EXPORT))
+        return call.descriptor.blocks if call.descriptor.operation in (LOAD, EXPORT) else 0
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy the records."""
