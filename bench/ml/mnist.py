@@ -25,6 +25,7 @@ from zkvm.ml.onnx_runtime import run_session, session  # noqa: E402
 CALIBRATION_IMAGES = 200
 CHOICES = (
     compiler.Options(),
+    compiler.Options(precompiles=compiler.Precompiles.NONE),
     compiler.Options(arithmetic=compiler.Arithmetic.FIXED),
     compiler.Options(arithmetic=compiler.Arithmetic.FIXED, precision=compiler.Precision(8, 8)),
     compiler.Options(arithmetic=compiler.Arithmetic.FLOAT),
@@ -60,8 +61,9 @@ def compare(path: Path, data: Path, options: compiler.Options, guest_images: int
     count = len(held)
     bits = f", {options.precision.activation_bits} bits" if options.arithmetic is compiler.Arithmetic.FIXED else ""
     print(
-        f"{path.stem}: {options.arithmetic}{bits}: {made.model.card['arithmetic']['float_operations']} operations in floats, "
-        f"{made.model.card['arithmetic']['fixed_operations']} in fixed point, {made.graph.macs} MACs; "
+        f"{path.stem}: {options.arithmetic}{bits}, precompiles {options.precompiles}: "
+        f"{made.model.card['arithmetic']['float_operations']} operations in floats, {made.model.card['arithmetic']['fixed_operations']} "
+        f"in fixed point, {made.graph.tensor_operations} of them tensor calls, {made.graph.macs} MACs; "
         f"gate: {'holds' if gate.holds else 'refuses'}, error {100 * gate.error:.2g} %, {gate.flips} labels; "
         f"float model {100 * right_float / count:.2f} %, integer model {100 * right_integer / count:.2f} %, "
         f"labels that differ {flips} of {count} ({100 * flips / count:.2f} %), "

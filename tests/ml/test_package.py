@@ -15,7 +15,7 @@ from tests.ml.models import compiled, model_of, normal, run_guest
 from zkvm import api
 from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml.calibrate import Method, observed_range
-from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, add_measurements
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Precompiles, Privacy, add_measurements
 from zkvm.ml.interface import ModelInterface, Tensor, check_weights
 from zkvm.ml.ir import evaluate
 from zkvm.ml.memory import plan_memory
@@ -166,7 +166,8 @@ def test_cycles_of_a_multiplication(layer: str) -> None:
     inputs, weights = (normal(*shape, seed=seed) for seed, shape in enumerate(shapes[layer]))
     operator = "MatMul" if layer == "dense" else "Conv"
     sample = {"x": inputs}
-    made = compiled(model_of([helper.make_node(operator, ["x", "w"], ["y"], name=layer)], sample, ["y"], {"w": weights}), [sample])
+    model = model_of([helper.make_node(operator, ["x", "w"], ["y"], name=layer)], sample, ["y"], {"w": weights})
+    made = compiled(model, [sample], Options(privacy=Privacy(saturate=True), precompiles=Precompiles.NONE))
     add_measurements(made, [sample], profiled_run)
     execution = made.model.card["execution"]
     (entry,) = execution["layers"]

@@ -45,6 +45,7 @@ class Context:
         private: whether the weights are. Then bounds, and everything that decides which operations there are and what code they are,
             follow from the architecture; scales, constants and cuts are free to say something about the weights.
         known_tables: see ``operators/unary.py``.
+        followers: tensor -> its only reader.
         given: tensor -> scale and bounds that a quantized model brings along. zero_points: of its quantized tensors.
         floats: nodes, by their first output, that compute in floats. real_kind: what real numbers are in the node at hand, FLOAT or REAL.
         tensor_calls: whether layers may be tensor calls. only_layers: the tensors that nothing but such calls read.
@@ -58,6 +59,7 @@ class Context:
     run_node: EvaluateNode
     private: bool = False
     fused: dict[str, Fusion] = field(default_factory=dict)
+    followers: dict[str, Node] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     given: dict[str, tuple[float, int, int]] = field(default_factory=dict)
     zero_points: dict[str, NDArray[Any]] = field(default_factory=dict)

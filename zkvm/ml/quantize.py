@@ -77,6 +77,7 @@ def quantize(
 
     context = Context(dict(tensors), model.constants, precision, Graph([], []), run_node, private)
     context.floats, context.tensor_calls = floats, calls is not None
+    context.followers = _followers(model)
     if calls is not None:
         wide = few_bits(model, ("Conv",))
         context.tensors |= {name: replace(info, most=wide.get(name, 0)) for name, info in tensors.items()}
@@ -183,6 +184,12 @@ def _real_kind(context: Context, node: Node) -> Kind:
         return Kind.REAL if key not in FLOAT_LOWERINGS else Kind.FLOAT if key not in LOWERINGS else chosen
     kinds = {context.values[name].kind for name in node.inputs if name in context.values and name not in context.constants}
     return Kind.FLOAT if Kind.FLOAT in kinds else Kind.REAL if Kind.REAL in kinds else chosen
+
+
+def _followers(model: ImportedModel) -> dict[str, Node]:
+    """Tensors that a single node reads once, and nobody else: that node."""
+    readers = Counter(name for node in model.nodes for name in node.inputs) + Counter(model.outputs)
+    return {name: node for node in model.nodes for name in node.inputs if name and readers[name] == 1}
 
 
 def _fusions(context: Context, model: ImportedModel) -> dict[str, Fusion]:

@@ -16,7 +16,7 @@ from zkvm.ml.arithmetic import FloatArray, IntArray
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.layout import OFFSET, Layout
 from zkvm.ml.lowering import Context
-from zkvm.ml.node import Node
+from zkvm.ml.node import Node, first_output
 from zkvm.ml.operations.tensors import SHIFT, TensorLinear, layer_cost, moving_cost
 from zkvm.ml.operators.common import fused_target, narrowed
 from zkvm.ml.ranges import TensorInfo, quantization
@@ -33,9 +33,16 @@ ROUNDED = 1 + 2.0**-10
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """A dense layer: the name of its input, weights (channels, taps), bias (channels,), and whether channels come first in its tensors."""
+    """A dense layer.
+
+    Attributes:
+        source: name of its input. result: of its output, which is that of an Add that follows, if this adds the bias.
+        weights: (channels, taps). bias: (channels,).
+        channels_first: whether channels come first in both.
+    """
 
     source: str
+    result: str
     weights: FloatArray
     bias: FloatArray
     channels_first: bool
@@ -86,11 +93,26 @@ def dense_of(context: Context, node: Node) -> Dense | None:
         if places[0] or (node.has(2) and node.inputs[2] not in context.constants):
             return None
         weights, bias = gemm_weights(context, node)
-        return Dense(name, weights, np.zeros(len(weights)) if bias is None else bias, False)
+        return Dense(name, node.outputs[0], weights, np.zeros(len(weights)) if bias is None else bias, False)
     if places[0] and len(context.info(name).shape) != 2:
         return None
     weights = matrix.astype(np.float64) if places[0] else matrix.T.astype(np.float64)
-    return Dense(name, weights, np.zeros(len(weights)), bool(places[0]))
+    added = _added(context, node.outputs[0], (len(weights), 1) if places[0] else (len(weights),))
+    result, bias = (node.outputs[0], np.zeros(len(weights))) if added is None else added
+    return Dense(name, result, weights, bias, bool(places[0]))
+
+
+def _added(context: Context, name: str, shape: tuple[int, ...]) -> tuple[str, FloatArray] | None:
+    """What becomes of a tensor if its only reader adds one number for each channel, which broadcast from this shape, and these numbers."""
+    node = context.followers.get(name)
+    if node is None or node.operator != "Add" or node.domain or first_output(node) in context.floats:
+        return None
+    bias = context.constants.get(node.inputs[1] if node.inputs[0] == name else node.inputs[0])
+    if bias is None or bias.dtype.kind != "f" or bias.shape[-len(shape) :] != shape or bias.size != shape[0]:
+        return None
+    if len(bias.shape) > len(context.info(name).shape):
+        return None
+    return node.outputs[0], bias.reshape(-1).astype(np.float64)
 
 
 def worthwhile(taken: Layout, given: Layout, resident: bool) -> bool:
@@ -111,14 +133,15 @@ def lower_to_tensors(context: Context, node: Node) -> bool:
     if not worthwhile(taken, given, held.layout == taken):
         return False
     source = held if held.layout is not None else narrowed(context, node.name, context.operand(dense.source))
-    name = context.fused[node.outputs[0]].output if node.outputs[0] in context.fused else node.outputs[0]
+    name = context.fused[dense.result].output if dense.result in context.fused else dense.result
     info = _range(context, name, dense, source)
     scale, low, high = context.given[name] if name in context.given else quantization(info, context.precision)
     integers = quantized(dense, source, scale, context.precision.weight_bits)
     if integers is None or not _fits(source.lo - source.origin, source.hi - source.origin) or not _fits(low, high):
         return False
     context.tensors[name] = info
-    output = fused_target(context, node.outputs[0])
+    output = fused_target(context, dense.result)
+    context.done |= {node.outputs[0], dense.result}
     output.layout = given
     (least, most), (lo, hi) = integers.extremes(source.lo - source.origin, source.hi - source.origin), output.limits
     guarded = output.guarded[0] and least < lo, output.guarded[1] and most > hi
