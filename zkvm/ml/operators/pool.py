@@ -19,6 +19,7 @@ from zkvm.ml.operators.common import broadcast, fused_target, pad_value, spatial
 from zkvm.ml.operators.floatreduce import LOWEST_KEY, keys_of, of_keys
 from zkvm.ml.operators.floats import float_pair
 from zkvm.ml.operators.linear import planes
+from zkvm.ml.operators.tensor_elements import average_pool_in_tensors, max_pool_in_tensors
 
 
 def _windows(node: Node, source: Value, sizes: tuple[int, ...]) -> tuple[Windows, list[int]]:
@@ -51,6 +52,8 @@ def lower_max_pool(context: Context, node: Node) -> None:
     """Maximum of windows; exact, and a NaN wins. The second output, positions, is not supported."""
     if len(node.outputs) > 1 and node.outputs[1]:
         raise UsageError(f"MaxPool {node.name!r}: the output Indices is not supported")
+    if max_pool_in_tensors(context, node):
+        return
     source = context.operand(node.inputs[0])
     floats = source.kind is Kind.FLOAT
     source = keys_of(context, node.name, source)
@@ -81,6 +84,8 @@ def _counts(node: Node, source: Value, windows: Windows, pads: list[int]) -> Int
 @lowers("AveragePool")
 def lower_average_pool(context: Context, node: Node) -> None:
     """Mean of windows; whether padding counts is the node's choice."""
+    if average_pool_in_tensors(context, node):
+        return
     source = context.operand(node.inputs[0])
     output = fused_target(context, node.outputs[0])
     windows, pads = _windows(node, source, output.shape[2:])
