@@ -6,7 +6,7 @@ from collections.abc import Container
 from math import log2
 
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.node import Node
+from zkvm.ml.node import Node, first_output
 
 SUM_BITS = 31
 FEWEST, MOST = 11, 16
@@ -18,7 +18,7 @@ PASSING = {
 """Operators whose output has the scale of their input."""
 
 
-def few_bits(model: ImportedModel, layers: Container[str] = LAYERS) -> dict[str, int]:
+def few_bits(model: ImportedModel, layers: Container[str] = LAYERS, without: Container[str] = ()) -> dict[str, int]:
     """Tensors that only layers with constant weights read, if after operators that keep the scale, and how many bits they have best.
 
     Of a layer with K terms a sum, inputs of magnitude 2^m leave its weights steps of K 2^m / 2^31 of their mean size. What rounding the
@@ -28,11 +28,12 @@ def few_bits(model: ImportedModel, layers: Container[str] = LAYERS) -> dict[str,
     Args:
         model: the simplified model.
         layers: operators whose sums have so few bits.
+        without: nodes, by their first output, that are none of them.
     """
     wanted: dict[str, int] = {}
     full = set(model.outputs)
     for node in reversed(model.nodes):
-        own = terms(model, node) if node.operator in layers else 0
+        own = terms(model, node) if node.operator in layers and first_output(node) not in without else 0
         for position, name in enumerate(node.inputs):
             if name in model.constants or not name:
                 continue

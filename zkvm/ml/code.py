@@ -186,6 +186,18 @@ class CodeWriter:
         rows = [[f"{offset}ll", multiplier, limit] for offset, multiplier in zip(bias.tolist(), multipliers.tolist(), strict=True)]
         return self._declare("channels", "ZKVM_CHANNELS({}) = ", _rows(rows), 4 * len(rows))
 
+    def pattern(self, places: NDArray[np.int64]) -> str:
+        """The name of a constant pattern: (n, 8) places."""
+        assert not self.private_weights
+        rows = "{\n    " + ",\n    ".join("{" + ", ".join(f"{place}u" for place in row) + "}" for row in places.tolist()) + "}"
+        return self._declare("pattern", "ZKVM_PATTERN({}) = ", rows, places.size)
+
+    def function(self, entries: NDArray[np.int64]) -> str:
+        """The name of a constant function of an int16: 2^16 entries. Equal ones share one."""
+        assert not self.private_weights
+        texts = [", ".join(map(str, row)) for row in entries.reshape(-1, WORDS_PER_LINE).tolist()]
+        return self._declare("function", "ZKVM_FUNCTION({}) = ", "{\n    " + ",\n    ".join(texts) + "}", entries.size // 2)
+
     def descriptor(self, operation: str, fields: str) -> str:
         """The name of the descriptor of a tensor call."""
         return self._declare(operation, f"static const zkvm_{operation} {{}} = ", f"ZKVM_{operation.upper()}({fields})", 0)

@@ -1,20 +1,38 @@
-"""Which tensors of a model are never in RAM, because only tensor calls read them. Inputs among them are made tensors as they come."""
+"""Which tensors of a model only layers read that are tensor calls, and which inputs are made tensors as they come."""
 
 from __future__ import annotations
 
+from collections.abc import Container
 from math import floor, prod
 
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.interface import MAX_WORD
 from zkvm.ml.ir import Kind
-from zkvm.ml.layout import Layout
+from zkvm.ml.layout import Layout, natural_layout
 from zkvm.ml.lowering import Context
-from zkvm.ml.node import first_output
-from zkvm.ml.operators.tensors import KEEPING, dense_of, worthwhile
+from zkvm.ml.node import Node, first_output
+from zkvm.ml.operators.sums import SIGNS
+from zkvm.ml.operators.tensors import KEEPING, layer_of, worthwhile
+from zkvm.ml.operators.unary import TABULATED
 from zkvm.ml.ranges import TensorInfo
 
+PASSING = (*KEEPING, "MaxPool", "Transpose", "Slice", "Pad", "Split", "DepthToSpace", "SpaceToDepth", "ReduceMax")
+"""Operators whose output has the scale of their input."""
+CALLED = (*PASSING, *SIGNS, "Mul", "Div", "Concat", "AveragePool", "ReduceSum", "ReduceMean", "Relu", "Clip", *TABULATED)
+"""Operators that tensor calls do where their inputs are tensors, or some of them."""
 
-def layouts_read(context: Context, model: ImportedModel, name: str) -> set[Layout]:
+
+def _layouts(context: Context, node: Node, names: set[str]) -> set[Layout | None]:
+    """How a layer that is a tensor call reads tensors with these names, None: rearranged; nothing if it is none."""
+    layer = layer_of(context, node) if first_output(node) not in context.floats else None
+    if layer is None or layer.source not in names:
+        return set()
+    size = prod(context.info(layer.source).shape)
+    taken, _ = layer.layouts(size)
+    return {None if layer.rearranges else taken} if worthwhile(layer, size, taken, True) else set()
+
+
+def layouts_read(context: Context, model: ImportedModel, name: str) -> set[Layout | None]:
     """The layouts in which layers that are tensor calls read a tensor, if it is one already; empty if somebody else reads it too.
 
     Args:
@@ -22,31 +40,54 @@ def layouts_read(context: Context, model: ImportedModel, name: str) -> set[Layou
         model: the simplified model.
         name: of the tensor.
     """
-    names, found = {name}, set[Layout]()
+    names, found = {name}, set[Layout | None]()
     for node in model.nodes:
         if not names & set(node.inputs):
             continue
-        if node.operator in KEEPING and node.domain == "" and node.inputs[0] in names:
-            names.add(node.outputs[0])
+        if node.operator in PASSING and node.domain == "" and node.inputs[0] in names:
+            names |= {output for output in node.outputs if output}
+            found |= set() if node.operator in KEEPING else {None}
             continue
-        dense = dense_of(context, node) if first_output(node) not in context.floats else None
-        if dense is None or dense.source not in names:
+        layouts = _layouts(context, node, names)
+        if not layouts:
             return set()
-        taken, given = dense.layouts(prod(context.info(name).shape))
-        if not worthwhile(taken, given, True):
-            return set()
-        found.add(taken)
+        found |= layouts
     return set() if names & set(model.outputs) else found
 
 
+def _feeds_layers(context: Context, model: ImportedModel, name: str) -> bool:
+    """Whether a tensor call that is a layer reads what becomes of a tensor in other tensor calls."""
+    names = {name}
+    for node in model.nodes:
+        if not names & set(node.inputs):
+            continue
+        if _layouts(context, node, names):
+            return True
+        if node.operator in CALLED and node.domain == "" and first_output(node) not in context.floats:
+            names |= {output for output in node.outputs if output}
+    return False
+
+
 def import_layout(context: Context, model: ImportedModel, name: str) -> Layout | None:
-    """How an input becomes a tensor as it comes: only layers read it, all in one layout, and nothing has to check it.
+    """How an input becomes a tensor as it comes: layers read it, and nothing has to check it.
 
     Bounds are checked by import itself, if all int16 are within them; a digest of the input is one of words in RAM.
     """
+    info = context.info(name)
+    if info.kind is not Kind.REAL or context.precision.activation_bits != 16 or not _feeds_layers(context, model, name):
+        return None
     found = layouts_read(context, model, name)
-    fits = context.info(name).kind is Kind.REAL and context.precision.activation_bits == 16
-    return found.pop() if fits and len(found) == 1 else None
+    return (found.pop() if len(found) == 1 else None) or natural_layout(info.shape)
+
+
+def layers_of_calls(context: Context, model: ImportedModel) -> Container[str]:
+    """The outputs of layers that are tensor calls wherever their input is."""
+    layers = [(node, layer_of(context, node)) for node in model.nodes if first_output(node) not in context.floats]
+    return {
+        first_output(node)
+        for node, layer in layers
+        if layer is not None and worthwhile(layer, prod(context.info(layer.source).shape), None, False)
+    }
 
 
 def whole_range(info: TensorInfo) -> tuple[float, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,17 @@ class Layout:
         places = (position // LANES * self.channels + channel) * LANES + position % LANES
         return np.ascontiguousarray(places.T if self.channels_first else places).reshape(-1)
 
+    def cells(self) -> NDArray[np.int64]:
+        """For each element of the value, in order, 8 times its vector plus its lane."""
+        return np.arange(self.channels) * LANES if self.positions == 1 else self.places()
+
+    def filled(self) -> NDArray[np.int64]:
+        """For each lane of each vector, (n, 8), the number of the element that it holds: lanes without a position hold the last one's, so
+        that whatever is computed lane by lane, or is true of all of them, has no numbers that the model has not."""
+        positions = np.minimum(np.arange(self.blocks * LANES), self.positions - 1)
+        numbers = self.matrix(np.arange(self.channels * self.positions))[positions]
+        return np.ascontiguousarray(numbers.reshape(self.blocks, LANES, self.channels).swapaxes(1, 2)).reshape(-1, LANES)
+
     def matrix(self, elements: NDArray[np.int64]) -> NDArray[np.int64]:
         """The elements as (positions, channels)."""
         if self.channels_first:
@@ -67,8 +79,19 @@ class Layout:
         return np.ascontiguousarray(matrix.T if self.channels_first else matrix).reshape(-1)
 
     def imported(self, elements: NDArray[np.int64]) -> bytes:
-        """The vectors as the machine imports them, lanes without a position as 0."""
-        places = self.places()
-        lanes = np.zeros((self.vectors, LANES), "<i2")
-        lanes[places // self.words, places % self.words] = elements.reshape(-1)
-        return lanes.tobytes()
+        """The vectors as the machine imports them."""
+        return elements.reshape(-1)[self.filled()].astype("<i2").tobytes()
+
+
+def flat_layout(size: int) -> Layout:
+    """A layout in which a list of numbers is words in RAM, in order."""
+    return Layout(1, size) if size % LANES == 0 else Layout(size, 1)
+
+
+def natural_layout(shape: tuple[int, ...]) -> Layout:
+    """The layout of a tensor whose readers ask for none: an image's channels, if their blocks are not mostly empty; else one list."""
+    size = prod(shape)
+    positions = prod(shape[2:])
+    if len(shape) > 2 and shape[0] == 1 and positions >= LANES:
+        return Layout.of(shape[1], positions, True)
+    return Layout(1, size)

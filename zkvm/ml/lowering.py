@@ -16,8 +16,8 @@ from zkvm.ml.ir import Graph, Kind, Operation, Value, View
 from zkvm.ml.layout import Layout
 from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import FromFloat, ToFloat
-from zkvm.ml.operations.tensors import exported, loaded
 from zkvm.ml.operations.unary import Requantize
+from zkvm.ml.residence import Residence
 from zkvm.ml.ranges import Precision, TensorInfo, kind_of, quantization, widest
 
 
@@ -70,10 +70,13 @@ class Context:
     tensor_calls: bool = False
     only_layers: set[str] = field(default_factory=set)
     checks: dict[int, int] = field(default_factory=dict)
-    _in_memory: dict[int, Value] = field(default_factory=dict)
-    _in_tensors: dict[tuple[int, Layout], Value] = field(default_factory=dict)
+    residence: Residence = field(init=False)
     _others: dict[str, Value] = field(default_factory=dict)
     _counter: int = 0
+
+    def __post_init__(self) -> None:
+        """Values are brought to where they are read by operations of this graph."""
+        self.residence = Residence(self.add, self._like)
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """The array of a constant tensor, or nothing."""
@@ -173,29 +176,18 @@ class Context:
         return self.fresh(shape, value.lo, value.hi, value.scale, value.kind, label=value.name)
 
     def in_memory(self, value: Value) -> Value:
-        """The value as words in RAM: exported if a tensor holds it.
-
-        Raises:
-            UsageError: it is an input that the guest makes a tensor as it comes, for layers only.
-        """
-        if value.layout is None:
-            return value
-        if value.origin:
-            raise UsageError(f"tensor {value.name!r} is an input for tensor calls alone")
-        if value.root is not None:
-            return self.view(self.in_memory(value.root), value.shape)
-        if id(value) not in self._in_memory:
-            self._in_memory[id(value)] = [self.add(operation) for operation in exported(value.name, value, self._like)][-1]
-        return self._in_memory[id(value)]
+        """The value as words in RAM; see :class:`~zkvm.ml.residence.Residence`."""
+        return self.residence.in_memory(value)
 
     def in_tensor(self, value: Value, layout: Layout) -> Value:
-        """The value as a tensor of this layout: itself, or loaded from RAM."""
-        if value.layout == layout:
-            return value
-        if (id(value), layout) not in self._in_tensors:
-            operations = loaded(value.name, self.in_memory(value), layout, self._like)
-            self._in_tensors[id(value), layout] = [self.add(operation) for operation in operations][-1]
-        return self._in_tensors[id(value), layout]
+        """The value as a tensor of this layout; see :class:`~zkvm.ml.residence.Residence`."""
+        return self.residence.in_tensor(value, layout)
+
+    def held(self, name: str) -> Value | None:
+        """A real value that tensors hold, if they do and layers may be tensor calls."""
+        value = self.values.get(name)
+        resident = value is not None and value.resident and value.kind is Kind.REAL and self.real_kind is Kind.REAL
+        return value if resident else None
 
     def _converted(self, name: str, value: Value) -> Value:
         """Fixed point as floats, or the other way round in the scale that the tensor's range asks for."""
@@ -244,7 +236,10 @@ class Context:
             constant.secret = secret
             return constant
         result = self.fresh(shape, value.lo, value.hi, chosen_scale, chosen_kind, label=value.name)
-        result.root, result.secret, result.layout, result.origin = value, secret, value.layout, value.origin
+        result.secret, result.layout, result.origin, result.moved = secret, value.layout, value.origin, value.moved
+        if value.moved is not None:
+            return result
+        result.root = value
         return self.add(View(result.name, (value,), result))
 
     def rescaled(

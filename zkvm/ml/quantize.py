@@ -15,7 +15,7 @@ from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.bits import few_bits
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.imports import import_layout, layouts_read, whole_range
+from zkvm.ml.imports import import_layout, layers_of_calls, layouts_read, whole_range
 from zkvm.ml.ir import Graph, Kind, View
 from zkvm.ml.layout import OFFSET
 from zkvm.ml.lowering import WORDS, Context, Fusion, Lowering
@@ -24,6 +24,7 @@ from zkvm.ml.operations.convert import FromFloat
 from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators.quantized import finished, parameters, quantized_range
 from zkvm.ml.operators.unary import clip_range
+from zkvm.ml.residence import InMemory
 from zkvm.ml.ranges import Precision, TensorInfo, quantization
 from zkvm.ml.value import Value
 
@@ -36,7 +37,7 @@ class TensorCalls:
     """How layers are tensor calls.
 
     Attributes:
-        imports: whether inputs that only layers read may be made tensors as they come.
+        imports: whether inputs that layers read may be made tensors as they come.
     """
 
     imports: bool = True
@@ -58,7 +59,7 @@ def quantize(
     floats: Container[str] = frozenset(),
     calls: TensorCalls | None = None,
 ) -> Graph:
-    """Lower every node to operations on integers.
+    """Lower every node to operations on integers. An input that is to be a tensor as it comes, but is wanted in RAM too, is words.
 
     Args:
         model: the simplified model.
@@ -71,6 +72,24 @@ def quantize(
     Raises:
         UsageError: a shape or attribute that is not supported, or an accumulator that could overflow; names the node.
     """
+    words = set[str]()
+    while True:
+        try:
+            return _lowered(model, tensors, precision, private, floats, calls, words)
+        except InMemory as wanted:
+            words.add(str(wanted))
+
+
+def _lowered(
+    model: ImportedModel,
+    tensors: Mapping[str, TensorInfo],
+    precision: Precision,
+    private: bool,
+    floats: Container[str],
+    calls: TensorCalls | None,
+    words: Container[str],
+) -> Graph:
+    """See :func:`quantize`; ``words`` are inputs that are in RAM."""
 
     def run_node(node: Node, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
         return onnx_runtime.run_node(node, arrays, model.opset)
@@ -79,11 +98,12 @@ def quantize(
     context.floats, context.tensor_calls = floats, calls is not None
     context.followers = _followers(model)
     if calls is not None:
-        wide = few_bits(model, ("Conv",))
+        wide = few_bits(model, ("Conv",), layers_of_calls(context, model))
         context.tensors |= {name: replace(info, most=wide.get(name, 0)) for name, info in tensors.items()}
         context.only_layers = {name for name, info in tensors.items() if info.kind is Kind.REAL and layouts_read(context, model, name)}
     context.fused = _fusions(context, model)
-    _bind_inputs(context, model, calls is not None and calls.imports)
+    candidates = model.inputs if calls is not None and calls.imports else ()
+    _bind_inputs(context, model, {port.name for port in candidates if port.name not in words})
     for node in model.nodes:
         if all(name == "" or name in context.done for name in node.outputs):
             continue
@@ -137,13 +157,13 @@ def _read_quantized(context: Context, node: Node) -> None:
         context.values[name] = finished(context, name)
 
 
-def _bind_inputs(context: Context, model: ImportedModel, imports: bool) -> None:
+def _bind_inputs(context: Context, model: ImportedModel, imports: Container[str]) -> None:
     """The model's inputs: a real one is a float if a node that computes in floats reads it, if only after others have moved it.
 
     Args:
         context: of the lowering.
         model: the simplified model.
-        imports: whether inputs that only layers read become tensors as they come.
+        imports: inputs that may become tensors as they come.
     """
     floating = set[str]()
     for node in reversed(model.nodes):
@@ -153,7 +173,7 @@ def _bind_inputs(context: Context, model: ImportedModel, imports: bool) -> None:
             floating |= set(node.inputs)
     for port in model.inputs:
         info = context.tensors[port.name]
-        layout = import_layout(context, model, port.name) if imports and port.name not in floating else None
+        layout = import_layout(context, model, port.name) if port.name in imports and port.name not in floating else None
         scale, lo, hi = quantization(info, context.precision)
         if layout is not None:
             scale, lo, hi = whole_range(info)

@@ -31,6 +31,19 @@ class Kind(StrEnum):
     """The bits of an IEEE 754 binary32 number, as a signed word. The scale is 1."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Moved:
+    """Elements of tensors laid end to end, in another order.
+
+    Attributes:
+        sources: tensors, all of one scale and origin.
+        index: for each element its number among theirs, or -1: the number 0.
+    """
+
+    sources: tuple[Value, ...]
+    index: IntArray
+
+
 @dataclass(eq=False, slots=True)
 class Value:
     """One tensor of the integer model.
@@ -52,6 +65,7 @@ class Value:
         repeats: the constant that this one repeats along axes, if it was broadcast: what element by element operations read instead.
         layout: how a tensor of the machine holds it; None: it is in RAM, a word each element.
         origin: the integer for which its tensor holds 0.
+        moved: which elements of other tensors it consists of, if no tensor holds it yet: who reads it says how it has to lie.
     """
 
     name: str
@@ -69,6 +83,12 @@ class Value:
     repeats: Value | None = None
     layout: Layout | None = None
     origin: int = 0
+    moved: Moved | None = None
+
+    @property
+    def resident(self) -> bool:
+        """Whether tensors hold its elements, and not RAM."""
+        return self.layout is not None or self.moved is not None
 
     @property
     def size(self) -> int:

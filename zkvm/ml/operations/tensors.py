@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,6 @@ from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation
 from zkvm.ml.layout import LANES, Layout
-from zkvm.ml.operations.move import Move
 from zkvm.ml.value import Value
 
 SHIFT = 32
@@ -32,9 +30,9 @@ def layer_cost(layout: Layout, taps: int) -> int:
     return cells // CELLS
 
 
-def moving_cost(layout: Layout) -> int:
-    """The same of moving a tensor from RAM, or to it: a word, and if it is not in order a copy, for each element."""
-    return layout.vectors * layout.words * (1 if layout.positions == 1 else 5) + CALL_CELLS // CELLS
+def moving_cost(size: int) -> int:
+    """The same of moving so many elements between a tensor and RAM, a gather that puts them in order included."""
+    return 3 * size + CALL_CELLS // CELLS
 
 
 def layout_of(value: Value) -> Layout:
@@ -95,7 +93,7 @@ class TensorLinear(Operation):
 
 @dataclass(eq=False)
 class TensorLoad(Operation):
-    """A tensor of words in RAM that lie as the machine takes them: by vector, all lanes, or of a single position the first."""
+    """A tensor of words in RAM, which lie as the machine takes them: all lanes of every vector, or of a single position the first."""
 
     @property
     def cost(self) -> int:
@@ -104,7 +102,7 @@ class TensorLoad(Operation):
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
-        return inputs[0].reshape(-1)[layout_of(self.output).places()].reshape(self.output.shape)
+        return inputs[0].reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
@@ -115,7 +113,7 @@ class TensorLoad(Operation):
 
 @dataclass(eq=False)
 class TensorExport(Operation):
-    """The words of a tensor in RAM, as they lie there: lanes without a position hold what nobody reads, here 0 or what is next to it."""
+    """The elements of a tensor in RAM, whose words lie there as the elements of the value do."""
 
     @property
     def cost(self) -> int:
@@ -124,42 +122,10 @@ class TensorExport(Operation):
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
-        words = np.full(self.output.size, np.clip(0, self.output.lo, self.output.hi), np.int64)
-        words[layout_of(self.inputs[0]).places()] = inputs[0].reshape(-1)
-        return words.reshape(self.output.shape)
+        return inputs[0].reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
         layout = layout_of(self.inputs[0])
         export = code.descriptor("export", f".vectors = {layout.vectors}, .words = {layout.words}, .x_stride = 1")
         code.line(f"zkvm_tensor_export(&{export}, {code.tensor(self.inputs[0])}, {code.pointer(self.output)});")
-
-
-Fresh = Callable[[tuple[int, ...], Value], Value]
-"""A new value of this shape, with bounds, scale and kind of another one, in RAM."""
-
-
-def loaded(name: str, value: Value, layout: Layout, fresh: Fresh) -> list[Operation]:
-    """The operations that make a tensor of a value in RAM; the last one's output is it."""
-    operations: list[Operation] = []
-    places, words = layout.places(), layout.vectors * layout.words
-    source = value
-    if words != value.size or (places != np.arange(words)).any():
-        index = np.full(words, -1, np.int64)
-        index[places] = np.arange(value.size)
-        source = fresh((words,), value)
-        source.lo, source.hi = min(value.lo, 0), max(value.hi, 0)
-        operations.append(Move(name, (value,), source, index))
-    tensor = fresh(value.shape, value)
-    tensor.layout = layout
-    return [*operations, TensorLoad(name, (source,), tensor)]
-
-
-def exported(name: str, value: Value, fresh: Fresh) -> list[Operation]:
-    """The operations that bring a tensor to RAM; the last one's output is there."""
-    layout = layout_of(value)
-    places, words = layout.places(), layout.vectors * layout.words
-    if words == value.size and (places == np.arange(words)).all():
-        return [TensorExport(name, (value,), fresh(value.shape, value))]
-    lanes = fresh((words,), value)
-    return [TensorExport(name, (value,), lanes), Move(name, (lanes,), fresh(value.shape, value), places)]

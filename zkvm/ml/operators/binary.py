@@ -13,6 +13,7 @@ from zkvm.ml.operations.binary import Product, Quotient, Sum
 from zkvm.ml.operations.unary import Requantize
 from zkvm.ml.operators.common import aligned, broadcast, broadcast_pair, fused_target, integer_binary, narrowed
 from zkvm.ml.operators.integers import has_integers, lower_integer_arithmetic
+from zkvm.ml.operators.tensor_elements import arithmetic_in_tensors
 
 
 def real_sum(context: Context, name: str, left: Value, right: Value, output: Value, sign: int) -> Value:
@@ -35,6 +36,8 @@ def lower_arithmetic(context: Context, node: Node) -> None:
     """Arithmetic with broadcasting; Max and Min of several inputs one after the other."""
     if has_integers(context, node):
         lower_integer_arithmetic(context, node)
+        return
+    if arithmetic_in_tensors(context, node):
         return
     values = [context.operand(name) for name in node.inputs]
     if len(values) == 1:

@@ -134,6 +134,8 @@ def matmul_constant_left(context: Context, node: Node, matrix: NDArray[Any]) -> 
 @lowers("Conv")
 def lower_conv(context: Context, node: Node) -> None:
     """Convolution over one to three dimensions: groups, strides, dilations, explicit padding."""
+    if lower_to_tensors(context, node):
+        return
     kernel = context.required_constant(node, 1).astype(np.float64)
     source = context.operand(node.inputs[0])
     dimensions = kernel.ndim - 2
@@ -246,6 +248,8 @@ def _transposed_begins(
 @lowers("BatchNormalization")
 def lower_batch_normalization(context: Context, node: Node) -> None:
     """x * factor + offset per channel: a depthwise convolution with one tap."""
+    if lower_to_tensors(context, node):
+        return
     scale, shift, mean, variance = (context.required_constant(node, position).astype(np.float64) for position in range(1, 5))
     factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
     source = context.operand(node.inputs[0])

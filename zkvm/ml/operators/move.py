@@ -19,6 +19,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import float_bits
 from zkvm.ml.operators.common import aligned, move
 from zkvm.ml.operators.select import lower_gather, lower_gather_elements, lower_gather_nd, lower_scatter
+from zkvm.ml.operators.sums import bind_moved, of_one_scale
 from zkvm.ml.operators.tensors import KEEPING
 
 # Operator -> positions of the inputs whose elements are moved; the others are parameters and must be constant.
@@ -43,7 +44,7 @@ COMPUTED = {
 @lowers(*MOVED, words=True)
 def lower_move(context: Context, node: Node) -> None:
     """Run the node on element numbers, and copy what they say."""
-    if node.operator in KEEPING and (held := context.values.get(node.inputs[0])) is not None and held.layout is not None:
+    if node.operator in KEEPING and (held := context.values.get(node.inputs[0])) is not None and held.resident:
         context.bind(node.outputs[0], context.view(held, context.info(node.outputs[0]).shape))
         return None
     moved = MOVED[node.operator]
@@ -52,7 +53,8 @@ def lower_move(context: Context, node: Node) -> None:
         return COMPUTED[node.operator](context, node)
     if node.operator == "Resize" and node.attributes.get("mode", "nearest") != "nearest":
         raise UsageError(f"Resize {node.name!r}: mode {node.attributes['mode']!r}; nearest is supported")
-    sources = _aligned(context, node, [context.operand(node.inputs[position]) for position in positions])
+    held = _held(context, node, [node.inputs[position] for position in positions])
+    sources = held or _aligned(context, node, [context.operand(node.inputs[position]) for position in positions])
     arrays: list[NDArray[Any]] = []
     first = 1
     for position, name in enumerate(node.inputs):
@@ -62,7 +64,10 @@ def lower_move(context: Context, node: Node) -> None:
             first += value.size
         else:
             arrays.append(context.required_constant(node, position) if name else np.zeros(0))
-    numbers = _numbers(context, node, arrays)
+    numbers = [np.asarray(array, np.int64) - 1 for array in _numbers(context, node, arrays)]
+    if held:
+        bind_moved(context, node, sources, numbers)
+        return None
     fill, secret = 0, node.operator == "Pad" and node.has(2) and context.private
     if secret:
         sources, fill = _secretly_filled(context, node, sources[0])
@@ -72,7 +77,7 @@ def lower_move(context: Context, node: Node) -> None:
         fill = int(np.clip(np.round(_filling(context, node) / sources[0].scale), -(2**31), 2**31 - 1))
     for name, array in zip(node.outputs, numbers, strict=False):
         if name:
-            context.bind(name, move(context, node.name, sources, np.asarray(array, np.int64) - 1, fill, secret))
+            context.bind(name, move(context, node.name, sources, array, fill, secret))
 
 
 def _numbers(context: Context, node: Node, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -85,6 +90,16 @@ def _numbers(context: Context, node: Node, arrays: list[NDArray[Any]]) -> list[N
         # Element numbers below 2^24 are exact in float32.
         arrays = [arrays[0].astype(np.float32), *arrays[1:]]
     return context.run_node(node, arrays)
+
+
+def _held(context: Context, node: Node, names: list[str]) -> list[Value]:
+    """What is moved, in tensors and of one scale, if they hold all of it that is not constant, and nothing but zeros is filled in."""
+    if node.operator == "Pad" and node.has(2) and _filling(context, node) != 0:
+        return []
+    values = [context.held(name) for name in names]
+    if not any(values) or any(value is None and name not in context.constants for name, value in zip(names, values, strict=True)):
+        return []
+    return of_one_scale(context, node.name, [value or context.operand(name) for name, value in zip(names, values, strict=True)])
 
 
 MASK = 256.0

@@ -19,6 +19,7 @@ from zkvm.ml.operators.common import broadcast, fused_target, pad_value, spatial
 from zkvm.ml.operators.floatreduce import LARGEST_KEY, LEAST_FINITE_KEY, LOWEST_KEY, keys_of, of_keys
 from zkvm.ml.operators.floats import float_pair
 from zkvm.ml.operators.linear import planes
+from zkvm.ml.operators.tensor_elements import average_pool_in_tensors, max_pool_in_tensors
 
 
 def _windows(node: Node, source: Value, sizes: tuple[int, ...]) -> tuple[Windows, list[int]]:
@@ -51,6 +52,8 @@ def lower_max_pool(context: Context, node: Node) -> None:
     """Maximum of windows, exact. The second output, positions, is not supported."""
     if len(node.outputs) > 1 and node.outputs[1]:
         raise UsageError(f"MaxPool {node.name!r}: the output Indices is not supported")
+    if max_pool_in_tensors(context, node):
+        return
     source = context.operand(node.inputs[0])
     shape = context.info(node.outputs[0]).shape
     windows, pads = _windows(node, source, shape[2:])
@@ -113,6 +116,8 @@ def _counts(node: Node, source: Value, windows: Windows, pads: list[int]) -> Int
 @lowers("AveragePool")
 def lower_average_pool(context: Context, node: Node) -> None:
     """Mean of windows; whether padding counts is the node's choice."""
+    if average_pool_in_tensors(context, node):
+        return
     source = context.operand(node.inputs[0])
     output = fused_target(context, node.outputs[0])
     windows, pads = _windows(node, source, output.shape[2:])

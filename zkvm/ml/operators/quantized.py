@@ -53,7 +53,7 @@ def lower_quantize(context: Context, node: Node) -> None:
 @lowers("DequantizeLinear")
 def lower_dequantize(context: Context, node: Node) -> None:
     """The same integers; of an integer input of the model, less the zero point."""
-    source = context.operand(node.inputs[0])
+    source = context.held(node.inputs[0]) or context.operand(node.inputs[0])
     scale, zero_point = parameters(context, node)
     if source.kind is Kind.INTEGER:
         shift = _zero_point(context, zero_point)

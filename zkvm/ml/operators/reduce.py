@@ -15,6 +15,7 @@ from zkvm.ml.operators.common import as_rows, axes_of, narrowed
 from zkvm.ml.operators.floatreduce import SKIPPED_KEY, keys_of, of_keys
 from zkvm.ml.operators.integer_sums import integer_sum, running_sum
 from zkvm.ml.operators.integers import type_of
+from zkvm.ml.operators.tensor_elements import reduction_in_tensors
 
 
 def reduced_sum(context: Context, name: str, rows: Value, output: Value, function: str, factor: float) -> Value:
@@ -35,6 +36,8 @@ SUMS = {"ReduceSum": "sum", "ReduceMean": "sum", "ReduceL1": "absolute", "Reduce
 @lowers(*SUMS)
 def lower_sum(context: Context, node: Node) -> None:
     """Sums and means; of integers exactly, a mean without its fraction."""
+    if reduction_in_tensors(context, node):
+        return
     source = context.operand(node.inputs[0])
     axes = axes_of(context, node, len(source.shape))
     if not axes:
@@ -72,6 +75,8 @@ def lower_running_sum(context: Context, node: Node) -> None:
 @lowers("ReduceMax", "ReduceMin", words=True)
 def lower_extreme(context: Context, node: Node) -> None:
     """Largest or smallest element: exact; a NaN is it if it comes first, and else is skipped."""
+    if reduction_in_tensors(context, node):
+        return
     source = context.operand(node.inputs[0])
     floats, smallest = source.kind is Kind.FLOAT, node.operator == "ReduceMin"
     if floats:

@@ -1,72 +1,36 @@
-"""Dense layers as tensor calls: Gemm with constant weights, and MatMul as far as one factor is constant.
+"""Layers as tensor calls: Gemm and convolutions with constant weights, and MatMul as far as one factor is constant.
 
 A call's sums are exact, so weights keep 16 bits whatever their number. The multiplier of an output channel is an integer over 2^32, and the
 step of the channel's weights is what makes it exact. What a layer can give at most follows from its weights and the bounds of its input.
 Where 16 bits have room for it, it is the range of the output, and nothing is ever cut. Else the range is the one that was seen, and the
-tensor is brought to RAM to be looked at.
+largest elements of the tensor are brought to RAM to be looked at.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from zkvm.ml.arithmetic import FloatArray, IntArray
-from zkvm.ml.ir import Kind, Value
-from zkvm.ml.layout import OFFSET, Layout
+from zkvm.ml.arithmetic import FloatArray
+from zkvm.ml.ir import Kind
+from zkvm.ml.layout import LANES, Layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node, first_output
-from zkvm.ml.operations.tensors import SHIFT, TensorLinear, layer_cost, moving_cost
+from zkvm.ml.operations.rearranging import gathering_cost
+from zkvm.ml.operations.tensors import TensorLinear, layer_cost, moving_cost
 from zkvm.ml.operators.common import fused_target, narrowed
+from zkvm.ml.operators.convolutions import convolution_of
+from zkvm.ml.operators.layers import MAX_CHANNELS, Layer, fits, quantized
+from zkvm.ml.operators.sums import look, rebased
 from zkvm.ml.ranges import TensorInfo, quantization
 
-MAX_CHANNELS, MAX_PRODUCT_LIMIT, MAX_BIAS, MAX_SCALED_BIAS = 1 << 16, 1 << 32, (1 << 48) - 1, 1 << 61
-"""What a call takes: channels, taps times the largest multiplier, |bias|, |bias multiplier|."""
 KEEPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 """Operators whose output is their input under another shape, so that a tensor stays where it is."""
 GENEROUS = 8.0
 """How much wider than the range that was seen (and doubled) a bound may be to be the range: it takes three bits, and saves the look."""
 ROUNDED = 1 + 2.0**-10
 """What rounding of weights may add to a bound."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dense:
-    """A dense layer.
-
-    Attributes:
-        source: name of its input. result: of its output, which is that of an Add that follows, if this adds the bias.
-        weights: (channels, taps). bias: (channels,).
-        channels_first: whether channels come first in both.
-    """
-
-    source: str
-    result: str
-    weights: FloatArray
-    bias: FloatArray
-    channels_first: bool
-
-    def layouts(self, size: int) -> tuple[Layout, Layout]:
-        """Of an input of so many elements, and of the output."""
-        channels, taps = self.weights.shape
-        return Layout.of(taps, size // taps, self.channels_first), Layout.of(channels, size // taps, self.channels_first)
-
-
-@dataclass(frozen=True, slots=True)
-class Quantized:
-    """Integers of a layer: weights (channels, taps), bias and multipliers (channels,)."""
-
-    weights: IntArray
-    bias: IntArray
-    multipliers: IntArray
-
-    def extremes(self, low: int, high: int) -> tuple[int, int]:
-        """The least and the largest result before it is cut, of elements within these bounds."""
-        above, below = np.maximum(self.weights, 0).sum(axis=1), np.minimum(self.weights, 0).sum(axis=1)
-        least, most = above * low + below * high, above * high + below * low
-        ends = [((sums + self.bias) * self.multipliers + (1 << (SHIFT - 1))) >> SHIFT for sums in (least, most)]
-        return int(ends[0].min()), int(ends[1].max())
 
 
 def gemm_weights(context: Context, node: Node) -> tuple[FloatArray, FloatArray | None]:
@@ -79,7 +43,7 @@ def gemm_weights(context: Context, node: Node) -> tuple[FloatArray, FloatArray |
     return weights, np.broadcast_to(bias, (1, len(weights)))[0]
 
 
-def dense_of(context: Context, node: Node) -> Dense | None:
+def dense_of(context: Context, node: Node) -> Layer | None:
     """The layer that a node is, if it is one of real numbers with constant weights."""
     if node.operator not in ("Gemm", "MatMul") or node.domain:
         return None
@@ -93,13 +57,13 @@ def dense_of(context: Context, node: Node) -> Dense | None:
         if places[0] or (node.has(2) and node.inputs[2] not in context.constants):
             return None
         weights, bias = gemm_weights(context, node)
-        return Dense(name, node.outputs[0], weights, np.zeros(len(weights)) if bias is None else bias, False)
+        return Layer(name, node.outputs[0], weights, np.zeros(len(weights)) if bias is None else bias, False)
     if places[0] and len(context.info(name).shape) != 2:
         return None
     weights = matrix.astype(np.float64) if places[0] else matrix.T.astype(np.float64)
     added = _added(context, node.outputs[0], (len(weights), 1) if places[0] else (len(weights),))
     result, bias = (node.outputs[0], np.zeros(len(weights))) if added is None else added
-    return Dense(name, result, weights, bias, bool(places[0]))
+    return Layer(name, result, weights, bias, bool(places[0]))
 
 
 def _added(context: Context, name: str, shape: tuple[int, ...]) -> tuple[str, FloatArray] | None:
@@ -115,62 +79,78 @@ def _added(context: Context, name: str, shape: tuple[int, ...]) -> tuple[str, Fl
     return node.outputs[0], bias.reshape(-1).astype(np.float64)
 
 
-def worthwhile(taken: Layout, given: Layout, resident: bool) -> bool:
-    """Whether a call costs less than the same layer as instructions, if its result is read from RAM, and its input is unless resident."""
-    loops = (4 * taken.channels + 10) * given.channels * given.positions
-    return layer_cost(given, taken.channels) + moving_cost(given) + (0 if resident else moving_cost(taken)) < loops
+def layer_of(context: Context, node: Node) -> Layer | None:
+    """The layer that a node is, if it is one of real numbers with constant weights that a call takes."""
+    layer = dense_of(context, node) or convolution_of(context, node)
+    return layer if layer is not None and layer.weights.shape[0] <= MAX_CHANNELS else None
+
+
+def worthwhile(layer: Layer, size: int, held: Layout | None, resident: bool) -> bool:
+    """Whether a call costs less than the same layer as instructions, if its result is read from RAM, and its input is unless resident.
+
+    Args:
+        layer: the layer.
+        size: of its input.
+        held: how a tensor holds the input, if one does.
+        resident: whether tensors hold it, in whatever order.
+    """
+    taken, given = layer.layouts(size)
+    loops = (4 * (layer.products or taken.channels) + 10) * given.channels * given.positions
+    cost = layer_cost(given, taken.channels) + moving_cost(given.vectors * given.words)
+    cost += 0 if resident else moving_cost(size)
+    cost += gathering_cost(taken.vectors, -(-size // LANES)) if held != taken or layer.rearranges else 0
+    return cost < loops
 
 
 def lower_to_tensors(context: Context, node: Node) -> bool:
-    """Append a dense layer as a tensor call; whether it was: it has to be worth it, and to have integers that a call takes."""
+    """Append a layer as a tensor call; whether it was: it has to be worth it, and to have integers that a call takes."""
     if not context.tensor_calls or context.real_kind is Kind.FLOAT:
         return False
-    dense = dense_of(context, node)
-    if dense is None or dense.weights.shape[0] > MAX_CHANNELS:
+    layer = layer_of(context, node)
+    if layer is None:
         return False
-    held = context.values[dense.source]
-    taken, given = dense.layouts(held.size)
-    if not worthwhile(taken, given, held.layout == taken):
+    held = context.values[layer.source]
+    taken, given = layer.layouts(held.size)
+    if not worthwhile(layer, held.size, held.layout, held.resident):
         return False
-    source = held if held.layout is not None else narrowed(context, node.name, context.operand(dense.source))
-    name = context.fused[dense.result].output if dense.result in context.fused else dense.result
-    info = _range(context, name, dense, source)
+    source = held if held.resident else narrowed(context, node.name, context.operand(layer.source))
+    padded = layer.index is not None and bool((layer.index < 0).any())
+    if not fits(source.lo - source.origin, source.hi - source.origin):
+        return False
+    source = rebased(context, node.name, source) if padded else source
+    name = context.fused[layer.result].output if layer.result in context.fused else layer.result
+    ends = (min(source.lo, 0), max(source.hi, 0)) if padded else (source.lo, source.hi)
+    info = _range(context, name, layer, (ends[0] * source.scale, ends[1] * source.scale))
     scale, low, high = context.given[name] if name in context.given else quantization(info, context.precision)
-    integers = quantized(dense, source, scale, context.precision.weight_bits)
-    if integers is None or not _fits(source.lo - source.origin, source.hi - source.origin) or not _fits(low, high):
+    integers = quantized(layer, source, scale, context.precision.weight_bits)
+    if integers is None or not fits(low, high):
         return False
     context.tensors[name] = info
-    output = fused_target(context, dense.result)
-    context.done |= {node.outputs[0], dense.result}
+    output = fused_target(context, layer.result)
+    context.done |= {node.outputs[0], layer.result}
     output.layout = given
-    (least, most), (lo, hi) = integers.extremes(source.lo - source.origin, source.hi - source.origin), output.limits
+    (least, most), (lo, hi) = integers.extremes(ends[0] - source.origin, ends[1] - source.origin), output.limits
     guarded = output.guarded[0] and least < lo, output.guarded[1] and most > hi
     output.guarded = False, False
-    tensor = context.in_tensor(source, taken)
-    context.add(TensorLinear(node.name, (tensor,), output, integers.weights, integers.bias, integers.multipliers))
-    if any(guarded):  # the words are looked at, and the tensor is what they were
-        words = context.in_memory(output)
-        words.guarded = guarded
-        context.checks[id(words)] = id(output)
+    if layer.index is not None and layer.rearranges:
+        source = context.residence.moved([context.residence.resident(source)], layer.index)
+    context.add(TensorLinear(node.name, (context.in_tensor(source, taken),), output, integers.weights, integers.bias, integers.multipliers))
+    look(context, node.name, output, guarded)
     return True
 
 
-def _fits(low: int, high: int) -> bool:
-    return -OFFSET <= low <= high < OFFSET
-
-
-def _range(context: Context, name: str, dense: Dense, source: Value) -> TensorInfo:
-    """What is known of an output; of one that would be brought to RAM only to be looked at with the range that input and weights bound, if
-    data said one that is not much narrower."""
+def _range(context: Context, name: str, layer: Layer, ends: tuple[float, float]) -> TensorInfo:
+    """What is known of an output; of one that only layers read with the range that input and weights bound, if data said one that is not
+    much narrower."""
     info = context.info(name)
     if name not in context.only_layers or name in context.given:
         return info
     info = replace(info, tight=True)
     if not any(info.guarded):
         return info
-    above, below = np.maximum(dense.weights, 0).sum(axis=1), np.minimum(dense.weights, 0).sum(axis=1)
-    first, last = source.lo * source.scale, source.hi * source.scale
-    low, high = float((above * first + below * last + dense.bias).min()), float((above * last + below * first + dense.bias).max())
+    above, below = np.maximum(layer.weights, 0).sum(axis=1), np.minimum(layer.weights, 0).sum(axis=1)
+    first, last = ends
+    low, high = float((above * first + below * last + layer.bias).min()), float((above * last + below * first + layer.bias).max())
     fusion = next((fusion for fusion in context.fused.values() if fusion.output == name), None)
     if fusion is not None:
         low, high = max(low, fusion.low), min(high, fusion.high)
@@ -179,26 +159,3 @@ def _range(context: Context, name: str, dense: Dense, source: Value) -> TensorIn
     return replace(info, low=min(low, 0.0) * ROUNDED, high=max(high, 0.0) * ROUNDED, guarded=(False, False))
 
 
-def quantized(dense: Dense, source: Value, scale: float, weight_bits: int) -> Quantized | None:
-    """The integers of a layer for the scale of its output; None if a call does not take them.
-
-    Args:
-        dense: the layer.
-        source: its input.
-        scale: of the output.
-        weight_bits: of the weights, at most.
-    """
-    top, shift = (1 << (weight_bits - 1)) - 1, 16 - weight_bits
-    unit = scale / (source.scale * 2.0**SHIFT)  # the step of weights with the multiplier 1
-    needed = np.maximum(np.abs(dense.weights).max(axis=1) / (unit * (top << shift)), np.abs(dense.bias) / (scale * OFFSET))
-    if not needed.max() * dense.weights.shape[1] < MAX_PRODUCT_LIMIT:
-        return None
-    multipliers = np.maximum(np.ceil(needed), 1).astype(np.int64)
-    steps = multipliers * unit
-    weights = np.clip(np.round(dense.weights / (steps * 2.0**shift)[:, None]), -top, top).astype(np.int64) << shift
-    bias = np.round(dense.bias / (steps * source.scale)).astype(np.int64) + source.origin * weights.sum(axis=1)
-    largest = max(abs(int(number)) for number in bias)
-    scaled = max(abs(int(number) * int(multiplier)) for number, multiplier in zip(bias, multipliers, strict=True))
-    if dense.weights.shape[1] * int(multipliers.max()) > MAX_PRODUCT_LIMIT or largest > MAX_BIAS or scaled > MAX_SCALED_BIAS:
-        return None
-    return Quantized(weights, bias, multipliers)

@@ -19,6 +19,7 @@ from zkvm.ml.operations.compare import Compare
 from zkvm.ml.operations.table import GOOD_ENOUGH, Table, interpolate, make_table, sampled
 from zkvm.ml.operations.unary import Clamp, Requantize, Round
 from zkvm.ml.operators.common import cut_to, integer_binary, narrowed, rescaled_to
+from zkvm.ml.operators.tensor_elements import cut_in_tensors, function_in_tensors, within
 from zkvm.ml.operators.integers import (
     has_integers,
     lower_integer_clip,
@@ -49,11 +50,11 @@ def tabulate(context: Context, node: Node, source: Value, function: Callable[[Fl
         log2 = ROUGH_ENTRIES_LOG2 if node.operator in ROUGH else SMOOTH_ENTRIES_LOG2
         bits = max(0, (source.hi - source.lo).bit_length() - log2)
         first = source.lo >> bits << bits
-        values = _within(output, function(np.arange(first, source.hi + 1, dtype=np.float64) * source.scale))
+        values = within(output, function(np.arange(first, source.hi + 1, dtype=np.float64) * source.scale))
         entries, error = sampled(values, bits)
         result = Table(node.name, (source,), output, entries, first, bits, np.zeros(0, np.int64), 0, True)
     else:
-        values = _within(output, function(np.arange(first, source.hi + 1, dtype=np.float64) * source.scale))
+        values = within(output, function(np.arange(first, source.hi + 1, dtype=np.float64) * source.scale))
         entries, bits, error = make_table(values)
         result = Table(node.name, (source,), output, entries, first, bits, np.zeros(0, np.int64), 0)
         low, high = output.guarded
@@ -63,16 +64,6 @@ def tabulate(context: Context, node: Node, source: Value, function: Callable[[Fl
         error = _refine(result, values)
     context.graph.errors[node.name] = max(error, context.graph.errors.get(node.name, 0.0))
     return context.add(result)
-
-
-def _within(output: Value, samples: FloatArray) -> FloatArray:
-    """Real numbers in units of the output, cut to its bounds."""
-    lo, hi = output.limits
-    units = samples / output.scale
-    top = np.nanmax(np.where(np.isfinite(units), units, -np.inf), initial=0.0)
-    bottom = np.nanmin(np.where(np.isfinite(units), units, np.inf), initial=0.0)
-    # Where the function has no value (a logarithm of a negative number, say) the result is the nearest bound.
-    return np.asarray(np.clip(np.nan_to_num(units, nan=bottom, posinf=top + hi, neginf=bottom + lo), lo, hi))
 
 
 def _refine(table: Table, values: FloatArray) -> float:
@@ -115,14 +106,16 @@ def lower_tabulated(context: Context, node: Node) -> None:
     if has_integers(context, node):
         lower_integer_sign_change(context, node)
         return
-    source = narrowed(context, node.name, context.operand(node.inputs[0]))
-    if node.operator == "Abs" and context.private:
-        lower_absolute(context, node, source)
-        return
 
     def function(grid: FloatArray) -> FloatArray:
         return context.run_node(node, [grid.astype(np.float32)])[0].astype(np.float64)
 
+    if function_in_tensors(context, node, node.inputs[0], function):
+        return
+    source = narrowed(context, node.name, context.operand(node.inputs[0]))
+    if node.operator == "Abs" and context.private:
+        lower_absolute(context, node, source)
+        return
     context.bind(node.outputs[0], tabulate(context, node, source, function))
 
 
@@ -136,13 +129,15 @@ def lower_power(context: Context, node: Node) -> None:
     constant = context.required_constant(node, position)
     if constant.size != 1:
         raise UsageError(f"Pow {node.name!r}: {constant.size} different constants; a single one is supported")
-    source = narrowed(context, node.name, context.operand(node.inputs[1 - position]))
     scalar = constant.reshape(()).astype(np.float32)
 
     def function(grid: FloatArray) -> FloatArray:
         real = grid.astype(np.float32)
         return context.run_node(node, [real, scalar] if position else [scalar, real])[0].astype(np.float64)
 
+    if function_in_tensors(context, node, node.inputs[1 - position], function):
+        return
+    source = narrowed(context, node.name, context.operand(node.inputs[1 - position]))
     context.bind(node.outputs[0], tabulate(context, node, source, function))
 
 
@@ -160,19 +155,29 @@ def lower_clip(context: Context, node: Node) -> None:
     if has_integers(context, node):
         lower_integer_clip(context, node)
         return
-    source = context.operand(node.inputs[0])
     low, high = clip_range(context, node)
+    if not context.private:
+        lo, hi = _cut(context.values[node.inputs[0]], low, high) if node.inputs[0] in context.values else (0, 0)
+        if cut_in_tensors(context, node, lo, hi):
+            return
+    source = context.operand(node.inputs[0])
     if context.private:
         output = context.fresh(source.shape, source.lo, source.hi, source.scale, source.kind, label=node.outputs[0])
         output.secret = source.secret
         cut_to(context, output, low, high, node.operator == "Relu")
         context.bind(node.outputs[0], context.add(Clamp(node.name, (source,), output)))
         return
+    lo, hi = _cut(source, low, high)
+    output = context.fresh(source.shape, lo, hi, source.scale, source.kind, label=node.outputs[0])
+    context.bind(node.outputs[0], context.add(Clamp(node.name, (source,), output)))
+
+
+def _cut(source: Value, low: float, high: float) -> tuple[int, int]:
+    """The integers of a value that a range of real numbers leaves."""
     lo = source.lo if np.isneginf(low) else max(source.lo, ceil(low / source.scale - 0.5))
     hi = source.hi if np.isposinf(high) else min(source.hi, floor(high / source.scale + 0.5))
     lo = min(lo, source.hi)
-    output = context.fresh(source.shape, lo, max(lo, hi), source.scale, source.kind, label=node.outputs[0])
-    context.bind(node.outputs[0], context.add(Clamp(node.name, (source,), output)))
+    return lo, max(lo, hi)
 
 
 def clip_range(context: Context, node: Node) -> tuple[float, float]:

@@ -1,0 +1,170 @@
+"""Sums of a few elements as tensor calls, rescalings among them, and the look at tensors in which something may have been cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from zkvm.ml.arithmetic import FloatArray, IntArray
+from zkvm.ml.ir import Value
+from zkvm.ml.layout import Layout, natural_layout
+from zkvm.ml.lowering import Context
+from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, TensorPeaks, TensorSums
+from zkvm.ml.node import Node
+from zkvm.ml.operations.tensors import layout_of
+from zkvm.ml.operators.common import fused_target
+from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized
+from zkvm.ml.ranges import quantization
+
+FEW = 16
+"""So many elements are looked at one by one."""
+TOP = (1 << 15) - 1
+WEIGHT_BITS = 16
+SIGNS = {"Add": 1.0, "Sub": -1.0}
+"""Operators that are sums of two: the sign of the second term."""
+
+
+def scale_of(context: Context, name: str) -> tuple[float, int, int]:
+    """Scale and bounds that a tensor will have, or what it is fused with."""
+    result = context.fused[name].output if name in context.fused else name
+    return context.given[result] if result in context.given else quantization(context.info(result), context.precision)
+
+
+def arranged(index: IntArray, layout: Layout) -> IntArray:
+    """For a result of this layout, of which element i has terms ``index[:, i]``: (channels times terms, positions)."""
+    terms = np.stack([layout.matrix(row) for row in index.reshape(len(index), -1)])
+    return np.ascontiguousarray(terms.transpose(2, 0, 1)).reshape(-1, layout.positions)
+
+
+def gathered(context: Context, sources: list[Value], index: IntArray, layout: Layout) -> Value:
+    """The tensor of terms of a result: those of one element in vectors one after the other."""
+    terms = arranged(index, layout)
+    return context.in_tensor(context.residence.moved(sources, terms), Layout.of(*terms.shape, True))
+
+
+def _integers(weights: FloatArray, bias: float, origin: int, scale: float) -> Quantized | None:
+    layer = Layer("", "", np.asarray(weights, np.float64)[None, :], np.array([bias]), True)
+    return quantized(layer, Value("", (len(weights),), 0, 0, 1.0, origin=origin), scale, WEIGHT_BITS)
+
+
+def rebased(context: Context, name: str, source: Value) -> Value:
+    """A value whose tensor holds 0 for 0."""
+    if not source.origin:
+        return source
+    reach = max(abs(source.lo), abs(source.hi)) * source.scale
+    return rescaled(context, name, source, reach / TOP)
+
+
+def rescaled(context: Context, name: str, source: Value, scale: float) -> Value:
+    """A value in tensors with another scale, in which it has room, and origin 0."""
+    if source.scale == scale and not source.origin:
+        return source
+    numbers = _integers(np.array([source.scale]), 0.0, source.origin, scale)
+    assert numbers is not None
+    output = context.fresh(source.shape, *numbers.extremes(source.lo - source.origin, source.hi - source.origin), scale, label=source.name)
+    output.lo, output.hi = max(output.lo, -TOP), min(output.hi, TOP)
+    output.layout = source.layout or natural_layout(source.shape)
+    terms = context.in_tensor(source, output.layout)
+    return context.add(TensorSums(name, (terms,), output, numbers.weights[0], int(numbers.bias[0]), int(numbers.multipliers[0])))
+
+
+def of_one_scale(context: Context, name: str, values: list[Value]) -> list[Value]:
+    """Values in tensors with the coarsest of their scales; none if a constant has no room in a tensor."""
+    if not all(value.resident or fits(value.lo, value.hi) for value in values):
+        return []
+    found = [context.residence.resident(value) for value in values]
+    if len({(value.scale, value.origin) for value in found}) == 1:
+        return found
+    based = [rebased(context, name, value) for value in found]
+    scale = max(value.scale for value in based)
+    return [rescaled(context, name, value, scale) for value in based]
+
+
+def bind_moved(context: Context, node: Node, sources: list[Value], numbers: Sequence[IntArray]) -> None:
+    """Bind a node's outputs to elements of tensors laid end to end."""
+    for name, index in zip(node.outputs, numbers, strict=False):
+        if name:
+            values = [rebased(context, node.name, value) for value in sources] if (index < 0).any() else sources
+            context.bind(name, context.residence.moved(values, index))
+
+
+def append_sum(
+    context: Context, name: str, result: str, sources: Sequence[Value], index: IntArray, weights: Sequence[float], bias: float = 0.0
+) -> bool:
+    """Append a weighted sum of elements in tensors; whether it was.
+
+    Args:
+        context: of the lowering.
+        name: of the node.
+        result: the tensor that it computes.
+        sources: in tensors.
+        index: (terms, ...): elements of the sources laid end to end, -1 for zeros. Each term reads one source.
+        weights: of each term, in real numbers.
+        bias: added to each element.
+    """
+    scale, low, high = scale_of(context, result)
+    if not fits(low, high):
+        return False
+    values = list(sources)
+    if len(values) > 1 or (index < 0).any():
+        values = [rebased(context, name, value) for value in values]
+    ends = np.cumsum([value.size for value in values])
+    firsts = np.clip(index.reshape(len(index), -1).max(axis=1), 0, None)
+    read = [values[int(place)] for place in np.searchsorted(ends, firsts, side="right")]
+    numbers = _integers(np.array([value.scale * weight for value, weight in zip(read, weights, strict=True)]), bias, values[0].origin, scale)
+    if numbers is None:
+        return False
+    output = fused_target(context, result)
+    output.layout = next((value.layout for value in values if value.layout is not None and value.size == output.size), None)
+    output.layout = output.layout or natural_layout(output.shape)
+    tensor = gathered(context, values, index, output.layout)
+    guarded = beyond(output, numbers, [(value.lo - value.origin, value.hi - value.origin) for value in read], bool((index < 0).any()))
+    output.guarded = False, False
+    context.add(TensorSums(name, (tensor,), output, numbers.weights[0], int(numbers.bias[0]), int(numbers.multipliers[0])))
+    look(context, name, output, guarded)
+    return True
+
+
+def beyond(output: Value, numbers: Quantized, ends: list[tuple[int, int]], zeros: bool) -> tuple[bool, bool]:
+    """Which limits of a sum's output are data's, and can be exceeded by terms within these bounds."""
+    bounds = np.array([(min(low, 0), max(high, 0)) if zeros else (low, high) for low, high in ends])
+    products = bounds * numbers.weights[0][:, None]
+    sums = np.array([products.min(axis=1).sum(), products.max(axis=1).sum()]) + numbers.bias[0]
+    least, most = (sums * numbers.multipliers[0] + (1 << 31)) >> 32
+    return output.guarded[0] and bool(least < output.limits[0]), output.guarded[1] and bool(most > output.limits[1])
+
+
+def exact_sum(context: Context, name: str, source: Value, output: Value, sign: int = 1) -> Value:
+    """Append the same integers cut to an output's limits, or their opposites."""
+    tensor = context.in_tensor(source, layout_of(output))
+    bias = source.origin * EXACT_WEIGHT * sign
+    return context.add(TensorSums(name, (tensor,), output, np.array([sign * EXACT_WEIGHT]), bias, EXACT_MULTIPLIER))
+
+
+def look(context: Context, name: str, output: Value, guarded: tuple[bool, bool]) -> None:
+    """Look for elements of a tensor that are at a limit where they may have been cut: at the largest ones, and at those of its opposite."""
+    if not any(guarded):
+        return
+    if output.size <= FEW:
+        words = context.in_memory(output)
+        words.guarded = guarded
+        context.checks[id(words)] = id(output)
+        return
+    for opposite in (False, True):
+        if not guarded[0 if opposite else 1]:
+            continue
+        tensor = output
+        if opposite:
+            tensor = context.fresh(output.shape, -output.hi, -output.lo, output.scale, label=output.name)
+            tensor.layout = output.layout
+            exact_sum(context, name, output, tensor, -1)
+        size = layout_of(tensor).words
+        peaks = context.fresh((size,), tensor.lo, tensor.hi, output.scale, label=output.name)
+        peaks.layout = Layout(1, size)
+        context.add(TensorPeaks(name, (tensor,), peaks))
+        words = context.in_memory(peaks)
+        words.guarded = False, True
+        context.checks[id(words)] = id(output)
+
+

@@ -1,0 +1,184 @@
+"""What is done to elements in tensors where they are: pools, reductions, sums of two, functions, cuts. Of the rest the old way reads words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+import numpy as np
+
+from zkvm.ml.arithmetic import FloatArray, IntArray
+from zkvm.ml.ir import Kind, Value
+from zkvm.ml.layout import LANES, OFFSET, natural_layout
+from zkvm.ml.lowering import Context
+from zkvm.ml.node import Node
+from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, applying_cost
+from zkvm.ml.operations.tensors import moving_cost
+from zkvm.ml.operators.common import axes_of, narrowed, spatial_pads
+from zkvm.ml.operators.convolutions import of_channels, steps, windows
+from zkvm.ml.operators.layers import fits
+from zkvm.ml.operators.sums import SIGNS, append_sum, exact_sum, gathered, look, scale_of
+
+TABLE_INSTRUCTIONS = 12
+"""Of an element that a table in RAM is read for."""
+
+
+def _read(context: Context, node: Node, source: Value) -> IntArray | None:
+    """Elements that the windows of a pool read: (taps, elements of the result), -1 for padding; None if that is not a pool over images."""
+    kernel = tuple(node.attributes["kernel_shape"])
+    rank, sizes = len(kernel), source.shape[2:]
+    if len(sizes) != rank:
+        return None
+    strides, dilations = (list(node.attributes.get(name) or [1] * rank) for name in ("strides", "dilations"))
+    begins = spatial_pads(node, sizes, kernel, strides, dilations)[:rank]
+    positions = context.info(node.outputs[0]).shape[2:]
+    channel = windows(sizes, [steps(kernel[axis], positions[axis], strides[axis], dilations[axis], begins[axis]) for axis in range(rank)])
+    index = of_channels(channel, source.shape[0] * source.shape[1], prod(sizes))
+    return np.ascontiguousarray(index.swapaxes(0, 1)).reshape(len(channel), -1)
+
+
+def _append_maximum(context: Context, node: Node, source: Value, index: IntArray) -> None:
+    shape = context.info(node.outputs[0]).shape
+    output = context.fresh(shape, source.lo, source.hi, source.scale, label=node.outputs[0])
+    output.layout, output.origin = natural_layout(shape), source.origin
+    tensor = gathered(context, [source], index, output.layout)
+    context.bind(node.outputs[0], context.add(TensorMaximum(node.name, (tensor,), output, len(index))))
+
+
+def max_pool_in_tensors(context: Context, node: Node) -> bool:
+    """Append a maximum of windows of a tensor; whether it was. Padding is another element of the window."""
+    source = context.held(node.inputs[0])
+    index = _read(context, node, source) if source is not None else None
+    if source is None or index is None or (index.max(axis=0) < 0).any():
+        return False
+    _append_maximum(context, node, source, np.where(index < 0, index.max(axis=0), index))
+    return True
+
+
+def average_pool_in_tensors(context: Context, node: Node) -> bool:
+    """Append means of windows of a tensor, if they have the same number of elements; whether it was."""
+    source = context.held(node.inputs[0])
+    index = _read(context, node, source) if source is not None and not node.attributes.get("ceil_mode", 0) else None
+    if source is None or index is None or ((index < 0).any() and not node.attributes.get("count_include_pad", 0)):
+        return False
+    return append_sum(context, node.name, node.outputs[0], [source], index, [1 / len(index)] * len(index))
+
+
+def reduction_in_tensors(context: Context, node: Node) -> bool:
+    """Append a sum, mean or maximum over axes of a tensor; whether it was."""
+    source = context.held(node.inputs[0])
+    if source is None or node.operator not in ("ReduceSum", "ReduceMean", "ReduceMax"):
+        return False
+    axes = axes_of(context, node, len(source.shape))
+    if not axes:
+        return False
+    kept = [axis for axis in range(len(source.shape)) if axis not in axes]
+    length = prod(source.shape[axis] for axis in axes)
+    index = np.arange(source.size).reshape(source.shape).transpose([*axes, *kept]).reshape(length, -1)
+    if node.operator == "ReduceMax":
+        _append_maximum(context, node, source, index)
+        return True
+    weight = 1.0 if node.operator == "ReduceSum" else 1 / length
+    return append_sum(context, node.name, node.outputs[0], [source], index, [weight] * length)
+
+
+def arithmetic_in_tensors(context: Context, node: Node) -> bool:
+    """Append the sum or difference of two values of which a tensor holds one, or its multiple; whether it was."""
+    if len(node.inputs) != 2 or not any(context.held(name) for name in node.inputs):
+        return False
+    shapes = [context.info(name).shape for name in node.inputs]
+    constants = [context.constants.get(name) for name in node.inputs]
+    numbers = [None if array is None or array.size != 1 else float(array.reshape(-1)[0]) for array in constants]
+    shape, result = np.broadcast_shapes(*shapes), node.outputs[0]
+    place = 1 if numbers[0] is not None else 0
+    source, number = context.held(node.inputs[place]), numbers[1 - place]
+    if source is not None and number is not None:
+        if source.shape != shape or not np.isfinite(number):
+            return False
+        return _with_number(context, node, source, number, place)
+    if node.operator not in SIGNS or any(array is not None and not np.isfinite(array).all() for array in constants):
+        return False
+    values = [_in_tensors(context, node, name) for name in node.inputs]
+    left, right = values
+    if left is None or right is None:
+        return False
+    index = np.stack([np.broadcast_to(np.arange(value.size).reshape(value.shape), shape) for value in (left, right)])
+    index[1] += left.size
+    return append_sum(context, node.name, result, [left, right], index, [1.0, SIGNS[node.operator]])
+
+
+def _in_tensors(context: Context, node: Node, name: str) -> Value | None:
+    """A term of a sum, brought to tensors if it is not there."""
+    value = context.held(name)
+    if value is None:
+        value = context.operand(name)
+        if value.kind is not Kind.REAL:
+            return None
+        value = narrowed(context, node.name, value)
+        if not fits(value.lo, value.hi):
+            return None
+    return context.residence.resident(value)
+
+
+def _with_number(context: Context, node: Node, source: Value, number: float, place: int) -> bool:
+    """A sum with a number, or a multiple, of a tensor that is operand 0 or 1."""
+    result, index = node.outputs[0], np.arange(source.size)[None, :]
+    if node.operator in SIGNS:
+        sign = SIGNS[node.operator]
+        weight, bias = (1.0, sign * number) if place == 0 else (sign, number)
+        return append_sum(context, node.name, result, [source], index, [weight], bias)
+    if node.operator not in ("Mul", "Div") or (node.operator == "Div" and (place or not number)):
+        return False
+    factor = number if node.operator == "Mul" else 1 / number
+    if factor > 0 and result not in context.fused:
+        context.bind(result, context.view(source, source.shape, source.scale * factor))
+        return True
+    return append_sum(context, node.name, result, [source], index, [factor])
+
+
+def function_in_tensors(context: Context, node: Node, name: str, function: Callable[[FloatArray], FloatArray]) -> bool:
+    """Append a function of each element of a tensor, by a table of all int16, if there are enough elements to pay for it; whether it was."""
+    source = context.held(name)
+    if source is None:
+        return False
+    loops = TABLE_INSTRUCTIONS * source.size + 2 * moving_cost(source.size)
+    if applying_cost(-(-source.size // LANES)) > loops or not fits(*scale_of(context, node.outputs[0])[1:]):
+        return False
+    output = context.target(node.outputs[0])
+    output.layout = source.layout or natural_layout(source.shape)
+    values = within(output, function(np.arange(source.lo, source.hi + 1, dtype=np.float64) * source.scale))
+    integers = np.round(values).astype(np.int64)
+    held = np.clip(np.arange(-OFFSET, OFFSET) + source.origin, source.lo, source.hi)
+    guarded = output.guarded[0] and bool(values.min() <= output.lo), output.guarded[1] and bool(values.max() >= output.hi)
+    output.guarded = False, False
+    context.graph.errors[node.name] = max(float(np.abs(integers - values).max()), context.graph.errors.get(node.name, 0.0))
+    tensor = context.in_tensor(source, output.layout)
+    context.bind(node.outputs[0], context.add(TensorApply(node.name, (tensor,), output, integers[held - source.lo])))
+    look(context, node.name, output, guarded)
+    return True
+
+
+def within(output: Value, samples: FloatArray) -> FloatArray:
+    """Real numbers in units of the output, cut to its bounds."""
+    lo, hi = output.limits
+    units = samples / output.scale
+    top = np.nanmax(np.where(np.isfinite(units), units, -np.inf), initial=0.0)
+    bottom = np.nanmin(np.where(np.isfinite(units), units, np.inf), initial=0.0)
+    # Where the function has no value (a logarithm of a negative number, say) the result is the nearest bound.
+    return np.asarray(np.clip(np.nan_to_num(units, nan=bottom, posinf=top + hi, neginf=bottom + lo), lo, hi))
+
+
+def cut_in_tensors(context: Context, node: Node, low: int, high: int) -> bool:
+    """Append a cut of the integers in a tensor, if that is not all of them; whether it was."""
+    source, result = context.held(node.inputs[0]), node.outputs[0]
+    if source is None:
+        return False
+    if low <= source.lo and source.hi <= high:
+        context.bind(result, context.view(source, source.shape))
+        return True
+    if not fits(low, high):  # a tensor may hold its numbers less an origin
+        return False
+    output = context.fresh(source.shape, low, high, source.scale, label=result)
+    output.layout = source.layout or natural_layout(source.shape)
+    context.bind(result, exact_sum(context, node.name, source, output))
+    return True
