@@ -10,8 +10,8 @@ from zkvm.ml.arithmetic import FloatArray, IntArray
 from zkvm.ml.ir import Value
 from zkvm.ml.layout import Layout, natural_layout
 from zkvm.ml.lowering import Context
-from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, TensorPeaks, TensorSums
 from zkvm.ml.node import Node
+from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, TensorPeaks, TensorSums
 from zkvm.ml.operations.tensors import layout_of
 from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized
@@ -112,7 +112,9 @@ def append_sum(
     ends = np.cumsum([value.size for value in values])
     firsts = np.clip(index.reshape(len(index), -1).max(axis=1), 0, None)
     read = [values[int(place)] for place in np.searchsorted(ends, firsts, side="right")]
-    numbers = _integers(np.array([value.scale * weight for value, weight in zip(read, weights, strict=True)]), bias, values[0].origin, scale)
+    numbers = _integers(
+        np.array([value.scale * weight for value, weight in zip(read, weights, strict=True)]), bias, values[0].origin, scale
+    )
     if numbers is None:
         return False
     output = fused_target(context, result)
@@ -166,5 +168,3 @@ def look(context: Context, name: str, output: Value, guarded: tuple[bool, bool])
         words = context.in_memory(peaks)
         words.guarded = False, True
         context.checks[id(words)] = id(output)
-
-
