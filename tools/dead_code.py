@@ -31,7 +31,6 @@ KEPT = {
     "write_u32": "a public method, for hosts",
     "assemble": "the assembler of the tests",
     "run_reference": "the kernel's readable twin",
-    "send_if": "what chips are written with; at present only the tests' toy machine says it",
     "from_header": "reads the committed weights for the test of the committed guest",
 }
 
