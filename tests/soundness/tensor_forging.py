@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -117,6 +117,15 @@ def operand(forged: Forgery, call: int, register: int, value: int) -> None:
     written = time + opcodes.TIME_STEP - 1
     forged.write("add_immediate", row, imm=imm, vd=value, vd_low=value % TWO_16)
     forged.spread(register, written, value)
+
+
+def descriptor_word(forged: Forgery, call: int, number: int, value: int) -> None:
+    """The image has another descriptor: the forged run is one of that program."""
+    values = forged.image.rom_value.copy()
+    place = int(np.flatnonzero(forged.image.rom_address == RODATA + DESCRIPTOR_BYTES * call + 4 * number)[0])
+    values[place] = value
+    forged.image = replace(forged.image, rom_value=values)
+    forged[f"rom.value_{place % 2}"][place // 2] = value
 
 
 def lane(forged: Forgery, row: int, k: int, total: int | None = None, flag: str = "") -> int:

@@ -18,6 +18,7 @@ from tests.soundness.tensor_forging import (
     LAYER,
     TWO_32,
     Program,
+    descriptor_word,
     export_lane,
     follow_products,
     id_of,
@@ -31,7 +32,7 @@ from tests.soundness.tensor_forging import (
     vector_of,
 )
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
-from zkvm.riscv.vm.assemble import DATA
+from zkvm.riscv.vm.assemble import CHANNELS, DATA
 from zkvm.stark.field.goldilocks import P
 
 PRODUCTS, RESULTS, TILES, WORDS, CALL, IMPORTS = (f"tensor_{name}" for name in ("products", "results", "tiles", "words", "call", "import"))
@@ -82,6 +83,27 @@ def test_g4_a_vector_that_nobody_made(forged: Forgery) -> None:
     row = product_row(forged, 1)
     forged.add(PRODUCTS, row, x=2)
     assert {f"{PRODUCTS}: vector b", "bus tap path"} <= forged.refusals()
+
+
+@pytest.mark.parametrize("start", [1, 4, 8, 15, 24, 2**32 - 1])
+def test_g4_an_operand_that_is_not_aligned(forged: Forgery, start: int) -> None:
+    """Its row is start / 16 mod p, far from every index that is served: all ends of the paths agree, and no vector is there."""
+    descriptor_word(forged, 1, 4, start)
+    forged.write(CALL, forged.row(CALL, linear=1), x=start)
+    for chip, names in ((TILES, ("x", "next_x")), (PRODUCTS, ("x",))):
+        for row in range(forged.tables[chip].used):
+            forged.add(chip, row, **dict.fromkeys(names, start * pow(16, -1, P)))
+    assert forged.refusals() == {f"{PRODUCTS}: vector a", f"{PRODUCTS}: vector b"}
+
+
+@pytest.mark.parametrize("start", [CHANNELS + 8, CHANNELS + 16 * 9, CHANNELS - 16, 0])
+def test_g5_channels_that_are_not_there(forged: Forgery, start: int) -> None:
+    descriptor_word(forged, 1, 8, start)
+    forged.write(CALL, forged.row(CALL, linear=1), channel_list=start)
+    for chip in (TILES, RESULTS):
+        for row in range(forged.tables[chip].used):
+            forged.add(chip, row, channel=(start - CHANNELS) * pow(16, -1, P))
+    assert forged.refusals() == {f"{RESULTS}: channel"}
 
 
 def test_g4_a_tensor_is_of_its_own_call() -> None:

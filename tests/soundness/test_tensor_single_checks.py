@@ -6,7 +6,6 @@ See ``test_single_checks.py``. Classes G1 to G7 are those of ``test_tensor_forge
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -18,6 +17,7 @@ from tests.soundness.tensor_forging import (
     LAYER,
     QUARTER,
     TWO_16,
+    descriptor_word,
     export_lane,
     follow_products,
     lane,
@@ -59,7 +59,7 @@ from zkvm.errors import RejectReason
 from zkvm.riscv.chips.tensor import call, results
 from zkvm.riscv.isa import tensors
 from zkvm.riscv.machine import machine
-from zkvm.riscv.vm.assemble import RODATA, VECTORS
+from zkvm.riscv.vm.assemble import VECTORS
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.field.goldilocks import P
 from zkvm.stark.protocol.preprocessed import preprocess
@@ -172,11 +172,7 @@ def g5_bounds_in_disorder() -> Forged:
     """The image's descriptor has hi = lo - 1: sums at the edge could be called larger than one, or smaller than the other."""
     forged = layer(1, 1, 1, low=5, high=6, x=[[4 * k for k in range(8)]], w=[[1] + [0] * 7]).forged()
     word = bounds(5, 4)
-    value = forged.image.rom_value.copy()
-    place = int((forged.image.rom_address == RODATA + 64 + 36).nonzero()[0][0])
-    value[place] = word
-    forged.image = replace(forged.image, rom_value=value)
-    forged[f"rom.value_{place % 2}"][place // 2] = word
+    descriptor_word(forged, 1, 9, word)
     forged.write(CALL, forged.row(CALL, linear=1), bounds=word, low=word % TWO_16)
     row = results_row(forged, 0)
     for chip, at in ((TILES, 0), (RESULTS, row)):
