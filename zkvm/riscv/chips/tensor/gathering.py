@@ -1,9 +1,10 @@
 """Gathering: vectors of elements that patterns name.
 
-**Sound.** A row of a pattern is preprocessed, and the row's place on the path says which. An element's place in its tensor is
-1 + 8 v + k for lane k of vector v: one place for one element, as k is below 8 and a constant of the chip. A row of elements is a vector
-that somebody made, so it needs no call and says nothing new: served twice it says the same twice. Place 0 holds zero in every tensor.
-Padding serves nothing. Which of both operands a row reads is the pattern's, and both are earlier than the call, whose row proves it.
+**Sound.** A row of a pattern is preprocessed, and the row's place on the path says which. An element's place in its tensor is 1 + 8 v + k
+for lane k of vector v: one place for one element, as k is below 8 and a constant of the chip. A row of elements is a vector that somebody
+made, so it needs no call and says nothing new: served twice it says the same twice. Place 0 holds zero in every tensor that has a vector:
+no vector has the index from which a lane's place would be 0. Padding serves nothing. Which of both operands a row reads is the pattern's,
+and both are earlier than the call, whose row proves it.
 """
 
 from __future__ import annotations
