@@ -17,8 +17,8 @@ from zkvm.ml.layout import Layout
 from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import FromFloat, ToFloat
 from zkvm.ml.operations.unary import Requantize
-from zkvm.ml.residence import Residence
 from zkvm.ml.ranges import Precision, TensorInfo, kind_of, quantization, widest
+from zkvm.ml.residence import Residence
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from zkvm.ml.operations.convert import FromFloat
 from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators.quantized import finished, parameters, quantized_range
 from zkvm.ml.operators.unary import clip_range
-from zkvm.ml.residence import InMemory
 from zkvm.ml.ranges import Precision, TensorInfo, quantization
+from zkvm.ml.residence import InMemory
 from zkvm.ml.value import Value
 
 WATCHED_STEPS = 1 << 20

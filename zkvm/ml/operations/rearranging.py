@@ -1,4 +1,4 @@
-"""Tensor calls on elements: gathers by constant patterns, sums and maxima of a few vectors, functions, constants. See ``docs/tensors.md``."""
+"""Tensor calls on elements: gathers, sums and maxima of a few vectors, functions, constants. See ``docs/tensors.md``."""
 
 from __future__ import annotations
 
@@ -220,7 +220,5 @@ class TensorApply(Operation):
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
         function = code.function(self.entries)
-        call = code.descriptor(
-            "apply", f".vectors = {layout_of(self.output).vectors}, .x_stride = 1, .function = ZKVM_AT({function})"
-        )
+        call = code.descriptor("apply", f".vectors = {layout_of(self.output).vectors}, .x_stride = 1, .function = ZKVM_AT({function})")
         code.line(f"{code.tensor(self.output)} = zkvm_tensor_apply(&{call}, {code.tensor(self.inputs[0])});")

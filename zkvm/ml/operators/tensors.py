@@ -157,5 +157,3 @@ def _range(context: Context, name: str, layer: Layer, ends: tuple[float, float])
     if max(-low, high) > GENEROUS * max(-info.low, info.high):
         return info
     return replace(info, low=min(low, 0.0) * ROUNDED, high=max(high, 0.0) * ROUNDED, guarded=(False, False))
-
-

@@ -19,7 +19,6 @@ from zkvm.ml.operations.compare import Compare
 from zkvm.ml.operations.table import GOOD_ENOUGH, Table, interpolate, make_table, sampled
 from zkvm.ml.operations.unary import Clamp, Requantize, Round
 from zkvm.ml.operators.common import cut_to, integer_binary, narrowed, rescaled_to
-from zkvm.ml.operators.tensor_elements import cut_in_tensors, function_in_tensors, within
 from zkvm.ml.operators.integers import (
     has_integers,
     lower_integer_clip,
@@ -28,6 +27,7 @@ from zkvm.ml.operators.integers import (
     narrowed_to,
     type_of,
 )
+from zkvm.ml.operators.tensor_elements import cut_in_tensors, function_in_tensors, within
 
 FINE_ENTRIES = 1 << 11
 KNOWN = ("Sigmoid", "Tanh", "Erf")
