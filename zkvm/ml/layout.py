@@ -79,8 +79,10 @@ class Layout:
         return np.ascontiguousarray(matrix.T if self.channels_first else matrix).reshape(-1)
 
     def imported(self, elements: NDArray[np.int64]) -> bytes:
-        """The vectors as the machine imports them."""
-        return elements.reshape(-1)[self.filled()].astype("<i2").tobytes()
+        """The vectors as the machine imports them, lanes without a position as 0."""
+        lanes = np.zeros(self.vectors * LANES, "<i2")
+        lanes[self.cells()] = elements.reshape(-1)
+        return lanes.tobytes()
 
 
 def flat_layout(size: int) -> Layout:

@@ -1,4 +1,4 @@
-"""Tensor calls on elements: gathers by constant patterns, sums and maxima of a few vectors, functions, constants. See ``docs/tensors.md``."""
+"""Tensor calls on elements: gathers, sums and maxima of a few vectors, functions, constants. See ``docs/tensors.md``."""
 
 from __future__ import annotations
 

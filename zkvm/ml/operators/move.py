@@ -53,8 +53,8 @@ def lower_move(context: Context, node: Node) -> None:
         return COMPUTED[node.operator](context, node)
     if node.operator == "Resize" and node.attributes.get("mode", "nearest") != "nearest":
         raise UsageError(f"Resize {node.name!r}: mode {node.attributes['mode']!r}; nearest is supported")
-    held = _held(context, node, [node.inputs[position] for position in positions])
-    sources = held or _aligned(context, node, [context.operand(node.inputs[position]) for position in positions])
+    in_tensors = _held(context, node, [node.inputs[position] for position in positions])
+    sources = in_tensors or _aligned(context, node, [context.operand(node.inputs[position]) for position in positions])
     arrays: list[NDArray[Any]] = []
     first = 1
     for position, name in enumerate(node.inputs):
@@ -65,7 +65,7 @@ def lower_move(context: Context, node: Node) -> None:
         else:
             arrays.append(context.required_constant(node, position) if name else np.zeros(0))
     numbers = [np.asarray(array, np.int64) - 1 for array in _numbers(context, node, arrays)]
-    if held:
+    if in_tensors:
         bind_moved(context, node, sources, numbers)
         return None
     fill, secret = 0, node.operator == "Pad" and node.has(2) and context.private

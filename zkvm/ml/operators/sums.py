@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from zkvm.ml.arithmetic import FloatArray, IntArray
-from zkvm.ml.ir import Value
-from zkvm.ml.layout import Layout, natural_layout
+from zkvm.ml.ir import Graph, Value
+from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
-from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, TensorPeaks, TensorSums
+from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, TensorMove, TensorPeaks, TensorSums
 from zkvm.ml.operations.tensors import layout_of
 from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized
 from zkvm.ml.ranges import quantization
 
 FEW = 16
-"""So many elements are looked at one by one."""
+"""So many elements are looked at one by one; as are those of tensors whose other lanes say nothing about them."""
 TOP = (1 << 15) - 1
 WEIGHT_BITS = 16
 SIGNS = {"Add": 1.0, "Sub": -1.0}
@@ -40,7 +40,7 @@ def arranged(index: IntArray, layout: Layout) -> IntArray:
 def gathered(context: Context, sources: list[Value], index: IntArray, layout: Layout) -> Value:
     """The tensor of terms of a result: those of one element in vectors one after the other."""
     terms = arranged(index, layout)
-    return context.in_tensor(context.residence.moved(sources, terms), Layout.of(*terms.shape, True))
+    return context.in_tensor(context.residence.moved(sources, terms), Layout.of(len(terms), layout.positions, True))
 
 
 def _integers(weights: FloatArray, bias: float, origin: int, scale: float) -> Quantized | None:
@@ -144,11 +144,20 @@ def exact_sum(context: Context, name: str, source: Value, output: Value, sign: i
     return context.add(TensorSums(name, (tensor,), output, np.array([sign * EXACT_WEIGHT]), bias, EXACT_MULTIPLIER))
 
 
+def _ragged(graph: Graph, value: Value) -> bool:
+    """Whether lanes without a position hold what an input has there, which whoever proves chooses; a gather puts elements there."""
+    found = {id(port) for port in graph.inputs if port.layout is not None and port.layout.positions % LANES and port.layout.positions > 1}
+    for operation in graph.operations:
+        if operation.output.layout is not None and not isinstance(operation, TensorMove):
+            found |= {id(operation.output)} if found & set(map(id, operation.inputs)) else set()
+    return id(value) in found
+
+
 def look(context: Context, name: str, output: Value, guarded: tuple[bool, bool]) -> None:
     """Look for elements of a tensor that are at a limit where they may have been cut: at the largest ones, and at those of its opposite."""
     if not any(guarded):
         return
-    if output.size <= FEW:
+    if output.size <= FEW or _ragged(context.graph, output):
         words = context.in_memory(output)
         words.guarded = guarded
         context.checks[id(words)] = id(output)

@@ -1,4 +1,4 @@
-"""What is done to elements in tensors where they are: pools, reductions, sums of two, functions, cuts. Of the rest the old way reads words."""
+"""What is done to elements in tensors where they are: pools, reductions, sums of two, functions, cuts."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _with_number(context: Context, node: Node, source: Value, number: float, pla
 
 
 def function_in_tensors(context: Context, node: Node, name: str, function: Callable[[FloatArray], FloatArray]) -> bool:
-    """Append a function of each element of a tensor, by a table of all int16, if there are enough elements to pay for it; whether it was."""
+    """Append a function of each element of a tensor, by a table of all int16, if enough elements pay for it; whether it was."""
     source = context.held(name)
     if source is None:
         return False
