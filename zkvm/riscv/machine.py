@@ -34,9 +34,9 @@ from zkvm.riscv.chips.tensor.constants import ChannelsChip, ConstantVectorsChip
 from zkvm.riscv.chips.tensor.gathering import ElementsChip, GatherChip
 from zkvm.riscv.chips.tensor.importing import ImportChip
 from zkvm.riscv.chips.tensor.maxima import ApplyChip, MaximaChip
+from zkvm.riscv.chips.tensor.patterns import FunctionsChip, PatternsChip
 from zkvm.riscv.chips.tensor.products import ProductsChip
 from zkvm.riscv.chips.tensor.results import ResultsChip
-from zkvm.riscv.chips.tensor.tables import FunctionsChip, PatternsChip
 from zkvm.riscv.chips.tensor.tiles import TilesChip
 from zkvm.riscv.chips.tensor.words import WordsChip
 from zkvm.riscv.chips.write_rows import WriteRowsChip

@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, UsageError
+from zkvm.riscv.chips.tensor.gathering import ElementsChip
 from zkvm.riscv.chips.tensor.lanes import TensorChip
+from zkvm.riscv.chips.tensor.uses import new_elements
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.calls import BY_NUMBER
 from zkvm.riscv.machine import machine
-from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image, TensorCall
+from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image
 from zkvm.session.memory import out_of_memory
 from zkvm.session.prediction import Prediction, predict
 from zkvm.session.resources import prove_extra
@@ -244,10 +246,14 @@ def costs() -> Costs:
     )
 
 
-def tensor_cells(call: TensorCall) -> int:
-    """Cells of the rows that a tensor call has, those of the elements that patterns read excepted: calls share them."""
+def tensor_cells(execution: Execution) -> list[int]:
+    """Cells of the rows of each tensor call, beside that of the call itself. Elements that patterns read count for who reads them first."""
     columns = columns_of()
-    return sum(columns[chip.name] * chip.rows_of(call) for chip in machine().chips if isinstance(chip, TensorChip) and chip.first is None)
+    chips = [chip for chip in machine().chips if isinstance(chip, TensorChip) and chip.first is None]
+    cells = {call.ecall: sum(columns[chip.name] * chip.rows_of(call) for chip in chips) for call in execution.tensor_calls}
+    for call, rows in new_elements(execution):
+        cells[call.ecall] += columns[ElementsChip.name] * rows
+    return list(cells.values())
 
 
 def used_rows(recorder: Recorder, execution: Execution) -> dict[str, int]:

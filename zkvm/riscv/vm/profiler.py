@@ -8,7 +8,7 @@ the stack; debug information says which instructions are theirs, and the tree sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.semantics import LOADS, STORES
 from zkvm.riscv.kernels import interpreter as kernel
-from zkvm.riscv.records import CHAIN_ROW, Execution, Image, TensorCall
+from zkvm.riscv.records import CHAIN_ROW, Execution, Image
 from zkvm.riscv.vm.dwarf import InlineTable
 from zkvm.riscv.vm.executor import run_kernel
 from zkvm.riscv.vm.state import MachineState
@@ -50,7 +50,7 @@ class Costs:
         zero_word: of the first touch of a zero-initialised word.
         read_row: of a word that a read moves.
         write_row: of a word that a journal write moves.
-        tensor: of a tensor call's rows, beside that of the call itself.
+        tensor: of the rows of each tensor call of a run, beside that of the call itself.
     """
 
     steps: Int
@@ -60,12 +60,12 @@ class Costs:
     zero_word: int
     read_row: int
     write_row: int
-    tensor: Callable[[TensorCall], int]
+    tensor: Callable[[Execution], Sequence[int]]
 
     @classmethod
     def nothing(cls) -> Costs:
         """Counts cycles only."""
-        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0, lambda call: 0)
+        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0, lambda execution: [0] * len(execution.tensor_calls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +198,10 @@ class Recorder:
             self._add(row, node, self.costs.calls.get(int(call["a7"]), self.costs.other_call))
         for records, cost in ((execution.reads, self.costs.read_row), (execution.writes, self.costs.write_row)):
             self._count_chain(records, execution.ecalls["time"], cost)
-        for tensor_call in execution.tensor_calls:
+        for tensor_call, cost in zip(execution.tensor_calls, self.costs.tensor(execution), strict=True):
             words = tensor_call.words
             zero = (words["t_prev"] == 0) & self._zero_initialised(words["address"])
-            cells = self.costs.tensor(tensor_call) + int(zero.sum()) * self.costs.zero_word
-            self._add(*self._call_nodes[tensor_call.ecall], cells)
+            self._add(*self._call_nodes[tensor_call.ecall], cost + int(zero.sum()) * self.costs.zero_word)
 
     def cycles_by_function(self) -> tuple[tuple[str, int], ...]:
         """(name, cycles) of every function that ran, most first."""

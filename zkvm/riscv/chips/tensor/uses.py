@@ -5,6 +5,7 @@ What these counts say wrongly, no proof survives: buses would not balance.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,3 +155,18 @@ def operands(execution: Execution, ecall: int) -> tuple[int, int]:
     """What a1 and a2 held."""
     record = execution.ecalls[ecall]
     return int(record["a1"]), int(record["a2"])
+
+
+def new_elements(execution: Execution) -> Iterator[tuple[TensorCall, int]]:
+    """Calls that gather, each with how many rows of elements it is the first to need: calls share them."""
+    known: dict[int, set[int]] = {}
+    for call in calls_of(execution, GATHER):
+        fresh, rows = 0, pattern_rows(execution, call)
+        second = rows[:, 0] >= SECOND_OPERAND
+        for handle, chosen in zip(operands(execution, call.ecall), (~second, second), strict=True):
+            places = (rows[chosen] % SECOND_OPERAND).astype(np.int64)
+            seen = known.setdefault(handle, set())
+            before = len(seen)
+            seen |= set(np.unique((places[places > 0] - 1) // LANES).tolist())
+            fresh += len(seen) - before
+        yield call, fresh
