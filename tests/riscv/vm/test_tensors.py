@@ -197,9 +197,10 @@ def test_a_machine_without_the_call_answers_enosys() -> None:
     assert execution.tensor_calls == ()
 
 
-def test_the_machine_has_no_tensor_calls_yet() -> None:
-    """One place switches them on: the table of calls."""
-    assert calls.TENSOR not in calls.CALLS
+def test_the_machine_has_tensor_calls() -> None:
+    """One place switches them on, the table of calls; an image for a machine without them is asked for."""
+    assert calls.TENSOR in calls.CALLS
+    assert program(Script(vectors=[[0] * 8])).tensors is not None
     assert program(Script(vectors=[[0] * 8]), tensors=False).tensors is None
 
 
