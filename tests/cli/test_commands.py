@@ -244,7 +244,7 @@ def test_soundness_of_every_regime() -> None:
     assert set(view["events"]) == set(view["terms"])
     text = invoke("soundness", "--params", "fast", "--security", "100")
     assert (text.code, "all queries miss a codeword that is far away" in text.out) == (0, True)
-    assert "99.0 bits  Johnson bound of 2020, m = 44  less than the claim of 100" in text.out
+    assert "98.9 bits  Johnson bound of 2020, m = 42  less than the claim of 100" in text.out
     older = invoke("soundness", "--params", "fast", "--security", "100", "--regime", "bciks20")
     assert (older.code, "NOT REACHED under this regime" in older.out) == (1, True)
     assert invoke("soundness", "--regime", "lucky").code == 2

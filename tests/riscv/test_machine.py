@@ -148,7 +148,7 @@ def restated(journal: bytes | None = None, exit_code: int | None = None, **chang
     """The echo statement with another claim or image header."""
     execution, statement, _ = echo()
     image = execution.image
-    heights = tuple(height for height in statement.preprocessed_heights if height)
+    heights = tuple(height for chip, height in zip(machine().chips, statement.preprocessed_heights, strict=True) if len(chip.preprocessed))
     fields: dict[str, object] = {
         "entry": image.entry,
         "initial_sp": image.initial_sp,

@@ -55,7 +55,7 @@ def edit_header(name: str, change: Mutation) -> Any:
         ("gaps", first(lambda gap: (gap[0], gap[1] - 1)), RejectReason.BUS),
         ("gaps", lambda gaps: (), RejectReason.BUS),
         ("heights", first(lambda height: 2 * height), RejectReason.SHAPE),
-        ("heights", last(lambda height: 2 * height), RejectReason.SHAPE),
+        ("heights", last(lambda height: 2 * height or 512), RejectReason.SHAPE),
         ("roots", first(flip), RejectReason.BUS),
         ("roots", last(flip), RejectReason.BUS),
     ],
