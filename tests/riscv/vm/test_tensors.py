@@ -204,6 +204,13 @@ def test_moves_maxima_and_functions(seed: int) -> None:
     check(random_moves(rng, rng.randrange(1, 40), functions=seed % 4 == 0))
 
 
+def test_the_machine_has_tensor_calls() -> None:
+    """One place switches them on, the table of calls; an image for a machine without them is asked for."""
+    assert calls.TENSOR in calls.CALLS
+    assert program(Script(vectors=[[0] * 8])).tensors is not None
+    assert program(Script(vectors=[[0] * 8]), tensors=False).tensors is None
+
+
 def layer(**words: int) -> Descriptor:
     """A layer that has a proof: one block, two channels, two taps."""
     right = Descriptor(LINEAR, 1, 2, 2, 0, 2, VECTORS, 2, CHANNELS, ALL)
