@@ -80,7 +80,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "__init__": ("errors", "api", "session", "stark.protocol.params", "verifier"),
     "guest": ("errors", "files"),
     # What a relying party needs of a compiled model.
-    "ml.interface": ("errors", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),
+    "ml.interface": ("errors", "ml.layout", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),
     "ml": ("errors", "files", "guest"),
     # A compiled model runs and proves itself.
     "ml.package": ("errors", "files", "ml", "api", "session", "verifier.receipt"),

@@ -13,7 +13,7 @@ which follow from the architecture, and from what the user says.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from zkvm.errors import UsageError
@@ -65,7 +65,14 @@ class Trial:
 
     def as_json(self) -> dict[str, Any]:
         """For the model card."""
-        return asdict(self)
+        return {
+            "float_nodes": self.float_nodes,
+            "nodes": self.nodes,
+            "holds": self.holds,
+            "sure": self.sure,
+            "cost": self.cost,
+            "tensor_operations": self.tensor_operations,
+        }
 
 
 @dataclass(frozen=True, slots=True)
