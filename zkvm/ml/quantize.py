@@ -77,6 +77,7 @@ def quantize(
         try:
             return _lowered(model, tensors, precision, private, floats, calls, words)
         except InMemory as wanted:
+            assert str(wanted) not in words, wanted
             words.add(str(wanted))
 
 
@@ -178,7 +179,7 @@ def _bind_inputs(context: Context, model: ImportedModel, imports: Container[str]
         if layout is not None:
             scale, lo, hi = whole_range(info)
             value = context.fresh(port.shape, lo, hi, scale, label=port.name)
-            value.layout, value.origin = layout, lo + OFFSET
+            value.name, value.layout, value.origin = port.name, layout, lo + OFFSET
         elif info.kind is Kind.REAL and (port.name in floating or isinstance(context.floats, Everything)):
             value = context.float_value(port.shape, port.name)
         else:

@@ -11,14 +11,14 @@ from zkvm.ml.ir import Graph, Value
 from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
-from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, TensorMove, TensorPeaks, TensorSums
-from zkvm.ml.operations.tensors import layout_of
+from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, MAXIMUM_CELLS, TensorMove, TensorPeaks, TensorSums, summing_cost
+from zkvm.ml.operations.tensors import CELLS, layout_of
 from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized
 from zkvm.ml.ranges import quantization
 
-FEW = 16
-"""So many elements are looked at one by one; as are those of tensors whose other lanes say nothing about them."""
+WORD_INSTRUCTIONS, PEAK_INSTRUCTIONS = 6, 150
+"""What costs as much as looking at one element in RAM, export included, and at the largest ones of a tensor once they are known."""
 TOP = (1 << 15) - 1
 WEIGHT_BITS = 16
 SIGNS = {"Add": 1.0, "Sub": -1.0}
@@ -153,11 +153,18 @@ def _ragged(graph: Graph, value: Value) -> bool:
     return id(value) in found
 
 
+def _peaks_cost(vectors: int, guarded: tuple[bool, bool]) -> int:
+    """Instructions that cost what looking at the largest elements of a tensor does, and at the least."""
+    negated = summing_cost(vectors, 1) if guarded[0] else 0
+    return negated + sum(guarded) * (vectors * MAXIMUM_CELLS // CELLS + PEAK_INSTRUCTIONS)
+
+
 def look(context: Context, name: str, output: Value, guarded: tuple[bool, bool]) -> None:
-    """Look for elements of a tensor that are at a limit where they may have been cut: at the largest ones, and at those of its opposite."""
+    """Look for elements of a tensor that are at a limit where they may have been cut: at the largest ones, and at those of its opposite; or
+    at all of them, where that is cheaper, or other lanes may hold anything."""
     if not any(guarded):
         return
-    if output.size <= FEW or _ragged(context.graph, output):
+    if _ragged(context.graph, output) or WORD_INSTRUCTIONS * output.size <= _peaks_cost(layout_of(output).vectors, guarded):
         words = context.in_memory(output)
         words.guarded = guarded
         context.checks[id(words)] = id(output)
