@@ -45,7 +45,9 @@ def test_movements(seed: int, tmp_path: Path) -> None:
     """Of one tensor, of two, and of more, from which no vector can be made at once."""
     made = Built(seed)
     for count in (1, 2, 3, 5):
-        made.add_movement(made.random.integers(1, 40, count).tolist(), Layout.of(int(made.random.integers(1, 20)), int(made.random.integers(1, 20)), True))
+        made.add_movement(
+            made.random.integers(1, 40, count).tolist(), Layout.of(int(made.random.integers(1, 20)), int(made.random.integers(1, 20)), True)
+        )
     made.check(tmp_path)
 
 

@@ -146,7 +146,7 @@ def _range(context: Context, name: str, layer: Layer, ends: tuple[float, float])
     if name not in context.only_layers or name in context.given:
         return info
     info = replace(info, tight=True)
-    if not any(info.guarded):
+    if not any(info.guarded) or context.precision.activation_bits == 8:  # of 8 bits none is to spare
         return info
     above, below = np.maximum(layer.weights, 0).sum(axis=1), np.minimum(layer.weights, 0).sum(axis=1)
     first, last = ends
