@@ -35,7 +35,7 @@ def compile_model(
         str, typer.Option("--arithmetic", metavar="auto|fixed|float", help="what real numbers become; auto: floats unless that is dear")
     ] = "auto",
     precompiles: Annotated[
-        str, typer.Option("--precompiles", metavar="auto|none", help="auto: layers and what is between them are tensor calls where that is cheaper")
+        str, typer.Option("--precompiles", metavar="auto|none", help="auto: layers are tensor calls where that is cheaper")
     ] = "auto",
     weights: Annotated[str, typer.Option("--weights", metavar="public|private", help="private: input, with a salted digest")] = "public",
     domain: Annotated[
