@@ -23,7 +23,7 @@ ArithmeticOption = Annotated[
     str, typer.Option("--arithmetic", metavar="auto|fixed|float", help="what real numbers become; auto: floats unless that is dear")
 ]
 PrecompilesOption = Annotated[
-    str, typer.Option("--precompiles", metavar="auto|none", help="auto: dense layers are tensor calls where that is cheaper")
+    str, typer.Option("--precompiles", metavar="auto|none", help="auto: layers are tensor calls where that is cheaper")
 ]
 DomainOption = Annotated[
     list[str] | None,

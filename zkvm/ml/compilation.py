@@ -35,7 +35,7 @@ class Precompiles(StrEnum):
     """Which of the machine's calls a guest makes beyond instructions."""
 
     AUTO = "auto"
-    """Dense layers in fixed point are tensor calls where that is cheaper, unless the weights are private."""
+    """Layers in fixed point, and what is between them, are tensor calls where that is cheaper, unless the weights are private."""
     NONE = "none"
     """None: every product is an instruction."""
 

@@ -68,7 +68,7 @@ def compile(
         activation_bits: 8 or 16.
         weight_bits: 2 to 16, at most; fewer where sums need room.
         arithmetic: what real numbers become: ``auto``, ``fixed`` or ``float``.
-        precompiles: ``auto``: dense layers are tensor calls where that is cheaper; ``none``: everything is instructions.
+        precompiles: ``auto``: layers are tensor calls where that is cheaper; ``none``: everything is instructions.
         domain: what inputs, or their columns, can be: name or ``name[column]`` -> lowest and highest number; else what the data say.
         weights: ``public``, or ``private``: input of the guest, with a salted digest.
         commit_input: commit a salted digest of the input.
