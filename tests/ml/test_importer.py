@@ -102,9 +102,9 @@ def test_unsupported_operator_is_named() -> None:
 def test_accumulator_that_could_overflow_names_the_layer() -> None:
     """Many products of inputs that have 16 bits because something else reads them too: too few are left for the weights, unless the sum is
     one of a tensor call."""
-    x = np.ones((1, 1 << 17), np.float32)
+    x = np.ones((1, 1 << 14), np.float32)
     nodes = [helper.make_node("Gemm", ["x", "w"], ["y"], name="node"), helper.make_node("Neg", ["x"], ["z"])]
-    model = model_of(nodes, {"x": x}, ["y", "z"], {"w": np.ones((1 << 17, 1), np.float32)})
+    model = model_of(nodes, {"x": x}, ["y", "z"], {"w": np.ones((1 << 14, 16), np.float32)})
     with pytest.raises(UsageError, match="node"):
         compiled(model, [{"x": x}], Options(precompiles=Precompiles.NONE))
     assert compiled(model, [{"x": x}]).graph.tensor_operations
