@@ -43,7 +43,9 @@ def theirs(command: str, model: Path, data: Path, folder: Path) -> dict[str, Any
     found: dict[str, Any] = {}
     for step, arguments in steps.items():
         start = time.perf_counter()
-        subprocess.run([command, "--no-banner", step, *arguments], check=True, capture_output=True, cwd=folder)
+        done = subprocess.run([command, "--no-banner", step, *arguments], check=False, capture_output=True, text=True, cwd=folder)
+        if done.returncode:
+            return found | {f"{step} failed": (done.stdout + done.stderr).strip().splitlines()[-1:]}
         found[step] = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / KIB_A_GIB
     return found | {"proof bytes": Path(proof).stat().st_size, "peak GiB": peak}
