@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
+
 from tests.forge import Forgery
+from tests.soundness.cheating import skip_own_checks
+from tests.soundness.proven import expected, verdict
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Chip
@@ -60,3 +64,12 @@ def refused_by(forged: Forgery, line: str) -> Machine:
     weak = weaken(forged, line)
     assert forged.refusals() == set()
     return weak
+
+
+def accepted_without(forged: Forgery, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Demand that the verifier refuses what a prover without checks of his own makes of the tables, and accepts it without the line."""
+    assert forged.refusals() == {line}
+    with monkeypatch.context() as patch:
+        skip_own_checks(patch)
+        assert verdict(forged) is expected({line})
+    assert verdict(forged, refused_by(forged, line)) is None

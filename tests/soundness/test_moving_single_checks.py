@@ -10,7 +10,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.forge import Forgery
-from tests.soundness.cheating import skip_own_checks
 from tests.soundness.gathering_lies import FIRST_EARLIER, LIES, Forged, calls_row, g9_elements_of_nobody
 from tests.soundness.moving_forging import (
     APPLIES,
@@ -39,8 +38,8 @@ from tests.soundness.moving_forging import (
     lay_out,
     path_of,
 )
-from tests.soundness.proven import CHOSEN, expected, verdict
-from tests.soundness.single import refused_by
+from tests.soundness.proven import CHOSEN, verdict
+from tests.soundness.single import accepted_without, refused_by
 from tests.soundness.tensor_forging import A1, TWO_16, export_lane, operand, padding_row, put, vector_of
 from zkvm.errors import RejectReason
 from zkvm.riscv.machine import machine
@@ -273,18 +272,13 @@ def test_one_line_refuses(make: Callable[[], Forged]) -> None:
 
 @pytest.mark.parametrize("make", PROVEN, ids=name_of)
 def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    forged, line = make()
-    assert forged.refusals() == {line}
-    with monkeypatch.context() as patch:
-        skip_own_checks(patch)
-        assert verdict(forged) is expected({line})
-    assert verdict(forged, refused_by(forged, line)) is None
+    accepted_without(*make(), monkeypatch)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
 def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    test_without_the_line_the_verifier_accepts(make, monkeypatch)
+    accepted_without(*make(), monkeypatch)
 
 
 # --- constants -----------------------------------------------------------------------------------------------------------------------

@@ -10,9 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.riscv.vm.tensor_programs import bounds
-from tests.soundness.cheating import skip_own_checks
-from tests.soundness.proven import CHOSEN, expected, verdict
-from tests.soundness.single import refused_by
+from tests.soundness.proven import CHOSEN, verdict
+from tests.soundness.single import accepted_without, refused_by
 from tests.soundness.tensor_forging import (
     LAYER,
     QUARTER,
@@ -214,18 +213,13 @@ def test_g5_too_many_taps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("make", PROVEN, ids=name_of)
 def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    forged, line = make()
-    assert forged.refusals() == {line}
-    with monkeypatch.context() as patch:
-        skip_own_checks(patch)
-        assert verdict(forged) is expected({line})
-    assert verdict(forged, refused_by(forged, line)) is None
+    accepted_without(*make(), monkeypatch)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
 def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    test_without_the_line_the_verifier_accepts(make, monkeypatch)
+    accepted_without(*make(), monkeypatch)
 
 
 def test_g5_a_top_limb_that_weighs_2_16_accepts_false_saturation(monkeypatch: pytest.MonkeyPatch) -> None:
