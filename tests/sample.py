@@ -49,7 +49,7 @@ CALLS: Calls = (
 
 def tensor_call(number: int, handle: str, first: str = "zero", second: str = "zero", offset: int = 0) -> list[Item]:
     """One of :data:`CALLS`, whose descriptor is in read-only memory."""
-    items: list[Item] = [("addi", "a0", "s1", len(WORDS) + 40 * number), ("mv", "a1", first), ("addi", "a2", second, offset)]
+    items: list[Item] = [("addi", "a0", "s1", len(WORDS) + 56 * number), ("mv", "a1", first), ("addi", "a2", second, offset)]
     return [*items, ("li", "a7", TENSOR.number), ("ecall",), ("mv", handle, "a0")]
 
 
@@ -99,7 +99,7 @@ def sample_program() -> list[Item]:
 def sample_image() -> Image:
     """The sample program with its memory."""
     data = WORDS.ljust(64, b"\0") + struct.pack(f"<{len(LOADED)}i", *LOADED) + bytes(4 * (EXPORTED + MOVED_WORDS))
-    rodata = WORDS + b"".join(struct.pack("<10I", *descriptor) for descriptor, *_ in CALLS)
+    rodata = WORDS + b"".join(struct.pack("<14I", *descriptor) for descriptor, *_ in CALLS)
     return assemble(
         sample_program(),
         data=data,

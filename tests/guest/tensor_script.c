@@ -1,14 +1,14 @@
 /* Runs a script of tensor calls that is its input, on machines that do not know the call: descriptors and constants are in memory.
  *
  * Input: numbers of vectors, channels, rows of patterns, entries and words, the addresses that descriptors use for the first four; these; then steps until
- * the input ends: a descriptor of ten words, two operands (places of earlier steps, -1: constants), an offset into the words, and what
+ * the input ends: a descriptor of fourteen words, two operands (places of earlier steps, -1: constants), an offset into the words, and what
  * an import reads. Journal: of each step the numbers of its tensor; then the words. */
 #include <zkvm_tensor.h>
 
 enum { MAX_STEPS = 32 };
 
 struct step {
-    uint32_t words[10];
+    uint32_t words[14];
     int32_t first, second, offset;
 };
 
@@ -42,7 +42,10 @@ int main(void) {
         uint32_t count = step.words[1];
         zkvm_assert(number < MAX_STEPS);
         if (x.handle == 0) step.words[4] += vectors;
-        if (w.handle == 0) step.words[6] += vectors;
+        uint32_t combines = step.words[0] == ZKVM_TENSOR_COMBINE, multiplies = step.words[0] == ZKVM_TENSOR_MULTIPLY;
+        if (w.handle == 0 || combines) step.words[6] += vectors;
+        if (w.handle == 0 || combines) step.words[12] += vectors;
+        if ((multiplies ? x.handle : w.handle) == 0) step.words[10] += vectors;
         step.words[8] += step.words[0] == ZKVM_TENSOR_GATHER ? patterns : step.words[0] == ZKVM_TENSOR_APPLY ? functions : channels;
         switch (step.words[0]) {
         case ZKVM_TENSOR_IMPORT:
@@ -63,6 +66,14 @@ int main(void) {
             break;
         case ZKVM_TENSOR_APPLY:
             made[number] = zkvm_tensor_apply((const zkvm_apply *)step.words, x);
+            break;
+        case ZKVM_TENSOR_COMBINE:
+            made[number] = zkvm_tensor_combine((const zkvm_combine *)step.words, x, w);
+            count *= step.words[2];
+            break;
+        case ZKVM_TENSOR_MULTIPLY:
+            made[number] = zkvm_tensor_multiply((const zkvm_combine *)step.words, x, w);
+            count *= step.words[2];
             break;
         default:
             zkvm_tensor_export((const zkvm_export *)step.words, x, words + step.offset / 4);

@@ -11,6 +11,7 @@ import pytest
 
 import zkvm
 from tests.guest.compiled import compiled, needs_compiler
+from tests.riscv.vm.combining_programs import random_elementwise
 from tests.riscv.vm.tensor_programs import (
     CHANNELS,
     VECTORS,
@@ -61,11 +62,14 @@ def test_every_opinion_is_the_same(script_guest: Path, size: int) -> None:
         assert emulated.journal == in_c.journal
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_moves_in_c(script_guest: Path, seed: int) -> None:
-    """Gathers, maxima and functions, likewise."""
+@pytest.mark.parametrize("seed", range(24))
+def test_other_calls_in_c(script_guest: Path, seed: int) -> None:
+    """Gathers, maxima and functions, and elementwise products, likewise."""
     rng = random.Random(seed)
-    script = random_moves(rng, rng.randrange(1, 40), functions=seed % 4 == 0)
+    if seed % 2:
+        script = random_elementwise(rng, rng.randrange(1, 4), rng.randrange(1, 10))
+    else:
+        script = random_moves(rng, rng.randrange(1, 40), functions=seed % 4 == 0)
     image = load_image(script_guest.read_bytes(), tensors=False)
     in_c = execute(image, script_input(script), trace=False)
     assert in_c.exit_code == 0, in_c.stderr

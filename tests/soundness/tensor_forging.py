@@ -57,7 +57,7 @@ class Program:
             items += [("la", "a0", RODATA + DESCRIPTOR_BYTES * number), ("li", "a1", first)]
             items += [("li", "a2", second)] if second >= 2048 else [("nop",), ("li", "a2", second)]
             items += [("li", "a7", TENSOR.number), ("ecall",)]
-        rodata = b"".join(struct.pack("<10I", *descriptor).ljust(DESCRIPTOR_BYTES, b"\0") for descriptor, _, _ in self.calls)
+        rodata = b"".join(struct.pack("<14I", *descriptor).ljust(DESCRIPTOR_BYTES, b"\0") for descriptor, _, _ in self.calls)
         ram = struct.pack(f"<{len(self.ram)}i", *self.ram)
         vectors, channels = vector_bytes(self.vectors), channel_bytes(self.channels)
         patterns = b"".join(struct.pack("<8I", *row) for row in self.patterns)

@@ -100,6 +100,7 @@ class TensorCall:
         vectors: (v, 8) int16, the tensor that the call makes; none for an operation that makes no tensor.
         x: what is read of the first operand: LINEAR (blocks, taps, 8), EXPORT (vectors, 8), int16; else nothing.
         w: what is read of the second operand: LINEAR (channels / 8 rounded up, taps, 8) int16; else nothing.
+        terms: COMBINE, MULTIPLY: (4, v, 8) int16, x, w, y, v of each element; else nothing.
         sums: (v, 8) int64, of each element the products' sum, before rescaling; none for an operation without products.
         words: TENSOR_WORD, what is read or written in RAM, word i of the operation at place i.
     """
@@ -110,13 +111,14 @@ class TensorCall:
     vectors: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 8), np.int16))
     x: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 8), np.int16))
     w: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 8), np.int16))
+    terms: NDArray[np.int16] = field(default_factory=lambda: np.zeros((4, 0, 8), np.int16))
     sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 8), np.int64))
     words: NDArray[Any] = field(default_factory=lambda: np.zeros(0, TENSOR_WORD))
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        return sum(array.nbytes for array in (self.vectors, self.x, self.w, self.sums, self.words))
+        return sum(array.nbytes for array in (self.vectors, self.x, self.w, self.terms, self.sums, self.words))
 
 
 def take_records(records: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:

@@ -6,9 +6,22 @@ import random
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from zkvm.riscv.isa import calls
-from zkvm.riscv.isa.tensors import APPLY, EXPORT, GATHER, IMPORT, LINEAR, LOAD, MAXIMUM, SECOND_OPERAND, Descriptor
+from zkvm.riscv.isa.tensors import (
+    APPLY,
+    ELEMENTWISE,
+    EXPORT,
+    GATHER,
+    IMPORT,
+    LINEAR,
+    LOAD,
+    MAXIMUM,
+    MULTIPLY,
+    SECOND_OPERAND,
+    Descriptor,
+)  # fmt: skip
 from zkvm.riscv.records import Execution, Image
 from zkvm.riscv.vm.assemble import EXIT, Item, assemble_words
 from zkvm.riscv.vm.image import Program, build_image
@@ -150,6 +163,17 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
         elif d.operation == APPLY:
             first = (d.channel_list - FUNCTIONS) // 2 + 2**15
             result = [[script.entries[first + x] for x in read(step.first, d.x, v * d.x_stride)] for v in range(d.blocks)]
+        elif d.operation in ELEMENTWISE:
+            y_operand, factors = (step.first, step.second) if d.operation == MULTIPLY else (step.second, CONSTANTS)
+            for block, c in product(range(d.blocks), range(d.channels)):
+                y_at, w_at = block * d.y_stride + c * (d.steps & 1), block * d.w_stride + c * (d.steps >> 1)
+                x, y = read(step.first, d.x, block * d.x_stride + c), read(y_operand, d.y, y_at)
+                w, v = (read(factors, start, w_at) for start in (d.w, d.v))
+                bias, multiplier, limit = script.channels[(d.channel_list - CHANNELS) // 16 + c]
+                assert abs(multiplier) <= limit
+                assert 1 <= (d.taps + 1) * limit <= 2**32
+                sums = [x[lane] * w[lane] + d.taps * y[lane] * v[lane] for lane in range(8)]
+                result.append([min(max(((s + bias) * multiplier + 2**31) // 2**32, d.low), d.high) for s in sums])
         else:
             assert d.operation == LINEAR
             for block in range(d.blocks):
@@ -177,7 +201,7 @@ def program(script: Script, *, tensors: bool = True, before: Sequence[Item] = ()
             items.append(("la", "a2", RAM + step.ram))
         items += [("li", "t0", calls.TENSOR.number), ("mv", "a7", "t0"), ("ecall",), ("la", "t0", DATA + 4 * number), ("sw", "a0", "t0", 0)]
     ram = bytes(HANDLE_BYTES) + b"".join(struct.pack("<i", word) for word in script.ram)
-    rodata = b"".join(struct.pack("<10I", *step.descriptor).ljust(DESCRIPTOR_BYTES, b"\xff") for step in script.steps)
+    rodata = b"".join(struct.pack("<14I", *step.descriptor).ljust(DESCRIPTOR_BYTES, b"\xff") for step in script.steps)
     return image_of_segments(items, [(RODATA, rodata, 0), *script.constants, (DATA, ram, 0)], tensors=tensors)
 
 
@@ -213,7 +237,7 @@ def script_input(script: Script) -> bytes:
     out = struct.pack("<9I", *sizes, VECTORS, CHANNELS, PATTERNS, FUNCTIONS)
     out += b"".join(content for _, content, _ in script.constants) + struct.pack(f"<{len(script.ram)}i", *script.ram)
     for step in script.steps:
-        out += struct.pack("<10I3i", *step.descriptor, step.first, step.second, step.ram)
+        out += struct.pack("<14I3i", *step.descriptor, step.first, step.second, step.ram)
         out += vector_bytes(next(imported)) if step.descriptor.operation == IMPORT else b""
     return out
 
@@ -223,7 +247,7 @@ def script_outcome(script: Script, journal: bytes) -> tuple[list[Vectors], list[
     numbers, made = list(struct.unpack(f"<{len(journal) // 4}i", journal)), []
     for step in script.steps:
         d = step.descriptor
-        size = 8 * d.blocks * {EXPORT: 0, LINEAR: d.channels}.get(d.operation, 1)
+        size = 8 * d.blocks * {EXPORT: 0, **dict.fromkeys((LINEAR, *ELEMENTWISE), d.channels)}.get(d.operation, 1)
         made.append([numbers[k : k + 8] for k in range(0, size, 8)])
         numbers = numbers[size:]
     return made, numbers

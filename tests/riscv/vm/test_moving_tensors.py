@@ -87,7 +87,7 @@ def call_of(descriptor: Descriptor, first: int, second: int) -> None:
     """Run one call with these handles; its id is 7."""
     items: list[Item] = [("la", "a0", RODATA), ("li", "a1", first), ("li", "a2", second), ("li", "a7", TENSOR.number), ("ecall",)]
     constants = Script(vectors=[[0] * 8], patterns=[[0] * 8], entries=list(ENTRIES)).constants
-    execute(image_of_segments(items, [(RODATA, struct.pack("<10I", *descriptor), 0), *constants]))
+    execute(image_of_segments(items, [(RODATA, struct.pack("<14I", *descriptor), 0), *constants]))
 
 
 OPERATIONS = [gather(), Descriptor(MAXIMUM, 1, taps=1, x=VECTORS), Descriptor(APPLY, 1, x=VECTORS, channel_list=FUNCTION)]

@@ -48,6 +48,8 @@ extern "C" {
 #define ZKVM_TENSOR_GATHER 5
 #define ZKVM_TENSOR_MAXIMUM 6
 #define ZKVM_TENSOR_APPLY 7
+#define ZKVM_TENSOR_COMBINE 8
+#define ZKVM_TENSOR_MULTIPLY 9
 
 /* A tensor's handle; copy it as you like. */
 typedef struct zkvm_tensor {
@@ -148,6 +150,26 @@ typedef struct zkvm_apply {
 } zkvm_apply;
 #define ZKVM_APPLY(...) {.operation = ZKVM_TENSOR_APPLY, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_apply(const zkvm_apply *descriptor, zkvm_tensor x);
+
+/* Element by element: for each block of 8 positions, each channel c and each lane
+ *
+ *     sum = x w + weight y v
+ *     z[c] = min(max(floor(((sum + bias[c]) multiplier[c] + 2^31) / 2^32), low), high)
+ *
+ * x is vector number x / 16 + block * x_stride + c of its operand; y moves by y_stride with the block, and with the channel only if
+ * `steps` has ZKVM_Y_STEPS; w and v move by w_stride, and with the channel if it has ZKVM_W_STEPS. 1 <= (1 + weight) * limit <= 2^32.
+ * zkvm_tensor_combine takes x of its first operand, y of its second, and w and v of the constant vectors: weighted sums, masks.
+ * zkvm_tensor_multiply takes x and y of its first operand, w and v of its second. The result has channels * blocks vectors. */
+#define ZKVM_Y_STEPS 1u
+#define ZKVM_W_STEPS 2u
+typedef struct zkvm_combine {
+    uint32_t operation, blocks, channels, weight ZKVM_OR_ZERO, x ZKVM_OR_ZERO, x_stride, w ZKVM_OR_ZERO, w_stride ZKVM_OR_ZERO;
+    uint32_t channel_list, bounds, y ZKVM_OR_ZERO, y_stride ZKVM_OR_ZERO, v ZKVM_OR_ZERO, steps ZKVM_OR_ZERO;
+} zkvm_combine;
+#define ZKVM_COMBINE(...) {.operation = ZKVM_TENSOR_COMBINE, __VA_ARGS__}
+#define ZKVM_MULTIPLY(...) {.operation = ZKVM_TENSOR_MULTIPLY, __VA_ARGS__}
+zkvm_tensor zkvm_tensor_combine(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor y);
+zkvm_tensor zkvm_tensor_multiply(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor w);
 
 #ifdef __cplusplus
 }

@@ -91,28 +91,44 @@ static int16_t rescale(int64_t sum, const struct zkvm_channel *channel, int32_t 
     return (int16_t)(value < low ? low : value > high ? high : value);
 }
 
+static void check_results(uint32_t blocks, uint32_t channels, uint32_t bounds) {
+    if (channels < 1 || channels > 1u << 16) zkvm_panic("a layer has 1 to 2^16 channels");
+    if ((bounds & 0xffff) > bounds >> 16) zkvm_panic("the bounds of a layer are exchanged");
+    if ((uint64_t)blocks * channels >= 1u << 27) zkvm_panic("a tensor has too many vectors");
+}
+
+static int32_t low_of(uint32_t bounds) {
+    return (int32_t)(bounds & 0xffff) - 32768;
+}
+
+static int32_t high_of(uint32_t bounds) {
+    return (int32_t)(bounds >> 16) - 32768;
+}
+
+/* Panics unless all channels of a list have one limit, which leaves room for sums of so many products. */
+static void check_channels(const struct zkvm_channel *channels, uint32_t count, uint64_t products) {
+    for (uint32_t channel = 0; channel < count; channel++) {
+        if (channels[channel].limit != channels[0].limit) zkvm_panic("the channels of a list have different limits");
+    }
+    uint64_t product = products * channels[0].limit;
+    if (product < 1 || product > (uint64_t)1 << 32) zkvm_panic("taps times limit is not between 1 and 2^32");
+}
+
 static void check_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w) {
-    if (layer->channels < 1 || layer->channels > 1u << 16) zkvm_panic("a layer has 1 to 2^16 channels");
-    if ((layer->bounds & 0xffff) > layer->bounds >> 16) zkvm_panic("the bounds of a layer are exchanged");
+    check_results(layer->blocks, layer->channels, layer->bounds);
     if (layer->taps == 0) zkvm_panic("a layer has no taps");
     if (layer->blocks == 0) return;
     check_operand(x, layer->x, (uint64_t)(layer->blocks - 1) * layer->x_stride + layer->taps - 1);
     check_operand(w, layer->w, (uint64_t)((layer->channels - 1) / LANES) * layer->w_stride + layer->taps - 1);
-    const struct zkvm_channel *channels = (const struct zkvm_channel *)(uintptr_t)layer->channel_list;
-    for (uint32_t channel = 0; channel < layer->channels; channel++) {
-        if (channels[channel].limit != channels[0].limit) zkvm_panic("the channels of a list have different limits");
-    }
-    uint64_t product = (uint64_t)layer->taps * channels[0].limit;
-    if (product < 1 || product > (uint64_t)1 << 32) zkvm_panic("taps times limit is not between 1 and 2^32");
+    check_channels((const struct zkvm_channel *)(uintptr_t)layer->channel_list, layer->channels, layer->taps);
 }
 
 zkvm_tensor zkvm_tensor_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w) {
     uint32_t id = tensor_call(layer, x.handle, w.handle);
     if (machine == SERVED) return (zkvm_tensor){id};
     check_linear(layer, x, w);
-    int32_t low = (int32_t)(layer->bounds & 0xffff) - 32768, high = (int32_t)(layer->bounds >> 16) - 32768;
+    int32_t low = low_of(layer->bounds), high = high_of(layer->bounds);
     const struct zkvm_channel *channels = (const struct zkvm_channel *)(uintptr_t)layer->channel_list;
-    if ((uint64_t)layer->blocks * layer->channels >= 1u << 27) zkvm_panic("a tensor has too many vectors");
     zkvm_tensor made = make(layer->blocks * layer->channels);
     int16_t *y = lanes_at(made.handle, 0);
     for (uint32_t block = 0; block < layer->blocks; block++) {
@@ -181,4 +197,49 @@ zkvm_tensor zkvm_tensor_apply(const zkvm_apply *descriptor, zkvm_tensor x) {
         for (uint32_t lane = 0; lane < LANES; lane++) lanes[lane] = function[own[lane] + 32768];
     }
     return made;
+}
+
+/* Panics unless an operand has the vectors that an elementwise call reads of it. */
+static void check_term(zkvm_tensor tensor, uint32_t start, const zkvm_combine *call, uint32_t stride, uint32_t step) {
+    check_operand(tensor, start, (uint64_t)(call->blocks - 1) * stride + (uint64_t)(call->channels - 1) * step);
+}
+
+/* Elements of x w + weight y v, where w and v are of `factors`. */
+static zkvm_tensor combined(const zkvm_combine *call, zkvm_tensor x, zkvm_tensor y, zkvm_tensor factors) {
+    check_results(call->blocks, call->channels, call->bounds);
+    if (call->steps > (ZKVM_Y_STEPS | ZKVM_W_STEPS)) zkvm_panic("steps that mean nothing");
+    zkvm_tensor made = make(call->blocks * call->channels);
+    if (call->blocks == 0) return made;
+    uint32_t y_step = call->steps & ZKVM_Y_STEPS, w_step = call->steps >> 1;
+    check_term(x, call->x, call, call->x_stride, 1);
+    check_term(y, call->y, call, call->y_stride, y_step);
+    check_term(factors, call->w, call, call->w_stride, w_step);
+    check_term(factors, call->v, call, call->w_stride, w_step);
+    const struct zkvm_channel *channels = (const struct zkvm_channel *)(uintptr_t)call->channel_list;
+    check_channels(channels, call->channels, (uint64_t)call->weight + 1);
+    int16_t *lanes = lanes_at(made.handle, 0);
+    for (uint32_t block = 0; block < call->blocks; block++) {
+        for (uint32_t channel = 0; channel < call->channels; channel++, lanes += LANES) {
+            uint32_t factor = block * call->w_stride + channel * w_step;
+            const int16_t *first = vector_of(x, call->x, block * call->x_stride + channel), *w = vector_of(factors, call->w, factor);
+            const int16_t *second = vector_of(y, call->y, block * call->y_stride + channel * y_step), *v = vector_of(factors, call->v, factor);
+            for (uint32_t lane = 0; lane < LANES; lane++) {
+                int64_t sum = first[lane] * w[lane] + (int64_t)call->weight * (second[lane] * v[lane]);
+                lanes[lane] = rescale(sum, channels + channel, low_of(call->bounds), high_of(call->bounds));
+            }
+        }
+    }
+    return made;
+}
+
+zkvm_tensor zkvm_tensor_combine(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor y) {
+    uint32_t id = tensor_call(descriptor, x.handle, y.handle);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    return combined(descriptor, x, y, ZKVM_CONSTANT_VECTORS);
+}
+
+zkvm_tensor zkvm_tensor_multiply(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor w) {
+    uint32_t id = tensor_call(descriptor, x.handle, w.handle);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    return combined(descriptor, x, x, w);
 }

@@ -25,13 +25,20 @@ PATTERN_BYTES = 32
 ENTRY_BYTES = 2
 """Bytes of an entry of a function."""
 
-IMPORT, LOAD, LINEAR, EXPORT, GATHER, MAXIMUM, APPLY = 1, 2, 3, 4, 5, 6, 7
-NAMES = {IMPORT: "import", LOAD: "load", LINEAR: "linear", EXPORT: "export", GATHER: "gather", MAXIMUM: "maximum", APPLY: "apply"}
+IMPORT, LOAD, LINEAR, EXPORT, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY = 1, 2, 3, 4, 5, 6, 7, 8, 9
+NAMES = {
+    IMPORT: "import", LOAD: "load", LINEAR: "linear", EXPORT: "export", GATHER: "gather", MAXIMUM: "maximum", APPLY: "apply",
+    COMBINE: "combine", MULTIPLY: "multiply",
+}  # fmt: skip
 """Operation -> name, for messages."""
-WORDS = {IMPORT: 2, LOAD: 3, LINEAR: 10, EXPORT: 6, GATHER: 9, MAXIMUM: 8, APPLY: 9}
+WORDS = {IMPORT: 2, LOAD: 3, LINEAR: 10, EXPORT: 6, GATHER: 9, MAXIMUM: 8, APPLY: 9, COMBINE: 14, MULTIPLY: 14}
 """How many words of its descriptor an operation reads."""
-MAKERS = (IMPORT, LOAD, LINEAR, GATHER, MAXIMUM, APPLY)
+MAKERS = (IMPORT, LOAD, LINEAR, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY)
 """Operations that make a tensor."""
+ELEMENTWISE = (COMBINE, MULTIPLY)
+"""Operations whose every element is a sum of two products of elements."""
+Y_STEPS, W_STEPS = 1, 2
+"""Bits of a descriptor's steps: y, and the factors w and v, move on with every channel, not with blocks alone."""
 
 SECOND_OPERAND = 1 << 31
 """Added to the places of a pattern's row that takes its elements from the second operand."""
@@ -55,13 +62,19 @@ class Descriptor(NamedTuple):
         operation: its number.
         blocks: LINEAR: blocks of 8 positions. Others: vectors.
         channels: LINEAR: of the result. LOAD, EXPORT: elements of a vector that have a word in RAM, 1 or 8.
-        taps: products of a sum. MAXIMUM: vectors that are compared.
+        taps: products of a sum. MAXIMUM: vectors that are compared. COMBINE, MULTIPLY: what the second product counts.
         x: where the first operand begins, in bytes.
-        x_stride: LINEAR: vectors from one block of positions to the next. EXPORT, MAXIMUM, APPLY: from one result to the next.
-        w: where the second operand begins, in bytes.
-        w_stride: vectors from 8 channels to the next 8. MAXIMUM: vectors of x from one that is compared to the next.
+        x_stride: LINEAR, COMBINE, MULTIPLY: vectors from one block of positions to the next. EXPORT, MAXIMUM, APPLY: from one result
+            to the next.
+        w: where the second operand begins, in bytes. COMBINE, MULTIPLY: the factors of x.
+        w_stride: vectors from 8 channels to the next 8. MAXIMUM: vectors of x from one that is compared to the next. COMBINE,
+            MULTIPLY: vectors of w, and of v, from one block of positions to the next.
         channel_list: address of the first channel. GATHER: of the pattern. APPLY: of the function.
         bounds: lo + 2^15 + 2^16 (hi + 2^15).
+        y: where what is multiplied by v begins, in bytes.
+        y_stride: its vectors from one block of positions to the next.
+        v: where the factors of y begin, in bytes.
+        steps: Y_STEPS and W_STEPS, added.
     """
 
     operation: int
@@ -74,6 +87,10 @@ class Descriptor(NamedTuple):
     w_stride: int = 0
     channel_list: int = 0
     bounds: int = 0
+    y: int = 0
+    y_stride: int = 0
+    v: int = 0
+    steps: int = 0
 
     @property
     def low(self) -> int:

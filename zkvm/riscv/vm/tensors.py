@@ -13,8 +13,22 @@ from numpy.typing import NDArray
 
 from zkvm.errors import LimitError
 from zkvm.riscv.isa import semantics, tensors
-from zkvm.riscv.isa.tensors import APPLY, EXPORT, GATHER, IMPORT, LANES, LINEAR, LOAD, MAXIMUM, ROW_BYTES, Descriptor
+from zkvm.riscv.isa.tensors import (
+    APPLY,
+    COMBINE,
+    EXPORT,
+    GATHER,
+    IMPORT,
+    LANES,
+    LINEAR,
+    LOAD,
+    MAXIMUM,
+    MULTIPLY,
+    ROW_BYTES,
+    Descriptor,
+)  # fmt: skip
 from zkvm.riscv.records import TENSOR_WORD, TensorCall
+from zkvm.riscv.vm.combining import check_results, combine, rescale
 from zkvm.riscv.vm.memory import ROM
 from zkvm.riscv.vm.rearranging import apply, gather, maximum
 from zkvm.riscv.vm.state import MachineState, outside_memory, trap
@@ -143,10 +157,7 @@ def _words(call: Call, count: int) -> NDArray[Any]:
 def _linear(call: Call) -> TensorCall:
     """linear: sums of products, rescaled."""
     words = call.words
-    if not 1 <= words.channels <= tensors.MAX_CHANNELS:
-        raise call.refuse(f"{words.channels} channels: from 1 to {tensors.MAX_CHANNELS} can be proven")
-    if words.low > words.high:
-        raise call.refuse(f"the least value of its result, {words.low}, is above the greatest, {words.high}")
+    check_results(call)
     if words.taps == 0:
         raise call.refuse("its sums have no products")
     call.check_room(words.blocks * words.channels, (1 + 3 * 4) * ROW_BYTES)
@@ -188,22 +199,8 @@ def sums_of_products(x: Elements, w: Elements) -> NDArray[np.int64]:
     return sums
 
 
-def rescale(sums: NDArray[np.int64], bias: NDArray[np.int64], multiplier: NDArray[np.int32], low: int, high: int) -> NDArray[np.int16]:
-    """min(max(floor(((sum + bias) multiplier + 2^31) / 2^32), low), high), where nothing wraps by the bounds of a call.
-
-    Args:
-        sums: (b, n, 8) by block, channel and position.
-        bias: (n,) by channel.
-        multiplier: (n,) by channel.
-        low: the least result.
-        high: the greatest.
-    """
-    scaled = (sums + bias[:, None]) * multiplier.astype(np.int64)[:, None] + (1 << (tensors.SHIFT - 1))
-    rescaled: NDArray[np.int16] = np.clip(scaled >> tensors.SHIFT, low, high).astype(np.int16)
-    return rescaled
-
-
 OPERATIONS: dict[int, Callable[[Call], TensorCall]] = {
     IMPORT: _import, LOAD: _load, LINEAR: _linear, EXPORT: _export, GATHER: gather, MAXIMUM: maximum, APPLY: apply,
+    COMBINE: combine, MULTIPLY: combine,
 }  # fmt: skip
 """What the executor does in each operation."""
