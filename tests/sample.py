@@ -6,7 +6,7 @@ import struct
 from functools import cache
 
 from tests.riscv.vm.tensor_programs import bounds, channel_bytes, vector_bytes
-from tests.sample_moves import FUNCTION_BYTES, MOVED_WORDS, PATTERN_BYTES, Calls, moves
+from tests.sample_moves import COMBINED_WORDS, FUNCTION_BYTES, MOVED_WORDS, PATTERN_BYTES, Calls, combinations, moves
 from zkvm.riscv.isa.calls import TENSOR
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
 from zkvm.riscv.records import Execution, Image
@@ -43,6 +43,7 @@ CALLS: Calls = (
     (Descriptor(IMPORT, 0), "s9", "zero", "zero", 0),
     (Descriptor(LINEAR, 0, 1, 1, 0, 0, 0, 0, CHANNELS, bounds(0, 0)), "s9", "s7", "zero", 0),
     *moves(EXPORTED_AT - DATA + 4 * EXPORTED),
+    *combinations(EXPORTED_AT - DATA + 4 * (EXPORTED + MOVED_WORDS)),
 )
 """Descriptor, register of the handle, registers of both operands, and what is added to the second: it is an address."""
 
@@ -98,7 +99,7 @@ def sample_program() -> list[Item]:
 @cache
 def sample_image() -> Image:
     """The sample program with its memory."""
-    data = WORDS.ljust(64, b"\0") + struct.pack(f"<{len(LOADED)}i", *LOADED) + bytes(4 * (EXPORTED + MOVED_WORDS))
+    data = WORDS.ljust(64, b"\0") + struct.pack(f"<{len(LOADED)}i", *LOADED) + bytes(4 * (EXPORTED + MOVED_WORDS + COMBINED_WORDS))
     rodata = WORDS + b"".join(struct.pack("<14I", *descriptor) for descriptor, *_ in CALLS)
     return assemble(
         sample_program(),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 
-from zkvm.riscv.isa.tensors import APPLY, EXPORT, GATHER, INT16_OFFSET, MAXIMUM, SECOND_OPERAND, Descriptor
-from zkvm.riscv.vm.assemble import FUNCTIONS, PATTERNS, VECTORS
+from zkvm.riscv.isa.tensors import APPLY, COMBINE, EXPORT, GATHER, INT16_OFFSET, MAXIMUM, MULTIPLY, SECOND_OPERAND, Descriptor
+from tests.riscv.vm.tensor_programs import bounds
+from zkvm.riscv.vm.assemble import CHANNELS, FUNCTIONS, PATTERNS, VECTORS
 
 Calls = tuple[tuple[Descriptor, str, str, str, int], ...]
 
@@ -47,6 +48,7 @@ OTHER_FUNCTION = FUNCTION + 2 * (FUNCTION_LAST + 1 - FUNCTION_FIRST)
 PATTERN_BYTES = b"".join(struct.pack("<8I", *row) for row in PATTERN_ROWS)
 FUNCTION_BYTES = struct.pack(f"<{len(ENTRIES)}h", *ENTRIES)
 MOVED_WORDS = 8 * 3 + 8 * 2
+COMBINED_WORDS = 8 * 6 + 8 * 4
 
 
 def moves(at: int) -> Calls:
@@ -67,4 +69,20 @@ def moves(at: int) -> Calls:
         (Descriptor(APPLY, 0, x=5, channel_list=1), "s9", "t5", "zero", 0),
         (Descriptor(EXPORT, 3, 8, 0, 0, 1), "s9", "t3", "s0", at),
         (Descriptor(EXPORT, 2, 8, 0, 0, 1), "s9", "t6", "s0", at + 4 * 24),
+    )
+
+
+def combinations(at: int) -> Calls:
+    """Elementwise calls on the same tensors; words are at s0 + ``at``."""
+    some, all_of_them = bounds(-3000, 2500), bounds(-(2**15), 2**15 - 1)
+    return (
+        # Two blocks of three channels: sums of two tensors, where y has a number for each position and factors step.
+        (Descriptor(COMBINE, 2, 3, 5, 16, 4, VECTORS, 3, CHANNELS, some, 16, 1, VECTORS + 16, 2), "t3", "s4", "s8", 0),
+        # Products of tensors, with all steps; and of one vector by itself, with none.
+        (Descriptor(MULTIPLY, 2, 2, 63, 0, 3, 32, 2, CHANNELS + 16, all_of_them, 16, 2, 0, 3), "t4", "s7", "s4", 0),
+        (Descriptor(MULTIPLY, 1, 1, 0, 16, 0, 16, 0, CHANNELS, some, 16, 0, 16, 0), "t5", "t4", "t4", 0),
+        (Descriptor(COMBINE, 1, 2, 1, VECTORS, 0, VECTORS + 64, 0, CHANNELS, all_of_them, VECTORS, 0, VECTORS, 1), "t5", "zero", "zero", 0),
+        (Descriptor(COMBINE, 0, 4, 7, 3, 1, 5, 1, CHANNELS, some, 9, 9, 7, 3), "s9", "t5", "zero", 0),
+        (Descriptor(EXPORT, 6, 8, 0, 0, 1), "s9", "t3", "s0", at),
+        (Descriptor(EXPORT, 4, 8, 0, 0, 1), "s9", "t4", "s0", at + 4 * 48),
     )

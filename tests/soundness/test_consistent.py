@@ -44,6 +44,8 @@ def free(rows: RowModel) -> list[Expr]:
             return [row[f"{stem}{k}"] for stem in "abcd" for k in range(8)]
         case "tensor_results":
             return [row.multiplicity, row.bias, row.multiplier, *(row[f"sum{k}"] for k in range(8))]
+        case "tensor_combine":  # what it looks up, and where a block ends: a false end has no path
+            return [row.last, *(row[f"{stem}{k}"] for stem in "xwyv" for k in range(8))]
         case "tensor_elements" | "tensor_gather" | "tensor_maxima" | "tensor_apply":
             return free_in_moves(rows)
     return []

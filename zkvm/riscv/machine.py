@@ -30,6 +30,8 @@ from zkvm.riscv.chips.rom import RomChip
 from zkvm.riscv.chips.store_part import StorePartChip
 from zkvm.riscv.chips.store_word import StoreWordChip
 from zkvm.riscv.chips.tensor.call import TensorCallChip
+from zkvm.riscv.chips.tensor.combine_call import CombineCallChip
+from zkvm.riscv.chips.tensor.combining import CombineChip
 from zkvm.riscv.chips.tensor.constants import ChannelsChip, ConstantVectorsChip
 from zkvm.riscv.chips.tensor.gathering import ElementsChip, GatherChip
 from zkvm.riscv.chips.tensor.importing import ImportChip
@@ -68,6 +70,7 @@ def machine() -> Machine:
             EcallChip(), BrkChip(), ReadRowsChip(), WriteRowsChip(), ExitChip(),
             ConstantVectorsChip(), ChannelsChip(), TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), ResultsChip(),
             PatternsChip(), FunctionsChip(), ElementsChip(), GatherChip(), MaximaChip(), ApplyChip(),
+            CombineCallChip(), CombineChip(),
             *map(second_instance, SPLIT),
         ),
         max_rows=MAX_ROWS,

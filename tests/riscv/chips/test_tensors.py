@@ -55,6 +55,8 @@ def test_shapes() -> None:
     found = {chip.name: shape(chip) for chip in machine().chips if "tensor" in chip.name}
     assert found == {
         "tensor_call": (32, 11, 25, 105),
+        "tensor_combine": (24, 2, 4, 79),
+        "tensor_combine_call": (20, 6, 29, 93),
         "tensor_import": (2, 1, 9, 30),
         "tensor_words": (46, 9, 20, 88),
         "tensor_tiles": (19, 4, 1, 39),

@@ -51,6 +51,14 @@ MAXIMUM_PATH = Bus(
 )
 MAXIMA = Bus("maxima", 29, 11, Argument.PRODUCT, "(tensor, index, taps left, largest so far of eight lanes)")
 APPLY_PATH = Bus("apply path", 30, 6, Argument.PRODUCT, "(tensor, index, operand, its index, stride, function's entry for 0)")
+COMBINE_PATH = Bus(
+    "combine path",
+    31,
+    21,
+    Argument.PRODUCT,
+    "(tensor, index, channels left, x, y, w, v, channel; operands x, y, factors, channels, jump of x, steps and jumps of y and of factors, "
+    "weight, lo, hi - lo, limit)",
+)
 
 CHAIN_READ, CHAIN_WRITE = 1, 2
 """Kinds on the chain bus."""

@@ -1,4 +1,4 @@
-"""Tensor calls: one row a call. It reads the descriptor, makes the handle, and holds both ends of the call's path.
+"""Tensor calls but elementwise ones: one row a call. It reads the descriptor, makes the handle, and holds both ends of the call's path.
 
 **Sound.**
 
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import APPLY_PATH, GATHER_PATH, IMPORT_PATH, MAXIMUM_PATH, RANGE16, ROM, TILE_PATH, WORDS_PATH
-from zkvm.riscv.chips.calls import call_columns, fill_calls, register_access, select_calls
+from zkvm.riscv.chips.calls import call_columns, fill_calls, register_access
 from zkvm.riscv.chips.common import (
     TWO_16,
     TWO_32,
@@ -40,14 +40,15 @@ from zkvm.riscv.chips.common import (
     range_word,
     state_columns,
 )
-from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, QUARTER, ROW, elements
+from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, QUARTER, ROW, calls_of, elements
 from zkvm.riscv.chips.tensor.products import tile_count
 from zkvm.riscv.chips.tensor.tiles import CONSTANT
 from zkvm.riscv.chips.tensor.words import WIDE_BYTES, WORD_BYTES
-from zkvm.riscv.isa.calls import TENSOR, numbers_of
+from zkvm.riscv.isa.calls import TENSOR
 from zkvm.riscv.isa.opcodes import ECALL
 from zkvm.riscv.isa.tensors import (
     APPLY,
+    ELEMENTWISE,
     ENTRY_BYTES,
     EXPORT,
     GATHER,
@@ -89,6 +90,16 @@ PATTERN_ROW, ENTRY = pow(PATTERN_BYTES, -1, P), pow(ENTRY_BYTES, -1, P)
 """Of bytes to rows of patterns, and to entries of functions."""
 
 
+def call_accesses(row: Row, real: Expr) -> list[Access]:
+    """Registers of a call: its number, the descriptor's address, for which it leaves the id, and both operands."""
+    return [
+        register_access(row, "a7", real, before=real * TENSOR.number),
+        register_access(row, "a0", real, row.t * QUARTER),
+        register_access(row, "a1", real),
+        register_access(row, "a2", real),
+    ]
+
+
 class TensorCallChip(Chip):
     """One call a row."""
 
@@ -127,15 +138,6 @@ class TensorCallChip(Chip):
     def _real(self, row: Row) -> Expr:
         return total(*(row[name] for name in FLAGS))
 
-    def _accesses(self, row: Row) -> list[Access]:
-        real = self._real(row)
-        return [
-            register_access(row, "a7", real, before=real * TENSOR.number),
-            register_access(row, "a0", real, row.t * QUARTER),
-            register_access(row, "a1", real),
-            register_access(row, "a2", real),
-        ]
-
     def constraints(self, air: AirBuilder, row: Row) -> None:
         """The operation, and how far each path goes."""
         assert_flags(air, row, *FLAGS)
@@ -158,13 +160,13 @@ class TensorCallChip(Chip):
             air.assert_equal(f"vectors over what is {name}", row[f"{name}_stride"], row[name] * row.x_stride)
         air.assert_equal("from result to result", row.back, row.x_stride + row.w_stride - row.taps * row.w_stride)
         air.assert_equal("products of taps and limit", row.products, row.taps * row.limit)
-        assert_neutral(air, row.t, self._accesses(row))
+        assert_neutral(air, row.t, call_accesses(row, self._real(row)))
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
         """State, program, registers, descriptor, order of operands, bounds, paths."""
         real = self._real(row)
         connect_instruction(buses, row, real, ECALL)
-        connect_accesses(buses, row.t, self._accesses(row))
+        connect_accesses(buses, row.t, call_accesses(row, self._real(row)))
         operation = total(*(row[name] * number for name, number in FLAGS.items()))
         buses.lookup("operation", ROM, (row.a0, operation), real)
         for k, (name, flags) in enumerate(READ_BY.items(), 1):
@@ -227,26 +229,26 @@ class TensorCallChip(Chip):
 
     def rows(self, execution: Execution) -> int:
         """One a call."""
-        return len(select_calls(execution, numbers_of(self.name)))
+        return len(calls_of(execution, *FLAGS.values()))
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy the records and compute both ends of the paths."""
-        calls = execution.tensor_calls
+        calls = calls_of(execution, *FLAGS.values())
         if not calls:
             return
         records = execution.ecalls[[call.ecall for call in calls]]
         fill_calls(trace, execution, records, "a0", "a1", "a2")
         trace["t_a7"][: len(calls)] = records["t_a7"]
-        limits = np.array([_limit(execution, call) for call in calls], np.int64)
+        limits = np.array([limit_of(execution, call) for call in calls], np.int64)
         for name, values in _columns(calls, records, limits).items():
             trace[name][: len(calls)] = elements(np.asarray(values))
 
 
-def _limit(execution: Execution, call: TensorCall) -> int:
-    """Of a layer's channels; of an empty layer, and of what has none, one that the bound allows."""
+def limit_of(execution: Execution, call: TensorCall) -> int:
+    """Of the channels that rescale the results; of an operation on nothing, or without channels, one that the bound allows."""
     constants, d = execution.image.tensors, call.descriptor
     first = d.channel_list // ROW_BYTES - (0 if constants is None else constants.first_channel)
-    if constants is None or d.operation != LINEAR or not d.blocks:
+    if constants is None or d.operation not in (LINEAR, *ELEMENTWISE) or not d.blocks:
         return 1
     return int(constants.channels["limit"][first])
 
@@ -257,7 +259,7 @@ def _back(words: Descriptor) -> int:
     return back - P if back > P // 2 else back
 
 
-def _columns(calls: tuple[TensorCall, ...], records: NDArray[Any], limits: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+def _columns(calls: list[TensorCall], records: NDArray[Any], limits: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     words = {name: np.array([getattr(call.descriptor, name) for call in calls], np.int64) for name in Descriptor._fields}
     flags = {name: words["operation"] == number for name, number in FLAGS.items()}
     linear, exports, moving = flags["linear"], flags["exports"], flags["loads"] | flags["exports"]

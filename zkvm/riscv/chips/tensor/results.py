@@ -17,6 +17,7 @@ Per lane, with z = (sum + bias) multiplier + 2^31 and q = floor(z / 2^32):
 * ``above``: z - high 2^32 >= 0, so q >= high, x = high. ``below``: low 2^32 - 1 - z >= 0, so q < low, x = low.
 * The top limb weighs 2^15, not 2^16: with four full limbs the right side would reach every element of the field, and a prover could declare
   any lane cut. With 2^15 a negative z - high 2^32 is above p - 2^62 - 2^61 - 2^49 > 2^63 + 2^48, beyond what the limbs can say.
+* Whoever sends a row's path, a tile or a row of elementwise sums, says whose sums it takes: one key has sums of one kind, since calls have.
 * A row's place in its tile is one-hot in two groups of four; the sums leave the bus at that place and nowhere else, and padding, which
   has no place, takes nothing. The path says which channel and which index the row has.
 """
@@ -27,10 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import CHANNEL, OUT_PATH, RANGE16, SUMS, VECTOR
-from zkvm.riscv.chips.tensor.lanes import TensorChip, assert_muted, elements, lane_columns, lanes, put, vector
-from zkvm.riscv.chips.tensor.products import CHANNEL_POWER, Tiles, layers, positions_of
+from zkvm.riscv.chips.tensor.lanes import TensorChip, assert_muted, calls_of, elements, lane_columns, lanes, put, vector
+from zkvm.riscv.chips.tensor.products import CHANNEL_POWER, positions_of
 from zkvm.riscv.chips.tensor.uses import vector_uses
-from zkvm.riscv.isa.tensors import LANES, LINEAR, ROW_BYTES, SHIFT, TensorConstants
+from zkvm.riscv.isa.tensors import ELEMENTWISE, LANES, LINEAR, ROW_BYTES, SHIFT, TensorConstants
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Trace
@@ -45,6 +46,8 @@ HALF = 1 << (SHIFT - 1)
 TOP_BITS = 15
 """Bits of the quotient's low part where the result is cut: v counts from there."""
 LIMBS = ("u", "v", "s", "r")
+RESCALING = (LINEAR, *ELEMENTWISE)
+"""Operations whose results are rescaled sums. An elementwise one has a tile for each of them."""
 
 
 def _limb_columns() -> dict[str, Column]:
@@ -123,30 +126,33 @@ class ResultsChip(TensorChip):
 
     def rows_of(self, call: TensorCall) -> int:
         """One a vector."""
-        return len(call.vectors) if call.descriptor.operation == LINEAR else 0
+        return len(call.vectors) if call.descriptor.operation in RESCALING else 0
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Divide the sums of every call."""
         start, uses = 0, vector_uses(execution)
         assert execution.image.tensors is not None
-        for call, tiles in layers(execution):
+        for call in calls_of(execution, *RESCALING):
+            if not len(call.vectors):
+                continue
             part = {name: column[start : start + len(call.vectors)] for name, column in trace.items()}
-            self._fill_call(execution.image.tensors, call, tiles, part)
+            self._fill_call(execution.image.tensors, call, part)
             part["multiplicity"][:] = uses[call.id]
             start += len(call.vectors)
 
-    def _fill_call(self, constants: TensorConstants, call: TensorCall, tiles: Tiles, trace: Trace) -> None:
+    def _fill_call(self, constants: TensorConstants, call: TensorCall, trace: Trace) -> None:
         d = call.descriptor
         index = np.arange(len(call.vectors), dtype=np.int64)
         block, channel = index // d.channels, index % d.channels
         across = -(-d.channels // (GROUP * GROUP))
-        place, listed = channel % (GROUP * GROUP), d.channel_list // ROW_BYTES
+        own_tile = d.operation in ELEMENTWISE
+        place, listed = channel * (not own_tile) % (GROUP * GROUP), d.channel_list // ROW_BYTES
         found = constants.channels[listed - constants.first_channel + channel]
         columns = {
             "real": np.ones_like(index),
             "tensor": np.full_like(index, call.id),
-            "tile": block // 2 * across + channel // (GROUP * GROUP),
-            "half": block % 2,
+            "tile": index if own_tile else block // 2 * across + channel // (GROUP * GROUP),
+            "half": index * 0 if own_tile else block % 2,
             "index": index,
             "channel": listed + channel,
             "bias": found["bias"],

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from zkvm.riscv.chips.tensor.lanes import calls_of
 from zkvm.riscv.isa.tensors import (
     APPLY,
+    ELEMENTWISE,
     ENTRY_BYTES,
     EXPORT,
     GATHER,
@@ -22,9 +23,12 @@ from zkvm.riscv.isa.tensors import (
     LINEAR,
     MAKERS,
     MAXIMUM,
+    MULTIPLY,
     PATTERN_BYTES,
     ROW_BYTES,
     SECOND_OPERAND,
+    W_STEPS,
+    Y_STEPS,
 )  # fmt: skip
 from zkvm.riscv.records import Execution, TensorCall
 
@@ -54,10 +58,30 @@ def vector_uses(execution: Execution) -> dict[int, Counts]:
         elif d.blocks:
             read(first, d.x, d.blocks, d.x_stride, d.taps, -(-d.halves // TILE_HALVES))
             read(second, d.w, d.halves, d.w_stride, d.taps, -(-d.blocks // TILE_BLOCKS))
+    for call in calls_of(execution, *ELEMENTWISE):
+        for handle, place in term_places(execution, call):
+            np.add.at(uses[handle], place - (constants.first_vector if handle == 0 and constants is not None else 0), 1)
     for used in element_uses(execution):
         first_vector = constants.first_vector if used.tensor == 0 and constants is not None else 0
         uses[used.tensor][used.index - first_vector] += 1
     return uses
+
+
+def term_places(execution: Execution, call: TensorCall) -> list[tuple[int, Counts]]:
+    """Of x, w, y and v of an elementwise call: the tensor, and its vector by block and channel."""
+    d, (first, second) = call.descriptor, operands(execution, call.ecall)
+    other, factors = (first, second) if d.operation == MULTIPLY else (second, 0)
+    block, channel = np.indices((d.blocks, d.channels if d.blocks else 0))
+    y_step, w_step = d.steps & Y_STEPS, d.steps // W_STEPS
+    return [
+        (handle, start // ROW_BYTES + block * stride + channel * step)
+        for handle, start, stride, step in (
+            (first, d.x, d.x_stride, 1),
+            (factors, d.w, d.w_stride, w_step),
+            (other, d.y, d.y_stride, y_step),
+            (factors, d.v, d.w_stride, w_step),
+        )
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +167,7 @@ def channel_uses(execution: Execution) -> Counts:
     """How often each channel of the image is read: once for each block that it rescales."""
     constants = execution.image.tensors
     uses = np.zeros(0 if constants is None else len(constants.channels), np.int64)
-    for call in calls_of(execution, LINEAR):
+    for call in calls_of(execution, LINEAR, *ELEMENTWISE):
         d = call.descriptor
         if constants is not None and d.blocks:
             first = d.channel_list // ROW_BYTES - constants.first_channel

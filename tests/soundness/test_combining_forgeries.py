@@ -1,0 +1,260 @@
+"""G12: attacks on elementwise products, which one line refuses: the machine without the line accepts them.
+
+See ``test_single_checks.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.forge import Forgery
+from tests.soundness.combining_forging import (
+    CALL,
+    COMBINED,
+    FIRST_ID,
+    MADE,
+    ROWS,
+    SECOND,
+    SECOND_ID,
+    TERMS,
+    combining,
+    follow,
+    lay_out,
+    path_of,
+    read,
+    result,
+)
+from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.tensor_forging import A1, A2, QUARTER, TWO_16, TWO_32, descriptor_word, operand, padding_row, put, vector_of
+from zkvm.riscv.isa.tensors import MULTIPLY
+
+Forged = tuple[Forgery, str]
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------------------------
+
+
+def g12_another_sum() -> Forged:
+    forged = combining()
+    row = path_of(forged)[1]
+    sums = vector_of(forged, ROWS, row, "u")
+    sums[3] += 8
+    put(forged, ROWS, row, "u", sums)
+    result(forged, 1, sums)
+    return forged, f"{ROWS}: u3 is the sum"
+
+
+def g12_padding_contributes() -> Forged:
+    forged = combining()
+    sums = vector_of(forged, ROWS, path_of(forged)[2], "u")
+    row = padding_row(forged, ROWS)
+    forged.write(ROWS, row, tensor=MADE, index=2, x0=4, w0=2, u0=8)
+    result(forged, 2, [sums[0] + 8, *sums[1:]])
+    return forged, f"{ROWS}: u0 is 0 on padding"
+
+
+def g12_a_vector_of_nobody(stem: str) -> Callable[[], Forged]:
+    def make() -> Forged:
+        forged = combining()
+        put(forged, ROWS, path_of(forged)[4], stem, range(8))
+        follow(forged)
+        return forged, f"{ROWS}: vector {stem}"
+
+    make.__name__ = f"g12_a_vector_of_nobody_as_{stem}"
+    return make
+
+
+def g12_another_vector(name: str) -> Callable[[], Forged]:
+    """The second row reads what another one should, and the third what is its own."""
+
+    def make() -> Forged:
+        forged = combining(steps=3, strides=(4, 3, 3))
+        rows = path_of(forged)
+        forged.add(ROWS, rows[0], **{f"next_{name}": 1})
+        forged.add(ROWS, rows[1], **{name: 1})
+        if name == "w":  # v moves as w does
+            forged.add(ROWS, rows[1], v=1)
+        read(forged, rows[1])
+        follow(forged)
+        return forged, f"{ROWS}: {name} of the next row"
+
+    make.__name__ = f"g12_another_vector_as_{name}"
+    return make
+
+
+def g12_the_last_too_early() -> Forged:
+    forged = combining()
+    lay_out(forged, [(2, 3), (4, 3)])
+    return forged, f"{ROWS}: the last has no channels behind it"
+
+
+def g12_the_last_too_late() -> Forged:
+    forged = combining()
+    lay_out(forged, [(4, 3), (2, 3)])
+    return forged, f"{ROWS}: the last has no channels behind it"
+
+
+def g12_blocks_of_other_channels() -> Forged:
+    """Where a block's end moves no operand further than a row does, three of 3, 2 and 1 channels would pass for two of 3."""
+    forged = combining(strides=(3, 3, 3), steps=3)
+    lay_out(forged, [(3, 2), (2, 1), (1, 3)])
+    return forged, f"{ROWS}: back to all channels"
+
+
+def g12_an_end_of_a_block_without_a_row() -> Forged:
+    forged = combining()
+    lay_out(forged, [(3, 3), (4, 3)], idle=0)
+    return forged, f"{ROWS}: padding is not the last"
+
+
+# --- calls ---------------------------------------------------------------------------------------------------------------------------
+
+
+def everywhere(forged: Forgery, **cells: int) -> None:
+    """The call and all its rows say something else."""
+    forged.write(CALL, 0, **{name: value for name, value in cells.items() if name in forged.tables[CALL].chip.main})
+    for row in path_of(forged):
+        forged.write(ROWS, row, **{name: value for name, value in cells.items() if name in forged.tables[ROWS].chip.main})
+        read(forged, row)
+    follow(forged)
+
+
+def g12_another_tensor_as_y() -> Forged:
+    forged = combining()
+    everywhere(forged, y_tensor=FIRST_ID)
+    return forged, f"{CALL}: tensor of y"
+
+
+def g12_the_second_operand_as_y_of_a_product() -> Forged:
+    forged = combining(MULTIPLY)
+    everywhere(forged, y_tensor=SECOND_ID)
+    return forged, f"{CALL}: tensor of y"
+
+
+def g12_another_tensor_as_factors() -> Forged:
+    forged = combining(MULTIPLY)
+    everywhere(forged, factors=FIRST_ID)
+    return forged, f"{CALL}: tensor of the factors"
+
+
+def g12_another_weight_than_the_descriptor_says() -> Forged:
+    forged = combining(weight=0)
+    limit = forged.cell(CALL, 0, "limit")
+    forged.write(CALL, 0, products=2 * limit, room_low=(TWO_32 - 2 * limit) % TWO_16)
+    everywhere(forged, weight=1)
+    return forged, f"{CALL}: weight"
+
+
+def g12_other_steps_than_the_descriptor_says() -> Forged:
+    forged = combining(steps=2)
+    channels = forged.cell(CALL, 0, "channels")
+    stride = forged.cell(CALL, 0, "y_stride")
+    forged.write(CALL, 0, y_step=1, y_block=channels)
+    for row in path_of(forged):
+        forged.write(ROWS, row, y_step=1, y_jump=stride - channels)
+    lay_out(forged, [(3, 3), (3, 3)])
+    return forged, f"{CALL}: steps"
+
+
+def g12_a_step_by_two() -> Forged:
+    """y moves two vectors with each row, by flags that are no bits: 2 + 2 w_step is what the descriptor says of w alone."""
+    forged = combining(steps=2)
+    channels, stride = (forged.cell(CALL, 0, name) for name in ("channels", "y_stride"))
+    w_stride = forged.cell(CALL, 0, "w_stride")
+    forged.write(CALL, 0, y_step=2, w_step=0, y_block=2 * channels, w_block=0)
+    for row in path_of(forged):
+        forged.write(ROWS, row, y_step=2, y_jump=stride - 2 * channels, w_step=0, w_jump=w_stride)
+    lay_out(forged, [(3, 3), (3, 3)])
+    return forged, f"{CALL}: y_step is boolean"
+
+
+def too_large_a_weight(products: int) -> Forgery:
+    """Nothing has to wrap for it: all second elements are zero."""
+    forged = combining(second=[[0] * 8] * len(SECOND))
+    descriptor_word(forged, COMBINED, 3, TWO_32 - 1)
+    forged.write(CALL, 0, weight=TWO_32 - 1, products=products, room_low=(TWO_32 - products) % TWO_16)
+    for row in path_of(forged):
+        forged.write(ROWS, row, weight=TWO_32 - 1)
+    return forged
+
+
+def g12_too_large_a_weight() -> Forged:
+    return too_large_a_weight(QUARTER), f"{CALL}: products of 1 + weight and limit"
+
+
+def g12_products_without_a_bound() -> Forged:
+    return too_large_a_weight(TWO_32 * QUARTER), f"{CALL}: 2^32 - (1 + weight) limit: high limb"
+
+
+def g12_the_call_itself() -> Forged:
+    """A fixed point: zeros."""
+    forged = combining(MULTIPLY, 2, 1, 0, (0, 0, 0), 0)
+    operand(forged, COMBINED, A1, MADE)
+    forged.write(CALL, 0, first_low=TWO_16 - 1, y_tensor=MADE)
+    for row in path_of(forged):
+        forged.write(ROWS, row, x_tensor=MADE, y_tensor=MADE)
+        for stem in "xy":
+            put(forged, ROWS, row, stem, [0] * 8)
+    follow(forged)
+    return forged, f"{CALL}: first operand is earlier: high limb"
+
+
+def g12_the_call_itself_as_factors() -> Forged:
+    forged = combining(MULTIPLY, 3, 1, 0, (0, 0, 0), 0)
+    operand(forged, COMBINED, A2, MADE)
+    forged.write(CALL, 0, second_low=TWO_16 - 1, factors=MADE)
+    for row in path_of(forged):
+        forged.write(ROWS, row, factors=MADE)
+        for stem in "wv":
+            put(forged, ROWS, row, stem, [0] * 8)
+    follow(forged)
+    return forged, f"{CALL}: second operand is earlier: high limb"
+
+
+ROW_LIES: tuple[Callable[[], Forged], ...] = (
+    g12_another_sum,
+    g12_padding_contributes,
+    *map(g12_a_vector_of_nobody, TERMS),
+    *map(g12_another_vector, "xyw"),
+    g12_the_last_too_early,
+    g12_the_last_too_late,
+    g12_blocks_of_other_channels,
+    g12_an_end_of_a_block_without_a_row,
+)
+CALL_LIES: tuple[Callable[[], Forged], ...] = (
+    g12_another_tensor_as_y,
+    g12_the_second_operand_as_y_of_a_product,
+    g12_another_tensor_as_factors,
+    g12_another_weight_than_the_descriptor_says,
+    g12_other_steps_than_the_descriptor_says,
+    g12_a_step_by_two,
+    g12_too_large_a_weight,
+    g12_products_without_a_bound,
+    g12_the_call_itself,
+    g12_the_call_itself_as_factors,
+)
+FORGERIES = ROW_LIES + CALL_LIES
+PROVEN = (g12_another_sum, g12_the_last_too_early, g12_another_tensor_as_y)
+"""Proven in every run of the tests; all of them in the slow tests."""
+
+
+def name_of(make: Callable[[], Forged]) -> str:
+    return make.__name__
+
+
+@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
+def test_one_line_refuses(make: Callable[[], Forged]) -> None:
+    refused_by(*make())
+
+
+@pytest.mark.parametrize("make", PROVEN, ids=name_of)
+def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted_without(*make(), monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
+def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted_without(*make(), monkeypatch)
