@@ -63,6 +63,9 @@ class Search:
         for number in range(len(self.rows.lookups)):
             external = self.rows.external(number, main, pre)
             parts += [] if external is None else [external]
+        for contribution in self.rows.chip.air_buses.contributions:
+            added = [*contribution.message.values, *(expr for factor in contribution.factors for _, expr in factor)]
+            parts.append(np.stack(evaluate_columns(straighten(added), main, pre)))
         return np.concatenate(parts)
 
     def candidates(self, count: int, size: int) -> tuple[U64, Flags]:

@@ -258,3 +258,37 @@ def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monke
 @pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
 def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
     accepted_without(*make(), monkeypatch)
+
+
+# --- what several lines refuse ---------------------------------------------------------------------------------------------------------
+
+
+def test_g12_sums_of_two_results_exchanged() -> None:
+    """Each result takes the sums of the other: they are under other keys."""
+    forged = combining()
+    rows = path_of(forged)
+    first, second = (vector_of(forged, ROWS, row, "u") for row in rows[:2])
+    assert first != second
+    result(forged, 0, second)
+    result(forged, 1, first)
+    assert {where.partition(":")[0] for where in forged.refusals()} == {"bus sums"}
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_g12_a_row_left_out_or_twice(twice: bool) -> None:
+    forged = combining()
+    row = path_of(forged)[2]
+    if twice:
+        forged.copy_row(ROWS, row)
+    else:
+        forged.erase(ROWS, row)
+    assert {"bus combine path", "bus sums", "bus out path"} <= {where.partition(":")[0] for where in forged.refusals()}
+
+
+def test_g12_rows_of_two_weights() -> None:
+    """The weight goes from row to row: one that takes another hands it on."""
+    forged = combining()
+    row = path_of(forged)[3]
+    forged.add(ROWS, row, weight=1)
+    follow(forged, [row])
+    assert {where.partition(":")[0] for where in forged.refusals()} == {"bus combine path"}

@@ -53,12 +53,12 @@ def test_thirty_bits_in_two_vectors() -> None:
     x = script.add_import([[3, -3, 1000, -1000, 32767, -32768, 1, 0]])
     number = 2**29 + 12345
     factors = script.add_import([[number % 2**15] * 8, [number >> 15] * 8])
-    listed = script.add_channels([(0, 2**17, 2**17)])
+    listed = script.add_channels([(0, 2**16, 2**16)])
     y = script.add(Descriptor(MULTIPLY, 1, 1, 2**15, 0, 0, 0, 0, listed, ALL, 0, 0, 16, 0), x, factors)
     script.ram = [0] * 8
     script.add(Descriptor(EXPORT, 1, 8, 0, 0, 1), y)
     run = satisfied(script)
-    scaled = [(value * number * 2**17 + 2**31) >> 32 for value in script.imported[0][0]]
+    scaled = [(value * number * 2**16 + 2**31) >> 32 for value in script.imported[0][0]]
     assert outcome(run)[1][:8] == [min(max(value, LEAST), GREATEST) for value in scaled]
 
 
