@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from zkvm.riscv.isa.tensors import APPLY, COMBINE, EXPORT, GATHER, INT16_OFFSET, MAXIMUM, MULTIPLY, SECOND_OPERAND, Descriptor
 from tests.riscv.vm.tensor_programs import bounds
+from zkvm.riscv.isa.tensors import APPLY, COMBINE, EXPORT, GATHER, INT16_OFFSET, MAXIMUM, MULTIPLY, SECOND_OPERAND, Descriptor
 from zkvm.riscv.vm.assemble import CHANNELS, FUNCTIONS, PATTERNS, VECTORS
 
 Calls = tuple[tuple[Descriptor, str, str, str, int], ...]

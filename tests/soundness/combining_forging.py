@@ -85,7 +85,7 @@ def lay_out(forged: Forgery, shape: Sequence[tuple[int, int]], *, idle: int | No
     first = next(rows)
     fixed = {name: signed(forged.cell(ROWS, first, name)) for name in ("x_jump", "y_step", "y_jump", "w_step", "w_jump", "channels")}
     at = {name: signed(forged.cell(ROWS, first, name)) for name in (*TERMS, "index", "left", "channel")}
-    used = []
+    used: list[int] = []
     for block, (count, following) in enumerate(shape):
         for number in range(count):
             last = number == count - 1

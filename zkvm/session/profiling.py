@@ -197,7 +197,7 @@ def columns_of() -> dict[str, int]:
 @cache
 def serving_chips() -> tuple[NDArray[Any], dict[int, str]]:
     """Which chip gets a row: (2, 256) object array of names by origin of the loaded word (1: ROM) and operation, '' for none; and by
-    call number. Asked of the chips themselves."""
+    call number, '' where it depends on more than the number. Asked of the chips themselves."""
     empty = _single()
     countable = [chip for chip in machine().chips if chip.first is None and not len(chip.preprocessed)]
     base = {chip.name: chip.rows(empty) for chip in countable}
@@ -236,7 +236,7 @@ def costs() -> Costs:
     width = np.vectorize(lambda name: columns.get(name, 0), otypes=[np.int64])(steps)
     return Costs(
         steps=width,
-        calls={number: columns[name] for number, name in calls.items()},
+        calls={number: columns.get(name, 0) for number, name in calls.items()},
         other_call=columns[calls[OTHER_CALL]],
         refresh=columns["refresh"],
         zero_word=columns["zero_init"],
@@ -247,7 +247,7 @@ def costs() -> Costs:
 
 
 def tensor_cells(execution: Execution) -> list[int]:
-    """Cells of the rows of each tensor call, beside that of the call itself. Elements that patterns read count for who reads them first."""
+    """Cells of the rows of each tensor call, its own included. Elements that patterns read count for who reads them first."""
     columns = columns_of()
     chips = [chip for chip in machine().chips if isinstance(chip, TensorChip) and chip.first is None]
     cells = {call.ecall: sum(columns[chip.name] * chip.rows_of(call) for chip in chips) for call in execution.tensor_calls}

@@ -29,8 +29,8 @@ def random_elementwise(rng: random.Random, blocks: int, channels: int, weight: i
         made.append(script.add(Descriptor(operation, *words, start(other), strides[2], start(factors), rng.randrange(4)), x, w))
     last, results = made[-1], blocks * channels
     listed = script.add_channels(random_channels(rng, channels, 2))
-    words = (blocks, channels, 1, 0, channels, 0, channels, listed, random_bounds(rng), 0, channels, 0, 3)
-    again = script.add(Descriptor(MULTIPLY, *words), made[2], last)
+    squares = Descriptor(MULTIPLY, blocks, channels, 1, 0, channels, 0, channels, listed, random_bounds(rng), 0, channels, 0, 3)
+    again = script.add(squares, made[2], last)
     script.ram = [0] * (8 * results + 8)
     script.add(Descriptor(EXPORT, results, 8, 0, 0, 1), again, ram=4)
     return script

@@ -70,7 +70,14 @@ def test_what_has_no_proof_traps(operation: int, changed: dict[str, int], messag
 def test_operands_that_come_later(register: str) -> None:
     """Also one that is not read, because there are no blocks."""
     words = Descriptor(MULTIPLY, 0, 1, 0, bounds=FULL)
-    items: list[Item] = [("la", "a0", RODATA), ("li", "a1", 0), ("li", "a2", 0), ("li", register, 100), ("li", "a7", TENSOR.number), ("ecall",)]
+    items: list[Item] = [
+        ("la", "a0", RODATA),
+        ("li", "a1", 0),
+        ("li", "a2", 0),
+        ("li", register, 100),
+        ("li", "a7", TENSOR.number),
+        ("ecall",),
+    ]
     with pytest.raises(GuestTrap, match="no tensor that was made before this call"):
         execute(image_of_segments(items, [(RODATA, struct.pack("<14I", *words), 0)]))
 

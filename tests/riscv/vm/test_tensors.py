@@ -35,9 +35,10 @@ from zkvm.riscv.isa import calls, tensors
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
 from zkvm.riscv.records import TensorCall
 from zkvm.riscv.vm.assemble import Item
+from zkvm.riscv.vm.combining import rescale
 from zkvm.riscv.vm.executor import execute
 from zkvm.riscv.vm.reference import run_reference
-from zkvm.riscv.vm.tensors import EXACT_TAPS, rescale, sums_of_products
+from zkvm.riscv.vm.tensors import EXACT_TAPS, sums_of_products
 
 HEAP_LIMIT = 0x0F80_0000
 ALL = bounds(-(2**15), 2**15 - 1)

@@ -40,7 +40,7 @@ from zkvm.riscv.chips.common import (
     range_word,
     state_columns,
 )
-from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, QUARTER, ROW, calls_of, elements
+from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, QUARTER, ROW, TensorChip, calls_of, elements
 from zkvm.riscv.chips.tensor.products import tile_count
 from zkvm.riscv.chips.tensor.tiles import CONSTANT
 from zkvm.riscv.chips.tensor.words import WIDE_BYTES, WORD_BYTES
@@ -63,7 +63,7 @@ from zkvm.riscv.isa.tensors import (
 )  # fmt: skip
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
-from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell, word
 from zkvm.stark.air.expression import Expr, total
 from zkvm.stark.field.goldilocks import P
@@ -100,7 +100,7 @@ def call_accesses(row: Row, real: Expr) -> list[Access]:
     ]
 
 
-class TensorCallChip(Chip):
+class TensorCallChip(TensorChip):
     """One call a row."""
 
     name = "tensor_call"
@@ -227,9 +227,9 @@ class TensorCallChip(Chip):
             send=(identity, 0, row.a1, x, *fixed),
         )
 
-    def rows(self, execution: Execution) -> int:
+    def rows_of(self, call: TensorCall) -> int:
         """One a call."""
-        return len(calls_of(execution, *FLAGS.values()))
+        return int(call.descriptor.operation in FLAGS.values())
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Copy the records and compute both ends of the paths."""

@@ -153,8 +153,8 @@ class CombineChip(TensorChip):
             "span": d.high - d.low,
             "limit": int(listed["limit"]),
         }
-        columns = {"real": np.ones_like(index), "last": last, "tensor": np.full_like(index, call.id), "index": index, "left": d.channels - at}
-        columns |= {**places, "channel": first_channel + at, "back": last * d.channels}
+        columns = {"real": np.ones_like(index), "last": last, "tensor": np.full_like(index, call.id), "index": index}
+        columns |= {**places, "left": d.channels - at, "channel": first_channel + at, "back": last * d.channels}
         columns |= {name: np.full_like(index, value) for name, value in constant.items()}
         columns["next_x"] = places["x"] + 1 + last * jumps["x_jump"]
         columns |= {f"next_{name}": places[name] + jumps[f"{name}_step"] + last * jumps[f"{name}_jump"] for name in "yw"}
