@@ -168,11 +168,11 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
             for block, c in product(range(d.blocks), range(d.channels)):
                 y_at, w_at = block * d.y_stride + c * (d.steps & 1), block * d.w_stride + c * (d.steps >> 1)
                 one, other = read(step.first, d.x, block * d.x_stride + c), read(y_operand, d.y, y_at)
-                w, v = (read(factors, start, w_at) for start in (d.w, d.v))
+                own, others = (read(factors, start, w_at) for start in (d.w, d.v))
                 bias, multiplier, limit = script.channels[(d.channel_list - CHANNELS) // 16 + c]
                 assert abs(multiplier) <= limit
                 assert 1 <= (d.taps + 1) * limit <= 2**32
-                sums = [one[lane] * w[lane] + d.taps * other[lane] * v[lane] for lane in range(8)]
+                sums = [one[lane] * own[lane] + d.taps * other[lane] * others[lane] for lane in range(8)]
                 result.append([min(max(((s + bias) * multiplier + 2**31) // 2**32, d.low), d.high) for s in sums])
         else:
             assert d.operation == LINEAR
