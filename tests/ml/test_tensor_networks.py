@@ -16,6 +16,7 @@ from zkvm.ml.codegen import Privacy
 from zkvm.ml.compiler import Arithmetic, Compilation, Options, Precision
 from zkvm.ml.ir import View, evaluate
 from zkvm.ml.layout import Layout
+from zkvm.ml.operations.combining import TensorProduct, TensorScaled, TensorWeightedSum
 from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, TensorMove, TensorPeaks, TensorSums
 from zkvm.ml.operations.tensors import TensorExport, TensorLinear, TensorLoad
 from zkvm.ml.operators import tensors
@@ -25,7 +26,8 @@ from zkvm.riscv.vm.executor import execute
 
 FIXED = Options(arithmetic=Arithmetic.FIXED)
 Constants = dict[str, Any]
-CALLS = (TensorLinear, TensorLoad, TensorExport, TensorMove, TensorSums, TensorMaximum, TensorApply, TensorPeaks)
+ELEMENTWISE = (TensorWeightedSum, TensorProduct, TensorScaled)
+CALLS = (TensorLinear, TensorLoad, TensorExport, TensorMove, TensorSums, TensorMaximum, TensorApply, TensorPeaks, *ELEMENTWISE)
 
 
 def weights(*shape: int, seed: int = 0) -> Array:
@@ -104,7 +106,25 @@ def test_a_residual_block() -> None:
     }  # fmt: skip
     made = network(nodes, (1, 3, 12, 12), constants)
     assert calls(made).count(TensorLinear) == 4
+    assert calls(made).count(TensorWeightedSum) == 2
     assert TensorLoad not in calls(made)
+
+
+@pytest.mark.parametrize("size", [12, 11])
+def test_products(size: int) -> None:
+    """Of two tensors, of one with a number for each channel (squeeze and excite), and with constants by channel and by element."""
+    nodes = [
+        node("Conv", "x w b", "h", pads=[1] * 4), node("Sigmoid", "h", "g"), node("Mul", "h g", "silu"), node("Mul", "silu c", "q"),
+        node("GlobalAveragePool", "q", "p"), node("Conv", "p w2", "e"), node("Sigmoid", "e", "s"), node("Mul", "s q", "a"),
+        node("Mul", "each a", "m"), node("Conv", "m w3", "d"), node("Flatten", "d", "f"), node("Gemm", "f w4", "y"),
+    ]  # fmt: skip
+    constants = {
+        "w": weights(8, 3, 3, 3), "b": weights(8), "w2": weights(8, 8, 1, 1, seed=1), "w3": weights(8, 8, 1, 1, seed=2),
+        "w4": weights(8 * size * size, 10, seed=3), "c": weights(8, 1, 1, seed=4), "each": weights(1, 8, size, size, seed=5),
+    }  # fmt: skip
+    made = network(nodes, (1, 3, size, size), constants, tolerance=0.01)
+    kinds = [type(operation) for operation in made.graph.operations]
+    assert [kinds.count(kind) for kind in ELEMENTWISE] == [0, 2, 2]
 
 
 def test_functions_and_averages() -> None:

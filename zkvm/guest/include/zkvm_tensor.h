@@ -166,10 +166,11 @@ typedef struct zkvm_combine {
     uint32_t operation, blocks, channels, weight ZKVM_OR_ZERO, x ZKVM_OR_ZERO, x_stride, w ZKVM_OR_ZERO, w_stride ZKVM_OR_ZERO;
     uint32_t channel_list, bounds, y ZKVM_OR_ZERO, y_stride ZKVM_OR_ZERO, v ZKVM_OR_ZERO, steps ZKVM_OR_ZERO;
 } zkvm_combine;
+typedef zkvm_combine zkvm_multiply;
 #define ZKVM_COMBINE(...) {.operation = ZKVM_TENSOR_COMBINE, __VA_ARGS__}
 #define ZKVM_MULTIPLY(...) {.operation = ZKVM_TENSOR_MULTIPLY, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_combine(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor y);
-zkvm_tensor zkvm_tensor_multiply(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor w);
+zkvm_tensor zkvm_tensor_multiply(const zkvm_multiply *descriptor, zkvm_tensor x, zkvm_tensor w);
 
 #ifdef __cplusplus
 }

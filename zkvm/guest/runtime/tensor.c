@@ -238,7 +238,7 @@ zkvm_tensor zkvm_tensor_combine(const zkvm_combine *descriptor, zkvm_tensor x, z
     return combined(descriptor, x, y, ZKVM_CONSTANT_VECTORS);
 }
 
-zkvm_tensor zkvm_tensor_multiply(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor w) {
+zkvm_tensor zkvm_tensor_multiply(const zkvm_multiply *descriptor, zkvm_tensor x, zkvm_tensor w) {
     uint32_t id = tensor_call(descriptor, x.handle, w.handle);
     if (machine == SERVED) return (zkvm_tensor){id};
     return combined(descriptor, x, x, w);
