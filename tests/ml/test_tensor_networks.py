@@ -19,7 +19,7 @@ from zkvm.ml.layout import Layout
 from zkvm.ml.operations.combining import TensorProduct, TensorScaled, TensorWeightedSum
 from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, TensorMove, TensorPeaks, TensorSums
 from zkvm.ml.operations.tensors import TensorExport, TensorLinear, TensorLoad
-from zkvm.ml.operators import tensors
+from zkvm.ml.operators import sums, tensors
 from zkvm.ml.samples import Sample
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
@@ -94,7 +94,9 @@ def test_convolutions(shape: tuple[int, ...], kernel: tuple[int, ...], attribute
     assert moves == (1 if kernel[2:] == (1, 1) else 2), "the output is put in order once"
 
 
-def test_a_residual_block() -> None:
+def test_a_residual_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums are elementwise calls where their tables pay."""
+    monkeypatch.setattr(sums, "ELEMENTWISE_COST", 100)
     nodes = [
         node("Conv", "x w b", "h", pads=[1] * 4), node("Relu", "h", "r"), node("Conv", "r w2", "c", pads=[1] * 4), node("Add", "c r", "a"),
         node("Relu", "a", "ar"), node("Conv", "ar w3", "d"), node("Sub", "d ar", "s"), node("GlobalAveragePool", "s", "p"),
@@ -111,8 +113,9 @@ def test_a_residual_block() -> None:
 
 
 @pytest.mark.parametrize("size", [12, 11])
-def test_products(size: int) -> None:
+def test_products(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two tensors, of one with a number for each channel (squeeze and excite), and with constants by channel and by element."""
+    monkeypatch.setattr(sums, "ELEMENTWISE_COST", 100)
     nodes = [
         node("Conv", "x w b", "h", pads=[1] * 4), node("Sigmoid", "h", "g"), node("Mul", "h g", "silu"), node("Mul", "silu c", "q"),
         node("GlobalAveragePool", "q", "p"), node("Conv", "p w2", "e"), node("Sigmoid", "e", "s"), node("Mul", "s q", "a"),
@@ -125,6 +128,21 @@ def test_products(size: int) -> None:
     made = network(nodes, (1, 3, size, size), constants, tolerance=0.01)
     kinds = [type(operation) for operation in made.graph.operations]
     assert [kinds.count(kind) for kind in ELEMENTWISE] == [0, 2, 2]
+
+
+def test_few_elements_do_not_pay_for_tables() -> None:
+    """A sum is gathered, products are done in RAM."""
+    nodes = [
+        node("Conv", "x w", "h"),
+        node("Conv", "x w2", "g"),
+        node("Add", "h g", "s"),
+        node("Conv", "s w3", "c"),
+        node("Mul", "c s", "y"),
+    ]
+    constants = {"w": weights(8, 3, 3, 3), "w2": weights(8, 3, 3, 3, seed=1), "w3": weights(8, 8, 1, 1, seed=2)}
+    kinds = [type(operation) for operation in network(nodes, (1, 3, 8, 8), constants).graph.operations]
+    assert TensorSums in kinds
+    assert not set(kinds) & set(ELEMENTWISE)
 
 
 def test_functions_and_averages() -> None:

@@ -22,7 +22,7 @@ def combining_cost(vectors: int) -> int:
 
 
 @dataclass(eq=False)
-class _Elementwise(Operation):
+class Elementwise(Operation):
     """floor(((sums + bias) multiplier + 2^31) / 2^32), cut to the output's limits; operands and result have one layout.
 
     Attributes:
@@ -61,7 +61,7 @@ class _Elementwise(Operation):
 
 
 @dataclass(eq=False)
-class TensorWeightedSum(_Elementwise):
+class TensorWeightedSum(Elementwise):
     """y = x w[0] + z w[1] + bias, rescaled, of the elements of two tensors.
 
     Attributes:
@@ -85,7 +85,7 @@ class TensorWeightedSum(_Elementwise):
 
 
 @dataclass(eq=False)
-class TensorProduct(_Elementwise):
+class TensorProduct(Elementwise):
     """y = x z, rescaled, of the elements of two tensors."""
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
@@ -100,7 +100,7 @@ class TensorProduct(_Elementwise):
 
 
 @dataclass(eq=False)
-class TensorScaled(_Elementwise):
+class TensorScaled(Elementwise):
     """y = x factors, rescaled: each element of a tensor has a factor.
 
     Attributes:

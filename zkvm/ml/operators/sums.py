@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -11,8 +12,17 @@ from zkvm.ml.ir import Graph, Value
 from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
-from zkvm.ml.operations.combining import TensorProduct, TensorScaled, TensorWeightedSum
-from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, MAXIMUM_CELLS, TensorMove, TensorPeaks, TensorSums, summing_cost
+from zkvm.ml.operations.combining import Elementwise, TensorProduct, TensorScaled, TensorWeightedSum, combining_cost
+from zkvm.ml.operations.rearranging import (
+    EXACT_MULTIPLIER,
+    EXACT_WEIGHT,
+    MAXIMUM_CELLS,
+    TensorMove,
+    TensorPeaks,
+    TensorSums,
+    gathering_cost,
+    summing_cost,
+)
 from zkvm.ml.operations.tensors import CELLS, SHIFT, layout_of
 from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized
@@ -22,6 +32,10 @@ WORD_INSTRUCTIONS, PEAK_INSTRUCTIONS = 6, 150
 """What costs as much as looking at one element in RAM, export included, and at the largest ones of a tensor once they are known."""
 TOP = (1 << 15) - 1
 WEIGHT_BITS = 16
+ELEMENTWISE_COST = 1 << 13
+"""Instructions that cost a proof what the tables of elementwise calls do, however few their rows; they make a receipt larger, too."""
+PRODUCT_INSTRUCTIONS = 16
+"""Of an element that is multiplied in RAM, the ways there and back included."""
 LEAST_MULTIPLIER, MOST_MULTIPLIER = 1 << 15, (1 << 31) - 1
 """Of products of two tensors: smaller ones would say the scale of the result too coarsely."""
 SIGNS = {"Add": 1.0, "Sub": -1.0}
@@ -126,7 +140,7 @@ def append_sum(
     guarded = beyond(output, numbers, [(value.lo - value.origin, value.hi - value.origin) for value in read], bool((index < 0).any()))
     output.guarded = False, False
     terms, bias, multiplier = numbers.weights[0], int(numbers.bias[0]), int(numbers.multipliers[0])
-    if _as_they_are(values, index):
+    if _as_they_are(values, index) and _tables_pay(context, _sum_saves(output)):
         pair = tuple(context.in_tensor(value, output.layout) for value in values)
         context.add(TensorWeightedSum(name, pair, output, multiplier, terms, bias))
     else:
@@ -199,8 +213,21 @@ def look(context: Context, name: str, output: Value, guarded: tuple[bool, bool])
         context.checks[id(words)] = id(output)
 
 
+def _sum_saves(output: Value) -> int:
+    """Instructions that cost as much as what an elementwise sum of two tensors saves against one of gathered terms."""
+    vectors = layout_of(output).vectors
+    return gathering_cost(2 * vectors, 2 * vectors) + summing_cost(vectors, 2) - combining_cost(vectors)
+
+
+def _tables_pay(context: Context, saved: int) -> bool:
+    """Whether an elementwise call that saves so many instructions is worth its two tables; always, if they are there already."""
+    return saved >= ELEMENTWISE_COST or any(isinstance(operation, Elementwise) for operation in context.graph.operations)
+
+
 def append_product(context: Context, name: str, result: str, values: Sequence[Value], shape: tuple[int, ...]) -> bool:
     """Append the products of elements of two values in tensors, which broadcast to a shape; whether it was."""
+    if not _tables_pay(context, PRODUCT_INSTRUCTIONS * prod(shape) - combining_cost(-(-prod(shape) // LANES))):
+        return False
     scale, low, high = scale_of(context, result)
     first, second = (rebased(context, name, value) for value in values)
     multiplier = round(first.scale * second.scale / scale * 2.0**SHIFT)
@@ -228,6 +255,8 @@ def _spread(context: Context, value: Value, shape: tuple[int, ...]) -> Value:
 
 def append_scaled(context: Context, name: str, result: str, source: Value, factors: FloatArray) -> bool:
     """Append the products of the elements of a tensor and constants, of the tensor's shape; whether it was."""
+    if not _tables_pay(context, PRODUCT_INSTRUCTIONS * source.size - combining_cost(-(-source.size // LANES))):
+        return False
     scale, low, high = scale_of(context, result)
     largest = float(np.abs(factors).max(initial=0.0))
     source = rebased(context, name, source)
