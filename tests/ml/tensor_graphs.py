@@ -12,7 +12,6 @@ from zkvm.ml.codegen import Privacy, generate
 from zkvm.ml.compiler import build_guest
 from zkvm.ml.ir import Graph, Operation, Value, evaluate
 from zkvm.ml.layout import Layout
-from zkvm.ml.operations.combining import TensorProduct, TensorScaled, TensorWeightedSum
 from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, TensorPeaks, TensorSums
 from zkvm.ml.operations.tensors import TensorLinear
 from zkvm.ml.residence import Residence
@@ -102,18 +101,6 @@ class Built:
         # Lanes without a position hold what is there only after a gather.
         clean = self.residence.in_tensor(self.residence.moved([applied], np.roll(np.arange(applied.size), 1)), given)
         self.finish(self.add(TensorPeaks("peaks", (clean,), peaks)))
-
-    def add_elementwise(self, positions: int, channels: int) -> None:
-        """Weighted sums and products of two tensors, products with constants."""
-        layout = Layout.of(channels, positions, bool(self.random.integers(2)))
-        pair = tuple(self.residence.in_tensor(self.input(layout), layout) for _ in range(2))
-        bias, multipliers = self.scales(2, 1)
-        weights, multiplier = extreme(self.random, 2), int(multipliers[0])
-        self.finish(self.add(TensorWeightedSum("sum", pair, self.output(layout), multiplier, weights, int(bias[0]))))
-        self.finish(self.add(TensorProduct("product", pair, self.output(layout), multiplier)))
-        same = np.broadcast_to(extreme(self.random, channels)[None, :], (positions, channels))
-        factors = extreme(self.random, positions, channels) if self.random.integers(2) else same
-        self.finish(self.add(TensorScaled("scaled", pair[:1], self.output(layout), multiplier, layout.flat(factors))))
 
     def add_movement(self, sizes: list[int], layout: Layout) -> None:
         """Elements of several tensors and constants, with zeros between, moved twice."""

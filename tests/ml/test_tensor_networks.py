@@ -16,18 +16,16 @@ from zkvm.ml.codegen import Privacy
 from zkvm.ml.compiler import Arithmetic, Compilation, Options, Precision
 from zkvm.ml.ir import View, evaluate
 from zkvm.ml.layout import Layout
-from zkvm.ml.operations.combining import TensorProduct, TensorScaled, TensorWeightedSum
 from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, TensorMove, TensorPeaks, TensorSums
 from zkvm.ml.operations.tensors import TensorExport, TensorLinear, TensorLoad
-from zkvm.ml.operators import sums, tensors
+from zkvm.ml.operators import tensors
 from zkvm.ml.samples import Sample
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
 FIXED = Options(arithmetic=Arithmetic.FIXED)
 Constants = dict[str, Any]
-ELEMENTWISE = (TensorWeightedSum, TensorProduct, TensorScaled)
-CALLS = (TensorLinear, TensorLoad, TensorExport, TensorMove, TensorSums, TensorMaximum, TensorApply, TensorPeaks, *ELEMENTWISE)
+CALLS = (TensorLinear, TensorLoad, TensorExport, TensorMove, TensorSums, TensorMaximum, TensorApply, TensorPeaks)
 
 
 def weights(*shape: int, seed: int = 0) -> Array:
@@ -94,9 +92,7 @@ def test_convolutions(shape: tuple[int, ...], kernel: tuple[int, ...], attribute
     assert moves == (1 if kernel[2:] == (1, 1) else 2), "the output is put in order once"
 
 
-def test_a_residual_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums are elementwise calls where their tables pay."""
-    monkeypatch.setattr(sums, "ELEMENTWISE_COST", 100)
+def test_a_residual_block() -> None:
     nodes = [
         node("Conv", "x w b", "h", pads=[1] * 4), node("Relu", "h", "r"), node("Conv", "r w2", "c", pads=[1] * 4), node("Add", "c r", "a"),
         node("Relu", "a", "ar"), node("Conv", "ar w3", "d"), node("Sub", "d ar", "s"), node("GlobalAveragePool", "s", "p"),
@@ -108,41 +104,7 @@ def test_a_residual_block(monkeypatch: pytest.MonkeyPatch) -> None:
     }  # fmt: skip
     made = network(nodes, (1, 3, 12, 12), constants)
     assert calls(made).count(TensorLinear) == 4
-    assert calls(made).count(TensorWeightedSum) == 2
     assert TensorLoad not in calls(made)
-
-
-@pytest.mark.parametrize("size", [12, 11])
-def test_products(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two tensors, of one with a number for each channel (squeeze and excite), and with constants by channel and by element."""
-    monkeypatch.setattr(sums, "ELEMENTWISE_COST", 100)
-    nodes = [
-        node("Conv", "x w b", "h", pads=[1] * 4), node("Sigmoid", "h", "g"), node("Mul", "h g", "silu"), node("Mul", "silu c", "q"),
-        node("GlobalAveragePool", "q", "p"), node("Conv", "p w2", "e"), node("Sigmoid", "e", "s"), node("Mul", "s q", "a"),
-        node("Mul", "each a", "m"), node("Conv", "m w3", "d"), node("Flatten", "d", "f"), node("Gemm", "f w4", "y"),
-    ]  # fmt: skip
-    constants = {
-        "w": weights(8, 3, 3, 3), "b": weights(8), "w2": weights(8, 8, 1, 1, seed=1), "w3": weights(8, 8, 1, 1, seed=2),
-        "w4": weights(8 * size * size, 10, seed=3), "c": weights(8, 1, 1, seed=4), "each": weights(1, 8, size, size, seed=5),
-    }  # fmt: skip
-    made = network(nodes, (1, 3, size, size), constants, tolerance=0.01)
-    kinds = [type(operation) for operation in made.graph.operations]
-    assert [kinds.count(kind) for kind in ELEMENTWISE] == [0, 2, 2]
-
-
-def test_few_elements_do_not_pay_for_tables() -> None:
-    """A sum is gathered, products are done in RAM."""
-    nodes = [
-        node("Conv", "x w", "h"),
-        node("Conv", "x w2", "g"),
-        node("Add", "h g", "s"),
-        node("Conv", "s w3", "c"),
-        node("Mul", "c s", "y"),
-    ]
-    constants = {"w": weights(8, 3, 3, 3), "w2": weights(8, 3, 3, 3, seed=1), "w3": weights(8, 8, 1, 1, seed=2)}
-    kinds = [type(operation) for operation in network(nodes, (1, 3, 8, 8), constants).graph.operations]
-    assert TensorSums in kinds
-    assert not set(kinds) & set(ELEMENTWISE)
 
 
 def test_functions_and_averages() -> None:

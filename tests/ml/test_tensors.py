@@ -41,17 +41,6 @@ def test_elements(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_elementwise(seed: int, tmp_path: Path) -> None:
-    """Sums and products of two tensors, and products with constants, of blocks that are full or not."""
-    made = Built(100 + seed)
-    for _ in range(4):
-        made.add_elementwise(*made.random.integers(1, 30, 2).tolist())
-    made.add_elementwise(1, 9)
-    made.add_elementwise(16, 1)
-    made.check(tmp_path)
-
-
-@pytest.mark.parametrize("seed", range(3))
 def test_movements(seed: int, tmp_path: Path) -> None:
     """Of one tensor, of two, and of more, from which no vector can be made at once."""
     made = Built(seed)

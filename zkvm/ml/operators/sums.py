@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 import numpy as np
 
@@ -12,18 +11,8 @@ from zkvm.ml.ir import Graph, Value
 from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
-from zkvm.ml.operations.combining import Elementwise, TensorProduct, TensorScaled, TensorWeightedSum, combining_cost
-from zkvm.ml.operations.rearranging import (
-    EXACT_MULTIPLIER,
-    EXACT_WEIGHT,
-    MAXIMUM_CELLS,
-    TensorMove,
-    TensorPeaks,
-    TensorSums,
-    gathering_cost,
-    summing_cost,
-)
-from zkvm.ml.operations.tensors import CELLS, SHIFT, layout_of
+from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, MAXIMUM_CELLS, TensorMove, TensorPeaks, TensorSums, summing_cost
+from zkvm.ml.operations.tensors import CELLS, layout_of
 from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized
 from zkvm.ml.ranges import quantization
@@ -32,12 +21,6 @@ WORD_INSTRUCTIONS, PEAK_INSTRUCTIONS = 6, 150
 """What costs as much as looking at one element in RAM, export included, and at the largest ones of a tensor once they are known."""
 TOP = (1 << 15) - 1
 WEIGHT_BITS = 16
-ELEMENTWISE_COST = 1 << 13
-"""Instructions that cost a proof what the tables of elementwise calls do, however few their rows; they make a receipt larger, too."""
-PRODUCT_INSTRUCTIONS = 16
-"""Of an element that is multiplied in RAM, the ways there and back included."""
-LEAST_MULTIPLIER, MOST_MULTIPLIER = 1 << 15, (1 << 31) - 1
-"""Of products of two tensors: smaller ones would say the scale of the result too coarsely."""
 SIGNS = {"Add": 1.0, "Sub": -1.0}
 """Operators that are sums of two: the sign of the second term."""
 
@@ -137,22 +120,12 @@ def append_sum(
     output = fused_target(context, result)
     output.layout = next((value.layout for value in values if value.layout is not None and value.size == output.size), None)
     output.layout = output.layout or natural_layout(output.shape)
+    tensor = gathered(context, values, index, output.layout)
     guarded = beyond(output, numbers, [(value.lo - value.origin, value.hi - value.origin) for value in read], bool((index < 0).any()))
     output.guarded = False, False
-    terms, bias, multiplier = numbers.weights[0], int(numbers.bias[0]), int(numbers.multipliers[0])
-    if _as_they_are(values, index) and _tables_pay(context, _sum_saves(output)):
-        pair = tuple(context.in_tensor(value, output.layout) for value in values)
-        context.add(TensorWeightedSum(name, pair, output, multiplier, terms, bias))
-    else:
-        context.add(TensorSums(name, (gathered(context, values, index, output.layout),), output, terms, bias, multiplier))
+    context.add(TensorSums(name, (tensor,), output, numbers.weights[0], int(numbers.bias[0]), int(numbers.multipliers[0])))
     look(context, name, output, guarded)
     return True
-
-
-def _as_they_are(values: Sequence[Value], index: IntArray) -> bool:
-    """Whether a sum adds all elements of one tensor to all of another, in order: then nothing is gathered."""
-    size = index[0].size
-    return [value.size for value in values] == [size, size] and bool((index.reshape(-1) == np.arange(2 * size)).all())
 
 
 def beyond(output: Value, numbers: Quantized, ends: list[tuple[int, int]], zeros: bool) -> tuple[bool, bool]:
@@ -211,71 +184,3 @@ def look(context: Context, name: str, output: Value, guarded: tuple[bool, bool])
         words = context.in_memory(peaks)
         words.guarded = False, True
         context.checks[id(words)] = id(output)
-
-
-def _sum_saves(output: Value) -> int:
-    """Instructions that cost as much as what an elementwise sum of two tensors saves against one of gathered terms."""
-    vectors = layout_of(output).vectors
-    return gathering_cost(2 * vectors, 2 * vectors) + summing_cost(vectors, 2) - combining_cost(vectors)
-
-
-def _tables_pay(context: Context, saved: int) -> bool:
-    """Whether an elementwise call that saves so many instructions is worth its two tables; always, if they are there already."""
-    return saved >= ELEMENTWISE_COST or any(isinstance(operation, Elementwise) for operation in context.graph.operations)
-
-
-def append_product(context: Context, name: str, result: str, values: Sequence[Value], shape: tuple[int, ...]) -> bool:
-    """Append the products of elements of two values in tensors, which broadcast to a shape; whether it was."""
-    if not _tables_pay(context, PRODUCT_INSTRUCTIONS * prod(shape) - combining_cost(-(-prod(shape) // LANES))):
-        return False
-    scale, low, high = scale_of(context, result)
-    first, second = (rebased(context, name, value) for value in values)
-    multiplier = round(first.scale * second.scale / scale * 2.0**SHIFT)
-    if not (fits(low, high) and LEAST_MULTIPLIER <= multiplier <= MOST_MULTIPLIER):
-        return False
-    output = fused_target(context, result)
-    whole = [value for value in (first, second) if value.layout is not None and value.size == output.size]
-    output.layout = whole[0].layout if whole else natural_layout(output.shape)
-    assert output.layout is not None
-    spread = [_spread(context, value, shape) for value in (first, second)]
-    ends = [a * b for a in (first.lo, first.hi) for b in (second.lo, second.hi)]
-    guarded = _exceeded(output, [(end * multiplier + (1 << (SHIFT - 1))) >> SHIFT for end in ends])
-    operands = tuple(context.in_tensor(value, output.layout) for value in spread)
-    context.add(TensorProduct(name, operands, output, multiplier))
-    look(context, name, output, guarded)
-    return True
-
-
-def _spread(context: Context, value: Value, shape: tuple[int, ...]) -> Value:
-    """A value in tensors, its elements repeated as a shape broadcasts them."""
-    if value.shape == shape:
-        return value
-    return context.residence.moved([value], np.ascontiguousarray(np.broadcast_to(np.arange(value.size).reshape(value.shape), shape)))
-
-
-def append_scaled(context: Context, name: str, result: str, source: Value, factors: FloatArray) -> bool:
-    """Append the products of the elements of a tensor and constants, of the tensor's shape; whether it was."""
-    if not _tables_pay(context, PRODUCT_INSTRUCTIONS * source.size - combining_cost(-(-source.size // LANES))):
-        return False
-    scale, low, high = scale_of(context, result)
-    largest = float(np.abs(factors).max(initial=0.0))
-    source = rebased(context, name, source)
-    multiplier = int(np.ceil(largest * source.scale / (TOP * scale) * 2.0**SHIFT))
-    if not (fits(low, high) and 1 <= multiplier <= MOST_MULTIPLIER):
-        return False
-    output = fused_target(context, result)
-    output.layout = source.layout or natural_layout(output.shape)
-    integers = np.round(factors * (source.scale * 2.0**SHIFT / (multiplier * scale))).astype(np.int64)
-    ends = [end * int(factor) for end in (source.lo, source.hi) for factor in (integers.min(), integers.max())]
-    guarded = _exceeded(output, [(end * multiplier + (1 << (SHIFT - 1))) >> SHIFT for end in ends])
-    tensor = context.in_tensor(source, output.layout)
-    context.add(TensorScaled(name, (tensor,), output, multiplier, integers))
-    look(context, name, output, guarded)
-    return True
-
-
-def _exceeded(output: Value, results: list[int]) -> tuple[bool, bool]:
-    """Which limits of an output are data's and below or above what it can be; the output is not guarded any more."""
-    guarded = output.guarded[0] and min(results) < output.limits[0], output.guarded[1] and max(results) > output.limits[1]
-    output.guarded = False, False
-    return guarded

@@ -17,7 +17,7 @@ from zkvm.ml.operations.tensors import moving_cost
 from zkvm.ml.operators.common import axes_of, narrowed, spatial_pads
 from zkvm.ml.operators.convolutions import of_channels, steps, windows
 from zkvm.ml.operators.layers import fits
-from zkvm.ml.operators.sums import SIGNS, append_product, append_scaled, append_sum, exact_sum, gathered, look, scale_of
+from zkvm.ml.operators.sums import SIGNS, append_sum, exact_sum, gathered, look, scale_of
 
 TABLE_INSTRUCTIONS = 12
 """Of an element that a table in RAM is read for."""
@@ -83,7 +83,7 @@ def reduction_in_tensors(context: Context, node: Node) -> bool:
 
 
 def arithmetic_in_tensors(context: Context, node: Node) -> bool:
-    """Append the sum, difference or product of two values of which a tensor holds one, or its multiple; whether it was."""
+    """Append the sum or difference of two values of which a tensor holds one, or its multiple; whether it was."""
     if len(node.inputs) != 2 or not any(context.held(name) for name in node.inputs):
         return False
     shapes = [context.info(name).shape for name in node.inputs]
@@ -96,10 +96,8 @@ def arithmetic_in_tensors(context: Context, node: Node) -> bool:
         if source.shape != shape or not np.isfinite(number):
             return False
         return _with_number(context, node, source, number, place)
-    if node.operator not in (*SIGNS, "Mul") or any(array is not None and not np.isfinite(array).all() for array in constants):
+    if node.operator not in SIGNS or any(array is not None and not np.isfinite(array).all() for array in constants):
         return False
-    if node.operator == "Mul":
-        return _product(context, node, constants, shape)
     values = [_in_tensors(context, node, name) for name in node.inputs]
     left, right = values
     if left is None or right is None:
@@ -107,17 +105,6 @@ def arithmetic_in_tensors(context: Context, node: Node) -> bool:
     index = np.stack([np.broadcast_to(np.arange(value.size).reshape(value.shape), shape) for value in (left, right)])
     index[1] += left.size
     return append_sum(context, node.name, result, [left, right], index, [1.0, SIGNS[node.operator]])
-
-
-def _product(context: Context, node: Node, constants: list[FloatArray | None], shape: tuple[int, ...]) -> bool:
-    """A product of two tensors, or of one with constants."""
-    for name, array in zip(node.inputs, reversed(constants), strict=True):
-        source = context.held(name)
-        if source is not None and array is not None:
-            factors = np.broadcast_to(array.astype(np.float64), shape)
-            return source.shape == shape and append_scaled(context, node.name, node.outputs[0], source, factors)
-    left, right = (_in_tensors(context, node, name) for name in node.inputs)
-    return left is not None and right is not None and append_product(context, node.name, node.outputs[0], [left, right], shape)
 
 
 def _in_tensors(context: Context, node: Node, name: str) -> Value | None:
