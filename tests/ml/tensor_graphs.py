@@ -11,8 +11,9 @@ from tools.emulator import emulate
 from zkvm.ml.codegen import Privacy, generate
 from zkvm.ml.compiler import build_guest
 from zkvm.ml.ir import Graph, Operation, Value, evaluate
-from zkvm.ml.layout import Layout
+from zkvm.ml.layout import LANES, Layout
 from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, TensorPeaks, TensorSums
+from zkvm.ml.operations.tensor_products import TensorProduct
 from zkvm.ml.operations.tensors import TensorLinear
 from zkvm.ml.residence import Residence
 from zkvm.riscv.vm.elf import load_image
@@ -101,6 +102,18 @@ class Built:
         # Lanes without a position hold what is there only after a gather.
         clean = self.residence.in_tensor(self.residence.moved([applied], np.roll(np.arange(applied.size), 1)), given)
         self.finish(self.add(TensorPeaks("peaks", (clean,), peaks)))
+
+    def add_product(self, rows: int, taps: int, channels: int, batch: int) -> None:
+        """Of the channels of one tensor with those of another, of every number of positions."""
+        taken, others = Layout.of(taps * batch, rows, False), Layout.of(taps * batch, channels, False)
+        x, w = self.residence.in_tensor(self.input(taken, 0), taken), self.residence.resident(self.input(others, 0))
+        index = np.arange(w.size).reshape(channels, taps * batch)
+        index = np.concatenate([index, np.full((-channels % LANES, taps * batch), -1)])
+        w = self.residence.in_tensor(self.residence.moved([w], index), Layout.of(taps * batch, len(index), False))
+        for number in range(batch):
+            multiplier = int(self.scales(taps, 1)[1][0])
+            made = TensorProduct("product", (x, w), self.output(Layout.of(channels, rows, False)), taps, *[number * taps] * 2, multiplier)
+            self.finish(self.add(made))
 
     def add_movement(self, sizes: list[int], layout: Layout) -> None:
         """Elements of several tensors and constants, with zeros between, moved twice."""

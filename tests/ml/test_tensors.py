@@ -41,6 +41,16 @@ def test_elements(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_products(seed: int, tmp_path: Path) -> None:
+    """Of two computed matrices, whose sizes are multiples of eight or not."""
+    made = Built(seed)
+    for _ in range(3):
+        made.add_product(*made.random.integers(1, 20, 3).tolist(), batch=int(made.random.integers(1, 4)))
+    made.add_product(16, 5, 8, 2)
+    made.check(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_movements(seed: int, tmp_path: Path) -> None:
     """Of one tensor, of two, and of more, from which no vector can be made at once."""
     made = Built(seed)

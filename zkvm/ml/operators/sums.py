@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from zkvm.ml.arithmetic import FloatArray, IntArray
-from zkvm.ml.ir import Graph, Value
+from zkvm.ml.ir import Graph, Kind, Value
 from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
 from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, MAXIMUM_CELLS, TensorMove, TensorPeaks, TensorSums, summing_cost
 from zkvm.ml.operations.tensors import CELLS, layout_of
-from zkvm.ml.operators.common import fused_target
+from zkvm.ml.operators.common import fused_target, narrowed
 from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized
 from zkvm.ml.ranges import quantization
 
@@ -29,6 +29,19 @@ def scale_of(context: Context, name: str) -> tuple[float, int, int]:
     """Scale and bounds that a tensor will have, or what it is fused with."""
     result = context.fused[name].output if name in context.fused else name
     return context.given[result] if result in context.given else quantization(context.info(result), context.precision)
+
+
+def in_tensors(context: Context, node: Node, name: str) -> Value | None:
+    """An operand in tensors, brought there if it is not; None if it has no room."""
+    value = context.held(name)
+    if value is None:
+        value = context.operand(name)
+        if value.kind is not Kind.REAL:
+            return None
+        value = narrowed(context, node.name, value)
+        if not fits(value.lo, value.hi):
+            return None
+    return context.residence.resident(value)
 
 
 def arranged(index: IntArray, layout: Layout) -> IntArray:

@@ -1,0 +1,61 @@
+"""Attention, sums, softmax and normalisation in tensors: which calls they become, and that guest, integer model and float model agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.ml.models import Array, check, model_of
+from tests.ml.models import normal as drawn
+from tests.ml.test_tensor_networks import FIXED, network, node, weights
+from zkvm.ml.ir import View
+from zkvm.ml.operations.tensor_products import TensorProduct
+from zkvm.ml.operations.tensors import TensorExport, TensorLoad
+
+TOKENS, HEADS, WIDTH = 11, 3, 8
+"""As many that nothing is a multiple of eight but the width of a head."""
+
+
+def heads(name: str, result: str, order: list[int] | None = None) -> list[onnx.NodeProto]:
+    """The projection of the input to heads."""
+    return [
+        node("MatMul", f"x {name}", f"{result}_flat"), node("Reshape", f"{result}_flat split", f"{result}_heads"),
+        node("Transpose", f"{result}_heads", result, perm=order or [0, 2, 1, 3]),
+    ]  # fmt: skip
+
+
+def attention_weights(tokens: int = TOKENS) -> dict[str, Array]:
+    size = HEADS * WIDTH
+    return {
+        "wq": weights(size, size), "wk": weights(size, size, seed=1), "wv": weights(size, size, seed=2), "wo": weights(size, size, seed=3),
+        "split": np.array([1, tokens, HEADS, WIDTH]), "joined": np.array([1, tokens, size]),
+    }  # fmt: skip
+
+
+JOIN = [node("Transpose", "o", "turned", perm=[0, 2, 1, 3]), node("Reshape", "turned joined", "flat"), node("MatMul", "flat wo", "y")]
+
+
+@pytest.mark.parametrize("tokens", [TOKENS, 16])
+def test_products_of_heads(tokens: int) -> None:
+    """A call for each head; between layers only movements, and tensors that are read as they are."""
+    nodes = [
+        *heads("wq", "q"), *heads("wk", "k", [0, 2, 3, 1]), *heads("wv", "v"), node("MatMul", "q k", "s"), node("MatMul", "s v", "o"), *JOIN
+    ]  # fmt: skip
+    # Ranges of products of three are wide, because inputs twice as large as those seen are inputs, too.
+    made = network(nodes, (1, tokens, HEADS * WIDTH), attention_weights(tokens), tolerance=0.03)
+    operations = [operation for operation in made.graph.operations if not isinstance(operation, View)]
+    products = [operation for operation in operations if isinstance(operation, TensorProduct)]
+    assert len(products) == 2 * HEADS
+    assert not any(isinstance(operation, TensorLoad) for operation in operations)
+    assert [operation.x_first for operation in products[:HEADS]] == [0, WIDTH, 2 * WIDTH], "queries are read where they are"
+    assert [operation.x_first for operation in products[HEADS:]] == [0, 0, 0], "scores, too"
+    assert operations[-1].output is made.graph.outputs[0].storage() and isinstance(operations[-1], TensorExport)
+
+
+def test_a_product_of_which_one_operand_is_in_memory() -> None:
+    """It is loaded; a factor that all matrices of a batch share is read by all of them."""
+    samples = [{"x": drawn(1, 12, 16, seed=seed), "z": drawn(2, 16, 10, seed=seed + 9)} for seed in range(4)]
+    nodes = [node("MatMul", "x w", "h"), node("Relu", "h", "r"), node("MatMul", "r z", "y")]
+    made = check(model_of(nodes, samples[0], ["y"], {"w": weights(16, 16)}), samples, 0.002, FIXED)
+    assert sum(isinstance(operation, TensorProduct) for operation in made.graph.operations) == 2
