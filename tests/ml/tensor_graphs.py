@@ -13,6 +13,7 @@ from zkvm.ml.compiler import build_guest
 from zkvm.ml.ir import Graph, Operation, Value, evaluate
 from zkvm.ml.layout import LANES, Layout
 from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, TensorPeaks, TensorSums
+from zkvm.ml.operations.tensor_combining import TensorCombine, TensorMultiply
 from zkvm.ml.operations.tensor_products import TensorProduct
 from zkvm.ml.operations.tensors import TensorLinear
 from zkvm.ml.residence import Residence
@@ -112,8 +113,30 @@ class Built:
         w = self.residence.in_tensor(self.residence.moved([w], index), Layout.of(taps * batch, len(index), False))
         for number in range(batch):
             multiplier = int(self.scales(taps, 1)[1][0])
-            made = TensorProduct("product", (x, w), self.output(Layout.of(channels, rows, False)), taps, *[number * taps] * 2, multiplier)
-            self.finish(self.add(made))
+            output, first = self.output(Layout.of(channels, rows, False)), number * taps
+            self.finish(self.add(TensorProduct("product", (x, w), output, taps, first, first, multiplier)))
+
+    def add_combinations(self, positions: int, channels: int) -> None:
+        """Sums and products with a tensor, with a number for each position, and with constants."""
+        first = bool(self.random.integers(2))
+        layout, single = Layout.of(channels, positions, first), Layout.of(1, positions, False)
+        size = channels * positions
+        x, y = (self.residence.in_tensor(self.input(layout, 0), layout) for _ in range(2))
+        each = self.residence.in_tensor(self.input(single, 0), single)
+        for other in (y, each, None):
+            for varied in (False, True):
+                bias, multipliers = self.scales(2, 1)
+                w, v = (extreme(self.random, size if varied and self.random.integers(3) else 1) for _ in range(2))
+                constant = extreme(self.random, size if varied else 1)
+                inputs = (x,) if other is None else (x, other)
+                output, scale = self.output(layout), (int(bias[0]), int(multipliers[0]))
+                self.finish(self.add(TensorCombine("combine", inputs, output, w, v, *scale, constant)))
+            if other is not None:
+                multiplier = int(self.scales(1, 1)[1][0])
+                self.finish(self.add(TensorMultiply("multiply", (x, other), self.output(layout), multiplier)))
+        pair = Layout.of(2, positions, False)
+        parts = self.residence.in_tensor(self.input(pair, 0), pair)
+        self.finish(self.add(TensorMultiply("scale", (x, parts), self.output(layout), int(self.random.integers(1, 1 << 16)), True)))
 
     def add_movement(self, sizes: list[int], layout: Layout) -> None:
         """Elements of several tensors and constants, with zeros between, moved twice."""

@@ -51,6 +51,15 @@ def test_products(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_combinations(seed: int, tmp_path: Path) -> None:
+    """Of elements: sums, products, of tensors, constants and numbers of 30 bits."""
+    made = Built(seed)
+    for positions, channels in ((1, 5), *made.random.integers(1, 20, (3, 2)).tolist(), (8, 1)):
+        made.add_combinations(positions, channels)
+    made.check(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_movements(seed: int, tmp_path: Path) -> None:
     """Of one tensor, of two, and of more, from which no vector can be made at once."""
     made = Built(seed)

@@ -18,6 +18,7 @@ from zkvm.ml.operators.common import axes_of, spatial_pads
 from zkvm.ml.operators.convolutions import of_channels, steps, windows
 from zkvm.ml.operators.layers import fits
 from zkvm.ml.operators.sums import SIGNS, append_sum, exact_sum, gathered, in_tensors, look, scale_of
+from zkvm.ml.operators.tensor_combining import combination_in_tensors
 
 TABLE_INSTRUCTIONS = 12
 """Of an element that a table in RAM is read for."""
@@ -96,6 +97,8 @@ def arithmetic_in_tensors(context: Context, node: Node) -> bool:
         if source.shape != shape or not np.isfinite(number):
             return False
         return _with_number(context, node, source, number, place)
+    if combination_in_tensors(context, node):
+        return True
     if node.operator not in SIGNS or any(array is not None and not np.isfinite(array).all() for array in constants):
         return False
     values = [in_tensors(context, node, name) for name in node.inputs]

@@ -16,6 +16,7 @@ from zkvm.ml.operations.tensors import SHIFT, layer_cost, layout_of, moving_cost
 from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import MAX_CHANNELS, MAX_PRODUCT_LIMIT, fits
 from zkvm.ml.operators.sums import in_tensors, look, rebased, scale_of
+from zkvm.ml.operators.tensor_combining import bind_parts, looked_at, sources_of
 
 
 def columns(context: Context, value: Value, index: IntArray) -> tuple[Value, int]:
@@ -37,19 +38,6 @@ def columns(context: Context, value: Value, index: IntArray) -> tuple[Value, int
         if part.shape == wanted.shape and (part == wanted).all():
             return moved.sources[0], first
     return context.in_tensor(context.residence.moved([value], index), Layout.of(index.shape[1], len(index), False)), 0
-
-
-def pieces(value: Value, count: int, layout: Layout) -> tuple[Value, ...]:
-    """The tensors that a value consists of, in its order, if there are so many, of this layout; else none."""
-    sources = value.moved.sources if value.moved is not None else ()
-    if value.moved is None or len(sources) != count or any(source.layout != layout for source in sources):
-        return ()
-    return sources if len(value.moved.index) == count * layout.channels * layout.positions and in_order(value.moved.index) else ()
-
-
-def in_order(index: IntArray) -> bool:
-    """Whether the elements are all in their order."""
-    return bool((index == np.arange(len(index))).all())
 
 
 def product_in_tensors(context: Context, node: Node) -> bool:
@@ -77,8 +65,9 @@ def product_in_tensors(context: Context, node: Node) -> bool:
         np.broadcast_to(np.arange(value.size).reshape(shape), (*batch, *shape[-2:])).reshape(count, *shape[-2:])
         for value, shape in zip((left, right), shapes, strict=True)
     ]
-    starts = [(piece, 0) for piece in pieces(left, count, Layout.of(taps, rows, False))] if left.size == count * rows * taps else []
-    if not starts:
+    sources = sources_of(left)
+    starts = [(source, 0) for source in sources]
+    if len(sources) != count or sources[0].layout != Layout.of(taps, rows, False) or left.size != count * rows * taps:
         x, first = columns(context, left, numbers[0].transpose(1, 0, 2).reshape(rows, count * taps))
         starts = [(x, first + taps * number) for number in range(count)]
     index = numbers[1].transpose(2, 0, 1).reshape(channels, count * taps)
@@ -102,8 +91,7 @@ def _append(
     output.scale = ends[0].scale * ends[1].scale * 2.0**SHIFT / multiplier  # as near to the range's as integers allow
     products = [a * b for a in (ends[0].lo, ends[0].hi) for b in (ends[1].lo, ends[1].hi)]
     least, most = ((taps * extreme * multiplier + (1 << (SHIFT - 1))) >> SHIFT for extreme in (min(products), max(products)))
-    guarded = output.guarded[0] and least < output.limits[0], output.guarded[1] and most > output.limits[1]
-    output.guarded = False, False
+    guarded = looked_at(context, result, output, least, most)
     made = []
     rows, channels = output.shape[-2:]
     for (x, x_first), (w, w_first) in zip(starts, w_starts, strict=True):
@@ -111,5 +99,4 @@ def _append(
         part.layout = Layout.of(channels, rows, False)
         made.append(context.add(TensorProduct(node.name, (x, w), part, taps, x_first, w_first, multiplier)))
         look(context, node.name, part, guarded)
-    index = np.arange(output.size).reshape(output.shape)
-    context.bind(result, context.residence.moved(made, index) if len(made) > 1 else context.view(made[0], output.shape))
+    bind_parts(context, result, output, made)
