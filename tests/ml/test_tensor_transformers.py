@@ -10,7 +10,12 @@ from tests.ml.models import Array, check, model_of
 from tests.ml.models import normal as drawn
 from tests.ml.test_tensor_networks import FIXED, network, node, weights
 from zkvm.ml.ir import View
+from zkvm.ml.operations.matmul import MatrixProduct
+from zkvm.ml.operations.rearranging import TensorMaximum
+from zkvm.ml.operations.softmax import Softmax
+from zkvm.ml.operations.tensor_combining import TensorCombine, TensorMultiply
 from zkvm.ml.operations.tensor_products import TensorProduct
+from zkvm.ml.operations.tensor_rows import RowReciprocals
 from zkvm.ml.operations.tensors import TensorExport, TensorLoad
 
 TOKENS, HEADS, WIDTH = 11, 3, 8
@@ -50,7 +55,8 @@ def test_products_of_heads(tokens: int) -> None:
     assert not any(isinstance(operation, TensorLoad) for operation in operations)
     assert [operation.x_first for operation in products[:HEADS]] == [0, WIDTH, 2 * WIDTH], "queries are read where they are"
     assert [operation.x_first for operation in products[HEADS:]] == [0, 0, 0], "scores, too"
-    assert operations[-1].output is made.graph.outputs[0].storage() and isinstance(operations[-1], TensorExport)
+    assert operations[-1].output is made.graph.outputs[0].storage()
+    assert isinstance(operations[-1], TensorExport)
 
 
 def test_a_product_of_which_one_operand_is_in_memory() -> None:
@@ -59,3 +65,59 @@ def test_a_product_of_which_one_operand_is_in_memory() -> None:
     nodes = [node("MatMul", "x w", "h"), node("Relu", "h", "r"), node("MatMul", "r z", "y")]
     made = check(model_of(nodes, samples[0], ["y"], {"w": weights(16, 16)}), samples, 0.002, FIXED)
     assert sum(isinstance(operation, TensorProduct) for operation in made.graph.operations) == 2
+
+
+def test_sums_and_products_of_tensors() -> None:
+    """Also with constants that are broadcast, or in front of the tensor."""
+    nodes = [
+        node("MatMul", "x w", "h"), node("MatMul", "x w2", "g"), node("Sub", "h g", "d"), node("Mul", "d h", "m"), node("Sub", "c m", "s"),
+        node("Mul", "rows s", "t"), node("Add", "t x", "y"),
+    ]  # fmt: skip
+    constants = {"w": weights(24, 24), "w2": weights(24, 24, seed=1), "c": weights(9, 1, seed=2), "rows": weights(24, seed=3)}
+    made = network(nodes, (1, 9, 24), constants, tolerance=0.02)
+    kinds = [type(operation) for operation in made.graph.operations]
+    assert kinds.count(TensorCombine) == 4
+    assert kinds.count(TensorMultiply) == 1
+
+
+def causal(tokens: int) -> Array:
+    """Which keys come before a query, or are at its place."""
+    return np.tril(np.ones((tokens, tokens), np.bool_))
+
+
+def masking(kind: str, tokens: int) -> tuple[list[onnx.NodeProto], dict[str, Array]]:
+    """From scaled scores ``d`` to ``m``, in the ways of exporters."""
+    visible = causal(tokens)
+    if kind == "added":
+        return [node("Add", "d mask", "m")], {"mask": np.where(visible, 0, -1e9).astype(np.float32)}
+    if kind == "chosen":
+        return [node("Where", "visible d lowest", "m")], {"visible": visible, "lowest": np.array(-np.inf, np.float32)}
+    if kind == "filled":
+        return [node("Where", "hidden lowest d", "m")], {"hidden": ~visible, "lowest": np.array(-1e4, np.float32)}
+    return [node("Identity", "d", "m")], {}
+
+
+@pytest.mark.parametrize("kind", ["plain", "added", "chosen", "filled"])
+@pytest.mark.parametrize("tokens", [TOKENS, 16])
+def test_attention(kind: str, tokens: int) -> None:
+    """All heads stay in tensors from the input to the output but for sums of rows and their reciprocals."""
+    nodes, constants = masking(kind, tokens)
+    nodes = [
+        *heads("wq", "q"), *heads("wk", "k", [0, 2, 3, 1]), *heads("wv", "v"), node("MatMul", "q k", "s"), node("Div", "s root", "d"),
+        *nodes, node("Softmax", "m", "p", axis=-1), node("MatMul", "p v", "o"), *JOIN,
+    ]  # fmt: skip
+    constants |= attention_weights(tokens) | {"root": np.array(np.sqrt(WIDTH), np.float32)}
+    made = network(nodes, (1, tokens, HEADS * WIDTH), constants, tolerance=0.006)
+    kinds = [type(operation) for operation in made.graph.operations]
+    assert kinds.count(TensorProduct) == 2 * HEADS
+    assert kinds.count(RowReciprocals) == HEADS
+    assert kinds.count(TensorMaximum) == HEADS
+    assert not any(issubclass(kind, Softmax | MatrixProduct) for kind in kinds)
+
+
+@pytest.mark.parametrize(("length", "sharpness"), [(16, 1.0), (33, 1.0), (100, 0.01), (300, 30.0), (70, 1e-6)])
+def test_softmax_of_rows(length: int, sharpness: float) -> None:
+    """Of equal elements, where the sum is largest, and of one that is far above the others."""
+    nodes = [node("MatMul", "x w", "h"), node("Softmax", "h", "p"), node("MatMul", "p v", "y")]
+    made = network(nodes, (1, 9, 16), {"w": weights(16, length) * sharpness, "v": weights(length, 8, seed=1)}, tolerance=0.01)
+    assert RowReciprocals in [type(operation) for operation in made.graph.operations]
