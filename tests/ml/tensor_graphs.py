@@ -11,8 +11,10 @@ from tools.emulator import emulate
 from zkvm.ml.codegen import Privacy, generate
 from zkvm.ml.compiler import build_guest
 from zkvm.ml.ir import Graph, Operation, Value, evaluate
-from zkvm.ml.layout import Layout
+from zkvm.ml.layout import LANES, Layout
 from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, TensorPeaks, TensorSums
+from zkvm.ml.operations.tensor_combining import TensorCombine, TensorMultiply
+from zkvm.ml.operations.tensor_products import TensorProduct
 from zkvm.ml.operations.tensors import TensorLinear
 from zkvm.ml.residence import Residence
 from zkvm.riscv.vm.elf import load_image
@@ -101,6 +103,40 @@ class Built:
         # Lanes without a position hold what is there only after a gather.
         clean = self.residence.in_tensor(self.residence.moved([applied], np.roll(np.arange(applied.size), 1)), given)
         self.finish(self.add(TensorPeaks("peaks", (clean,), peaks)))
+
+    def add_product(self, rows: int, taps: int, channels: int, batch: int) -> None:
+        """Of the channels of one tensor with those of another, of every number of positions."""
+        taken, others = Layout.of(taps * batch, rows, False), Layout.of(taps * batch, channels, False)
+        x, w = self.residence.in_tensor(self.input(taken, 0), taken), self.residence.resident(self.input(others, 0))
+        index = np.arange(w.size).reshape(channels, taps * batch)
+        index = np.concatenate([index, np.full((-channels % LANES, taps * batch), -1)])
+        w = self.residence.in_tensor(self.residence.moved([w], index), Layout.of(taps * batch, len(index), False))
+        for number in range(batch):
+            multiplier = int(self.scales(taps, 1)[1][0])
+            output, first = self.output(Layout.of(channels, rows, False)), number * taps
+            self.finish(self.add(TensorProduct("product", (x, w), output, taps, first, first, multiplier)))
+
+    def add_combinations(self, positions: int, channels: int) -> None:
+        """Sums and products with a tensor, with a number for each position, and with constants."""
+        first = bool(self.random.integers(2))
+        layout, single = Layout.of(channels, positions, first), Layout.of(1, positions, False)
+        size = channels * positions
+        x, y = (self.residence.in_tensor(self.input(layout, 0), layout) for _ in range(2))
+        each = self.residence.in_tensor(self.input(single, 0), single)
+        for other in (y, each, None):
+            for varied in (False, True):
+                bias, multipliers = self.scales(2, 1)
+                w, v = (extreme(self.random, size if varied and self.random.integers(3) else 1) for _ in range(2))
+                constant = extreme(self.random, size if varied else 1)
+                inputs = (x,) if other is None else (x, other)
+                output, scale = self.output(layout), (int(bias[0]), int(multipliers[0]))
+                self.finish(self.add(TensorCombine("combine", inputs, output, w, v, *scale, constant)))
+            if other is not None:
+                multiplier = int(self.scales(1, 1)[1][0])
+                self.finish(self.add(TensorMultiply("multiply", (x, other), self.output(layout), multiplier)))
+        pair = Layout.of(2, positions, False)
+        parts = self.residence.in_tensor(self.input(pair, 0), pair)
+        self.finish(self.add(TensorMultiply("scale", (x, parts), self.output(layout), int(self.random.integers(1, 1 << 16)), True)))
 
     def add_movement(self, sizes: list[int], layout: Layout) -> None:
         """Elements of several tensors and constants, with zeros between, moved twice."""

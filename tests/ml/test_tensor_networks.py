@@ -17,6 +17,7 @@ from zkvm.ml.compiler import Arithmetic, Compilation, Options, Precision
 from zkvm.ml.ir import View, evaluate
 from zkvm.ml.layout import Layout
 from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, TensorMove, TensorPeaks, TensorSums
+from zkvm.ml.operations.tensor_combining import TensorCombine
 from zkvm.ml.operations.tensors import TensorExport, TensorLinear, TensorLoad
 from zkvm.ml.operators import tensors
 from zkvm.ml.samples import Sample
@@ -25,7 +26,7 @@ from zkvm.riscv.vm.executor import execute
 
 FIXED = Options(arithmetic=Arithmetic.FIXED)
 Constants = dict[str, Any]
-CALLS = (TensorLinear, TensorLoad, TensorExport, TensorMove, TensorSums, TensorMaximum, TensorApply, TensorPeaks)
+CALLS = (TensorLinear, TensorLoad, TensorExport, TensorMove, TensorSums, TensorMaximum, TensorApply, TensorPeaks, TensorCombine)
 
 
 def weights(*shape: int, seed: int = 0) -> Array:
@@ -159,7 +160,7 @@ def test_one_dimension_and_constants() -> None:
 def test_an_input_that_is_words_too() -> None:
     """What has no call reads RAM, so the input is there, and loaded for the layer."""
     nodes = [node("Conv", "x w", "h"), node("Flatten", "h", "f"), node("Gemm", "f g", "a"), node("Mul", "a k", "y"), node("Exp", "i", "k")]
-    nodes.insert(0, node("Softmax", "x", "soft"))
+    nodes.insert(0, node("Softmax", "x", "soft", axis=1))
     nodes[-1], nodes[-2] = nodes[-2], node("ReduceMax", "soft", "k", keepdims=0)
     constants = {"w": weights(16, 3, 3, 3), "g": weights(16 * 64, 10, seed=1)}
     made = network(nodes, (1, 3, 10, 10), constants, tolerance=0.01)

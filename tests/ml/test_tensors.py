@@ -41,6 +41,26 @@ def test_elements(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_products(seed: int, tmp_path: Path) -> None:
+    """Of two computed matrices, whose sizes are multiples of eight or not."""
+    made = Built(seed)
+    for _ in range(3):
+        rows, taps, channels, batch = made.random.integers(1, [20, 20, 20, 4]).tolist()
+        made.add_product(rows, taps, channels, batch)
+    made.add_product(16, 5, 8, 2)
+    made.check(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_combinations(seed: int, tmp_path: Path) -> None:
+    """Of elements: sums, products, of tensors, constants and numbers of 30 bits."""
+    made = Built(seed)
+    for positions, channels in ((1, 5), *made.random.integers(1, 20, (3, 2)).tolist(), (8, 1)):
+        made.add_combinations(positions, channels)
+    made.check(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_movements(seed: int, tmp_path: Path) -> None:
     """Of one tensor, of two, and of more, from which no vector can be made at once."""
     made = Built(seed)

@@ -198,9 +198,10 @@ class CodeWriter:
         texts = [", ".join(map(str, row)) for row in entries.reshape(-1, WORDS_PER_LINE).tolist()]
         return self._declare("function", "ZKVM_FUNCTION({}) = ", "{\n    " + ",\n    ".join(texts) + "}", entries.size // 2)
 
-    def descriptor(self, operation: str, fields: str) -> str:
-        """The name of the descriptor of a tensor call."""
-        return self._declare(operation, f"static const zkvm_{operation} {{}} = ", f"ZKVM_{operation.upper()}({fields})", 0)
+    def descriptor(self, operation: str, fields: str, variant: str = "") -> str:
+        """The name of the descriptor of a tensor call, or of a variant that has the same fields."""
+        made = f"ZKVM_{(variant or operation).upper()}({fields})"
+        return self._declare(variant or operation, f"static const zkvm_{operation} {{}} = ", made, 0)
 
     def _declare(self, label: str, head: str, content: str, words: int) -> str:
         text = f"{head}\0{content}"

@@ -28,9 +28,9 @@ def summing_cost(vectors: int, taps: int) -> int:
     return (-(-vectors // 2) * (TILE_CELLS + taps * TAP_CELLS) + vectors * VECTOR_CELLS + CALL_CELLS) // CELLS
 
 
-def applying_cost(vectors: int) -> int:
-    """The same of a function, with its table."""
-    return (vectors * APPLY_CELLS + FUNCTION_CELLS + CALL_CELLS) // CELLS
+def applying_cost(vectors: int, shared: bool = False) -> int:
+    """The same of a function, with its table unless that is shared with another call."""
+    return (vectors * APPLY_CELLS + (0 if shared else FUNCTION_CELLS) + CALL_CELLS) // CELLS
 
 
 def sources_of(index: IntArray, sizes: list[int], layout: Layout) -> IntArray:
@@ -204,14 +204,20 @@ class TensorPeaks(Operation):
 
 @dataclass(eq=False)
 class TensorApply(Operation):
-    """y = ``entries[x + 2^15]``, of the int16 that the tensor holds for x."""
+    """y = ``entries[x + 2^15]``, of the int16 that the tensor holds for x.
+
+    Attributes:
+        entries: of all int16.
+        shared: whether an operation before has the same.
+    """
 
     entries: IntArray
+    shared: bool = False
 
     @property
     def cost(self) -> int:
         """See :class:`Operation`."""
-        return applying_cost(layout_of(self.output).vectors)
+        return applying_cost(layout_of(self.output).vectors, self.shared)
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""

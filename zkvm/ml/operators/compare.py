@@ -13,6 +13,7 @@ from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operations.compare import Compare, Select
 from zkvm.ml.operators.common import aligned, broadcast, broadcast_pair, integer_binary, rescaled_to
+from zkvm.ml.operators.tensor_combining import choice_in_tensors
 
 COMPARISONS = {"Less": "<", "LessOrEqual": "<=", "Greater": ">", "GreaterOrEqual": ">=", "Equal": "=="}
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
@@ -80,6 +81,8 @@ def lower_logic(context: Context, node: Node) -> None:
 @lowers("Where", words=True)
 def lower_where(context: Context, node: Node) -> None:
     """Choice by a condition."""
+    if choice_in_tensors(context, node):
+        return
     condition = context.operand(node.inputs[0])
     names = node.inputs[1:3]
     kind = context.info(node.outputs[0]).kind

@@ -13,6 +13,7 @@ from zkvm.ml.operators.common import broadcast, fused_target
 from zkvm.ml.operators.integer_sums import lower_integer_product
 from zkvm.ml.operators.integers import has_integers
 from zkvm.ml.operators.linear import matmul_constant_left, matmul_constant_right
+from zkvm.ml.operators.tensor_products import product_in_tensors
 from zkvm.ml.operators.tensors import lower_to_tensors
 
 
@@ -27,9 +28,9 @@ def lower_matmul(context: Context, node: Node) -> None:
         lower_integer_product(context, node)
     elif right is not None and right.ndim == 2:
         matmul_constant_right(context, node, right)
-    elif left is not None and left.ndim == 2 and len(context.operand(node.inputs[1]).shape) == 2:
+    elif left is not None and left.ndim == 2 and len(context.info(node.inputs[1]).shape) == 2:
         matmul_constant_left(context, node, left)
-    else:
+    elif not product_in_tensors(context, node):
         lower_product(context, node)
 
 

@@ -14,6 +14,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.softmax import Normalize, Softmax
 from zkvm.ml.operations.table import make_table
 from zkvm.ml.operators.common import move, narrowed
+from zkvm.ml.operators.tensor_softmax import softmax_in_tensors
 
 ONE = 1 << 15
 """exp(0) in the table of exponentials."""
@@ -26,6 +27,8 @@ KNOWN_UNITS = 1 << 16
 @lowers("Softmax")
 def lower_softmax(context: Context, node: Node) -> None:
     """Softmax over one axis."""
+    if softmax_in_tensors(context, node):
+        return
     source = narrowed(context, node.name, context.operand(node.inputs[0]))
     rank = len(source.shape)
     axis = int(node.attributes.get("axis", -1)) % rank

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from zkvm.ml.arithmetic import FloatArray, IntArray
-from zkvm.ml.ir import Graph, Value
+from zkvm.ml.ir import Graph, Kind, Value
 from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
 from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, MAXIMUM_CELLS, TensorMove, TensorPeaks, TensorSums, summing_cost
 from zkvm.ml.operations.tensors import CELLS, layout_of
-from zkvm.ml.operators.common import fused_target
+from zkvm.ml.operators.common import fused_target, narrowed
 from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized
 from zkvm.ml.ranges import quantization
 
@@ -31,6 +31,19 @@ def scale_of(context: Context, name: str) -> tuple[float, int, int]:
     return context.given[result] if result in context.given else quantization(context.info(result), context.precision)
 
 
+def in_tensors(context: Context, node: Node, name: str) -> Value | None:
+    """An operand in tensors, brought there if it is not; None if it has no room."""
+    value = context.held(name)
+    if value is None:
+        value = context.operand(name)
+        if value.kind is not Kind.REAL:
+            return None
+        value = narrowed(context, node.name, value)
+        if not fits(value.lo, value.hi):
+            return None
+    return context.residence.resident(value)
+
+
 def arranged(index: IntArray, layout: Layout) -> IntArray:
     """For a result of this layout, of which element i has terms ``index[:, i]``: (channels times terms, positions)."""
     terms = np.stack([layout.matrix(row) for row in index.reshape(len(index), -1)])
@@ -43,7 +56,8 @@ def gathered(context: Context, sources: list[Value], index: IntArray, layout: La
     return context.in_tensor(context.residence.moved(sources, terms), Layout.of(len(terms), layout.positions, True))
 
 
-def _integers(weights: FloatArray, bias: float, origin: int, scale: float) -> Quantized | None:
+def integers_of(weights: FloatArray, bias: float, origin: int, scale: float) -> Quantized | None:
+    """Integers of a weighted sum of terms with scale 1 and one origin; None if a call does not take them."""
     layer = Layer("", "", np.asarray(weights, np.float64)[None, :], np.array([bias]), True)
     return quantized(layer, Value("", (len(weights),), 0, 0, 1.0, origin=origin), scale, WEIGHT_BITS)
 
@@ -60,7 +74,7 @@ def rescaled(context: Context, name: str, source: Value, scale: float) -> Value:
     """A value in tensors with another scale, in which it has room, and origin 0."""
     if source.scale == scale and not source.origin:
         return source
-    numbers = _integers(np.array([source.scale]), 0.0, source.origin, scale)
+    numbers = integers_of(np.array([source.scale]), 0.0, source.origin, scale)
     assert numbers is not None
     output = context.fresh(source.shape, *numbers.extremes(source.lo - source.origin, source.hi - source.origin), scale, label=source.name)
     output.lo, output.hi = max(output.lo, -TOP), min(output.hi, TOP)
@@ -112,7 +126,7 @@ def append_sum(
     ends = np.cumsum([value.size for value in values])
     firsts = np.clip(index.reshape(len(index), -1).max(axis=1), 0, None)
     read = [values[int(place)] for place in np.searchsorted(ends, firsts, side="right")]
-    numbers = _integers(
+    numbers = integers_of(
         np.array([value.scale * weight for value, weight in zip(read, weights, strict=True)]), bias, values[0].origin, scale
     )
     if numbers is None:

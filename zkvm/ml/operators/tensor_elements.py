@@ -8,16 +8,17 @@ from math import prod
 import numpy as np
 
 from zkvm.ml.arithmetic import FloatArray, IntArray
-from zkvm.ml.ir import Kind, Value
+from zkvm.ml.ir import Value
 from zkvm.ml.layout import LANES, OFFSET, natural_layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
 from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, applying_cost
 from zkvm.ml.operations.tensors import moving_cost
-from zkvm.ml.operators.common import axes_of, narrowed, spatial_pads
+from zkvm.ml.operators.common import axes_of, spatial_pads
 from zkvm.ml.operators.convolutions import of_channels, steps, windows
 from zkvm.ml.operators.layers import fits
-from zkvm.ml.operators.sums import SIGNS, append_sum, exact_sum, gathered, look, scale_of
+from zkvm.ml.operators.sums import SIGNS, append_sum, exact_sum, gathered, in_tensors, look, scale_of
+from zkvm.ml.operators.tensor_combining import combination_in_tensors
 
 TABLE_INSTRUCTIONS = 12
 """Of an element that a table in RAM is read for."""
@@ -96,28 +97,17 @@ def arithmetic_in_tensors(context: Context, node: Node) -> bool:
         if source.shape != shape or not np.isfinite(number):
             return False
         return _with_number(context, node, source, number, place)
+    if combination_in_tensors(context, node):
+        return True
     if node.operator not in SIGNS or any(array is not None and not np.isfinite(array).all() for array in constants):
         return False
-    values = [_in_tensors(context, node, name) for name in node.inputs]
+    values = [in_tensors(context, node, name) for name in node.inputs]
     left, right = values
     if left is None or right is None:
         return False
     index = np.stack([np.broadcast_to(np.arange(value.size).reshape(value.shape), shape) for value in (left, right)])
     index[1] += left.size
     return append_sum(context, node.name, result, [left, right], index, [1.0, SIGNS[node.operator]])
-
-
-def _in_tensors(context: Context, node: Node, name: str) -> Value | None:
-    """A term of a sum, brought to tensors if it is not there."""
-    value = context.held(name)
-    if value is None:
-        value = context.operand(name)
-        if value.kind is not Kind.REAL:
-            return None
-        value = narrowed(context, node.name, value)
-        if not fits(value.lo, value.hi):
-            return None
-    return context.residence.resident(value)
 
 
 def _with_number(context: Context, node: Node, source: Value, number: float, place: int) -> bool:

@@ -1,0 +1,26 @@
+/* What instructions compute for rows of tensors. zkvm/ml/operations/tensor_rows.py says the same in numpy. */
+#ifndef ZKVM_ML_TENSOR_ROWS_H
+#define ZKVM_ML_TENSOR_ROWS_H
+
+#include "integer.h"
+
+#define FULL_SUM 32767
+
+/* The reciprocal of each row's sum in the first range in which it was not cut, in two parts of 15 bits. A sum is at least 2^13. The
+ * quotient has two digits, of 2^12 and less, because the library's division of 64 bits takes much longer. */
+INLINE void row_reciprocals(const int32_t *sums, int32_t *parts, int rows, int ranges) {
+    UNROLL_NOT for (int r = 0; r < rows; r++, sums += ranges, parts += 2) {
+        int32_t sum = sums[0], shift = 0;
+        for (int i = 1; i < ranges; i++) {
+            int32_t full = sum == FULL_SUM;
+            sum = choose(full, sums[i], sum);
+            shift += 2 * full;
+        }
+        uint32_t dividend = (uint32_t)1 << 31, divisor = (uint32_t)sum;
+        uint32_t number = (((dividend / divisor) << 12) + ((dividend % divisor) << 12) / divisor) >> shift;
+        parts[0] = (int32_t)(number & FULL_SUM);
+        parts[1] = (int32_t)(number >> 15);
+    }
+}
+
+#endif
