@@ -15,6 +15,7 @@ from zkvm.ml.layout import LANES, Layout
 from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, TensorPeaks, TensorSums
 from zkvm.ml.operations.tensor_combining import TensorCombine, TensorMultiply
 from zkvm.ml.operations.tensor_products import TensorProduct
+from zkvm.ml.operations.tensor_rows import RowDeviations
 from zkvm.ml.operations.tensors import TensorLinear
 from zkvm.ml.residence import Residence
 from zkvm.riscv.vm.elf import load_image
@@ -133,10 +134,25 @@ class Built:
                 self.finish(self.add(TensorCombine("combine", inputs, output, w, v, *scale, constant)))
             if other is not None:
                 multiplier = int(self.scales(1, 1)[1][0])
-                self.finish(self.add(TensorMultiply("multiply", (x, other), self.output(layout), multiplier)))
+                self.finish(self.add(TensorMultiply("multiply", (x, other), self.output(layout), np.array([multiplier]))))
         pair = Layout.of(2, positions, False)
         parts = self.residence.in_tensor(self.input(pair, 0), pair)
-        self.finish(self.add(TensorMultiply("scale", (x, parts), self.output(layout), int(self.random.integers(1, 1 << 16)), True)))
+        multipliers = self.random.integers(1, 1 << 16, channels) * self.random.choice([-1, 1], channels)
+        bias = self.random.integers(-(1 << 40), 1 << 40, channels)
+        self.finish(self.add(TensorMultiply("scale", (x, parts), self.output(layout), multipliers, bias, True)))
+
+    def add_deviations(self, positions: int, channels: int) -> None:
+        """Of rows of large and of small numbers, one of them of zeros."""
+        layout = Layout.of(channels, positions, False)
+        source = self.input(layout, 0)
+        rows = self.words[-1].reshape(positions, channels)
+        rows >>= self.random.integers(0, 16, (positions, 1))
+        rows[-1] = 0
+        bits, halvings = int(self.random.integers(23, 39)), max(2, (channels - 1).bit_length())
+        epsilon = int(self.random.choice(np.array([0, 1, (1 << 31) - 1, int(self.random.integers(1 << 31))])))
+        output, first = self.value((positions, 2)), int(self.random.integers(3))
+        tensor = self.residence.in_tensor(source, layout)
+        self.graph.outputs.append(self.add(RowDeviations("deviations", (tensor,), output, bits, halvings, epsilon, 5 - first, first)))
 
     def add_movement(self, sizes: list[int], layout: Layout) -> None:
         """Elements of several tensors and constants, with zeros between, moved twice."""

@@ -15,7 +15,7 @@ from zkvm.ml.operations.rearranging import TensorMaximum
 from zkvm.ml.operations.softmax import Softmax
 from zkvm.ml.operations.tensor_combining import TensorCombine, TensorMultiply
 from zkvm.ml.operations.tensor_products import TensorProduct
-from zkvm.ml.operations.tensor_rows import RowReciprocals
+from zkvm.ml.operations.tensor_rows import RowDeviations, RowReciprocals
 from zkvm.ml.operations.tensors import TensorExport, TensorLoad
 from zkvm.ml.operators import tensor_combining
 
@@ -129,3 +129,17 @@ def test_softmax_of_rows(length: int, sharpness: float) -> None:
     nodes = [node("MatMul", "x w", "h"), node("Softmax", "h", "p"), node("MatMul", "p v", "y")]
     made = network(nodes, (1, 9, 16), {"w": weights(16, length) * sharpness, "v": weights(length, 8, seed=1)}, tolerance=0.01)
     assert RowReciprocals in [type(operation) for operation in made.graph.operations]
+
+
+@pytest.mark.parametrize("operator", ["LayerNormalization", "RMSNormalization"])
+@pytest.mark.parametrize(("tokens", "width", "epsilon"), [(11, 24, 1e-5), (8, 50, 0.1), (1, 3, 1e-5), (17, 64, 1e-12)])
+def test_normalisation(operator: str, tokens: int, width: int, epsilon: float) -> None:
+    """Gains of both signs, of an input that is a tensor as it comes, between layers."""
+    nodes = [node(operator, "x g b" if operator[0] == "L" else "x g", "n", axis=-1, epsilon=epsilon), node("MatMul", "n w", "y")]
+    gains = np.where(np.arange(width) % 3 == 0, -1, 1) * (1 + 0.3 * np.abs(drawn(width)))
+    constants = {"g": gains.astype(np.float32), "b": weights(width, seed=1), "w": weights(width, 16, seed=2)}
+    samples = [{"x": drawn(1, tokens, width, seed=seed)} for seed in range(5)]
+    made = check(model_of(nodes, samples[0], ["y"], constants, opset=23), samples, 0.003, FIXED)
+    kinds = [type(operation) for operation in made.graph.operations]
+    assert RowDeviations in kinds or made.graph.tensor_operations == 0
+    assert tokens == 1 or RowDeviations in kinds

@@ -61,6 +61,15 @@ def test_combinations(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_deviations(seed: int, tmp_path: Path) -> None:
+    """Of rows, and of the last few of them that fill no block."""
+    made = Built(seed)
+    for positions, channels in ((1, 4), (8, 3), *made.random.integers(2, 30, (3, 2)).tolist()):
+        made.add_deviations(positions, channels)
+    made.check(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_movements(seed: int, tmp_path: Path) -> None:
     """Of one tensor, of two, and of more, from which no vector can be made at once."""
     made = Built(seed)

@@ -182,7 +182,7 @@ class CodeWriter:
     def channels(self, bias: NDArray[np.int64], multipliers: NDArray[np.int64]) -> str:
         """The name of a constant list of channels, whose limit is the largest multiplier."""
         assert not self.private_weights
-        limit = int(multipliers.max())
+        limit = int(np.abs(multipliers).max())
         rows = [[f"{offset}ll", multiplier, limit] for offset, multiplier in zip(bias.tolist(), multipliers.tolist(), strict=True)]
         return self._declare("channels", "ZKVM_CHANNELS({}) = ", _rows(rows), 4 * len(rows))
 

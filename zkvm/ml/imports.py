@@ -18,7 +18,9 @@ from zkvm.ml.ranges import TensorInfo
 
 PASSING = (*KEEPING, "MaxPool", "Transpose", "Slice", "Pad", "Split", "DepthToSpace", "SpaceToDepth", "ReduceMax")
 """Operators whose output has the scale of their input."""
-CALLED = (*PASSING, *SIGNS, "Mul", "Div", "Concat", "AveragePool", "ReduceSum", "ReduceMean", "Relu", "Clip", *TABULATED)
+ROWS = ("Softmax", "LayerNormalization", "RMSNormalization")
+"""Functions of rows that are tensor calls."""
+CALLED = (*PASSING, *SIGNS, "Mul", "Div", "Concat", "AveragePool", "ReduceSum", "ReduceMean", "Relu", "Clip", *ROWS, *TABULATED)
 """Operators that tensor calls do where their inputs are tensors, or some of them."""
 
 

@@ -24,7 +24,7 @@ def combining_cost(vectors: int, constants: int = 0) -> int:
     return (vectors * (COMBINE_CELLS + VECTOR_CELLS) + constants * CONSTANT_CELLS + CALL_CELLS) // CELLS
 
 
-def _rescaled(sums: IntArray, bias: int, multiplier: int, output: Value) -> IntArray:
+def _rescaled(sums: IntArray, bias: int | IntArray, multiplier: int | IntArray, output: Value) -> IntArray:
     """Of sums as (positions, channels), the integers of the value."""
     scaled = ((sums + bias) * multiplier + (1 << (SHIFT - 1))) >> SHIFT
     return layout_of(output).flat(np.clip(scaled, *output.limits)).reshape(output.shape)
@@ -98,16 +98,17 @@ class TensorCombine(Operation):
 
 @dataclass(eq=False)
 class TensorMultiply(Operation):
-    """z = floor((x w multiplier + 2^31) / 2^32), cut to the output's limits; w has the channels of the output, or one.
+    """z = floor(((x w + bias) multiplier + 2^31) / 2^32), cut to the output's limits; w has the channels of the output, or one.
 
     Tensors hold the integers of the values themselves.
 
     Attributes:
-        multiplier: at most 2^31 - 1, and of numbers in parts 2^16.
+        multipliers, bias: one, or one for each channel, as in a layer; of numbers in parts multipliers are at most 2^17 - 4.
         parts: whether w is w[0] + 2^15 w[1], of two channels that are the same for all of the output's.
     """
 
-    multiplier: int
+    multipliers: IntArray
+    bias: IntArray = field(default_factory=lambda: np.zeros(1, np.int64))
     parts: bool = False
 
     @property
@@ -120,13 +121,13 @@ class TensorMultiply(Operation):
         x, w = (layout_of(value).matrix(array.reshape(-1)) for value, array in zip(self.inputs, inputs, strict=True))
         if self.parts:
             w = w[:, :1] + (w[:, 1:] << PART_BITS)
-        return _rescaled(x * w, 0, self.multiplier, self.output)
+        return _rescaled(x * w, self.bias, self.multipliers, self.output)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
         layout, other = layout_of(self.output), layout_of(self.inputs[1])
         assert other.channels == (2 if self.parts else other.channels)
-        scales = code.channels(np.zeros(layout.channels, np.int64), np.full(layout.channels, self.multiplier))
+        scales = code.channels(*(np.broadcast_to(numbers, (layout.channels,)) for numbers in (self.bias, self.multipliers)))
         low, high = self.output.limits
         stepping = not self.parts and other.channels == layout.channels
         call = code.descriptor(

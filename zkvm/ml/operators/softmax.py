@@ -14,6 +14,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.softmax import Normalize, Softmax
 from zkvm.ml.operations.table import make_table
 from zkvm.ml.operators.common import move, narrowed
+from zkvm.ml.operators.tensor_normalization import normalized_in_tensors
 from zkvm.ml.operators.tensor_softmax import softmax_in_tensors
 
 ONE = 1 << 15
@@ -89,14 +90,16 @@ def _normalize(
 @lowers("LayerNormalization", "RMSNormalization")
 def lower_layer_normalization(context: Context, node: Node) -> None:
     """Normalisation of the last axes, with gain and offset per element."""
-    shape = context.operand(node.inputs[0]).shape
+    shape = context.info(node.inputs[0]).shape
     axis = int(node.attributes.get("axis", -1)) % len(shape)
     length = int(np.prod(shape[axis:], dtype=np.int64))
     gain = np.broadcast_to(context.required_constant(node, 1).astype(np.float64), shape[axis:]).reshape(-1)
     offset = np.zeros(length)
     if node.has(2):
         offset = np.broadcast_to(context.required_constant(node, 2).astype(np.float64), shape[axis:]).reshape(-1)
-    _normalize(context, node, axis, gain, offset, False, node.operator == "LayerNormalization", float(node.attributes.get("epsilon", 1e-5)))
+    centred, epsilon = node.operator == "LayerNormalization", float(node.attributes.get("epsilon", 1e-5))
+    if axis != len(shape) - 1 or not normalized_in_tensors(context, node, gain, offset, centred, epsilon):
+        _normalize(context, node, axis, gain, offset, False, centred, epsilon)
 
 
 @lowers("InstanceNormalization")

@@ -181,7 +181,7 @@ def _product(context: Context, node: Node, result: str, x: Value, term: Term) ->
 
     def make(source: Value, other: Value | None, place: slice, part: Value) -> None:
         if other is not None:
-            context.add(TensorMultiply(node.name, (source, other), part, multiplier))
+            context.add(TensorMultiply(node.name, (source, other), part, np.array([multiplier])))
         else:
             assert term.integers is not None
             context.add(TensorCombine(node.name, (source,), part, term.integers[place], np.zeros(1, np.int64), 0, multiplier))

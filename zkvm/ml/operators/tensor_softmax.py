@@ -103,4 +103,4 @@ def _softmax(context: Context, name: str, source: Value, length: int, weight: in
     numbers = context.in_tensor(parts, Layout.of(2, rows, False))
     result = fresh(length, 0, FULL)
     result.scale = 2.0**-15
-    return context.add(TensorMultiply(name, (exponentials, numbers), result, QUOTIENT_MULTIPLIER, True))
+    return context.add(TensorMultiply(name, (exponentials, numbers), result, np.array([QUOTIENT_MULTIPLIER]), parts=True))

@@ -23,4 +23,23 @@ INLINE void row_reciprocals(const int32_t *sums, int32_t *parts, int rows, int r
     }
 }
 
+/* 2^bits over the root of each position's sum of squares and epsilon, likewise, of the diagonals of 8 by 8 products for each range. */
+INLINE void row_deviations(const int32_t *products, int32_t *parts, int rows, int ranges, int first, int bits, uint32_t epsilon,
+                           uint32_t least) {
+    UNROLL_NOT for (int r = 0; r < rows; r++, products += 9, parts += 2) {
+        int32_t sum = products[0], shift = 0;
+        for (int i = 1; i < ranges; i++) {
+            int32_t full = sum == FULL_SUM;
+            sum = choose(full, products[64 * i], sum);
+            shift += 2 * full;
+        }
+        uint32_t root = square_root(((uint32_t)sum << 16) + (epsilon >> (2 * shift)), 16);
+        root = (uint32_t)choose(root < least, (int32_t)least, (int32_t)root);
+        uint32_t dividend = (uint32_t)1 << 31;
+        uint32_t number = (((dividend / root) << (bits - 23)) + ((dividend % root) << (bits - 23)) / root) >> (shift + 2 * first);
+        parts[0] = (int32_t)(number & FULL_SUM);
+        parts[1] = (int32_t)(number >> 15);
+    }
+}
+
 #endif
