@@ -6,10 +6,11 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.ml.models import Array, check, model_of
+from tests.ml.models import Array, check, compiled, model_of
 from tests.ml.models import normal as drawn
 from tests.ml.test_tensor_networks import FIXED, network, node, weights
-from zkvm.ml.ir import View
+from zkvm import api
+from zkvm.ml.ir import View, evaluate
 from zkvm.ml.operations.matmul import MatrixProduct
 from zkvm.ml.operations.rearranging import TensorMaximum
 from zkvm.ml.operations.softmax import Softmax
@@ -143,3 +144,32 @@ def test_normalisation(operator: str, tokens: int, width: int, epsilon: float) -
     kinds = [type(operation) for operation in made.graph.operations]
     assert RowDeviations in kinds or made.graph.tensor_operations == 0
     assert tokens == 1 or RowDeviations in kinds
+
+
+def test_lowest_scores_are_looked_at() -> None:
+    """A row of which all scores were cut to the same number would be refused, and not made uniform."""
+    nodes = [node("MatMul", "x w", "h"), node("Softmax", "h", "p"), node("MatMul", "p v", "y")]
+    samples = [{"x": drawn(1, 8, 64, seed=seed)} for seed in range(5)]
+    constants = {"w": weights(64, 40), "v": weights(40, 8, seed=1)}
+    made = check(model_of(nodes, samples[0], ["y"], constants), samples, 0.01, FIXED)
+    assert RowReciprocals in [type(operation) for operation in made.graph.operations]
+    looks = [operation.output for operation in made.graph.operations if operation.name == "Softmax_p" and any(operation.output.guarded)]
+    assert len(looks) == 1
+    assert looks[0].saturated(np.full(looks[0].shape, looks[0].hi)) == looks[0].size, "the lowest score, with another sign"
+
+
+def test_a_proof() -> None:
+    nodes = [
+        node("LayerNormalization", "x g b", "n", axis=-1),
+        node("MatMul", "n w", "h"),
+        node("Softmax", "h", "p"),
+        node("MatMul", "p v", "y"),
+    ]
+    constants = {"g": weights(24) + 1, "b": weights(24, seed=4), "w": weights(24, 32), "v": weights(32, 8, seed=1)}
+    samples = [{"x": drawn(1, 8, 24, seed=seed)} for seed in range(5)]
+    made = compiled(model_of(nodes, samples[0], ["y"], constants), samples, FIXED)
+    assert TensorMultiply in [type(operation) for operation in made.graph.operations]
+    receipt = made.model.prove(samples[0]["x"], params="fast")
+    results = evaluate(made.graph, made.model.quantize([samples[0]["x"]])[0])
+    assert (made.model.decode(receipt.journal).tensors["y"] == made.graph.outputs[0].dequantize(results[0])).all()
+    receipt.verify(api.compute_image_id(made.model.elf))

@@ -66,7 +66,7 @@ def bind_parts(context: Context, result: str, output: Value, parts: list[Value])
 
 
 def looked_at(context: Context, result: str, output: Value, low: int, high: int) -> tuple[bool, bool]:
-    """Which limits have to be looked at if results are within these bounds. Of what masks cut low ones, this is not known here."""
+    """Which limits have to be looked at if results are within these bounds; in front of a softmax low ones, too, at which this does not."""
     guarded = output.guarded[0] or context.info(result).masked, output.guarded[1]
     output.guarded = False, False
     return guarded[0] and low < output.limits[0], guarded[1] and high > output.limits[1]
@@ -130,6 +130,8 @@ def combination_in_tensors(context: Context, node: Node) -> bool:
         return False
     if node.operator == "Mul":
         return _product(context, node, result, x, term)
+    if context.info(result).masked:
+        return False  # what is added may be a mask, and what it cuts is no error
     sign = SIGNS[node.operator]
     return _sum(context, node, result, x, term, (1.0, sign) if place == 0 else (sign, 1.0))
 

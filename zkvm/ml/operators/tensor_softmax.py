@@ -19,10 +19,11 @@ from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
 from zkvm.ml.operations.rearranging import MAXIMUM_CELLS, TensorApply, TensorMaximum, applying_cost, summing_cost
 from zkvm.ml.operations.tensor_combining import TensorCombine, TensorMultiply, combining_cost
+from zkvm.ml.operations.tensor_products import TensorProduct
 from zkvm.ml.operations.tensor_rows import FULL, RANGE_BITS, ROW_INSTRUCTIONS, RowReciprocals
 from zkvm.ml.operations.tensors import CELLS, TensorLinear
 from zkvm.ml.operators.layers import fits
-from zkvm.ml.operators.sums import rebased
+from zkvm.ml.operators.sums import look, rebased
 from zkvm.ml.operators.tensor_combining import bind_parts, sources_of, tables_pay
 
 ONE_WEIGHT, ONE_MULTIPLIER = 1 << 14, 1 << 18
@@ -51,6 +52,8 @@ def softmax_in_tensors(context: Context, node: Node) -> bool:
     weight = min(ONE_WEIGHT, floor(ONE_WEIGHT * source.scale * OFFSET / NEGLIGIBLE))
     if length > MAX_LENGTH or weight < 1 or not fits(source.lo, source.hi):
         return False
+    if context.info(node.inputs[0]).masked and source.lo != -OFFSET and not _uncut(context, node.name, source):
+        return False
     parts = [part for part in sources_of(source) if part.layout is not None and part.layout == _rows(part.size, length)]
     if sum(part.size for part in parts) != source.size:
         parts = [context.in_tensor(source, _rows(source.size, length))]
@@ -73,6 +76,18 @@ def _cost(size: int, rows: int) -> int:
         + vectors * MAXIMUM_CELLS // CELLS
         + 4 * ROW_INSTRUCTIONS * rows
     )
+
+
+def _uncut(context: Context, name: str, source: Value) -> bool:
+    """Whether it is looked at whether any low number was cut, which in front of a softmax is allowed far below the others of its row."""
+    makers = {id(operation.output): operation for operation in context.graph.operations}
+    owners = [value.storage() for value in (source.moved.sources if source.moved is not None else (source,))]
+    if not all(isinstance(makers.get(id(owner)), TensorProduct | TensorMultiply | TensorLinear) for owner in owners):
+        return False
+    for owner in owners:
+        if isinstance(makers[id(owner)], TensorLinear):
+            look(context, name, owner, (True, False))
+    return True
 
 
 def _rows(size: int, length: int) -> Layout:
