@@ -160,7 +160,7 @@ def g5_too_many_taps(monkeypatch: pytest.MonkeyPatch) -> Forged:
     """5 taps of a limit of 2^30: an executor without the rule computes the same, and a sum might wrap."""
     with monkeypatch.context() as patch:
         patch.setattr(tensors, "MAX_PRODUCT_LIMIT", 1 << 40)
-        patch.setattr(call, "_limit", lambda execution, call: 1)
+        patch.setattr(call, "limit_of", lambda execution, call: 1)
         forged = layer(1, 1, 5).forged()
     products = 5 * QUARTER
     forged.write(CALL, forged.row(CALL, linear=1), limit=QUARTER, products=products, room_low=((1 << 32) - products) % P % TWO_16)

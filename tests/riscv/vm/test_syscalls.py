@@ -26,7 +26,8 @@ def test_every_call_has_a_host_function_and_a_chip() -> None:
 def test_the_chip_of_the_table_has_the_rows() -> None:
     """Asked of the chips: each counts its own calls and no others."""
     served = serving_chips()[1]
-    assert {call.number: call.chip for call in calls.CALLS}.items() <= served.items()
+    by_operation = {calls.TENSOR: ""}  # two chips have rows of this call
+    assert {call.number: by_operation.get(call, call.chip) for call in calls.CALLS}.items() <= served.items()
     assert served[1 << 31] == calls.UNKNOWN.chip
 
 

@@ -231,7 +231,7 @@ def script_of(descriptor: Descriptor, first: int = 0, second: int = CONSTANTS, r
     ("script", "message"),
     [
         (script_of(Descriptor(0)), "names operation 0, which does not exist"),
-        (script_of(Descriptor(8)), "names operation 8, which does not exist"),
+        (script_of(Descriptor(10)), "names operation 10, which does not exist"),
         (script_of(Descriptor(IMPORT | 1 << 8)), "names operation 257, which does not exist"),
         (script_of(Descriptor(IMPORT, 1)), "import: the private input ended: 0 bytes are left, and 1 vectors take 16"),
         (script_of(Descriptor(LOAD, 1, 0)), "load: 0 elements of each vector: only 1 or 8"),
@@ -321,10 +321,10 @@ def test_registers_that_have_no_proof(registers: tuple[int, int, int], message: 
 
 def test_a_descriptor_at_the_end_of_read_only_memory() -> None:
     """An operation reads the words that it has, and no more."""
-    call_of(Descriptor(0, channel_list=IMPORT, bounds=0), RODATA + 32, 0, 0)
+    call_of(Descriptor(0, v=IMPORT, steps=0), RODATA + 48, 0, 0)
     for last in (IMPORT, LINEAR):
         with pytest.raises(GuestTrap, match="is not in read-only memory"):
-            call_of(Descriptor(0, bounds=last), RODATA + 36, 0, 0)
+            call_of(Descriptor(0, steps=last), RODATA + 52, 0, 0)
 
 
 @pytest.mark.parametrize("instruction", ["lw", "lh", "lbu", "sw"])
