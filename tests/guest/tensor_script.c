@@ -45,8 +45,9 @@ int main(void) {
         uint32_t combines = step.words[0] == ZKVM_TENSOR_COMBINE, multiplies = step.words[0] == ZKVM_TENSOR_MULTIPLY;
         if (w.handle == 0 || combines) step.words[6] += vectors;
         if (w.handle == 0 || combines) step.words[12] += vectors;
-        if ((multiplies ? x.handle : w.handle) == 0) step.words[10] += vectors;
-        step.words[8] += step.words[0] == ZKVM_TENSOR_GATHER ? patterns : step.words[0] == ZKVM_TENSOR_APPLY ? functions : channels;
+        if (step.words[0] != ZKVM_TENSOR_SCALED && (multiplies ? x.handle : w.handle) == 0) step.words[10] += vectors;
+        uint32_t own = w.handle == 0 ? vectors : 0;
+        step.words[8] += step.words[0] == ZKVM_TENSOR_SCALED ? own : step.words[0] == ZKVM_TENSOR_GATHER ? patterns : step.words[0] == ZKVM_TENSOR_APPLY ? functions : channels;
         switch (step.words[0]) {
         case ZKVM_TENSOR_IMPORT:
             made[number] = zkvm_tensor_import((const zkvm_import *)step.words);
@@ -56,6 +57,10 @@ int main(void) {
             break;
         case ZKVM_TENSOR_LINEAR:
             made[number] = zkvm_tensor_linear((const zkvm_linear *)step.words, x, w);
+            count *= step.words[2];
+            break;
+        case ZKVM_TENSOR_SCALED:
+            made[number] = zkvm_tensor_scaled_linear((const zkvm_scaled_linear *)step.words, x, w);
             count *= step.words[2];
             break;
         case ZKVM_TENSOR_GATHER:

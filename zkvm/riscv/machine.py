@@ -21,6 +21,7 @@ from zkvm.riscv.chips.load_word import LoadWordChip
 from zkvm.riscv.chips.load_word_rom import LoadWordRomChip
 from zkvm.riscv.chips.multiply import MultiplyChip
 from zkvm.riscv.chips.multiply_immediate import MultiplyImmediateChip
+from zkvm.riscv.chips.poseidon2 import Poseidon2Chip
 from zkvm.riscv.chips.program import ProgramChip
 from zkvm.riscv.chips.ram_image import RamImageChip
 from zkvm.riscv.chips.range import RangeChip
@@ -30,9 +31,11 @@ from zkvm.riscv.chips.rom import RomChip
 from zkvm.riscv.chips.store_part import StorePartChip
 from zkvm.riscv.chips.store_word import StoreWordChip
 from zkvm.riscv.chips.tensor.call import TensorCallChip
+from zkvm.riscv.chips.tensor.channels import ScaledChannelsChip
 from zkvm.riscv.chips.tensor.combine_call import CombineCallChip
 from zkvm.riscv.chips.tensor.combining import CombineChip
 from zkvm.riscv.chips.tensor.constants import ChannelsChip, ConstantVectorsChip
+from zkvm.riscv.chips.tensor.digesting import DigestChip
 from zkvm.riscv.chips.tensor.gathering import ElementsChip, GatherChip
 from zkvm.riscv.chips.tensor.importing import ImportChip
 from zkvm.riscv.chips.tensor.maxima import ApplyChip, MaximaChip
@@ -68,9 +71,11 @@ def machine() -> Machine:
             BranchEqualChip(), BranchLessChip(), JumpChip(), JumpRegisterChip(),
             LoadWordChip(), LoadWordRomChip(), StoreWordChip(), LoadPartChip(), StorePartChip(),
             EcallChip(), BrkChip(), ReadRowsChip(), WriteRowsChip(), ExitChip(),
-            ConstantVectorsChip(), ChannelsChip(), TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), ResultsChip(),
+            ConstantVectorsChip(), ChannelsChip(), ScaledChannelsChip(),
+            TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), ResultsChip(),
             PatternsChip(), FunctionsChip(), ElementsChip(), GatherChip(), MaximaChip(), ApplyChip(),
-            CombineCallChip(), CombineChip(),
+            CombineCallChip(), CombineChip(), DigestChip(),
+            Poseidon2Chip(),
             *map(second_instance, SPLIT),
         ),
         max_rows=MAX_ROWS,

@@ -98,10 +98,11 @@ class TensorCall:
         id: one more than the number of instructions executed before the call; what a0 then holds.
         descriptor: the words that the operation reads, all others 0.
         vectors: (v, 8) int16, the tensor that the call makes; none for an operation that makes no tensor.
-        x: what is read of the first operand: LINEAR (blocks, taps, 8), EXPORT (vectors, 8), int16; else nothing.
-        w: what is read of the second operand: LINEAR (channels / 8 rounded up, taps, 8) int16; else nothing.
+        x: what is read of the first operand: layers (blocks, taps, 8), EXPORT and DIGEST (vectors, 8), int16; else nothing.
+        w: what is read of the second operand: layers (channels / 8 rounded up, taps, 8) int16; else nothing.
         terms: COMBINE, MULTIPLY: (4, v, 8) int16, x, w, y, v of each element; else nothing.
         sums: (v, 8) int64, of each element the products' sum, before rescaling; none for an operation without products.
+        permuted: DIGEST: (2, n, 12) uint64, states before and after each permutation; else nothing.
         words: TENSOR_WORD, what is read or written in RAM, word i of the operation at place i.
     """
 
@@ -113,12 +114,13 @@ class TensorCall:
     w: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 8), np.int16))
     terms: NDArray[np.int16] = field(default_factory=lambda: np.zeros((4, 0, 8), np.int16))
     sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 8), np.int64))
+    permuted: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((2, 0, 12), np.uint64))
     words: NDArray[Any] = field(default_factory=lambda: np.zeros(0, TENSOR_WORD))
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        return sum(array.nbytes for array in (self.vectors, self.x, self.w, self.terms, self.sums, self.words))
+        return sum(array.nbytes for array in (self.vectors, self.x, self.w, self.terms, self.sums, self.permuted, self.words))
 
 
 def take_records(records: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:
@@ -220,6 +222,7 @@ class Execution:
         zero_last: (z,) their final values.
         zero_last_time: (z,) times of their last accesses.
         tensor_calls: in execution order.
+        permutations: (n, 12) states below p that Poseidon2 is asked to permute, in any order, as often as they are asked for.
         stdout: what the guest wrote to fd 1.
         stderr: what the guest wrote to fd 2.
         seconds: of the execution, under ``execute``.
@@ -241,6 +244,7 @@ class Execution:
     zero_last: NDArray[np.uint64]
     zero_last_time: NDArray[np.uint64]
     tensor_calls: tuple[TensorCall, ...] = ()
+    permutations: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 12), np.uint64))
     stdout: bytes = b""
     stderr: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -252,6 +256,12 @@ class Execution:
         order, counts = self.sorter(self.steps, 2 * self.image.program["op"].astype(np.uint8))
         ends = np.cumsum(counts)
         return {key: order[ends[key] - counts[key] : ends[key]] for key in np.flatnonzero(counts).tolist()}
+
+    @cached_property
+    def permuted_states(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """The states that are permuted, each once, ascending: (m, 12) uint64, and how often: (m,) uint64."""
+        states, times = np.unique(self.permutations, axis=0, return_counts=True)
+        return states, times.astype(np.uint64)
 
     @cached_property
     def _positions(self) -> dict[tuple[tuple[int, ...], bool | None], NDArray[np.int64]]:

@@ -9,16 +9,21 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from zkvm.riscv.isa import calls
+from zkvm.riscv.isa.poseidon2 import permute
 from zkvm.riscv.isa.tensors import (
     APPLY,
+    CHANNEL_LANES,
+    DIGEST,
     ELEMENTWISE,
     EXPORT,
     GATHER,
     IMPORT,
+    LAYERS,
     LINEAR,
     LOAD,
     MAXIMUM,
     MULTIPLY,
+    SCALED,
     SECOND_OPERAND,
     Descriptor,
 )  # fmt: skip
@@ -124,6 +129,26 @@ def channel_bytes(channels: Sequence[tuple[int, int, int]]) -> bytes:
     return b"".join(struct.pack("<qiI", *channel) for channel in channels)
 
 
+def digest_of(vectors: Vectors) -> Vectors:
+    """The two vectors of a digest."""
+    state = [0] * 8 + [0x7A6B, len(vectors) // 3, 0, 0]
+    for start in range(0, len(vectors), 3):
+        lanes = [x + 2**15 for vector in vectors[start : start + 3] for x in vector]
+        packed = [lanes[k] + lanes[k + 1] * 2**16 + lanes[k + 2] * 2**32 for k in range(0, 24, 3)]
+        state = permute([*packed, *state[8:]])
+    lanes = [(word >> shift) % 2**16 - 2**15 for word in state[:4] for shift in range(0, 64, 16)]
+    return [lanes[:8], lanes[8:]]
+
+
+def channel_of(vector: list[int], limit: int) -> tuple[int, int, int]:
+    """The channel that a vector holds: bias, multiplier, limit."""
+    scale = limit // 2**15
+    assert limit == scale * 2**15
+    assert scale in [2**k for k in range(15)]
+    assert vector[3:] == [0] * 5
+    return (vector[0] + 2**16 * vector[1]) * 2**14 // scale, vector[2] * scale, limit
+
+
 def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
     """The tensor that each step makes, empty for an export, and the words of RAM after all."""
     made: list[Vectors] = []
@@ -163,6 +188,9 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
         elif d.operation == APPLY:
             first = (d.channel_list - FUNCTIONS) // 2 + 2**15
             result = [[script.entries[first + x] for x in read(step.first, d.x, v * d.x_stride)] for v in range(d.blocks)]
+        elif d.operation == DIGEST:
+            vectors = [read(step.first, d.x, v) for v in range(3 * d.blocks + 2)]
+            assert digest_of(vectors[:-2]) == vectors[-2:]
         elif d.operation in ELEMENTWISE:
             y_operand, factors = (step.first, step.second) if d.operation == MULTIPLY else (step.second, CONSTANTS)
             for block, c in product(range(d.blocks), range(d.channels)):
@@ -175,12 +203,15 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
                 sums = [one[lane] * own[lane] + d.taps * other[lane] * others[lane] for lane in range(8)]
                 result.append([min(max(((s + bias) * multiplier + 2**31) // 2**32, d.low), d.high) for s in sums])
         else:
-            assert d.operation == LINEAR
+            assert d.operation in LAYERS
             for block in range(d.blocks):
                 xs = [read(step.first, d.x, block * d.x_stride + k) for k in range(d.taps)]
                 for c in range(d.channels):
                     ws = [read(step.second, d.w, c // 8 * d.w_stride + k)[c % 8] for k in range(d.taps)]
-                    bias, multiplier, limit = script.channels[(d.channel_list - CHANNELS) // 16 + c]
+                    if d.operation == SCALED:
+                        bias, multiplier, limit = channel_of(read(step.second, d.channel_list, c), d.y)
+                    else:
+                        bias, multiplier, limit = script.channels[(d.channel_list - CHANNELS) // 16 + c]
                     assert abs(multiplier) <= limit
                     assert 1 <= d.taps * limit <= 2**32
                     sums = [sum(x[lane] * w for x, w in zip(xs, ws, strict=True)) for lane in range(8)]
@@ -247,7 +278,7 @@ def script_outcome(script: Script, journal: bytes) -> tuple[list[Vectors], list[
     numbers, made = list(struct.unpack(f"<{len(journal) // 4}i", journal)), []
     for step in script.steps:
         d = step.descriptor
-        size = 8 * d.blocks * {EXPORT: 0, **dict.fromkeys((LINEAR, *ELEMENTWISE), d.channels)}.get(d.operation, 1)
+        size = 8 * d.blocks * {EXPORT: 0, DIGEST: 0, **dict.fromkeys((*LAYERS, *ELEMENTWISE), d.channels)}.get(d.operation, 1)
         made.append([numbers[k : k + 8] for k in range(0, size, 8)])
         numbers = numbers[size:]
     return made, numbers
@@ -283,8 +314,10 @@ def random_bounds(rng: random.Random) -> int:
     return bounds(*sorted(rng.choice((-(2**15), 2**15 - 1, 0, rng.randrange(-(2**15), 2**15))) for _ in range(2)))
 
 
-def random_layer(rng: random.Random, positions: int, channels: int, taps: int) -> Script:
-    """One layer of that shape, with strides and starts, its weights constants or a tensor, and its result in RAM."""
+def random_layer(rng: random.Random, positions: int, channels: int, taps: int, scaled: bool | None = None) -> Script:
+    """One layer of that shape, with strides and starts, its weights constants or a tensor, and its result in RAM. ``scaled``: whether its
+    channels are with its weights."""
+    scaled = bool(rng.randrange(2)) if scaled is None else scaled
     script, blocks, halves = Script(), -(-positions // 8), -(-channels // 8)
     x_gap, w_gap, x_start, w_start = (rng.choice((0, 0, 1, 5)) for _ in range(4))
     x = script.add_import(random_vectors(rng, x_start + blocks * (taps + x_gap)))
@@ -292,15 +325,18 @@ def random_layer(rng: random.Random, positions: int, channels: int, taps: int) -
     w = random_vectors(rng, w_start)
     for half in range(halves):
         w += random_vectors(rng, taps, min(8, channels - 8 * half)) + random_vectors(rng, w_gap)
+    own = 16 * len(w)
+    w += random_vectors(rng, channels, CHANNEL_LANES) if scaled else []
     at, operand = 0, CONSTANTS
     if rng.randrange(2):
         operand = script.add_import(w)
     else:
         at = script.add_constants(w)
     script.add_channels(random_channels(rng, rng.randrange(3), 1))
-    listed = script.add_channels(random_channels(rng, channels, taps))
+    listed = at + own if scaled else script.add_channels(random_channels(rng, channels, taps))
+    limit = rng.choice([2**k for k in range(15, 30) if taps * 2**k <= 2**32])
     words = (blocks, channels, taps, 16 * x_start, taps + x_gap, at + 16 * w_start, taps + w_gap, listed, random_bounds(rng))
-    layer = script.add(Descriptor(LINEAR, *words), x, operand)
+    layer = script.add(Descriptor(SCALED, *words, limit) if scaled else Descriptor(LINEAR, *words), x, operand)
     script.ram = [rng.choice(EDGES) for _ in range(8 * blocks * channels + 16)]
     script.add(Descriptor(EXPORT, blocks, rng.choice((1, 8)), 0, 16 * rng.randrange(channels), channels), layer, ram=4)
     lanes = rng.choice((1, 8))

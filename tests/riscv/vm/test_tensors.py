@@ -21,6 +21,7 @@ from tests.riscv.vm.tensor_programs import (
     Script,
     bounds,
     channel_bytes,
+    channel_of,
     image_of,
     meaning,
     outcome,
@@ -32,8 +33,8 @@ from tests.riscv.vm.tensor_programs import (
 )
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.riscv.isa import calls, tensors
-from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
-from zkvm.riscv.records import TensorCall
+from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LAYERS, LINEAR, LOAD, Descriptor
+from zkvm.riscv.records import Execution, TensorCall
 from zkvm.riscv.vm.assemble import Item
 from zkvm.riscv.vm.combining import rescale
 from zkvm.riscv.vm.executor import execute
@@ -55,17 +56,25 @@ def check(script: Script) -> None:
         assert ecall["a7"] == calls.TENSOR.number
         assert int(ecall["time"]) == 4 * call.id
         assert ecall["result"] == call.id
-        check_sums(call, script)
+        check_sums(call, script, execution)
 
 
-def check_sums(call: TensorCall, script: Script) -> None:
+def check_sums(call: TensorCall, script: Script, execution: Execution) -> None:
     """Rescaled, the recorded sums are the recorded vectors."""
-    d = call.descriptor
-    assert call.sums.shape == (call.vectors.shape if d.operation == LINEAR else (0, 8))
-    if call.vectors.size and d.operation == LINEAR:
+    d, ecalls, made_by = call.descriptor, execution.ecalls, execution.tensor_calls
+    assert call.sums.shape == (call.vectors.shape if d.operation in LAYERS else (0, 8))
+    if call.vectors.size and d.operation in LAYERS:
         assert np.array_equal(sums_of_products(call.x, call.w)[:, : d.channels].reshape(-1, 8), call.sums)
+
+    def channel(number: int) -> tuple[int, int, int]:
+        if d.operation == LINEAR:
+            return script.channels[(d.channel_list - CHANNELS) // 16 + number]
+        at, handle = d.channel_list // 16 + number, int(ecalls[call.ecall]["a2"])
+        held = script.vectors if handle == 0 else next(made.vectors.tolist() for made in made_by if made.id == handle)
+        return channel_of(held[at - (VECTORS // 16 if handle == 0 else 0)], d.y)
+
     for v, row in enumerate(call.sums.tolist()):
-        bias, multiplier, _ = script.channels[(d.channel_list - CHANNELS) // 16 + v % d.channels]
+        bias, multiplier, _ = channel(v % d.channels)
         scaled = [((s + bias) * multiplier + 2**31) >> 32 for s in row]
         assert [min(max(y, d.low), d.high) for y in scaled] == call.vectors[v].tolist()
 
@@ -231,7 +240,7 @@ def script_of(descriptor: Descriptor, first: int = 0, second: int = CONSTANTS, r
     ("script", "message"),
     [
         (script_of(Descriptor(0)), "names operation 0, which does not exist"),
-        (script_of(Descriptor(10)), "names operation 10, which does not exist"),
+        (script_of(Descriptor(12)), "names operation 12, which does not exist"),
         (script_of(Descriptor(IMPORT | 1 << 8)), "names operation 257, which does not exist"),
         (script_of(Descriptor(IMPORT, 1)), "import: the private input ended: 0 bytes are left, and 1 vectors take 16"),
         (script_of(Descriptor(LOAD, 1, 0)), "load: 0 elements of each vector: only 1 or 8"),

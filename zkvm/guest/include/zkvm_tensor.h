@@ -50,6 +50,7 @@ extern "C" {
 #define ZKVM_TENSOR_APPLY 7
 #define ZKVM_TENSOR_COMBINE 8
 #define ZKVM_TENSOR_MULTIPLY 9
+#define ZKVM_TENSOR_SCALED 11
 
 /* A tensor's handle; copy it as you like. */
 typedef struct zkvm_tensor {
@@ -128,6 +129,15 @@ typedef struct zkvm_linear {
 } zkvm_linear;
 #define ZKVM_LINEAR(...) {.operation = ZKVM_TENSOR_LINEAR, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_linear(const zkvm_linear *descriptor, zkvm_tensor x, zkvm_tensor w);
+
+/* The same with channels that are vectors of w too, from `channel_list` on, in bytes: private ones, for example. Lanes 0 and 1 of a
+ * channel's vector are the lower and the higher 16 bits of its bias, both with a sign, which counts 2^29 / limit; lane 2 is the
+ * multiplier, which counts limit / 2^15; the others are 0. `limit` is a power of two from 2^15 to 2^29. */
+typedef struct zkvm_scaled_linear {
+    uint32_t operation, blocks, channels, taps, x ZKVM_OR_ZERO, x_stride, w ZKVM_OR_ZERO, w_stride, channel_list, bounds, limit;
+} zkvm_scaled_linear;
+#define ZKVM_SCALED_LINEAR(...) {.operation = ZKVM_TENSOR_SCALED, __VA_ARGS__}
+zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *descriptor, zkvm_tensor x, zkvm_tensor w);
 
 /* A tensor of `vectors` vectors that are rows of a pattern: each of elements of x, or of y. `pattern` is ZKVM_AT of its first row. */
 typedef struct zkvm_gather {

@@ -105,13 +105,16 @@ static int32_t high_of(uint32_t bounds) {
     return (int32_t)(bounds >> 16) - 32768;
 }
 
+static void check_limit(uint64_t products, uint32_t limit) {
+    if (limit == 0 || products == 0 || products > ((uint64_t)1 << 32) / limit) zkvm_panic("taps times limit is not between 1 and 2^32");
+}
+
 /* Panics unless all channels of a list have one limit, which leaves room for sums of so many products. */
 static void check_channels(const struct zkvm_channel *channels, uint32_t count, uint64_t products) {
     for (uint32_t channel = 0; channel < count; channel++) {
         if (channels[channel].limit != channels[0].limit) zkvm_panic("the channels of a list have different limits");
     }
-    uint64_t product = products * channels[0].limit;
-    if (product < 1 || product > (uint64_t)1 << 32) zkvm_panic("taps times limit is not between 1 and 2^32");
+    check_limit(products, channels[0].limit);
 }
 
 static void check_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w) {
@@ -120,15 +123,11 @@ static void check_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w)
     if (layer->blocks == 0) return;
     check_operand(x, layer->x, (uint64_t)(layer->blocks - 1) * layer->x_stride + layer->taps - 1);
     check_operand(w, layer->w, (uint64_t)((layer->channels - 1) / LANES) * layer->w_stride + layer->taps - 1);
-    check_channels((const struct zkvm_channel *)(uintptr_t)layer->channel_list, layer->channels, layer->taps);
 }
 
-zkvm_tensor zkvm_tensor_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w) {
-    uint32_t id = tensor_call(layer, x.handle, w.handle);
-    if (machine == SERVED) return (zkvm_tensor){id};
-    check_linear(layer, x, w);
+/* The sums of a layer with these channels, rescaled. */
+static zkvm_tensor rescaled(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w, const struct zkvm_channel *channels) {
     int32_t low = low_of(layer->bounds), high = high_of(layer->bounds);
-    const struct zkvm_channel *channels = (const struct zkvm_channel *)(uintptr_t)layer->channel_list;
     zkvm_tensor made = make(layer->blocks * layer->channels);
     int16_t *y = lanes_at(made.handle, 0);
     for (uint32_t block = 0; block < layer->blocks; block++) {
@@ -141,6 +140,43 @@ zkvm_tensor zkvm_tensor_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_ten
         }
     }
     return made;
+}
+
+zkvm_tensor zkvm_tensor_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w) {
+    uint32_t id = tensor_call(layer, x.handle, w.handle);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    check_linear(layer, x, w);
+    const struct zkvm_channel *channels = (const struct zkvm_channel *)(uintptr_t)layer->channel_list;
+    if (layer->blocks != 0) check_channels(channels, layer->channels, layer->taps);
+    return rescaled(layer, x, w, channels);
+}
+
+/* The channel that a vector holds. */
+static struct zkvm_channel channel_in(const int16_t *lanes, uint32_t limit) {
+    for (uint32_t lane = 3; lane < LANES; lane++) {
+        if (lanes[lane] != 0) zkvm_panic("a channel's vector has more than three lanes");
+    }
+    int64_t bias = (lanes[0] + (int64_t)lanes[1] * 65536) * (int64_t)(((uint32_t)1 << 29) / limit);
+    return (struct zkvm_channel){bias, lanes[2] * (int32_t)(limit >> 15), limit};
+}
+
+zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *layer, zkvm_tensor x, zkvm_tensor w) {
+    uint32_t id = tensor_call(layer, x.handle, w.handle);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    zkvm_linear same = {
+        layer->operation, layer->blocks, layer->channels, layer->taps, layer->x, layer->x_stride, layer->w, layer->w_stride,
+        layer->channel_list, layer->bounds,
+    };
+    check_linear(&same, x, w);
+    check_limit(layer->taps, layer->limit);
+    if (layer->blocks == 0) return rescaled(&same, x, w, 0);
+    if (layer->limit < 1u << 15 || layer->limit > 1u << 29 || (layer->limit & (layer->limit - 1)) != 0) zkvm_panic("a limit that channels in vectors have not");
+    check_operand(w, layer->channel_list, layer->channels - 1);
+    struct zkvm_channel *channels = zkvm_allocate(layer->channels * sizeof *channels);
+    for (uint32_t channel = 0; channel < layer->channels; channel++) {
+        channels[channel] = channel_in(lanes_at(w.handle, layer->channel_list + channel * VECTOR_BYTES), layer->limit);
+    }
+    return rescaled(&same, x, w, channels);
 }
 
 /* Element `place` - 1 of a tensor; place 0 is the number 0. */

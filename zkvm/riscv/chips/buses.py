@@ -20,7 +20,13 @@ ROM = Bus("rom", 13, 2, Argument.LOGUP, "(byte address of an aligned word, value
 JOURNAL = Bus("journal", 14, 2, Argument.LOGUP, "(index, byte): closed by the verifier, who knows the journal")
 EXIT = Bus("exit", 15, 1, Argument.LOGUP, "(exit code): closed by the verifier, exactly once")
 VECTOR = Bus("vector", 16, 10, Argument.LOGUP, "(tensor, index, eight elements); tensor 0: the image's constant vectors")
-CHANNEL = Bus("channel", 17, 4, Argument.LOGUP, "(address / 16, bias, multiplier, limit) of the image's channels")
+CHANNEL = Bus(
+    "channel",
+    17,
+    4,
+    Argument.LOGUP,
+    "(address / 16, of the image's channels, or 2^30 (tensor + 1) + index, of those in vectors; bias, multiplier, limit)",
+)
 SUMS = Bus("sums", 18, 3, Argument.SUM, "(tensor, tile, half): products of a tile are the sums of its channels", power=127)
 IMPORT_PATH = Bus("import path", 19, 2, Argument.PRODUCT, "(tensor, index): vectors that an import makes")
 WORDS_PATH = Bus(
@@ -58,6 +64,14 @@ COMBINE_PATH = Bus(
     Argument.PRODUCT,
     "(tensor, index, channels left, x, y, w, v, channel; operands x, y, factors, channels, jump of x, steps and jumps of y and of factors, "
     "weight, lo, hi - lo, limit)",
+)
+PERMUTATION = Bus("permutation", 32, 24, Argument.LOGUP, "(12 elements, the 12 elements that Poseidon2 makes of them)")
+DIGEST_PATH = Bus(
+    "digest path",
+    33,
+    12,
+    Argument.PRODUCT,
+    "(tensor, rows left, operand, its index, four elements of the rate, four of the capacity): vectors that are digested",
 )
 
 CHAIN_READ, CHAIN_WRITE = 1, 2

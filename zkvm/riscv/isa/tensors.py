@@ -25,16 +25,20 @@ PATTERN_BYTES = 32
 ENTRY_BYTES = 2
 """Bytes of an entry of a function."""
 
-IMPORT, LOAD, LINEAR, EXPORT, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY = 1, 2, 3, 4, 5, 6, 7, 8, 9
+IMPORT, LOAD, LINEAR, EXPORT, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, DIGEST, SCALED = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 NAMES = {
     IMPORT: "import", LOAD: "load", LINEAR: "linear", EXPORT: "export", GATHER: "gather", MAXIMUM: "maximum", APPLY: "apply",
-    COMBINE: "combine", MULTIPLY: "multiply",
+    COMBINE: "combine", MULTIPLY: "multiply", DIGEST: "digest", SCALED: "scaled",
 }  # fmt: skip
 """Operation -> name, for messages."""
-WORDS = {IMPORT: 2, LOAD: 3, LINEAR: 10, EXPORT: 6, GATHER: 9, MAXIMUM: 8, APPLY: 9, COMBINE: 14, MULTIPLY: 14}
+WORDS = {
+    IMPORT: 2, LOAD: 3, LINEAR: 10, EXPORT: 6, GATHER: 9, MAXIMUM: 8, APPLY: 9, COMBINE: 14, MULTIPLY: 14, DIGEST: 5, SCALED: 11,
+}  # fmt: skip
 """How many words of its descriptor an operation reads."""
-MAKERS = (IMPORT, LOAD, LINEAR, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY)
+MAKERS = (IMPORT, LOAD, LINEAR, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, SCALED)
 """Operations that make a tensor."""
+LAYERS = (LINEAR, SCALED)
+"""Operations whose every element is a sum of products over taps. Of SCALED the channels are vectors of the second operand."""
 ELEMENTWISE = (COMBINE, MULTIPLY)
 """Operations whose every element is a sum of two products of elements."""
 Y_STEPS, W_STEPS = 1, 2
@@ -60,7 +64,7 @@ class Descriptor(NamedTuple):
 
     Attributes:
         operation: its number.
-        blocks: LINEAR: blocks of 8 positions. Others: vectors.
+        blocks: LINEAR: blocks of 8 positions. DIGEST: rows of three vectors. Others: vectors.
         channels: LINEAR: of the result. LOAD, EXPORT: elements of a vector that have a word in RAM, 1 or 8.
         taps: products of a sum. MAXIMUM: vectors that are compared. COMBINE, MULTIPLY: what the second product counts.
         x: where the first operand begins, in bytes.
@@ -69,9 +73,10 @@ class Descriptor(NamedTuple):
         w: where the second operand begins, in bytes. COMBINE, MULTIPLY: the factors of x.
         w_stride: vectors from 8 channels to the next 8. MAXIMUM: vectors of x from one that is compared to the next. COMBINE,
             MULTIPLY: vectors of w, and of v, from one block of positions to the next.
-        channel_list: address of the first channel. GATHER: of the pattern. APPLY: of the function.
+        channel_list: address of the first channel. GATHER: of the pattern. APPLY: of the function. SCALED: where the channels begin in
+            the second operand, in bytes.
         bounds: lo + 2^15 + 2^16 (hi + 2^15).
-        y: where what is multiplied by v begins, in bytes.
+        y: where what is multiplied by v begins, in bytes. SCALED: limit of the channels.
         y_stride: its vectors from one block of positions to the next.
         v: where the factors of y begin, in bytes.
         steps: Y_STEPS and W_STEPS, added.
@@ -110,6 +115,37 @@ class Descriptor(NamedTuple):
 
 CHANNEL = np.dtype([("bias", np.int64), ("multiplier", np.int32), ("limit", np.uint32)])
 """How an output channel is rescaled, as it lies in memory. ``limit`` bounds |multiplier|, and is the same in a whole list."""
+SCALE_BITS, BIAS_STEPS = 15, 1 << 14
+"""A channel in a vector: its limit is 2^15 s with s a power of two from 1 to 2^14, its multiplier an int16 times s, and its bias
+(x0 + 2^16 x1) 2^14 / s. So |bias multiplier| <= (2^31 + 2^15) 2^14 2^15 < 2^61, and |bias| < 2^46."""
+ROW_VECTORS, RATE, PACKED = 3, 8, 3
+"""DIGEST: vectors that a permutation absorbs, as so many elements of the field, each of so many lanes."""
+DIGEST_VECTORS = 2
+"""Vectors of a digest: four elements of 64 bits, by lanes."""
+DIGEST_TAG = 0x7A6B
+"""Element of the capacity that says that a tensor is digested; the next one says how many rows of vectors."""
+CHANNEL_LANES = 3
+"""Lanes of a vector that a channel has: bias by 16 bits, with their signs, and multiplier. The others are 0."""
+
+
+def is_scale(limit: int) -> bool:
+    """Whether channels in vectors have such a limit."""
+    scale = limit >> SCALE_BITS
+    return limit == scale << SCALE_BITS and 1 <= scale <= BIAS_STEPS and scale & (scale - 1) == 0
+
+
+def channels_in(vectors: NDArray[np.int16], limit: int) -> NDArray[np.void]:
+    """The channels that vectors hold.
+
+    Args:
+        vectors: (n, 8), lanes from CHANNEL_LANES on are 0.
+        limit: theirs, see :func:`is_scale`.
+    """
+    scale, lanes = limit >> SCALE_BITS, vectors.astype(np.int64)
+    found = np.zeros(len(lanes), CHANNEL)
+    found["bias"] = (lanes[:, 0] + (lanes[:, 1] << 16)) * (BIAS_STEPS // scale)
+    found["multiplier"], found["limit"] = lanes[:, 2] * scale, limit
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,6 +156,7 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
         zero_last=zero_last,
         zero_last_time=zero_time,
         tensor_calls=tuple(host.tensors.calls),
+        permutations=np.concatenate([np.zeros((0, 12), np.uint64), *(call.permuted[0] for call in host.tensors.calls)]),
         stdout=bytes(host.output[calls.FD_STDOUT]),
         stderr=bytes(host.output[calls.FD_STDERR]),
         seconds={"execute": seconds},

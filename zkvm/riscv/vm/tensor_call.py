@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.riscv.isa import tensors
-from zkvm.riscv.isa.tensors import LANES, ROW_BYTES, Descriptor, TensorConstants
+from zkvm.riscv.isa.tensors import LANES, ROW_BYTES, SCALED, Descriptor, TensorConstants
 from zkvm.riscv.records import TensorCall
 from zkvm.riscv.vm.state import MachineState, trap
 
@@ -111,7 +111,9 @@ class Call:
         return found
 
     def channels(self) -> NDArray[np.void]:
-        """The list of channels, with one limit for all."""
+        """The list of channels, with one limit for all: of the image, or, of SCALED, in vectors of the second operand."""
+        if self.words.operation == SCALED:
+            return self._own_channels()
         constants, at, count = constants_of(self.state), self.words.channel_list, self.words.channels
         first = at // ROW_BYTES - constants.first_channel
         if at % ROW_BYTES or not 0 <= first <= first + count <= len(constants.channels):
@@ -120,6 +122,15 @@ class Call:
         if np.any(found["limit"] != found["limit"][0]):
             raise self.refuse(f"the channels of its list at 0x{at:x} have different limits")
         return found
+
+
+    def _own_channels(self) -> NDArray[np.void]:
+        vectors = self.vectors(self.second, self.words.channel_list, (self.words.channels, 1))
+        if not tensors.is_scale(self.words.y):
+            raise self.refuse(f"the limit {self.words.y} of its channels is not 2^15 to 2^29 and a power of two")
+        if np.any(vectors[:, tensors.CHANNEL_LANES :]):
+            raise self.refuse(f"vectors of its channels have lanes behind the first {tensors.CHANNEL_LANES} that are not 0")
+        return tensors.channels_in(vectors, self.words.y)
 
 
 def constants_of(state: MachineState) -> TensorConstants:

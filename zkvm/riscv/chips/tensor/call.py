@@ -13,7 +13,8 @@
   A kind of path that the call does not have begins where it ends.
 * ``lo + 2^15``, ``hi + 2^15`` and hi - lo are in [0, 2^16): results within these bounds are int16, and there are some.
 * taps limit = 2^32 - x with a word x, so it is from 1 to 2^32: taps is a word of the descriptor, and limit that of every channel that a
-  result is rescaled by, so their product does not wrap. Channels are from 1 to 2^16.
+  result is rescaled by, so their product does not wrap. Channels are from 1 to 2^16. A layer whose channels are in vectors has its limit
+  from the descriptor, and they are the second operand's, which is earlier.
 * Padding: no flag, hence nothing is looked up, every count is 0, and every pair is neutral.
 """
 
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.riscv.chips.buses import APPLY_PATH, GATHER_PATH, IMPORT_PATH, MAXIMUM_PATH, RANGE16, ROM, TILE_PATH, WORDS_PATH
+from zkvm.riscv.chips.buses import APPLY_PATH, DIGEST_PATH, GATHER_PATH, IMPORT_PATH, MAXIMUM_PATH, RANGE16, ROM, TILE_PATH, WORDS_PATH
 from zkvm.riscv.chips.calls import call_columns, fill_calls, register_access
 from zkvm.riscv.chips.common import (
     TWO_16,
@@ -40,6 +41,7 @@ from zkvm.riscv.chips.common import (
     range_word,
     state_columns,
 )
+from zkvm.riscv.chips.tensor.channels import TENSOR_KEYS
 from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, QUARTER, ROW, TensorChip, calls_of, elements
 from zkvm.riscv.chips.tensor.products import tile_count
 from zkvm.riscv.chips.tensor.tiles import CONSTANT
@@ -48,6 +50,8 @@ from zkvm.riscv.isa.calls import TENSOR
 from zkvm.riscv.isa.opcodes import ECALL
 from zkvm.riscv.isa.tensors import (
     APPLY,
+    DIGEST,
+    DIGEST_TAG,
     ELEMENTWISE,
     ENTRY_BYTES,
     EXPORT,
@@ -59,6 +63,8 @@ from zkvm.riscv.isa.tensors import (
     MAXIMUM,
     PATTERN_BYTES,
     ROW_BYTES,
+    ROW_VECTORS,
+    SCALED,
     Descriptor,
 )  # fmt: skip
 from zkvm.riscv.records import Execution, TensorCall
@@ -70,22 +76,27 @@ from zkvm.stark.field.goldilocks import P
 
 FLAGS = {
     "imports": IMPORT, "loads": LOAD, "linear": LINEAR, "exports": EXPORT, "gathers": GATHER, "maxima": MAXIMUM, "applies": APPLY,
+    "digests": DIGEST, "scaled": SCALED,
 }  # fmt: skip
 """Flag of each operation."""
+LAYER = ("linear", "scaled")
 READ_BY = {
     "blocks": tuple(FLAGS),
-    "channels": ("loads", "linear", "exports"),
-    "taps": ("linear", "maxima"),
-    "x": ("linear", "exports", "maxima", "applies"),
-    "x_stride": ("linear", "exports", "maxima", "applies"),
-    "w": ("linear",),
-    "w_stride": ("linear", "maxima"),
-    "channel_list": ("linear", "gathers", "applies"),
-    "bounds": ("linear",),
+    "channels": ("loads", *LAYER, "exports"),
+    "taps": (*LAYER, "maxima"),
+    "x": (*LAYER, "exports", "maxima", "applies", "digests"),
+    "x_stride": (*LAYER, "exports", "maxima", "applies"),
+    "w": LAYER,
+    "w_stride": (*LAYER, "maxima"),
+    "channel_list": (*LAYER, "gathers", "applies"),
+    "bounds": LAYER,
 }
-"""Words of the descriptor behind the first, in order: which operations read them."""
-OPERANDS = ("linear", "exports", "gathers", "maxima", "applies"), ("linear", "gathers")
+"""Words of the descriptor behind the first, in order: which operations read them. A scaled layer has its limit behind them."""
+LIMIT_WORD = 1 + len(READ_BY)
+OPERANDS = (*LAYER, "exports", "gathers", "maxima", "applies", "digests"), (*LAYER, "gathers")
 """Which operations read a first operand, and a second one."""
+MOVED = ("gathered", "gathers"), ("compared", "maxima"), ("applied", "applies"), ("digested", "digests")
+"""How many blocks an operation has, else 0: the column, and its flag."""
 PATTERN_ROW, ENTRY = pow(PATTERN_BYTES, -1, P), pow(ENTRY_BYTES, -1, P)
 """Of bytes to rows of patterns, and to entries of functions."""
 
@@ -127,7 +138,9 @@ class TensorCallChip(TensorChip):
         back=cell("vectors from the last that is compared for a result to the first for the next"),
         applied=cell("vectors that a function is applied to"),
         applied_stride=cell("vectors from the first of these to the one behind the last"),
+        digested=cell("rows of vectors that are digested"),
         limit=cell("bound of the multipliers"),
+        list_start=cell("key of the first channel"),
         products=cell("taps limit"),
         low=cell("least result + 2^15"),
         first_low=low_limb("id - first operand - 1"),
@@ -138,10 +151,13 @@ class TensorCallChip(TensorChip):
     def _real(self, row: Row) -> Expr:
         return total(*(row[name] for name in FLAGS))
 
+    def _layer(self, row: Row) -> Expr:
+        return row.linear + row.scaled
+
     def constraints(self, air: AirBuilder, row: Row) -> None:
         """The operation, and how far each path goes."""
         assert_flags(air, row, *FLAGS)
-        words = row.loads + row.exports
+        words, layer = row.loads + row.exports, self._layer(row)
         air.assert_bool("wide is boolean", row.wide)
         air.when(words).assert_equal("one or eight words", row.channels, 1 + (LANES - 1) * row.wide)
         air.assert_equal("an import's vectors", row.imported, row.imports * row.blocks)
@@ -149,36 +165,38 @@ class TensorCallChip(TensorChip):
         air.assert_equal("bytes of words", row.moved_bytes, row.moved * (WORD_BYTES + WIDE_BYTES * row.wide))
         air.assert_equal("stride of an export", row.stride, row.exports * row.x_stride)
         air.assert_equal("vectors over an export", row.moved_stride, row.moved * row.stride)
-        air.assert_equal("blocks of a layer", row.linear_blocks, row.linear * row.blocks)
+        air.assert_equal("blocks of a layer", row.linear_blocks, layer * row.blocks)
         for name in ("tiles", "two_blocks"):
-            air.when(1 - row.linear).assert_zero(f"only a layer has {name.replace('_', ' ')}", row[name])
+            air.when(1 - layer).assert_zero(f"only a layer has {name.replace('_', ' ')}", row[name])
         air.assert_equal("vectors over a layer", row.x_moved, row.linear_blocks * row.x_stride)
         air.assert_equal("vectors of a result", row.results, row.linear_blocks * row.channels)
-        for name, flag in (("gathered", "gathers"), ("compared", "maxima"), ("applied", "applies")):
+        for name, flag in MOVED:
             air.assert_equal(f"vectors that are {name}", row[name], row[flag] * row.blocks)
         for name in ("compared", "applied"):
             air.assert_equal(f"vectors over what is {name}", row[f"{name}_stride"], row[name] * row.x_stride)
         air.assert_equal("from result to result", row.back, row.x_stride + row.w_stride - row.taps * row.w_stride)
+        air.assert_equal("first channel", row.list_start, row.channel_list * ROW + row.scaled * (row.a2 + 1) * TENSOR_KEYS)
         air.assert_equal("products of taps and limit", row.products, row.taps * row.limit)
         assert_neutral(air, row.t, call_accesses(row, self._real(row)))
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
         """State, program, registers, descriptor, order of operands, bounds, paths."""
-        real = self._real(row)
+        real, layer = self._real(row), self._layer(row)
         connect_instruction(buses, row, real, ECALL)
         connect_accesses(buses, row.t, call_accesses(row, self._real(row)))
         operation = total(*(row[name] * number for name, number in FLAGS.items()))
         buses.lookup("operation", ROM, (row.a0, operation), real)
         for k, (name, flags) in enumerate(READ_BY.items(), 1):
             buses.lookup(name.replace("_", " "), ROM, (row.a0 + WORD_BYTES * k, row[name]), total(*(row[flag] for flag in flags)))
+        buses.lookup("limit", ROM, (row.a0 + WORD_BYTES * LIMIT_WORD, row.limit), row.scaled)
         identity = row.t * QUARTER
         range_word(buses, "first operand is earlier", identity - row.a1 - 1, row.first_low, total(*(row[name] for name in OPERANDS[0])))
         range_word(buses, "second operand is earlier", identity - row.a2 - 1, row.second_low, total(*(row[name] for name in OPERANDS[1])))
-        buses.lookup("1 to 2^16 channels", RANGE16, (row.channels - 1,), row.linear)
+        buses.lookup("1 to 2^16 channels", RANGE16, (row.channels - 1,), layer)
         high = high_limb(row.bounds, row.low)
         for label, value in (("least result", row.low), ("greatest result", high), ("bounds are in order", high - row.low)):
-            buses.lookup(label, RANGE16, (value,), row.linear)
-        range_word(buses, "2^32 - taps limit", TWO_32 - row.products, row.room_low, row.linear)
+            buses.lookup(label, RANGE16, (value,), layer)
+        range_word(buses, "2^32 - taps limit", TWO_32 - row.products, row.room_low, layer)
         self._paths(buses, row)
 
     def _paths(self, buses: BusBuilder, row: Row) -> None:
@@ -196,7 +214,7 @@ class TensorCallChip(TensorChip):
         constant: dict[str, Expr] = {name: row[name] for name in ("taps", "channels", "x_stride", "w_stride", "limit")}
         constant |= {"x_tensor": row.a1, "w_tensor": row.a2, "first_w": w, "low": row.low - INT16_OFFSET, "span": span}
         tail = [constant[name] for name in CONSTANT]
-        channel = row.channel_list * ROW
+        channel = row.list_start
         buses.pair(
             "tile path",
             TILE_PATH,
@@ -226,6 +244,12 @@ class TensorCallChip(TensorChip):
             receive=(identity, row.applied, row.a1, x + row.applied_stride, *fixed),
             send=(identity, 0, row.a1, x, *fixed),
         )
+        buses.pair(
+            "digest path",
+            DIGEST_PATH,
+            receive=(identity, -row.digests, row.a1, x + ROW_VECTORS * row.digested, *[0] * 8),
+            send=(identity, row.digested, row.a1, x, *[0] * 4, DIGEST_TAG * row.digests, row.digested, 0, 0),
+        )
 
     def rows_of(self, call: TensorCall) -> int:
         """One a call."""
@@ -247,10 +271,18 @@ class TensorCallChip(TensorChip):
 def limit_of(execution: Execution, call: TensorCall) -> int:
     """Of the channels that rescale the results; of an operation on nothing, or without channels, one that the bound allows."""
     constants, d = execution.image.tensors, call.descriptor
+    if d.operation == SCALED:
+        return d.y
     first = d.channel_list // ROW_BYTES - (0 if constants is None else constants.first_channel)
     if constants is None or d.operation not in (LINEAR, *ELEMENTWISE) or not d.blocks:
         return 1
     return int(constants.channels["limit"][first])
+
+
+def _list_start(call: TensorCall, second: int) -> int:
+    """Key of the first channel, mod p: what is not a layer has any word there."""
+    start = call.descriptor.channel_list * ROW % P + (second + 1) * TENSOR_KEYS * (call.descriptor.operation == SCALED)
+    return start - P if start > P // 2 else start
 
 
 def _back(words: Descriptor) -> int:
@@ -262,7 +294,7 @@ def _back(words: Descriptor) -> int:
 def _columns(calls: list[TensorCall], records: NDArray[Any], limits: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     words = {name: np.array([getattr(call.descriptor, name) for call in calls], np.int64) for name in Descriptor._fields}
     flags = {name: words["operation"] == number for name, number in FLAGS.items()}
-    linear, exports, moving = flags["linear"], flags["exports"], flags["loads"] | flags["exports"]
+    linear, exports, moving = flags["linear"] | flags["scaled"], flags["exports"], flags["loads"] | flags["exports"]
     identity = np.array([call.id for call in calls], np.int64)
     first, second = (identity - records[name].astype(np.int64) - 1 for name in ("a1", "a2"))
     wide = moving & (words["channels"] == LANES)
@@ -284,13 +316,14 @@ def _columns(calls: list[TensorCall], records: NDArray[Any], limits: NDArray[np.
         "two_blocks": blocks > 1,
         "x_moved": blocks * words["x_stride"],
         "results": blocks * words["channels"],
-        **{name: flags[flag] * words["blocks"] for name, flag in (("gathered", "gathers"), ("compared", "maxima"), ("applied", "applies"))},
+        **{name: flags[flag] * words["blocks"] for name, flag in MOVED},
         **{
             f"{name}_stride": flags[flag] * words["blocks"] * words["x_stride"]
             for name, flag in (("compared", "maxima"), ("applied", "applies"))
         },
         "back": np.array([_back(call.descriptor) for call in calls], np.int64),
         "limit": limits,
+        "list_start": np.array([_list_start(call, int(second)) for call, second in zip(calls, records["a2"], strict=True)], np.int64),
         "products": products,
         "low": words["bounds"] % TWO_16,
         "first_low": np.where(reads[0], low16(first.view(np.uint64)), 0),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from zkvm.riscv.chips.buses import SUMS, TAP_PATH, VECTOR
 from zkvm.riscv.chips.tensor.lanes import TensorChip, calls_of, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.uses import TILE_BLOCKS, TILE_HALVES, operands
-from zkvm.riscv.isa.tensors import LANES, LINEAR, ROW_BYTES
+from zkvm.riscv.isa.tensors import LANES, LAYERS, ROW_BYTES
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Trace
@@ -93,7 +93,7 @@ class ProductsChip(TensorChip):
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Every tap of every tile, with its vectors."""
         start = 0
-        for call in calls_of(execution, LINEAR):
+        for call in calls_of(execution, *LAYERS):
             count = tile_count(call) * call.descriptor.taps
             self._fill_call(execution, call, {name: column[start : start + count] for name, column in trace.items()})
             start += count
@@ -143,7 +143,7 @@ class Tiles:
 def tile_count(call: TensorCall) -> int:
     """How many tiles a call has: none, unless it makes sums."""
     d = call.descriptor
-    return 0 if d.operation != LINEAR else -(-d.blocks // TILE_BLOCKS) * -(-d.channels // TILE_CHANNELS)
+    return 0 if d.operation not in LAYERS else -(-d.blocks // TILE_BLOCKS) * -(-d.channels // TILE_CHANNELS)
 
 
 def tiles_of(call: TensorCall) -> Tiles:
@@ -168,6 +168,6 @@ def tiles_of(call: TensorCall) -> Tiles:
 
 def layers(execution: Execution) -> Iterator[tuple[TensorCall, Tiles]]:
     """Calls with tiles, and these."""
-    for call in calls_of(execution, LINEAR):
+    for call in calls_of(execution, *LAYERS):
         if call.descriptor.blocks:
             yield call, tiles_of(call)

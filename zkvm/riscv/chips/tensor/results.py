@@ -28,10 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import CHANNEL, OUT_PATH, RANGE16, SUMS, VECTOR
+from zkvm.riscv.chips.tensor.channels import listed
 from zkvm.riscv.chips.tensor.lanes import TensorChip, assert_muted, calls_of, elements, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.products import CHANNEL_POWER, positions_of
 from zkvm.riscv.chips.tensor.uses import vector_uses
-from zkvm.riscv.isa.tensors import ELEMENTWISE, LANES, LINEAR, ROW_BYTES, SHIFT, TensorConstants
+from zkvm.riscv.isa.tensors import ELEMENTWISE, LANES, LAYERS, SHIFT
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Trace
@@ -46,7 +47,7 @@ HALF = 1 << (SHIFT - 1)
 TOP_BITS = 15
 """Bits of the quotient's low part where the result is cut: v counts from there."""
 LIMBS = ("u", "v", "s", "r")
-RESCALING = (LINEAR, *ELEMENTWISE)
+RESCALING = (*LAYERS, *ELEMENTWISE)
 """Operations whose results are rescaled sums. An elementwise one has a tile for each of them."""
 
 
@@ -64,7 +65,7 @@ class ResultsChip(TensorChip):
         tile=cell("number of the tile"),
         half=cell("0 or 1: which 8 positions of the tile"),
         index=cell("of the vector"),
-        channel=cell("address / 16 of the channel"),
+        channel=cell("key of the channel"),
         bias=cell("of the channel"),
         multiplier=cell("of the channel"),
         low=cell("least result"),
@@ -131,30 +132,30 @@ class ResultsChip(TensorChip):
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Divide the sums of every call."""
         start, uses = 0, vector_uses(execution)
-        assert execution.image.tensors is not None
         for call in calls_of(execution, *RESCALING):
             if not len(call.vectors):
                 continue
             part = {name: column[start : start + len(call.vectors)] for name, column in trace.items()}
-            self._fill_call(execution.image.tensors, call, part)
+            self._fill_call(execution, call, part)
             part["multiplicity"][:] = uses[call.id]
             start += len(call.vectors)
 
-    def _fill_call(self, constants: TensorConstants, call: TensorCall, trace: Trace) -> None:
+    def _fill_call(self, execution: Execution, call: TensorCall, trace: Trace) -> None:
         d = call.descriptor
         index = np.arange(len(call.vectors), dtype=np.int64)
         block, channel = index // d.channels, index % d.channels
         across = -(-d.channels // (GROUP * GROUP))
         own_tile = d.operation in ELEMENTWISE
-        place, listed = channel * (not own_tile) % (GROUP * GROUP), d.channel_list // ROW_BYTES
-        found = constants.channels[listed - constants.first_channel + channel]
+        place = channel * (not own_tile) % (GROUP * GROUP)
+        first, channels = listed(execution, call)
+        found = channels[channel]
         columns = {
             "real": np.ones_like(index),
             "tensor": np.full_like(index, call.id),
             "tile": index if own_tile else block // 2 * across + channel // (GROUP * GROUP),
             "half": index * 0 if own_tile else block % 2,
             "index": index,
-            "channel": listed + channel,
+            "channel": first + channel,
             "bias": found["bias"],
             "multiplier": found["multiplier"],
             "low": np.full_like(index, d.low),

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import OUT_PATH, RANGE16, TAP_PATH, TILE_PATH
+from zkvm.riscv.chips.tensor.channels import listed
 from zkvm.riscv.chips.tensor.lanes import TensorChip, elements
 from zkvm.riscv.chips.tensor.products import TILE_CHANNELS, layers, tile_count
 from zkvm.riscv.chips.tensor.uses import TILE_HALVES, operands
@@ -49,7 +50,7 @@ class TilesChip(TensorChip):
         x=cell("first operand's vector of the first tap, first block"),
         w=cell("second operand's vector of the first tap, first 8 channels"),
         result=cell("index of the first result"),
-        channel=cell("address / 16 of its first channel"),
+        channel=cell("key of its first channel"),
         taps=cell("products of a sum"),
         channels=cell("of the result"),
         x_stride=cell("first operand's vectors from block to block"),
@@ -151,9 +152,7 @@ class TilesChip(TensorChip):
 def _columns(execution: Execution, call: TensorCall, tiles: Any) -> dict[str, NDArray[np.int64] | int]:
     d, handles = call.descriptor, operands(execution, call.ecall)
     last, two = tiles.last, tiles.two_blocks
-    assert execution.image.tensors is not None
-    first_channel = d.channel_list // ROW_BYTES
-    limit = int(execution.image.tensors.channels["limit"][first_channel - execution.image.tensors.first_channel])
+    first_channel, channels = listed(execution, call)
     first_w = d.w // ROW_BYTES
     return {
         "real": 1,
@@ -176,7 +175,7 @@ def _columns(execution: Execution, call: TensorCall, tiles: Any) -> dict[str, ND
         "first_w": first_w,
         "low": d.low,
         "span": d.high - d.low,
-        "limit": limit,
+        "limit": int(channels["limit"][0]),
         "two_channels": tiles.two_channels,
         "width": tiles.channels,
         "second_width": two * tiles.channels,

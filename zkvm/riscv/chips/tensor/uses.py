@@ -14,18 +14,23 @@ from numpy.typing import NDArray
 from zkvm.riscv.chips.tensor.lanes import calls_of
 from zkvm.riscv.isa.tensors import (
     APPLY,
+    DIGEST,
+    DIGEST_VECTORS,
     ELEMENTWISE,
     ENTRY_BYTES,
     EXPORT,
     GATHER,
     INT16_OFFSET,
     LANES,
+    LAYERS,
     LINEAR,
     MAKERS,
     MAXIMUM,
     MULTIPLY,
     PATTERN_BYTES,
     ROW_BYTES,
+    ROW_VECTORS,
+    SCALED,
     SECOND_OPERAND,
     W_STEPS,
     Y_STEPS,
@@ -48,10 +53,12 @@ def vector_uses(execution: Execution) -> dict[int, Counts]:
         index = first + stride * np.arange(outer)[:, None] + np.arange(inner)
         np.add.at(uses[handle], index, times)
 
-    for call in calls_of(execution, LINEAR, EXPORT, MAXIMUM, APPLY):
+    for call in calls_of(execution, *LAYERS, EXPORT, MAXIMUM, APPLY, DIGEST):
         d, first, second = call.descriptor, *operands(execution, call.ecall)
         if d.operation in (EXPORT, APPLY):
             read(first, d.x, d.blocks, d.x_stride, 1, 1)
+        elif d.operation == DIGEST:
+            read(first, d.x, 1, 0, ROW_VECTORS * d.blocks + DIGEST_VECTORS, 1)
         elif d.operation == MAXIMUM:
             for tap in range(d.taps):
                 read(first, d.x + ROW_BYTES * d.w_stride * tap, d.blocks, d.x_stride, 1, 1)
@@ -61,6 +68,8 @@ def vector_uses(execution: Execution) -> dict[int, Counts]:
     for call in calls_of(execution, *ELEMENTWISE):
         for handle, place in term_places(execution, call):
             np.add.at(uses[handle], place - (constants.first_vector if handle == 0 and constants is not None else 0), 1)
+    for part in scaled_uses(execution):
+        uses[part.tensor][part.place] += 1
     for used in element_uses(execution):
         first_vector = constants.first_vector if used.tensor == 0 and constants is not None else 0
         uses[used.tensor][used.index - first_vector] += 1
@@ -116,7 +125,7 @@ def element_uses(execution: Execution) -> list[ElementUses]:
 
 
 def _element_uses(execution: Execution, tensor: int, places: Counts) -> ElementUses:
-    held, first = _held(execution, tensor)
+    held, first = held_vectors(execution, tensor)
     lanes_read = places[places > 0] - 1 - LANES * first
     times = np.bincount(lanes_read, minlength=held.size).reshape(-1, LANES)
     index = np.flatnonzero(times.any(axis=1))
@@ -125,7 +134,7 @@ def _element_uses(execution: Execution, tensor: int, places: Counts) -> ElementU
     return ElementUses(tensor, first + index, held[index], times[index], int(np.count_nonzero(places == 0)))
 
 
-def _held(execution: Execution, tensor: int) -> tuple[NDArray[np.int16], int]:
+def held_vectors(execution: Execution, tensor: int) -> tuple[NDArray[np.int16], int]:
     """All vectors of a tensor, and the number of the first."""
     constants = execution.image.tensors
     if tensor == 0 and constants is not None:
@@ -173,6 +182,46 @@ def channel_uses(execution: Execution) -> Counts:
             first = d.channel_list // ROW_BYTES - constants.first_channel
             uses[first : first + d.channels] += d.blocks
     return uses
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledUses:
+    """Channels in vectors of a tensor, with one limit, that layers read.
+
+    Attributes:
+        tensor: its id.
+        limit: of the channels.
+        place: (k,) of the vectors among those that are held: the constant ones, or the tensor's.
+        index: (k,) number of each.
+        vectors: (k, 8) int16.
+        times: (k,) how often each is read.
+    """
+
+    tensor: int
+    limit: int
+    place: Counts
+    index: Counts
+    vectors: NDArray[np.int16]
+    times: Counts
+
+
+def scaled_uses(execution: Execution) -> list[ScaledUses]:
+    """Which vectors layers read as channels, by tensor and limit."""
+    read: dict[tuple[int, int], list[TensorCall]] = {}
+    for call in calls_of(execution, SCALED):
+        if call.descriptor.blocks:
+            read.setdefault((operands(execution, call.ecall)[1], call.descriptor.y), []).append(call)
+    return [_scaled_uses(execution, tensor, limit, calls) for (tensor, limit), calls in read.items()]
+
+
+def _scaled_uses(execution: Execution, tensor: int, limit: int, calls: list[TensorCall]) -> ScaledUses:
+    held, first = held_vectors(execution, tensor)
+    times = np.zeros(len(held), np.int64)
+    for call in calls:
+        start = call.descriptor.channel_list // ROW_BYTES - first
+        times[start : start + call.descriptor.channels] += call.descriptor.blocks
+    place = np.flatnonzero(times)
+    return ScaledUses(tensor, limit, place, place + first, held[place], times[place])
 
 
 def operands(execution: Execution, ecall: int) -> tuple[int, int]:

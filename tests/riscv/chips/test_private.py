@@ -1,0 +1,40 @@
+"""Chips for private weights: channels in vectors, digests. Random and extreme scripts satisfy every constraint and every bus."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.riscv.chips.test_tensors import satisfied
+from tests.riscv.vm.digest_programs import random_digests, with_digest
+from tests.riscv.vm.tensor_programs import Script, bounds, random_layer, random_vectors
+from zkvm.riscv.isa.tensors import DIGEST, SCALED, Descriptor
+
+ALL = bounds(-(2**15), 2**15 - 1)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 5, 30])
+def test_digests(rows: int) -> None:
+    satisfied(random_digests(random.Random(rows), rows))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_layers_with_their_own_channels(seed: int) -> None:
+    rng = random.Random(seed)
+    satisfied(random_layer(rng, rng.randrange(1, 30), rng.randrange(1, 30), rng.randrange(1, 9), scaled=True))
+
+
+def test_channels_that_two_layers_share() -> None:
+    """With one limit they have one row, with another one of their own; a digest is asked for twice."""
+    rng = random.Random(7)
+    script = Script()
+    weights = random_vectors(rng, 4, 3) + random_vectors(rng, 4, 3)
+    x, w = script.add_import(random_vectors(rng, 12)), script.add_import(with_digest(weights))
+    for limit in (2**20, 2**20, 2**17):
+        script.add(Descriptor(SCALED, 3, 3, 4, 0, 4, 0, 4, 64, ALL, limit), x, w)
+    script.add(Descriptor(SCALED, 1, 3, 4, 0, 4, 0, 4, 80, ALL, 2**20), x, w)
+    script.add(Descriptor(SCALED, 0, 1, 4, 1, 2, 3, 4, 5, ALL, 2**30), x, w)
+    for _ in range(2):
+        script.add(Descriptor(DIGEST, 3), w)
+    satisfied(script)

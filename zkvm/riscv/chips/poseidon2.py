@@ -1,0 +1,122 @@
+"""Poseidon2 permutations: one a row, served as one tuple of what goes in and what comes out.
+
+**Sound.** An S-box has its argument x and the cube c = x^3 in columns, so x^7 = c c x has degree 3; what lies between S-boxes is linear. The first
+arguments are linear in ``in0 .. in11``, every later one and ``out0 .. out11`` are fixed by a constraint of their own, from what comes before. So a
+row with ``real`` = 1 has exactly one completion of its 12 inputs: the permutation (:mod:`zkvm.riscv.isa.poseidon2`, whose linear layers
+the constraints use). Elements are elements of the field: what they mean as bytes is for who asks to prove.
+
+In and out are one tuple, so an output cannot be exchanged for that of another row, and a second row for the same input says the same:
+rows need neither order nor a name, and what is asked for twice has one row. ``real`` multiplies the round constants, so that the row of
+zeros is padding. A padding row would permute without constants; it serves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zkvm.riscv.chips.buses import PERMUTATION
+from zkvm.riscv.chips.tensor.lanes import assert_muted
+from zkvm.riscv.isa.poseidon2 import CONSTANTS, INNER_DIAGONAL, WIDTH, mix_inner, mix_outer
+from zkvm.riscv.records import Execution
+from zkvm.stark.air.builder import AirBuilder, BusBuilder
+from zkvm.stark.air.chip import Chip, Trace
+from zkvm.stark.air.columns import Columns, Row, bit, cell
+from zkvm.stark.air.expression import Expr
+from zkvm.stark.field.goldilocks import add, mul, total
+
+
+def boxes() -> Iterator[tuple[int, int]]:
+    """Round and element of every S-box, in order."""
+    return ((number, k) for number, added in enumerate(CONSTANTS) for k in range(len(added)))
+
+
+def inputs_and_outputs(row: Row) -> list[Expr]:
+    """The tuple."""
+    return [row[f"{stem}{k}"] for stem in ("in", "out") for k in range(WIDTH)]
+
+
+class Poseidon2Chip(Chip):
+    """One permutation a row."""
+
+    name = "poseidon2"
+    columns = Columns(
+        **{f"in{k}": cell(f"element {k} before the permutation") for k in range(WIDTH)},
+        **{f"x{r}_{k}": cell(f"argument of the S-box of element {k} in round {r}") for r, k in boxes() if r},
+        **{f"c{r}_{k}": cell(f"the cube of what the S-box of element {k} in round {r} takes") for r, k in boxes()},
+        **{f"out{k}": cell(f"element {k} after it") for k in range(WIDTH)},
+        multiplicity=cell("times the permutation is asked for"),
+        real=bit("the row is used"),
+    )
+    counted = (PERMUTATION,)
+
+    def constraints(self, air: AirBuilder, row: Row) -> None:
+        """Every S-box and every layer between two."""
+        air.assert_bool("real is boolean", row.real)
+        assert_muted(air, row, row.real)
+        state = mix_outer([row[f"in{k}"] for k in range(WIDTH)])
+        for r, added in enumerate(CONSTANTS):
+            for k, constant in enumerate(added):
+                x = state[k] + row.real * constant
+                if r:
+                    air.assert_equal(f"round {r}: argument {k}", row[f"x{r}_{k}"], x)
+                    x = row[f"x{r}_{k}"]
+                cube = row[f"c{r}_{k}"]
+                air.assert_equal(f"round {r}: cube {k}", cube, x * x * x)
+                state[k] = cube * cube * x
+            state = mix_outer(state) if len(added) == WIDTH else mix_inner(state)
+        for k, element in enumerate(state):
+            air.assert_equal(f"element {k} after the last round", row[f"out{k}"], element)
+
+    def interactions(self, buses: BusBuilder, row: Row) -> None:
+        """The permutation is served."""
+        buses.serve("permutation", PERMUTATION, tuple(inputs_and_outputs(row)), row.multiplicity)
+
+    def rows(self, execution: Execution) -> int:
+        """One a state that is permuted, however often."""
+        return len(execution.permuted_states[0])
+
+    def fill(self, execution: Execution, trace: Trace) -> None:
+        """Permute."""
+        states, times = execution.permuted_states
+        columns = permutation_columns(states) | {"multiplicity": times, "real": np.ones(len(states), np.uint64)}
+        for name, values in columns.items():
+            trace[name][: len(states)] = values
+
+
+def permutation_columns(states: NDArray[np.uint64]) -> dict[str, NDArray[np.uint64]]:
+    """The columns of rows that permute, but for ``multiplicity`` and ``real``.
+
+    Args:
+        states: (n, 12) uint64, canonical.
+
+    Returns:
+        Columns of (n,) uint64 by their names.
+    """
+    inputs = np.ascontiguousarray(states.T)
+    columns = {f"in{k}": inputs[k] for k in range(WIDTH)}
+    state = _mixed_outer(inputs)
+    for r, added in enumerate(CONSTANTS):
+        boxed = slice(0, len(added))
+        x = add(state[boxed], np.array(added, np.uint64)[:, None])
+        cube = mul(mul(x, x), x)
+        if r:
+            columns |= {f"x{r}_{k}": x[k] for k in range(len(added))}
+        columns |= {f"c{r}_{k}": cube[k] for k in range(len(added))}
+        state[boxed] = mul(mul(cube, cube), x)
+        state = _mixed_outer(state) if len(added) == WIDTH else _mixed_inner(state)
+    return columns | {f"out{k}": state[k] for k in range(WIDTH)}
+
+
+_OUTER = np.array([mix_outer([int(k == j) for j in range(WIDTH)]) for k in range(WIDTH)], np.uint64).T
+"""The outer matrix: (12, 12), entries up to 6."""
+
+
+def _mixed_outer(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    return np.stack([total(mul(state, factors[:, None])) for factors in _OUTER])
+
+
+def _mixed_inner(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    return add(mul(state, np.array(INNER_DIAGONAL, np.uint64)[:, None]), total(state))
