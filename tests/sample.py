@@ -7,6 +7,7 @@ from functools import cache
 
 from tests.riscv.vm.tensor_programs import bounds, channel_bytes, vector_bytes
 from tests.sample_moves import COMBINED_WORDS, FUNCTION_BYTES, MOVED_WORDS, PATTERN_BYTES, Calls, combinations, moves
+from tests.sample_private import PRIVATE, private_calls
 from zkvm.riscv.isa.calls import TENSOR
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
 from zkvm.riscv.records import Execution, Image
@@ -15,6 +16,7 @@ from zkvm.riscv.vm.executor import execute
 
 WORDS = b"".join(word.to_bytes(4, "little") for word in (0xDEAD_BEEF, 0x8000_0001, 0x7FFF_80FE, 5, 0x0102_0304, 0xFFFF_FFFF, 9, 10))
 IMPORTED = [[(1 + 37 * k * k + 1009 * v * (k + 3)) % 60000 - 30000 for k in range(8)] for v in range(11)]
+IMPORTED += PRIVATE
 INPUT = vector_bytes(IMPORTED) + b"private input of the sample"
 
 # --- tensor calls ------------------------------------------------------------------------------------------------------------------
@@ -44,6 +46,7 @@ CALLS: Calls = (
     (Descriptor(LINEAR, 0, 1, 1, 0, 0, 0, 0, CHANNELS, bounds(0, 0)), "s9", "s7", "zero", 0),
     *moves(EXPORTED_AT - DATA + 4 * EXPORTED),
     *combinations(EXPORTED_AT - DATA + 4 * (EXPORTED + MOVED_WORDS)),
+    *private_calls(len(IMPORTED) - len(PRIVATE)),
 )
 """Descriptor, register of the handle, registers of both operands, and what is added to the second: it is an address."""
 
