@@ -38,6 +38,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "riscv": (),
     "riscv.records": ("riscv.isa.opcodes", "riscv.isa.tensors"),
     "riscv.isa": ("errors", "riscv.records"),
+    "riscv.isa.poseidon2": ("stark.field.goldilocks",),  # the field that it permutes in
     "riscv.operations": (),
     "riscv.kernels": ("stark.kernels.library",),
     "riscv.kernels.source": (

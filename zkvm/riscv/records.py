@@ -220,6 +220,7 @@ class Execution:
         zero_last: (z,) their final values.
         zero_last_time: (z,) times of their last accesses.
         tensor_calls: in execution order.
+        permutations: (n, 12) states below p that Poseidon2 is asked to permute, in any order, as often as they are asked for.
         stdout: what the guest wrote to fd 1.
         stderr: what the guest wrote to fd 2.
         seconds: of the execution, under ``execute``.
@@ -241,6 +242,7 @@ class Execution:
     zero_last: NDArray[np.uint64]
     zero_last_time: NDArray[np.uint64]
     tensor_calls: tuple[TensorCall, ...] = ()
+    permutations: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 12), np.uint64))
     stdout: bytes = b""
     stderr: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -252,6 +254,12 @@ class Execution:
         order, counts = self.sorter(self.steps, 2 * self.image.program["op"].astype(np.uint8))
         ends = np.cumsum(counts)
         return {key: order[ends[key] - counts[key] : ends[key]] for key in np.flatnonzero(counts).tolist()}
+
+    @cached_property
+    def permuted_states(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """The states that are permuted, each once, ascending: (m, 12) uint64, and how often: (m,) uint64."""
+        states, times = np.unique(self.permutations, axis=0, return_counts=True)
+        return states, times.astype(np.uint64)
 
     @cached_property
     def _positions(self) -> dict[tuple[tuple[int, ...], bool | None], NDArray[np.int64]]:

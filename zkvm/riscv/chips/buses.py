@@ -59,6 +59,7 @@ COMBINE_PATH = Bus(
     "(tensor, index, channels left, x, y, w, v, channel; operands x, y, factors, channels, jump of x, steps and jumps of y and of factors, "
     "weight, lo, hi - lo, limit)",
 )
+PERMUTATION = Bus("permutation", 32, 24, Argument.LOGUP, "(12 elements, the 12 elements that Poseidon2 makes of them)")
 
 CHAIN_READ, CHAIN_WRITE = 1, 2
 """Kinds on the chain bus."""
