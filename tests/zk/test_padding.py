@@ -51,6 +51,15 @@ def test_every_optional_table_is_present_and_padded() -> None:
     assert {name: plain[name] for name in fixed} == {name: padded[name] for name in fixed}
 
 
+def test_tables_of_calls_that_are_not_made_stay_absent() -> None:
+    """They would be hundreds of columns in every padded receipt."""
+    run = both_ways()[0]
+    padded = dict(zip((chip.name for chip in machine().chips), planned_heights(machine(), run, run.image, EXEMPT, 1 << 12), strict=True))
+    assert {padded[chip.name] for chip in OPTIONAL if chip.by_call} == {0}
+    assert {padded[chip.name] for chip in OPTIONAL if not chip.by_call} == {1 << 12}
+    assert {chip.name for chip in OPTIONAL if chip.by_call} >= {"tensor_call", "tensor_results", "tensor_elements", "tensor_channels", "poseidon2"}
+
+
 def test_a_longer_table_keeps_its_height_and_is_not_split() -> None:
     run = sample_run()
     rows = {chip.name: 0 for chip in machine().chips if chip.first is None} | {"add": 5000}

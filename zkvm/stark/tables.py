@@ -81,7 +81,7 @@ def heights_for(
         image: what the preprocessed columns follow from.
         exempt: exempt rows at the end of every table.
         pad_to: so that runs which fit have the same heights. A power of two: every table whose height the image does not fix is present
-            and has at least this height; tables are then not split, since a second instance would tell how far a run exceeds it. Or rows
+            and has at least this height, but those of calls that the run does not make; tables are then not split, since a second instance would tell how far a run exceeds it. Or rows
             by chip: heights are those of a run that uses at least so many.
         split: whether second instances may save padding; they make receipts larger.
 
@@ -100,7 +100,7 @@ def heights_for(
         used = max(rows[chip.name], room.get(chip.name, 0))
         if len(chip.preprocessed):
             heights[chip.name] = preprocessed_height(chip, image)
-        elif least:
+        elif least and (used or not chip.by_call):
             heights[chip.name] = max(least, table_height(used, exempt))
         elif not used and not chip.mandatory:
             heights[chip.name] = 0

@@ -98,7 +98,8 @@ def quantized(layer: Layer, source: Value, scale: float, weight_bits: int) -> Qu
 
 
 def private_limit(taps: int) -> int:
-    """The limit of a layer with private weights, from its taps alone: taps limit is at most 2^29, if there are at most 2^14."""
+    """The limit of a layer with private weights, from its taps alone: taps limit is at most 2^29, if there are at most 2^14, and biases
+    count at least as many as there are taps."""
     return 1 << (15 + max(0, PRIVATE_BITS - (taps - 1).bit_length()))
 
 
@@ -119,7 +120,9 @@ def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, wei
     unit, step = limit // OFFSET, BIAS_UNIT // limit
     top, shift = (1 << (weight_bits - 1)) - 1, 16 - weight_bits
     size = scale / (source.scale * 2.0**SHIFT)  # the step of weights with the multiplier 1
-    needed = np.maximum(np.abs(layer.weights).max(axis=1) / (size * (top << shift)), np.abs(layer.bias) / (scale * OFFSET))
+    # Of the 2^31 steps of a bias half are for it, and half for what the input's origin adds.
+    most = np.abs(layer.bias) / (size * source.scale * step * (1 << 30))
+    needed = np.maximum(np.abs(layer.weights).max(axis=1) / (size * (top << shift)), most)
     factors = np.maximum(np.ceil(np.minimum(needed / unit, OFFSET)), 1).astype(np.int64)
     steps = factors * unit * size
     weights = np.clip(np.round(layer.weights / (steps * 2.0**shift)[:, None]), -top, top).astype(np.int64) << shift

@@ -43,6 +43,7 @@ class Poseidon2Chip(Chip):
     """One permutation a row."""
 
     name = "poseidon2"
+    by_call = True
     columns = Columns(
         **{f"in{k}": cell(f"element {k} before the permutation") for k in range(WIDTH)},
         **{f"x{r}_{k}": cell(f"argument of the S-box of element {k} in round {r}") for r, k in boxes() if r},

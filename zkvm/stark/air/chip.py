@@ -28,6 +28,8 @@ class Chip:
     preprocessed: ClassVar[Columns] = Columns()
     mandatory: ClassVar[bool] = False
     """Mandatory tables are present in every proof; an optional one is absent when it has no rows."""
+    by_call: ClassVar[bool] = False
+    """Whether rows come from system calls that few programs make: without such a call the table is absent also where all are padded."""
     first: ClassVar[str | None] = None
     """Of a second instance: the name of the chip whose surplus rows it takes."""
     counted: ClassVar[tuple[Bus, ...]] = ()

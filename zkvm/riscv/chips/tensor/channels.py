@@ -33,6 +33,7 @@ class ScaledChannelsChip(Chip):
     """Serves the channel in a vector, one a row."""
 
     name = "tensor_channels"
+    by_call = True
     columns = Columns(
         real=bit("the row holds a channel"),
         tensor=cell("of the vector"),

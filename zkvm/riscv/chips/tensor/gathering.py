@@ -25,6 +25,7 @@ class ElementsChip(Chip):
     """Serves the elements of a vector, one vector a row."""
 
     name = "tensor_elements"
+    by_call = True
     columns = Columns(
         real=bit("the row holds a vector"),
         tensor=cell("of the vector"),

@@ -36,6 +36,8 @@ assert FIRST_TIME == TIME_STEP, "the id of a call is a quarter of its time: one 
 class TensorChip(Chip):
     """A chip whose rows belong to one tensor call each."""
 
+    by_call = True
+
     def rows_of(self, call: TensorCall) -> int:
         """How many rows a call has."""
         raise NotImplementedError

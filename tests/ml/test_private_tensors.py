@@ -1,0 +1,172 @@
+"""Private weights in tensor calls: nothing of them is public, answers are the float model's, and receipts name the weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from tests.ml.models import Array, agreed, compiled, model_of, normal, run_guest
+from zkvm.errors import GuestTrap, UsageError, VerificationError
+from zkvm.ml.card import error_relative_to_range
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Precompiles, Privacy, float_outputs
+from zkvm.ml.interface import ModelInterface, weights_digest
+from zkvm.ml.operations.tensors import TensorLinear
+from zkvm.ml.operators.layers import Layer, private_limit, quantized_secretly
+from zkvm.ml.package import CompiledModel
+from zkvm.ml.samples import Sample
+from zkvm.ml.value import Value
+from zkvm.riscv.isa.tensors import DIGEST, SCALED, channels_in
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
+
+PRIVATE = Options(privacy=Privacy(private_weights=True))
+SHAPE = (1, 2, 14, 14)
+
+
+def node(operator: str, inputs: str, output: str, **attributes: object) -> onnx.NodeProto:
+    return helper.make_node(operator, inputs.split(), [output], name=f"{operator}_{output}", **attributes)
+
+
+NODES = [
+    node("Conv", "x w1 b1", "h1", pads=[1, 1, 1, 1]), node("Relu", "h1", "r1"), node("MaxPool", "r1", "p1", kernel_shape=[2, 2], strides=[2, 2]),
+    node("Conv", "p1 w2 b2", "h2"), node("AveragePool", "h2", "a2", kernel_shape=[2, 2]), node("Relu", "a2", "r2"),
+    node("Flatten", "r2", "f"), node("Gemm", "f w3 b3", "h3"), node("Gemm", "f w4", "h4"), node("Add", "h3 h4", "s"), node("Gemm", "s w5", "y"),
+]  # fmt: skip
+"""Layers, pools of both kinds, a Relu by itself; and a sum of two tensors, whose scales are secret, in ordinary code."""
+
+
+def network(seed: int = 0, size: float = 1.0) -> tuple[onnx.ModelProto, list[Sample]]:
+    """Weights and ranges inside follow from seed and size, and nothing else does."""
+
+    def weights(number: int, *shape: int) -> Array:
+        return normal(*shape, seed=10 * seed + number, scale=0.3) * np.float32(size)
+
+    constants = {
+        "w1": weights(1, 6, 2, 3, 3), "b1": weights(2, 6), "w2": weights(3, 8, 6, 3, 3), "b2": weights(4, 8),
+        "w3": weights(5, 128, 40), "b3": weights(6, 40), "w4": weights(7, 128, 40), "w5": weights(8, 40, 24),
+    }  # fmt: skip
+    samples: list[Sample] = [{"x": normal(*SHAPE, seed=number)} for number in range(5)]
+    return model_of(NODES, samples[0], ["y"], constants), samples
+
+
+@cache
+def made(seed: int = 0, size: float = 1.0) -> Compilation:
+    return compiled(*network(seed, size), PRIVATE)
+
+
+def test_guest_integer_model_and_float_model_agree() -> None:
+    """In calls, and to 0.1 %; what is committed is what the digest of the weights says."""
+    compilation, samples = made(), network()[1]
+    for sample, expected in zip(samples, float_outputs(compilation.imported, samples), strict=True):
+        integers, saturated = compilation.model.quantize([sample["x"]])
+        assert not saturated
+        (result,) = agreed(compilation, integers)
+        assert error_relative_to_range(compilation.graph.outputs[0].dequantize(result), expected[0]) < 0.001
+    layers = [operation for operation in compilation.graph.operations if isinstance(operation, TensorLinear)]
+    assert len(layers) == 5
+    assert all(layer.limit for layer in layers)
+    image = load_image(compilation.model.elf)
+    run = execute(image, compilation.model.stdin(compilation.model.quantize([samples[0]["x"]])[0]))
+    operations = [call.descriptor.operation for call in run.tensor_calls]
+    assert operations.count(SCALED) == 5
+    assert operations.count(DIGEST) == 1
+    assert run.cycles < 60_000
+
+
+def test_nothing_of_the_weights_is_public(tmp_path: Path) -> None:
+    """Other weights, larger and smaller: the same bytes but for the digest, and twins have nothing against the model."""
+    published = []
+    for number, (seed, size) in enumerate([(0, 1.0), (1, 1.0), (2, 7.0), (3, 0.01)]):
+        model = made(seed, size).model
+        model.save(tmp_path / str(number))
+        metadata = json.loads((tmp_path / str(number) / "model.json").read_text())
+        assert metadata.pop("weights_digest") == model.weights_digest
+        published.append((model.elf, model.source, metadata))
+    assert published[1:] == published[:1] * 3
+    assert len({made(seed, size).model.weights_digest for seed, size in [(0, 1.0), (1, 1.0), (2, 7.0)]}) == 3
+
+
+def test_receipts_of_one_private_model_show_the_same_weights(tmp_path: Path) -> None:
+    """And are refused for a model with others; whoever verifies has model.json alone."""
+    ours, other, samples = made().model, made(1).model, network()[1]
+    ours.save(tmp_path)
+    public, image_id = ModelInterface.read(tmp_path), ours.image_id()
+    receipts = [model.prove(sample) for model, sample in ((ours, samples[0]), (ours, samples[1]), (other, samples[0]))]
+    assert other.image_id() == image_id
+    shown = [public.verify(receipt, image_id).digests for receipt in receipts[:2]]
+    assert shown[0] == shown[1] == {"weights": ours.weights_digest}
+    with pytest.raises(VerificationError, match="MODEL: the run's private weights have the digest"):
+        public.verify(receipts[2], image_id)
+
+
+def test_other_private_vectors_have_another_digest_or_no_run(tmp_path: Path) -> None:
+    """A vector is changed: the guest finds that the digest is another. With that digest the journal says so."""
+    model, samples = made().model, network()[1]
+    integers, _ = model.quantize([samples[0]["x"]])
+    changed = bytearray(model.private_weights)
+    changed[len(changed) - 16 * model.private_vectors] ^= 1  # a weight of the first layer
+    with pytest.raises(GuestTrap, match="are not their digest"):
+        execute(load_image(model.elf), replace(model, private_weights=bytes(changed)).stdin(integers), trace=False)
+    assert weights_digest(bytes(changed), model.private_vectors) == model.weights_digest, "the digest in the file is the old one"
+    changed[-1] ^= 1
+    assert weights_digest(bytes(changed), model.private_vectors) != model.weights_digest
+    model.save(tmp_path)
+    (tmp_path / "weights.bin").write_bytes(bytes(changed))
+    with pytest.raises(UsageError, match="does not hold the weights whose digest"):
+        CompiledModel.load(tmp_path)
+
+
+def test_without_calls_all_weights_are_words() -> None:
+    model, samples = network()
+    plain = compiled(model, samples, replace(PRIVATE, precompiles=Precompiles.NONE))
+    assert plain.model.private_vectors == 0
+    assert "private_tensor" not in plain.code.source
+    assert plain.graph.tensor_operations == 0
+
+
+def test_inputs_and_outputs_that_are_digests_too() -> None:
+    model, samples = network()
+    privacy = Privacy(private_weights=True, input_digest=True, output=OutputMode.DIGEST)
+    compilation = compiled(model, samples, Options(privacy=privacy))
+    integers, _ = compilation.model.quantize([samples[0]["x"]])
+    journal, _ = run_guest(compilation, integers)
+    digests = compilation.model.decode(journal).digests or {}
+    assert list(digests) == ["weights", "input", "output"]
+    assert digests["weights"] == compilation.model.weights_digest
+
+
+@pytest.mark.parametrize("taps", [1, 2, 3, 25, 784, 5000, 1 << 14, 100_000])
+def test_private_channels_are_those_of_the_machine(taps: int) -> None:
+    """Multipliers and biases count what a channel in a vector counts, whatever weights, biases and origins are; sums keep their bound."""
+    random = np.random.default_rng(taps)
+    limit = private_limit(taps)
+    assert 1 <= taps * limit <= 1 << 32
+    for size, offset, origin in ((1.0, 0.1, 0), (1e-4, 3.0, 1 << 15), (50.0, 0.0, -(1 << 15)), (1.0, 1e-9, 9)):
+        weights = random.normal(size=(5, taps)) * size
+        bias = random.normal(size=5) * offset
+        source = Value("x", (taps,), -(1 << 15), (1 << 15) - 1, 2.0**-12, origin=origin)
+        scale = float(np.abs(weights).sum(axis=1).max() * 8 + np.abs(bias).max()) / (1 << 15)
+        found, same = quantized_secretly("layer", Layer("x", "y", weights, bias, False), source, scale, 16)
+        assert same == limit
+        lanes = TensorLinear("layer", (), source, found.weights, found.bias, found.multipliers, limit)._channels()
+        channels = channels_in(lanes.astype(np.int16), limit)
+        assert (lanes == lanes.astype(np.int16)).all()
+        assert (channels["bias"] == found.bias).all()
+        assert (channels["multiplier"] == found.multipliers).all()
+        errors = found.weights * (found.multipliers[:, None] / 2.0**32) * (scale / source.scale) - weights
+        assert np.abs(errors).max() <= 1.01 * (found.multipliers.max() / 2.0**32) * scale / source.scale / 2
+
+
+def test_weights_too_large_for_their_results_are_refused_by_name() -> None:
+    """Never computed in another way: that would say something about them."""
+    source = Value("x", (4,), -(1 << 15), (1 << 15) - 1, 1.0)
+    layer = Layer("x", "y", np.full((1, 4), 1e9), np.zeros(1), False)
+    with pytest.raises(UsageError, match="layer 7: its weights are too large for its results to be private"):
+        quantized_secretly("layer 7", layer, source, 1e-9, 16)
