@@ -27,6 +27,8 @@ from zkvm.ml.ranges import TensorInfo
 
 CHEAP = 1 << 18
 """Instructions below which floats are taken without a trial: no proof is much cheaper than one of so many."""
+PRIVATE_WORD = 20
+"""Instructions that cost what it does to read and hash a private word: floats have one for each weight."""
 WORTHWHILE = 0.8
 """Fixed point that costs more than this part of what floats cost is not worth its ranges."""
 MAX_TRIALS, BUDGET = 8, 1 << 28
@@ -119,12 +121,13 @@ def choose(model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Opt
     if options.arithmetic is Arithmetic.FIXED:
         return Choice(_cheaper(lowered, frozenset(), calls), frozenset())
     everything = Choice(lowered(Everything()), Everything())
-    if options.arithmetic is Arithmetic.FLOAT or everything.graph.cost <= CHEAP:
+    cost = everything.graph.cost + (PRIVATE_WORD * sum(array.size for array in model.constants.values()) if private else 0)
+    if options.arithmetic is Arithmetic.FLOAT or cost <= CHEAP:
         return everything
     always = frozenset(first_output(node) for node in model.nodes if (node.domain, node.operator) in ALWAYS)
     if private:
         graph = lowered(always, calls)  # what could be cheaper without calls depends on shapes alone, and never is
-        return Choice(graph, always, calls=calls) if graph.cost <= WORTHWHILE * everything.graph.cost else everything
+        return Choice(graph, always, calls=calls) if graph.cost <= WORTHWHILE * cost else everything
     return _tried(model, lowered, calls, agreement, always, everything)
 
 

@@ -125,6 +125,65 @@ def _encoder() -> nn.Module:
     return nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, dropout=0.0)
 
 
+def _wide() -> nn.Module:
+    return nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 128), nn.Tanh(), nn.Linear(128, 10))
+
+
+def _lenet() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+    )  # fmt: skip
+
+
+def _mobile() -> nn.Module:
+    """Depthwise and pointwise convolutions, a residual around them, batch normalisation in between."""
+    inner = nn.Sequential(
+        nn.Conv2d(8, 24, 1), nn.BatchNorm2d(24), nn.ReLU6(), nn.Conv2d(24, 24, 3, padding=1, groups=24), nn.BatchNorm2d(24), nn.ReLU6(),
+        nn.Conv2d(24, 8, 1), nn.BatchNorm2d(8),
+    )  # fmt: skip
+    stem, head = nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Linear(8, 6)
+    return Lambda(lambda first, block, last, x: last((first(x) + block(first(x))).mean((2, 3))), stem, inner, head)
+
+
+def _sequence(first: nn.Module, block: nn.Module, norm: nn.Module, head: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return head(norm(block(first(x))).mean(1))
+
+
+class Patches(nn.Module):
+    """Patches of an image as a sequence, with learned places."""
+
+    def __init__(self, size: int, width: int, length: int) -> None:
+        super().__init__()
+        self.cut, self.places = nn.Conv2d(1, width, size, stride=size), nn.Parameter(0.1 * torch.randn(1, length, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(1, length, width)."""
+        return self.cut(x).flatten(2).transpose(1, 2) + self.places
+
+
+class Residual(nn.Module):
+    """Attention and a perceptron, each normalised before and added."""
+
+    def __init__(self, width: int, heads: int, length: int) -> None:
+        super().__init__()
+        self.norm, self.attention, self.norm2 = nn.LayerNorm(width), Attention(width, heads, length), nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The same shape."""
+        y = x + self.attention(self.norm(x))
+        return y + self.mlp(self.norm2(y))
+
+
+def _vision() -> nn.Module:
+    return Lambda(_sequence, Patches(4, 32, 16), Residual(32, 4, 16), nn.LayerNorm(32), nn.Linear(32, 6))
+
+
+def _text() -> nn.Module:
+    return Lambda(_sequence, nn.Embedding(TOKENS, 32), Residual(32, 4, 12), nn.LayerNorm(32), nn.Linear(32, 4))
+
+
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "mlp-relu": (lambda: _mlp(nn.ReLU), (1, 10), "normal-classes"),
     "mlp-gelu": (lambda: _mlp(nn.GELU), (1, 10), "normal-classes"),
@@ -167,6 +226,12 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "attention-fused": (lambda: Attention(fused=True), (1, 8, 16), "normal"),
     "encoder-layer": (_encoder, (1, 6, 16), "normal"),
     "embedding": (lambda: Lambda(_pooled_embedding, nn.Embedding(TOKENS, 8), nn.Linear(8, 3)), (1, 6), "tokens-classes"),
+    # Large enough that their layers become tensor calls.
+    "mlp-wide": (_wide, (1, 64), "normal-classes"),
+    "lenet": (_lenet, (1, 1, 28, 28), "image-classes"),
+    "mobile-block": (_mobile, (1, 3, 16, 16), "image-classes"),
+    "vision-transformer": (_vision, (1, 1, 16, 16), "image-classes"),
+    "text-classifier": (_text, (1, 12), "tokens-classes"),
     "gpt-block": (Block, (1, 8), "tokens-classes"),
     "gpt-block-fused": (lambda: Block(True), (1, 8), "tokens-classes"),
 }  # fmt: skip
