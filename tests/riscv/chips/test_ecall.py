@@ -24,7 +24,7 @@ from zkvm.stark.field.goldilocks import P
 
 CHIP = EcallChip()
 DATA = 0x80_0000
-NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4098, 0xFFFF_FFFF)
+NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4099, 0xFFFF_FFFF)
 DESCRIPTORS = (0, 1, 2, 3, 4, 5, 0xFFFF_FFFF)
 
 
@@ -75,8 +75,8 @@ def test_kinds_are_exclusive_and_cover(forged: Forgery) -> None:
 def test_the_list_of_served_numbers_is_complete() -> None:
     """Every chip that looks ECALL up proves calls of this list, and 'unknown' excludes all of it."""
     users = {chip.name for chip in machine().chips for lookup in chip.air_buses.lookups if _asks_for_ecall(lookup)}
-    assert users == {"ecall", "brk", "exit", "tensor_call", "tensor_combine_call"}
-    assert set(SERVED) == {63, 64, 93, 94, 214, 4096, 4097}
+    assert users == {"ecall", "brk", "exit", "tensor_call", "tensor_combine_call", "permute"}
+    assert set(SERVED) == {63, 64, 93, 94, 214, 4096, 4097, 4098}
 
 
 def _asks_for_ecall(lookup: Lookup) -> bool:
@@ -192,7 +192,7 @@ def test_cycles_is_the_number_of_instructions_before(forged: Forgery) -> None:
         assert forged.refusals() == {"ecall: cycles returns the instructions before it"}
 
 
-@pytest.mark.parametrize("number", [calls.CYCLES.number, calls.TENSOR.number])
+@pytest.mark.parametrize("number", [calls.CYCLES.number, calls.TENSOR.number, calls.PERMUTE.number])
 def test_a_served_number_is_no_unknown_one(forged: Forgery, number: int) -> None:
     """The inverse has no witness at a number that is served, whatever the prover puts there."""
     row = forged.row("ecall", cycles=1)
