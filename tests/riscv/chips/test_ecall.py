@@ -12,7 +12,7 @@ from tests.forge import Forgery, forgery
 from tests.riscv.chips.memory_rows import shape
 from tests.sample import sample_run
 from zkvm.riscv.chips.buses import PROGRAM
-from zkvm.riscv.chips.ecall import FACTORS, FLAGS, SERVED, EcallChip
+from zkvm.riscv.chips.ecall import ALONE, FACTORS, FLAGS, SERVED, EcallChip
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution
@@ -44,7 +44,7 @@ def forged() -> Forgery:
 
 
 def test_shape() -> None:
-    assert shape(CHIP) == (38, 7, 8, 53)
+    assert shape(CHIP) == (38 + len(ALONE), 7, 8, 53)
 
 
 def test_results() -> None:
@@ -199,11 +199,14 @@ def test_a_served_number_is_no_unknown_one(forged: Forgery, number: int) -> None
     forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), calls.ENOSYS)
     forged.write("ecall", row, cycles=0, unknown=1, result=calls.ENOSYS)
     products = {f"numbers_{k}": _product(number, k) for k in range(len(FACTORS))}
-    forged.write("ecall", row, a7=number, **products)
-    for inverse in (0, 1, P - 1, 1 << 32):
-        forged.write("ecall", row, inverse=inverse)
+    alone = math.prod(number - own for own in ALONE) % P
+    forged.write("ecall", row, a7=number, checked=pow(alone, P - 2, P) if ALONE else 0, **products)
+    refusal = f"ecall: an unknown number is {f'not {number}' if number in ALONE else 'none that is served'}"
+    honest = pow(products[f"numbers_{len(FACTORS) - 1}"] + math.prod(-root for factors in FACTORS for root in factors), P - 2, P)
+    for value in (0, 1, P - 1, 1 << 32):
+        forged.write("ecall", row, **({"inverse": honest, "checked": value} if number in ALONE else {"inverse": value}))
         others = set() if number == calls.CYCLES.number else {"bus memory"}
-        assert forged.refusals() == {"ecall: an unknown number is none that is served", *others}
+        assert forged.refusals() == {refusal, *others}
 
 
 def _product(number: int, k: int) -> int:
