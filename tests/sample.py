@@ -8,7 +8,8 @@ from functools import cache
 from tests.riscv.vm.tensor_programs import bounds, channel_bytes, vector_bytes
 from tests.sample_moves import COMBINED_WORDS, FUNCTION_BYTES, MOVED_WORDS, PATTERN_BYTES, Calls, combinations, moves
 from tests.sample_private import PRIVATE, private_calls
-from zkvm.riscv.isa.calls import TENSOR
+from tests.states import EDGES, before, state_bytes
+from zkvm.riscv.isa.calls import PERMUTE, TENSOR
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
 from zkvm.riscv.records import Execution, Image
 from zkvm.riscv.vm.assemble import CHANNELS, DATA, EXIT, VECTORS, Item, assemble
@@ -49,6 +50,11 @@ CALLS: Calls = (
     *private_calls(len(IMPORTED) - len(PRIVATE)),
 )
 """Descriptor, register of the handle, registers of both operands, and what is added to the second: it is an address."""
+
+
+PERMUTED_AT = EXPORTED_AT + 4 * (EXPORTED + MOVED_WORDS + COMBINED_WORDS)
+STATES = state_bytes([2**64 - 1 - 37 * k for k in range(12)]) + state_bytes(before(EDGES))
+"""Of the first one no element is canonical; the second one becomes the edge values."""
 
 
 def tensor_call(number: int, handle: str, first: str = "zero", second: str = "zero", offset: int = 0) -> list[Item]:
@@ -93,6 +99,11 @@ def sample_program() -> list[Item]:
     for number, fd, base, length in calls:
         items += [("li", "a7", number), ("li", "a0", fd), ("addi", "a1", base, 1 + number % 2), ("li", "a2", length), ("ecall",)]
     items += [("li", "a7", 214), ("li", "a0", 0), ("ecall",), ("addi", "a0", "a0", 64), ("ecall",), ("li", "a0", -1), ("ecall",)]
+    items.append(("li", "a7", PERMUTE.number))
+    for address in (PERMUTED_AT, PERMUTED_AT, PERMUTED_AT + 96):
+        items += [("li", "a0", address), ("ecall",)]
+    for offset in (-512, -1024):  # zeros twice: one row permutes both
+        items += [("addi", "a0", "sp", offset), ("ecall",)]
     for call, (_, handle, first, second, offset) in enumerate(CALLS[1:], 1):
         items += tensor_call(call, handle, first, second, offset)
     items += [("li", "a0", 7), *EXIT, "function", ("jalr", "zero", "ra", 0)]
@@ -103,10 +114,11 @@ def sample_program() -> list[Item]:
 def sample_image() -> Image:
     """The sample program with its memory."""
     data = WORDS.ljust(64, b"\0") + struct.pack(f"<{len(LOADED)}i", *LOADED) + bytes(4 * (EXPORTED + MOVED_WORDS + COMBINED_WORDS))
+    assert DATA + len(data) == PERMUTED_AT
     rodata = WORDS + b"".join(struct.pack("<14I", *descriptor) for descriptor, *_ in CALLS)
     return assemble(
         sample_program(),
-        data=data,
+        data=data + STATES,
         rodata=rodata,
         bss=64,
         vectors=vector_bytes(CONSTANT),

@@ -78,7 +78,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     ),
     "session.speed": ("riscv.machine", "stark.air", "stark.kernels.ntt", "session.memory", "session.resources"),
     "api": ("errors", "riscv", "stark", "verifier", "session"),
-    "__init__": ("errors", "api", "session", "stark.protocol.params", "verifier"),
+    "poseidon2": ("errors", "riscv.isa.poseidon2"),
+    "__init__": ("errors", "api", "poseidon2", "session", "stark.protocol.params", "verifier"),
     "guest": ("errors", "files"),
     # What a relying party needs of a compiled model.
     "ml.interface": ("errors", "ml.layout", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         VerificationError,
         ZkvmError,
     )
+    from zkvm.poseidon2 import poseidon2_compress, poseidon2_hash
     from zkvm.session.prediction import Prediction
     from zkvm.session.profiling import Profile, profile
     from zkvm.session.run import ExecutorEnv, Session
@@ -39,6 +40,7 @@ _HOMES = {
         "Cancelled", "ElfError", "FormatError", "Frame", "GuestError", "GuestTrap", "LimitError", "ProvingError", "RejectReason",
         "UsageError", "VerificationError", "ZkvmError",
     ),
+    "zkvm.poseidon2": ("poseidon2_compress", "poseidon2_hash"),
     "zkvm.stark.protocol.params": ("Policy",),
     "zkvm.session.prediction": ("Prediction",),
     "zkvm.session.profiling": ("Profile", "profile"),
@@ -71,6 +73,8 @@ __all__ = [
     "compute_image_id",
     "execute",
     "load_image",
+    "poseidon2_compress",
+    "poseidon2_hash",
     "profile",
     "prove",
 ]

@@ -21,6 +21,7 @@ from zkvm.riscv.chips.load_word import LoadWordChip
 from zkvm.riscv.chips.load_word_rom import LoadWordRomChip
 from zkvm.riscv.chips.multiply import MultiplyChip
 from zkvm.riscv.chips.multiply_immediate import MultiplyImmediateChip
+from zkvm.riscv.chips.permute import PermuteChip
 from zkvm.riscv.chips.poseidon2 import Poseidon2Chip
 from zkvm.riscv.chips.program import ProgramChip
 from zkvm.riscv.chips.ram_image import RamImageChip
@@ -75,7 +76,7 @@ def machine() -> Machine:
             TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), ResultsChip(),
             PatternsChip(), FunctionsChip(), ElementsChip(), GatherChip(), MaximaChip(), ApplyChip(),
             CombineCallChip(), CombineChip(), DigestChip(),
-            Poseidon2Chip(),
+            PermuteChip(), Poseidon2Chip(),
             *map(second_instance, SPLIT),
         ),
         max_rows=MAX_ROWS,

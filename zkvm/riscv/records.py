@@ -86,7 +86,7 @@ TENSOR_WORD = np.dtype(
         ("t_prev", np.uint64),  # its previous access
     ]
 )
-"""One word that a tensor call reads or writes."""
+"""One word that a tensor call or a permutation reads or writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +222,7 @@ class Execution:
         zero_last: (z,) their final values.
         zero_last_time: (z,) times of their last accesses.
         tensor_calls: in execution order.
+        permuted: (c, 24) TENSOR_WORD, the words of each call of permute, in execution order.
         permutations: (n, 12) states below p that Poseidon2 is asked to permute, in any order, as often as they are asked for.
         stdout: what the guest wrote to fd 1.
         stderr: what the guest wrote to fd 2.
@@ -244,6 +245,7 @@ class Execution:
     zero_last: NDArray[np.uint64]
     zero_last_time: NDArray[np.uint64]
     tensor_calls: tuple[TensorCall, ...] = ()
+    permuted: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 24), TENSOR_WORD))
     permutations: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 12), np.uint64))
     stdout: bytes = b""
     stderr: bytes = b""

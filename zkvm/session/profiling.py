@@ -242,6 +242,7 @@ def costs() -> Costs:
         zero_word=columns["zero_init"],
         read_row=columns["read_rows"],
         write_row=columns["write_rows"],
+        permuted_state=columns["poseidon2"],
         tensor=tensor_cells,
     )
 

@@ -12,7 +12,7 @@ from tests.forge import Forgery, forgery
 from tests.riscv.chips.memory_rows import shape
 from tests.sample import sample_run
 from zkvm.riscv.chips.buses import PROGRAM
-from zkvm.riscv.chips.ecall import FACTORS, FLAGS, SERVED, EcallChip
+from zkvm.riscv.chips.ecall import ALONE, FACTORS, FLAGS, SERVED, EcallChip
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution
@@ -24,7 +24,7 @@ from zkvm.stark.field.goldilocks import P
 
 CHIP = EcallChip()
 DATA = 0x80_0000
-NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4098, 0xFFFF_FFFF)
+NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4099, 0xFFFF_FFFF)
 DESCRIPTORS = (0, 1, 2, 3, 4, 5, 0xFFFF_FFFF)
 
 
@@ -44,7 +44,7 @@ def forged() -> Forgery:
 
 
 def test_shape() -> None:
-    assert shape(CHIP) == (38, 7, 8, 53)
+    assert shape(CHIP) == (38 + len(ALONE), 7, 8, 53)
 
 
 def test_results() -> None:
@@ -75,8 +75,8 @@ def test_kinds_are_exclusive_and_cover(forged: Forgery) -> None:
 def test_the_list_of_served_numbers_is_complete() -> None:
     """Every chip that looks ECALL up proves calls of this list, and 'unknown' excludes all of it."""
     users = {chip.name for chip in machine().chips for lookup in chip.air_buses.lookups if _asks_for_ecall(lookup)}
-    assert users == {"ecall", "brk", "exit", "tensor_call", "tensor_combine_call"}
-    assert set(SERVED) == {63, 64, 93, 94, 214, 4096, 4097}
+    assert users == {"ecall", "brk", "exit", "tensor_call", "tensor_combine_call", "permute"}
+    assert set(SERVED) == {63, 64, 93, 94, 214, 4096, 4097, 4098}
 
 
 def _asks_for_ecall(lookup: Lookup) -> bool:
@@ -192,18 +192,21 @@ def test_cycles_is_the_number_of_instructions_before(forged: Forgery) -> None:
         assert forged.refusals() == {"ecall: cycles returns the instructions before it"}
 
 
-@pytest.mark.parametrize("number", [calls.CYCLES.number, calls.TENSOR.number])
+@pytest.mark.parametrize("number", [calls.CYCLES.number, calls.TENSOR.number, calls.PERMUTE.number])
 def test_a_served_number_is_no_unknown_one(forged: Forgery, number: int) -> None:
     """The inverse has no witness at a number that is served, whatever the prover puts there."""
     row = forged.row("ecall", cycles=1)
     forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), calls.ENOSYS)
     forged.write("ecall", row, cycles=0, unknown=1, result=calls.ENOSYS)
     products = {f"numbers_{k}": _product(number, k) for k in range(len(FACTORS))}
-    forged.write("ecall", row, a7=number, **products)
-    for inverse in (0, 1, P - 1, 1 << 32):
-        forged.write("ecall", row, inverse=inverse)
+    alone = math.prod(number - own for own in ALONE) % P
+    forged.write("ecall", row, a7=number, checked=pow(alone, P - 2, P) if ALONE else 0, **products)
+    refusal = f"ecall: an unknown number is {f'not {number}' if number in ALONE else 'none that is served'}"
+    honest = pow(products[f"numbers_{len(FACTORS) - 1}"] + math.prod(-root for factors in FACTORS for root in factors), P - 2, P)
+    for value in (0, 1, P - 1, 1 << 32):
+        forged.write("ecall", row, **({"inverse": honest, "checked": value} if number in ALONE else {"inverse": value}))
         others = set() if number == calls.CYCLES.number else {"bus memory"}
-        assert forged.refusals() == {"ecall: an unknown number is none that is served", *others}
+        assert forged.refusals() == {refusal, *others}
 
 
 def _product(number: int, k: int) -> int:

@@ -89,7 +89,7 @@ class Poseidon2Chip(Chip):
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
         """The permutation is served."""
-        buses.serve("permutation", PERMUTATION, tuple(inputs_and_outputs(row)), row.real * row.multiplicity)
+        buses.serve("permutation", PERMUTATION, tuple(inputs_and_outputs(row)), row.multiplicity * row.real)
 
     def rows(self, execution: Execution) -> int:
         """One a state that is permuted, however often."""

@@ -1,6 +1,6 @@
 """The system calls: one table, from which the executor's host functions, the chips and the profiler take what they need.
 
-The numbers are those of Linux for RISC-V (``include/uapi/asm-generic/unistd.h``), except one that Linux does not have, far above its table.
+The numbers are those of Linux for RISC-V (``include/uapi/asm-generic/unistd.h``), except those that Linux does not have, far above its table.
 A program puts the number into a7 and arguments into a0, a1, a2; the result is in a0.
 """
 
@@ -41,7 +41,10 @@ CYCLES = Call(4096, "cycles", "ecall")
 TENSOR = Call(4097, "tensor", "tensor_call")
 """An operation on tensors, see :mod:`zkvm.riscv.isa.tensors`."""
 
-CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES, TENSOR)
+PERMUTE = Call(4098, "permute", "permute", arguments=())
+"""Poseidon2 on the 24 words at a0, see :mod:`zkvm.riscv.isa.poseidon2`."""
+
+CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES, TENSOR, PERMUTE)
 """Every call that is served, in the order in which the chip of unknown calls excludes their numbers: it enters the machine's digest."""
 BY_NUMBER = {call.number: call for call in CALLS}
 UNKNOWN = Call(-1, "unknown", "ecall")

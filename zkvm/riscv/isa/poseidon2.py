@@ -15,8 +15,13 @@ from typing import Any
 
 from zkvm.stark.field.goldilocks import P
 
+MODULUS = P
+"""Of the field, for those who need no more of it."""
 WIDTH = 12
 """Elements of a state."""
+WORDS = 2 * WIDTH
+"""32-bit words of a state in memory: of each element the low one, then the high one."""
+WORD_BYTES = 4
 HALF_ROUNDS = 4
 """Outer rounds at either end."""
 INNER_ROUNDS = 22

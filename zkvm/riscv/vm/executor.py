@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.riscv.isa import calls, opcodes
+from zkvm.riscv.isa.poseidon2 import WIDTH, WORDS
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.kernels.sorting import sort_steps
-from zkvm.riscv.records import CHAIN_ROW, ECALL, KEYS, Execution, Image
+from zkvm.riscv.records import CHAIN_ROW, ECALL, KEYS, TENSOR_WORD, Execution, Image
 from zkvm.riscv.vm.state import MachineState, missing_instruction, outside_memory, symbol_at, trap
 from zkvm.riscv.vm.syscalls import REGISTERS, Host, Sink, handle_call
 
@@ -156,7 +157,10 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
         zero_last=zero_last,
         zero_last_time=zero_time,
         tensor_calls=tuple(host.tensors.calls),
-        permutations=np.concatenate([np.zeros((0, 12), np.uint64), *(call.permuted[0] for call in host.tensors.calls)]),
+        permuted=np.concatenate([np.zeros((0, WORDS), TENSOR_WORD), *host.permuted]),
+        permutations=np.concatenate([
+            np.zeros((0, WIDTH), np.uint64), *host.permutations, *(call.permuted[0] for call in host.tensors.calls)
+        ]),  # fmt: skip
         stdout=bytes(host.output[calls.FD_STDOUT]),
         stderr=bytes(host.output[calls.FD_STDERR]),
         seconds={"execute": seconds},

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.isa import opcodes
+from zkvm.riscv.isa.calls import PERMUTE
 from zkvm.riscv.isa.semantics import LOADS, STORES
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.records import CHAIN_ROW, Execution, Image
@@ -50,6 +51,7 @@ class Costs:
         zero_word: of the first touch of a zero-initialised word.
         read_row: of a word that a read moves.
         write_row: of a word that a journal write moves.
+        permuted_state: of a state that is permuted for the first time, beside the call.
         tensor: of the rows of each tensor call of a run, beside that of the call itself.
     """
 
@@ -60,12 +62,13 @@ class Costs:
     zero_word: int
     read_row: int
     write_row: int
+    permuted_state: int
     tensor: Callable[[Execution], Sequence[int]]
 
     @classmethod
     def nothing(cls) -> Costs:
         """Counts cycles only."""
-        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0, lambda execution: [0] * len(execution.tensor_calls))
+        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0, 0, lambda execution: [0] * len(execution.tensor_calls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +202,18 @@ class Recorder:
         for records, cost in ((execution.reads, self.costs.read_row), (execution.writes, self.costs.write_row)):
             self._count_chain(records, execution.ecalls["time"], cost)
         for tensor_call, cost in zip(execution.tensor_calls, self.costs.tensor(execution), strict=True):
-            words = tensor_call.words
-            zero = (words["t_prev"] == 0) & self._zero_initialised(words["address"])
-            self._add(*self._call_nodes[tensor_call.ecall], cost + int(zero.sum()) * self.costs.zero_word)
+            self._add(*self._call_nodes[tensor_call.ecall], cost + self._first_touches(tensor_call.words))
+        seen: set[bytes] = set()
+        permuting = np.flatnonzero(execution.ecalls["a7"] == PERMUTE.number).tolist()
+        for call, words in zip(permuting, execution.permuted, strict=True):
+            new = words["old"].tobytes() not in seen
+            seen.add(words["old"].tobytes())
+            self._add(*self._call_nodes[call], new * self.costs.permuted_state + self._first_touches(words))
+
+    def _first_touches(self, words: NDArray[Any]) -> int:
+        """Cells of the zero-initialised words among TENSOR_WORD records that nothing touched before."""
+        zero = (words["t_prev"] == 0) & self._zero_initialised(words["address"])
+        return int(zero.sum()) * self.costs.zero_word
 
     def cycles_by_function(self) -> tuple[tuple[str, int], ...]:
         """(name, cycles) of every function that ran, most first."""

@@ -17,6 +17,7 @@ from zkvm.riscv.isa import calls, opcodes, semantics
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.records import CHAIN_ROW, ECALL
 from zkvm.riscv.vm.memory import ROM
+from zkvm.riscv.vm.permuting import run_permutation
 from zkvm.riscv.vm.state import MachineState, outside_memory, trap
 from zkvm.riscv.vm.tensor_call import Tensors
 from zkvm.riscv.vm.tensors import run_call
@@ -48,6 +49,8 @@ class Host:
     ecalls: list[tuple[int, ...]] = field(default_factory=list)
     moved: dict[str, list[NDArray[Any]]] = field(default_factory=lambda: {call.moves: [] for call in calls.CALLS if call.moves})
     tensors: Tensors = field(default_factory=Tensors)
+    permuted: list[NDArray[Any]] = field(default_factory=list)
+    permutations: list[NDArray[np.uint64]] = field(default_factory=list)
 
     def take(self, count: int) -> bytes:
         """The next so many bytes of the input, or all that are left."""
@@ -164,6 +167,16 @@ def _tensor(state: MachineState, host: Host, record: Record) -> Outcome:
     return run_call(state, host.tensors, len(host.ecalls), registers, host.take), NOTHING
 
 
+def _permute(state: MachineState, host: Host, record: Record) -> Outcome:
+    """permute: the words at a0 become what Poseidon2 makes of them; 0."""
+    rows, elements = run_permutation(state, record["a0"])
+    if state.trace:
+        host.permuted.append(rows)
+        host.permutations.append(elements)
+        state.host_bytes += rows.nbytes + elements.nbytes
+    return 0, NOTHING
+
+
 def _brk(state: MachineState, host: Host, record: Record) -> Outcome:
     """brk: move the break within the heap; the break then."""
     current, start, limit = (int(state.registers[index]) for index in (BREAK, HEAP_START, HEAP_LIMIT))
@@ -183,6 +196,7 @@ HOST: dict[calls.Call, Callable[[MachineState, Host, Record], Outcome]] = {
     calls.BRK: _brk,
     calls.CYCLES: _cycles,
     calls.TENSOR: _tensor,
+    calls.PERMUTE: _permute,
     calls.UNKNOWN: _unknown,
 }
 """What the host does in each call: complete its record, return the result."""
