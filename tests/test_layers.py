@@ -83,6 +83,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     # What a relying party needs of a compiled model.
     "ml.interface": ("errors", "ml.layout", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),
     "ml": ("errors", "files", "guest"),
+    # Private weights are digested as the guest digests them.
+    "ml.private": ("errors", "ml", "riscv.vm.digest"),
     # A compiled model runs and proves itself.
     "ml.package": ("errors", "files", "ml", "api", "session", "verifier.receipt"),
     "cli": ("",),  # anything: nothing imports it

@@ -154,7 +154,10 @@ def key(expr: Expr) -> Key:
 
 
 def named_sums(chip: Chip) -> Iterator[tuple[str, Expr]]:
-    """Sums that the chip's code has a function for: of a row and nothing else, a method or one that the chip's module knows."""
+    """Sums that the chip's code has a function for: of a row and nothing else, a method or one that the chip's module knows.
+
+    A function may return several by their names.
+    """
     members: list[tuple[str, Any]] = [*inspect.getmembers(chip, inspect.ismethod)]
     for base in type(chip).__mro__:
         members += inspect.getmembers(inspect.getmodule(base), inspect.isfunction)
@@ -163,6 +166,8 @@ def named_sums(chip: Chip) -> Iterator[tuple[str, Expr]]:
             with contextlib.suppress(AttributeError, KeyError):  # it is about columns that other chips have
                 if (expr := function(chip.row)).kind in (ADD, SUB):
                     yield name.lstrip("_"), expr
+        if function.__annotations__ == {"row": "Row", "return": "dict[str, Expr]"}:
+            yield from ((name, expr) for name, expr in function(chip.row).items() if expr.kind in (ADD, SUB))
 
 
 def _factors(expr: Expr) -> Iterable[Expr]:

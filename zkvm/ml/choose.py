@@ -73,12 +73,14 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An integer model, its nodes in floats (by first output), what was tried, and what the gate said of it if it was asked."""
+    """An integer model, its nodes in floats (by first output), what was tried, what the gate said of it if it was asked, and how it has tensor
+    calls, if its weights are private."""
 
     graph: Graph
     floats: Container[str]
     trials: tuple[Trial, ...] = ()
     agreement: Agreement | None = None
+    calls: TensorCalls | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For the model card: how many of the operations are in floats, and what was tried before."""
@@ -110,8 +112,10 @@ def choose(model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Opt
         return quantize(model, tensors, options.precision, private, floats, calls)
 
     calls = None
-    if options.precompiles is Precompiles.AUTO and not private:  # constants of tensor calls are public
+    if options.precompiles is Precompiles.AUTO:
         calls = TensorCalls(imports=not options.privacy.input_digest)
+    if private and options.arithmetic is Arithmetic.FIXED:
+        return Choice(lowered(frozenset(), calls), frozenset(), calls=calls)
     if options.arithmetic is Arithmetic.FIXED:
         return Choice(_cheaper(lowered, frozenset(), calls), frozenset())
     everything = Choice(lowered(Everything()), Everything())
@@ -119,8 +123,8 @@ def choose(model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Opt
         return everything
     always = frozenset(first_output(node) for node in model.nodes if (node.domain, node.operator) in ALWAYS)
     if private:
-        graph = lowered(always)
-        return Choice(graph, always) if graph.cost <= WORTHWHILE * everything.graph.cost else everything
+        graph = lowered(always, calls)  # what could be cheaper without calls depends on shapes alone, and never is
+        return Choice(graph, always, calls=calls) if graph.cost <= WORTHWHILE * everything.graph.cost else everything
     return _tried(model, lowered, calls, agreement, always, everything)
 
 

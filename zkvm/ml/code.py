@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.ml.arithmetic import Rescale
+from zkvm.ml.layout import LANES
 from zkvm.ml.value import Value
 
 WORDS_PER_LINE = 16
-PRIVATE = "private_words"
-"""The array of the guest that holds all private words."""
+PRIVATE, PRIVATE_TENSOR = "private_words", "private_tensor"
+"""The array of the guest that holds all private words, and the tensor of private vectors."""
+ROW_BYTES, ROW_VECTORS, DIGEST_VECTORS = 16, 3, 2
+"""Bytes of a vector, vectors that a digest takes at a time, and those of a digest."""
 
 
 NO_RESULT = -(1 << 31)
@@ -67,6 +70,7 @@ class CodeWriter:
     _placed: dict[int, str] = field(default_factory=dict)
     _private: list[NDArray[np.int32]] = field(default_factory=list)
     _private_count: int = 0
+    _private_vectors: list[NDArray[np.int64]] = field(default_factory=list)
 
     def line(self, text: str) -> None:
         """Append one statement to the function of the current operation."""
@@ -174,27 +178,29 @@ class CodeWriter:
         assert stored.layout is not None
         return self._tensors.setdefault(id(stored), f"tensor{len(self._tensors)}")
 
+    def private_vectors(self, lanes: NDArray[np.int64]) -> int:
+        """Where vectors, (n, 8) int16, begin in the tensor of private weights, in bytes."""
+        start = sum(map(len, self._private_vectors))
+        self._private_vectors.append(lanes)
+        return ROW_BYTES * start
+
     def vectors(self, lanes: NDArray[np.int64]) -> str:
-        """The name of constant vectors: (n, 8) int16. Equal ones share one."""
-        assert not self.private_weights  # they are in the image
+        """The name of constant vectors: (n, 8) int16. Equal ones share one. They are in the image."""
         return self._declare("vectors", "ZKVM_VECTORS({}) = ", _rows(lanes.tolist()), lanes.size // 2)
 
     def channels(self, bias: NDArray[np.int64], multipliers: NDArray[np.int64]) -> str:
         """The name of a constant list of channels, whose limit is the largest multiplier."""
-        assert not self.private_weights
         limit = int(np.abs(multipliers).max())
         rows = [[f"{offset}ll", multiplier, limit] for offset, multiplier in zip(bias.tolist(), multipliers.tolist(), strict=True)]
         return self._declare("channels", "ZKVM_CHANNELS({}) = ", _rows(rows), 4 * len(rows))
 
     def pattern(self, places: NDArray[np.int64]) -> str:
         """The name of a constant pattern: (n, 8) places."""
-        assert not self.private_weights
         rows = "{\n    " + ",\n    ".join("{" + ", ".join(f"{place}u" for place in row) + "}" for row in places.tolist()) + "}"
         return self._declare("pattern", "ZKVM_PATTERN({}) = ", rows, places.size)
 
     def function(self, entries: NDArray[np.int64]) -> str:
         """The name of a constant function of an int16: 2^16 entries. Equal ones share one."""
-        assert not self.private_weights
         texts = [", ".join(map(str, row)) for row in entries.reshape(-1, WORDS_PER_LINE).tolist()]
         return self._declare("function", "ZKVM_FUNCTION({}) = ", "{\n    " + ",\n    ".join(texts) + "}", entries.size // 2)
 
@@ -221,7 +227,13 @@ class CodeWriter:
             head, content = text.split("\0")
             parts.append(f"{head.format(name)}{content};")
         parts += [f"static zkvm_tensor {name};" for name in self._tensors.values()]
+        parts += [f"static zkvm_tensor {PRIVATE_TENSOR};"] if self._private_vectors else []
         return "\n".join(parts) + "\n"
+
+    def private_tensor(self) -> NDArray[np.int16]:
+        """The vectors that a private model reads as input behind its words: those of its layers, filled up to rows of a digest."""
+        vectors = np.concatenate([np.zeros((0, LANES), np.int64), *self._private_vectors]).astype(np.int16)
+        return np.concatenate([vectors, np.zeros((-len(vectors) % ROW_VECTORS, LANES), np.int16)])
 
     def private_words(self) -> NDArray[np.int32]:
         """The words that a private model reads as input, in the order in which it reads them."""

@@ -1,6 +1,6 @@
 """C code of a compiled model: one function per operation, called in order, between reading the input and writing the journal.
 
-Private input: [salt and private words] [salt, if the input's digest is committed] the inputs' words, or vectors of those that are made
+Private input: [salt, private words, private vectors and their digest] [salt, if the input's digest is committed] the inputs' words, or vectors of those that are made
 tensors as they come [salt, if the output's digest is].
 Journal: the interface's digest, [digest of the private words] [digest of the input] [a word: 1 if a value saturated, else 0, if the run
 goes on then] the output: [the scales of its real tensors, if they
@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.code import PRIVATE, CodeWriter, identifier
+from zkvm.ml.code import DIGEST_VECTORS, PRIVATE, PRIVATE_TENSOR, ROW_BYTES, ROW_VECTORS, CodeWriter, identifier
 from zkvm.ml.interface import ModelInterface, Tensor
 from zkvm.ml.ir import Graph, Kind, Value, View
+from zkvm.ml.layout import LANES
 from zkvm.ml.memory import plan_memory
 
 
@@ -52,11 +53,12 @@ class Privacy:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedCode:
-    """The C source, the function of every operation that has one, private words, and words of activations and constants."""
+    """The C source, the function of every operation that has one, private words and vectors, and words of activations and constants."""
 
     source: str
     functions: tuple[tuple[str, str], ...]
     private_words: NDArray[np.int32]
+    private_tensor: NDArray[np.int16]
     activation_words: int
     constant_words: int
 
@@ -98,9 +100,9 @@ def generate(graph: Graph, privacy: Privacy, interface_digest: bytes) -> Generat
     arena = f"static int32_t arena[{max(1, plan.words)}];\n"
     interface = f"static const uint32_t interface_digest[8] = {{{', '.join(map(hex, np.frombuffer(interface_digest, '<u4').tolist()))}}};\n"
     source = "\n".join([*head, "", arena, interface, code.declarations(), *bodies, main])
-    private_words = code.private_words()
+    private_words, private_tensor = code.private_words(), code.private_tensor()
     constant_words = len(private_words) + sum(len(words) for _, words in code.tables) + code.tensor_words
-    return GeneratedCode(source, tuple(functions), private_words, plan.words, constant_words)
+    return GeneratedCode(source, tuple(functions), private_words, private_tensor, plan.words, constant_words)
 
 
 def interface_of(
@@ -169,6 +171,8 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
         if count:
             code.line(f"zkvm_read_exact({PRIVATE}, {4 * count});")
             code.line(f"digest_words(&weights_digest, {PRIVATE}, {count});")
+        if len(code.private_tensor()):
+            _read_private_tensor(code, len(code.private_tensor()))
         code.line("digest_commit(&weights_digest);")
     if privacy.input_digest:
         code.line("struct digest input_digest;")
@@ -199,6 +203,18 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
     if privacy.saturate:
         code.line("zkvm_commit_u32((uint32_t)saturated);")
     _commit_outputs(code, graph, privacy.output, scales)
+
+
+def _read_private_tensor(code: CodeWriter, vectors: int) -> None:
+    """Statements that import the private vectors, with their digest behind them, prove it, and hash it with the private words."""
+    imported = code.descriptor("import", f".vectors = {vectors + DIGEST_VECTORS}")
+    digest = code.descriptor("digest", f".rows = {vectors // ROW_VECTORS}")
+    exported = code.descriptor("export", f".vectors = {DIGEST_VECTORS}, .words = {LANES}, .x = {ROW_BYTES * vectors}, .x_stride = 1")
+    code.line(f"{PRIVATE_TENSOR} = zkvm_tensor_import(&{imported});")
+    code.line(f"zkvm_tensor_digest(&{digest}, {PRIVATE_TENSOR});")
+    code.line(f"int32_t tensor_digest[{DIGEST_VECTORS * LANES}];")
+    code.line(f"zkvm_tensor_export(&{exported}, {PRIVATE_TENSOR}, tensor_digest);")
+    code.line(f"digest_words(&weights_digest, tensor_digest, {DIGEST_VECTORS * LANES});")
 
 
 def _commit_outputs(code: CodeWriter, graph: Graph, mode: OutputMode, scales: Sequence[str]) -> None:

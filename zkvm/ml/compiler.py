@@ -26,7 +26,8 @@ from zkvm.ml.gate import Agreement, Limits, as_array, measure
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
 from zkvm.ml.interface import weights_digest
 from zkvm.ml.ir import Graph
-from zkvm.ml.package import SALT_BYTES, CompiledModel, Execute, profiled_run
+from zkvm.ml.package import CompiledModel, Execute, profiled_run
+from zkvm.ml.private import private_input
 from zkvm.ml.ranges import Precision, TensorInfo
 from zkvm.ml.samples import Data, Sample, fitted, load_samples, samples_of
 from zkvm.ml.twin import Original, refuse_leaks
@@ -146,19 +147,20 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
             fitted(sample[tensor.name], tensor)  # a NaN is a number for some kinds of inputs only, which are known now
     code = generate(graph, options.privacy, interface.digest)
     if options.privacy.private_weights:
-        refuse_leaks(Original(imported, graph, choice.floats, code, tensors), samples, options)
+        refuse_leaks(Original(imported, graph, choice.floats, choice.calls, code, tensors), samples, options)
     if code.activation_words + code.constant_words > MAX_WORDS:
         raise UsageError(
             f"the model needs {code.activation_words} words for activations and {code.constant_words} for weights; "
             f"a guest's memory holds {MAX_WORDS}"
         )
     elf = build_guest(code.source)
-    words = os.urandom(SALT_BYTES) + code.private_words.astype("<i4").tobytes() if options.privacy.private_weights else b""
+    private, vectors = private_input(code) if options.privacy.private_weights else (b"", 0)
     public = {
         "card": card.static_card(imported, graph, code, options.precision) | {"arithmetic": choice.as_json()},
-        "weights_digest": weights_digest(words) if options.privacy.private_weights else "",
+        "weights_digest": weights_digest(private, vectors) if options.privacy.private_weights else "",
+        "private_vectors": vectors,
     }
-    model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=words, source=code.source)
+    model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=private, source=code.source)
     return Compilation(imported, graph, code, model, options, choice.agreement)
 
 

@@ -29,6 +29,8 @@ DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, 
 """Kinds of tensors, and the numbers that people write for them."""
 MAX_ELEMENTS = 1 << 30
 """More than any guest's memory holds."""
+VECTOR_BYTES, DIGEST_VECTORS = 16, 2
+"""Bytes of a vector of private weights, and vectors of their digest."""
 NAN = 0x7FC00000
 """The bits of every NaN that a guest gets or gives."""
 MAX_WORD = (1 << 16) - 1
@@ -161,6 +163,7 @@ class ModelInterface:
         output_mode: "full", "top1" or "digest".
         card: the model card, as JSON; it binds nobody.
         weights_digest: of private weights, 64 hexadecimal digits; of public ones, which are part of the program, empty.
+        private_vectors: how many vectors of private weights there are, with those of their digest; 0 if all are words.
         saturation: "refuse": a run in which a value leaves its integers ends with :data:`SATURATED_EXIT`; "flag": it goes on, and the
             journal says so.
     """
@@ -173,6 +176,7 @@ class ModelInterface:
     card: dict[str, Any]
     weights_digest: str
     saturation: str = field(default=REFUSE, kw_only=True)
+    private_vectors: int = field(default=0, kw_only=True)
 
     @property
     def digest(self) -> bytes:
@@ -205,6 +209,7 @@ class ModelInterface:
                 dict(metadata["card"]),
                 _hex_digest(metadata["weights_digest"]) if metadata["weights"] == "private" else "",
                 saturation=_one_of(metadata["saturation"], REFUSE, FLAG),
+                private_vectors=int(metadata.get("private_vectors", 0)),
             )
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise UsageError(f"{path}: not a compiled model: {error}") from error
@@ -288,9 +293,17 @@ def check_weights(journal: bytes, weights_digest: str) -> None:
         raise _refused(f"the run's private weights have the digest {found.hex() or '(none)'}, not {expected.hex()}")
 
 
-def weights_digest(private_weights: bytes) -> str:
-    """What a guest commits to: BLAKE3 of the salt and the private words, 64 hexadecimal digits."""
-    return blake3(private_weights).hex()
+def weights_digest(private_weights: bytes, vectors: int) -> str:
+    """What a guest commits to: BLAKE3 of the salt, the private words, and the lanes of the digest of the private vectors, as words; 64
+    hexadecimal digits.
+
+    Args:
+        private_weights: what the guest reads: salt, words, vectors, the last two of which are the digest of the others.
+        vectors: how many, with the digest; 0: there are none.
+    """
+    words = private_weights[: len(private_weights) - VECTOR_BYTES * vectors]
+    digest = private_weights[-DIGEST_VECTORS * VECTOR_BYTES :] if vectors else b""
+    return blake3(words + np.frombuffer(digest, "<i2").astype("<i4").tobytes()).hex()
 
 
 def _refused(detail: str) -> VerificationError:

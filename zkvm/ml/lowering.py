@@ -183,11 +183,17 @@ class Context:
         """The value as a tensor of this layout; see :class:`~zkvm.ml.residence.Residence`."""
         return self.residence.in_tensor(value, layout)
 
-    def held(self, name: str) -> Value | None:
-        """A real value that tensors hold, if they do and layers may be tensor calls."""
+    def held(self, name: str, *, exact: bool = False) -> Value | None:
+        """A real value that tensors hold, if they do and layers may be tensor calls.
+
+        Args:
+            name: of the tensor.
+            exact: whether what is done to it follows from its shape alone. Else it has constants that say something about scales, and those
+                of tensor calls are public: of a private model such an operator reads RAM.
+        """
         value = self.values.get(name)
         resident = value is not None and value.resident and value.kind is Kind.REAL and self.real_kind is Kind.REAL
-        return value if resident else None
+        return value if resident and (exact or not self.private) else None
 
     def _converted(self, name: str, value: Value) -> Value:
         """Fixed point as floats, or the other way round in the scale that the tensor's range asks for."""

@@ -55,8 +55,8 @@ class CompiledModel(ModelInterface):
 
     Attributes:
         elf: the guest.
-        private_weights: what a private model reads before its input: a salt, made once so that all its receipts show one digest, and
-            the private words; else empty.
+        private_weights: what a private model reads before its input: a salt, made once so that all its receipts show one digest, the
+            private words, and the private vectors with their digest; else empty.
         source: the guest's C code, of a model that was compiled and not loaded.
     """
 
@@ -82,6 +82,7 @@ class CompiledModel(ModelInterface):
             "output_mode": self.output_mode,
             "saturation": self.saturation,
             "weights_digest": self.weights_digest,
+            **({"private_vectors": self.private_vectors} if self.private_vectors else {}),
             "card": public_card(self.card) if self.weights == "private" else self.card,
         }
         secret = {WEIGHTS: self.private_weights, OWNERS_CARD: _json_bytes(self.card)} if self.weights == "private" else {}
@@ -105,7 +106,7 @@ class CompiledModel(ModelInterface):
             private, known = b"", vars(public)
             if public.weights == "private":
                 private = (directory / WEIGHTS).read_bytes()
-                if weights_digest(private) != public.weights_digest:
+                if weights_digest(private, public.private_vectors) != public.weights_digest:
                     raise UsageError(
                         f"{directory}: {WEIGHTS} does not hold the weights whose digest {METADATA} publishes; verifiers refuse them"
                     )

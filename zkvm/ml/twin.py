@@ -23,7 +23,7 @@ from zkvm.ml.compilation import Options
 from zkvm.ml.importer import ImportedModel, import_model
 from zkvm.ml.ir import Graph
 from zkvm.ml.package import public_card
-from zkvm.ml.quantize import quantize
+from zkvm.ml.quantize import TensorCalls, quantize
 from zkvm.ml.ranges import TensorInfo
 from zkvm.ml.samples import Sample
 
@@ -42,11 +42,12 @@ MAX_SAMPLES = 4
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A compiled private model: what was imported, its integer model and the nodes in floats, code, and calibrated tensors."""
+    """A compiled private model: what was imported, its integer model, the nodes in floats, tensor calls, code, and calibrated tensors."""
 
     imported: ImportedModel
     graph: Graph
     floats: Container[str]
+    calls: TensorCalls | None
     code: GeneratedCode
     tensors: Mapping[str, TensorInfo]
 
@@ -72,9 +73,9 @@ def refuse_leaks(original: Original, samples: Sequence[Sample], options: Options
             tensors = calibrate(imported, samples[:MAX_SAMPLES], options.method, options.precision.activation_bits, options.domain)
             # Ranges of inputs are known to everybody.
             tensors |= {port.name: original.tensors[port.name] for port in imported.inputs}
-            graph = quantize(imported, tensors, options.precision, True, original.floats)
+            graph = quantize(imported, tensors, options.precision, True, original.floats, original.calls)
             interface = interface_of([port.name for port in imported.inputs], imported.outputs, graph, options.privacy, imported.labels)
-            twin = Original(imported, graph, original.floats, generate(graph, options.privacy, interface.digest), tensors)
+            twin = Original(imported, graph, original.floats, original.calls, generate(graph, options.privacy, interface.digest), tensors)
         except UsageError as error:
             reason = str(error)
             continue
@@ -91,7 +92,7 @@ def _published(model: Original, options: Options) -> list[Any]:
     values = [*model.graph.inputs, *model.graph.outputs]
     tensors = [(value.shape, value.kind, value.lo, value.hi, None if value.secret else value.scale) for value in values]
     card = public_card(static_card(model.imported, model.graph, model.code, options.precision))
-    return [model.imported.inputs, model.imported.outputs, model.imported.labels, tensors, card, len(model.code.private_words)]
+    return [model.imported.inputs, model.imported.outputs, model.imported.labels, tensors, card, len(model.code.private_words), len(model.code.private_tensor)]
 
 
 def _compare_code(ours: list[str], others: list[str]) -> None:

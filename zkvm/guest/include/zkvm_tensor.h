@@ -50,6 +50,7 @@ extern "C" {
 #define ZKVM_TENSOR_APPLY 7
 #define ZKVM_TENSOR_COMBINE 8
 #define ZKVM_TENSOR_MULTIPLY 9
+#define ZKVM_TENSOR_DIGEST 10
 #define ZKVM_TENSOR_SCALED 11
 
 /* A tensor's handle; copy it as you like. */
@@ -138,6 +139,15 @@ typedef struct zkvm_scaled_linear {
 } zkvm_scaled_linear;
 #define ZKVM_SCALED_LINEAR(...) {.operation = ZKVM_TENSOR_SCALED, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *descriptor, zkvm_tensor x, zkvm_tensor w);
+
+/* Proves that two vectors are the digest of those before them: vectors x / 16 .. x / 16 + 3 rows - 1 of x are digested, three at a time,
+ * and the two behind them say what comes out, 64 bits in four lanes, lane - 2^15 for each 16 bits. What is digested and the digest
+ * come from the private input, say; export the digest and publish it, or a salted hash of it. See docs/tensors.md. */
+typedef struct zkvm_digest {
+    uint32_t operation, rows, reserved[2] ZKVM_OR_ZEROS, x ZKVM_OR_ZERO;
+} zkvm_digest;
+#define ZKVM_DIGEST(...) {.operation = ZKVM_TENSOR_DIGEST, __VA_ARGS__}
+void zkvm_tensor_digest(const zkvm_digest *descriptor, zkvm_tensor x);
 
 /* A tensor of `vectors` vectors that are rows of a pattern: each of elements of x, or of y. `pattern` is ZKVM_AT of its first row. */
 typedef struct zkvm_gather {

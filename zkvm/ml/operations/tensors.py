@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from zkvm.ml.arithmetic import IntArray
-from zkvm.ml.code import CodeWriter
+from zkvm.ml.code import PRIVATE_TENSOR, ROW_BYTES, CodeWriter
 from zkvm.ml.ir import Operation
-from zkvm.ml.layout import LANES, Layout
+from zkvm.ml.layout import LANES, OFFSET, Layout
 from zkvm.ml.value import Value
 
 SHIFT = 32
 """A layer's scaled sums are divided by 2 to this power."""
+BIAS_UNIT = 1 << 29
+"""Times what a step of a private bias counts it is the layer's limit."""
 TILE = 2 * LANES
 """Positions and channels of a tile, which has a row of products for each tap."""
 CELLS = 40
@@ -50,11 +52,13 @@ class TensorLinear(Operation):
     Attributes:
         weights: (channels, taps), int16.
         bias: (channels,) below 2^48. multipliers: (channels,) from 1 to 2^31 - 1; taps times the largest is at most 2^32.
+        limit: of a layer whose weights and channels are private: the multipliers count limit / 2^15, the biases 2^29 / limit. 0: of others.
     """
 
     weights: IntArray
     bias: IntArray
     multipliers: IntArray
+    limit: int = 0
 
     @property
     def macs(self) -> int:
@@ -79,16 +83,29 @@ class TensorLinear(Operation):
         blocks = -(-channels // LANES)
         vectors = np.zeros((blocks * LANES, taps), np.int64)
         vectors[:channels] = self.weights
-        weights = code.vectors(vectors.reshape(blocks, LANES, taps).swapaxes(1, 2).reshape(-1, LANES))
-        scales = code.channels(self.bias, self.multipliers)
+        lanes = vectors.reshape(blocks, LANES, taps).swapaxes(1, 2).reshape(-1, LANES)
         low, high = self.output.limits
-        layer = code.descriptor(
-            "linear",
-            f".blocks = {layout_of(self.output).blocks}, .channels = {channels}, .taps = {taps}, .x_stride = {taps}, "
-            f".w = ZKVM_AT({weights}), .w_stride = {taps}, .channel_list = ZKVM_AT({scales}), .bounds = ZKVM_BOUNDS({low}, {high})",
-        )
+        shape = f".blocks = {layout_of(self.output).blocks}, .channels = {channels}, .taps = {taps}, .x_stride = {taps}, .w_stride = {taps}"
+        shape += f", .bounds = ZKVM_BOUNDS({low}, {high})"
         source, target = code.tensor(self.inputs[0]), code.tensor(self.output)
+        if self.limit:
+            at = code.private_vectors(np.concatenate([lanes, self._channels()]))
+            where = f".w = {at}, .channel_list = {at + ROW_BYTES * len(lanes)}, .limit = {self.limit}"
+            layer = code.descriptor("scaled_linear", f"{shape}, {where}")
+            code.line(f"{target} = zkvm_tensor_scaled_linear(&{layer}, {source}, {PRIVATE_TENSOR});")
+            return
+        where = f".w = ZKVM_AT({code.vectors(lanes)}), .channel_list = ZKVM_AT({code.channels(self.bias, self.multipliers)})"
+        layer = code.descriptor("linear", f"{shape}, {where}")
         code.line(f"{target} = zkvm_tensor_linear(&{layer}, {source}, ZKVM_CONSTANT_VECTORS);")
+
+    def _channels(self) -> IntArray:
+        """The vectors of private channels: bias in lanes 0 and 1, multiplier in lane 2."""
+        lanes = np.zeros((len(self.bias), LANES), np.int64)
+        steps = self.bias // (BIAS_UNIT // self.limit)
+        lanes[:, 1] = (steps + OFFSET) >> 16
+        lanes[:, 0] = steps - (lanes[:, 1] << 16)
+        lanes[:, 2] = self.multipliers // (self.limit // OFFSET)
+        return lanes
 
 
 @dataclass(eq=False)

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import FloatArray, IntArray
 from zkvm.ml.ir import Value
 from zkvm.ml.layout import OFFSET, Layout
-from zkvm.ml.operations.tensors import SHIFT
+from zkvm.ml.operations.tensors import BIAS_UNIT, SHIFT
 
+PRIVATE_BITS = 14
+"""A private layer's limit leaves its multipliers a factor of 2^15 to be exact, and its biases all that its sums can be."""
 MAX_CHANNELS, MAX_PRODUCT_LIMIT, MAX_BIAS, MAX_SCALED_BIAS = 1 << 16, 1 << 32, (1 << 48) - 1, 1 << 61
 """What a call takes: channels, taps times the largest multiplier, |bias|, |bias multiplier|."""
 
@@ -92,3 +95,35 @@ def quantized(layer: Layer, source: Value, scale: float, weight_bits: int) -> Qu
     if layer.weights.shape[1] * int(multipliers.max()) > MAX_PRODUCT_LIMIT or largest > MAX_BIAS or scaled > MAX_SCALED_BIAS:
         return None
     return Quantized(weights, bias, multipliers)
+
+
+def private_limit(taps: int) -> int:
+    """The limit of a layer with private weights, from its taps alone: taps limit is at most 2^29, if there are at most 2^14."""
+    return 1 << (15 + max(0, PRIVATE_BITS - (taps - 1).bit_length()))
+
+
+def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, weight_bits: int) -> tuple[Quantized, int]:
+    """The integers of a layer with private weights, and its limit: multipliers count limit / 2^15, biases 2^29 / limit.
+
+    Args:
+        name: of the layer, for messages.
+        layer: the layer.
+        source: its input.
+        scale: of the output.
+        weight_bits: of the weights, at most.
+
+    Raises:
+        UsageError: its weights or biases are too large for its results. It never computes in another way: that would say something of them.
+    """
+    limit = private_limit(layer.weights.shape[1])
+    unit, step = limit // OFFSET, BIAS_UNIT // limit
+    top, shift = (1 << (weight_bits - 1)) - 1, 16 - weight_bits
+    size = scale / (source.scale * 2.0**SHIFT)  # the step of weights with the multiplier 1
+    needed = np.maximum(np.abs(layer.weights).max(axis=1) / (size * (top << shift)), np.abs(layer.bias) / (scale * OFFSET))
+    factors = np.maximum(np.ceil(np.minimum(needed / unit, OFFSET)), 1).astype(np.int64)
+    steps = factors * unit * size
+    weights = np.clip(np.round(layer.weights / (steps * 2.0**shift)[:, None]), -top, top).astype(np.int64) << shift
+    bias = np.round((layer.bias / (steps * source.scale) + source.origin * weights.sum(axis=1)) / step)
+    if factors.max() >= OFFSET or np.abs(bias).max() >= 1 << 31:
+        raise UsageError(f"{name}: its weights are too large for its results to be private in tensor calls; use precompiles none")
+    return Quantized(weights, bias.astype(np.int64) * step, factors * unit), limit

@@ -87,6 +87,8 @@ def of_one_scale(context: Context, name: str, values: list[Value]) -> list[Value
     """Values in tensors with the coarsest of their scales; none if a constant has no room in a tensor."""
     if not all(value.resident or fits(value.lo, value.hi) for value in values):
         return []
+    if context.private and len(values) > 1:  # how their scales differ says something
+        return []
     found = [context.residence.resident(value) for value in values]
     if len({(value.scale, value.origin) for value in found}) == 1:
         return found
@@ -118,6 +120,8 @@ def append_sum(
         bias: added to each element.
     """
     scale, low, high = scale_of(context, result)
+    if context.private:
+        return _append_secretly(context, name, result, sources[0], index, np.asarray(weights))
     if not fits(low, high):
         return False
     values = list(sources)
@@ -139,6 +143,20 @@ def append_sum(
     output.guarded = False, False
     context.add(TensorSums(name, (tensor,), output, numbers.weights[0], int(numbers.bias[0]), int(numbers.multipliers[0])))
     look(context, name, output, guarded)
+    return True
+
+
+def _append_secretly(context: Context, name: str, result: str, source: Value, index: IntArray, weights: FloatArray) -> bool:
+    """The same of a private model: sums and means of elements of one tensor, with weights from its shape and room for all that they can be."""
+    source = rebased(context, name, source) if (index < 0).any() else source
+    factor = max(1.0, float(np.abs(weights).sum()))
+    numbers = integers_of(weights / factor, 0.0, source.origin, 1.0)
+    assert numbers is not None
+    output = context.fresh(context.info(result).shape, -TOP, TOP, source.scale * factor, label=result)
+    output.layout = natural_layout(output.shape)
+    tensor = gathered(context, [source], index, output.layout)
+    context.add(TensorSums(name, (tensor,), output, numbers.weights[0], int(numbers.bias[0]), int(numbers.multipliers[0])))
+    context.bind(result, output)
     return True
 
 

@@ -48,7 +48,7 @@ def _append_maximum(context: Context, node: Node, source: Value, index: IntArray
 
 def max_pool_in_tensors(context: Context, node: Node) -> bool:
     """Append a maximum of windows of a tensor; whether it was. Padding is another element of the window."""
-    source = context.held(node.inputs[0])
+    source = context.held(node.inputs[0], exact=True)
     index = _read(context, node, source) if source is not None else None
     if source is None or index is None or (index.max(axis=0) < 0).any():
         return False
@@ -58,7 +58,7 @@ def max_pool_in_tensors(context: Context, node: Node) -> bool:
 
 def average_pool_in_tensors(context: Context, node: Node) -> bool:
     """Append means of windows of a tensor, if they have the same number of elements; whether it was."""
-    source = context.held(node.inputs[0])
+    source = context.held(node.inputs[0], exact=not context.fused.get(node.outputs[0]))
     index = _read(context, node, source) if source is not None and not node.attributes.get("ceil_mode", 0) else None
     if source is None or index is None or ((index < 0).any() and not node.attributes.get("count_include_pad", 0)):
         return False
@@ -67,7 +67,7 @@ def average_pool_in_tensors(context: Context, node: Node) -> bool:
 
 def reduction_in_tensors(context: Context, node: Node) -> bool:
     """Append a sum, mean or maximum over axes of a tensor; whether it was."""
-    source = context.held(node.inputs[0])
+    source = context.held(node.inputs[0], exact=not context.fused.get(node.outputs[0]))
     if source is None or node.operator not in ("ReduceSum", "ReduceMean", "ReduceMax"):
         return False
     axes = axes_of(context, node, len(source.shape))
@@ -160,7 +160,7 @@ def within(output: Value, samples: FloatArray) -> FloatArray:
 
 def cut_in_tensors(context: Context, node: Node, low: int, high: int) -> bool:
     """Append a cut of the integers in a tensor, if that is not all of them; whether it was."""
-    source, result = context.held(node.inputs[0]), node.outputs[0]
+    source, result = context.held(node.inputs[0], exact=node.operator == "Relu"), node.outputs[0]
     if source is None:
         return False
     if low <= source.lo and source.hi <= high:

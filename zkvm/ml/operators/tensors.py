@@ -21,9 +21,10 @@ from zkvm.ml.operations.rearranging import gathering_cost
 from zkvm.ml.operations.tensors import TensorLinear, layer_cost, moving_cost
 from zkvm.ml.operators.common import fused_target, narrowed
 from zkvm.ml.operators.convolutions import convolution_of
-from zkvm.ml.operators.layers import MAX_CHANNELS, Layer, fits, quantized
-from zkvm.ml.operators.sums import look, rebased
-from zkvm.ml.ranges import TensorInfo, quantization
+from zkvm.ml.operators.layers import MAX_CHANNELS, Layer, fits, quantized, quantized_secretly
+from zkvm.ml.operators.sums import TOP, look, rebased
+from zkvm.ml.ranges import Precision, TensorInfo, quantization
+from zkvm.ml.value import Value
 
 KEEPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 """Operators whose output is their input under another shape, so that a tensor stays where it is."""
@@ -111,7 +112,7 @@ def lower_to_tensors(context: Context, node: Node) -> bool:
         return False
     held = context.values[layer.source]
     taken, given = layer.layouts(held.size)
-    if not worthwhile(layer, held.size, held.layout, held.resident):
+    if not worthwhile(layer, held.size, held.layout, held.resident) or (context.private and not _is_bounded_by_shape(context, layer)):
         return False
     source = held if held.resident else narrowed(context, node.name, context.operand(layer.source))
     padded = layer.index is not None and bool((layer.index < 0).any())
@@ -119,6 +120,9 @@ def lower_to_tensors(context: Context, node: Node) -> bool:
         return False
     source = rebased(context, node.name, source) if padded else source
     name = context.fused[layer.result].output if layer.result in context.fused else layer.result
+    if context.private:
+        _append_secretly(context, node, layer, source, name)
+        return True
     ends = (min(source.lo, 0), max(source.hi, 0)) if padded else (source.lo, source.hi)
     info = _range(context, name, layer, (ends[0] * source.scale, ends[1] * source.scale))
     scale, low, high = context.given[name] if name in context.given else quantization(info, context.precision)
@@ -137,6 +141,32 @@ def lower_to_tensors(context: Context, node: Node) -> bool:
     context.add(TensorLinear(node.name, (context.in_tensor(source, taken),), output, integers.weights, integers.bias, integers.multipliers))
     look(context, node.name, output, guarded)
     return True
+
+
+def _is_bounded_by_shape(context: Context, layer: Layer) -> bool:
+    """Whether what a result is cut to says nothing about private weights: all of an int16, or what a Relu leaves of it."""
+    fusion = context.fused.get(layer.result)
+    return (fusion is None or fusion.known) and (fusion.output if fusion else layer.result) not in context.given
+
+
+def _append_secretly(context: Context, node: Node, layer: Layer, source: Value, name: str) -> None:
+    """Append a layer with private weights: nothing but its shape is in the image. Its result has all int16 but one, or those that are not
+    negative, and is always looked at.
+    """
+    info = replace(context.info(name), guarded=(True, True), tight=name in context.only_layers, most=0)
+    context.tensors[name] = info
+    output = fused_target(context, layer.result)
+    output.scale, _, _ = quantization(info, Precision())
+    output.lo, output.hi, output.cut = 0 if layer.result in context.fused else -TOP, TOP, None
+    output.guarded = False, False
+    context.done |= {node.outputs[0], layer.result}
+    taken, output.layout = layer.layouts(source.size)
+    integers, limit = quantized_secretly(node.name, layer, source, output.scale, context.precision.weight_bits)
+    if layer.index is not None and layer.rearranges:
+        source = context.residence.moved([context.residence.resident(source)], layer.index)
+    operand = context.in_tensor(source, taken)
+    context.add(TensorLinear(node.name, (operand,), output, integers.weights, integers.bias, integers.multipliers, limit))
+    look(context, node.name, output, (output.lo < 0, True))
 
 
 def _range(context: Context, name: str, layer: Layer, ends: tuple[float, float]) -> TensorInfo:

@@ -156,7 +156,7 @@ def lower_clip(context: Context, node: Node) -> None:
         lower_integer_clip(context, node)
         return
     low, high = clip_range(context, node)
-    if not context.private:
+    if not context.private or node.operator == "Relu":
         lo, hi = _cut(context.values[node.inputs[0]], low, high) if node.inputs[0] in context.values else (0, 0)
         if cut_in_tensors(context, node, lo, hi):
             return

@@ -1,13 +1,14 @@
 """Poseidon2 permutations: one a row, served as one tuple of what goes in and what comes out.
 
-**Sound.** An S-box has its argument x and the cube c = x^3 in columns, so x^7 = c c x has degree 3; what lies between S-boxes is linear. The first
-arguments are linear in ``in0 .. in11``, every later one and ``out0 .. out11`` are fixed by a constraint of their own, from what comes before. So a
-row with ``real`` = 1 has exactly one completion of its 12 inputs: the permutation (:mod:`zkvm.riscv.isa.poseidon2`, whose linear layers
-the constraints use). Elements are elements of the field: what they mean as bytes is for who asks to prove.
+**Sound.** An S-box has its argument x and the cube c = x^3 in columns, so x^7 = c c x has degree 3; what lies between S-boxes is linear.
+The first arguments are linear in ``in0 .. in11``, every later one and ``out0 .. out11`` are fixed by a constraint of their own, from
+columns before them: also where the sum of a state is read off the next argument, for the constraint of that argument has fixed it. So a row
+with ``real`` = 1 has exactly one completion of its 12 inputs, the permutation (:mod:`zkvm.riscv.isa.poseidon2`, whose layers the
+constraints use). Elements are those of the field: what they mean as bytes is for who asks to prove.
 
 In and out are one tuple, so an output cannot be exchanged for that of another row, and a second row for the same input says the same:
 rows need neither order nor a name, and what is asked for twice has one row. ``real`` multiplies the round constants, so that the row of
-zeros is padding. A padding row would permute without constants; it serves nothing.
+zeros is padding. A padding row permutes without constants; ``real`` multiplies what it serves, too, so it serves nothing.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import PERMUTATION
-from zkvm.riscv.chips.tensor.lanes import assert_muted
 from zkvm.riscv.isa.poseidon2 import CONSTANTS, INNER_DIAGONAL, WIDTH, mix_inner, mix_outer
 from zkvm.riscv.records import Execution
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Chip, Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell
-from zkvm.stark.air.expression import Expr
-from zkvm.stark.field.goldilocks import add, mul, total
+from zkvm.stark.air.expression import Expr, total
+from zkvm.stark.field.goldilocks import add, mul
+from zkvm.stark.field.goldilocks import total as field_total
 
 
 def boxes() -> Iterator[tuple[int, int]]:
@@ -52,27 +53,42 @@ class Poseidon2Chip(Chip):
     )
     counted = (PERMUTATION,)
 
+    def states(self, row: Row) -> dict[str, Expr]:
+        """What every S-box takes and the last layer leaves, as it follows from columns before it: ``x0_0`` and so on, ``out0`` and so on.
+
+        And the state before a round, without its constants: element 1 of round 5 is ``s5_1``. Between inner rounds the sum of the state
+        is read off the next argument's column: so an expression grows by a few terms a round, where it would double.
+        """
+        found: dict[str, Expr] = {}
+        state = mix_outer([row[f"in{k}"] for k in range(WIDTH)])
+        for r, added in enumerate(CONSTANTS):
+            found |= {f"s{r}_{k}": element for k, element in enumerate(state)}
+            found |= {f"x{r}_{k}": state[k] + row.real * constant for k, constant in enumerate(added)}
+            for k in range(len(added)):
+                cube = row[f"c{r}_{k}"]
+                state[k] = cube * cube * (row[f"x{r}_{k}"] if r else found[f"x{r}_{k}"])
+            if len(added) == WIDTH:
+                state = mix_outer(state)
+            else:
+                first = state[0] * INNER_DIAGONAL[0]
+                after = row[f"x{r + 1}_0"] - row.real * CONSTANTS[r + 1][0]
+                state = [total(*state) + first, *mix_inner(state, after - first)[1:]]
+        return found | {f"out{k}": state[k] for k in range(WIDTH)}
+
     def constraints(self, air: AirBuilder, row: Row) -> None:
         """Every S-box and every layer between two."""
         air.assert_bool("real is boolean", row.real)
-        assert_muted(air, row, row.real)
-        state = mix_outer([row[f"in{k}"] for k in range(WIDTH)])
-        for r, added in enumerate(CONSTANTS):
-            for k, constant in enumerate(added):
-                x = state[k] + row.real * constant
-                if r:
-                    air.assert_equal(f"round {r}: argument {k}", row[f"x{r}_{k}"], x)
-                    x = row[f"x{r}_{k}"]
-                cube = row[f"c{r}_{k}"]
-                air.assert_equal(f"round {r}: cube {k}", cube, x * x * x)
-                state[k] = cube * cube * x
-            state = mix_outer(state) if len(added) == WIDTH else mix_inner(state)
-        for k, element in enumerate(state):
-            air.assert_equal(f"element {k} after the last round", row[f"out{k}"], element)
+        states = self.states(row)
+        for name, expr in states.items():
+            if name in self.columns:
+                air.assert_equal(f"{name} is what it follows from", row[name], expr)
+        for r, k in boxes():
+            x = row[f"x{r}_{k}"] if r else states[f"x{r}_{k}"]
+            air.assert_equal(f"c{r}_{k} is the cube", row[f"c{r}_{k}"], x * x * x)
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
         """The permutation is served."""
-        buses.serve("permutation", PERMUTATION, tuple(inputs_and_outputs(row)), row.multiplicity)
+        buses.serve("permutation", PERMUTATION, tuple(inputs_and_outputs(row)), row.real * row.multiplicity)
 
     def rows(self, execution: Execution) -> int:
         """One a state that is permuted, however often."""
@@ -115,8 +131,8 @@ _OUTER = np.array([mix_outer([int(k == j) for j in range(WIDTH)]) for k in range
 
 
 def _mixed_outer(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    return np.stack([total(mul(state, factors[:, None])) for factors in _OUTER])
+    return np.stack([field_total(mul(state, factors[:, None])) for factors in _OUTER])
 
 
 def _mixed_inner(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    return add(mul(state, np.array(INNER_DIAGONAL, np.uint64)[:, None]), total(state))
+    return add(mul(state, np.array(INNER_DIAGONAL, np.uint64)[:, None]), field_total(state))

@@ -1,10 +1,11 @@
 """Poseidon2 over Goldilocks, width 12: what the permutation is.
 
-The instance is the one that Plonky3 calls ``default_goldilocks_poseidon2_12`` (github.com/Plonky3/Plonky3, ``goldilocks/src/poseidon2.rs``, whose test
-has a vector): S-box x^7, four outer rounds, 22 inner rounds, four outer rounds; the Poseidon2 paper is https://eprint.iacr.org/2023/323.
-``tools/poseidon2_constants.py`` makes the round constants from a public rule.
+The instance is the one that Plonky3 calls ``default_goldilocks_poseidon2_12`` (https://github.com/Plonky3/Plonky3, in
+``goldilocks/src/poseidon2.rs``, with a test vector): S-box x^7, four outer rounds, 22 inner rounds, four outer rounds. The paper is
+https://eprint.iacr.org/2023/323. ``tools/poseidon2_constants.py`` makes the round constants from a public rule.
 
-:func:`permute` is the readable twin of the kernel; :func:`mix_outer` and :func:`mix_inner` also take expressions, so that the chip says the same.
+:func:`permute` is the readable twin of what fills rows; :func:`mix_outer` and :func:`mix_inner` also take expressions, and the chip's
+constraints use them.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ CONSTANTS = tuple(
     + [(number,) for number in _NUMBERS[_OUTER : _OUTER + INNER_ROUNDS]]
     + [tuple(_NUMBERS[k : k + WIDTH]) for k in range(_OUTER + INNER_ROUNDS, len(_NUMBERS), WIDTH)]
 )
-"""What each round adds before its S-boxes: to every element, or in an inner round to the first. Only elements that get one have an S-box."""
+"""What each round adds before its S-boxes: to every element, or in an inner round to the first. The others then have no S-box."""
 INNER_DIAGONAL = (
     P - 2, 1, 2, pow(2, -1, P), 3, 4, P - pow(2, -1, P), P - 3, P - 4, pow(4, -1, P), P - pow(4, -1, P), pow(8, -1, P),
 )  # fmt: skip
@@ -73,18 +74,20 @@ def mix_outer(state: Sequence[Any]) -> list[Any]:
     return [element + places[k % 4] for k, element in enumerate(mixed)]
 
 
-def mix_inner(state: Sequence[Any]) -> list[Any]:
+def mix_inner(state: Sequence[Any], total: Any = None) -> list[Any]:
     """The inner matrix: to each element times its number of the diagonal the sum of all.
 
     Args:
         state: 12 elements that can be added and multiplied by integers.
+        total: their sum, if it is known.
 
     Returns:
         12 elements, not reduced.
     """
-    total = state[0]
-    for element in state[1:]:
-        total = total + element
+    if total is None:
+        total = state[0]
+        for element in state[1:]:
+            total = total + element
     return [total + element * factor for element, factor in zip(state, INNER_DIAGONAL, strict=True)]
 
 
