@@ -228,10 +228,10 @@ def _held(table: Table, lookup: Lookup) -> bool:
 
 
 def _multiplicity(table: Table, lookup: Lookup) -> str:
-    """The column that says how often a served tuple is asked for."""
-    count = lookup.count
-    own = count if count.kind == MAIN else next(part for part in (count.left, count.right) if part is not None and part.kind == MAIN)
-    return list(table.chip.main)[own.index]
+    """The column that says how often a served tuple is asked for; a flag that it is multiplied by is a bit."""
+    count, main = lookup.count, table.chip.main
+    parts = [count] if count.kind == MAIN else [part for part in (count.left, count.right) if part is not None and part.kind == MAIN]
+    return next(name for part in parts if main[name := list(main)[part.index]].bits != 1)
 
 
 def _may_serve(table: Table, lookup: Lookup) -> Flags:
