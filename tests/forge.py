@@ -154,13 +154,14 @@ class Forgery:
         return {where for where in failures if served or where.removeprefix("bus ") not in tables}
 
     def _recount(self) -> set[str]:
-        """Count the multiplicities again; labels of lookups that no table answers."""
+        """Count the multiplicities again; labels of lookups that no table answers, and that do not cancel among themselves."""
         servers = {bus: table for table in self.tables.values() for bus in table.chip.serves if bus not in table.chip.counted}
         sums: dict[tuple[str, str], U64] = {}
         for bus, table in servers.items():
             for column, _, _ in table.chip.serve_row(self.image, bus, [np.zeros(0, np.uint64)] * bus.arity):
                 sums[table.chip.name, column] = np.zeros(table.active, np.uint64)
         missing = self._recount_held()
+        unanswered: dict[tuple[int, ...], tuple[int, set[str]]] = {}
         for table in self.tables.values():
             for lookup in table.chip.air_buses.lookups:
                 if lookup.serves or lookup.message.bus not in servers:
@@ -174,8 +175,11 @@ class Forgery:
                     for row, count in zip(rows[mask & ~covered].tolist(), counts[live][mask & ~covered].tolist(), strict=True):
                         total[row] = (int(total[row]) + count) % P
                     covered |= mask
-                if not covered.all():
-                    missing.add(f"{table.chip.name}: {lookup.label}")
+                for row in live[~covered].tolist():
+                    key = (lookup.message.bus.id, *(int(value[row]) for value in values))
+                    asked, labels = unanswered.get(key, (0, set()))
+                    unanswered[key] = (asked + int(counts[row])) % P, labels | {f"{table.chip.name}: {lookup.label}"}
+        missing |= {label for asked, labels in unanswered.values() if asked for label in labels}
         for (chip, column), total in sums.items():
             self[f"{chip}.{column}"][:] = total
         return missing
@@ -210,7 +214,7 @@ class Forgery:
                     if key in labels:
                         column[row] = asked[key] if willing else column[row]
                         del labels[key]
-        return {label for found in labels.values() for label in found}
+        return {label for key, found in labels.items() if asked[key] for label in found}
 
 
 def _tuples(table: Table, lookup: Lookup) -> list[U64]:
@@ -224,10 +228,10 @@ def _held(table: Table, lookup: Lookup) -> bool:
 
 
 def _multiplicity(table: Table, lookup: Lookup) -> str:
-    """The column that says how often a served tuple is asked for."""
-    count = lookup.count
-    own = count if count.kind == MAIN else next(part for part in (count.left, count.right) if part is not None and part.kind == MAIN)
-    return list(table.chip.main)[own.index]
+    """The column that says how often a served tuple is asked for; a flag that it is multiplied by is a bit."""
+    count, main = lookup.count, table.chip.main
+    parts = [count] if count.kind == MAIN else [part for part in (count.left, count.right) if part is not None and part.kind == MAIN]
+    return next(name for part in parts if main[name := list(main)[part.index]].bits != 1)
 
 
 def _may_serve(table: Table, lookup: Lookup) -> Flags:

@@ -80,6 +80,10 @@ int main(void) {
             made[number] = zkvm_tensor_multiply((const zkvm_combine *)step.words, x, w);
             count *= step.words[2];
             break;
+        case ZKVM_TENSOR_DIGEST:
+            zkvm_tensor_digest((const zkvm_digest *)step.words, x);
+            count = 0;
+            break;
         default:
             zkvm_tensor_export((const zkvm_export *)step.words, x, words + step.offset / 4);
             count = 0;

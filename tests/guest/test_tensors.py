@@ -12,6 +12,7 @@ import pytest
 import zkvm
 from tests.guest.compiled import compiled, needs_compiler
 from tests.riscv.vm.combining_programs import random_elementwise
+from tests.riscv.vm.digest_programs import with_digest
 from tests.riscv.vm.tensor_programs import (
     CHANNELS,
     VECTORS,
@@ -28,7 +29,7 @@ from tests.riscv.vm.tensor_programs import (
 from tools.emulator import emulate
 from zkvm.guest.toolchain import INCLUDE, build
 from zkvm.riscv.isa import calls, tensors
-from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
+from zkvm.riscv.isa.tensors import DIGEST, EXPORT, IMPORT, LINEAR, LOAD, Descriptor
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
@@ -118,6 +119,15 @@ def test_the_c_code_panics_where_it_looks(script_guest: Path, descriptor: Descri
     step = script_input(Script(script.steps[1:], [], [], [], [[]]))[36:]
     seen = execute(load_image(script_guest.read_bytes(), tensors=False), stdin + step, trace=False)
     assert (seen.exit_code, seen.stderr.decode()) == (1, f"{message}\n")
+
+
+def test_no_digest_passes_where_the_machine_compares_none(script_guest: Path) -> None:
+    """A right one neither: it is all that binds the tensor to what is published."""
+    script = Script()
+    script.add(Descriptor(DIGEST, 1), script.add_import(with_digest([[1] * 8] * 3)))
+    assert execute(program(script), script.stdin).exit_code == 0
+    seen = execute(load_image(script_guest.read_bytes(), tensors=False), script_input(script), trace=False)
+    assert (seen.exit_code, seen.stderr.decode()) == (1, "a machine without tensor calls compares no digests\n")
 
 
 def example() -> str:

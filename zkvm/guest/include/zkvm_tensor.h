@@ -142,7 +142,8 @@ zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *descriptor, zkvm
 
 /* Proves that two vectors are the digest of those before them: vectors x / 16 .. x / 16 + 3 rows - 1 of x are digested, three at a time,
  * and the two behind them say what comes out, 64 bits in four lanes, lane - 2^15 for each 16 bits. What is digested and the digest
- * come from the private input, say; export the digest and publish it, or a salted hash of it. See docs/tensors.md. */
+ * come from the private input, say; export the digest and publish it, or a salted hash of it. Panics on machines without tensor calls.
+ * See docs/tensors.md. */
 typedef struct zkvm_digest {
     uint32_t operation, rows, reserved[2] ZKVM_OR_ZEROS, x ZKVM_OR_ZERO;
 } zkvm_digest;

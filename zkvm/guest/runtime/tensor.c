@@ -280,7 +280,8 @@ zkvm_tensor zkvm_tensor_multiply(const zkvm_multiply *descriptor, zkvm_tensor x,
     return combined(descriptor, x, x, w);
 }
 
+/* Not computed in C: whoever asks believes the digest afterwards, so a machine that does not compare it must not go on. */
 void zkvm_tensor_digest(const zkvm_digest *descriptor, zkvm_tensor x) {
     tensor_call(descriptor, x.handle, 0);
-    if (machine == SERVED) return;
+    if (machine != SERVED) zkvm_panic("a machine without tensor calls compares no digests");
 }
