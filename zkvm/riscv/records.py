@@ -78,6 +78,17 @@ CHAIN_ROW = np.dtype(
 )
 """One aligned word moved by a read or a journal write."""
 
+BLAKE3_CALL = np.dtype(
+    [
+        ("time", np.uint64),  # the call's time; its words are accessed at time + 1
+        ("address", np.uint32),  # byte address of the first word
+        ("words", np.uint32, (28,)),  # before the call; 28 and 16: zkvm.riscv.isa.calls, BLAKE3's specification
+        ("final", np.uint32, (16,)),  # the state after the last round; word i of the result is final[i] ^ final[i + 8]
+        ("t_prev", np.uint64, (28,)),  # previous accesses of the words
+    ]
+)
+"""One compression."""
+
 TENSOR_WORD = np.dtype(
     [
         ("address", np.uint32),  # of an aligned word in RAM, accessed at the call's time + 1
@@ -220,6 +231,7 @@ class Execution:
         zero_last: (z,) their final values.
         zero_last_time: (z,) times of their last accesses.
         tensor_calls: in execution order.
+        blake3_calls: BLAKE3_CALL in execution order.
         stdout: what the guest wrote to fd 1.
         stderr: what the guest wrote to fd 2.
         seconds: of the execution, under ``execute``.
@@ -241,6 +253,7 @@ class Execution:
     zero_last: NDArray[np.uint64]
     zero_last_time: NDArray[np.uint64]
     tensor_calls: tuple[TensorCall, ...] = ()
+    blake3_calls: NDArray[Any] = field(default_factory=lambda: np.zeros(0, BLAKE3_CALL))
     stdout: bytes = b""
     stderr: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)

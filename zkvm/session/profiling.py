@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, UsageError
+from zkvm.riscv.chips.blake3.mixing import MIXINGS, MixingChip
+from zkvm.riscv.chips.blake3.words import PARTS, CompressedWordsChip
 from zkvm.riscv.chips.tensor.gathering import ElementsChip
 from zkvm.riscv.chips.tensor.lanes import TensorChip
 from zkvm.riscv.chips.tensor.uses import new_elements
@@ -243,6 +245,7 @@ def costs() -> Costs:
         read_row=columns["read_rows"],
         write_row=columns["write_rows"],
         tensor=tensor_cells,
+        compression=MIXINGS * columns[MixingChip.name] + PARTS * columns[CompressedWordsChip.name],
     )
 
 

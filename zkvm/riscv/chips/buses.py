@@ -59,6 +59,8 @@ COMBINE_PATH = Bus(
     "(tensor, index, channels left, x, y, w, v, channel; operands x, y, factors, channels, jump of x, steps and jumps of y and of factors, "
     "weight, lo, hi - lo, limit)",
 )
+BLAKE3_PATH = Bus("blake3 path", 34, 3, Argument.PRODUCT, "(time, part, address): words of a compression that a call reads and writes")
+BLAKE3_WIRE = Bus("blake3 wire", 35, 4, Argument.PRODUCT, "(time, slot, stage, word) of the state, or of the message from slot 16 on")
 
 CHAIN_READ, CHAIN_WRITE = 1, 2
 """Kinds on the chain bus."""

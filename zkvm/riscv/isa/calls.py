@@ -18,7 +18,7 @@ class Call:
         name: as Linux and the guest's header call it.
         chip: name of the chip that has a row for each such call.
         arguments: registers that are accessed besides a7 and a0.
-        moves: the list of :class:`zkvm.riscv.records.Execution` that gets a row for each word that the call moves, if it moves any.
+        moves: the list of :class:`zkvm.riscv.records.Execution` that gets records of the words that the call moves, if it moves any.
         ends: whether the run ends with it.
     """
 
@@ -41,7 +41,12 @@ CYCLES = Call(4096, "cycles", "ecall")
 TENSOR = Call(4097, "tensor", "tensor_call")
 """An operation on tensors, see :mod:`zkvm.riscv.isa.tensors`."""
 
-CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES, TENSOR)
+BLAKE3 = Call(4099, "blake3", "blake3_call", arguments=(), moves="blake3_calls")
+"""BLAKE3's compression function on words in memory."""
+BLAKE3_WORDS, BLAKE3_OUTPUTS = 28, 8
+"""Words at its address: chaining value 8, block 16, counter 2, block length, flags; how many of them, from the first on, it writes."""
+
+CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES, TENSOR, BLAKE3)
 """Every call that is served, in the order in which the chip of unknown calls excludes their numbers: it enters the machine's digest."""
 BY_NUMBER = {call.number: call for call in CALLS}
 UNKNOWN = Call(-1, "unknown", "ecall")

@@ -13,7 +13,7 @@ from zkvm.errors import GuestTrap, LimitError
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.kernels.sorting import sort_steps
-from zkvm.riscv.records import CHAIN_ROW, ECALL, KEYS, Execution, Image
+from zkvm.riscv.records import BLAKE3_CALL, CHAIN_ROW, ECALL, KEYS, Execution, Image
 from zkvm.riscv.vm.state import MachineState, missing_instruction, outside_memory, symbol_at, trap
 from zkvm.riscv.vm.syscalls import REGISTERS, Host, Sink, handle_call
 
@@ -156,6 +156,7 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
         zero_last=zero_last,
         zero_last_time=zero_time,
         tensor_calls=tuple(host.tensors.calls),
+        blake3_calls=np.concatenate([np.zeros(0, BLAKE3_CALL), *host.moved["blake3_calls"]]),
         stdout=bytes(host.output[calls.FD_STDOUT]),
         stderr=bytes(host.output[calls.FD_STDERR]),
         seconds={"execute": seconds},

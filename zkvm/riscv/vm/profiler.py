@@ -51,6 +51,7 @@ class Costs:
         read_row: of a word that a read moves.
         write_row: of a word that a journal write moves.
         tensor: of the rows of each tensor call of a run, beside that of the call itself.
+        compression: of the rows of a BLAKE3 call, beside that of the call itself.
     """
 
     steps: Int
@@ -61,11 +62,12 @@ class Costs:
     read_row: int
     write_row: int
     tensor: Callable[[Execution], Sequence[int]]
+    compression: int
 
     @classmethod
     def nothing(cls) -> Costs:
         """Counts cycles only."""
-        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0, lambda execution: [0] * len(execution.tensor_calls))
+        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0, lambda execution: [0] * len(execution.tensor_calls), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ class Recorder:
             words = tensor_call.words
             zero = (words["t_prev"] == 0) & self._zero_initialised(words["address"])
             self._add(*self._call_nodes[tensor_call.ecall], cost + int(zero.sum()) * self.costs.zero_word)
+        self._count_compressions(execution.blake3_calls, execution.ecalls["time"])
 
     def cycles_by_function(self) -> tuple[tuple[str, int], ...]:
         """(name, cycles) of every function that ran, most first."""
@@ -292,6 +295,13 @@ class Recorder:
         for number in np.unique(call).tolist():
             row, node = self._call_nodes[number]
             self._add(row, node, int(cells[call == number].sum()))
+
+    def _count_compressions(self, records: NDArray[Any], call_times: NDArray[np.uint64]) -> None:
+        """Cells of the rows that compressions have besides the call's: BLAKE3_CALL records."""
+        addresses = records["address"].astype(np.uint64)[:, None] + np.uint64(4) * np.arange(records["words"].shape[1], dtype=np.uint64)
+        zero = ((records["t_prev"] == 0) & self._zero_initialised(addresses)).sum(axis=1)
+        for number, touched in zip(np.searchsorted(call_times, records["time"]).tolist(), zero.tolist(), strict=True):
+            self._add(*self._call_nodes[number], self.costs.compression + touched * self.costs.zero_word)
 
     def _add(self, row: int, node: int, cells: int) -> None:
         self.row_cells[row] += cells
