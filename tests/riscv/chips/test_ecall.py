@@ -24,7 +24,7 @@ from zkvm.stark.field.goldilocks import P
 
 CHIP = EcallChip()
 DATA = 0x80_0000
-NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4098, 0xFFFF_FFFF)
+NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4098, 4100, 0xFFFF_FFFF)
 DESCRIPTORS = (0, 1, 2, 3, 4, 5, 0xFFFF_FFFF)
 
 
@@ -75,8 +75,8 @@ def test_kinds_are_exclusive_and_cover(forged: Forgery) -> None:
 def test_the_list_of_served_numbers_is_complete() -> None:
     """Every chip that looks ECALL up proves calls of this list, and 'unknown' excludes all of it."""
     users = {chip.name for chip in machine().chips for lookup in chip.air_buses.lookups if _asks_for_ecall(lookup)}
-    assert users == {"ecall", "brk", "exit", "tensor_call", "tensor_combine_call"}
-    assert set(SERVED) == {63, 64, 93, 94, 214, 4096, 4097}
+    assert users == {"ecall", "brk", "exit", "tensor_call", "tensor_combine_call", "blake3_call"}
+    assert set(SERVED) == {63, 64, 93, 94, 214, 4096, 4097, 4099}
 
 
 def _asks_for_ecall(lookup: Lookup) -> bool:

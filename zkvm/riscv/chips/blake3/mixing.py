@@ -157,13 +157,13 @@ class MixingChip(Chip):
         )
         for (name, before, after), slots in zip(state, SLOTS, strict=True):
             slot = weighted_sum(flags, list(slots))
-            connect_word(buses, name, row.t, receive=(slot, stage, before), send=(slot, stage + real, after))
+            connect_word(buses, f"path of {name}", row.t, receive=(slot, stage, before), send=(slot, stage + real, after))
         for number, name in enumerate(("first", "second")):
             taken = range(number, BLOCK_WORDS, 2)
             here, following = ([MESSAGE_SLOT + slot for slot in slots] for slots in (taken, [NEXT_SLOT[k] for k in taken]))
             connect_word(
                 buses,
-                name,
+                f"path of {name}",
                 row.t,
                 receive=(weighted_sum(flags, here), row.round, row[name]),
                 send=(weighted_sum(flags, following), row.round + real, row[name]),

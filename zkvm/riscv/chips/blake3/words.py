@@ -107,11 +107,11 @@ class CompressedWordsChip(Chip):
         connect_accesses(buses, row.t, self._accesses(row))
         for name, stem, slot in (("chaining", "upper", part), ("last", "lower", part + real * CHAINING_WORDS)):
             final = word_of_bytes(bytes_of_row(row, stem))
-            connect_word(buses, name, row.t, receive=(slot, real * STAGES, final), send=(slot, lift(0), row[name]))
+            connect_word(buses, f"path of {name}", row.t, receive=(slot, real * STAGES, final), send=(slot, lift(0), row[name]))
         for number, name in enumerate(("first", "second")):
             back = weighted_sum(flags, [FINAL_SLOT[2 * k + number] for k in range(PARTS)])
             slot = part * 2 + real * (MESSAGE_SLOT + number)
-            connect_word(buses, name, row.t, receive=(back, real * ROUNDS, row[name]), send=(slot, lift(0), row[name]))
+            connect_word(buses, f"path of {name}", row.t, receive=(back, real * ROUNDS, row[name]), send=(slot, lift(0), row[name]))
         check_conjunction(buses, "output", *(bytes_of_row(row, stem) for stem in ("upper", "lower", "both")), real)
 
     def rows(self, execution: Execution) -> int:
