@@ -1,4 +1,4 @@
-"""BLAKE3 in guests: by the call, in C, and under the emulator, against published vectors and the reference implementation's Python package."""
+"""BLAKE3 in guests: by the call, in C, and under the emulator, against published vectors and the reference implementation's package."""
 
 from __future__ import annotations
 

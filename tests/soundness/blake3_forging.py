@@ -138,7 +138,8 @@ def again(
         taken = schedule[number // len(FLAGS)][2 * kind : 2 * kind + 2]
         if replaced is not None and replaced[0] == number:
             state[replaced[1]] = replaced[2]
-        columns, after = mix([state[slot] for slot in slots], *(message[k] for k in taken), lies.get(number, NO_LIES))
+        first, second = (message[k] for k in taken)
+        columns, after = mix([state[slot] for slot in slots], first, second, lies.get(number, NO_LIES))
         for slot, value in zip(slots, after, strict=True):
             state[slot] = value
         forged.write(MIXING, mixing_row(number, call), **columns)

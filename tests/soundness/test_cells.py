@@ -89,8 +89,8 @@ def leaves(expr: Expr) -> set[int]:
 def test_a_cell_in_padding_is_refused_or_harmless(chip: str) -> None:
     """A padding row with any one cell changed is refused or puts nothing on a bus, so it is padding still.
 
-    Or it is a row of a call: one that is ``real``, or has another flag, moves a path on, which only the call can begin and end. Rows of elements are on no path:
-    one that is real asks for a vector that some call made.
+    Or it is a row of a call: one that is ``real``, or has another flag, moves a path on, which only the call can begin and end. Rows of
+    elements are on no path: one that is real asks for a vector that some call made.
     """
     rows = model(chip, sample_run())
     width = len(rows.chip.main)

@@ -12,7 +12,7 @@ from tests.forge import Forgery, forgery
 from tests.riscv.chips.memory_rows import shape
 from tests.sample import sample_run
 from zkvm.riscv.chips.buses import PROGRAM
-from zkvm.riscv.chips.ecall import FACTORS, FLAGS, SERVED, EcallChip
+from zkvm.riscv.chips.ecall import ALONE, FACTORS, FLAGS, SERVED, EcallChip
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution
@@ -44,7 +44,7 @@ def forged() -> Forgery:
 
 
 def test_shape() -> None:
-    assert shape(CHIP) == (38, 7, 8, 53)
+    assert shape(CHIP) == (39, 7, 8, 53)
 
 
 def test_results() -> None:
@@ -200,10 +200,25 @@ def test_a_served_number_is_no_unknown_one(forged: Forgery, number: int) -> None
     forged.write("ecall", row, cycles=0, unknown=1, result=calls.ENOSYS)
     products = {f"numbers_{k}": _product(number, k) for k in range(len(FACTORS))}
     forged.write("ecall", row, a7=number, **products)
+    for alone in ALONE:
+        forged.write("ecall", row, checked=pow(number - alone, -1, P))
     for inverse in (0, 1, P - 1, 1 << 32):
         forged.write("ecall", row, inverse=inverse)
         others = set() if number == calls.CYCLES.number else {"bus memory"}
         assert forged.refusals() == {"ecall: an unknown number is none that is served", *others}
+
+
+@pytest.mark.parametrize("number", ALONE)
+def test_the_number_that_is_alone_is_no_unknown_one(forged: Forgery, number: int) -> None:
+    """It is excluded by an inverse of its own."""
+    row = forged.row("ecall", cycles=1)
+    forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), calls.ENOSYS)
+    products = {f"numbers_{k}": _product(number, k) for k in range(len(FACTORS))}
+    inverse = pow(math.prod(number - root for factors in FACTORS for root in factors), -1, P)
+    forged.write("ecall", row, cycles=0, unknown=1, result=calls.ENOSYS, a7=number, inverse=inverse, **products)
+    for checked in (0, 1, P - 1):
+        forged.write("ecall", row, checked=checked)
+        assert forged.refusals() == {f"ecall: an unknown number is not {number}", "bus memory"}
 
 
 def _product(number: int, k: int) -> int:

@@ -54,6 +54,11 @@ def all_accesses(execution: Execution) -> NDArray[Any]:
     for call in execution.tensor_calls:
         at = call.words
         parts.append(_accesses(at["address"], at["old"], at["new"], at["t_prev"], execution.ecalls["time"][call.ecall] + np.uint64(1)))
+    for compression in execution.blake3_calls:
+        before, final = compression["words"], compression["final"]
+        output = np.concatenate([final[:8] ^ final[8:], before[8:]])
+        addresses = int(compression["address"]) + 4 * np.arange(len(before), dtype=np.uint64)
+        parts.append(_accesses(addresses, before, output, compression["t_prev"], compression["time"] + np.uint64(1)))
     together = np.concatenate(parts)
     return together[np.lexsort((together["time"], together["address"]))]
 
@@ -61,8 +66,8 @@ def all_accesses(execution: Execution) -> NDArray[Any]:
 def _call_accesses(execution: Execution) -> list[NDArray[Any]]:
     calls = execution.ecalls
     base = opcodes.REGISTER_BASE
-    # Exit and brk access a7 and a0 only.
-    longer = ~np.isin(calls["a7"], (syscalls.EXIT.number, syscalls.EXIT_GROUP.number, syscalls.BRK.number))
+    # Exit, brk and blake3 access a7 and a0 only.
+    longer = ~np.isin(calls["a7"], (syscalls.EXIT.number, syscalls.EXIT_GROUP.number, syscalls.BRK.number, syscalls.BLAKE3.number))
     parts = []
     for name, after, number in (("a7", "a7", 17), ("a0", "result", 10), ("a1", "a1", 11), ("a2", "a2", 12)):
         at = calls[longer] if name in ("a1", "a2") else calls

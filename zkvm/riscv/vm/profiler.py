@@ -301,7 +301,8 @@ class Recorder:
         addresses = records["address"].astype(np.uint64)[:, None] + np.uint64(4) * np.arange(records["words"].shape[1], dtype=np.uint64)
         zero = ((records["t_prev"] == 0) & self._zero_initialised(addresses)).sum(axis=1)
         for number, touched in zip(np.searchsorted(call_times, records["time"]).tolist(), zero.tolist(), strict=True):
-            self._add(*self._call_nodes[number], self.costs.compression + touched * self.costs.zero_word)
+            row, node = self._call_nodes[number]
+            self._add(row, node, self.costs.compression + touched * self.costs.zero_word)
 
     def _add(self, row: int, node: int, cells: int) -> None:
         self.row_cells[row] += cells

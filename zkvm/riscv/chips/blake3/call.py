@@ -1,8 +1,8 @@
 """blake3 (ecall 4099): compresses the 28 words at a0 and writes the new chaining value over the first eight; returns 0.
 
-**Sound.** The words' rows (:mod:`zkvm.riscv.chips.blake3.words`) are a path with the call's time and address, whose ends are here. The address
-of the last word is 2^16 hi + 4 lo, an integer in [0, 2^32): so a0, a word, is a multiple of 4, and no address reaches the registers.
-Padding: no call, both tuples of the path are equal.
+**Sound.** The words' rows (:mod:`zkvm.riscv.chips.blake3.words`) are a path with the call's time and address, whose ends are here. The
+address of the last word is 2^16 hi + 4 lo, an integer in [0, 2^32): so a0, a word, is a multiple of 4, and no address reaches the
+registers. Padding: no call, both tuples of the path are equal.
 """
 
 from __future__ import annotations

@@ -8,17 +8,18 @@ four words of the state and produces them anew:
 
 **Sound.**
 
-* *Which row is which.* Words travel on pairs (time of the call, slot, stage, word). One of eight flags says which column or diagonal the row
-  mixes, hence its slots. A message word arrives at its slot of this round and leaves for its slot of the next: the stage is the round. Of each
-  call the words' chip sends every slot once at round 0 and takes every slot back at round 7, once. Rounds grow by 1 along a wire and tables
-  are shorter than p, so no wire is a circle, and for each slot there is exactly one row of rounds 0 to 6: one for each mixing of the
-  compression, and no other row of that time. The four words of the state then arrive at the stage that flags and round fix, 2 round
+* *Which row is which.* Words travel on pairs (time of the call, slot, stage, word). One of eight flags says which column or diagonal the
+  row mixes, hence its slots. A message word arrives at its slot of this round and leaves for its slot of the next: the stage is the round.
+  Of each call the words' chip sends every slot once at round 0 and takes every slot back at round 7, once. Rounds grow by 1 along a wire
+  and tables are shorter than p, so no wire is a circle, and for each slot there is exactly one row of rounds 0 to 6: one for each mixing of
+  the compression, and no other row of that time. The four words of the state then arrive at the stage that flags and round fix, 2 round
   for a column and one more for a diagonal, from the one row, or the words' chip, that sends them.
-* *Values.* What arrives is a word: it comes from memory, is a constant of the function, or was produced here. The table of conjunctions makes
-  b, d, a1, c1, a2, c2 and b1 four bytes each; so a sum less its word is 2^32 times a carry only as an integer.
-* *Rotations* by 16 and 8 exchange bytes. Of the others, whose result need not be in bytes at once, one byte is split: ``nibble`` is its lower
-  half and ``low`` are its lower seven bits, by the same table. The bytes of b1 are then checked with the next exclusive or.
-* *Padding* has no flag: nothing is looked up, and every pair is neutral, because slots are 0, stages stand still and words stay, by constraint.
+* *Values.* What arrives is a word: it comes from memory, is a constant of the function, or was produced here. The table of conjunctions
+  makes b, d, a1, c1, a2, c2 and b1 four bytes each; so a sum less its word is 2^32 times a carry only as an integer.
+* *Rotations* by 16 and 8 exchange bytes. Of the others one byte is split, by the same table: ``nibble`` is its lower half, ``low`` are its
+  lower seven bits. The bytes of b1 are checked with the next exclusive or; those of b2 where the word arrives.
+* *Padding* has no flag: nothing is looked up, and every pair is neutral, because slots are 0, stages stand still and words stay, by
+  constraint.
 """
 
 from __future__ import annotations
@@ -66,7 +67,20 @@ LOW_HALF, LOW_SEVEN = 15, 127
 
 @dataclass(frozen=True, slots=True)
 class Mixing:
-    """The words of a row that are no columns, as expressions: bytes of exclusive ors, and what follows from them."""
+    """The words of a row as expressions, in bytes but for the last one's.
+
+    Attributes:
+        a1: as in the equations above, likewise the next six.
+        d1: also of columns that say what d & a1 is.
+        c1: of columns.
+        b1: of columns but for the top one.
+        a2: of columns.
+        d2: also of columns that say what d1 & a2 is.
+        c2: of columns.
+        b2: the word.
+        first_mixed: b ^ c1.
+        second_mixed: b1 ^ c2.
+    """
 
     a1: list[Expr]
     d1: list[Expr]
@@ -77,9 +91,7 @@ class Mixing:
     c2: list[Expr]
     b2: Expr
     first_mixed: list[Expr]
-    """b ^ c1."""
     second_mixed: list[Expr]
-    """b1 ^ c2."""
 
 
 def mixing_of(row: Row) -> Mixing:
@@ -133,14 +145,18 @@ class MixingChip(Chip):
         """Which mixing it is, its sums, neutral padding."""
         common.assert_flags(air, row, *FLAGS)
         words, real = mixing_of(row), total(*(row[name] for name in FLAGS))
-        b, d, c1, b1 = (word_of_bytes(parts) for parts in (bytes_of_row(row, "b"), bytes_of_row(row, "d"), words.c1, words.b1))
-        a1, a2, c2 = (word_of_bytes(parts) for parts in (words.a1, words.a2, words.c2))
-        for label, terms, result in (("a1 is a + b + first", (row.a, b, row.first), a1), ("a2 is a1 + b1 + second", (a1, b1, row.second), a2)):
-            carry = (total(*terms) - result) * INVERSE_TWO_32
+        b, d = (word_of_bytes(bytes_of_row(row, stem)) for stem in ("b", "d"))
+        a1, d1, c1, b1 = (word_of_bytes(part) for part in (words.a1, words.d1, words.c1, words.b1))
+        a2, d2, c2 = (word_of_bytes(part) for part in (words.a2, words.d2, words.c2))
+        for label, three, result in (
+            ("a1 is a + b + first", row.a + b + row.first, a1),
+            ("a2 is a1 + b1 + second", a1 + b1 + row.second, a2),
+        ):
+            carry = (three - result) * INVERSE_TWO_32
             air.assert_zero(f"{label} less at most two carries", carry * (carry - 1) * (carry - 2))
-        for label, terms, result in (("c1 is c + d1", (row.c, word_of_bytes(words.d1)), c1), ("c2 is c1 + d2", (c1, word_of_bytes(words.d2)), c2)):
-            air.assert_bool(f"{label} less at most one carry", (total(*terms) - result) * INVERSE_TWO_32)
-        for name, before, after in (("a", row.a, a2), ("b", b, words.b2), ("c", row.c, c2), ("d", d, word_of_bytes(words.d2))):
+        for label, two, result in (("c1 is c + d1", row.c + d1, c1), ("c2 is c1 + d2", c1 + d2, c2)):
+            air.assert_bool(f"{label} less at most one carry", (two - result) * INVERSE_TWO_32)
+        for name, before, after in (("a", row.a, a2), ("b", b, words.b2), ("c", row.c, c2), ("d", d, d2)):
             air.when(1 - real).assert_equal(f"{name} stays on padding", after, before)
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
@@ -194,7 +210,7 @@ class MixingChip(Chip):
             rows = slice(4 * half * count, 4 * (half + 1) * count)
             slots = [list(part[which]) for part in SLOTS]
             first, second = message[8 * turned : 8 * turned + 8 : 2], message[8 * turned + 1 : 8 * turned + 8 : 2]
-            columns, after = _mixed(*(state[part] for part in slots), first, second)
+            columns, after = _mixed([state[part] for part in slots], first, second)
             for part, values in zip(slots, after, strict=True):
                 state[part] = values
             for name, values in columns.items():
@@ -206,8 +222,9 @@ class MixingChip(Chip):
                 message = message[list(MESSAGE_PERMUTATION)]
 
 
-def _mixed(a: Words, b: Words, c: Words, d: Words, first: Words, second: Words) -> tuple[dict[str, Words], tuple[Words, ...]]:
+def _mixed(before: list[Words], first: Words, second: Words) -> tuple[dict[str, Words], tuple[Words, ...]]:
     """Columns of mixings, all of one shape, and the four words after them."""
+    a, b, c, d = before
     mask = np.uint64(common.WORD_MAX)
     a1 = (a + b + first) & mask
     d1 = _right(d ^ a1, 16)

@@ -1,14 +1,14 @@
 """What a BLAKE3 call reads and writes: eight rows a call, so that no row of a mixing pays for memory.
 
 Row ``part`` of a call has word ``part`` of the chaining value, words 2 part and 2 part + 1 of the block, and word 8 + part of the state
-before the first round: one of four constants, or of the counter, the block length and the flags. It sends them to the mixings, and takes back
-words ``part`` and 8 + ``part`` of the state after the last, whose exclusive or takes the place of the chaining value's word: **what is
+before the first round: one of four constants, or of the counter, the block length and the flags. It sends them to the mixings, and takes
+back words ``part`` and 8 + ``part`` of the state after the last, whose exclusive or takes the place of the chaining value's word: **what is
 compressed and what comes of it meet on the row**, and in between each wire is named by the call's time.
 
 **Sound.**
 
-* The rows of a call are a path (time, part, address) from 0 to 8, whose ends the call's row holds. Flags fix the part of a row, which grows by
-  one: each part is there once.
+* The rows of a call are a path (time, part, address) from 0 to 8, whose ends the call's row holds. Flags fix the part of a row, which grows
+  by one: each part is there once.
 * Addresses: that of the last word is a multiple of 4 below 2^32, by the call's row, so all are addresses of words and distinct.
 * What is written is a word: the table of conjunctions makes both words of the state four bytes.
 * A constant is proven where the part is one of the first four; elsewhere the word is that of an access.
@@ -82,7 +82,12 @@ class CompressedWordsChip(Chip):
         real, part = total(*(row[name] for name in FLAGS)), self._part(row)
         at, block = row.address + part * WORD, row.address + part * (2 * WORD) + BLOCK_AT
         reads = total(*(row[name] for name in READ))
-        places = {"chaining": (at, real), "first": (block, real), "second": (block + WORD, real), "last": (at + (TAIL_AT - 4 * WORD), reads)}
+        places = {
+            "chaining": (at, real),
+            "first": (block, real),
+            "second": (block + WORD, real),
+            "last": (at + (TAIL_AT - 4 * WORD), reads),
+        }
         after = {"chaining": self._output(row)}
         return [
             Access(name, place, row[name], after.get(name, row[name]), row[f"t_{name}"], SLOT_CHAIN, live)
@@ -112,7 +117,8 @@ class CompressedWordsChip(Chip):
             back = weighted_sum(flags, [FINAL_SLOT[2 * k + number] for k in range(PARTS)])
             slot = part * 2 + real * (MESSAGE_SLOT + number)
             connect_word(buses, f"path of {name}", row.t, receive=(back, real * ROUNDS, row[name]), send=(slot, lift(0), row[name]))
-        check_conjunction(buses, "output", *(bytes_of_row(row, stem) for stem in ("upper", "lower", "both")), real)
+        upper, lower, both = (bytes_of_row(row, stem) for stem in ("upper", "lower", "both"))
+        check_conjunction(buses, "output", upper, lower, both, real)
 
     def rows(self, execution: Execution) -> int:
         """Eight a call."""
