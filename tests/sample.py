@@ -9,7 +9,7 @@ from tests.riscv.vm.tensor_programs import bounds, channel_bytes, vector_bytes
 from tests.sample_moves import COMBINED_WORDS, FUNCTION_BYTES, MOVED_WORDS, PATTERN_BYTES, Calls, combinations, moves
 from tests.sample_private import PRIVATE, private_calls
 from tests.states import EDGES, before, state_bytes
-from zkvm.riscv.isa.calls import PERMUTE, TENSOR
+from zkvm.riscv.isa.calls import BLAKE3, BLAKE3_WORDS, PERMUTE, TENSOR
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
 from zkvm.riscv.records import Execution, Image
 from zkvm.riscv.vm.assemble import CHANNELS, DATA, EXIT, VECTORS, Item, assemble
@@ -27,6 +27,7 @@ LOADED = [-32768, 32767, 0, -1, 5, 600, -70, 8, 1, 2, -3, 4, -5, 6, 700, -800, 1
 LOADED_AT = DATA + 64
 EXPORTED_AT = LOADED_AT + 4 * len(LOADED)
 EXPORTED = 3 * 8 + 3
+"""What is compressed."""
 TAPS, OUTPUTS = 3, 19
 CONSTANT = [[(7 * v * v + 11 * k + 3 * v * k) % 200 - 100 if 8 * (v // TAPS) + k < OUTPUTS else 0 for k in range(8)] for v in range(9)]
 CHANNEL_LIST = [(1000 * c - 9000, (1 << 22) + c if c % 3 else -(1 << 25), 1 << 26) for c in range(OUTPUTS)]
@@ -54,6 +55,8 @@ CALLS: Calls = (
 
 PERMUTED_AT = EXPORTED_AT + 4 * (EXPORTED + MOVED_WORDS + COMBINED_WORDS)
 STATES = state_bytes([2**64 - 1 - 37 * k for k in range(12)]) + state_bytes(before(EDGES))
+COMPRESSED_AT = PERMUTED_AT + len(STATES)
+COMPRESSED = b"".join((0x9E37_79B9 * (k + 1) % (1 << 32)).to_bytes(4, "little") for k in range(BLAKE3_WORDS))
 """Of the first one no element is canonical; the second one becomes the edge values."""
 
 
@@ -106,6 +109,8 @@ def sample_program() -> list[Item]:
         items += [("addi", "a0", "sp", offset), ("ecall",)]
     for call, (_, handle, first, second, offset) in enumerate(CALLS[1:], 1):
         items += tensor_call(call, handle, first, second, offset)
+    for _ in range(2):  # what the first call wrote is the second one's chaining value
+        items += [("la", "a0", COMPRESSED_AT), ("li", "a7", BLAKE3.number), ("ecall",)]
     items += [("li", "a0", 7), *EXIT, "function", ("jalr", "zero", "ra", 0)]
     return items
 
@@ -118,7 +123,7 @@ def sample_image() -> Image:
     rodata = WORDS + b"".join(struct.pack("<14I", *descriptor) for descriptor, *_ in CALLS)
     return assemble(
         sample_program(),
-        data=data + STATES,
+        data=data + STATES + COMPRESSED,
         rodata=rodata,
         bss=64,
         vectors=vector_bytes(CONSTANT),

@@ -46,6 +46,9 @@ INTERNAL: dict[str, tuple[str, ...]] = {
         "stark.field.goldilocks", "stark.kernels.source",
     ),
     "riscv.vm": ("errors", "files", "riscv.isa", "riscv.records", "riscv.kernels", "stark.crypto.hashes"),
+    # The compression that a guest may call is the one of the proof system.
+    "riscv.vm.compression": ("riscv.vm", "riscv.isa", "riscv.records", "stark.crypto.compression"),
+    "riscv.chips.blake3": ("riscv.chips", "riscv.isa", "riscv.records", "stark.field", "stark.air", "stark.crypto.compression"),
     "riscv.chips": ("errors", "riscv.isa", "riscv.records", "riscv.operations", "stark.field", "stark.air"),
     # The range table has the same height under all parameter sets.
     "riscv.chips.range": ("riscv.chips", "riscv.records", "stark.air", "stark.protocol.params"),

@@ -81,7 +81,7 @@ int main(void) {
             count *= step.words[2];
             break;
         case ZKVM_TENSOR_DIGEST:
-            zkvm_tensor_digest((const zkvm_digest *)step.words, x);
+            zkvm_tensor_digest((const zkvm_tensor_digest_check *)step.words, x);
             count = 0;
             break;
         default:

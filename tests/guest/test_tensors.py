@@ -121,13 +121,19 @@ def test_the_c_code_panics_where_it_looks(script_guest: Path, descriptor: Descri
     assert (seen.exit_code, seen.stderr.decode()) == (1, f"{message}\n")
 
 
-def test_no_digest_passes_where_the_machine_compares_none(script_guest: Path) -> None:
-    """A right one neither: it is all that binds the tensor to what is published."""
-    script = Script()
-    script.add(Descriptor(DIGEST, 1), script.add_import(with_digest([[1] * 8] * 3)))
-    assert execute(program(script), script.stdin).exit_code == 0
-    seen = execute(load_image(script_guest.read_bytes(), tensors=False), script_input(script), trace=False)
-    assert (seen.exit_code, seen.stderr.decode()) == (1, "a machine without tensor calls compares no digests\n")
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_the_c_code_compares_digests(script_guest: Path, rows: int) -> None:
+    """A right one passes, and one that is wrong in any lane, or of a row more, does not."""
+    honest = with_digest(random_vectors(random.Random(rows), 3 * rows))
+    for lane in (None, *range(8 * len(honest) - 16, 8 * len(honest)), *([0, 23] if rows else [])):
+        vectors = [list(vector) for vector in honest]
+        if lane is not None:
+            vectors[lane // 8][lane % 8] ^= 1
+        script = Script()
+        script.add(Descriptor(DIGEST, rows), script.add_import(vectors))
+        seen = execute(load_image(script_guest.read_bytes(), tensors=False), script_input(script), trace=False)
+        said = "" if lane is None else "vectors are not the digest of those before them\n"
+        assert (seen.exit_code, seen.stderr.decode()) == (lane is not None, said)
 
 
 def example() -> str:

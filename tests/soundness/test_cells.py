@@ -89,8 +89,8 @@ def leaves(expr: Expr) -> set[int]:
 def test_a_cell_in_padding_is_refused_or_harmless(chip: str) -> None:
     """A padding row with any one cell changed is refused or puts nothing on a bus, so it is padding still.
 
-    Or it is a row of a call: one that is ``real`` moves a path on, which only the call can begin and end. Rows of elements are on no path:
-    one that is real asks for a vector that some call made.
+    Or it is a row of a call: one that is ``real``, or has another flag, moves a path on, which only the call can begin and end. Rows of
+    elements are on no path: one that is real asks for a vector that some call made.
     """
     rows = model(chip, sample_run())
     width = len(rows.chip.main)
@@ -101,8 +101,9 @@ def test_a_cell_in_padding_is_refused_or_harmless(chip: str) -> None:
     silent = rows.effect(np.zeros((width, 1), np.uint64), pre[:, :1])[0]
     harmless = rows.effect(main, pre) == silent
     on_path = np.zeros(main.shape[1], bool)
-    if "real" in rows.chip.main and not any(lookup.message.bus is PROGRAM for lookup in rows.lookups):
-        one = main[rows.chip.main.index("real")] == 1
+    flags = ["real"] if "real" in rows.chip.main else [name for name in rows.chip.main if rows.chip.main[name].bits == 1]
+    if flags and not any(lookup.message.bus is PROGRAM for lookup in rows.lookups):
+        one = np.any([main[rows.chip.main.index(name)] == 1 for name in flags], axis=0)
         for number, pair in enumerate(rows.pairs):
             if pair.label.startswith("path"):
                 on_path |= one & np.any(rows.pair_tuples(number, main, pre)[1], axis=0)

@@ -20,7 +20,7 @@ from zkvm.files import write_atomically
 SDK = Path(__file__).resolve().parent
 INCLUDE = SDK / "include"
 LINKER_SCRIPT = SDK / "runtime" / "link.ld"
-RUNTIME_SOURCES = tuple(SDK / "runtime" / name for name in ("start.S", "zkvm.c", "memory.c", "tensor.c", "poseidon2.c"))
+RUNTIME_SOURCES = tuple(SDK / "runtime" / name for name in ("start.S", "zkvm.c", "memory.c", "tensor.c", "poseidon2.c", "blake3.c"))
 CPP_SUFFIXES = (".cpp", ".cc", ".cxx")
 SOURCE_SUFFIXES = (".c", ".S", ".s", *CPP_SUFFIXES)
 

@@ -208,7 +208,7 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
 def _read_private_tensor(code: CodeWriter, vectors: int) -> None:
     """Statements that import the private vectors, with their digest behind them, prove it, and hash it with the private words."""
     imported = code.descriptor("import", f".vectors = {vectors + DIGEST_VECTORS}")
-    digest = code.descriptor("digest", f".rows = {vectors // ROW_VECTORS}")
+    digest = code.descriptor("tensor_digest_check", f".rows = {vectors // ROW_VECTORS}")
     exported = code.descriptor("export", f".vectors = {DIGEST_VECTORS}, .words = {LANES}, .x = {ROW_BYTES * vectors}, .x_stride = 1")
     code.line(f"{PRIVATE_TENSOR} = zkvm_tensor_import(&{imported});")
     code.line(f"zkvm_tensor_digest(&{digest}, {PRIVATE_TENSOR});")

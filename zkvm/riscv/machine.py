@@ -7,6 +7,9 @@ from functools import cache
 from zkvm.riscv.chips.add import AddChip
 from zkvm.riscv.chips.add_immediate import AddImmediateChip
 from zkvm.riscv.chips.bitwise import BitwiseChip
+from zkvm.riscv.chips.blake3.call import CompressionCallChip
+from zkvm.riscv.chips.blake3.mixing import MixingChip
+from zkvm.riscv.chips.blake3.words import CompressedWordsChip
 from zkvm.riscv.chips.branch_equal import BranchEqualChip
 from zkvm.riscv.chips.branch_less import BranchLessChip
 from zkvm.riscv.chips.brk import BrkChip
@@ -76,7 +79,7 @@ def machine() -> Machine:
             TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), ResultsChip(),
             PatternsChip(), FunctionsChip(), ElementsChip(), GatherChip(), MaximaChip(), ApplyChip(),
             CombineCallChip(), CombineChip(), DigestChip(),
-            PermuteChip(), Poseidon2Chip(),
+            PermuteChip(), Poseidon2Chip(), CompressionCallChip(), CompressedWordsChip(), MixingChip(),
             *map(second_instance, SPLIT),
         ),
         max_rows=MAX_ROWS,

@@ -78,6 +78,17 @@ CHAIN_ROW = np.dtype(
 )
 """One aligned word moved by a read or a journal write."""
 
+BLAKE3_CALL = np.dtype(
+    [
+        ("time", np.uint64),  # the call's time; its words are accessed at time + 1
+        ("address", np.uint32),  # byte address of the first word
+        ("words", np.uint32, (28,)),  # before the call; 28 and 16: zkvm.riscv.isa.calls, BLAKE3's specification
+        ("final", np.uint32, (16,)),  # the state after the last round; word i of the result is final[i] ^ final[i + 8]
+        ("t_prev", np.uint64, (28,)),  # previous accesses of the words
+    ]
+)
+"""One compression."""
+
 TENSOR_WORD = np.dtype(
     [
         ("address", np.uint32),  # of an aligned word in RAM, accessed at the call's time + 1
@@ -224,6 +235,7 @@ class Execution:
         tensor_calls: in execution order.
         permuted: (c, 24) TENSOR_WORD, the words of each call of permute, in execution order.
         permutations: (n, 12) states below p that Poseidon2 is asked to permute, in any order, as often as they are asked for.
+        blake3_calls: BLAKE3_CALL in execution order.
         stdout: what the guest wrote to fd 1.
         stderr: what the guest wrote to fd 2.
         seconds: of the execution, under ``execute``.
@@ -247,6 +259,7 @@ class Execution:
     tensor_calls: tuple[TensorCall, ...] = ()
     permuted: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 24), TENSOR_WORD))
     permutations: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 12), np.uint64))
+    blake3_calls: NDArray[Any] = field(default_factory=lambda: np.zeros(0, BLAKE3_CALL))
     stdout: bytes = b""
     stderr: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)

@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import LimitError, UsageError
+from zkvm.riscv.chips.blake3.mixing import MIXINGS, MixingChip
+from zkvm.riscv.chips.blake3.words import PARTS, CompressedWordsChip
+from zkvm.riscv.chips.poseidon2 import Poseidon2Chip
 from zkvm.riscv.chips.tensor.gathering import ElementsChip
 from zkvm.riscv.chips.tensor.lanes import TensorChip
 from zkvm.riscv.chips.tensor.uses import new_elements
@@ -242,8 +245,9 @@ def costs() -> Costs:
         zero_word=columns["zero_init"],
         read_row=columns["read_rows"],
         write_row=columns["write_rows"],
-        permuted_state=columns["poseidon2"],
+        permuted_state=columns[Poseidon2Chip.name],
         tensor=tensor_cells,
+        compression=MIXINGS * columns[MixingChip.name] + PARTS * columns[CompressedWordsChip.name],
     )
 
 
@@ -252,6 +256,8 @@ def tensor_cells(execution: Execution) -> list[int]:
     columns = columns_of()
     chips = [chip for chip in machine().chips if isinstance(chip, TensorChip) and chip.first is None]
     cells = {call.ecall: sum(columns[chip.name] * chip.rows_of(call) for chip in chips) for call in execution.tensor_calls}
+    for call in execution.tensor_calls:
+        cells[call.ecall] += columns[Poseidon2Chip.name] * len(call.permuted[0])
     for call, rows in new_elements(execution):
         cells[call.ecall] += columns[ElementsChip.name] * rows
     return list(cells.values())

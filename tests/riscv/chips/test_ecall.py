@@ -24,7 +24,7 @@ from zkvm.stark.field.goldilocks import P
 
 CHIP = EcallChip()
 DATA = 0x80_0000
-NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4099, 0xFFFF_FFFF)
+NUMBERS = (0, 1, 62, 63, 64, 65, 92, 95, 213, 215, 4095, 4096, 4100, 0xFFFF_FFFF)
 DESCRIPTORS = (0, 1, 2, 3, 4, 5, 0xFFFF_FFFF)
 
 
@@ -75,8 +75,8 @@ def test_kinds_are_exclusive_and_cover(forged: Forgery) -> None:
 def test_the_list_of_served_numbers_is_complete() -> None:
     """Every chip that looks ECALL up proves calls of this list, and 'unknown' excludes all of it."""
     users = {chip.name for chip in machine().chips for lookup in chip.air_buses.lookups if _asks_for_ecall(lookup)}
-    assert users == {"ecall", "brk", "exit", "tensor_call", "tensor_combine_call", "permute"}
-    assert set(SERVED) == {63, 64, 93, 94, 214, 4096, 4097, 4098}
+    assert users == {"ecall", "brk", "exit", "tensor_call", "tensor_combine_call", "permute", "blake3_call"}
+    assert set(SERVED) == {63, 64, 93, 94, 214, 4096, 4097, 4098, 4099}
 
 
 def _asks_for_ecall(lookup: Lookup) -> bool:
@@ -207,6 +207,19 @@ def test_a_served_number_is_no_unknown_one(forged: Forgery, number: int) -> None
         forged.write("ecall", row, **({"inverse": honest, "checked": value} if number in ALONE else {"inverse": value}))
         others = set() if number == calls.CYCLES.number else {"bus memory"}
         assert forged.refusals() == {refusal, *others}
+
+
+@pytest.mark.parametrize("number", ALONE)
+def test_the_number_that_is_alone_is_no_unknown_one(forged: Forgery, number: int) -> None:
+    """It is excluded by an inverse of its own."""
+    row = forged.row("ecall", cycles=1)
+    forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), calls.ENOSYS)
+    products = {f"numbers_{k}": _product(number, k) for k in range(len(FACTORS))}
+    inverse = pow(math.prod(number - root for factors in FACTORS for root in factors), -1, P)
+    forged.write("ecall", row, cycles=0, unknown=1, result=calls.ENOSYS, a7=number, inverse=inverse, **products)
+    for checked in (0, 1, P - 1):
+        forged.write("ecall", row, checked=checked)
+        assert forged.refusals() == {f"ecall: an unknown number is not {number}", "bus memory"}
 
 
 def _product(number: int, k: int) -> int:

@@ -57,6 +57,11 @@ def all_accesses(execution: Execution) -> NDArray[Any]:
     permuting = execution.ecalls["time"][execution.ecalls["a7"] == syscalls.PERMUTE.number]
     for time, at in zip(permuting, execution.permuted, strict=True):
         parts.append(_accesses(at["address"], at["old"], at["new"], at["t_prev"], time + np.uint64(1)))
+    for compression in execution.blake3_calls:
+        before, final = compression["words"], compression["final"]
+        output = np.concatenate([final[:8] ^ final[8:], before[8:]])
+        addresses = int(compression["address"]) + 4 * np.arange(len(before), dtype=np.uint64)
+        parts.append(_accesses(addresses, before, output, compression["t_prev"], compression["time"] + np.uint64(1)))
     together = np.concatenate(parts)
     return together[np.lexsort((together["time"], together["address"]))]
 

@@ -142,13 +142,12 @@ zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *descriptor, zkvm
 
 /* Proves that two vectors are the digest of those before them: vectors x / 16 .. x / 16 + 3 rows - 1 of x are digested, three at a time,
  * and the two behind them say what comes out, 64 bits in four lanes, lane - 2^15 for each 16 bits. What is digested and the digest
- * come from the private input, say; export the digest and publish it, or a salted hash of it. Panics on machines without tensor calls.
- * See docs/tensors.md. */
-typedef struct zkvm_digest {
+ * come from the private input, say; export the digest and publish it, or a salted hash of it. See docs/tensors.md. */
+typedef struct zkvm_tensor_digest_check {
     uint32_t operation, rows, reserved[2] ZKVM_OR_ZEROS, x ZKVM_OR_ZERO;
-} zkvm_digest;
-#define ZKVM_DIGEST(...) {.operation = ZKVM_TENSOR_DIGEST, __VA_ARGS__}
-void zkvm_tensor_digest(const zkvm_digest *descriptor, zkvm_tensor x);
+} zkvm_tensor_digest_check;
+#define ZKVM_TENSOR_DIGEST_CHECK(...) {.operation = ZKVM_TENSOR_DIGEST, __VA_ARGS__}
+void zkvm_tensor_digest(const zkvm_tensor_digest_check *descriptor, zkvm_tensor x);
 
 /* A tensor of `vectors` vectors that are rows of a pattern: each of elements of x, or of y. `pattern` is ZKVM_AT of its first row. */
 typedef struct zkvm_gather {

@@ -73,6 +73,8 @@ DIGEST_PATH = Bus(
     Argument.PRODUCT,
     "(tensor, rows left, operand, its index, four elements of the rate, four of the capacity): vectors that are digested",
 )
+BLAKE3_PATH = Bus("blake3 path", 34, 3, Argument.PRODUCT, "(time, part, address): words of a compression that a call reads and writes")
+BLAKE3_WIRE = Bus("blake3 wire", 35, 4, Argument.PRODUCT, "(time, slot, stage, word) of the state, or of the message from slot 16 on")
 
 CHAIN_READ, CHAIN_WRITE = 1, 2
 """Kinds on the chain bus."""

@@ -48,6 +48,7 @@ class PermuteChip(Chip):
     """One call a row."""
 
     name = "permute"
+    by_call = True
     columns = Columns(
         **state_columns(),
         **call_columns("a0"),

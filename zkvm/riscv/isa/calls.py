@@ -18,7 +18,7 @@ class Call:
         name: as Linux and the guest's header call it.
         chip: name of the chip that has a row for each such call.
         arguments: registers that are accessed besides a7 and a0.
-        moves: the list of :class:`zkvm.riscv.records.Execution` that gets a row for each word that the call moves, if it moves any.
+        moves: the list of :class:`zkvm.riscv.records.Execution` that gets records of the words that the call moves, if it moves any.
         ends: whether the run ends with it.
     """
 
@@ -44,7 +44,12 @@ TENSOR = Call(4097, "tensor", "tensor_call")
 PERMUTE = Call(4098, "permute", "permute", arguments=())
 """Poseidon2 on the 24 words at a0, see :mod:`zkvm.riscv.isa.poseidon2`."""
 
-CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES, TENSOR, PERMUTE)
+BLAKE3 = Call(4099, "blake3", "blake3_call", arguments=(), moves="blake3_calls")
+"""BLAKE3's compression function on words in memory."""
+BLAKE3_WORDS, BLAKE3_OUTPUTS = 28, 8
+"""Words at its address: chaining value 8, block 16, counter 2, block length, flags; how many of them, from the first on, it writes."""
+
+CALLS = (READ, WRITE, EXIT, EXIT_GROUP, BRK, CYCLES, TENSOR, PERMUTE, BLAKE3)
 """Every call that is served, in the order in which the chip of unknown calls excludes their numbers: it enters the machine's digest."""
 BY_NUMBER = {call.number: call for call in CALLS}
 UNKNOWN = Call(-1, "unknown", "ecall")

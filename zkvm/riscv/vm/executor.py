@@ -14,7 +14,7 @@ from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.isa.poseidon2 import WIDTH, WORDS
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.kernels.sorting import sort_steps
-from zkvm.riscv.records import CHAIN_ROW, ECALL, KEYS, TENSOR_WORD, Execution, Image
+from zkvm.riscv.records import BLAKE3_CALL, CHAIN_ROW, ECALL, KEYS, TENSOR_WORD, Execution, Image
 from zkvm.riscv.vm.state import MachineState, missing_instruction, outside_memory, symbol_at, trap
 from zkvm.riscv.vm.syscalls import REGISTERS, Host, Sink, handle_call
 
@@ -161,6 +161,7 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
         permutations=np.concatenate([
             np.zeros((0, WIDTH), np.uint64), *host.permutations, *(call.permuted[0] for call in host.tensors.calls)
         ]),  # fmt: skip
+        blake3_calls=np.concatenate([np.zeros(0, BLAKE3_CALL), *host.moved["blake3_calls"]]),
         stdout=bytes(host.output[calls.FD_STDOUT]),
         stderr=bytes(host.output[calls.FD_STDERR]),
         seconds={"execute": seconds},

@@ -53,6 +53,7 @@ class Costs:
         write_row: of a word that a journal write moves.
         permuted_state: of a state that is permuted for the first time, beside the call.
         tensor: of the rows of each tensor call of a run, beside that of the call itself.
+        compression: of the rows of a BLAKE3 call, beside that of the call itself.
     """
 
     steps: Int
@@ -64,11 +65,12 @@ class Costs:
     write_row: int
     permuted_state: int
     tensor: Callable[[Execution], Sequence[int]]
+    compression: int
 
     @classmethod
     def nothing(cls) -> Costs:
         """Counts cycles only."""
-        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0, 0, lambda execution: [0] * len(execution.tensor_calls))
+        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0, 0, lambda execution: [0] * len(execution.tensor_calls), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,7 @@ class Recorder:
             new = words["old"].tobytes() not in seen
             seen.add(words["old"].tobytes())
             self._add(*self._call_nodes[call], new * self.costs.permuted_state + self._first_touches(words))
+        self._count_compressions(execution.blake3_calls, execution.ecalls["time"])
 
     def _first_touches(self, words: NDArray[Any]) -> int:
         """Cells of the zero-initialised words among TENSOR_WORD records that nothing touched before."""
@@ -304,6 +307,14 @@ class Recorder:
         for number in np.unique(call).tolist():
             row, node = self._call_nodes[number]
             self._add(row, node, int(cells[call == number].sum()))
+
+    def _count_compressions(self, records: NDArray[Any], call_times: NDArray[np.uint64]) -> None:
+        """Cells of the rows that compressions have besides the call's: BLAKE3_CALL records."""
+        addresses = records["address"].astype(np.uint64)[:, None] + np.uint64(4) * np.arange(records["words"].shape[1], dtype=np.uint64)
+        zero = ((records["t_prev"] == 0) & self._zero_initialised(addresses)).sum(axis=1)
+        for number, touched in zip(np.searchsorted(call_times, records["time"]).tolist(), zero.tolist(), strict=True):
+            row, node = self._call_nodes[number]
+            self._add(row, node, self.costs.compression + touched * self.costs.zero_word)
 
     def _add(self, row: int, node: int, cells: int) -> None:
         self.row_cells[row] += cells

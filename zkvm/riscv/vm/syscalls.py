@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from zkvm.riscv.isa import calls, opcodes, semantics
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.records import CHAIN_ROW, ECALL
+from zkvm.riscv.vm.compression import compress_words
 from zkvm.riscv.vm.memory import ROM
 from zkvm.riscv.vm.permuting import run_permutation
 from zkvm.riscv.vm.state import MachineState, outside_memory, trap
@@ -93,7 +94,7 @@ def handle_call(state: MachineState, host: Host) -> bool:
 Record = dict[str, int]
 """The fields of an ECALL record, filled while the call is handled."""
 Outcome = tuple[int, NDArray[Any]]
-"""What a0 then holds, and CHAIN_ROW records of the words that were moved."""
+"""What a0 then holds, and records of the words that were moved: CHAIN_ROW, or the call's own."""
 NOTHING: NDArray[Any] = np.zeros(0, CHAIN_ROW)
 
 
@@ -177,6 +178,11 @@ def _permute(state: MachineState, host: Host, record: Record) -> Outcome:
     return 0, NOTHING
 
 
+def _blake3(state: MachineState, host: Host, record: Record) -> Outcome:
+    """blake3: one compression of the words at a0; 0."""
+    return 0, compress_words(state, record["a0"])
+
+
 def _brk(state: MachineState, host: Host, record: Record) -> Outcome:
     """brk: move the break within the heap; the break then."""
     current, start, limit = (int(state.registers[index]) for index in (BREAK, HEAP_START, HEAP_LIMIT))
@@ -197,6 +203,7 @@ HOST: dict[calls.Call, Callable[[MachineState, Host, Record], Outcome]] = {
     calls.CYCLES: _cycles,
     calls.TENSOR: _tensor,
     calls.PERMUTE: _permute,
+    calls.BLAKE3: _blake3,
     calls.UNKNOWN: _unknown,
 }
 """What the host does in each call: complete its record, return the result."""

@@ -1,0 +1,1 @@
+"""Chips of the BLAKE3 call: one compression without instructions."""
