@@ -23,6 +23,7 @@ from tests.riscv.vm.tensor_programs import (
     program,
     random_layer,
     random_moves,
+    random_vectors,
     script_input,
     script_outcome,
 )

@@ -35,9 +35,11 @@ def node(operator: str, inputs: str, output: str, **attributes: object) -> onnx.
 
 
 NODES = [
-    node("Conv", "x w1 b1", "h1", pads=[1, 1, 1, 1]), node("Relu", "h1", "r1"), node("MaxPool", "r1", "p1", kernel_shape=[2, 2], strides=[2, 2]),
+    node("Conv", "x w1 b1", "h1", pads=[1, 1, 1, 1]), node("Relu", "h1", "r1"),
+    node("MaxPool", "r1", "p1", kernel_shape=[2, 2], strides=[2, 2]),
     node("Conv", "p1 w2 b2", "h2"), node("AveragePool", "h2", "a2", kernel_shape=[2, 2]), node("Relu", "a2", "r2"),
-    node("Flatten", "r2", "f"), node("Gemm", "f w3 b3", "h3"), node("Gemm", "f w4", "h4"), node("Add", "h3 h4", "s"), node("Gemm", "s w5", "y"),
+    node("Flatten", "r2", "f"), node("Gemm", "f w3 b3", "h3"), node("Gemm", "f w4", "h4"),
+    node("Add", "h3 h4", "s"), node("Gemm", "s w5", "y"),
 ]  # fmt: skip
 """Layers, pools of both kinds, a Relu by itself; and a sum of two tensors, whose scales are secret, in ordinary code."""
 

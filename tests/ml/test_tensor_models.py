@@ -233,7 +233,7 @@ def chosen(model: onnx.ModelProto, samples: Sequence[Sample], options: Options) 
 
 
 def test_what_is_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tensor calls, then loops, then mixtures; none of a cheap model, or if the user says so. Of one with private weights nothing is tried."""
+    """Tensor calls, then loops, then mixtures; none of a cheap model, or if the user says so. With private weights nothing is tried."""
     model, samples = perceptron()
     assert chosen(model, samples, Options()).trials == ()
     monkeypatch.setattr(choose, "CHEAP", 0)

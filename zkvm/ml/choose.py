@@ -75,8 +75,8 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An integer model, its nodes in floats (by first output), what was tried, what the gate said of it if it was asked, and how it has tensor
-    calls, if its weights are private."""
+    """An integer model, its nodes in floats (by first output), what was tried, what the gate said of it if it was asked, and how it
+    has tensor calls, if its weights are private."""
 
     graph: Graph
     floats: Container[str]

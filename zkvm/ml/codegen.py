@@ -1,7 +1,7 @@
 """C code of a compiled model: one function per operation, called in order, between reading the input and writing the journal.
 
-Private input: [salt, private words, private vectors and their digest] [salt, if the input's digest is committed] the inputs' words, or vectors of those that are made
-tensors as they come [salt, if the output's digest is].
+Private input: [salt, private words, private vectors and their digest] [salt, if the input's digest is committed] the inputs' words, or
+vectors of those that are made tensors as they come [salt, if the output's digest is].
 Journal: the interface's digest, [digest of the private words] [digest of the input] [a word: 1 if a value saturated, else 0, if the run
 goes on then] the output: [the scales of its real tensors, if they
 are secret, each the eight bytes of a float64] the words of its tensors; or the digest of these; or the label. A digest is BLAKE3 of a salt

@@ -24,7 +24,8 @@ def private_input(code: GeneratedCode) -> tuple[bytes, int]:
         from zkvm.riscv.vm.digest import digest_of
     except ModuleNotFoundError as error:
         raise UsageError(
-            "private weights in tensor calls are digested by the prover's kernels: pip install 'zkvm[prove]', or compile with --precompiles none"
+            "private weights in tensor calls are digested by the prover's kernels: pip install 'zkvm[prove]', or compile with "
+            "--precompiles none"
         ) from error
     vectors = np.concatenate([vectors, digest_of(vectors)])
     return words + vectors.astype("<i2").tobytes(), len(vectors)

@@ -81,8 +81,8 @@ def heights_for(
         image: what the preprocessed columns follow from.
         exempt: exempt rows at the end of every table.
         pad_to: so that runs which fit have the same heights. A power of two: every table whose height the image does not fix is present
-            and has at least this height, but those of calls that the run does not make; tables are then not split, since a second instance would tell how far a run exceeds it. Or rows
-            by chip: heights are those of a run that uses at least so many.
+            and has at least this height, but those of calls that the run does not make; tables are then not split, since a second
+            instance would tell how far a run exceeds it. Or rows by chip: heights are those of a run that uses at least so many.
         split: whether second instances may save padding; they make receipts larger.
 
     Returns:

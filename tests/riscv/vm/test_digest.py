@@ -58,7 +58,9 @@ def test_layers_with_their_own_channels(seed: int) -> None:
 
 def test_channels_keep_within_the_bounds_of_a_channel() -> None:
     """The extremes of every limit: what a loader asks of channels in an image holds for those in vectors."""
-    ends = np.array([[low, high, factor] for low in (-(2**15), 2**15 - 1) for high in (-(2**15), 2**15 - 1) for factor in (-(2**15), 2**15 - 1)])
+    ends = np.array(
+        [[low, high, factor] for low in (-(2**15), 2**15 - 1) for high in (-(2**15), 2**15 - 1) for factor in (-(2**15), 2**15 - 1)]
+    )
     for power in range(15, 30):
         found = channels_in(ends.astype(np.int16), 2**power)
         assert found.dtype == CHANNEL

@@ -147,7 +147,7 @@ def append_sum(
 
 
 def _append_secretly(context: Context, name: str, result: str, source: Value, index: IntArray, weights: FloatArray) -> bool:
-    """The same of a private model: sums and means of elements of one tensor, with weights from its shape and room for all that they can be."""
+    """The same of a private model: sums and means of elements of one tensor, with weights from its shape and room for all of them."""
     source = rebased(context, name, source) if (index < 0).any() else source
     factor = max(1.0, float(np.abs(weights).sum()))
     numbers = integers_of(weights / factor, 0.0, source.origin, 1.0)

@@ -158,9 +158,9 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
         zero_last_time=zero_time,
         tensor_calls=tuple(host.tensors.calls),
         permuted=np.concatenate([np.zeros((0, WORDS), TENSOR_WORD), *host.permuted]),
-        permutations=np.concatenate([
-            np.zeros((0, WIDTH), np.uint64), *host.permutations, *(call.permuted[0] for call in host.tensors.calls)
-        ]),  # fmt: skip
+        permutations=np.concatenate(
+            [np.zeros((0, WIDTH), np.uint64), *host.permutations, *(call.permuted[0] for call in host.tensors.calls)]
+        ),  # fmt: skip
         blake3_calls=np.concatenate([np.zeros(0, BLAKE3_CALL), *host.moved["blake3_calls"]]),
         stdout=bytes(host.output[calls.FD_STDOUT]),
         stderr=bytes(host.output[calls.FD_STDERR]),

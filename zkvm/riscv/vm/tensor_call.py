@@ -123,7 +123,6 @@ class Call:
             raise self.refuse(f"the channels of its list at 0x{at:x} have different limits")
         return found
 
-
     def _own_channels(self) -> NDArray[np.void]:
         vectors = self.vectors(self.second, self.words.channel_list, (self.words.channels, 1))
         if not tensors.is_scale(self.words.y):

@@ -6,8 +6,8 @@ as the descriptor says and ends behind the row with ``last``, where none is left
 * A row that absorbs looks up the next three vectors. Their elements are int16, so with 2^15 added, three by three with weights 1, 2^16,
   2^32, they are eight elements of the field below 2^48: no other lanes give the same. It asks for the permutation of these and the capacity
   that the path brings, as one tuple with what comes out, and sends the first half of the rate and the capacity on.
-* The last row looks up the next two vectors. Their 16 lanes, with 2^15 added, are four numbers of 64 bits, which equal what came last; none is
-  p or more: if the upper 32 bits are all ones (``inverse`` does not exist) the lower ones are zero. So one digest is right.
+* The last row looks up the next two vectors. Their 16 lanes, with 2^15 added, are four numbers of 64 bits, which equal what came last; none
+  is p or more: if the upper 32 bits are all ones (``inverse`` does not exist) the lower ones are zero. So one digest is right.
 * The capacity begins with a tag and the number of rows, so what is digested in one call is no beginning of what is in another.
 * Padding is a step of nothing: without flags there is no look-up, and receive and send are the same.
 """
