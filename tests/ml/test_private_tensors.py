@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,7 +31,7 @@ PRIVATE = Options(privacy=Privacy(private_weights=True))
 SHAPE = (1, 2, 14, 14)
 
 
-def node(operator: str, inputs: str, output: str, **attributes: object) -> onnx.NodeProto:
+def node(operator: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
     return helper.make_node(operator, inputs.split(), [output], name=f"{operator}_{output}", **attributes)
 
 

@@ -17,7 +17,7 @@ from zkvm.errors import InexactError, UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.answers import Candidate
 from zkvm.ml.arithmetic import FloatArray
-from zkvm.ml.domain import GATE_SEED, Domain
+from zkvm.ml.domain import GATE_SEED, Domain, is_near
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.labels import Labels, differing_labels, differing_rows, label_sources
 from zkvm.ml.margins import Margins
@@ -296,10 +296,10 @@ class _Comparison:
                 scores = as_array(results[source.scores]) if source.scores else None
                 labels = differing_labels(result, real, source, scores)
                 if scores is not None and source.scores not in found.outputs and source.scores in (inside := self.candidate.inside(sample)):
-                    self._decided(name, inside[source.scores], scores)
+                    self._decided(name, inside[source.scores], scores, place)
             elif 0 < real.ndim <= MAX_SCORE_RANK and real.shape[-1] > 1:
                 labels = differing_rows(result, real)
-                self._decided(name, result, real)
+                self._decided(name, result, real, place)
             if real.dtype.kind == "f" or source.numbers:
                 self._difference(name, place, result.astype(np.float64), real.astype(np.float64), as_array(others[name]).astype(np.float64))
             if labels is not None:
@@ -307,9 +307,9 @@ class _Comparison:
                 self._labels(output, place, labels)
         found.same_top1 += same
 
-    def _decided(self, name: str, result: Array, real: Array) -> None:
+    def _decided(self, name: str, result: Array, real: Array, place: Place) -> None:
         if real.dtype.kind == "f" and real.ndim and real.shape[-1] > 1 and result.size == real.size:
-            self.margins[name].add(result, real)
+            self.margins[name].add(result, real, not place.drawn or is_near(place.number))
 
     def _difference(self, name: str, place: Place, result: FloatArray, real: FloatArray, other: FloatArray) -> None:
         if not real.size:

@@ -24,6 +24,7 @@ from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Chip, Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell, limb
+from zkvm.stark.air.expression import Expr
 
 TENSOR_KEYS = 1 << 30
 """Keys of channels that one tensor has."""
@@ -59,7 +60,7 @@ class ScaledChannelsChip(Chip):
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
         """The vector, the limbs, the channel."""
-        lanes = (row.bias_low, row.bias_high, row.factor, *[0] * (LANES - CHANNEL_LANES))
+        lanes: list[Expr | int] = [row.bias_low, row.bias_high, row.factor, *[0] * (LANES - CHANNEL_LANES)]
         buses.lookup("vector", VECTOR, (row.tensor, row.index, *lanes), row.real)
         for name in ("scale", "step"):
             buses.lookup(f"{name} has 16 bits", RANGE16, (row[name],), row.real)
