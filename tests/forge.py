@@ -205,14 +205,15 @@ class Forgery:
         for willing in (True, False):
             for table, lookup in serving:
                 column = self[f"{table.chip.name}.{_multiplicity(table, lookup)}"]
-                free = _may_serve(table, lookup)
+                weights = _may_serve(table, lookup)
+                free = weights != 0
                 if willing:
                     column[free] = 0
-                *values, _ = _tuples(table, lookup)
-                for row in np.flatnonzero(free if willing else ~free & (column != 0)).tolist():
+                *values, counts = _tuples(table, lookup)
+                for row in np.flatnonzero(free if willing else ~free & (counts != 0)).tolist():
                     key = (lookup.message.bus.id, *(int(value[row]) for value in values))
                     if key in labels:
-                        column[row] = asked[key] if willing else column[row]
+                        column[row] = asked[key] * pow(int(weights[row]), -1, P) % P if willing else column[row]
                         del labels[key]
         return {label for key, found in labels.items() if asked[key] for label in found}
 
@@ -234,8 +235,8 @@ def _multiplicity(table: Table, lookup: Lookup) -> str:
     return next(name for part in parts if main[name := list(main)[part.index]].bits != 1)
 
 
-def _may_serve(table: Table, lookup: Lookup) -> Flags:
-    """(active,): a multiplicity there counts, and no constraint refuses it."""
+def _may_serve(table: Table, lookup: Lookup) -> U64:
+    """(active,): what a multiplicity of 1 there counts; 0 where a constraint refuses it."""
     code = straighten([lookup.count, *(constraint.expr for constraint in table.chip.air_constraints)])
     main, pre = table.main[:, : table.active].copy(), table.pre[:, : table.active]
     number = table.chip.main.index(_multiplicity(table, lookup))
@@ -243,7 +244,7 @@ def _may_serve(table: Table, lookup: Lookup) -> Flags:
     before = np.stack(evaluate_columns(code, main, pre))
     main[number] = 1
     after = np.stack(evaluate_columns(code, main, pre))
-    return np.asarray((after[0] != 0) & ~np.any((after[1:] != 0) & (before[1:] == 0), axis=0), np.bool_)
+    return np.asarray(np.where(np.any((after[1:] != 0) & (before[1:] == 0), axis=0), np.uint64(0), after[0]), np.uint64)
 
 
 def forgery(execution: Execution, *, journal: bytes | None = None, exit_code: int | None = None) -> Forgery:

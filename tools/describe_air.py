@@ -145,12 +145,18 @@ class Names:
             yield sign, expr
 
 
-Key = tuple[object, ...]
+Key = int
+_NUMBERS: dict[tuple[int, ...], Key] = {}
+_SEEN: dict[int, tuple[Expr, Key]] = {}
+"""By id, which stays an expression's own because it is kept."""
 
 
 def key(expr: Expr) -> Key:
     """The same for expressions that are built alike."""
-    return (expr.kind, expr.index, *(key(child) for child in (expr.left, expr.right) if child is not None))
+    if id(expr) not in _SEEN:
+        own = (expr.kind, expr.index, *(key(child) for child in (expr.left, expr.right) if child is not None))
+        _SEEN[id(expr)] = expr, _NUMBERS.setdefault(own, len(_NUMBERS))
+    return _SEEN[id(expr)][1]
 
 
 def named_sums(chip: Chip) -> Iterator[tuple[str, Expr]]:

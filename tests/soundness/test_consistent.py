@@ -48,6 +48,10 @@ def free(rows: RowModel) -> list[Expr]:
             return [row.last, *(row[f"{stem}{k}"] for stem in "xwyv" for k in range(8))]
         case "tensor_elements" | "tensor_gather" | "tensor_maxima" | "tensor_apply":
             return free_in_moves(rows)
+        case "permute":  # what it looks up: the elements, not their words
+            return [row[f"after{2 * k}"] + row[f"after{2 * k + 1}"] * (1 << 32) for k in range(12)]
+        case "poseidon2":
+            return [row.multiplicity, *(row[f"in{k}"] for k in range(12))]
     return []
 
 
@@ -128,6 +132,7 @@ def test_no_consistent_forgery_in_many(chip: str) -> None:
         ("tensor_maxima", "taps of the next result", {}),
         ("tensor_gather", "the operand", {}),
         ("tensor_tiles", "over the second block's results", {}),
+        ("poseidon2", "out3 is what it follows from", {}),
     ],
 )
 def test_search_finds_what_a_line_refuses(chip: str, line: str, cells: dict[str, int]) -> None:

@@ -2,12 +2,13 @@
 
 **Sound.**
 
-* The words are at a0, a0 + 4, ... The last address is range-checked as a multiple of 4 below 2^32, and a0 is a word, so all are addresses
-  of memory, not of registers. They are distinct, and accessed once, at the time after the call's.
+* The words are at a0, a0 + 4, ... The last address is range-checked as a multiple of 4 below 2^32, and a0 is a word, so all are
+  addresses of memory, not of registers. They are distinct, and accessed once, at the time after the call's.
 * Two words are an element, the low one first, mod p: what the words before are is anything below 2^64. In and out are one tuple of the
   permutation's bus, so what comes out is what the permutation makes of what was there.
-* The words after are range-checked, and an element below 2^64 is canonical, that is, below p = 2^32 (2^32 - 1) + 1, exactly where its low
-  word is 0 or its high word is not 2^32 - 1. The latter is shown by an inverse. So the words after are a function of the words before.
+* The words after are range-checked, and an element below 2^64 is canonical, that is, below p = 2^32 (2^32 - 1) + 1, exactly where
+  its low word is 0 or its high word is not 2^32 - 1. The latter is shown by an inverse. So the words after are a function of those
+  before.
 * Padding: no flag, hence nothing is looked up, and every pair is neutral.
 """
 

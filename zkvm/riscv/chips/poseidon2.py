@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import PERMUTATION
-from zkvm.riscv.isa.poseidon2 import CONSTANTS, INNER_DIAGONAL, WIDTH, mix_inner, mix_outer
+from zkvm.riscv.isa.poseidon2 import CONSTANTS, INNER_DIAGONAL, WIDTH, mix_fours, mix_inner, mix_outer, spread
 from zkvm.riscv.records import Execution
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Chip, Trace
@@ -57,11 +57,13 @@ class Poseidon2Chip(Chip):
     def states(self, row: Row) -> dict[str, Expr]:
         """What every S-box takes and the last layer leaves, as it follows from columns before it: ``x0_0`` and so on, ``out0`` and so on.
 
-        And the state before a round, without its constants: element 1 of round 5 is ``s5_1``. Between inner rounds the sum of the state
-        is read off the next argument's column: so an expression grows by a few terms a round, where it would double.
+        And the state before a round, without its constants: element 1 of round 5 is ``s5_1``, and ``m5_1`` halfway there. Between inner
+        rounds the sum of the state is read off the next argument's column: so an expression grows by a few terms a round, where it
+        would double.
         """
-        found: dict[str, Expr] = {}
-        state = mix_outer([row[f"in{k}"] for k in range(WIDTH)])
+        mixed = mix_fours([row[f"in{k}"] for k in range(WIDTH)])
+        found = {f"m0_{k}": element for k, element in enumerate(mixed)}
+        state = spread(mixed)
         for r, added in enumerate(CONSTANTS):
             found |= {f"s{r}_{k}": element for k, element in enumerate(state)}
             found |= {f"x{r}_{k}": state[k] + row.real * constant for k, constant in enumerate(added)}
@@ -69,7 +71,9 @@ class Poseidon2Chip(Chip):
                 cube = row[f"c{r}_{k}"]
                 state[k] = cube * cube * (row[f"x{r}_{k}"] if r else found[f"x{r}_{k}"])
             if len(added) == WIDTH:
-                state = mix_outer(state)
+                mixed = mix_fours(state)
+                found |= {f"m{r + 1}_{k}": element for k, element in enumerate(mixed)}
+                state = spread(mixed)
             else:
                 first = state[0] * INNER_DIAGONAL[0]
                 after = row[f"x{r + 1}_0"] - row.real * CONSTANTS[r + 1][0]

@@ -1,7 +1,7 @@
 """The system calls: one table, from which the executor's host functions, the chips and the profiler take what they need.
 
-The numbers are those of Linux for RISC-V (``include/uapi/asm-generic/unistd.h``), except those that Linux does not have, far above its
-table. A program puts the number into a7 and arguments into a0, a1, a2; the result is in a0.
+The numbers are those of Linux for RISC-V (``include/uapi/asm-generic/unistd.h``); those that Linux does not have are far above its table.
+A program puts the number into a7 and arguments into a0, a1, a2; the result is in a0.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ INNER_DIAGONAL = (
 """The inner matrix less the matrix of ones, which is 0 elsewhere."""
 
 
-def mix_outer(state: Sequence[Any]) -> list[Any]:
-    """The outer matrix: by fours the circulant of (2, 3, 1, 1), and to each element the elements of its place in all fours.
+def mix_fours(state: Sequence[Any]) -> list[Any]:
+    """The first half of the outer matrix: by fours the circulant of (2, 3, 1, 1).
 
     Args:
         state: 12 elements that can be added and multiplied by integers.
@@ -75,8 +75,18 @@ def mix_outer(state: Sequence[Any]) -> list[Any]:
         a, b, c, d = state[k : k + 4]
         total = (a + b) + (c + d)
         mixed += [total + (a + b * 2), total + (b + c * 2), total + (c + d * 2), total + (d + a * 2)]
+    return mixed
+
+
+def spread(mixed: Sequence[Any]) -> list[Any]:
+    """The second half: to each element those of its place in all fours. Arguments as of :func:`mix_fours`, and what it returns."""
     places = [(mixed[k] + mixed[k + 4]) + mixed[k + 8] for k in range(4)]
     return [element + places[k % 4] for k, element in enumerate(mixed)]
+
+
+def mix_outer(state: Sequence[Any]) -> list[Any]:
+    """The outer matrix. Arguments as of :func:`mix_fours`, and what it returns."""
+    return spread(mix_fours(state))
 
 
 def mix_inner(state: Sequence[Any], total: Any = None) -> list[Any]:
