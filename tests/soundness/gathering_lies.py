@@ -21,7 +21,7 @@ from tests.soundness.moving_forging import (
     gathered,
     gathering,
 )
-from tests.soundness.tensor_forging import A1, A2, TWO_16, export_lane, operand, padding_row, put
+from tests.soundness.tensor_forging import A1, A2, TWO_16, export_lane, list_at, operand, padding_row, put
 from zkvm.riscv.vm.assemble import PATTERNS
 from zkvm.stark.field.goldilocks import P
 
@@ -175,7 +175,7 @@ def g9_an_operand_that_no_row_reads() -> Forged:
 def g9_another_pattern_than_the_descriptor_says() -> Forged:
     """The pattern that begins a row later: it has enough rows."""
     forged = gathering([[place] * 8 for place in (1, 2, 2)], 2)
-    forged.write(CALL, calls_row(forged, "gathers"), channel_list=PATTERNS + 32)
+    list_at(forged, calls_row(forged, "gathers"), PATTERNS + 32)
     for row, place in enumerate((2, 2)):
         forged.add(GATHERS, row, pattern=1)
         forged.write(GATHERS, row, **{f"place{k}": place for k in range(8)})
@@ -186,7 +186,8 @@ def g9_another_pattern_than_the_descriptor_says() -> Forged:
 def g9_another_operation_gathers() -> Forged:
     """An import has a path of gathered vectors besides its own: two entries for one vector."""
     forged = all_kinds()
-    forged.write(CALL, calls_row(forged, "imports"), gathered=1, channel_list=PATTERNS)
+    forged.write(CALL, calls_row(forged, "imports"), gathered=1)
+    list_at(forged, calls_row(forged, "imports"), PATTERNS)
     row = forged.copy_row(GATHERS, 0)
     forged.write(GATHERS, row, tensor=IMPORTED)
     gathered(forged, row, dict.fromkeys(range(8), 8))

@@ -13,6 +13,7 @@ import numpy as np
 
 from tests.forge import Forgery, forgery
 from tests.riscv.vm.tensor_programs import Vectors, bounds, channel_bytes, vector_bytes
+from zkvm.riscv.chips.tensor.lanes import ROW
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.calls import TENSOR
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, Descriptor
@@ -126,6 +127,11 @@ def descriptor_word(forged: Forgery, call: int, number: int, value: int) -> None
     values[place] = value
     forged.image = replace(forged.image, rom_value=values)
     forged[f"rom.value_{place % 2}"][place // 2] = value
+
+
+def list_at(forged: Forgery, row: int, address: int) -> None:
+    """A call says another address of its channels, its pattern or its function."""
+    forged.write("tensor_call", row, channel_list=address, list_start=address * ROW)
 
 
 def lane(forged: Forgery, row: int, k: int, total: int | None = None, flag: str = "") -> int:

@@ -46,7 +46,7 @@ from tests.soundness.moving_forging import (
     places,
     served,
 )
-from tests.soundness.tensor_forging import A1, operand, padding_row, put, vector_of
+from tests.soundness.tensor_forging import A1, list_at, operand, padding_row, put, vector_of
 from zkvm.riscv.isa.tensors import LANES
 from zkvm.stark.field.goldilocks import P
 
@@ -176,7 +176,7 @@ def test_g9_a_pattern_that_is_not_aligned() -> None:
     forged = gathering([[1] * 8])
     address = forged.cell(CALL, forged.row(CALL, gathers=1), "channel_list") + 16
     descriptor_word(forged, 2, 8, address)
-    forged.write(CALL, forged.row(CALL, gathers=1), channel_list=address)
+    list_at(forged, forged.row(CALL, gathers=1), address)
     forged.write(GATHERS, 0, pattern=address * pow(32, -1, P))
     assert forged.refusals() == {f"{GATHERS}: pattern"}
 
@@ -302,7 +302,7 @@ def test_g11_an_odd_address() -> None:
     """Between two entries: one half mod p is in no table."""
     forged = applying()
     descriptor_word(forged, 1, 8, FUNCTION + 1)
-    forged.write(CALL, forged.row(CALL, applies=1), channel_list=FUNCTION + 1)
+    list_at(forged, forged.row(CALL, applies=1), FUNCTION + 1)
     for row in (0, 1):
         forged.write(APPLIES, row, function=entry_of(FUNCTION) + (P + 1) // 2)
     assert forged.refusals() == {f"{APPLIES}: entry y{k}" for k in range(LANES)}

@@ -40,7 +40,7 @@ from tests.soundness.moving_forging import (
 )
 from tests.soundness.proven import CHOSEN, verdict
 from tests.soundness.single import accepted_without, refused_by
-from tests.soundness.tensor_forging import A1, TWO_16, export_lane, operand, padding_row, put, vector_of
+from tests.soundness.tensor_forging import A1, TWO_16, export_lane, list_at, operand, padding_row, put, vector_of
 from zkvm.errors import RejectReason
 from zkvm.riscv.machine import machine
 from zkvm.riscv.vm.assemble import VECTORS
@@ -220,14 +220,15 @@ def other_function(forged: Forgery) -> None:
 
 def g11_another_function_than_the_descriptor_says() -> Forged:
     forged = applying()
-    forged.write(CALL, calls_row(forged, "applies"), channel_list=OTHER_FUNCTION)
+    list_at(forged, calls_row(forged, "applies"), OTHER_FUNCTION)
     other_function(forged)
     return forged, f"{CALL}: channel list"
 
 
 def g11_another_operation_applies() -> Forged:
     forged = all_kinds()
-    forged.write(CALL, calls_row(forged, "imports"), applied=1, x=VECTORS, channel_list=FUNCTION)
+    forged.write(CALL, calls_row(forged, "imports"), applied=1, x=VECTORS)
+    list_at(forged, calls_row(forged, "imports"), FUNCTION)
     row = forged.copy_row(APPLIES, 0)
     forged.write(APPLIES, row, tensor=IMPORTED)
     applied(forged, row, [8] * 8, [8] * 8)

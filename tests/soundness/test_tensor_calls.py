@@ -24,6 +24,7 @@ from tests.soundness.tensor_forging import (
     id_of,
     layer,
     lie,
+    list_at,
     operand,
     padding_row,
     product_row,
@@ -100,7 +101,7 @@ def test_g4_an_operand_that_is_not_aligned(forged: Forgery, start: int) -> None:
 @pytest.mark.parametrize("start", [CHANNELS + 8, CHANNELS + 16 * 9, CHANNELS - 16, 0])
 def test_g5_channels_that_are_not_there(forged: Forgery, start: int) -> None:
     descriptor_word(forged, 1, 8, start)
-    forged.write(CALL, forged.row(CALL, linear=1), channel_list=start)
+    list_at(forged, forged.row(CALL, linear=1), start)
     for chip in (TILES, RESULTS):
         for row in range(forged.tables[chip].used):
             forged.add(chip, row, channel=(start - CHANNELS) * pow(16, -1, P))
