@@ -47,7 +47,7 @@ def forged() -> Forgery:
 
 
 def test_shape() -> None:
-    assert shape(CHIP) == (41, 7, 8, 55)
+    assert shape(CHIP) == (41, 7, 8, 54)
 
 
 def test_results() -> None:
@@ -128,8 +128,8 @@ def claim(forged: Forgery, row: int, claimed: str) -> None:
     times = {"t_a1": time - 1 + ends, "t_a2": time - 1 + ends, "t_journal": time - (claimed == "journal")}
     state = {"next_pc": opcodes.LAST_PC + fd, "next_t": opcodes.LAST_TIME} if ends else {"next_pc": pc + 4, "next_t": time + 4}
     forged.write("ecall", row, **dict.fromkeys(FLAGS, 0) | {claimed: 1})
-    cells = {"result": result, "count": count, "pointer_after": after, "left_low": (length - count) % (1 << 16), **times, **state}
-    forged.write("ecall", row, inverse=pow(int(nonzero), P - 2, P), **cells)
+    witness = (length - count) % (1 << 16) if claimed == "read" else pow(int(nonzero), P - 2, P)
+    forged.write("ecall", row, result=result, count=count, pointer_after=after, witness=witness, **times, **state)
 
 
 @pytest.mark.parametrize("claimed", FLAGS)
@@ -214,7 +214,7 @@ def test_a_read_delivers_at_most_len() -> None:
     forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), 4)
     forged.pass_on(DATA, forged.cell("ecall", row, "t") + 1, 0x0763_6261)
     assert forged.refusals() == {"ecall: len - count: high limb"}
-    forged.write("ecall", row, left_low=P - 1)
+    forged.write("ecall", row, witness=P - 1)
     assert forged.refusals() == {"ecall: len - count: low limb"}
 
 
@@ -225,7 +225,7 @@ def test_a_read_may_deliver_less() -> None:
     forged.add("read_rows", 0, left=-1, mask_2=-1)
     forged.write("read_rows", 0, new_2=0)
     row = forged.row("ecall", read=1)
-    forged.add("ecall", row, count=-1, result=-1, left_low=1)
+    forged.add("ecall", row, count=-1, result=-1, witness=1)
     forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), 2)
     forged.pass_on(DATA, forged.cell("ecall", row, "t") + 1, 0x0000_6261)
     assert forged.refusals() == set()
@@ -268,15 +268,15 @@ def test_a_served_number_is_no_unknown_one(forged: Forgery, number: int) -> None
     forged.write("ecall", row, cycles=0, unknown=1, result=calls.ENOSYS)
     forged.write("ecall", row, a7=number, **products_at(number))
     for inverse in (0, 1, P - 1, 1 << 32):
-        forged.write("ecall", row, inverse=inverse)
+        forged.write("ecall", row, witness=inverse)
         others = set() if number == calls.CYCLES.number else {"bus memory"}
         assert forged.refusals() == {"ecall: an unknown number is none that is served", *others}
 
 
 def test_unknown_numbers_have_an_inverse(forged: Forgery) -> None:
     row = forged.row("ecall", unknown=1)
-    before = forged.cell("ecall", row, "inverse")
-    forged.write("ecall", row, inverse=0)
+    before = forged.cell("ecall", row, "witness")
+    forged.write("ecall", row, witness=0)
     assert forged.refusals() == {"ecall: an unknown number is none that is served"}
-    forged.write("ecall", row, inverse=before)
+    forged.write("ecall", row, witness=before)
     assert forged.refusals() == set()

@@ -18,8 +18,8 @@ exit          93 or 94                        none: a0 is the exit code, and the
 Soundness.
 
 * The result is a function of a7, a0, a2, t and the count of a read. Kinds prove what they need: equalities directly, inequality
-  by an inverse of a product over the excluded values. ``unknown`` excludes exactly SERVED, the numbers of all chips: by the inverse of
-  a product, and ALONE by one of its own, in ``left_low``, which nothing else constrains in such a row.
+  by an inverse of a product over the excluded values. ``unknown`` excludes exactly SERVED, the numbers of all chips.
+  The inverse is in ``witness``, as is the limb of a read: no row needs both.
 * cycles: states are on one path from (entry, FIRST_TIME), every instruction adds TIME_STEP, and the verifier bounds the sum of all heights
   below 2^28. So at the k-th instruction t = 4 + 4 k as integers, without wrapping, and (t - 4) / 4 = k is a word.
 * exit: the next state is (LAST_PC + a0, LAST_TIME). a0 is a word, since memory carries nothing else, so this pc is in [2^32, 2^33), where
@@ -84,10 +84,8 @@ from zkvm.stark.field.goldilocks import P
 FLAGS = ("read", "journal", "output", "bad_read", "bad_write", "cycles", "unknown", "exit")
 SERVED = tuple(call.number for call in CALLS)
 """The numbers that ``unknown`` excludes."""
-FACTORS = (SERVED[:3], *(SERVED[k : k + 2] for k in range(3, len(SERVED) - 1, 2)))
+FACTORS = (SERVED[:3], *(SERVED[k : k + 2] for k in range(3, len(SERVED), 2)))
 """The excluded numbers by product column: each is the one before it times these factors, of degree 3 at most."""
-ALONE = SERVED[sum(map(len, FACTORS)) :]
-"""The number that is left if it would need a product column of its own: it is excluded by an inverse in ``left_low``."""
 PRODUCTS = tuple(f"numbers_{k}" for k in range(len(FACTORS)))
 DESCRIPTORS = (FD_STDOUT, FD_STDERR, FD_JOURNAL)
 
@@ -112,7 +110,6 @@ class EcallChip(Chip):
         result=word("what a0 holds after the call"),
         pointer_after=word("journal pointer after the call"),
         count=cell("bytes that the chain moves"),
-        left_low=cell("low 16 bits of len - count of a read; the inverse of a7 less the number alone in an unknown call"),
         read=bit("read from fd 0"),
         journal=bit("write to fd 3"),
         output=bit("write to fd 1 or 2"),
@@ -125,7 +122,7 @@ class EcallChip(Chip):
         next_t=cell("time of the next state; the last time after an exit"),
         **{name: cell(f"product of a7 - {', a7 - '.join(map(str, _roots(k)))}, less its value at 0") for k, name in enumerate(PRODUCTS)},
         descriptor=cell("(a0 - 1) (a0 - 2) (a0 - 3), less its value at 0"),
-        inverse=cell("inverse of what must not be 0"),
+        witness=cell("low 16 bits of len - count of a read; in calls that fail the inverse of what must not be 0"),
     )
 
     def _real(self, row: Row) -> Expr:
@@ -181,11 +178,9 @@ class EcallChip(Chip):
         assert before is not None
         descriptor = row.descriptor + _at_zero(DESCRIPTORS)
         air.assert_equal("product of descriptors", descriptor, (row.a0 - FD_STDOUT) * (row.a0 - FD_STDERR) * (row.a0 - FD_JOURNAL))
-        air.when(row.unknown).assert_zero("an unknown number is none that is served", before * row.inverse - 1)
-        for number in ALONE:
-            air.when(row.unknown).assert_zero(f"an unknown number is not {number}", (row.a7 - number) * row.left_low - 1)
-        air.when(row.bad_read).assert_zero("a bad read is not from fd 0", (row.a0 - FD_INPUT) * row.inverse - 1)
-        air.when(row.bad_write).assert_zero("a bad write is not to fd 1, 2 or 3", descriptor * row.inverse - 1)
+        air.when(row.unknown).assert_zero("an unknown number is none that is served", before * row.witness - 1)
+        air.when(row.bad_read).assert_zero("a bad read is not from fd 0", (row.a0 - FD_INPUT) * row.witness - 1)
+        air.when(row.bad_write).assert_zero("a bad write is not to fd 1, 2 or 3", descriptor * row.witness - 1)
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
         """State, program, five accesses, the chain's ends, the range check."""
@@ -199,7 +194,7 @@ class EcallChip(Chip):
             receive=(kind, row.t, row.a1 + row.count, 0, shift),
             send=(kind, row.t, row.a1, row.count, shift),
         )
-        range_word(buses, "len - count", row.a2 - row.count, row.left_low, row.read)
+        range_word(buses, "len - count", row.a2 - row.count, row.witness, row.read)
 
     def rows(self, execution: Execution) -> int:
         """Every call that no other chip proves."""
@@ -215,7 +210,6 @@ class EcallChip(Chip):
         journal, ends = flags["journal"], flags["exit"]
         pointer = np.where(journal, values["journal_pointer"], values["a1"])
         after = np.where(journal, pointer + values["count"], pointer)
-        alone = goldilocks.inv(np.where(flags["unknown"], _product(number, ALONE), np.uint64(1)))
         products = {name: _product(number, _roots(k)) for k, name in enumerate(PRODUCTS)}
         descriptor = _product(fd, DESCRIPTORS)
         nonzero = np.select([flags["unknown"], flags["bad_read"], flags["bad_write"]], [products[PRODUCTS[-1]], fd, descriptor], 1)
@@ -229,10 +223,9 @@ class EcallChip(Chip):
             **{name: np.where(ends, calls["time"], calls[name]) for name in ("t_a1", "t_a2")},
             "pointer_after": after,
             "t_journal": np.where(journal, calls["t_journal"], calls["time"]),
-            "left_low": np.select([flags["read"], flags["unknown"]], [low16(values["a2"] - values["count"]), alone], 0),
             **{name: goldilocks.sub(products[name], np.uint64(_at_zero(_roots(k)))) for k, name in enumerate(PRODUCTS)},
             "descriptor": goldilocks.sub(descriptor, np.uint64(_at_zero(DESCRIPTORS))),
-            "inverse": goldilocks.inv(nonzero.astype(np.uint64)),
+            "witness": np.where(flags["read"], low16(values["a2"] - values["count"]), goldilocks.inv(nonzero.astype(np.uint64))),
         }
         for name, column in columns.items():
             trace[name][: len(calls)] = column
