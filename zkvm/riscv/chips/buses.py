@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from zkvm.stark.air.builder import Argument, Bus
 
-STATE = Bus("state", 1, 2, Argument.PRODUCT, "(pc, time): every instruction consumes one and produces the next")
+STATE = Bus(
+    "state",
+    1,
+    2,
+    Argument.PRODUCT,
+    "(pc, time): every instruction consumes one and produces the next; the verifier sends the first and takes back the last",
+)
 MEMORY = Bus("memory", 2, 3, Argument.PRODUCT, "(address, value, time): every access consumes the last write and produces its own, later")
 ZERO_LIST = Bus("zero list", 3, 2, Argument.PRODUCT, "(word, closed): linked list of the touched zero-initialised words of each gap")
 CHAIN = Bus("chain", 4, 5, Argument.PRODUCT, "(kind, time, byte address, bytes left, shift): rows of a read or a journal write")
