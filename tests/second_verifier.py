@@ -134,9 +134,9 @@ def _verify(data: bytes, image_id: bytes, machine_text: str, listing: dict[str, 
     journal = read.take(read.number(4))
     demand(exit_code == 0 and blake3(journal).digest() == journal_digest, "claim")
     public = {"image header": header, "journal": journal, "exit code": u64(exit_code)}
-    closings = [Closing(1, [(entry, 4)], True, False)]
+    closings = [Closing(1, [(entry, 4)], True, False), Closing(1, [(2**32 + exit_code, 0)], False, False)]
     closings += [Closing(3, [(start - 1, 0)], True, False) for start, _ in gaps] + [Closing(3, [(end, 1)], False, False) for _, end in gaps]
-    closings += [Closing(14, list(enumerate(journal)), True, True), Closing(15, [(exit_code,)], True, True)]
+    closings.append(Closing(14, list(enumerate(journal)), True, True))
     statement = Statement(public, fixed, roots[{2: 0, 4: 1, 8: 2}[numbers[0]]], closings)
     return _seal(read, chips, digest, statement, numbers)
 

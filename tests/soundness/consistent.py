@@ -14,6 +14,7 @@ import numpy as np
 
 from tests.forge import U64, Flags, RowModel
 from zkvm.riscv.chips.buses import MEMORY, PROGRAM, STATE
+from zkvm.riscv.isa.opcodes import LAST_PC, LAST_TIME
 from zkvm.stark.air.builder import Pair
 from zkvm.stark.air.evaluate import evaluate_columns
 from zkvm.stark.air.expression import CONST, MAIN, MUL, Expr, Straight, straighten
@@ -117,7 +118,7 @@ class Search:
                 continue
             accepted &= np.any(received != sent, axis=0)  # else it consumes nothing, and something is left over
             if _sends_state(self.rows.pairs[number]):
-                accepted &= np.isin(sent[0], self.rows.image.program["pc"])  # whoever consumes it looks its pc up
+                accepted &= np.isin(sent[0], self.rows.image.program["pc"]) | _is_last(sent)  # whoever consumes it looks its pc up
         result: Flags = accepted & np.any(self._outputs(main) != self.outputs, axis=0)
         return result
 
@@ -148,6 +149,13 @@ class Search:
 
 def _sends_state(pair: Pair) -> bool:
     return pair.send is not None and pair.send.bus is STATE
+
+
+def _is_last(state: U64) -> Flags:
+    """Which states the verifier consumes, for some exit code."""
+    pc, time = state
+    result: Flags = (pc >= np.uint64(LAST_PC)) & (pc < np.uint64(LAST_PC + (1 << 32))) & (time == np.uint64(LAST_TIME))
+    return result
 
 
 def _value(code: Straight, main: U64, pre: U64) -> U64:

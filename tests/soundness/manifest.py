@@ -80,9 +80,9 @@ def first(change: Mutation) -> Mutation:
     return lambda items: (change(items[0]), *items[1:])
 
 
-def exit_height(change: Mutation) -> Mutation:
-    """Change the height of the exit table, which every run has and no image fixes."""
-    place = machine().chip_number("exit")
+def call_height(change: Mutation) -> Mutation:
+    """Change the height of the table of calls, which every run has and no image fixes."""
+    place = machine().chip_number("ecall")
     return lambda logs: (*logs[:place], change(logs[place]), *logs[place + 1 :])
 
 
@@ -126,7 +126,7 @@ HEADER_ROWS = [
 PROOF_ROWS = [
     Row("seal.parameters", other((4, 83, 174)), R.CLAIM, "the claim has others"),
     Row("seal.zk", other(False), R.BUS, "absorbed: other challenges"),
-    Row("seal.log_heights", exit_height(lambda log: log + 1), R.BUS, "absorbed: other challenges"),
+    Row("seal.log_heights", call_height(lambda log: log + 1), R.BUS, "absorbed: other challenges"),
     Row("seal.log_heights", first(lambda log: log + 1), R.SHAPE, "the image fixes it"),
     Row("seal.log_heights", first(other(0)), R.SHAPE, "mandatory"),
     Row("seal.log_heights", last(other(25)), R.SHAPE, "too tall"),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from tests.forge import Forgery
+from tests.riscv.chips.call_rows import products_at
 from tests.riscv.vm.tensor_programs import bounds
 from tests.soundness.tensor_forging import (
     A0,
@@ -28,12 +27,9 @@ from tests.soundness.tensor_forging import (
     read_by_products,
     vector_of,
 )
-from zkvm.riscv.chips.ecall import FACTORS
 from zkvm.riscv.isa import calls
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
-from zkvm.riscv.machine import machine
 from zkvm.riscv.vm.assemble import CHANNELS, DATA, RODATA, VECTORS
-from zkvm.stark.air.table import Table
 from zkvm.stark.field.goldilocks import P
 
 PRODUCTS, RESULTS, TILES, WORDS, CALL, IMPORTS = (f"tensor_{name}" for name in ("products", "results", "tiles", "words", "call", "import"))
@@ -316,24 +312,11 @@ def g7_the_machine_does_not_know_the_call() -> Forged:
     forged = Program([(Descriptor(IMPORT, 0, 8), 0, 0)]).forged()
     kept = {name: forged.cell(CALL, 0, name) for name in ("pc", "t", "a0", "a1", "a2", "t_a0", "t_a1", "t_a2", "t_a7")}
     forged.erase(CALL, 0)
-    forged.tables["ecall"] = _table_of_unknown_calls(forged)
     number = calls.TENSOR.number
-    products = {}
-    for k in range(len(FACTORS)):
-        product = at_zero = 1
-        for root in (root for factors in FACTORS[: k + 1] for root in factors):
-            product, at_zero = product * (number - root), at_zero * -root
-        products[f"numbers_{k}"] = product - at_zero
     row = padding_row(forged, "ecall")
-    cells = {"a7": number, "result": calls.ENOSYS, "unknown": 1, "journal_pointer": kept["a1"], "pointer_after": kept["a1"], **products}
+    cells = {"a7": number, "result": calls.ENOSYS, "unknown": 1, "journal_pointer": kept["a1"], "pointer_after": kept["a1"]}
     descriptor = (kept["a0"] - 1) * (kept["a0"] - 2) * (kept["a0"] - 3) + 6
-    forged.write("ecall", row, **kept, **cells, t_journal=kept["t"], descriptor=descriptor)
+    state = {"next_pc": kept["pc"] + 4, "next_t": kept["t"] + 4}
+    forged.write("ecall", row, **kept, **cells, **state, **products_at(number), t_journal=kept["t"], descriptor=descriptor)
     forged.pass_on(A0, kept["t"], calls.ENOSYS)
     return forged, "ecall: an unknown number is none that is served"
-
-
-def _table_of_unknown_calls(forged: Forgery) -> Table:
-    """An empty table of the chip that answers unknown calls: the run has none."""
-    assert "ecall" not in forged.tables
-    other, chip = forged.tables["exit"], machine().chips[machine().chip_number("ecall")]
-    return replace(other, chip=chip, used=0, main=np.zeros((len(chip.main), other.height), np.uint64))

@@ -315,14 +315,14 @@ def test_b3_image_padding_speaks(forged: Forgery) -> None:
 
 @pytest.mark.parametrize("count", [2, P - 1, (P + 1) // 2])
 def test_b4_counts_that_are_not_boolean(forged: Forgery, count: int) -> None:
-    for chip in ("add_immediate", "load_word", "read_rows", "jump", "exit"):
-        forged.write(chip, forged.row(chip, real=1), real=count)
-        assert f"{chip}: real is boolean" in forged.refusals()
+    for chip, flag in (("add_immediate", "real"), ("load_word", "real"), ("read_rows", "real"), ("jump", "real"), ("ecall", "exit")):
+        forged.write(chip, forged.row(chip, **{flag: 1}), **{flag: count})
+        assert f"{chip}: {flag} is boolean" in forged.refusals()
 
 
 def test_b4_padding_rows_are_silent(forged: Forgery) -> None:
     """Copies of real rows with their flags taken away: every pair that would move something is refused."""
-    for chip, flags in (("store_word", ["real"]), ("ecall", ["journal"]), ("exit", ["real"]), ("load_part", ["in_ram", "byte_at_0"])):
+    for chip, flags in (("store_word", ["real"]), ("ecall", ["journal"]), ("ecall", ["exit"]), ("load_part", ["in_ram", "byte_at_0"])):
         forged = forgery(sample_run())
         source = forged.row(chip, **dict.fromkeys(flags, 1))
         row = forged.copy_row(chip, source)
@@ -371,24 +371,25 @@ def test_a12_chain_row_left_out_or_repeated(forged: Forgery) -> None:
 
 
 def test_e1_no_exit(forged: Forgery) -> None:
-    forged.erase("exit", 0)
-    assert {"bus state", "bus exit"} <= forged.refusals()
+    forged.erase("ecall", forged.row("ecall", exit=1))
+    assert forged.refusals() == {"bus state", "bus memory"}
 
 
 def test_e2_two_exits(forged: Forgery) -> None:
-    forged.copy_row("exit", 0)
-    assert {"bus state", "bus exit"} <= forged.refusals()
+    forged.copy_row("ecall", forged.row("ecall", exit=1))
+    assert forged.refusals() == {"bus state", "bus memory"}
 
 
 def test_e3_another_exit_code(forged: Forgery) -> None:
-    assert forgery(sample_run(), exit_code=0).refusals() == {"bus exit"}
-    forged.write("exit", 0, a0=0)
-    assert forged.refusals() == {"bus exit", "bus memory"}
+    assert forgery(sample_run(), exit_code=0).refusals() == {"bus state"}
+    row = forged.row("ecall", exit=1)
+    forged.write("ecall", row, a0=0, result=0, descriptor=0, next_pc=opcodes.LAST_PC)
+    assert forged.refusals() == {"bus state", "bus memory"}
 
 
 def test_e3_exit_by_another_call(forged: Forgery) -> None:
-    forged.write("exit", 0, a7=64)
-    assert "exit: the call is exit or exit_group" in forged.refusals()
+    forged.write("ecall", forged.row("ecall", exit=1), a7=64)
+    assert "ecall: exit has number 93 or 94" in forged.refusals()
 
 
 @pytest.mark.parametrize("change", ["longer", "shorter", "other", "empty"])

@@ -15,6 +15,7 @@ import pytest
 from tests.soundness.polynomials import Polynomial, Span, Variable, degree, plus, polynomial, substitute
 from tests.tiles import TILES, MacChip, OutChip
 from tests.zk.small import MACHINE
+from zkvm.riscv.isa.opcodes import LAST_PC, LAST_TIME
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.builder import AirBuilder, Pair
 from zkvm.stark.air.chip import Chip
@@ -189,7 +190,8 @@ def test_counts_are_boolean_and_mute_on_padding(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(CHIPS))
 def test_every_consumer_of_state_looks_its_instruction_up(name: str) -> None:
-    """The state's pc and the program's pc are one expression, and the count is what makes the state pair live."""
+    """The state's pc and the program's pc are one expression, and the count is what makes the state pair live: then time goes on by 4,
+    or it is the last state."""
     chip = CHIPS[name]
     for pair in chip.air_buses.pairs:
         item = pair.receive
@@ -197,12 +199,25 @@ def test_every_consumer_of_state_looks_its_instruction_up(name: str) -> None:
             continue
         lookup = next(lookup for lookup in chip.air_buses.lookups if lookup.message.bus.name == "program")
         assert polynomial(lookup.message.values[0]) == polynomial(item.values[0])
-        if pair.send is not None:
-            step = plus(polynomial(pair.send.values[1]), polynomial(item.values[1]), P - 1)
-            assert step == polynomial(lookup.count * 4)
-        else:
-            assert pair.flag is not None
-            assert polynomial(pair.flag) == polynomial(lookup.count)
+        assert pair.send is not None
+        step = plus(polynomial(pair.send.values[1]), polynomial(item.values[1]), P - 1)
+        if step != polynomial(lookup.count * 4):
+            assert [steps_of(chip, pair, span, setting) for setting, span in settings(chip)] == [
+                None if setting[MAIN, chip.main.index("exit")] else 4 * value(lookup.count, setting) for setting, _ in settings(chip)
+            ]
+
+
+def steps_of(chip: Chip, pair: Pair, span: Span, setting: dict[Variable, int]) -> int | None:
+    """By how much the time of the state grows in rows with these bits; None: the state is the last, with a0 for exit code."""
+    assert pair.send is not None
+    assert pair.receive is not None
+    pc, time = (polynomial(sent) for sent in pair.send.values)
+    last = plus(pc, polynomial(chip.row.a0 + LAST_PC), P - 1)
+    if not any(span.reduce(substitute(part, setting)) for part in (last, plus(time, {(): LAST_TIME}, P - 1))):
+        return None
+    rest = span.reduce(substitute(plus(time, polynomial(pair.receive.values[1]), P - 1), setting))
+    assert set(rest) <= {()}
+    return rest.get((), 0)
 
 
 def test_the_zero_row_is_padding() -> None:

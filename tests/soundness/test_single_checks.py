@@ -1,7 +1,8 @@
 """Each forgery here is consistent but for one line of one chip: that line refuses it, and the machine without the line accepts it.
 
 So no other line does the same work, and the attack is a real one. Where two lines refuse (a misaligned address has no word on the
-memory bus either, a run without an exit breaks two buses) there is no such forgery, and ``test_forgeries.py`` names both.
+memory bus either, a run without an exit breaks the buses of states and of memory) there is no such forgery, and ``test_forgeries.py`` names
+both.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.forge import Forgery, forgery
+from tests.riscv.chips.call_rows import products_at
 from tests.sample import long_run, sample_run
 from tests.soundness.proven import CHOSEN, verdict
 from tests.soundness.single import accepted_without, refused_by
@@ -164,6 +166,7 @@ def a8_x0() -> Forged:
     forged.write("add_immediate", row, rd=ZERO, td=before)
     forged.spread(ZERO, time, 1)
     result(forged, "add_immediate", forged.row("add_immediate", rd=A7), 94)
+    forged.write("ecall", 0, **products_at(94))
     return forged, "add_immediate: instruction"
 
 
@@ -282,13 +285,21 @@ def e3_another_call() -> Forged:
     """The run of a program that exits is told as one of a program that writes, which would go on."""
     forged = run_of(("li", "t0", 1))
     constant(forged, A7, calls.WRITE.number)
-    return forged, "exit: the call is exit or exit_group"
+    forged.write("ecall", 0, **products_at(calls.WRITE.number))
+    return forged, "ecall: exit has number 93 or 94"
+
+
+def e3_another_code() -> Forged:
+    """A program that exits with 0 leaves the state of one that exits with 3, and the verifier is told so."""
+    forged = forgery(execute(assemble([("li", "a0", 0), *EXIT])), exit_code=3)
+    forged.write("ecall", 0, next_pc=opcodes.LAST_PC + 3)
+    return forged, "ecall: next pc"
 
 
 FORGERIES: tuple[Callable[[], Forged], ...] = (
     a2_limb, a3_alias, a4_by_zero, a5_neighbour, a5_bytes, a5_stored_byte, a7_taken, a7_not_taken, a7_less, a8_x0, a10_immediate,
     a10_operation, b2_circle, b3_word_behind_a_gap, b3_word_of_padding, b3_word_twice, b4_padding_goes_back_in_time, b4_padding_writes,
-    b5_register_as_memory, b6_another_view, e3_another_call,
+    b5_register_as_memory, b6_another_view, e3_another_call, e3_another_code,
 )  # fmt: skip
 PROVEN = (b3_word_behind_a_gap, b5_register_as_memory)
 """Proven in every run of the tests; all of them in the slow tests."""

@@ -229,7 +229,7 @@ def test_json_view() -> None:
     assert view["receipt_bytes"] == len(data())
     assert list(view["image"]["heights"]) == list(preprocessed_chips())
     assert view["machine_digest"] == machine().digest.hex()
-    assert view["seal"]["heights"]["exit"] == 512
+    assert view["seal"]["heights"]["ecall"] == 512
 
 
 def test_save_and_load(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 
 from zkvm.errors import RejectReason, VerificationError
-from zkvm.riscv.chips.buses import EXIT, JOURNAL, STATE, ZERO_LIST
-from zkvm.riscv.isa.opcodes import FIRST_TIME
+from zkvm.riscv.chips.buses import JOURNAL, STATE, ZERO_LIST
+from zkvm.riscv.isa.opcodes import FIRST_TIME, LAST_PC, LAST_TIME
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.table import Closing, closing
 from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
@@ -82,15 +82,15 @@ class ImageHeader:
 
 
 def closings(header: ImageHeader, journal: bytes, exit_code: int) -> tuple[Closing, ...]:
-    """The verifier's own tuples: the first state, the ends of every gap's list, the journal's bytes, exactly one exit."""
+    """The verifier's own tuples: the first state and the last, which says the exit code, the ends of the gaps' lists, the journal."""
     indices = np.arange(len(journal), dtype=np.uint64)
     journal_tuples = np.stack([indices, np.frombuffer(journal, np.uint8).astype(np.uint64)], axis=1)
     return (
         closing(STATE, (header.entry, FIRST_TIME), sent=True),
+        closing(STATE, (LAST_PC + exit_code, LAST_TIME), sent=False),
         closing(ZERO_LIST, *((start - 1, 0) for start, _ in header.gaps), sent=True),
         closing(ZERO_LIST, *((end, 1) for _, end in header.gaps), sent=False),
         Closing(JOURNAL, journal_tuples, sent=True),
-        closing(EXIT, (exit_code,), sent=True),
     )
 
 

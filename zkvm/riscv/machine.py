@@ -16,7 +16,6 @@ from zkvm.riscv.chips.brk import BrkChip
 from zkvm.riscv.chips.compare import CompareChip
 from zkvm.riscv.chips.divide import DivideChip
 from zkvm.riscv.chips.ecall import EcallChip
-from zkvm.riscv.chips.exit import ExitChip
 from zkvm.riscv.chips.jump import JumpChip
 from zkvm.riscv.chips.jump_register import JumpRegisterChip
 from zkvm.riscv.chips.load_part import LoadPartChip
@@ -74,7 +73,7 @@ def machine() -> Machine:
             MultiplyChip(), MultiplyImmediateChip(), DivideChip(),
             BranchEqualChip(), BranchLessChip(), JumpChip(), JumpRegisterChip(),
             LoadWordChip(), LoadWordRomChip(), StoreWordChip(), LoadPartChip(), StorePartChip(),
-            EcallChip(), BrkChip(), ReadRowsChip(), WriteRowsChip(), ExitChip(),
+            EcallChip(), BrkChip(), ReadRowsChip(), WriteRowsChip(),
             ConstantVectorsChip(), ChannelsChip(), ScaledChannelsChip(),
             TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), ResultsChip(),
             PatternsChip(), FunctionsChip(), ElementsChip(), GatherChip(), MaximaChip(), ApplyChip(),

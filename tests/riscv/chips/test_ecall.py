@@ -1,24 +1,27 @@
-"""read, write and the calls that fail."""
+"""read, write, and the calls that fail; tests of exit are in test_exit.py."""
 
 from __future__ import annotations
 
-import math
 from functools import cache
+from itertools import combinations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from tests.forge import Forgery, forgery
+from tests.forge import Forgery, RowModel, forgery
+from tests.riscv.chips.call_rows import products_at
 from tests.riscv.chips.memory_rows import shape
 from tests.sample import sample_run
 from zkvm.riscv.chips.buses import PROGRAM
-from zkvm.riscv.chips.ecall import ALONE, FACTORS, FLAGS, SERVED, EcallChip
+from zkvm.riscv.chips.ecall import FLAGS, SERVED, EcallChip
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.assemble import EXIT, Item, assemble
 from zkvm.riscv.vm.executor import execute
 from zkvm.stark.air.builder import Lookup
+from zkvm.stark.air.check import check_rows
 from zkvm.stark.air.expression import CONST
 from zkvm.stark.field.goldilocks import P
 
@@ -44,7 +47,7 @@ def forged() -> Forgery:
 
 
 def test_shape() -> None:
-    assert shape(CHIP) == (38 + len(ALONE), 7, 8, 53)
+    assert shape(CHIP) == (42, 7, 8, 55)
 
 
 def test_results() -> None:
@@ -75,7 +78,7 @@ def test_kinds_are_exclusive_and_cover(forged: Forgery) -> None:
 def test_the_list_of_served_numbers_is_complete() -> None:
     """Every chip that looks ECALL up proves calls of this list, and 'unknown' excludes all of it."""
     users = {chip.name for chip in machine().chips for lookup in chip.air_buses.lookups if _asks_for_ecall(lookup)}
-    assert users == {"ecall", "brk", "exit", "tensor_call", "tensor_combine_call", "permute", "blake3_call"}
+    assert users == {"ecall", "brk", "tensor_call", "tensor_combine_call", "permute", "blake3_call"}
     assert set(SERVED) == {63, 64, 93, 94, 214, 4096, 4097, 4098, 4099}
 
 
@@ -84,34 +87,101 @@ def _asks_for_ecall(lookup: Lookup) -> bool:
     return item.bus is PROGRAM and item.values[1].kind == CONST and item.values[1].index == opcodes.ECALL
 
 
+def reasons(claimed: str, number: int, fd: int) -> set[str]:
+    """What refuses a call with this number and this a0 as a call of the claimed kind."""
+    is_read, is_write = ("read calls have number 63", number == 63), ("write calls have number 64", number == 64)
+    conditions = {
+        "read": [is_read, ("read is from fd 0", fd == 0)],
+        "journal": [is_write, ("journal is fd 3", fd == 3)],
+        "output": [is_write, ("output is fd 1 or 2", fd in (1, 2))],
+        "bad_read": [is_read, ("a bad read is not from fd 0", fd != 0)],
+        "bad_write": [is_write, ("a bad write is not to fd 1, 2 or 3", fd not in (1, 2, 3))],
+        "cycles": [("cycles has number 4096", number == 4096)],
+        "unknown": [("an unknown number is none that is served", number not in SERVED)],
+        "exit": [("exit has number 93 or 94", number in (93, 94))],
+    }
+    return {label for label, holds in conditions[claimed] if not holds}
+
+
+def refusing(rows: RowModel, main: NDArray[np.uint64]) -> set[str]:
+    """Labels of the constraints that a row violates, and of its lookups that no table answers."""
+    pre = np.zeros((0, 1), np.uint64)
+    found = {own.label for own, fails in zip(rows.constraints, rows.violated(main, pre), strict=True) if fails[0]}
+    return found | {lookup.label for number, lookup in enumerate(rows.lookups) if rows.unanswered(number, main, pre)[0]}
+
+
+def claim(forged: Forgery, row: int, claimed: str) -> None:
+    """Say that a row is another kind of call, with the best witness: the inverse of whatever must not be 0, where it has one."""
+    number, fd, length, count, time, pc = (forged.cell("ecall", row, name) for name in ("a7", "a0", "a2", "count", "t", "pc"))
+    nonzero = {
+        "unknown": np.prod([(number - served) % P for served in SERVED], dtype=object) % P,
+        "bad_read": fd,
+        "bad_write": (fd - 1) * (fd - 2) * (fd - 3) % P,
+    }.get(claimed, 1)
+    cycles = (time - opcodes.FIRST_TIME) // opcodes.TIME_STEP
+    results = {"read": count, "journal": length, "output": length, "cycles": cycles, "unknown": calls.ENOSYS, "exit": fd}
+    result = results.get(claimed, calls.EBADF)
+    count = {"read": count, "journal": length}.get(claimed, 0)
+    pointer = forged.cell("ecall", row, "journal_pointer")
+    after = pointer + count if claimed == "journal" else pointer
+    ends = claimed == "exit"
+    times = {"t_a1": time - 1 + ends, "t_a2": time - 1 + ends, "t_journal": time - (claimed == "journal")}
+    state = {"next_pc": opcodes.LAST_PC + fd, "next_t": opcodes.LAST_TIME} if ends else {"next_pc": pc + 4, "next_t": time + 4}
+    forged.write("ecall", row, **dict.fromkeys(FLAGS, 0) | {claimed: 1})
+    witness = (length - count) % (1 << 16) if claimed == "read" else pow(int(nonzero), P - 2, P)
+    forged.write("ecall", row, result=result, count=count, pointer_after=after, witness=witness, **times, **state)
+
+
 @pytest.mark.parametrize("claimed", FLAGS)
 def test_no_call_passes_for_another_kind(claimed: str) -> None:
-    """Each row claims another kind, with the best witness: the inverse of whatever must not be 0, where it has one."""
+    """Rows of every kind claim another: number and descriptor refuse it, and nothing else of the chip does."""
     forged = forgery(every_call())
-    table = forged.tables["ecall"]
-    for row in range(0, table.used, 3):
+    table, rows = forged.tables["ecall"], RowModel(CHIP, machine().chips, forged.image)
+    ending = forged.row("ecall", exit=1)
+    for row in (*range(0, ending, 3), ending):
         before = table.main[:, row].copy()
         if forged.cell("ecall", row, claimed):
             continue
-        forged.write("ecall", row, **dict.fromkeys(FLAGS, 0) | {claimed: 1})
-        number, fd, length, count = (forged.cell("ecall", row, name) for name in ("a7", "a0", "a2", "count"))
-        nonzero = {
-            "unknown": np.prod([(number - served) % P for served in SERVED], dtype=object) % P,
-            "bad_read": fd,
-            "bad_write": (fd - 1) * (fd - 2) * (fd - 3) % P,
-        }.get(claimed, 1)
-        cycles = (forged.cell("ecall", row, "t") - opcodes.FIRST_TIME) // opcodes.TIME_STEP
-        results = {"read": count, "journal": length, "output": length, "cycles": cycles, "unknown": calls.ENOSYS}
-        result = results.get(claimed, calls.EBADF)
-        count = {"read": count, "journal": length}.get(claimed, 0)
-        pointer = forged.cell("ecall", row, "journal_pointer")
-        after = pointer + count if claimed == "journal" else pointer
-        checked = after if claimed == "journal" else length - count
-        cells = {"result": result, "count": count, "pointer_after": after, "checked": checked, "checked_low": checked % (1 << 16)}
-        forged.write("ecall", row, inverse=pow(int(nonzero), P - 2, P), **cells)
-        violated = {label for label in forged.refusals() if label.startswith("ecall: ")}
-        assert violated - {"ecall: journal_pointer keeps its time unless live"}, (row, claimed)
+        claim(forged, row, claimed)
+        expected = reasons(claimed, forged.cell("ecall", row, "a7"), forged.cell("ecall", row, "a0"))
+        assert expected, (row, claimed)
+        assert refusing(rows, table.main[:, [row]]) == expected, (row, claimed)
         table.main[:, row] = before
+
+
+@pytest.mark.parametrize("kinds", list(combinations(FLAGS, 2)), ids="-".join)
+def test_no_call_is_of_two_kinds(forged: Forgery, kinds: tuple[str, str]) -> None:
+    for kind, other in (kinds, kinds[::-1]):
+        row = forged.row("ecall", **{kind: 1})
+        forged.write("ecall", row, **{other: 1})
+        assert "at most one operation" in violated(forged)
+        # Two that cancel each other would be no call.
+        forged.write("ecall", row, **{other: -1})
+        assert f"{other} is boolean" in violated(forged)
+        forged.write("ecall", row, **{other: 0})
+        assert not violated(forged)
+
+
+@pytest.mark.parametrize("kind", FLAGS)
+def test_a_call_of_no_kind_does_nothing(forged: Forgery, kind: str) -> None:
+    """A row without a flag that does anything is refused; with all of it taken away, the call is not made."""
+    row = forged.row("ecall", **{kind: 1})
+    forged.write("ecall", row, **{kind: 0})
+    live = {"a7", "a0"} | (set() if kind == "exit" else {"a1", "a2"}) | ({"journal_pointer"} if kind == "journal" else set())
+    expected = {f"{name} keeps its time unless live" for name in live} | {"next pc", "next time"}
+    assert violated(forged) - OF_VALUES == expected
+    time, pc, value, pointer = (forged.cell("ecall", row, name) for name in ("t", "pc", "a0", "journal_pointer"))
+    times = dict.fromkeys(("t_a7", "t_a0", "t_a1", "t_a2", "t_journal", "next_t"), time)
+    forged.write("ecall", row, next_pc=pc, result=value, count=0, pointer_after=pointer, **times)
+    assert {"bus state", "bus memory"} <= forged.refusals() <= {"bus state", "bus memory", "bus chain"}
+
+
+OF_VALUES = {"a0 keeps its value unless live", "journal_pointer keeps its value unless live", "only read and journal move bytes"}
+
+
+def violated(forged: Forgery) -> set[str]:
+    """Labels of the chip's constraints that its rows violate."""
+    return {failure.label for failure in check_rows(forged.tables["ecall"])}
 
 
 @pytest.mark.parametrize(
@@ -140,14 +210,12 @@ def test_a_read_delivers_at_most_len() -> None:
     forged = forgery(execute(assemble(items, data=bytes(8)), b"abcd"))
     forged.add("read_rows", 0, left=1, mask_3=1, new_3=7)
     row = forged.row("ecall", read=1)
-    forged.add("ecall", row, count=1, result=1, checked=-1)
+    forged.add("ecall", row, count=1, result=1)
     forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), 4)
     forged.pass_on(DATA, forged.cell("ecall", row, "t") + 1, 0x0763_6261)
-    assert forged.refusals() == {"ecall: checked: high limb"}
-    forged.write("ecall", row, checked_low=P - 1)
-    assert forged.refusals() == {"ecall: checked: low limb"}
-    forged.write("ecall", row, checked=0, checked_low=0)
-    assert forged.refusals() == {"ecall: checked is what read leaves"}
+    assert forged.refusals() == {"ecall: len - count: high limb"}
+    forged.write("ecall", row, witness=P - 1)
+    assert forged.refusals() == {"ecall: len - count: low limb"}
 
 
 def test_a_read_may_deliver_less() -> None:
@@ -157,7 +225,7 @@ def test_a_read_may_deliver_less() -> None:
     forged.add("read_rows", 0, left=-1, mask_2=-1)
     forged.write("read_rows", 0, new_2=0)
     row = forged.row("ecall", read=1)
-    forged.add("ecall", row, count=-1, result=-1, checked=1, checked_low=1)
+    forged.add("ecall", row, count=-1, result=-1, witness=1)
     forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), 2)
     forged.pass_on(DATA, forged.cell("ecall", row, "t") + 1, 0x0000_6261)
     assert forged.refusals() == set()
@@ -171,7 +239,7 @@ def test_the_journal_pointer_counts() -> None:
     assert [after for _, after in pointers[:-1]] == [before for before, _ in pointers[1:]]
     assert pointers[-1][1] == len(sample_run().journal)
     forged.pass_on(opcodes.JOURNAL_POINTER, forged.cell("ecall", rows[-1], "t"), pointers[-1][1] - 1)
-    forged.add("ecall", rows[-1], pointer_after=-1, checked=-1, checked_low=-1)
+    forged.add("ecall", rows[-1], pointer_after=-1)
     assert forged.refusals() == {"ecall: journal pointer grows by count"}
 
 
@@ -192,46 +260,26 @@ def test_cycles_is_the_number_of_instructions_before(forged: Forgery) -> None:
         assert forged.refusals() == {"ecall: cycles returns the instructions before it"}
 
 
-@pytest.mark.parametrize("number", [calls.CYCLES.number, calls.TENSOR.number, calls.PERMUTE.number])
+SERVED_ELSEWHERE = (calls.TENSOR, calls.PERMUTE, calls.BLAKE3, calls.EXIT, calls.EXIT_GROUP)
+
+
+@pytest.mark.parametrize("number", [call.number for call in (calls.CYCLES, *SERVED_ELSEWHERE)])
 def test_a_served_number_is_no_unknown_one(forged: Forgery, number: int) -> None:
     """The inverse has no witness at a number that is served, whatever the prover puts there."""
     row = forged.row("ecall", cycles=1)
     forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), calls.ENOSYS)
     forged.write("ecall", row, cycles=0, unknown=1, result=calls.ENOSYS)
-    products = {f"numbers_{k}": _product(number, k) for k in range(len(FACTORS))}
-    alone = math.prod(number - own for own in ALONE) % P
-    forged.write("ecall", row, a7=number, checked=pow(alone, P - 2, P) if ALONE else 0, **products)
-    refusal = f"ecall: an unknown number is {f'not {number}' if number in ALONE else 'none that is served'}"
-    honest = pow(products[f"numbers_{len(FACTORS) - 1}"] + math.prod(-root for factors in FACTORS for root in factors), P - 2, P)
-    for value in (0, 1, P - 1, 1 << 32):
-        forged.write("ecall", row, **({"inverse": honest, "checked": value} if number in ALONE else {"inverse": value}))
+    forged.write("ecall", row, a7=number, **products_at(number))
+    for inverse in (0, 1, P - 1, 1 << 32):
+        forged.write("ecall", row, witness=inverse)
         others = set() if number == calls.CYCLES.number else {"bus memory"}
-        assert forged.refusals() == {refusal, *others}
-
-
-@pytest.mark.parametrize("number", ALONE)
-def test_the_number_that_is_alone_is_no_unknown_one(forged: Forgery, number: int) -> None:
-    """It is excluded by an inverse of its own."""
-    row = forged.row("ecall", cycles=1)
-    forged.pass_on(opcodes.REGISTER_BASE + 10, forged.cell("ecall", row, "t"), calls.ENOSYS)
-    products = {f"numbers_{k}": _product(number, k) for k in range(len(FACTORS))}
-    inverse = pow(math.prod(number - root for factors in FACTORS for root in factors), -1, P)
-    forged.write("ecall", row, cycles=0, unknown=1, result=calls.ENOSYS, a7=number, inverse=inverse, **products)
-    for checked in (0, 1, P - 1):
-        forged.write("ecall", row, checked=checked)
-        assert forged.refusals() == {f"ecall: an unknown number is not {number}", "bus memory"}
-
-
-def _product(number: int, k: int) -> int:
-    """The column of products at a number."""
-    roots = [root for factors in FACTORS[: k + 1] for root in factors]
-    return (math.prod(number - root for root in roots) - math.prod(-root for root in roots)) % P
+        assert forged.refusals() == {"ecall: an unknown number is none that is served", *others}
 
 
 def test_unknown_numbers_have_an_inverse(forged: Forgery) -> None:
     row = forged.row("ecall", unknown=1)
-    before = forged.cell("ecall", row, "inverse")
-    forged.write("ecall", row, inverse=0)
+    before = forged.cell("ecall", row, "witness")
+    forged.write("ecall", row, witness=0)
     assert forged.refusals() == {"ecall: an unknown number is none that is served"}
-    forged.write("ecall", row, inverse=before)
+    forged.write("ecall", row, witness=before)
     assert forged.refusals() == set()

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from zkvm.stark.air.builder import Argument, Bus
 
-STATE = Bus("state", 1, 2, Argument.PRODUCT, "(pc, time): every instruction consumes one and produces the next")
+STATE = Bus(
+    "state",
+    1,
+    2,
+    Argument.PRODUCT,
+    "(pc, time): every instruction consumes one and produces the next; the verifier sends the first and takes back the last",
+)
 MEMORY = Bus("memory", 2, 3, Argument.PRODUCT, "(address, value, time): every access consumes the last write and produces its own, later")
 ZERO_LIST = Bus("zero list", 3, 2, Argument.PRODUCT, "(word, closed): linked list of the touched zero-initialised words of each gap")
 CHAIN = Bus("chain", 4, 5, Argument.PRODUCT, "(kind, time, byte address, bytes left, shift): rows of a read or a journal write")
@@ -18,7 +24,6 @@ AND = Bus("and", 11, 3, Argument.LOGUP, "bytes x, y and x & y")
 POWER = Bus("power", 12, 2, Argument.LOGUP, "(s, 2^s) for s in [0, 32)")
 ROM = Bus("rom", 13, 2, Argument.LOGUP, "(byte address of an aligned word, value) of read-only memory")
 JOURNAL = Bus("journal", 14, 2, Argument.LOGUP, "(index, byte): closed by the verifier, who knows the journal")
-EXIT = Bus("exit", 15, 1, Argument.LOGUP, "(exit code): closed by the verifier, exactly once")
 VECTOR = Bus("vector", 16, 10, Argument.LOGUP, "(tensor, index, eight elements); tensor 0: the image's constant vectors")
 CHANNEL = Bus(
     "channel",

@@ -2,7 +2,8 @@
 
 **Sound.** The target ``v1 + imm - 2^32 carry - low_bit`` needs no range check: whoever consumes it from the state bus looks an
 instruction up at that pc, and the program table holds only multiples of 4 below 2^32. So target + low_bit is in [0, 2^32), which
-fixes the carry, and the target is even, which fixes the bit. A target that is not a multiple of 4 has no instruction.
+fixes the carry, and the target is even, which fixes the bit. A target that is not a multiple of 4 has no instruction. Only the verifier
+consumes a state without an instruction, the last one, and that has a time at which no jump arrives.
 The written value pc + 4 is a word because the program table holds it.
 """
 

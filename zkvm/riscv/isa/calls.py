@@ -32,8 +32,8 @@ class Call:
 
 READ = Call(63, "read", "ecall", moves="reads")
 WRITE = Call(64, "write", "ecall", moves="writes")
-EXIT = Call(93, "exit", "exit", arguments=(), ends=True)
-EXIT_GROUP = Call(94, "exit_group", "exit", arguments=(), ends=True)
+EXIT = Call(93, "exit", "ecall", arguments=(), ends=True)
+EXIT_GROUP = Call(94, "exit_group", "ecall", arguments=(), ends=True)
 BRK = Call(214, "brk", "brk", arguments=())
 CYCLES = Call(4096, "cycles", "ecall")
 """The instructions executed before it."""

@@ -43,3 +43,5 @@ FIRST_TIME = 4
 """State time of the first instruction; initial memory is written at time 0."""
 TIME_STEP = 4
 """State time per instruction. Within one: rs1 is read at +0, rs2 at +1, memory at +2, rd is written at +3."""
+LAST_PC, LAST_TIME = 1 << 32, 0
+"""An exit with code e leaves the state (LAST_PC + e, LAST_TIME). No program has an instruction there, and no other state has that time."""
