@@ -49,11 +49,14 @@ class Program:
     ram: Sequence[int] = ()
     patterns: Vectors = field(default_factory=list)
     entries: Sequence[int] = ()
+    last: Sequence[Item] = ()
+    """Instructions before those of the last call."""
 
     def forged(self) -> Forgery:
         """The honest tables of its run."""
         items: list[Item] = []
         for number, (_, first, second) in enumerate(self.calls):
+            items += self.last if number == len(self.calls) - 1 else ()
             items += [("la", "a0", RODATA + DESCRIPTOR_BYTES * number), ("li", "a1", first)]
             items += [("li", "a2", second)] if second >= 2048 else [("nop",), ("li", "a2", second)]
             items += [("li", "a7", TENSOR.number), ("ecall",)]

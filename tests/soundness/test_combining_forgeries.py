@@ -16,18 +16,19 @@ from tests.soundness.combining_forging import (
     FIRST_ID,
     MADE,
     ROWS,
-    SECOND,
     SECOND_ID,
     TERMS,
     combining,
+    everywhere,
     follow,
     lay_out,
     path_of,
     read,
     result,
+    too_large_a_weight,
 )
 from tests.soundness.single import accepted_without, refused_by
-from tests.soundness.tensor_forging import A1, A2, QUARTER, TWO_16, TWO_32, descriptor_word, operand, padding_row, put, vector_of
+from tests.soundness.tensor_forging import A1, A2, QUARTER, TWO_16, TWO_32, operand, padding_row, put, vector_of
 from zkvm.riscv.isa.tensors import MULTIPLY
 
 Forged = tuple[Forgery, str]
@@ -112,15 +113,6 @@ def g12_an_end_of_a_block_without_a_row() -> Forged:
 # --- calls ---------------------------------------------------------------------------------------------------------------------------
 
 
-def everywhere(forged: Forgery, **cells: int) -> None:
-    """The call and all its rows say something else."""
-    forged.write(CALL, 0, **{name: value for name, value in cells.items() if name in forged.tables[CALL].chip.main})
-    for row in path_of(forged):
-        forged.write(ROWS, row, **{name: value for name, value in cells.items() if name in forged.tables[ROWS].chip.main})
-        read(forged, row)
-    follow(forged)
-
-
 def g12_another_tensor_as_y() -> Forged:
     forged = combining()
     everywhere(forged, y_tensor=FIRST_ID)
@@ -168,16 +160,6 @@ def g12_a_step_by_two() -> Forged:
         forged.write(ROWS, row, y_step=2, y_jump=stride - 2 * channels, w_step=0, w_jump=w_stride)
     lay_out(forged, [(3, 3), (3, 3)])
     return forged, f"{CALL}: y_step is boolean"
-
-
-def too_large_a_weight(products: int) -> Forgery:
-    """Nothing has to wrap for it: all second elements are zero."""
-    forged = combining(second=[[0] * 8] * len(SECOND))
-    descriptor_word(forged, COMBINED, 3, TWO_32 - 1)
-    forged.write(CALL, 0, weight=TWO_32 - 1, products=products, room_low=(TWO_32 - products) % TWO_16)
-    for row in path_of(forged):
-        forged.write(ROWS, row, weight=TWO_32 - 1)
-    return forged
 
 
 def g12_too_large_a_weight() -> Forged:
