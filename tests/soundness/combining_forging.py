@@ -122,6 +122,25 @@ def too_large_a_weight(products: int, room_low: int | None = None) -> Forgery:
     return forged
 
 
+STEPPING = ("last", "channels", "x_jump", "y_step", "y_jump", "w_step", "w_jump")
+
+
+def walk(forged: Forgery) -> None:
+    """Let the operands of a call move as the constants of each of its rows say, and everything follow."""
+    rows = path_of(forged)
+    at = {name: signed(forged.cell(ROWS, rows[0], name)) for name in (*TERMS, "left", "channel")}
+    for row in rows:
+        cell = {name: signed(forged.cell(ROWS, row, name)) for name in STEPPING}
+        last, back = cell["last"], cell["last"] * cell["channels"]
+        moved = {name: cell.get(f"{name}_step", 1) + last * cell[f"{name}_jump"] for name in "xyw"}
+        forged.write(ROWS, row, **at, back=back, **{f"next_{name}": at[name] + moved[name] for name in "xyw"})
+        forged.write("tensor_results", results_row(forged, forged.cell(ROWS, row, "index"), MADE), channel=at["channel"])
+        at |= {name: at[name] + moved[name] for name in "xyw"} | {"v": at["v"] + moved["w"]}
+        at |= {"left": at["left"] - 1 + back, "channel": at["channel"] + 1 - back}
+        read(forged, row)
+    follow(forged)
+
+
 def lay_out(forged: Forgery, shape: Sequence[tuple[int, int]], *, idle: int | None = None) -> None:
     """Another path: how many rows each block has, and how many channels its last row says that the next has.
 

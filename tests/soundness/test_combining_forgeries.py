@@ -26,9 +26,11 @@ from tests.soundness.combining_forging import (
     read,
     result,
     too_large_a_weight,
+    walk,
 )
 from tests.soundness.single import accepted_without, refused_by
-from tests.soundness.tensor_forging import A1, A2, QUARTER, TWO_16, TWO_32, operand, padding_row, put, vector_of
+from tests.soundness.tensor_forging import A1, A2, QUARTER, TWO_16, TWO_32, lane, operand, padding_row, put, results_row, vector_of
+from zkvm.riscv.chips.tensor.combining import CONSTANT
 from zkvm.riscv.isa.tensors import MULTIPLY
 
 Forged = tuple[Forgery, str]
@@ -267,10 +269,59 @@ def test_g12_a_row_left_out_or_twice(twice: bool) -> None:
     assert {"bus combine path", "bus sums", "bus out path"} <= {where.partition(":")[0] for where in forged.refusals()}
 
 
-def test_g12_rows_of_two_weights() -> None:
-    """The weight goes from row to row: one that takes another hands it on."""
+OTHERS: dict[str, dict[int, int]] = {
+    "weight": {3: 1},
+    "low": {1: 1},
+    "span": {1: -1},
+    "limit": {1: 1},
+    "x_tensor": {2: SECOND_ID - FIRST_ID},
+    "y_tensor": {2: SECOND_ID - FIRST_ID},
+    "factors": {2: FIRST_ID - SECOND_ID},
+    "y_step": {0: 1, 1: -1},
+    "w_step": {0: 1, 1: -1},
+    **{f"{name}_jump": {2: 1, 5: -1} for name in "xyw"},
+    "channels": {2: -1, 4: -2},
+}
+"""What is added to a constant of some rows of a call, so that all operands end where they should."""
+
+
+@pytest.mark.parametrize("name", CONSTANT)
+def test_g12_a_row_of_another_constant(name: str) -> None:
+    """What the call says goes from row to row: one that takes something else hands it on."""
+    forged = combining(MULTIPLY, strides=(3, 3, 3), steps=3)
+    rows = path_of(forged)
+    if name == "channels":  # blocks of 3, 2 and 1
+        for number, row in enumerate(rows):
+            forged.write(ROWS, row, last=int(number in (2, 4, 5)))
+    for number, other in OTHERS[name].items():
+        forged.add(ROWS, rows[number], **{name: other})
+        if name in ("low", "span", "limit"):
+            forged.add("tensor_results", results_row(forged, number, MADE), **{name: other})
+    walk(forged)
+    unlisted = {"tensor_results: channel"} if name == "limit" else set()
+    assert forged.refusals() == {"bus combine path"} | unlisted
+
+
+@pytest.mark.parametrize(("name", "other"), [("channel", 1), ("low", 1), ("span", -1), ("index", 6), ("tile", 1)])
+def test_g12_a_result_of_its_own(name: str, other: int) -> None:
+    """Another channel, bound or place than the row of the sum says; the channels are alike."""
     forged = combining()
-    row = path_of(forged)[3]
-    forged.add(ROWS, row, weight=1)
-    follow(forged, [row])
-    assert {where.partition(":")[0] for where in forged.refusals()} == {"bus combine path"}
+    row = results_row(forged, 0, MADE)
+    forged.add("tensor_results", row, **{name: other})
+    if name != "index":
+        result(forged, 0, vector_of(forged, "tensor_results", row, "sum"))
+    expected = {"bus out path"} | ({"bus sums"} if name == "tile" else set())
+    assert {where for where in forged.refusals() if "exported" not in where} == expected
+
+
+def test_g12_a_row_that_is_its_own_predecessor() -> None:
+    """With strides of 0 a row moves nothing but its index: twice there, its sums can be divided as one likes among two results."""
+    forged = combining(channels=1, strides=(0, 0, 0), steps=0)
+    row = path_of(forged)[1]
+    sums = vector_of(forged, ROWS, row, "u")
+    forged.copy_row(ROWS, row)
+    other = forged.copy_row("tensor_results", results_row(forged, 1, MADE))
+    for k, total in enumerate(sums):
+        lane(forged, other, k, total - 4000)
+    result(forged, 1, [total + 4000 for total in sums])
+    assert forged.refusals() == {"bus combine path"}
