@@ -302,6 +302,24 @@ def test_g12_a_row_of_another_constant(name: str) -> None:
     assert forged.refusals() == {"bus combine path"} | unlisted
 
 
+@pytest.mark.parametrize("name", ["left", "x", "y", "w", "v", "channel"])
+def test_g12_a_row_elsewhere(name: str) -> None:
+    """A row is where the one before says, and not where it would like to be."""
+    forged = combining(strides=(4, 3, 3), steps=3)
+    if name == "left":  # blocks of 2 and 4, whose last rows say that they have one channel left
+        lay_out(forged, [(2, 3), (4, 3)])
+        for row in path_of(forged):
+            forged.write(ROWS, row, **({"left": 1} if forged.cell(ROWS, row, "last") else {}))
+    else:
+        row = path_of(forged)[1]
+        forged.add(ROWS, row, **{name: 1}, **({f"next_{name}": 1} if name in "xyw" else {}))
+        if name == "channel":
+            forged.add("tensor_results", results_row(forged, 1, MADE), channel=1)
+        read(forged, row)
+        follow(forged)
+    assert forged.refusals() == {"bus combine path"}
+
+
 @pytest.mark.parametrize(("name", "other"), [("channel", 1), ("low", 1), ("span", -1), ("index", 6), ("tile", 1)])
 def test_g12_a_result_of_its_own(name: str, other: int) -> None:
     """Another channel, bound or place than the row of the sum says; the channels are alike."""
