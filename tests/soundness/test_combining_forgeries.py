@@ -16,6 +16,7 @@ from tests.soundness.combining_forging import (
     FIRST_ID,
     MADE,
     ROWS,
+    SECOND,
     SECOND_ID,
     TERMS,
     combining,
@@ -320,16 +321,19 @@ def test_g12_a_row_elsewhere(name: str) -> None:
     assert forged.refusals() == {"bus combine path"}
 
 
-@pytest.mark.parametrize(("name", "other"), [("channel", 1), ("low", 1), ("span", -1), ("index", 6), ("tile", 1)])
-def test_g12_a_result_of_its_own(name: str, other: int) -> None:
-    """Another channel, bound or place than the row of the sum says; the channels are alike."""
-    forged = combining()
+RESULT_OTHERS = {"channel": 1, "low": 1, "span": -1, "limit": 1, "index": 6, "tensor": FIRST_ID - MADE, "tile": 1, "half": 1, "high1": 1}
+
+
+@pytest.mark.parametrize("name", RESULT_OTHERS)
+def test_g12_a_result_of_its_own(name: str) -> None:
+    """Another channel, bound or name than the row of the sum says. All sums are 0, so their keys do not matter."""
+    forged = combining(MULTIPLY, second=[[0] * 8] * len(SECOND))
     row = results_row(forged, 0, MADE)
-    forged.add("tensor_results", row, **{name: other})
-    if name != "index":
-        result(forged, 0, vector_of(forged, "tensor_results", row, "sum"))
-    expected = {"bus out path"} | ({"bus sums"} if name == "tile" else set())
-    assert {where for where in forged.refusals() if "exported" not in where} == expected
+    forged.add("tensor_results", row, **{name: RESULT_OTHERS[name]}, **({"high0": -1} if name == "high1" else {}))
+    for k in range(8):
+        lane(forged, row, k)
+    unlisted = {"tensor_results: channel"} if name == "limit" else set()
+    assert {where for where in forged.refusals() if "exported" not in where} == {"bus out path"} | unlisted
 
 
 def test_g12_a_row_that_is_its_own_predecessor() -> None:
