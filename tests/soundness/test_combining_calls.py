@@ -329,6 +329,13 @@ def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forg
 # --- what several lines refuse ---------------------------------------------------------------------------------------------------------
 
 
+def test_g12_another_lower_half_of_the_bounds() -> None:
+    """Then the upper half is no integer: it is not in range, and its difference to one that is cannot be either."""
+    forged = combining(blocks=0)
+    forged.add(CALL, 0, low=1)
+    assert forged.refusals() == {f"{CALL}: {line}" for line in ("greatest result", "bounds are in order")}
+
+
 @pytest.mark.parametrize("name", "yw")
 def test_g12_a_block_of_another_length(name: str) -> None:
     """What an operand moves over a block is what it moves over all of them: the end of the path says it again."""
