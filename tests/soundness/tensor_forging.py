@@ -20,7 +20,7 @@ from zkvm.riscv.vm.assemble import CHANNELS, DATA, EXIT, RODATA, VECTORS, Item, 
 from zkvm.riscv.vm.executor import execute
 from zkvm.stark.field.goldilocks import P
 
-A0, A1, A2 = (opcodes.REGISTER_BASE + number for number in (10, 11, 12))
+A0, A1, A2, A7 = (opcodes.REGISTER_BASE + number for number in (10, 11, 12, 17))
 TWO_16, TWO_32 = 1 << 16, 1 << 32
 HALF = 1 << 31
 DESCRIPTOR_BYTES = 64
@@ -120,6 +120,14 @@ def operand(forged: Forgery, call: int, register: int, value: int) -> None:
     written = time + opcodes.TIME_STEP - 1
     forged.write("add_immediate", row, imm=imm, vd=value, vd_low=value % TWO_16)
     forged.spread(register, written, value)
+
+
+def apart(forged: Forgery, chip: str, row: int, name: str) -> int:
+    """A call reads in a register what it leaves there, and everybody else passes it by; when the register was written."""
+    time, before = forged.cell(chip, row, "t"), forged.cell(chip, row, f"t_{name}")
+    forged.follow({"a1": A1, "a2": A2, "a7": A7}[name], time, before)
+    forged.write(chip, row, **{f"t_{name}": time})
+    return before
 
 
 def descriptor_word(forged: Forgery, call: int, number: int, value: int) -> None:

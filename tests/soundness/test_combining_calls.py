@@ -35,6 +35,7 @@ from tests.soundness.tensor_forging import (
     A0,
     A1,
     A2,
+    A7,
     DESCRIPTOR_BYTES,
     FULL,
     IMPORTED,
@@ -43,6 +44,7 @@ from tests.soundness.tensor_forging import (
     TWO_16,
     TWO_32,
     Program,
+    apart,
     descriptor_word,
     id_of,
     layer,
@@ -58,7 +60,6 @@ from zkvm.riscv.isa.tensors import COMBINE, EXPORT, IMPORT, MULTIPLY, Descriptor
 from zkvm.riscv.vm.assemble import CHANNELS, DATA, RODATA, VECTORS
 
 Forged = tuple[Forgery, str]
-A7 = opcodes.REGISTER_BASE + 17
 RESULTS = "tensor_results"
 
 # --- the descriptor ------------------------------------------------------------------------------------------------------------------
@@ -190,24 +191,16 @@ def g12_an_operand_without_blocks() -> Forged:
 # --- registers -----------------------------------------------------------------------------------------------------------------------
 
 
-def apart(forged: Forgery, register: int, name: str) -> int:
-    """The call reads in a register what it leaves there, and everybody else passes it by; when the register was written."""
-    time, before = forged.cell(CALL, 0, "t"), forged.cell(CALL, 0, f"t_{name}")
-    forged.follow(register, time, before)
-    forged.write(CALL, 0, **{f"t_{name}": time})
-    return before
-
-
 def g12_a_first_operand_of_its_own() -> Forged:
     forged = combining()
-    apart(forged, A1, "a1")
+    apart(forged, CALL, 0, "a1")
     everywhere(forged, a1=SECOND_ID, first_low=MADE - SECOND_ID - 1, x_tensor=SECOND_ID)
     return forged, f"{CALL}: a1 is later"
 
 
 def g12_a_second_operand_of_its_own() -> Forged:
     forged = combining()
-    apart(forged, A2, "a2")
+    apart(forged, CALL, 0, "a2")
     everywhere(forged, a2=FIRST_ID, second_low=MADE - FIRST_ID - 1, y_tensor=FIRST_ID)
     return forged, f"{CALL}: a2 is later"
 
@@ -215,7 +208,7 @@ def g12_a_second_operand_of_its_own() -> Forged:
 def g12_a_call_of_its_own() -> Forged:
     """The program makes another system call."""
     forged = combining()
-    written = apart(forged, A7, "a7")
+    written = apart(forged, CALL, 0, "a7")
     row = forged.row("add_immediate", t=written - opcodes.TIME_STEP + 1)
     imm = calls.WRITE.number - forged.cell("add_immediate", row, "v1")
     forged.program(forged.cell("add_immediate", row, "pc"), imm=imm % TWO_32)
