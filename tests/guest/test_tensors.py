@@ -28,9 +28,10 @@ from tests.riscv.vm.tensor_programs import (
     script_outcome,
 )
 from tools.emulator import emulate
+from zkvm.errors import GuestTrap, LimitError
 from zkvm.guest.toolchain import INCLUDE, build
 from zkvm.riscv.isa import calls, tensors
-from zkvm.riscv.isa.tensors import DIGEST, EXPORT, IMPORT, LINEAR, LOAD, Descriptor
+from zkvm.riscv.isa.tensors import COMBINE, DIGEST, EXPORT, IMPORT, LINEAR, LOAD, MULTIPLY, Descriptor
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
@@ -135,6 +136,42 @@ def test_the_c_code_compares_digests(script_guest: Path, rows: int) -> None:
         seen = execute(load_image(script_guest.read_bytes(), tensors=False), script_input(script), trace=False)
         said = "" if lane is None else "vectors are not the digest of those before them\n"
         assert (seen.exit_code, seen.stderr.decode()) == (lane is not None, said)
+
+
+@pytest.mark.parametrize("operation", [COMBINE, MULTIPLY])
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"channels": 0}, "a layer has 1 to 2^16 channels"),
+        ({"channels": 2**16 + 1}, "a layer has 1 to 2^16 channels"),
+        ({"bounds": bounds(1, 1) - 2**16}, "the bounds of a layer are exchanged"),
+        ({"steps": 4}, "steps that mean nothing"),
+        ({"blocks": 2**31, "channels": 2}, "a tensor has too many vectors"),
+        ({"x": 24}, "an operand does not begin at a vector"),
+        ({"x": 16}, "an operand has too few vectors"),
+        ({"x_stride": 3}, "an operand has too few vectors"),
+        ({"y_stride": 2**32 - 1}, "an operand has too few vectors"),
+        ({"y": 16}, "an operand has too few vectors"),
+        ({"w": 8}, "an operand does not begin at a vector"),
+        ({"v": 8}, "an operand does not begin at a vector"),
+        ({"channels": 1, "steps": 0, "channel_list": CHANNELS + 16}, "taps times limit is not between 1 and 2^32"),
+        ({"channel_list": CHANNELS + 16}, "the channels of a list have different limits"),
+        ({"taps": 4}, "taps times limit is not between 1 and 2^32"),
+        ({"taps": 2**32 - 1}, "taps times limit is not between 1 and 2^32"),
+    ],
+)
+def test_the_c_code_panics_in_elementwise_calls(script_guest: Path, operation: int, changed: dict[str, int], message: str) -> None:
+    """What it looks at is refused by the executor's calls as well."""
+    script = Script(vectors=[[2] * 8] * 4, channels=[(0, 1, 2**30), (0, 0, 0), (0, 1, 2**30), (0, 1, 2**30)])
+    x = script.add_import([[1] * 8] * 4)
+    start = VECTORS if operation == COMBINE else 0
+    words = Descriptor(operation, 2, 2, 1, 0, 2, start, 2, CHANNELS + 32, bounds(-9, 9), 0, 2, start, 3)
+    changed = {name: value + start * (name in "wv") for name, value in changed.items()}
+    script.add(words._replace(**changed), x, x)
+    seen = execute(load_image(script_guest.read_bytes(), tensors=False), script_input(script), trace=False)
+    assert (seen.exit_code, seen.stderr.decode()) == (1, f"{message}\n")
+    with pytest.raises((GuestTrap, LimitError)):
+        execute(program(script), script.stdin)
 
 
 def example() -> str:

@@ -6,7 +6,21 @@ from collections.abc import Sequence
 
 from tests.forge import Forgery
 from tests.riscv.vm.tensor_programs import Vectors
-from tests.soundness.tensor_forging import FULL, QUARTER, Program, export_lane, id_of, lane, put, results_row, signed, vector_of
+from tests.soundness.tensor_forging import (
+    FULL,
+    QUARTER,
+    TWO_16,
+    TWO_32,
+    Program,
+    descriptor_word,
+    export_lane,
+    id_of,
+    lane,
+    put,
+    results_row,
+    signed,
+    vector_of,
+)
 from zkvm.riscv.isa.tensors import COMBINE, EXPORT, IMPORT, MULTIPLY, Descriptor
 from zkvm.riscv.vm.assemble import CHANNELS, DATA, VECTORS
 
@@ -74,6 +88,57 @@ def read(forged: Forgery, row: int) -> None:
         tensor = forged.cell(ROWS, row, name)
         at = signed(forged.cell(ROWS, row, stem)) - (VECTORS // 16 if tensor == 0 else 0)
         put(forged, ROWS, row, stem, held[tensor][at])
+
+
+def everywhere(forged: Forgery, call: int = 0, tensor: int = MADE, **cells: int) -> None:
+    """An elementwise call and all its rows say something else; its results follow."""
+    forged.write(CALL, call, **{name: value for name, value in cells.items() if name in forged.tables[CALL].chip.main})
+    for row in path_of(forged, tensor):
+        forged.write(ROWS, row, **{name: value for name, value in cells.items() if name in forged.tables[ROWS].chip.main})
+        read(forged, row)
+    follow(forged, path_of(forged, tensor))
+
+
+def bounded(forged: Forgery, word: int, lent: int = 0) -> None:
+    """The image has other bounds, and the call splits their word, so many of the upper half's units counted with the lower half."""
+    low, high = word % TWO_16 + lent * TWO_16, word // TWO_16 - lent
+    descriptor_word(forged, COMBINED, 9, word)
+    forged.write(CALL, 0, bounds=word, low=low)
+    for row in path_of(forged):
+        results = results_row(forged, forged.cell(ROWS, row, "index"), MADE)
+        for chip, at in ((ROWS, row), ("tensor_results", results)):
+            forged.write(chip, at, low=low - (1 << 15), span=high - low)
+    follow(forged)
+
+
+def too_large_a_weight(products: int, room_low: int | None = None) -> Forgery:
+    """A weight of 2^32 - 1. Nothing has to wrap for it: all second elements are zero."""
+    forged = combining(second=[[0] * 8] * len(SECOND))
+    descriptor_word(forged, COMBINED, 3, TWO_32 - 1)
+    room_low = (TWO_32 - products) % TWO_16 if room_low is None else room_low
+    forged.write(CALL, 0, weight=TWO_32 - 1, products=products, room_low=room_low)
+    for row in path_of(forged):
+        forged.write(ROWS, row, weight=TWO_32 - 1)
+    return forged
+
+
+STEPPING = ("last", "channels", "x_jump", "y_step", "y_jump", "w_step", "w_jump")
+
+
+def walk(forged: Forgery) -> None:
+    """Let the operands of a call move as the constants of each of its rows say, and everything follow."""
+    rows = path_of(forged)
+    at = {name: signed(forged.cell(ROWS, rows[0], name)) for name in (*TERMS, "left", "channel")}
+    for row in rows:
+        cell = {name: signed(forged.cell(ROWS, row, name)) for name in STEPPING}
+        last, back = cell["last"], cell["last"] * cell["channels"]
+        moved = {name: cell.get(f"{name}_step", 1) + last * cell[f"{name}_jump"] for name in "xyw"}
+        forged.write(ROWS, row, **at, back=back, **{f"next_{name}": at[name] + moved[name] for name in "xyw"})
+        forged.write("tensor_results", results_row(forged, forged.cell(ROWS, row, "index"), MADE), channel=at["channel"])
+        at |= {name: at[name] + moved[name] for name in "xyw"} | {"v": at["v"] + moved["w"]}
+        at |= {"left": at["left"] - 1 + back, "channel": at["channel"] + 1 - back}
+        read(forged, row)
+    follow(forged)
 
 
 def lay_out(forged: Forgery, shape: Sequence[tuple[int, int]], *, idle: int | None = None) -> None:

@@ -20,14 +20,18 @@ from tests.soundness.combining_forging import (
     SECOND_ID,
     TERMS,
     combining,
+    everywhere,
     follow,
     lay_out,
     path_of,
     read,
     result,
+    too_large_a_weight,
+    walk,
 )
 from tests.soundness.single import accepted_without, refused_by
-from tests.soundness.tensor_forging import A1, A2, QUARTER, TWO_16, TWO_32, descriptor_word, operand, padding_row, put, vector_of
+from tests.soundness.tensor_forging import A1, A2, QUARTER, TWO_16, TWO_32, lane, operand, padding_row, put, results_row, vector_of
+from zkvm.riscv.chips.tensor.combining import CONSTANT
 from zkvm.riscv.isa.tensors import MULTIPLY
 
 Forged = tuple[Forgery, str]
@@ -112,15 +116,6 @@ def g12_an_end_of_a_block_without_a_row() -> Forged:
 # --- calls ---------------------------------------------------------------------------------------------------------------------------
 
 
-def everywhere(forged: Forgery, **cells: int) -> None:
-    """The call and all its rows say something else."""
-    forged.write(CALL, 0, **{name: value for name, value in cells.items() if name in forged.tables[CALL].chip.main})
-    for row in path_of(forged):
-        forged.write(ROWS, row, **{name: value for name, value in cells.items() if name in forged.tables[ROWS].chip.main})
-        read(forged, row)
-    follow(forged)
-
-
 def g12_another_tensor_as_y() -> Forged:
     forged = combining()
     everywhere(forged, y_tensor=FIRST_ID)
@@ -168,16 +163,6 @@ def g12_a_step_by_two() -> Forged:
         forged.write(ROWS, row, y_step=2, y_jump=stride - 2 * channels, w_step=0, w_jump=w_stride)
     lay_out(forged, [(3, 3), (3, 3)])
     return forged, f"{CALL}: y_step is boolean"
-
-
-def too_large_a_weight(products: int) -> Forgery:
-    """Nothing has to wrap for it: all second elements are zero."""
-    forged = combining(second=[[0] * 8] * len(SECOND))
-    descriptor_word(forged, COMBINED, 3, TWO_32 - 1)
-    forged.write(CALL, 0, weight=TWO_32 - 1, products=products, room_low=(TWO_32 - products) % TWO_16)
-    for row in path_of(forged):
-        forged.write(ROWS, row, weight=TWO_32 - 1)
-    return forged
 
 
 def g12_too_large_a_weight() -> Forged:
@@ -285,10 +270,80 @@ def test_g12_a_row_left_out_or_twice(twice: bool) -> None:
     assert {"bus combine path", "bus sums", "bus out path"} <= {where.partition(":")[0] for where in forged.refusals()}
 
 
-def test_g12_rows_of_two_weights() -> None:
-    """The weight goes from row to row: one that takes another hands it on."""
-    forged = combining()
-    row = path_of(forged)[3]
-    forged.add(ROWS, row, weight=1)
-    follow(forged, [row])
-    assert {where.partition(":")[0] for where in forged.refusals()} == {"bus combine path"}
+OTHERS: dict[str, dict[int, int]] = {
+    "weight": {3: 1},
+    "low": {1: 1},
+    "span": {1: -1},
+    "limit": {1: 1},
+    "x_tensor": {2: SECOND_ID - FIRST_ID},
+    "y_tensor": {2: SECOND_ID - FIRST_ID},
+    "factors": {2: FIRST_ID - SECOND_ID},
+    "y_step": {0: 1, 1: -1},
+    "w_step": {0: 1, 1: -1},
+    **{f"{name}_jump": {2: 1, 5: -1} for name in "xyw"},
+    "channels": {2: -1, 4: -2},
+}
+"""What is added to a constant of some rows of a call, so that all operands end where they should."""
+
+
+@pytest.mark.parametrize("name", CONSTANT)
+def test_g12_a_row_of_another_constant(name: str) -> None:
+    """What the call says goes from row to row: one that takes something else hands it on."""
+    forged = combining(MULTIPLY, strides=(3, 3, 3), steps=3)
+    rows = path_of(forged)
+    if name == "channels":  # blocks of 3, 2 and 1
+        for number, row in enumerate(rows):
+            forged.write(ROWS, row, last=int(number in (2, 4, 5)))
+    for number, other in OTHERS[name].items():
+        forged.add(ROWS, rows[number], **{name: other})
+        if name in ("low", "span", "limit"):
+            forged.add("tensor_results", results_row(forged, number, MADE), **{name: other})
+    walk(forged)
+    unlisted = {"tensor_results: channel"} if name == "limit" else set()
+    assert forged.refusals() == {"bus combine path"} | unlisted
+
+
+@pytest.mark.parametrize("name", ["left", "x", "y", "w", "v", "channel"])
+def test_g12_a_row_elsewhere(name: str) -> None:
+    """A row is where the one before says, and not where it would like to be."""
+    forged = combining(strides=(4, 3, 3), steps=3)
+    if name == "left":  # blocks of 2 and 4, whose last rows say that they have one channel left
+        lay_out(forged, [(2, 3), (4, 3)])
+        for row in path_of(forged):
+            forged.write(ROWS, row, **({"left": 1} if forged.cell(ROWS, row, "last") else {}))
+    else:
+        row = path_of(forged)[1]
+        forged.add(ROWS, row, **{name: 1}, **({f"next_{name}": 1} if name in "xyw" else {}))
+        if name == "channel":
+            forged.add("tensor_results", results_row(forged, 1, MADE), channel=1)
+        read(forged, row)
+        follow(forged)
+    assert forged.refusals() == {"bus combine path"}
+
+
+RESULT_OTHERS = {"channel": 1, "low": 1, "span": -1, "limit": 1, "index": 6, "tensor": FIRST_ID - MADE, "tile": 1, "half": 1, "high1": 1}
+
+
+@pytest.mark.parametrize("name", RESULT_OTHERS)
+def test_g12_a_result_of_its_own(name: str) -> None:
+    """Another channel, bound or name than the row of the sum says. All sums are 0, so their keys do not matter."""
+    forged = combining(MULTIPLY, second=[[0] * 8] * len(SECOND))
+    row = results_row(forged, 0, MADE)
+    forged.add("tensor_results", row, **{name: RESULT_OTHERS[name]}, **({"high0": -1} if name == "high1" else {}))
+    for k in range(8):
+        lane(forged, row, k)
+    unlisted = {"tensor_results: channel"} if name == "limit" else set()
+    assert {where for where in forged.refusals() if "exported" not in where} == {"bus out path"} | unlisted
+
+
+def test_g12_a_row_that_is_its_own_predecessor() -> None:
+    """With strides of 0 a row moves nothing but its index: twice there, its sums can be divided as one likes among two results."""
+    forged = combining(channels=1, strides=(0, 0, 0), steps=0)
+    row = path_of(forged)[1]
+    sums = vector_of(forged, ROWS, row, "u")
+    forged.copy_row(ROWS, row)
+    other = forged.copy_row("tensor_results", results_row(forged, 1, MADE))
+    for k, total in enumerate(sums):
+        lane(forged, other, k, total - 4000)
+    result(forged, 1, [total + 4000 for total in sums])
+    assert forged.refusals() == {"bus combine path"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import tracemalloc
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.riscv.vm.tensor_programs import (
 )
 from zkvm.errors import GuestTrap
 from zkvm.riscv.isa.calls import TENSOR
-from zkvm.riscv.isa.tensors import COMBINE, MULTIPLY, Descriptor
+from zkvm.riscv.isa.tensors import COMBINE, LINEAR, MULTIPLY, Descriptor
 from zkvm.riscv.vm.assemble import Item
 from zkvm.riscv.vm.executor import execute
 
@@ -88,3 +89,20 @@ def test_constants_as_both_operands() -> None:
     listed = script.add_channels([(0, 2**31 - 1, 2**31 - 1)] * 2)
     script.add(Descriptor(MULTIPLY, 1, 2, 1, at, 0, at, 0, listed, FULL, at, 0, at + 16, 0), CONSTANTS, CONSTANTS)
     assert outcome(execute(program(script), b"")) == meaning(script)
+
+
+@pytest.mark.parametrize("operation", [LINEAR, MULTIPLY])
+def test_memory_that_a_call_asks_for(operation: int) -> None:
+    """The peak of a run is what the call has been granted, and little else: buffers that nobody counts would pass the limit."""
+    script = Script()
+    blocks, channels = 256, 512
+    listed = script.add_channels([(0, 2**20, 2**20)] * channels)
+    x = script.add_import([[3] * 8] * channels)
+    script.add(Descriptor(operation, blocks, channels, 1, 0, 0, 0, 0, listed, FULL, 0, 0, 0, 3), x, x)
+    image = program(script)
+    execute(image, script.stdin, trace=False)
+    tracemalloc.start()
+    execute(image, script.stdin, trace=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (1 + 3 * 4) * 16 * blocks * channels * 1.4

@@ -1,4 +1,7 @@
-"""Tensor calls that compute element by element: sums of two products, rescaled as those of a layer."""
+"""Tensor calls that compute element by element: sums of two products, rescaled as those of a layer.
+
+In place, so that a call takes no more memory than it has asked for.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,11 @@ def rescale(sums: NDArray[np.int64], bias: NDArray[np.int64], multiplier: NDArra
         low: the least result.
         high: the greatest.
     """
-    scaled = (sums + bias[:, None]) * multiplier.astype(np.int64)[:, None] + (1 << (tensors.SHIFT - 1))
-    rescaled: NDArray[np.int16] = np.clip(scaled >> tensors.SHIFT, low, high).astype(np.int16)
+    scaled = sums + bias[:, None]
+    scaled *= multiplier.astype(np.int64)[:, None]
+    scaled += 1 << (tensors.SHIFT - 1)
+    scaled >>= tensors.SHIFT
+    rescaled: NDArray[np.int16] = np.clip(scaled, low, high, out=scaled).astype(np.int16)
     return rescaled
 
 
@@ -49,8 +55,12 @@ def combine(call: Call) -> TensorCall:
     limit = int(channels["limit"][0])
     if not 1 <= (words.taps + 1) * limit <= tensors.MAX_PRODUCT_LIMIT:
         raise call.refuse(f"1 + weight {words.taps} times the limit {limit} of its multipliers is not between 1 and 2^32")
-    x, w, y, v = (term.astype(np.int64) for term in terms)
-    sums = x * w + words.taps * (y * v)
+    x, w, y, v = terms
+    sums = np.multiply(x, w, dtype=np.int64)
+    second = np.multiply(y, v, dtype=np.int64)
+    second *= words.taps
+    sums += second
+    del second
     made = rescale(sums, channels["bias"], channels["multiplier"], words.low, words.high)
     return call.record(vectors=made.reshape(-1, LANES), terms=terms.reshape(4, -1, LANES), sums=sums.reshape(-1, LANES))
 
