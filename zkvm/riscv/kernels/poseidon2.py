@@ -1,0 +1,7 @@
+"""Poseidon2 permutations with all that a row holds (definition: ``source/poseidon2.py``)."""
+
+from __future__ import annotations
+
+from zkvm.stark.kernels.library import kernel
+
+permute = kernel("poseidon2.permute")
