@@ -196,6 +196,8 @@ class Image:
 Sorter = Callable[[NDArray[Any], NDArray[np.uint8]], tuple[NDArray[np.int64], NDArray[np.int64]]]
 """Numpy twin :func:`sort_steps`, or its kernel."""
 KEYS = 256
+Permuter = Callable[[NDArray[np.uint64]], NDArray[np.uint64]]
+"""Of states (n, 12) the columns of their rows (248, n): numpy twin :func:`zkvm.riscv.chips.poseidon2.permuted_columns`, or its kernel."""
 
 
 def sort_steps(steps: NDArray[Any], keys: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -240,6 +242,7 @@ class Execution:
         stderr: what the guest wrote to fd 2.
         seconds: of the execution, under ``execute``.
         sorter: how :meth:`steps_of` sorts.
+        permuter: how the chip of permutations permutes: its own way, or its kernel.
     """
 
     image: Image
@@ -264,6 +267,7 @@ class Execution:
     stderr: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)
     sorter: Sorter = field(default=sort_steps, compare=False, repr=False)
+    permuter: Permuter | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def _steps_by_key(self) -> dict[int, NDArray[np.int64]]:

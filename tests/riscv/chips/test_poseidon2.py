@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tests.sample import sample_run
 from tools.poseidon2_constants import constants
 from zkvm.riscv.chips.buses import PERMUTATION
-from zkvm.riscv.chips.poseidon2 import Poseidon2Chip, boxes, permutation_columns
+from zkvm.riscv.chips.poseidon2 import Poseidon2Chip, boxes, permuted_columns
 from zkvm.riscv.isa.poseidon2 import CONSTANTS, INNER_DIAGONAL, WIDTH, mix_inner, mix_outer, permute
+from zkvm.riscv.vm.permuting import permute_kernel
 from zkvm.stark.air.check import check_rows
 from zkvm.stark.air.evaluate import evaluate_columns
 from zkvm.stark.air.expression import straighten
@@ -69,10 +70,16 @@ def test_layers_are_the_matrices() -> None:
 
 
 def test_columns_are_the_permutation() -> None:
-    columns = permutation_columns(states())
+    columns = permuted_columns(states())
     for number, state in enumerate(states().tolist()):
-        assert [int(columns[f"out{k}"][number]) for k in range(WIDTH)] == permute(state)
-    assert set(columns) | {"multiplicity", "real"} == set(CHIP.columns)
+        assert columns[-WIDTH:, number].tolist() == permute(state)
+    assert len(columns) + 2 == len(CHIP.columns)
+
+
+def test_the_kernel_makes_the_same_columns() -> None:
+    for own in (states(), states()[:1], states()[:0]):
+        assert np.array_equal(permute_kernel(own), permuted_columns(own))
+    assert sample_run().permuter is permute_kernel
 
 
 def test_rows_are_accepted_and_what_is_asked_for_twice_has_one() -> None:

@@ -102,33 +102,31 @@ class Poseidon2Chip(Chip):
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Permute."""
         states, times = execution.permuted_states
-        columns = permutation_columns(states) | {"multiplicity": times, "real": np.ones(len(states), np.uint64)}
-        for name, values in columns.items():
+        columns = (execution.permuter or permuted_columns)(states)
+        for name, values in zip(self.columns, [*columns, times, np.ones(len(states), np.uint64)], strict=True):
             trace[name][: len(states)] = values
 
 
-def permutation_columns(states: NDArray[np.uint64]) -> dict[str, NDArray[np.uint64]]:
-    """The columns of rows that permute, but for ``multiplicity`` and ``real``.
+def permuted_columns(states: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The columns of rows that permute, but for the last two.
 
     Args:
         states: (n, 12) uint64, canonical.
 
     Returns:
-        Columns of (n,) uint64 by their names.
+        (248, n) uint64, in the order of the chip's columns.
     """
     inputs = np.ascontiguousarray(states.T)
-    columns = {f"in{k}": inputs[k] for k in range(WIDTH)}
-    state = _mixed_outer(inputs)
-    for r, added in enumerate(CONSTANTS):
+    state, arguments, cubes = _mixed_outer(inputs), [], []
+    for added in CONSTANTS:
         boxed = slice(0, len(added))
         x = add(state[boxed], np.array(added, np.uint64)[:, None])
         cube = mul(mul(x, x), x)
-        if r:
-            columns |= {f"x{r}_{k}": x[k] for k in range(len(added))}
-        columns |= {f"c{r}_{k}": cube[k] for k in range(len(added))}
+        arguments.append(x)
+        cubes.append(cube)
         state[boxed] = mul(mul(cube, cube), x)
         state = _mixed_outer(state) if len(added) == WIDTH else _mixed_inner(state)
-    return columns | {f"out{k}": state[k] for k in range(WIDTH)}
+    return np.concatenate([inputs, *arguments[1:], *cubes, state])
 
 
 _OUTER = np.array([mix_outer([int(k == j) for j in range(WIDTH)]) for k in range(WIDTH)], np.uint64).T

@@ -9,14 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.riscv.isa.poseidon2 import CONSTANTS, INNER_DIAGONAL, WIDTH
+from zkvm.riscv.isa.poseidon2 import WIDTH
 from zkvm.riscv.isa.tensors import DIGEST_TAG, DIGEST_VECTORS, INT16_OFFSET, LANES, PACKED, RATE, ROW_VECTORS
-from zkvm.riscv.kernels import sponge
+from zkvm.riscv.kernels.poseidon2 import absorb
 from zkvm.riscv.records import TensorCall
+from zkvm.riscv.vm.permuting import ADDED, DIAGONAL
 from zkvm.riscv.vm.tensor_call import Call, Elements
 
-ROUNDS = np.array([[*added, *[0] * (WIDTH - len(added))] for added in CONSTANTS], np.uint64).reshape(-1)
-DIAGONAL = np.array(INNER_DIAGONAL, np.uint64)
 STATE_BYTES = 2 * 8 * WIDTH
 
 
@@ -32,7 +31,7 @@ def states_of(vectors: Elements) -> tuple[NDArray[np.uint64], NDArray[np.uint64]
     start = np.zeros(WIDTH, np.uint64)
     start[RATE : RATE + 2] = DIGEST_TAG, rows
     before, after = np.zeros((rows, WIDTH), np.uint64), np.zeros((rows, WIDTH), np.uint64)
-    sponge.absorb(start, absorbed, ROUNDS, DIAGONAL, before, after)
+    absorb(start, absorbed, ADDED, DIAGONAL, before, after)
     return before, after
 
 

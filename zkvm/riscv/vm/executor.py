@@ -15,6 +15,7 @@ from zkvm.riscv.isa.poseidon2 import WIDTH, WORDS
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.kernels.sorting import sort_steps
 from zkvm.riscv.records import BLAKE3_CALL, CHAIN_ROW, ECALL, KEYS, TENSOR_WORD, Execution, Image
+from zkvm.riscv.vm.permuting import permute_kernel
 from zkvm.riscv.vm.state import MachineState, missing_instruction, outside_memory, symbol_at, trap
 from zkvm.riscv.vm.syscalls import REGISTERS, Host, Sink, handle_call
 
@@ -166,4 +167,5 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
         stderr=bytes(host.output[calls.FD_STDERR]),
         seconds={"execute": seconds},
         sorter=sort_kernel,
+        permuter=permute_kernel,
     )

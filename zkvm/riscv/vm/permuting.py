@@ -7,10 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.riscv.isa.poseidon2 import MODULUS, WORD_BYTES, WORDS, permute
+from zkvm.riscv.isa.poseidon2 import CONSTANTS, INNER_DIAGONAL, MODULUS, WIDTH, WORD_BYTES, WORDS
+from zkvm.riscv.kernels.poseidon2 import permute
 from zkvm.riscv.records import TENSOR_WORD
 from zkvm.riscv.vm.memory import ROM
 from zkvm.riscv.vm.state import MachineState, outside_memory, trap
+
+ADDED = np.array([number for added in CONSTANTS for number in added], np.uint64)
+DIAGONAL = np.array(INNER_DIAGONAL, np.uint64)
+
+
+def permute_kernel(states: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The kernel as a :data:`zkvm.riscv.records.Permuter`."""
+    columns = np.empty((WIDTH + 2 * len(ADDED), len(states)), np.uint64)
+    permute(np.ascontiguousarray(states), ADDED, DIAGONAL, columns)
+    return columns
 
 
 def run_permutation(state: MachineState, address: int) -> tuple[NDArray[Any], NDArray[np.uint64]]:
@@ -43,6 +54,6 @@ def run_permutation(state: MachineState, address: int) -> tuple[NDArray[Any], ND
     elements = old.astype("<u4").view("<u8").astype(np.uint64) % np.uint64(MODULUS)
     rows["address"], rows["old"] = WORD_BYTES * words, old
     rows["t_prev"] = state.access_words(positions, words, state.time + 1)
-    rows["new"] = np.array(permute(elements.tolist()), "<u8").view("<u4")
+    rows["new"] = permute_kernel(elements[None])[-WIDTH:, 0].astype("<u8").view("<u4")
     state.memory.values[positions] = rows["new"][0]
     return rows, elements[None]

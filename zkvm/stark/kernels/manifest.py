@@ -17,7 +17,7 @@ GROUPS = (
     (f"{STARK}ntt", f"{STARK}transforms", f"{STARK}twiddles", f"{STARK}interpolation"),
     (f"{STARK}tape_runner", f"{STARK}combine", f"{STARK}column_loops"),
     (f"{STARK}merkle", f"{STARK}blake3", f"{STARK}random", f"{STARK}counting", f"{STARK}dots", f"{STARK}inverses"),
-    (f"{RISCV}interpreter", f"{STARK}fri_fold", f"{RISCV}fills", f"{RISCV}sorting", f"{RISCV}sponge", f"{STARK}prefixes"),
+    (f"{RISCV}interpreter", f"{STARK}fri_fold", f"{RISCV}fills", f"{RISCV}sorting", f"{RISCV}poseidon2", f"{STARK}prefixes"),
 )
 """The modules that hold kernels which Python calls, in groups that take about as long to compile."""
 MODULES = tuple(chain.from_iterable(GROUPS))
