@@ -50,6 +50,10 @@ def free(rows: RowModel) -> list[Expr]:
             return free_in_moves(rows)
         case "permute":  # what it looks up: the elements, not their words
             return [row[f"after{2 * k}"] + row[f"after{2 * k + 1}"] * (1 << 32) for k in range(12)]
+        case "tensor_channels":  # which vector it looks up, and by which limit whoever asks for its channel rescales
+            return [row[name] for name in ("real", "tensor", "index", "bias_low", "bias_high", "factor", "scale", "multiplicity")]
+        case "tensor_digest":  # what a row that absorbs looks up; one with none left that says that it is one has no end
+            return [row.absorb, *(row[f"lane{k}"] for k in range(24)), *(row.absorb * row[f"after{k}"] for k in range(12))]
         case "poseidon2":
             return [row.multiplicity, *(row[f"in{k}"] for k in range(12))]
     return []
@@ -134,6 +138,9 @@ def test_no_consistent_forgery_in_many(chip: str) -> None:
         ("tensor_maxima", "vector of the next row", {}),
         ("tensor_maxima", "taps of the next result", {}),
         ("tensor_gather", "the operand", {}),
+        ("tensor_channels", "bias", {}),
+        ("tensor_channels", "scale and step are powers of two", {}),
+        ("tensor_digest", "element 3 comes from a permutation", {"last": 1}),
         ("tensor_tiles", "over the second block's results", {}),
         ("poseidon2", "out3 is what it follows from", {}),
     ],
