@@ -6,6 +6,7 @@ See ``test_tensor_single_checks.py``; rows that read from the future and bounds 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.soundness.single import accepted_without, refused_by
 from tests.soundness.tensor_forging import (
     A1,
     A2,
+    LAYER,
     TWO_16,
     Program,
     apart,
@@ -25,7 +27,9 @@ from tests.soundness.tensor_forging import (
     layer,
     lie,
     operand,
+    product_row,
     put,
+    results_row,
     vector_of,
 )
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
@@ -212,7 +216,28 @@ def g4_a_second_operand_of_its_own() -> Forged:
     return forged, f"{CALL}: a2 is later"
 
 
+# --- tiles ---------------------------------------------------------------------------------------------------------------------------
+
+
+def g3_a_tile_that_has_a_block_less() -> Forged:
+    """Of two blocks the first tile has one, the last one both: 16 channels of the second block have no results."""
+    program = layer(2, 17)
+    forged = replace(program, calls=[*program.calls[:2], (Descriptor(EXPORT, 17, 8, 0, 0, 1), LAYER, DATA)]).forged()
+    first = forged.row(TILES, tile=0)
+    assert forged.cell(TILES, first, "last") == 0
+    forged.write(CALL, forged.row(CALL, linear=1), two_blocks=0)
+    forged.write(TILES, first, two_blocks=0, next_two_blocks=1, second_width=0)
+    for tap in range(2):
+        row = product_row(forged, tap)
+        forged.write("tensor_products", row, two_blocks=0)
+        put(forged, "tensor_products", row, "b", [0] * 8)
+    for index in range(17, 33):
+        forged.erase(RESULTS, results_row(forged, index))
+    return forged, f"{TILES}: tiles of one block agree whether there are two"
+
+
 FORGERIES: tuple[Callable[[], Forged], ...] = (
+    g3_a_tile_that_has_a_block_less,
     g7_an_export_of_another_stride,
     g7_three_words_of_a_vector,
     *map(g7_channels, (0, (1 << 16) + 1)),
