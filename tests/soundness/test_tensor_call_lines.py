@@ -23,6 +23,7 @@ from tests.soundness.tensor_forging import (
     apart,
     descriptor_word,
     export_lane,
+    follow_products,
     id_of,
     layer,
     lie,
@@ -236,8 +237,22 @@ def g3_a_tile_that_has_a_block_less() -> Forged:
     return forged, f"{TILES}: tiles of one block agree whether there are two"
 
 
+def g4_a_vector_of_nobody_in_the_second_half(stem: str) -> Callable[[], Forged]:
+    """Of 9 channels the second half has one, and the sums of the other lanes have to be 0."""
+
+    def make() -> Forged:
+        forged = layer().forged()
+        put(forged, "tensor_products", product_row(forged, 0), stem, [77, *([0] * 7)])
+        assert follow_products(forged)
+        return forged, f"tensor_products: vector {stem}"
+
+    make.__name__ = f"g4_a_vector_of_nobody_as_{stem}"
+    return make
+
+
 FORGERIES: tuple[Callable[[], Forged], ...] = (
     g3_a_tile_that_has_a_block_less,
+    *map(g4_a_vector_of_nobody_in_the_second_half, "bd"),
     g7_an_export_of_another_stride,
     g7_three_words_of_a_vector,
     *map(g7_channels, (0, (1 << 16) + 1)),
