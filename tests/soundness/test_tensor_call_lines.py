@@ -23,6 +23,7 @@ from tests.soundness.tensor_forging import (
     apart,
     descriptor_word,
     export_lane,
+    follow_products,
     id_of,
     layer,
     lie,
@@ -236,8 +237,39 @@ def g3_a_tile_that_has_a_block_less() -> Forged:
     return forged, f"{TILES}: tiles of one block agree whether there are two"
 
 
+def g3_fewer_channels_in_the_middle() -> Forged:
+    """A tile of 9 channels before the last: the others are taken from the weights of channels 16 to 23."""
+    w = [[k + 1 if v < 2 or k == 0 else 0 for k in range(8)] for v in range(6)]
+    forged = layer(1, 17, w=w).forged()
+    first, last = (forged.row(TILES, tile=number) for number in range(2))
+    start = forged.cell(TILES, first, "channel")
+    forged.write(TILES, first, width=9)
+    forged.write(TILES, last, channels_left=8, width=8, result=9, channel=start + 9)
+    for index in range(9, 17):
+        row, place = results_row(forged, index), index - 9
+        flags = {f"{stem}{k}": int(k == at) for stem, at in (("high", place // 4), ("low", place % 4)) for k in range(4)}
+        forged.write(RESULTS, row, tile=1, **flags)
+    assert follow_products(forged)
+    return forged, f"{TILES}: 16 channels unless it is the last"
+
+
+def g4_a_vector_of_nobody_in_the_second_half(stem: str) -> Callable[[], Forged]:
+    """Of 9 channels the second half has one, and the sums of the other lanes have to be 0."""
+
+    def make() -> Forged:
+        forged = layer().forged()
+        put(forged, "tensor_products", product_row(forged, 0), stem, [77, *([0] * 7)])
+        assert follow_products(forged)
+        return forged, f"tensor_products: vector {stem}"
+
+    make.__name__ = f"g4_a_vector_of_nobody_as_{stem}"
+    return make
+
+
 FORGERIES: tuple[Callable[[], Forged], ...] = (
     g3_a_tile_that_has_a_block_less,
+    g3_fewer_channels_in_the_middle,
+    *map(g4_a_vector_of_nobody_in_the_second_half, "bd"),
     g7_an_export_of_another_stride,
     g7_three_words_of_a_vector,
     *map(g7_channels, (0, (1 << 16) + 1)),
