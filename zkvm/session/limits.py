@@ -90,8 +90,8 @@ class TableLimits:
         """
         self.check_journal(len(execution.journal))
         heights = planned_heights(machine(), execution, self.image, self.chosen.exempt, self.pad_to, split=self.chosen.splits)
-        records = (execution.steps, execution.refreshes, execution.ecalls, execution.reads, execution.writes)
-        records += execution.permuted, execution.permutations
+        records = [execution.steps, execution.refreshes, execution.ecalls, execution.reads, execution.writes]
+        records += [execution.permuted, execution.permutations]
         sizes = [array.nbytes for array in records] + [call.nbytes for call in execution.tensor_calls]
         self._check_heights(heights, sizes, f"the guest ran for {execution.cycles} cycles")
 
