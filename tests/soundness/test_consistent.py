@@ -51,7 +51,7 @@ def free(rows: RowModel) -> list[Expr]:
         case "permute":  # what it looks up: the elements, not their words
             return [row[f"after{2 * k}"] + row[f"after{2 * k + 1}"] * (1 << 32) for k in range(12)]
         case "poseidon2":
-            return [row.multiplicity, *(row[f"in{k}"] for k in range(12))]
+            return [row[f"in{k}"] for k in range(12)]
     return []
 
 
