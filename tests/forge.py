@@ -236,10 +236,12 @@ def _multiplicity(table: Table, lookup: Lookup) -> str:
 
 
 def _may_serve(table: Table, lookup: Lookup) -> U64:
-    """(active,): what a multiplicity of 1 there counts; 0 where a constraint refuses it."""
+    """(active,): what a multiplicity of 1 there counts; 0 where a constraint refuses it, or where the row itself says that it serves."""
     code = straighten([lookup.count, *(constraint.expr for constraint in table.chip.air_constraints)])
     main, pre = table.main[:, : table.active].copy(), table.pre[:, : table.active]
     number = table.chip.main.index(_multiplicity(table, lookup))
+    if table.chip.main[_multiplicity(table, lookup)].bits == 1:
+        return np.zeros(table.active, np.uint64)
     main[number] = 0
     before = np.stack(evaluate_columns(code, main, pre))
     main[number] = 1

@@ -105,7 +105,7 @@ def sample_program() -> list[Item]:
     items.append(("li", "a7", PERMUTE.number))
     for address in (PERMUTED_AT, PERMUTED_AT, PERMUTED_AT + 96):
         items += [("li", "a0", address), ("ecall",)]
-    for offset in (-512, -1024):  # zeros twice: one row permutes both
+    for offset in (-512, -1024):  # zeros twice
         items += [("addi", "a0", "sp", offset), ("ecall",)]
     for call, (_, handle, first, second, offset) in enumerate(CALLS[1:], 1):
         items += tensor_call(call, handle, first, second, offset)

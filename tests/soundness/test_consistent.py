@@ -55,7 +55,7 @@ def free(rows: RowModel) -> list[Expr]:
         case "tensor_digest":  # what a row that absorbs looks up; one with none left that says that it is one has no end
             return [row.absorb, *(row[f"lane{k}"] for k in range(24)), *(row.absorb * row[f"after{k}"] for k in range(12))]
         case "poseidon2":
-            return [row.multiplicity, *(row[f"in{k}"] for k in range(12))]
+            return [row[f"in{k}"] for k in range(12)]
     return []
 
 

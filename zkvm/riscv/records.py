@@ -277,12 +277,6 @@ class Execution:
         return {key: order[ends[key] - counts[key] : ends[key]] for key in np.flatnonzero(counts).tolist()}
 
     @cached_property
-    def permuted_states(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """The states that are permuted, each once, ascending: (m, 12) uint64, and how often: (m,) uint64."""
-        states, times = np.unique(self.permutations, axis=0, return_counts=True)
-        return states, times.astype(np.uint64)
-
-    @cached_property
     def _positions(self) -> dict[tuple[tuple[int, ...], bool | None], NDArray[np.int64]]:
         return {}
 

@@ -22,7 +22,7 @@ from zkvm.riscv.chips.tensor.gathering import ElementsChip
 from zkvm.riscv.chips.tensor.lanes import TensorChip
 from zkvm.riscv.chips.tensor.uses import new_elements
 from zkvm.riscv.isa import opcodes
-from zkvm.riscv.isa.calls import BY_NUMBER
+from zkvm.riscv.isa.calls import BY_NUMBER, PERMUTE
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import CHAIN_ROW, ECALL, PROGRAM_ROW, REFRESH, STEP, Execution, Image
 from zkvm.session.memory import out_of_memory
@@ -239,13 +239,12 @@ def costs() -> Costs:
     width = np.vectorize(lambda name: columns.get(name, 0), otypes=[np.int64])(steps)
     return Costs(
         steps=width,
-        calls={number: columns.get(name, 0) for number, name in calls.items()},
+        calls={number: columns.get(name, 0) + columns["poseidon2"] * (number == PERMUTE.number) for number, name in calls.items()},
         other_call=columns[calls[OTHER_CALL]],
         refresh=columns["refresh"],
         zero_word=columns["zero_init"],
         read_row=columns["read_rows"],
         write_row=columns["write_rows"],
-        permuted_state=columns[Poseidon2Chip.name],
         tensor=tensor_cells,
         compression=MIXINGS * columns[MixingChip.name] + PARTS * columns[CompressedWordsChip.name],
     )

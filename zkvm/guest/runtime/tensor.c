@@ -270,16 +270,16 @@ static zkvm_tensor combined(const zkvm_combine *call, zkvm_tensor x, zkvm_tensor
     return made;
 }
 
+/* Which operation it is the descriptor says, here as in the machine. */
 zkvm_tensor zkvm_tensor_combine(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor y) {
     uint32_t id = tensor_call(descriptor, x.handle, y.handle);
     if (machine == SERVED) return (zkvm_tensor){id};
-    return combined(descriptor, x, y, ZKVM_CONSTANT_VECTORS);
+    int multiplies = descriptor->operation == ZKVM_TENSOR_MULTIPLY;
+    return combined(descriptor, x, multiplies ? x : y, multiplies ? y : ZKVM_CONSTANT_VECTORS);
 }
 
 zkvm_tensor zkvm_tensor_multiply(const zkvm_multiply *descriptor, zkvm_tensor x, zkvm_tensor w) {
-    uint32_t id = tensor_call(descriptor, x.handle, w.handle);
-    if (machine == SERVED) return (zkvm_tensor){id};
-    return combined(descriptor, x, x, w);
+    return zkvm_tensor_combine(descriptor, x, w);
 }
 
 /* Element `number` of a state; of lanes, `count` of them make it. */

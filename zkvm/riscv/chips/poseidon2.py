@@ -7,8 +7,11 @@ with ``real`` = 1 has exactly one completion of its 12 inputs, the permutation (
 constraints use). Elements are those of the field: what they mean as bytes is for who asks to prove.
 
 In and out are one tuple, so an output cannot be exchanged for that of another row, and a second row for the same input says the same:
-rows need neither order nor a name, and what is asked for twice has one row. ``real`` multiplies the round constants, so that the row of
-zeros is padding. A padding row permutes without constants; ``real`` multiplies what it serves, too, so it serves nothing.
+rows need neither order nor a name. ``real`` multiplies the round constants, so that the row of zeros is padding. It is also how often a
+row serves: once, or not at all. A padding row permutes without constants, and serves nothing.
+
+What is asked for twice has two rows. With one, the table's height would tell how many different states a run permutes, which may be a
+secret: it tells how many it permutes.
 """
 
 from __future__ import annotations
@@ -49,8 +52,7 @@ class Poseidon2Chip(Chip):
         **{f"x{r}_{k}": cell(f"argument of the S-box of element {k} in round {r}") for r, k in boxes() if r},
         **{f"c{r}_{k}": cell(f"the cube of what the S-box of element {k} in round {r} takes") for r, k in boxes()},
         **{f"out{k}": cell(f"element {k} after it") for k in range(WIDTH)},
-        multiplicity=cell("times the permutation is asked for"),
-        real=bit("the row is used"),
+        real=bit("the row is used, and served once"),
     )
     counted = (PERMUTATION,)
 
@@ -93,22 +95,22 @@ class Poseidon2Chip(Chip):
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
         """The permutation is served."""
-        buses.serve("permutation", PERMUTATION, tuple(inputs_and_outputs(row)), row.multiplicity * row.real)
+        buses.serve("permutation", PERMUTATION, tuple(inputs_and_outputs(row)), row.real)
 
     def rows(self, execution: Execution) -> int:
-        """One a state that is permuted, however often."""
-        return len(execution.permuted_states[0])
+        """One each time that a permutation is asked for."""
+        return len(execution.permutations)
 
     def fill(self, execution: Execution, trace: Trace) -> None:
         """Permute."""
-        states, times = execution.permuted_states
-        columns = (execution.permuter or permuted_columns)(states)
-        for name, values in zip(self.columns, [*columns, times, np.ones(len(states), np.uint64)], strict=True):
-            trace[name][: len(states)] = values
+        count = len(execution.permutations)
+        columns = (execution.permuter or permuted_columns)(execution.permutations)
+        for name, values in zip(self.columns, [*columns, np.ones(count, np.uint64)], strict=True):
+            trace[name][:count] = values
 
 
 def permuted_columns(states: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The columns of rows that permute, but for the last two.
+    """The columns of rows that permute, but for ``real``.
 
     Args:
         states: (n, 12) uint64, canonical.

@@ -51,7 +51,6 @@ class Costs:
         zero_word: of the first touch of a zero-initialised word.
         read_row: of a word that a read moves.
         write_row: of a word that a journal write moves.
-        permuted_state: of a state that is permuted for the first time, beside the call.
         tensor: of the rows of each tensor call of a run, beside that of the call itself.
         compression: of the rows of a BLAKE3 call, beside that of the call itself.
     """
@@ -63,14 +62,13 @@ class Costs:
     zero_word: int
     read_row: int
     write_row: int
-    permuted_state: int
     tensor: Callable[[Execution], Sequence[int]]
     compression: int
 
     @classmethod
     def nothing(cls) -> Costs:
         """Counts cycles only."""
-        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0, 0, lambda execution: [0] * len(execution.tensor_calls), 0)
+        return cls(np.zeros((2, 256), np.int64), {}, 0, 0, 0, 0, 0, lambda execution: [0] * len(execution.tensor_calls), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +203,9 @@ class Recorder:
             self._count_chain(records, execution.ecalls["time"], cost)
         for tensor_call, cost in zip(execution.tensor_calls, self.costs.tensor(execution), strict=True):
             self._add(*self._call_nodes[tensor_call.ecall], cost + self._first_touches(tensor_call.words))
-        seen: set[bytes] = set()
         permuting = np.flatnonzero(execution.ecalls["a7"] == PERMUTE.number).tolist()
         for call, words in zip(permuting, execution.permuted, strict=True):
-            new = words["old"].tobytes() not in seen
-            seen.add(words["old"].tobytes())
-            self._add(*self._call_nodes[call], new * self.costs.permuted_state + self._first_touches(words))
+            self._add(*self._call_nodes[call], self._first_touches(words))
         self._count_compressions(execution.blake3_calls, execution.ecalls["time"])
 
     def _first_touches(self, words: NDArray[Any]) -> int:
