@@ -83,24 +83,6 @@ def permute(states: Any, constants: Any, diagonal: Any, out: Any) -> None:
             out[after + k, row] = state[k]
 
 
-@njit(void(WORDS, readonly(uint64), readonly(uint64)), nogil=True)
-def _permute(state: Any, constants: Any, diagonal: Any) -> None:
-    boxes = len(constants)
-    box = 0
-    _mix_outer(state)
-    while box < boxes:
-        outer = box < 4 * WIDTH or box >= boxes - 4 * WIDTH
-        for k in range(WIDTH if outer else 1):
-            x = add(state[k], constants[box])
-            square = mul(x, x)
-            state[k] = mul(mul(square, square), mul(square, x))
-            box += 1
-        if outer:
-            _mix_outer(state)
-        else:
-            _mix_inner(state, diagonal)
-
-
 @entry(void(readonly(uint64), readonly(uint64, 2), readonly(uint64), readonly(uint64), MATRIX, MATRIX))
 def absorb(start: Any, absorbed: Any, constants: Any, diagonal: Any, before: Any, after: Any) -> None:
     """A sponge in overwrite mode: overwrite the first elements of the state with a row, permute, and so on.
@@ -113,7 +95,7 @@ def absorb(start: Any, absorbed: Any, constants: Any, diagonal: Any, before: Any
         before: (n, 12), written: what each permutation takes.
         after: (n, 12), written: what it gives.
     """
-    rate = absorbed.shape[1]
+    boxes, rate = len(constants), absorbed.shape[1]
     state = _state()
     for k in range(WIDTH):
         state[k] = start[k]
@@ -122,6 +104,18 @@ def absorb(start: Any, absorbed: Any, constants: Any, diagonal: Any, before: Any
             if k < rate:
                 state[k] = absorbed[row, k]
             before[row, k] = state[k]
-        _permute(state, constants, diagonal)
+        _mix_outer(state)
+        box = 0
+        while box < boxes:
+            outer = box < 4 * WIDTH or box >= boxes - 4 * WIDTH
+            for k in range(WIDTH if outer else 1):
+                x = add(state[k], constants[box])
+                square = mul(x, x)
+                state[k] = mul(mul(square, square), mul(square, x))
+                box += 1
+            if outer:
+                _mix_outer(state)
+            else:
+                _mix_inner(state, diagonal)
         for k in range(WIDTH):
             after[row, k] = state[k]
