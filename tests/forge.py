@@ -232,7 +232,8 @@ def _multiplicity(table: Table, lookup: Lookup) -> str:
     """The column that says how often a served tuple is asked for; a flag that it is multiplied by is a bit."""
     count, main = lookup.count, table.chip.main
     parts = [count] if count.kind == MAIN else [part for part in (count.left, count.right) if part is not None and part.kind == MAIN]
-    return next(name for part in parts if main[name := list(main)[part.index]].bits != 1)
+    names = [list(main)[part.index] for part in parts]
+    return next((name for name in names if main[name].bits != 1), names[0])
 
 
 def _may_serve(table: Table, lookup: Lookup) -> U64:
