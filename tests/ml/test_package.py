@@ -29,6 +29,7 @@ SALTS = {"input": bytes([2]) * 32, "output": bytes([3]) * 32}
 
 
 def perceptron(privacy: Privacy | None = None, width: int = 8) -> Compilation:
+    """In loops, so that private weights are words; those in tensor calls: ``test_private_tensors.py``."""
     nodes = [
         helper.make_node("Gemm", ["x", "w1"], ["h"], name="first"),
         helper.make_node("Tanh", ["h"], ["t"], name="tanh"),
@@ -36,7 +37,7 @@ def perceptron(privacy: Privacy | None = None, width: int = 8) -> Compilation:
     ]
     constants = {"w1": normal(20, width, seed=1), "w2": normal(width, 4, seed=2)}
     model = model_of(nodes, SAMPLE, ["y"], constants)
-    return compiled(model, [SAMPLE], Options(privacy=privacy or Privacy()))
+    return compiled(model, [SAMPLE], Options(privacy=privacy or Privacy(), precompiles=Precompiles.NONE))
 
 
 def digest(salt: bytes, words: np.ndarray) -> bytes:
