@@ -15,6 +15,7 @@ from zkvm.riscv.isa.opcodes import TIME_STEP
 from zkvm.riscv.isa.poseidon2 import WIDTH, permute
 from zkvm.riscv.isa.tensors import DIGEST, EXPORT, IMPORT, LINEAR, SCALED, Descriptor
 from zkvm.riscv.vm.assemble import CHANNELS, DATA, VECTORS
+from zkvm.stark.air.table import Table
 from zkvm.stark.field.goldilocks import P
 
 CHANNEL_ROWS, DIGESTS, PERMUTATIONS = "tensor_channels", "tensor_digest", "poseidon2"
@@ -199,14 +200,21 @@ def absorb(forged: Forgery, rows: Sequence[int]) -> None:
 
 def permute_all(forged: Forgery) -> None:
     """The table of permutations has those that rows ask for."""
-    states = [state_before(forged, row) for row in digest_rows(forged) if forged.cell(DIGESTS, row, "absorb") == 1]
-    distinct = np.array(sorted(set(map(tuple, states))), np.uint64).reshape(-1, WIDTH)
+    absorbing = [row for row in digest_rows(forged) if forged.cell(DIGESTS, row, "absorb") == 1]
+    states = np.array([state_before(forged, row) for row in absorbing], np.uint64).reshape(-1, WIDTH)
+    table = no_permutations(forged)
+    assert len(states) <= table.active
+    table.used = len(states)
+    columns = permuted_columns(states)
+    table.main[: len(columns), : len(states)] = columns
+    forged[f"{PERMUTATIONS}.real"][: len(states)] = 1
+
+
+def no_permutations(forged: Forgery) -> Table:
+    """An empty table of permutations."""
     table = forged.tables[PERMUTATIONS]
-    assert len(distinct) <= table.active
-    table.used, table.main[:] = len(distinct), 0
-    columns = permuted_columns(distinct)
-    table.main[: len(columns), : len(distinct)] = columns
-    forged[f"{PERMUTATIONS}.real"][: len(distinct)] = 1
+    table.used, table.main[:] = 0, 0
+    return table
 
 
 def compare(forged: Forgery, row: int, state: Sequence[int]) -> Vectors:
