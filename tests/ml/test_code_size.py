@@ -7,12 +7,15 @@ import pytest
 from onnx import helper
 
 from tests.ml.models import check, model_of, normal, positive, single
-from zkvm.ml.compiler import Compilation, Options, Privacy
+from zkvm.ml.compiler import Compilation, Options, Precompiles, Privacy
 
 
 def statements(made: Compilation) -> int:
     """Lines of the source behind the constants."""
     return made.code.source.split("static __attribute__", 1)[1].count("\n")
+
+
+LOOPS = [Options(privacy=Privacy(private_weights=private), precompiles=Precompiles.NONE) for private in (False, True)]
 
 
 def depthwise(channels: int, private: bool) -> Compilation:
@@ -22,7 +25,7 @@ def depthwise(channels: int, private: bool) -> Compilation:
         {"k": normal(channels, 1, 3, 3, seed=1), "b": normal(channels, seed=2)},
         group=channels,
     )
-    return check(model, [{"x": normal(1, channels, 5, 5)}], options=Options(privacy=Privacy(private_weights=private)))
+    return check(model, [{"x": normal(1, channels, 5, 5)}], options=LOOPS[private])
 
 
 @pytest.mark.parametrize("private", [False, True], ids=["public", "private"])

@@ -237,6 +237,7 @@ def test_what_is_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
     model, samples = perceptron()
     assert chosen(model, samples, Options()).trials == ()
     monkeypatch.setattr(choose, "CHEAP", 0)
+    monkeypatch.setattr(choose, "LIKELY", 0.1)
     choice = chosen(model, samples, Options())
     assert [(trial.tensor_operations, trial.holds) for trial in choice.trials] == [(2, True)]
     assert choice.as_json()["tensor_operations"] == 2

@@ -30,7 +30,7 @@ from tests.soundness.blake3_forging import (
 )
 from tests.soundness.single import accepted_without, refused_by
 from tests.soundness.tensor_forging import padding_row
-from zkvm.riscv.isa.opcodes import REGISTER_BASE
+from zkvm.riscv.isa.opcodes import LAST_PC, REGISTER_BASE
 from zkvm.riscv.vm.assemble import DATA
 from zkvm.stark.field.goldilocks import P
 
@@ -197,6 +197,7 @@ def i4_padding_that_returns() -> Forged:
     forged = forgery(run, exit_code=0)
     time = int(run.ecalls["t_a0"][-1])
     forged.spread(REGISTER_BASE + 10, time, 0)
+    forged.write("ecall", forged.row("ecall", exit=1), result=0, next_pc=LAST_PC)
     forged.write(CALL, padding_row(forged, CALL), t=time, a0=7, t_a0=time, t_a7=time)
     return forged, f"{CALL}: a0 keeps its value unless live"
 

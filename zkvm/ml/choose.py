@@ -20,7 +20,7 @@ from zkvm.errors import UsageError
 from zkvm.ml.compilation import Arithmetic, Options, Precompiles
 from zkvm.ml.gate import Agreement
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.ir import Graph, Kind, View
+from zkvm.ml.ir import TENSORS_COST, Graph, Kind, View
 from zkvm.ml.node import first_output
 from zkvm.ml.quantize import Everything, TensorCalls, quantize
 from zkvm.ml.ranges import TensorInfo
@@ -127,8 +127,10 @@ def choose(model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Opt
         return everything
     always = frozenset(first_output(node) for node in model.nodes if (node.domain, node.operator) in ALWAYS)
     if private:
-        graph = lowered(always, calls)  # what could be cheaper without calls depends on shapes alone, and never is
-        return Choice(graph, always, calls=calls) if graph.cost <= WORTHWHILE * cost else everything
+        graph = lowered(always, calls)
+        # Tables of calls are no part of it: whether loops would be cheaper is not asked, because weights may be too large for them.
+        own = graph.cost - (TENSORS_COST if graph.tensor_operations else 0)
+        return Choice(graph, always, calls=calls) if own <= WORTHWHILE * cost else everything
     return _tried(model, lowered, calls, agreement, always, everything)
 
 

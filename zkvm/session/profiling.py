@@ -18,9 +18,10 @@ from zkvm.errors import LimitError, UsageError
 from zkvm.riscv.chips.blake3.mixing import MIXINGS, MixingChip
 from zkvm.riscv.chips.blake3.words import PARTS, CompressedWordsChip
 from zkvm.riscv.chips.poseidon2 import Poseidon2Chip
+from zkvm.riscv.chips.tensor.channels import ScaledChannelsChip
 from zkvm.riscv.chips.tensor.gathering import ElementsChip
 from zkvm.riscv.chips.tensor.lanes import TensorChip
-from zkvm.riscv.chips.tensor.uses import new_elements
+from zkvm.riscv.chips.tensor.uses import new_channels, new_elements
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.calls import BY_NUMBER, PERMUTE
 from zkvm.riscv.machine import machine
@@ -257,6 +258,8 @@ def tensor_cells(execution: Execution) -> list[int]:
     cells = {call.ecall: sum(columns[chip.name] * chip.rows_of(call) for chip in chips) for call in execution.tensor_calls}
     for call in execution.tensor_calls:
         cells[call.ecall] += columns[Poseidon2Chip.name] * len(call.permuted[0])
+    for call, rows in new_channels(execution):
+        cells[call.ecall] += columns[ScaledChannelsChip.name] * rows
     for call, rows in new_elements(execution):
         cells[call.ecall] += columns[ElementsChip.name] * rows
     return list(cells.values())

@@ -230,6 +230,16 @@ def operands(execution: Execution, ecall: int) -> tuple[int, int]:
     return int(record["a1"]), int(record["a2"])
 
 
+def new_channels(execution: Execution) -> Iterator[tuple[TensorCall, int]]:
+    """Layers with channels in vectors, each with how many rows of channels it is the first to need: calls share them."""
+    known: set[tuple[int, int, int]] = set()
+    for call in calls_of(execution, SCALED):
+        d, tensor = call.descriptor, operands(execution, call.ecall)[1]
+        read = {(tensor, d.y, d.channel_list // ROW_BYTES + k) for k in range(d.channels if d.blocks else 0)}
+        yield call, len(read - known)
+        known |= read
+
+
 def new_elements(execution: Execution) -> Iterator[tuple[TensorCall, int]]:
     """Calls that gather, each with how many rows of elements it is the first to need: calls share them."""
     known: dict[int, set[int]] = {}
