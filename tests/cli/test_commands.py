@@ -233,7 +233,7 @@ def test_a_regime_is_demanded_of_a_receipt(receipt: Path) -> None:
 
 def test_a_run_that_a_regime_would_refuse_is_not_proven(tmp_path: Path) -> None:
     outcome = invoke("run", HELLO, "--regime", "unique", "--out", tmp_path / "r")
-    assert (outcome.code, "would be refused: 96.5 proven bits" in outcome.err) == (2, True)
+    assert (outcome.code, "would be refused: 96.6 proven bits" in outcome.err) == (2, True)
     assert not (tmp_path / "r").exists()
     assert "no regime 'lucky'" in invoke("run", HELLO, "--execute-only", "--regime", "lucky").err
 
@@ -244,7 +244,7 @@ def test_soundness_of_every_regime() -> None:
     assert set(view["events"]) == set(view["terms"])
     text = invoke("soundness", "--params", "fast", "--security", "100")
     assert (text.code, "all queries miss a codeword that is far away" in text.out) == (0, True)
-    assert "98.7 bits  Johnson bound of 2020, m = 42  less than the claim of 100" in text.out
+    assert "98.7 bits  Johnson bound of 2020, m = 40  less than the claim of 100" in text.out
     older = invoke("soundness", "--params", "fast", "--security", "100", "--regime", "bciks20")
     assert (older.code, "NOT REACHED under this regime" in older.out) == (1, True)
     assert invoke("soundness", "--regime", "lucky").code == 2

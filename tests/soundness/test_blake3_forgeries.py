@@ -197,7 +197,9 @@ def i4_padding_that_returns() -> Forged:
     forged = forgery(run, exit_code=0)
     time = int(run.ecalls["t_a0"][-1])
     forged.spread(REGISTER_BASE + 10, time, 0)
-    forged.write("ecall", forged.row("ecall", exit=1), result=0, next_pc=LAST_PC)
+    row = forged.row("ecall", exit=1)
+    forged.write("ecall", row, result=0, descriptor=0, next_pc=LAST_PC)
+    forged.pass_on(REGISTER_BASE + 10, forged.cell("ecall", row, "t"), 0)
     forged.write(CALL, padding_row(forged, CALL), t=time, a0=7, t_a0=time, t_a7=time)
     return forged, f"{CALL}: a0 keeps its value unless live"
 

@@ -5,8 +5,10 @@ What these counts say wrongly, no proof survives: buses would not balance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from threading import RLock
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +40,27 @@ from zkvm.riscv.isa.tensors import (
 from zkvm.riscv.records import Execution, TensorCall
 
 Counts = NDArray[np.int64]
+Found = TypeVar("Found")
+_counting = RLock()
 TILE_BLOCKS, TILE_HALVES = 2, 2
 """A tile reads up to two blocks of positions and twice eight channels."""
 
 
+def _once(execution: Execution, name: str, count: Callable[[Execution], Found]) -> Found:
+    """What was counted of a run, by the first thread that asks."""
+    with _counting:
+        kept: dict[str, Found] = vars(execution)
+        if name not in kept:
+            kept[name] = count(execution)
+        return kept[name]
+
+
 def vector_uses(execution: Execution) -> dict[int, Counts]:
-    """Of each tensor, by id, how often each of its vectors is read."""
+    """Of each tensor, by id, how often each of its vectors is read. Counted once for a run: every chip that makes vectors asks."""
+    return _once(execution, "vector_uses", _vector_uses)
+
+
+def _vector_uses(execution: Execution) -> dict[int, Counts]:
     constants = execution.image.tensors
     uses = {call.id: np.zeros(len(call.vectors), np.int64) for call in calls_of(execution, *MAKERS)}
     uses[0] = np.zeros(0 if constants is None else len(constants.vectors), np.int64)
@@ -113,7 +130,11 @@ class ElementUses:
 
 
 def element_uses(execution: Execution) -> list[ElementUses]:
-    """What patterns read, by tensor."""
+    """What patterns read, by tensor. Counted once for a run."""
+    return _once(execution, "element_uses", _all_element_uses)
+
+
+def _all_element_uses(execution: Execution) -> list[ElementUses]:
     places: dict[int, list[Counts]] = {}
     for call in calls_of(execution, GATHER):
         rows = pattern_rows(execution, call)
