@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zkvm.ml.margins import Margins
+from zkvm.ml.margins import Margins, Source
 
 
 def scores(seed: int, inputs: int, rows: int, columns: int) -> np.ndarray:
@@ -42,3 +42,21 @@ def test_numbers_that_are_none_are_left_out() -> None:
     real[:, 0, 0], real[:, 1, 2] = np.nan, np.inf
     with np.errstate(invalid="ignore"):
         assert 0 < seen(real, 0.01, 1)[0].expected() < 1
+
+
+def margins_of(counts: dict[Source, int], leads: dict[Source, float]) -> Margins:
+    """So many inputs of each kind, whose score leads by so much and is off by 0.01."""
+    margins = Margins()
+    for source, count in counts.items():
+        for _ in range(count):
+            real = np.array([[leads[source], 0.0]])
+            margins.add(real + [[0.01, 0.0]], real, source)
+    return margins
+
+
+def test_many_samples_count_alone_and_of_few_the_kind_that_differs_most() -> None:
+    leads = {Source.SAMPLE: 1.0, Source.NEAR: 0.5, Source.DRAWN: 0.1}
+    expected = {source: margins_of({source: 20}, leads).expected() for source in Source}
+    assert expected[Source.SAMPLE] < expected[Source.NEAR] < expected[Source.DRAWN]
+    assert margins_of({Source.SAMPLE: 100, Source.NEAR: 50, Source.DRAWN: 50}, leads).expected() == pytest.approx(expected[Source.SAMPLE])
+    assert margins_of({Source.SAMPLE: 99, Source.NEAR: 50, Source.DRAWN: 50}, leads).expected() == pytest.approx(expected[Source.DRAWN])

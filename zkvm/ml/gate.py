@@ -20,7 +20,7 @@ from zkvm.ml.arithmetic import FloatArray
 from zkvm.ml.domain import GATE_SEED, Domain, is_near
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.labels import Labels, differing_labels, differing_rows, label_sources
-from zkvm.ml.margins import Margins
+from zkvm.ml.margins import Margins, Source
 from zkvm.ml.origins import origins_of, span_of
 from zkvm.ml.samples import Sample
 
@@ -309,7 +309,8 @@ class _Comparison:
 
     def _decided(self, name: str, result: Array, real: Array, place: Place) -> None:
         if real.dtype.kind == "f" and real.ndim and real.shape[-1] > 1 and result.size == real.size:
-            self.margins[name].add(result, real, not place.drawn or is_near(place.number))
+            near = Source.NEAR if is_near(place.number) else Source.DRAWN
+            self.margins[name].add(result, real, near if place.drawn else Source.SAMPLE)
 
     def _difference(self, name: str, place: Place, result: FloatArray, real: FloatArray, other: FloatArray) -> None:
         if not real.size:

@@ -3,13 +3,14 @@
 A label turns over where the float model's best score leads by less than the error of that lead. Where leads near zero have density f and
 an error of either sign the mean size e, a row differs with probability f e / 2. The density is that of the smallest leads seen.
 
-Inputs far from all samples have larger scores, and leads, than those that a model is for. So both kinds are also looked at by
-themselves, and what is more likely counts.
+Samples are what a model is for: if there are many, they alone count. Drawn inputs are not: those far from all samples have larger scores,
+and leads; those between may have smaller ones. So with few samples each kind is also looked at by itself, and what is more likely counts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -22,22 +23,33 @@ SMALLEST = 0.1
 """The part of all leads that counts as small."""
 
 
+MANY = 100
+"""So many samples say how closely a model decides."""
+
+
+class Source(Enum):
+    """Where an input comes from."""
+
+    SAMPLE = "a sample"
+    NEAR = "a sample, changed"
+    DRAWN = "the domain"
+
+
 @dataclass
 class Margins:
-    """Leads of the float model's best scores over the second best, and by how much the integer model's differ, by input; and which inputs
-    are samples, or near one."""
+    """Leads of the float model's best scores over the second best, and by how much the integer model's differ, by input."""
 
     leads: list[Array] = field(default_factory=list)
     errors: list[Array] = field(default_factory=list)
-    near: list[bool] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
 
-    def add(self, result: Array, real: Array, near: bool = True) -> None:
+    def add(self, result: Array, real: Array, source: Source = Source.SAMPLE) -> None:
         """One more input.
 
         Args:
             result: scores of the integer model; rows are the last axis.
             real: of the float model.
-            near: whether it is a sample, or near one.
+            source: where the input comes from.
         """
         rows = real.reshape(-1, real.shape[-1]).astype(np.float64)
         ours = result.reshape(rows.shape).astype(np.float64)
@@ -47,14 +59,20 @@ class Margins:
         number = np.arange(len(rows))
         leads = rows[number, best] - rows[number, second]
         decided = leads > NOISE * np.abs(rows).max(axis=1, initial=0.0)  # the others are ties, which count nowhere
-        self.near.append(near)
+        self.sources.append(source)
         self.leads.append(leads[decided])
         self.errors.append(np.abs(ours[number, best] - ours[number, second] - leads)[decided])
 
     def expected(self) -> float:
         """Labels that differ in an input, on average, of the kind of inputs of which most do."""
-        groups = [[number for number, near in enumerate(self.near) if near in kinds] for kinds in ((True,), (False,), (True, False))]
-        return max(self._expected(group) for group in groups)
+        samples = self._from(Source.SAMPLE)
+        if len(samples) >= MANY:
+            return self._expected(samples)
+        near, drawn = self._from(Source.SAMPLE, Source.NEAR), self._from(Source.DRAWN)
+        return max(self._expected(group) for group in (near, drawn, near + drawn))
+
+    def _from(self, *sources: Source) -> list[int]:
+        return [number for number, source in enumerate(self.sources) if source in sources]
 
     def _expected(self, group: list[int]) -> float:
         leads, errors = (np.concatenate([*(arrays[number] for number in group), np.zeros(0)]) for arrays in (self.leads, self.errors))
