@@ -148,11 +148,10 @@ class Names:
 Key = int
 _NUMBERS: dict[tuple[int, ...], Key] = {}
 _SEEN: dict[int, tuple[Expr, Key]] = {}
-"""By id, which stays an expression's own because it is kept."""
 
 
 def key(expr: Expr) -> Key:
-    """The same for expressions that are built alike."""
+    """The same for expressions that are built alike, which are kept, so that ids stay theirs."""
     if id(expr) not in _SEEN:
         own = (expr.kind, expr.index, *(key(child) for child in (expr.left, expr.right) if child is not None))
         _SEEN[id(expr)] = expr, _NUMBERS.setdefault(own, len(_NUMBERS))
@@ -160,10 +159,7 @@ def key(expr: Expr) -> Key:
 
 
 def named_sums(chip: Chip) -> Iterator[tuple[str, Expr]]:
-    """Sums that the chip's code has a function for: of a row and nothing else, a method or one that the chip's module knows.
-
-    A function may return several by their names.
-    """
+    """Sums that the chip's code has a function for: of a row and nothing else, a method or one that the chip's module knows; or several."""
     members: list[tuple[str, Any]] = [*inspect.getmembers(chip, inspect.ismethod)]
     for base in type(chip).__mro__:
         members += inspect.getmembers(inspect.getmodule(base), inspect.isfunction)
@@ -198,17 +194,14 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> list[str
 
 def users(described: Machine, bus: Bus) -> tuple[list[str], list[str]]:
     """Chips that produce or serve a bus, and chips that consume or ask."""
-    giving: list[str] = []
-    taking: list[str] = []
+    giving, taking = list[str](), list[str]()
     for chip in firsts(described):
         pairs = [pair for pair in chip.air_buses.pairs if bus in {item.bus for item in (pair.send, pair.receive) if item}]
         lookups = [lookup for lookup in chip.air_buses.lookups if lookup.message.bus == bus]
-        if any(own.message.bus == bus for own in chip.air_buses.contributions):
+        both = any(own.message.bus == bus for own in chip.air_buses.contributions)
+        if both or any(pair.send for pair in pairs) or any(lookup.serves for lookup in lookups):
             giving.append(chip.name)
-            taking.append(chip.name)
-        if any(pair.send for pair in pairs) or any(lookup.serves for lookup in lookups):
-            giving.append(chip.name)
-        if any(pair.receive for pair in pairs) or any(not lookup.serves for lookup in lookups):
+        if both or any(pair.receive for pair in pairs) or any(not lookup.serves for lookup in lookups):
             taking.append(chip.name)
     return giving or ["the verifier"], taking or ["the verifier"]
 
@@ -365,16 +358,15 @@ def describe_chip(described: Machine, code: ChipCode) -> list[str]:
     """One chip's section."""
     chip, (pre, main, bus) = code.chip, code.widths
     names = Names(chip)
-    module = inspect.getmodule(type(chip))
-    first_line = (inspect.getdoc(module) or inspect.getdoc(type(chip)) or "").split("\n\n")[0].replace("\n", " ")
+    first_line = (inspect.getdoc(inspect.getmodule(type(chip))) or inspect.getdoc(type(chip)) or "").split("\n\n")[0].replace("\n", " ")
     products, groups = len(code.plan.products), len(code.plan.groups)
     fractions = several(len(chip.air_buses.lookups), "lookup")
     if chip.air_buses.contributions:
         fractions += f" and {several(len(chip.air_buses.contributions), 'contribution')}"
     lines = [f"## {chip.name}", "", *textwrap.wrap(first_line, WIDTH), ""]
-    presences = f"Presence: {presence(chip)}" + (f"; two tables, {chip.name} and {chip.name}_2." if tables_of(described, chip) > 1 else ".")
+    tables = f"; two tables, {chip.name} and {chip.name}_2." if tables_of(described, chip) > 1 else "."
     lines += textwrap.wrap(
-        f"{presences} Committed columns: {pre} preprocessed + {main} main + {bus} bus = {pre + main + bus}"
+        f"Presence: {presence(chip)}{tables} Committed columns: {pre} preprocessed + {main} main + {bus} bus = {pre + main + bus}"
         f" ({several(len(chip.air_buses.pairs), 'pair')} in {several(products, 'product')},"
         f" {fractions} in {several(groups, 'column')}).",
         WIDTH,
@@ -399,8 +391,7 @@ def run(arguments: list[str]) -> int:
             return 1
         return 0
     if arguments:
-        print("usage: python tools/describe_air.py [--check]")
-        return 2
+        sys.exit("usage: python tools/describe_air.py [--check]")
     PAGE.write_text(current)
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -149,6 +149,25 @@ def channel_of(vector: list[int], limit: int) -> tuple[int, int, int]:
     return (vector[0] + 2**16 * vector[1]) * 2**14 // scale, vector[2] * scale, limit
 
 
+def layer_of(script: Script, step: Step, read: Callable[[int, int, int], list[int]]) -> Vectors:
+    """What a layer makes. ``read``: a vector of an operand that begins at so many bytes."""
+    d, result = step.descriptor, Vectors()
+    for block in range(d.blocks):
+        xs = [read(step.first, d.x, block * d.x_stride + k) for k in range(d.taps)]
+        for c in range(d.channels):
+            ws = [read(step.second, d.w, c // 8 * d.w_stride + k)[c % 8] for k in range(d.taps)]
+            if d.operation == SCALED:
+                bias, multiplier, limit = channel_of(read(step.second, d.channel_list, c), d.y)
+            else:
+                bias, multiplier, limit = script.channels[(d.channel_list - CHANNELS) // 16 + c]
+            assert abs(multiplier) <= limit
+            assert 1 <= d.taps * limit <= 2**32
+            sums = [sum(x[lane] * w for x, w in zip(xs, ws, strict=True)) for lane in range(8)]
+            scaled = [((s + bias) * multiplier + 2**31) // 2**32 for s in sums]
+            result.append([min(max(y, d.low), d.high) for y in scaled])
+    return result
+
+
 def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
     """The tensor that each step makes, empty for an export, and the words of RAM after all."""
     made: list[Vectors] = []
@@ -204,19 +223,7 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
                 result.append([min(max(((s + bias) * multiplier + 2**31) // 2**32, d.low), d.high) for s in sums])
         else:
             assert d.operation in LAYERS
-            for block in range(d.blocks):
-                xs = [read(step.first, d.x, block * d.x_stride + k) for k in range(d.taps)]
-                for c in range(d.channels):
-                    ws = [read(step.second, d.w, c // 8 * d.w_stride + k)[c % 8] for k in range(d.taps)]
-                    if d.operation == SCALED:
-                        bias, multiplier, limit = channel_of(read(step.second, d.channel_list, c), d.y)
-                    else:
-                        bias, multiplier, limit = script.channels[(d.channel_list - CHANNELS) // 16 + c]
-                    assert abs(multiplier) <= limit
-                    assert 1 <= d.taps * limit <= 2**32
-                    sums = [sum(x[lane] * w for x, w in zip(xs, ws, strict=True)) for lane in range(8)]
-                    scaled = [((s + bias) * multiplier + 2**31) // 2**32 for s in sums]
-                    result.append([min(max(y, d.low), d.high) for y in scaled])
+            result = layer_of(script, step, read)
         made.append(result)
     return made, ram
 
