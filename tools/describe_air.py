@@ -145,12 +145,11 @@ class Names:
             yield sign, expr
 
 
-Key = int
-_NUMBERS: dict[tuple[int, ...], Key] = {}
-_SEEN: dict[int, tuple[Expr, Key]] = {}
+_NUMBERS: dict[tuple[int, ...], int] = {}
+_SEEN: dict[int, tuple[Expr, int]] = {}
 
 
-def key(expr: Expr) -> Key:
+def key(expr: Expr) -> int:
     """The same for expressions that are built alike, which are kept, so that ids stay theirs."""
     if id(expr) not in _SEEN:
         own = (expr.kind, expr.index, *(key(child) for child in (expr.left, expr.right) if child is not None))
@@ -391,7 +390,8 @@ def run(arguments: list[str]) -> int:
             return 1
         return 0
     if arguments:
-        sys.exit("usage: python tools/describe_air.py [--check]")
+        print("usage: python tools/describe_air.py [--check]")
+        return 2
     PAGE.write_text(current)
     return 0
 

@@ -25,6 +25,8 @@ TIME_SLICE = 1 << 20
 """Instructions between two looks of the host at the run, so that an interrupt and a memory limit are noticed."""
 MAX_TIME = 1 << 32
 """Runs that are to be proven end before this state time, so that the gap of every refresh fits its two 16-bit limbs."""
+FEW = 16
+"""Records that fill no more than such a part of what is reserved for them are copied out of it."""
 
 Runner = Callable[[MachineState, int], int]
 """Executes until the host is needed or so many cycles are reached; returns a status of ``kernels/interpreter.py``."""
@@ -131,6 +133,11 @@ def _trap_of(state: MachineState, status: int) -> GuestTrap:
             return outside_memory(state, fault, f"access of address 0x{fault:08x}, which is outside memory")
 
 
+def _used(records: NDArray[Any], count: int) -> NDArray[Any]:
+    """The first so many records; a copy if they are few, so that a short run does not keep what was reserved for a long one."""
+    return records[:count].copy() if FEW * count < len(records) else records[:count]
+
+
 def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
     """The records of a run that has ended, trimmed, and the final state of memory."""
     image, nothing = state.image, np.zeros(0, np.uint64)
@@ -147,8 +154,8 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
         cycles=state.cycles,
         exit_code=int(state.registers[REGISTERS["a0"]]),
         journal=bytes(host.journal),
-        steps=state.steps[: int(state.counters[kernel.STEPS])],
-        refreshes=state.refreshes[: int(state.counters[kernel.REFRESHES])],
+        steps=_used(state.steps, int(state.counters[kernel.STEPS])),
+        refreshes=_used(state.refreshes, int(state.counters[kernel.REFRESHES])),
         ecalls=np.array(host.ecalls, ECALL),
         reads=np.concatenate([np.zeros(0, CHAIN_ROW), *host.moved["reads"]]),
         writes=np.concatenate([np.zeros(0, CHAIN_ROW), *host.moved["writes"]]),
