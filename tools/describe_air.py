@@ -78,7 +78,7 @@ class Names:
         self.main = list(chip.main)
         self.preprocessed = list(chip.preprocessed)
         self.sums: dict[str, Expr] = {}
-        self._names: dict[Key, str] = {}
+        self._names: dict[int, str] = {}
         for name, expr in named_sums(chip):
             if name not in (*self.main, *self.preprocessed, *self.sums) and key(expr) not in self._names:
                 self.sums[name], self._names[key(expr)] = expr, name
