@@ -33,9 +33,10 @@ WORTHWHILE = 0.8
 """Fixed point that costs more than this part of what floats cost is not worth its ranges."""
 MAX_TRIALS, BUDGET = 8, 1 << 28
 """How many choices are tried at most, and instructions that they may take in one run each, together: a trial runs a model many times."""
-LIKELY = 2e-4
-"""Labels that may be expected to differ in an input that was not tried. Networks that nobody had trained decide closely: with twice to five
-times as many, labels did differ in one or two of a thousand inputs. Trained ones leave more room."""
+LIKELY = 5e-5
+"""Labels that may be expected to differ in an input that was not tried. Networks that nobody had trained decide closely: where ten times as
+many were expected, labels did differ in one or two of a thousand inputs; where twice as many, of a trained perceptron, in one of two
+thousand."""
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 ALWAYS = (("ai.onnx.ml", "TreeEnsembleRegressor"),)
 """Operators that compare inputs with numbers from the same data, so that a rounding takes the other branch; floats cost them nothing."""
