@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper, parser
 
+from bench.ml.transformers import transformer
+
 CALIBRATION = 20
+SEQUENCE_RANK = 3
+"""Of (1, tokens, width): such inputs are embedded tokens and normally distributed; others are pixels from 0 to 1."""
 Constants = dict[str, NDArray[Any]]
 
 
@@ -59,6 +65,18 @@ def perceptron() -> onnx.ModelProto:
     return _model(nodes, [1, 784], weights.constants)
 
 
+def wide() -> onnx.ModelProto:
+    """784-2048-784-192-10: 3.4 million parameters."""
+    weights = _Weights(4)
+    widths = (784, 2048, 784, 192, 10)
+    for number, (taps, channels) in enumerate(itertools.pairwise(widths)):
+        weights.dense("abcd"[number], taps, channels)
+    nodes = []
+    for before, name, after in zip(("x", "ra", "rb", "rc"), "abcd", ("ha", "hb", "hc", "y"), strict=True):
+        nodes += [f"{after} = Gemm({before}, {name}, {name}b)"] + ([f"r{name} = Relu({after})"] if after != "y" else [])
+    return _model(nodes, [1, 784], weights.constants)
+
+
 def lenet5() -> onnx.ModelProto:
     """LeNet-5 on 28 x 28 with Relu and MaxPool: 0.42 million products."""
     weights = _Weights(1)
@@ -91,7 +109,16 @@ def cnn() -> onnx.ModelProto:
     return _model(nodes, [1, 3, 32, 32], weights.constants)
 
 
-NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {"perceptron": perceptron, "lenet5": lenet5, "cnn": cnn}
+NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
+    "perceptron": perceptron,
+    "lenet5": lenet5,
+    "cnn": cnn,
+    "wide": wide,
+    "block": partial(transformer, 1, 64, 4, 64),
+    "blocks": partial(transformer, 4, 64, 4, 64),
+    "gpt2-block": partial(transformer, 1, 768, 12, 64),
+}
+"""By name: the last three are a transformer's block, four of them (the size of nanoGPT), and a block of the size of GPT-2's."""
 
 
 def write(name: str, folder: Path) -> tuple[Path, Path]:
@@ -106,7 +133,9 @@ def write(name: str, folder: Path) -> tuple[Path, Path]:
     """
     model = NETWORKS[name]()
     shape = [dimension.dim_value for dimension in model.graph.input[0].type.tensor_type.shape.dim]
-    samples = np.random.default_rng(7).random((CALIBRATION, *shape[1:]), np.float32)
+    random = np.random.default_rng(7)
+    draw = random.standard_normal if len(shape) == SEQUENCE_RANK else random.random
+    samples = draw((CALIBRATION, *shape[1:]), np.float32)
     paths = folder / f"{name}.onnx", folder / f"{name}.npy"
     onnx.save(model, str(paths[0]))
     np.save(paths[1], samples)

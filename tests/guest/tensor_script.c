@@ -2,7 +2,8 @@
  *
  * Input: numbers of vectors, channels, rows of patterns, entries and words, the addresses that descriptors use for the first four; these; then steps until
  * the input ends: a descriptor of fourteen words, two operands (places of earlier steps, -1: constants), an offset into the words, and what
- * an import reads. Journal: of each step the numbers of its tensor; then the words. */
+ * an import reads. Journal: of each step the numbers of its tensor, and what it cut if it rescales; then
+ * the words. */
 #include <zkvm_tensor.h>
 
 enum { MAX_STEPS = 32 };
@@ -46,8 +47,9 @@ int main(void) {
         if (w.handle == 0 || combines) step.words[6] += vectors;
         if (w.handle == 0 || combines) step.words[12] += vectors;
         if (step.words[0] != ZKVM_TENSOR_SCALED && (multiplies ? x.handle : w.handle) == 0) step.words[10] += vectors;
+        uint32_t rescales = combines || multiplies || step.words[0] == ZKVM_TENSOR_LINEAR || step.words[0] == ZKVM_TENSOR_SCALED;
         uint32_t own = w.handle == 0 ? vectors : 0;
-        step.words[8] += step.words[0] == ZKVM_TENSOR_SCALED ? own : step.words[0] == ZKVM_TENSOR_GATHER ? patterns : step.words[0] == ZKVM_TENSOR_APPLY ? functions : channels;
+        step.words[8] += step.words[0] == ZKVM_TENSOR_SCALED ? own : step.words[0] == ZKVM_TENSOR_GATHER ? patterns : step.words[0] == ZKVM_TENSOR_APPLY || step.words[0] == ZKVM_TENSOR_RELATIVE ? functions : channels;
         switch (step.words[0]) {
         case ZKVM_TENSOR_IMPORT:
             made[number] = zkvm_tensor_import((const zkvm_import *)step.words);
@@ -72,6 +74,10 @@ int main(void) {
         case ZKVM_TENSOR_APPLY:
             made[number] = zkvm_tensor_apply((const zkvm_apply *)step.words, x);
             break;
+        case ZKVM_TENSOR_RELATIVE:
+            made[number] = zkvm_tensor_relative((const zkvm_relative *)step.words, x, w);
+            count *= step.words[2];
+            break;
         case ZKVM_TENSOR_COMBINE:
             made[number] = zkvm_tensor_combine((const zkvm_combine *)step.words, x, w);
             count *= step.words[2];
@@ -89,6 +95,7 @@ int main(void) {
             count = 0;
         }
         if (count != 0) commit_tensor(made[number], count);
+        if (rescales) zkvm_commit(&zkvm_tensor_cuts, sizeof zkvm_tensor_cuts);
     }
     zkvm_commit(words, counts[4] * 4);
     return 0;

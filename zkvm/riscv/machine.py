@@ -33,6 +33,7 @@ from zkvm.riscv.chips.refresh import RefreshChip
 from zkvm.riscv.chips.rom import RomChip
 from zkvm.riscv.chips.store_part import StorePartChip
 from zkvm.riscv.chips.store_word import StoreWordChip
+from zkvm.riscv.chips.tensor.applying import ApplyChip
 from zkvm.riscv.chips.tensor.call import TensorCallChip
 from zkvm.riscv.chips.tensor.channels import ScaledChannelsChip
 from zkvm.riscv.chips.tensor.combine_call import CombineCallChip
@@ -41,7 +42,7 @@ from zkvm.riscv.chips.tensor.constants import ChannelsChip, ConstantVectorsChip
 from zkvm.riscv.chips.tensor.digesting import DigestChip
 from zkvm.riscv.chips.tensor.gathering import ElementsChip, GatherChip
 from zkvm.riscv.chips.tensor.importing import ImportChip
-from zkvm.riscv.chips.tensor.maxima import ApplyChip, MaximaChip
+from zkvm.riscv.chips.tensor.maxima import MaximaChip
 from zkvm.riscv.chips.tensor.patterns import FunctionsChip, PatternsChip
 from zkvm.riscv.chips.tensor.products import ProductsChip
 from zkvm.riscv.chips.tensor.results import ResultsChip
@@ -55,8 +56,9 @@ from zkvm.stark.air.machine import Machine
 SPLIT = (
     RefreshChip, AddChip, AddImmediateChip, BitwiseChip, MultiplyChip, MultiplyImmediateChip,
     BranchEqualChip, BranchLessChip, LoadWordChip, LoadWordRomChip, StoreWordChip, LoadPartChip,
+    ProductsChip, ResultsChip, CombineChip, DigestChip, Poseidon2Chip,
 )  # fmt: skip
-"""Chips that have a second instance: those that long runs fill."""
+"""Chips that have a second instance: those that long runs and large networks fill."""
 MAX_ROWS = (1 << 28) - (1 << 8)
 """Bound on the heights of all tables together. State times are at most 4 rows + 4 < 2^40 and memory times at most 2^40 + 2^32 rows < 2^60,
 so no difference of two of them wraps mod p."""

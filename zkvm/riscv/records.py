@@ -110,9 +110,10 @@ class TensorCall:
         descriptor: the words that the operation reads, all others 0.
         vectors: (v, 8) int16, the tensor that the call makes; none for an operation that makes no tensor.
         x: what is read of the first operand: layers (blocks, taps, 8), EXPORT and DIGEST (vectors, 8), int16; else nothing.
-        w: what is read of the second operand: layers (channels / 8 rounded up, taps, 8) int16; else nothing.
+        w: what is read of the second operand: layers (channels / 8 rounded up, taps, 8), RELATIVE (v, 8), int16; else nothing.
         terms: COMBINE, MULTIPLY: (4, v, 8) int16, x, w, y, v of each element; else nothing.
         sums: (v, 8) int64, of each element the products' sum, before rescaling; none for an operation without products.
+        cuts: (v, 2) uint8, how many elements of each vector were above the bounds, and below; none for an operation without products.
         permuted: DIGEST: (2, n, 12) uint64, states before and after each permutation; else nothing.
         words: TENSOR_WORD, what is read or written in RAM, word i of the operation at place i.
     """
@@ -125,13 +126,15 @@ class TensorCall:
     w: NDArray[np.int16] = field(default_factory=lambda: np.zeros((0, 8), np.int16))
     terms: NDArray[np.int16] = field(default_factory=lambda: np.zeros((4, 0, 8), np.int16))
     sums: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 8), np.int64))
+    cuts: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 2), np.uint8))
     permuted: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((2, 0, 12), np.uint64))
     words: NDArray[Any] = field(default_factory=lambda: np.zeros(0, TENSOR_WORD))
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        return sum(array.nbytes for array in (self.vectors, self.x, self.w, self.terms, self.sums, self.permuted, self.words))
+        arrays = (self.vectors, self.x, self.w, self.terms, self.sums, self.cuts, self.permuted, self.words)
+        return sum(array.nbytes for array in arrays)
 
 
 def take_records(records: NDArray[Any], positions: NDArray[Any]) -> NDArray[Any]:

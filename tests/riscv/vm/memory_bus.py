@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from zkvm.riscv.isa import calls as syscalls
 from zkvm.riscv.isa import opcodes, semantics
+from zkvm.riscv.isa.tensors import RESCALING
 from zkvm.riscv.records import Execution
 
 MAX_GAP = 1 << 16
@@ -72,9 +73,15 @@ def _call_accesses(execution: Execution) -> list[NDArray[Any]]:
     # Exit, brk and permute access a7 and a0 only.
     longer = ~np.isin(calls["a7"], [call.number for call in syscalls.CALLS if not call.arguments])
     parts = []
-    for name, after, number in (("a7", "a7", 17), ("a0", "result", 10), ("a1", "a1", 11), ("a2", "a2", 12)):
-        at = calls[longer] if name in ("a1", "a2") else calls
-        parts.append(_accesses(np.full(len(at), base + number), at[name], at[after], at[f"t_{name}"], at["time"]))
+    left = {name: calls[name].copy() for name in ("a1", "a2")}  # unless a tensor call rescaled, what was there
+    for call in execution.tensor_calls:
+        if call.descriptor.operation in RESCALING:
+            left["a1"][call.ecall], left["a2"][call.ecall] = call.cuts.sum(axis=0)
+    left |= {"a7": calls["a7"], "a0": calls["result"]}
+    for name, number in (("a7", 17), ("a0", 10), ("a1", 11), ("a2", 12)):
+        taken = longer if name in ("a1", "a2") else np.ones(len(calls), np.bool_)
+        at = calls[taken]
+        parts.append(_accesses(np.full(len(at), base + number), at[name], left[name][taken], at[f"t_{name}"], at["time"]))
     at = calls[(calls["a7"] == syscalls.WRITE.number) & (calls["a0"] == syscalls.FD_JOURNAL)]
     pointer = at["journal_pointer"]
     parts.append(_accesses(np.full(len(at), opcodes.JOURNAL_POINTER), pointer, pointer + at["a2"], at["t_journal"], at["time"]))

@@ -23,6 +23,8 @@ from zkvm.riscv.isa.tensors import (
     LOAD,
     MAXIMUM,
     MULTIPLY,
+    RELATIVE,
+    RESCALING,
     SCALED,
     SECOND_OPERAND,
     Descriptor,
@@ -37,6 +39,8 @@ PATTERNS, FUNCTIONS = 0x68_0000, 0x70_0000
 DESCRIPTOR_BYTES = 64
 HANDLE_BYTES = 1 << 10
 """Where a program keeps the handles of its tensors, before the words that its calls read and write."""
+CUTS = DATA + HANDLE_BYTES // 2
+"""Where it keeps what each call left in a1 and a2, if it rescales."""
 RAM = DATA + HANDLE_BYTES
 
 Vectors = list[list[int]]
@@ -149,7 +153,14 @@ def channel_of(vector: list[int], limit: int) -> tuple[int, int, int]:
     return (vector[0] + 2**16 * vector[1]) * 2**14 // scale, vector[2] * scale, limit
 
 
-def layer_of(script: Script, step: Step, read: Callable[[int, int, int], list[int]]) -> Vectors:
+def cut(numbers: list[int], descriptor: Descriptor, counts: list[int]) -> list[int]:
+    """Numbers within the bounds of a call; adds to the counts how many were above, and below."""
+    counts[0] += sum(number > descriptor.high for number in numbers)
+    counts[1] += sum(number < descriptor.low for number in numbers)
+    return [min(max(number, descriptor.low), descriptor.high) for number in numbers]
+
+
+def layer_of(script: Script, step: Step, read: Callable[[int, int, int], list[int]], counts: list[int]) -> Vectors:
     """What a layer makes. ``read``: a vector of an operand that begins at so many bytes."""
     d, result = step.descriptor, Vectors()
     for block in range(d.blocks):
@@ -163,14 +174,18 @@ def layer_of(script: Script, step: Step, read: Callable[[int, int, int], list[in
             assert abs(multiplier) <= limit
             assert 1 <= d.taps * limit <= 2**32
             sums = [sum(x[lane] * w for x, w in zip(xs, ws, strict=True)) for lane in range(8)]
-            scaled = [((s + bias) * multiplier + 2**31) // 2**32 for s in sums]
-            result.append([min(max(y, d.low), d.high) for y in scaled])
+            result.append(cut([((s + bias) * multiplier + 2**31) // 2**32 for s in sums], d, counts))
     return result
 
 
-def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
-    """The tensor that each step makes, empty for an export, and the words of RAM after all."""
+Meaning = tuple[list[Vectors], list[int], list[list[int]]]
+"""The tensor that each step makes, empty for an export; the words of RAM after all; what each step that rescales cut above and below."""
+
+
+def meaning(script: Script) -> Meaning:
+    """What a script does."""
     made: list[Vectors] = []
+    cuts: list[list[int]] = []
     ram, imported = list(script.ram), iter(script.imported)
 
     def read(operand: int, start: int, vector: int) -> list[int]:
@@ -184,7 +199,7 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
         return vectors[place // 8 - first][place % 8]
 
     for step in script.steps:
-        d, result = step.descriptor, Vectors()
+        d, result, counts = step.descriptor, Vectors(), [0, 0]
         if d.operation == IMPORT:
             result = next(imported)
         elif d.operation == LOAD:
@@ -207,6 +222,11 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
         elif d.operation == APPLY:
             first = (d.channel_list - FUNCTIONS) // 2 + 2**15
             result = [[script.entries[first + x] for x in read(step.first, d.x, v * d.x_stride)] for v in range(d.blocks)]
+        elif d.operation == RELATIVE:
+            first = (d.channel_list - FUNCTIONS) // 2 + 2**16 - 1
+            for v in range(d.blocks * d.channels):
+                pairs = zip(read(step.first, d.x, v * d.x_stride), read(step.second, d.w, v // d.channels), strict=True)
+                result.append([script.entries[first + x - m] for x, m in pairs])
         elif d.operation == DIGEST:
             vectors = [read(step.first, d.x, v) for v in range(3 * d.blocks + 2)]
             assert digest_of(vectors[:-2]) == vectors[-2:]
@@ -220,12 +240,13 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
                 assert abs(multiplier) <= limit
                 assert 1 <= (d.taps + 1) * limit <= 2**32
                 sums = [one[lane] * own[lane] + d.taps * other[lane] * others[lane] for lane in range(8)]
-                result.append([min(max(((s + bias) * multiplier + 2**31) // 2**32, d.low), d.high) for s in sums])
+                result.append(cut([((s + bias) * multiplier + 2**31) // 2**32 for s in sums], d, counts))
         else:
             assert d.operation in LAYERS
-            result = layer_of(script, step, read)
+            result = layer_of(script, step, read, counts)
         made.append(result)
-    return made, ram
+        cuts += [counts] if d.operation in RESCALING else []
+    return made, ram, cuts
 
 
 def program(script: Script, *, tensors: bool = True, before: Sequence[Item] = ()) -> Image:
@@ -238,6 +259,8 @@ def program(script: Script, *, tensors: bool = True, before: Sequence[Item] = ()
         if step.descriptor.operation in (LOAD, EXPORT):
             items.append(("la", "a2", RAM + step.ram))
         items += [("li", "t0", calls.TENSOR.number), ("mv", "a7", "t0"), ("ecall",), ("la", "t0", DATA + 4 * number), ("sw", "a0", "t0", 0)]
+        if step.descriptor.operation in RESCALING:
+            items += [("la", "t0", CUTS + 8 * number), ("sw", "a1", "t0", 0), ("sw", "a2", "t0", 4)]
     ram = bytes(HANDLE_BYTES) + b"".join(struct.pack("<i", word) for word in script.ram)
     rodata = b"".join(struct.pack("<14I", *step.descriptor).ljust(DESCRIPTOR_BYTES, b"\xff") for step in script.steps)
     return image_of_segments(items, [(RODATA, rodata, 0), *script.constants, (DATA, ram, 0)], tensors=tensors)
@@ -259,13 +282,15 @@ def image_of_segments(items: Sequence[Item], content: Sequence[tuple[int, bytes,
     return build_image(Program(tuple(segments), TEXT), tensors=tensors)
 
 
-def outcome(execution: Execution) -> tuple[list[Vectors], list[int]]:
+def outcome(execution: Execution) -> Meaning:
     """The same as :func:`meaning`, of a recorded run."""
     image = execution.image
     words = dict(zip(image.ram_address.tolist(), execution.ram_last.tolist(), strict=True))
     last = max(address for address in words if address < 2**32)
     ram = [(words[address] + 2**31) % 2**32 - 2**31 for address in range(RAM, last + 4, 4)]
-    return [call.vectors.tolist() for call in execution.tensor_calls], ram
+    places = [CUTS + 8 * number for number, call in enumerate(execution.tensor_calls) if call.descriptor.operation in RESCALING]
+    cuts = [[words[place], words[place + 4]] for place in places]
+    return [call.vectors.tolist() for call in execution.tensor_calls], ram, cuts
 
 
 def script_input(script: Script) -> bytes:
@@ -280,15 +305,18 @@ def script_input(script: Script) -> bytes:
     return out
 
 
-def script_outcome(script: Script, journal: bytes) -> tuple[list[Vectors], list[int]]:
+def script_outcome(script: Script, journal: bytes) -> Meaning:
     """The same as :func:`meaning`, from the journal of that guest."""
-    numbers, made = list(struct.unpack(f"<{len(journal) // 4}i", journal)), []
+    numbers, made, cuts = list(struct.unpack(f"<{len(journal) // 4}i", journal)), [], []
     for step in script.steps:
         d = step.descriptor
-        size = 8 * d.blocks * {EXPORT: 0, DIGEST: 0, **dict.fromkeys((*LAYERS, *ELEMENTWISE), d.channels)}.get(d.operation, 1)
+        size = 8 * d.blocks * {EXPORT: 0, DIGEST: 0, **dict.fromkeys((*RESCALING, RELATIVE), d.channels)}.get(d.operation, 1)
         made.append([numbers[k : k + 8] for k in range(0, size, 8)])
         numbers = numbers[size:]
-    return made, numbers
+        if d.operation in RESCALING:
+            cuts.append(numbers[:2])
+            numbers = numbers[2:]
+    return made, numbers, cuts
 
 
 EDGES = (-(2**15), 2**15 - 1, 0, 1, -1)
@@ -358,6 +386,12 @@ def random_function(rng: random.Random) -> list[int]:
     return [(max(x, 0), -x - 1, (x * x >> 7) % 2**16 - 2**15)[kind] for x in range(-(2**15), 2**15)]
 
 
+def random_differences(rng: random.Random) -> list[int]:
+    """131,072 entries, for all differences of two int16; the last one is not asked for."""
+    kind = rng.randrange(2)
+    return [(max(x, -(2**15)) if x < 0 else min(x, 2**15 - 1), (x * 7 >> 1) % 2**16 - 2**15)[kind] for x in range(-(2**16) + 1, 2**16 + 1)]
+
+
 def random_moves(rng: random.Random, size: int, functions: bool = True) -> Script:
     """Gathers from two tensors, maxima and functions of what they make, and results in RAM."""
     script = Script()
@@ -381,6 +415,12 @@ def random_moves(rng: random.Random, size: int, functions: bool = True) -> Scrip
         function = script.add_function(random_function(rng))
         last = script.add(Descriptor(APPLY, results, x_stride=1, channel_list=function), largest)
         script.add(Descriptor(APPLY, 3, x=16, x_stride=0, channel_list=function), long)
+        script.add_function([11] * 8 * rng.randrange(3))
+        differences = script.add_function(random_differences(rng))
+        channels, start = rng.randrange(1, 4), rng.randrange(2)
+        blocks = min(results, len(more) - start)
+        script.add(Descriptor(RELATIVE, blocks, channels, 0, 0, 0, 16 * start, 0, differences), long, long)
+        script.add(Descriptor(RELATIVE, 1, len(more) - start, 0, 16 * start, 1, 0, 0, differences), long, largest)
     script.ram = [0] * (8 * results + 16)
     script.add(Descriptor(EXPORT, results, 8, 0, 0, 1), last, ram=8)
     script.add(Descriptor(EXPORT, 1, 1, 0, 0, 1), gathered)

@@ -143,9 +143,10 @@ def test_rescaling_at_the_bounds_does_not_wrap() -> None:
     bias = 2**61 // (2**31 - 1)
     for multiplier in (2**31 - 1, -(2**31 - 1)):
         for offset in (bias, -bias):
-            found = rescale(sums, np.array([offset]), np.array([multiplier], np.int32), -(2**15), 2**15 - 1)
+            found, cuts = rescale(sums, np.array([offset]), np.array([multiplier], np.int32), -(2**15), 2**15 - 1)
             exact = [((int(s) + offset) * multiplier + 2**31) >> 32 for s in sums.reshape(-1)]
             assert found.reshape(-1).tolist() == [min(max(y, -(2**15)), 2**15 - 1) for y in exact]
+            assert cuts.tolist() == [[sum(y >= 2**15 for y in exact), sum(y < -(2**15) for y in exact)]]
 
 
 def test_a_tensor_is_read_by_later_calls_only_and_ids_grow() -> None:

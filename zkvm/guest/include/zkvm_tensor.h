@@ -52,6 +52,14 @@ extern "C" {
 #define ZKVM_TENSOR_MULTIPLY 9
 #define ZKVM_TENSOR_DIGEST 10
 #define ZKVM_TENSOR_SCALED 11
+#define ZKVM_TENSOR_RELATIVE 12
+
+/* What the last layer, scaled layer, combination or multiplication cut: how many of its elements would have been greater than the greatest of
+ * its bounds, and how many smaller than the least. Lanes beyond the last position count like all others. */
+struct zkvm_tensor_cuts {
+    uint32_t above, below;
+};
+extern struct zkvm_tensor_cuts zkvm_tensor_cuts;
 
 /* A tensor's handle; copy it as you like. */
 typedef struct zkvm_tensor {
@@ -170,6 +178,15 @@ typedef struct zkvm_apply {
 } zkvm_apply;
 #define ZKVM_APPLY(...) {.operation = ZKVM_TENSOR_APPLY, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_apply(const zkvm_apply *descriptor, zkvm_tensor x);
+
+/* A tensor of `blocks` times `channels` vectors: vector b channels + c holds the function's entries for the elements of vector
+ * x / 16 + (b channels + c) x_stride less those of vector w / 16 + b of the second operand. `function` is ZKVM_AT of its entry for
+ * -65535: where no element is above the one that is taken from it, entries from there to the one for 0 are enough. */
+typedef struct zkvm_relative {
+    uint32_t operation, blocks, channels, reserved ZKVM_OR_ZERO, x ZKVM_OR_ZERO, x_stride, w ZKVM_OR_ZERO, reserved_too ZKVM_OR_ZERO, function;
+} zkvm_relative;
+#define ZKVM_RELATIVE(...) {.operation = ZKVM_TENSOR_RELATIVE, __VA_ARGS__}
+zkvm_tensor zkvm_tensor_relative(const zkvm_relative *descriptor, zkvm_tensor x, zkvm_tensor w);
 
 /* Element by element: for each block of 8 positions, each channel c and each lane
  *

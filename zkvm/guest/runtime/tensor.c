@@ -13,11 +13,27 @@
 /* Whether the machine knows the call: it is asked once. */
 static enum { UNKNOWN, SERVED, NOT_SERVED } machine;
 
+struct zkvm_tensor_cuts zkvm_tensor_cuts;
+
 static uint32_t tensor_call(const void *descriptor, uint32_t first, uint32_t second) {
     if (machine == NOT_SERVED) return ENOSYS_RESULT;
     uint32_t result = (uint32_t)zkvm_syscall(ZKVM_SYS_TENSOR, (uint32_t)(uintptr_t)descriptor, first, second);
     if (machine == UNKNOWN) machine = result == ENOSYS_RESULT ? NOT_SERVED : SERVED;
     return result;
+}
+
+/* The same of a call that rescales sums: the machine leaves in a1 and a2 how many of them it cut. */
+static uint32_t rescaling_call(const void *descriptor, uint32_t first, uint32_t second) {
+    zkvm_tensor_cuts = (struct zkvm_tensor_cuts){0, 0};
+    if (machine == NOT_SERVED) return ENOSYS_RESULT;
+    register uint32_t a7 __asm__("a7") = ZKVM_SYS_TENSOR;
+    register uint32_t a0 __asm__("a0") = (uint32_t)(uintptr_t)descriptor;
+    register uint32_t a1 __asm__("a1") = first;
+    register uint32_t a2 __asm__("a2") = second;
+    __asm__ volatile("ecall" : "+r"(a0), "+r"(a1), "+r"(a2) : "r"(a7) : "memory");
+    if (machine == UNKNOWN) machine = a0 == ENOSYS_RESULT ? NOT_SERVED : SERVED;
+    if (machine == SERVED) zkvm_tensor_cuts = (struct zkvm_tensor_cuts){a1, a2};
+    return a0;
 }
 
 static int16_t *lanes_at(uint32_t handle, uint32_t offset) {
@@ -90,6 +106,8 @@ static void add_products(int64_t sums[LANES], const int16_t *x, const int16_t *w
 
 static int16_t rescale(int64_t sum, const struct zkvm_channel *channel, int32_t low, int32_t high) {
     int64_t value = ((sum + channel->bias) * channel->multiplier + ((int64_t)1 << 31)) >> 32;
+    zkvm_tensor_cuts.above += value > high;
+    zkvm_tensor_cuts.below += value < low;
     return (int16_t)(value < low ? low : value > high ? high : value);
 }
 
@@ -145,7 +163,7 @@ static zkvm_tensor rescaled(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor
 }
 
 zkvm_tensor zkvm_tensor_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w) {
-    uint32_t id = tensor_call(layer, x.handle, w.handle);
+    uint32_t id = rescaling_call(layer, x.handle, w.handle);
     if (machine == SERVED) return (zkvm_tensor){id};
     check_linear(layer, x, w);
     const struct zkvm_channel *channels = (const struct zkvm_channel *)(uintptr_t)layer->channel_list;
@@ -163,7 +181,7 @@ static struct zkvm_channel channel_in(const int16_t *lanes, uint32_t limit) {
 }
 
 zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *layer, zkvm_tensor x, zkvm_tensor w) {
-    uint32_t id = tensor_call(layer, x.handle, w.handle);
+    uint32_t id = rescaling_call(layer, x.handle, w.handle);
     if (machine == SERVED) return (zkvm_tensor){id};
     zkvm_linear same = {
         layer->operation, layer->blocks, layer->channels, layer->taps, layer->x, layer->x_stride, layer->w, layer->w_stride,
@@ -237,6 +255,26 @@ zkvm_tensor zkvm_tensor_apply(const zkvm_apply *descriptor, zkvm_tensor x) {
     return made;
 }
 
+zkvm_tensor zkvm_tensor_relative(const zkvm_relative *descriptor, zkvm_tensor x, zkvm_tensor w) {
+    uint32_t id = tensor_call(descriptor, x.handle, w.handle);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    if (descriptor->channels == 0) zkvm_panic("blocks have no channels");
+    if ((uint64_t)descriptor->blocks * descriptor->channels >= 1u << 27) zkvm_panic("a tensor has too many vectors");
+    uint32_t vectors = descriptor->blocks * descriptor->channels;
+    zkvm_tensor made = make(vectors);
+    if (vectors == 0) return made;
+    check_operand(x, descriptor->x, (uint64_t)(vectors - 1) * descriptor->x_stride);
+    check_operand(w, descriptor->w, descriptor->blocks - 1);
+    int16_t *lanes = lanes_at(made.handle, 0);
+    const int16_t *function = (const int16_t *)(uintptr_t)descriptor->function;
+    for (uint32_t vector = 0; vector < vectors; vector++, lanes += LANES) {
+        const int16_t *own = vector_of(x, descriptor->x, vector * descriptor->x_stride);
+        const int16_t *taken = vector_of(w, descriptor->w, vector / descriptor->channels);
+        for (uint32_t lane = 0; lane < LANES; lane++) lanes[lane] = function[own[lane] - taken[lane] + 65535];
+    }
+    return made;
+}
+
 /* Panics unless an operand has the vectors that an elementwise call reads of it. */
 static void check_term(zkvm_tensor tensor, uint32_t start, const zkvm_combine *call, uint32_t stride, uint32_t step) {
     check_operand(tensor, start, (uint64_t)(call->blocks - 1) * stride + (uint64_t)(call->channels - 1) * step);
@@ -272,7 +310,7 @@ static zkvm_tensor combined(const zkvm_combine *call, zkvm_tensor x, zkvm_tensor
 
 /* Which operation it is the descriptor says, here as in the machine. */
 zkvm_tensor zkvm_tensor_combine(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor y) {
-    uint32_t id = tensor_call(descriptor, x.handle, y.handle);
+    uint32_t id = rescaling_call(descriptor, x.handle, y.handle);
     if (machine == SERVED) return (zkvm_tensor){id};
     int multiplies = descriptor->operation == ZKVM_TENSOR_MULTIPLY;
     return combined(descriptor, x, multiplies ? x : y, multiplies ? y : ZKVM_CONSTANT_VECTORS);

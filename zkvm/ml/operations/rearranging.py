@@ -10,10 +10,12 @@ from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.code import CodeWriter
 from zkvm.ml.ir import Operation
 from zkvm.ml.layout import LANES, OFFSET, Layout
-from zkvm.ml.operations.tensors import CALL_CELLS, CELLS, SHIFT, TAP_CELLS, TILE_CELLS, VECTOR_CELLS, layout_of
+from zkvm.ml.operations.tensors import CALL_CELLS, CELLS, SHIFT, TAP_CELLS, TILE_CELLS, VECTOR_CELLS, RescalingCall, layout_of
 
-GATHER_CELLS, SERVE_CELLS, MAXIMUM_CELLS, APPLY_CELLS, FUNCTION_CELLS = 60, 35, 64, 39, 200_000
+GATHER_CELLS, SERVE_CELLS, MAXIMUM_CELLS, APPLY_CELLS, FUNCTION_CELLS = 60, 35, 64, 60, 200_000
 """Of a vector that is gathered, one whose elements are, one that is compared, one that a function is applied to, and a function."""
+LAST_ENTRY = (1 << 16) - 1
+"""Place of the entry for the difference 0."""
 SECOND_OPERAND = 1 << 31
 """Added to the places of a row that takes its elements from the second operand."""
 
@@ -80,7 +82,7 @@ class TensorMove(Operation):
 
 
 @dataclass(eq=False)
-class TensorSums(Operation):
+class TensorSums(RescalingCall):
     """y[c, p] = floor(((sum over taps of x[c taps + k, p] w[k] + bias) multiplier + 2^31) / 2^32), cut to the output's limits: the same sum
     of vectors for every channel.
 
@@ -102,12 +104,12 @@ class TensorSums(Operation):
         """See :class:`Operation`."""
         return summing_cost(layout_of(self.output).vectors, len(self.weights))
 
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`."""
+    def uncut(self, *inputs: IntArray) -> IntArray:
+        """See :class:`RescalingCall`."""
         x = layout_of(self.inputs[0]).matrix(inputs[0].reshape(-1) - self.inputs[0].origin)
         sums = x.reshape(len(x), -1, len(self.weights)) @ self.weights
         scaled = ((sums + self.bias) * self.multiplier + (1 << (SHIFT - 1))) >> SHIFT
-        return layout_of(self.output).flat(np.clip(scaled, *self.output.limits)).reshape(self.output.shape)
+        return layout_of(self.output).flat(scaled).reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
@@ -115,6 +117,7 @@ class TensorSums(Operation):
         weights = np.zeros((taps, LANES), np.int64)
         weights[:, 0] = self.weights
         _emit_sums(code, self, code.vectors(weights), taps, (self.bias, self.multiplier))
+        self.emit_watch(code)
 
 
 def _emit_sums(code: CodeWriter, operation: Operation, weights: str, taps: int, scale: tuple[int, int], constants: str = "") -> None:
@@ -228,3 +231,35 @@ class TensorApply(Operation):
         function = code.function(self.entries)
         call = code.descriptor("apply", f".vectors = {layout_of(self.output).vectors}, .x_stride = 1, .function = ZKVM_AT({function})")
         code.line(f"{code.tensor(self.output)} = zkvm_tensor_apply(&{call}, {code.tensor(self.inputs[0])});")
+
+
+@dataclass(eq=False)
+class TensorRelative(Operation):
+    """y[c, p] = ``entries[x[c, p] - w[p] + 2^16 - 1]``: a function of the elements less that of their position, which is not smaller.
+
+    Attributes:
+        entries: of all differences of two int16 from -2^16 + 1 to 0.
+        shared: whether an operation before has the same.
+    """
+
+    entries: IntArray
+    shared: bool = False
+
+    @property
+    def cost(self) -> int:
+        """See :class:`Operation`."""
+        return applying_cost(layout_of(self.output).vectors, self.shared)
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`."""
+        x, w = (layout_of(value).matrix(array.reshape(-1)) for value, array in zip(self.inputs, inputs, strict=True))
+        return layout_of(self.output).flat(self.entries[x - w + LAST_ENTRY]).reshape(self.output.shape)
+
+    def emit(self, code: CodeWriter) -> None:
+        """See :class:`Operation`."""
+        layout = layout_of(self.output)
+        fields = (
+            f".blocks = {layout.blocks}, .channels = {layout.channels}, .x_stride = 1, .function = ZKVM_AT({code.function(self.entries)})"
+        )
+        operands = ", ".join(map(code.tensor, self.inputs))
+        code.line(f"{code.tensor(self.output)} = zkvm_tensor_relative(&{code.descriptor('relative', fields)}, {operands});")

@@ -8,9 +8,8 @@ import numpy as np
 
 from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import Operation
 from zkvm.ml.layout import LANES
-from zkvm.ml.operations.tensors import CALL_CELLS, CELLS, CONSTANT_CELLS, SHIFT, VECTOR_CELLS, layout_of
+from zkvm.ml.operations.tensors import CALL_CELLS, CELLS, CONSTANT_CELLS, SHIFT, VECTOR_CELLS, RescalingCall, layout_of
 from zkvm.ml.value import Value
 
 COMBINE_CELLS = 82
@@ -25,13 +24,13 @@ def combining_cost(vectors: int, constants: int = 0) -> int:
 
 
 def _rescaled(sums: IntArray, bias: int | IntArray, multiplier: int | IntArray, output: Value) -> IntArray:
-    """Of sums as (positions, channels), the integers of the value."""
+    """Of sums as (positions, channels), the integers of the value, not cut."""
     scaled = ((sums + bias) * multiplier + (1 << (SHIFT - 1))) >> SHIFT
-    return layout_of(output).flat(np.clip(scaled, *output.limits)).reshape(output.shape)
+    return layout_of(output).flat(scaled).reshape(output.shape)
 
 
 @dataclass(eq=False)
-class TensorCombine(Operation):
+class TensorCombine(RescalingCall):
     """z = floor(((x w + y v + bias) multiplier + 2^31) / 2^32), cut to the output's limits; y has the channels of the output, or one.
 
     Tensors hold the integers of the values themselves.
@@ -59,8 +58,8 @@ class TensorCombine(Operation):
         layout = layout_of(self.output)
         return layout.matrix(elements.reshape(-1)) if elements.size == layout.channels * layout.positions else elements.reshape(1, 1)
 
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`."""
+    def uncut(self, *inputs: IntArray) -> IntArray:
+        """See :class:`RescalingCall`."""
         x = layout_of(self.inputs[0]).matrix(inputs[0].reshape(-1))
         y = layout_of(self.inputs[1]).matrix(inputs[1].reshape(-1)) if len(inputs) > 1 else self._matrix(self.constant)
         sums = x * self._matrix(self.x_factors) + y * self._matrix(self.y_factors)
@@ -94,10 +93,11 @@ class TensorCombine(Operation):
             f".y = {y}, .y_stride = {y_stride}, .v = {v}, .steps = {' | '.join(steps) or '0'}",
         )
         code.line(f"{code.tensor(self.output)} = zkvm_tensor_combine(&{call}, {code.tensor(self.inputs[0])}, {operand});")
+        self.emit_watch(code)
 
 
 @dataclass(eq=False)
-class TensorMultiply(Operation):
+class TensorMultiply(RescalingCall):
     """z = floor(((x w + bias) multiplier + 2^31) / 2^32), cut to the output's limits; w has the channels of the output, or one.
 
     Tensors hold the integers of the values themselves.
@@ -116,8 +116,8 @@ class TensorMultiply(Operation):
         """See :class:`Operation`."""
         return combining_cost(layout_of(self.output).vectors)
 
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`."""
+    def uncut(self, *inputs: IntArray) -> IntArray:
+        """See :class:`RescalingCall`."""
         x, w = (layout_of(value).matrix(array.reshape(-1)) for value, array in zip(self.inputs, inputs, strict=True))
         if self.parts:
             w = w[:, :1] + (w[:, 1:] << PART_BITS)
@@ -140,3 +140,4 @@ class TensorMultiply(Operation):
         )
         operands = ", ".join(map(code.tensor, self.inputs))
         code.line(f"{code.tensor(self.output)} = zkvm_tensor_multiply(&{call}, {operands});")
+        self.emit_watch(code)

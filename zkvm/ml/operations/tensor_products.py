@@ -8,13 +8,12 @@ import numpy as np
 
 from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.code import CodeWriter
-from zkvm.ml.ir import Operation
 from zkvm.ml.layout import LANES
-from zkvm.ml.operations.tensors import SHIFT, layer_cost, layout_of
+from zkvm.ml.operations.tensors import SHIFT, RescalingCall, layer_cost, layout_of
 
 
 @dataclass(eq=False)
-class TensorProduct(Operation):
+class TensorProduct(RescalingCall):
     """y[n, m] = floor((sum over k < taps of x[first + k, m] w[w_first + k, n] multiplier + 2^31) / 2^32), cut to the output's limits.
 
     Channels of the second operand are taps, and its positions the channels of the result: with them go those that fill the last eight,
@@ -41,15 +40,15 @@ class TensorProduct(Operation):
         """See :class:`Operation`."""
         return layer_cost(layout_of(self.output), self.taps)
 
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`; the float64 product is exact, because sums stay below 2^53."""
+    def uncut(self, *inputs: IntArray) -> IntArray:
+        """See :class:`RescalingCall`; the float64 product is exact, because sums stay below 2^53."""
         layout = layout_of(self.output)
         x, w = (layout_of(value).matrix(array.reshape(-1)) for value, array in zip(self.inputs, inputs, strict=True))
         x = x[:, self.x_first : self.x_first + self.taps]
         w = w[: layout.channels, self.w_first : self.w_first + self.taps]
         sums = (x.astype(np.float64) @ w.T.astype(np.float64)).astype(np.int64)
         scaled = (sums * self.multiplier + (1 << (SHIFT - 1))) >> SHIFT
-        return layout.flat(np.clip(scaled, *self.output.limits)).reshape(self.output.shape)
+        return layout.flat(scaled).reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
@@ -65,3 +64,4 @@ class TensorProduct(Operation):
         )
         operands = ", ".join(map(code.tensor, self.inputs))
         code.line(f"{code.tensor(self.output)} = zkvm_tensor_linear(&{layer}, {operands});")
+        self.emit_watch(code)

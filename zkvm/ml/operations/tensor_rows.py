@@ -55,8 +55,8 @@ SQUARE_BITS = 4
 """How many bits a range of squares is wider than the one before."""
 FRACTION_BITS = 16
 """Of a sum of squares before its root, which has 8 then."""
-ROOT_INSTRUCTIONS = 450
-"""Of a row's root, in 16 digits, and its reciprocal."""
+ROOT_INSTRUCTIONS = 100
+"""Of a row's root and its reciprocal."""
 
 
 @dataclass(eq=False)

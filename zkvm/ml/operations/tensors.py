@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,7 +46,40 @@ def layout_of(value: Value) -> Layout:
 
 
 @dataclass(eq=False)
-class TensorLinear(Operation):
+class RescalingCall(Operation):
+    """A call whose results are sums, rescaled and cut to the output's limits. The machine counts what it cuts.
+
+    Attributes:
+        watched: whether a result below the limits, or above them, is a saturated one: limits that follow from data are watched, those that
+            the model sets, as a Relu does, are not.
+    """
+
+    watched: tuple[bool, bool] = field(default=(False, False), kw_only=True)
+
+    @abstractmethod
+    def uncut(self, *inputs: IntArray) -> IntArray:
+        """The output's integers before they are cut, of its shape."""
+
+    def evaluate(self, *inputs: IntArray) -> IntArray:
+        """See :class:`Operation`."""
+        return np.clip(self.uncut(*inputs), *self.output.limits)
+
+    def saturated(self, inputs: Sequence[IntArray], result: IntArray) -> int:
+        """See :class:`Operation`."""
+        if not any(watched and (result == limit).any() for watched, limit in zip(self.watched, self.output.limits, strict=True)):
+            return 0
+        numbers, (low, high) = self.uncut(*inputs), self.output.limits
+        return int(self.watched[0] * np.count_nonzero(numbers < low) + self.watched[1] * np.count_nonzero(numbers > high))
+
+    def emit_watch(self, code: CodeWriter) -> None:
+        """Append what remembers that the call cut results that are watched."""
+        counts = [f"zkvm_tensor_cuts.{side}" for side, watched in zip(("below", "above"), self.watched, strict=True) if watched]
+        if counts:
+            code.line(f"saturated |= ({' | '.join(counts)}) != 0;")
+
+
+@dataclass(eq=False)
+class TensorLinear(RescalingCall):
     """y[c, p] = floor(((sum over taps of x[k, p] w[k, c] + bias[c]) multiplier[c] + 2^31) / 2^32), cut to the output's limits.
 
     ``x`` are the elements of the tensor: the integers of the value less its origin.
@@ -70,12 +105,12 @@ class TensorLinear(Operation):
         """See :class:`Operation`."""
         return layer_cost(layout_of(self.output), self.weights.shape[1])
 
-    def evaluate(self, *inputs: IntArray) -> IntArray:
-        """See :class:`Operation`; the float64 product is exact, because sums stay below 2^53."""
+    def uncut(self, *inputs: IntArray) -> IntArray:
+        """See :class:`RescalingCall`; the float64 product is exact, because sums stay below 2^53."""
         x = layout_of(self.inputs[0]).matrix(inputs[0].reshape(-1) - self.inputs[0].origin)
         sums = (x.astype(np.float64) @ self.weights.T.astype(np.float64)).astype(np.int64)
         scaled = ((sums + self.bias) * self.multipliers + (1 << (SHIFT - 1))) >> SHIFT
-        return layout_of(self.output).flat(np.clip(scaled, *self.output.limits)).reshape(self.output.shape)
+        return layout_of(self.output).flat(scaled).reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
@@ -93,10 +128,12 @@ class TensorLinear(Operation):
             where = f".w = {at}, .channel_list = {at + ROW_BYTES * len(lanes)}, .limit = {self.limit}"
             layer = code.descriptor("scaled_linear", f"{shape}, {where}")
             code.line(f"{target} = zkvm_tensor_scaled_linear(&{layer}, {source}, {PRIVATE_TENSOR});")
+            self.emit_watch(code)
             return
         where = f".w = ZKVM_AT({code.vectors(lanes)}), .channel_list = ZKVM_AT({code.channels(self.bias, self.multipliers)})"
         layer = code.descriptor("linear", f"{shape}, {where}")
         code.line(f"{target} = zkvm_tensor_linear(&{layer}, {source}, ZKVM_CONSTANT_VECTORS);")
+        self.emit_watch(code)
 
     def _channels(self) -> IntArray:
         """The vectors of private channels: bias in lanes 0 and 1, multiplier in lane 2."""

@@ -12,7 +12,7 @@ from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
 from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, MAXIMUM_CELLS, TensorMove, TensorPeaks, TensorSums, summing_cost
-from zkvm.ml.operations.tensors import CELLS, layout_of
+from zkvm.ml.operations.tensors import CELLS, RescalingCall, layout_of
 from zkvm.ml.operators.common import fused_target, narrowed
 from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized
 from zkvm.ml.ranges import quantization
@@ -192,11 +192,17 @@ def _peaks_cost(vectors: int, guarded: tuple[bool, bool]) -> int:
 
 
 def look(context: Context, name: str, output: Value, guarded: tuple[bool, bool]) -> None:
-    """Look for elements of a tensor that are at a limit where they may have been cut: at the largest ones, and at those of its opposite; or
-    at all of them, where that is cheaper, or other lanes may hold anything."""
+    """Look for elements of a tensor that were cut where they must not be. The machine counts what its sums are cut to, lanes without a
+    position among them. Where these may hold anything, or elements are no sums, they are compared with the limits: the largest ones, and
+    those of their opposites; or all of them, where that is cheaper."""
     if not any(guarded):
         return
-    if _ragged(context.graph, output) or WORD_INSTRUCTIONS * output.size <= _peaks_cost(layout_of(output).vectors, guarded):
+    ragged = _ragged(context.graph, output)
+    maker = next((operation for operation in reversed(context.graph.operations) if operation.output is output), None)
+    if isinstance(maker, RescalingCall) and not ragged:
+        maker.watched = maker.watched[0] or guarded[0], maker.watched[1] or guarded[1]
+        return
+    if ragged or WORD_INSTRUCTIONS * output.size <= _peaks_cost(layout_of(output).vectors, guarded):
         words = context.in_memory(output)
         words.guarded = guarded
         context.checks[id(words)] = id(output)

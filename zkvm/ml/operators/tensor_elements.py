@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -19,6 +20,7 @@ from zkvm.ml.operators.convolutions import of_channels, steps, windows
 from zkvm.ml.operators.layers import fits
 from zkvm.ml.operators.sums import SIGNS, append_sum, exact_sum, gathered, in_tensors, look, scale_of
 from zkvm.ml.operators.tensor_combining import combination_in_tensors
+from zkvm.ml.operators.tensors import GENEROUS
 
 TABLE_INSTRUCTIONS = 12
 """Of an element that a table in RAM is read for."""
@@ -134,9 +136,11 @@ def function_in_tensors(context: Context, node: Node, name: str, function: Calla
     loops = TABLE_INSTRUCTIONS * source.size + 2 * moving_cost(source.size)
     if applying_cost(-(-source.size // LANES)) > loops or not fits(*scale_of(context, node.outputs[0])[1:]):
         return False
+    numbers = function(np.arange(source.lo, source.hi + 1, dtype=np.float64) * source.scale)
+    _take_range(context, node.outputs[0], numbers)
     output = context.target(node.outputs[0])
     output.layout = source.layout or natural_layout(source.shape)
-    values = within(output, function(np.arange(source.lo, source.hi + 1, dtype=np.float64) * source.scale))
+    values = within(output, numbers)
     integers = np.round(values).astype(np.int64)
     held = np.clip(np.arange(-OFFSET, OFFSET) + source.origin, source.lo, source.hi)
     guarded = output.guarded[0] and bool(values.min() <= output.lo), output.guarded[1] and bool(values.max() >= output.hi)
@@ -146,6 +150,16 @@ def function_in_tensors(context: Context, node: Node, name: str, function: Calla
     context.bind(node.outputs[0], context.add(TensorApply(node.name, (tensor,), output, integers[held - source.lo])))
     look(context, node.name, output, guarded)
     return True
+
+
+def _take_range(context: Context, result: str, numbers: FloatArray) -> None:
+    """Let what a function gives for all integers be the range of its result, if only layers read it and data said none much narrower."""
+    info = context.info(result)
+    if result not in context.only_layers or result in context.given or not any(info.guarded) or context.precision.activation_bits == 8:
+        return
+    if not np.isfinite(numbers).all() or np.abs(numbers).max() > GENEROUS * max(-info.low, info.high):
+        return
+    context.tensors[result] = replace(info, low=min(numbers.min(), 0.0), high=max(numbers.max(), 0.0), guarded=(False, False), tight=True)
 
 
 def within(output: Value, samples: FloatArray) -> FloatArray:

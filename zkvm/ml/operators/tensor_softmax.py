@@ -1,14 +1,12 @@
 """Softmax of rows that are the channels of a tensor's positions.
 
-    m = the largest x        d = x - m        e = exp(d) in units of 2^-15        S = the sum of e        p = e R,  R = 1 / S
+    m = the largest x        e = exp(x - m) in units of 2^-15        S = the sum of e        p = e R,  R = 1 / S
 
 S is at least 2^15 - 1, which is exp(0). It is summed in several units, and instructions take the finest in which it is not cut, so that it
 has 13 bits or more; R has 30 bits.
 """
 
 from __future__ import annotations
-
-from math import floor
 
 import numpy as np
 
@@ -17,8 +15,8 @@ from zkvm.ml.ir import Value
 from zkvm.ml.layout import LANES, OFFSET, Layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
-from zkvm.ml.operations.rearranging import MAXIMUM_CELLS, TensorApply, TensorMaximum, applying_cost, summing_cost
-from zkvm.ml.operations.tensor_combining import TensorCombine, TensorMultiply, combining_cost
+from zkvm.ml.operations.rearranging import LAST_ENTRY, MAXIMUM_CELLS, TensorMaximum, TensorRelative, applying_cost, summing_cost
+from zkvm.ml.operations.tensor_combining import TensorMultiply, combining_cost
 from zkvm.ml.operations.tensor_products import TensorProduct
 from zkvm.ml.operations.tensor_rows import FULL, RANGE_BITS, ROW_INSTRUCTIONS, RowReciprocals
 from zkvm.ml.operations.tensors import CELLS, TensorLinear
@@ -26,14 +24,10 @@ from zkvm.ml.operators.layers import fits
 from zkvm.ml.operators.sums import look, rebased
 from zkvm.ml.operators.tensor_combining import bind_parts, sources_of, tables_pay
 
-ONE_WEIGHT, ONE_MULTIPLIER = 1 << 14, 1 << 18
-"""A factor of one of differences."""
 SUM_WEIGHT, SUM_MULTIPLIER = 1 << 14, 1 << 17
 """Of the finest sums: half of them."""
 QUOTIENT_MULTIPLIER = 8
 """What makes e R units of 2^-15."""
-NEGLIGIBLE = 12.0
-"""exp(-12) is a fifth of such a unit."""
 MAX_LENGTH = 1 << 15
 ROW_ELEMENT_INSTRUCTIONS = 60
 """Of an element of a softmax in RAM, the ways there and back included."""
@@ -49,8 +43,7 @@ def softmax_in_tensors(context: Context, node: Node) -> bool:
     if not tables_pay(context, ROW_ELEMENT_INSTRUCTIONS * held.size - _cost(held.size, held.size // length)):
         return False
     source = rebased(context, node.name, held)
-    weight = min(ONE_WEIGHT, floor(ONE_WEIGHT * source.scale * OFFSET / NEGLIGIBLE))
-    if length > MAX_LENGTH or weight < 1 or not fits(source.lo, source.hi):
+    if length > MAX_LENGTH or not fits(source.lo, source.hi):
         return False
     if context.info(node.inputs[0]).masked and source.lo != -OFFSET and not _uncut(context, node.name, source):
         return False
@@ -58,10 +51,9 @@ def softmax_in_tensors(context: Context, node: Node) -> bool:
     if sum(part.size for part in parts) != source.size:
         parts = [context.in_tensor(source, _rows(source.size, length))]
     output = context.fresh(source.shape, 0, FULL, 2.0**-15, label=node.outputs[0])
-    unit = source.scale * ONE_WEIGHT / weight
-    entries = np.round(np.exp(np.minimum(np.arange(-OFFSET, OFFSET) * unit, 0.0)) * FULL).astype(np.int64)
+    entries = np.round(np.exp(np.arange(-LAST_ENTRY, 1) * source.scale) * FULL).astype(np.int64)
     context.graph.errors[node.name] = 0.5
-    made = [_softmax(context, node.name, part, length, weight, (entries, number > 0)) for number, part in enumerate(parts)]
+    made = [_softmax(context, node.name, part, length, (entries, number > 0)) for number, part in enumerate(parts)]
     bind_parts(context, node.outputs[0], output, made)
     return True
 
@@ -70,7 +62,7 @@ def _cost(size: int, rows: int) -> int:
     """Instructions that cost what these calls do."""
     vectors = -(-rows // LANES) * (size // rows)
     return (
-        2 * combining_cost(vectors)
+        combining_cost(vectors)
         + applying_cost(vectors)
         + summing_cost(vectors, 1)
         + vectors * MAXIMUM_CELLS // CELLS
@@ -94,7 +86,7 @@ def _rows(size: int, length: int) -> Layout:
     return Layout.of(length, size // length, False)
 
 
-def _softmax(context: Context, name: str, source: Value, length: int, weight: int, table: tuple[IntArray, bool]) -> Value:
+def _softmax(context: Context, name: str, source: Value, length: int, table: tuple[IntArray, bool]) -> Value:
     """Of one tensor, whose channels are the elements of a row. ``table``: of exponentials, and whether another call reads it, too."""
     rows = source.size // length
 
@@ -104,9 +96,7 @@ def _softmax(context: Context, name: str, source: Value, length: int, weight: in
         return value
 
     largest = context.add(TensorMaximum(name, (source,), fresh(1, source.lo, source.hi), length))
-    factors = np.array([weight]), np.array([-weight])
-    differences = context.add(TensorCombine(name, (source, largest), fresh(length, -OFFSET, 0), *factors, 0, ONE_MULTIPLIER))
-    exponentials = context.add(TensorApply(name, (differences,), fresh(length, 0, FULL), *table))
+    exponentials = context.add(TensorRelative(name, (source, largest), fresh(length, 0, FULL), *table))
     ranges = 1
     while 2 << (RANGE_BITS * (ranges - 1)) < length:
         ranges += 1

@@ -44,15 +44,17 @@ WORDS_PATH = Bus(
 TILE_PATH = Bus(
     "tile path",
     21,
-    19,
+    21,
     Argument.PRODUCT,
-    "(tensor, tile, blocks left, channels left, two blocks, x, w, result, channel; taps, channels, strides of x and w, operands x and w, "
-    "first w, lo, hi - lo, limit)",
+    "(tensor, tile, blocks left, channels left, two blocks, x, w, result, channel, cut above, cut below; taps, channels, strides "
+    "of x and w, operands x and w, first w, lo, hi - lo, limit)",
 )
 TAP_PATH = Bus(
     "tap path", 22, 10, Argument.PRODUCT, "(tensor, tile, operand x, x, stride, operand w, w, stride, second block, second channels)"
 )
-OUT_PATH = Bus("out path", 23, 9, Argument.PRODUCT, "(tensor, tile, half, place, result, channel, lo, hi - lo, limit)")
+OUT_PATH = Bus(
+    "out path", 23, 11, Argument.PRODUCT, "(tensor, tile, half, place, result, channel, lo, hi - lo, limit, cut above, cut below)"
+)
 PATTERN = Bus("pattern", 24, 10, Argument.LOGUP, "(address / 32, of the second operand, eight places) of the image's patterns")
 ELEMENT = Bus("element", 25, 3, Argument.LOGUP, "(tensor, place, element): place 0 holds 0, place 1 + 8 v + k lane k of vector v")
 FUNCTION = Bus("function", 26, 2, Argument.LOGUP, "(address / 2, entry) of the image's functions")
@@ -61,14 +63,20 @@ MAXIMUM_PATH = Bus(
     "maximum path", 28, 9, Argument.PRODUCT, "(tensor, index, taps left, is the first, operand, its index, step, step back, taps)"
 )
 MAXIMA = Bus("maxima", 29, 11, Argument.PRODUCT, "(tensor, index, taps left, largest so far of eight lanes)")
-APPLY_PATH = Bus("apply path", 30, 6, Argument.PRODUCT, "(tensor, index, operand, its index, stride, function's entry for 0)")
+APPLY_PATH = Bus(
+    "apply path",
+    30,
+    11,
+    Argument.PRODUCT,
+    "(tensor, index, operand, its index, channels left, second index; stride, function's entry for 0, is there a second one, it, channels)",
+)
 COMBINE_PATH = Bus(
     "combine path",
     31,
-    21,
+    23,
     Argument.PRODUCT,
-    "(tensor, index, channels left, x, y, w, v, channel; operands x, y, factors, channels, jump of x, steps and jumps of y and of factors, "
-    "weight, lo, hi - lo, limit)",
+    "(tensor, index, channels left, x, y, w, v, channel, cut above, cut below; operands x, y, factors, channels, jump of x, "
+    "steps and jumps of y and of factors, weight, lo, hi - lo, limit)",
 )
 PERMUTATION = Bus("permutation", 32, 24, Argument.LOGUP, "(12 elements, the 12 elements that Poseidon2 makes of them)")
 DIGEST_PATH = Bus(

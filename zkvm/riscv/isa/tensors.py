@@ -25,22 +25,27 @@ PATTERN_BYTES = 32
 ENTRY_BYTES = 2
 """Bytes of an entry of a function."""
 
-IMPORT, LOAD, LINEAR, EXPORT, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, DIGEST, SCALED = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+IMPORT, LOAD, LINEAR, EXPORT, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, DIGEST, SCALED, RELATIVE = range(1, 13)
 NAMES = {
     IMPORT: "import", LOAD: "load", LINEAR: "linear", EXPORT: "export", GATHER: "gather", MAXIMUM: "maximum", APPLY: "apply",
-    COMBINE: "combine", MULTIPLY: "multiply", DIGEST: "digest", SCALED: "scaled",
+    COMBINE: "combine", MULTIPLY: "multiply", DIGEST: "digest", SCALED: "scaled", RELATIVE: "relative",
 }  # fmt: skip
 """Operation -> name, for messages."""
 WORDS = {
     IMPORT: 2, LOAD: 3, LINEAR: 10, EXPORT: 6, GATHER: 9, MAXIMUM: 8, APPLY: 9, COMBINE: 14, MULTIPLY: 14, DIGEST: 5, SCALED: 11,
+    RELATIVE: 9,
 }  # fmt: skip
 """How many words of its descriptor an operation reads."""
-MAKERS = (IMPORT, LOAD, LINEAR, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, SCALED)
+MAKERS = (IMPORT, LOAD, LINEAR, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, SCALED, RELATIVE)
 """Operations that make a tensor."""
 LAYERS = (LINEAR, SCALED)
 """Operations whose every element is a sum of products over taps. Of SCALED the channels are vectors of the second operand."""
 ELEMENTWISE = (COMBINE, MULTIPLY)
 """Operations whose every element is a sum of two products of elements."""
+RESCALING = (*LAYERS, *ELEMENTWISE)
+"""Operations whose results are rescaled sums, cut to bounds. How many were cut above and below is in a1 and a2 after the call."""
+FUNCTIONS = (APPLY, RELATIVE)
+"""Operations whose every element is a function's entry: of RELATIVE, for the element less one of the second operand."""
 Y_STEPS, W_STEPS = 1, 2
 """Bits of a descriptor's steps: y, and the factors w and v, move on with every channel, not with blocks alone."""
 
@@ -48,6 +53,8 @@ SECOND_OPERAND = 1 << 31
 """Added to the places of a pattern's row that takes its elements from the second operand."""
 INT16_OFFSET = 1 << 15
 """Added to an int16 it is in [0, 2^16): place of its entry in a function."""
+RELATIVE_OFFSET = (1 << 16) - 1
+"""Added to an int16 less one that is not smaller it is in [0, 2^16): place of its entry, for RELATIVE."""
 BOUND_OFFSET = 1 << 15
 """Added to a bound, so that it is not negative."""
 MAX_CHANNELS = 1 << 16
@@ -64,17 +71,17 @@ class Descriptor(NamedTuple):
 
     Attributes:
         operation: its number.
-        blocks: LINEAR: blocks of 8 positions. DIGEST: rows of three vectors. Others: vectors.
-        channels: LINEAR: of the result. LOAD, EXPORT: elements of a vector that have a word in RAM, 1 or 8.
+        blocks: LINEAR, RELATIVE: blocks of 8 positions. DIGEST: rows of three vectors. Others: vectors.
+        channels: LINEAR, RELATIVE: of the result. LOAD, EXPORT: elements of a vector that have a word in RAM, 1 or 8.
         taps: products of a sum. MAXIMUM: vectors that are compared. COMBINE, MULTIPLY: what the second product counts.
         x: where the first operand begins, in bytes.
-        x_stride: LINEAR, COMBINE, MULTIPLY: vectors from one block of positions to the next. EXPORT, MAXIMUM, APPLY: from one result
-            to the next.
-        w: where the second operand begins, in bytes. COMBINE, MULTIPLY: the factors of x.
-        w_stride: vectors from 8 channels to the next 8. MAXIMUM: vectors of x from one that is compared to the next. COMBINE,
-            MULTIPLY: vectors of w, and of v, from one block of positions to the next.
-        channel_list: address of the first channel. GATHER: of the pattern. APPLY: of the function. SCALED: where the channels begin in
-            the second operand, in bytes.
+        x_stride: LINEAR, COMBINE, MULTIPLY: vectors from one block of positions to the next. EXPORT, MAXIMUM, APPLY, RELATIVE: from one
+            result to the next.
+        w: where the second operand begins, in bytes; RELATIVE: a vector for each block. COMBINE, MULTIPLY: the factors of x.
+        w_stride: vectors from 8 channels to the next 8. MAXIMUM: vectors of x from one that is compared to the next. COMBINE, MULTIPLY:
+            vectors of w, and of v, from one block of positions to the next.
+        channel_list: address of the first channel. GATHER: of the pattern. APPLY, RELATIVE: of the function. SCALED: where the channels
+            begin in the second operand, in bytes.
         bounds: lo + 2^15 + 2^16 (hi + 2^15).
         y: where what is multiplied by v begins, in bytes. SCALED: limit of the channels.
         y_stride: its vectors from one block of positions to the next.

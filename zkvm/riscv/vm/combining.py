@@ -23,7 +23,9 @@ def check_results(call: Call) -> None:
         raise call.refuse(f"the least value of its result, {words.low}, is above the greatest, {words.high}")
 
 
-def rescale(sums: NDArray[np.int64], bias: NDArray[np.int64], multiplier: NDArray[np.int32], low: int, high: int) -> NDArray[np.int16]:
+def rescale(
+    sums: NDArray[np.int64], bias: NDArray[np.int64], multiplier: NDArray[np.int32], low: int, high: int
+) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """min(max(floor(((sum + bias) multiplier + 2^31) / 2^32), low), high), where nothing wraps by the bounds of a call.
 
     Args:
@@ -32,13 +34,18 @@ def rescale(sums: NDArray[np.int64], bias: NDArray[np.int64], multiplier: NDArra
         multiplier: (n,) by channel.
         low: the least result.
         high: the greatest.
+
+    Returns:
+        The results, (b, n, 8), and how many of each vector were greater than the greatest, and less than the least: (b n, 2).
     """
     scaled = sums + bias[:, None]
     scaled *= multiplier.astype(np.int64)[:, None]
     scaled += 1 << (tensors.SHIFT - 1)
     scaled >>= tensors.SHIFT
-    rescaled: NDArray[np.int16] = np.clip(scaled, low, high, out=scaled).astype(np.int16)
-    return rescaled
+    cuts = np.zeros((scaled.shape[0] * scaled.shape[1], 2), np.uint8)
+    cuts[:, 0] = np.count_nonzero(scaled > high, axis=-1).reshape(-1)
+    cuts[:, 1] = np.count_nonzero(scaled < low, axis=-1).reshape(-1)
+    return np.clip(scaled, low, high, out=scaled).astype(np.int16), cuts
 
 
 def combine(call: Call) -> TensorCall:
@@ -61,8 +68,8 @@ def combine(call: Call) -> TensorCall:
     second *= words.taps
     sums += second
     del second
-    made = rescale(sums, channels["bias"], channels["multiplier"], words.low, words.high)
-    return call.record(vectors=made.reshape(-1, LANES), terms=terms.reshape(4, -1, LANES), sums=sums.reshape(-1, LANES))
+    made, cuts = rescale(sums, channels["bias"], channels["multiplier"], words.low, words.high)
+    return call.record(vectors=made.reshape(-1, LANES), terms=terms.reshape(4, -1, LANES), sums=sums.reshape(-1, LANES), cuts=cuts)
 
 
 def _terms(call: Call) -> Elements:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.riscv.isa.tensors import ENTRY_BYTES, INT16_OFFSET, LANES, PATTERN_BYTES, ROW_BYTES, SECOND_OPERAND
+from zkvm.riscv.isa.tensors import ENTRY_BYTES, INT16_OFFSET, LANES, PATTERN_BYTES, RELATIVE_OFFSET, ROW_BYTES, SECOND_OPERAND
 from zkvm.riscv.records import TensorCall
 from zkvm.riscv.vm.tensor_call import Call, Elements, constants_of
 
@@ -61,15 +61,36 @@ def maximum(call: Call) -> TensorCall:
 
 def apply(call: Call) -> TensorCall:
     """apply: the entry of a function for every element."""
-    words, constants = call.words, constants_of(call.state)
+    words = call.words
     call.check_room(words.blocks, (1 + 4) * ROW_BYTES)
     x = call.vectors(call.first, words.x, (words.blocks, words.x_stride))
     if not words.blocks:
         return call.record()
-    if words.channel_list % ENTRY_BYTES:
-        raise call.refuse(f"its function at 0x{words.channel_list:x} is not aligned to {ENTRY_BYTES}")
-    index = words.channel_list // ENTRY_BYTES - constants.first_entry + x.astype(np.int64) + INT16_OFFSET
+    return call.record(vectors=_entries(call, x.astype(np.int64), INT16_OFFSET), x=x)
+
+
+def relative(call: Call) -> TensorCall:
+    """relative: the entry of a function for every element less one of the block's vector in the second operand."""
+    words = call.words
+    if not words.channels:
+        raise call.refuse("its blocks have no channels")
+    call.check_room(words.blocks * words.channels, (1 + 6) * ROW_BYTES)
+    x = call.vectors(call.first, words.x, (words.blocks * words.channels, words.x_stride))
+    taken = call.vectors(call.second, words.w, (words.blocks, 1))
+    if not words.blocks:
+        return call.record()
+    w = np.repeat(taken, words.channels, axis=0)
+    return call.record(vectors=_entries(call, x.astype(np.int64) - w, RELATIVE_OFFSET), x=x, w=w)
+
+
+def _entries(call: Call, arguments: NDArray[np.int64], offset: int) -> Elements:
+    """Of these arguments the entries of the call's function, whose first one is for -offset."""
+    at, constants = call.words.channel_list, constants_of(call.state)
+    if at % ENTRY_BYTES:
+        raise call.refuse(f"its function at 0x{at:x} is not aligned to {ENTRY_BYTES}")
+    index = at // ENTRY_BYTES - constants.first_entry + arguments + offset
     outside = (index < 0) | (index >= len(constants.entries))
     if np.any(outside):
-        raise call.refuse(f"the entry for {int(x[outside][0])} of its function at 0x{words.channel_list:x} is not in .tensor.functions")
-    return call.record(vectors=constants.entries[index], x=x)
+        raise call.refuse(f"the entry for {int(arguments[outside][0])} of its function at 0x{at:x} is not in .tensor.functions")
+    found: Elements = constants.entries[index]
+    return found

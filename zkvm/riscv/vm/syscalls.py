@@ -163,9 +163,12 @@ def _write(state: MachineState, host: Host, record: Record) -> Outcome:
 
 
 def _tensor(state: MachineState, host: Host, record: Record) -> Outcome:
-    """tensor: the operation that the descriptor at a0 names; the id of the call."""
+    """tensor: the operation that the descriptor at a0 names; the id of the call, and how many results were cut."""
     registers = (record["a0"], record["a1"], record["a2"])
-    return run_call(state, host.tensors, len(host.ecalls), registers, host.take), NOTHING
+    result, *counts = run_call(state, host.tensors, len(host.ecalls), registers, host.take)
+    for name, count in zip(("a1", "a2"), counts, strict=True):
+        state.registers[REGISTERS[name]] = count
+    return result, NOTHING
 
 
 def _permute(state: MachineState, host: Host, record: Record) -> Outcome:

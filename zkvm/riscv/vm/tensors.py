@@ -25,6 +25,7 @@ from zkvm.riscv.isa.tensors import (
     LOAD,
     MAXIMUM,
     MULTIPLY,
+    RELATIVE,
     ROW_BYTES,
     SCALED,
     Descriptor,
@@ -33,7 +34,7 @@ from zkvm.riscv.records import TENSOR_WORD, TensorCall
 from zkvm.riscv.vm.combining import check_results, combine, rescale
 from zkvm.riscv.vm.digest import digest
 from zkvm.riscv.vm.memory import ROM
-from zkvm.riscv.vm.rearranging import apply, gather, maximum
+from zkvm.riscv.vm.rearranging import apply, gather, maximum, relative
 from zkvm.riscv.vm.state import MachineState, outside_memory, trap
 from zkvm.riscv.vm.tensor_call import Call, Elements, Input, Tensors
 
@@ -43,8 +44,8 @@ BLOCK_BYTES = 1 << 26
 """What the operands of one product of matrices may take, roughly."""
 
 
-def run_call(state: MachineState, store: Tensors, ecall: int, registers: tuple[int, int, int], take: Input) -> int:
-    """Execute a tensor call; what a0 then holds.
+def run_call(state: MachineState, store: Tensors, ecall: int, registers: tuple[int, int, int], take: Input) -> tuple[int, int, int]:
+    """Execute a tensor call; what a0, a1 and a2 then hold.
 
     Args:
         state: of the machine.
@@ -66,7 +67,10 @@ def run_call(state: MachineState, store: Tensors, ecall: int, registers: tuple[i
     if state.trace:
         store.calls.append(record)
     state.host_bytes += record.nbytes if state.trace else record.vectors.nbytes
-    return call.id
+    if call.words.operation not in tensors.RESCALING:
+        return call.id, call.first, call.second
+    above, below = record.cuts.sum(axis=0).tolist()
+    return call.id, above, below
 
 
 def _descriptor(state: MachineState, address: int) -> Descriptor:
@@ -177,8 +181,8 @@ def _linear(call: Call) -> TensorCall:
     if np.any(sums[:, words.channels :]):
         raise call.refuse(f"lanes of its second operand beyond channel {words.channels} have sums that are not 0")
     kept = np.ascontiguousarray(sums[:, : words.channels])
-    made = rescale(kept, channels["bias"], channels["multiplier"], words.low, words.high)
-    return call.record(vectors=made.reshape(-1, LANES), x=x, w=w, sums=kept.reshape(-1, LANES))
+    made, cuts = rescale(kept, channels["bias"], channels["multiplier"], words.low, words.high)
+    return call.record(vectors=made.reshape(-1, LANES), x=x, w=w, sums=kept.reshape(-1, LANES), cuts=cuts)
 
 
 def _check_limit(call: Call, limit: int) -> None:
@@ -209,6 +213,6 @@ def sums_of_products(x: Elements, w: Elements) -> NDArray[np.int64]:
 
 OPERATIONS: dict[int, Callable[[Call], TensorCall]] = {
     IMPORT: _import, LOAD: _load, LINEAR: _linear, EXPORT: _export, GATHER: gather, MAXIMUM: maximum, APPLY: apply,
-    COMBINE: combine, MULTIPLY: combine, DIGEST: digest, SCALED: _linear,
+    COMBINE: combine, MULTIPLY: combine, DIGEST: digest, SCALED: _linear, RELATIVE: relative,
 }  # fmt: skip
 """What the executor does in each operation."""

@@ -15,6 +15,9 @@
 * taps limit = 2^32 - x with a word x, so it is from 1 to 2^32: taps is a word of the descriptor, and limit that of every channel that a
   result is rescaled by, so their product does not wrap. Channels are from 1 to 2^16. A layer whose channels are in vectors has its limit
   from the descriptor, and they are the second operand's, which is earlier.
+* What a layer cut is counted along its tiles from 0, above the bounds and below; a1 and a2 hold it after the call. There are fewer results
+  than 2^31, so both are words. Other operations leave both registers as they are.
+* A function with a second operand is applied to blocks channels vectors; the vectors of that operand are as many as blocks.
 * Padding: no flag, hence nothing is looked up, every count is 0, and every pair is neutral.
 """
 
@@ -62,6 +65,8 @@ from zkvm.riscv.isa.tensors import (
     LOAD,
     MAXIMUM,
     PATTERN_BYTES,
+    RELATIVE,
+    RELATIVE_OFFSET,
     ROW_BYTES,
     ROW_VECTORS,
     SCALED,
@@ -76,38 +81,38 @@ from zkvm.stark.field.goldilocks import P
 
 FLAGS = {
     "imports": IMPORT, "loads": LOAD, "linear": LINEAR, "exports": EXPORT, "gathers": GATHER, "maxima": MAXIMUM, "applies": APPLY,
-    "digests": DIGEST, "scaled": SCALED,
+    "digests": DIGEST, "scaled": SCALED, "relatives": RELATIVE,
 }  # fmt: skip
 """Flag of each operation."""
 LAYER = ("linear", "scaled")
 READ_BY = {
     "blocks": tuple(FLAGS),
-    "channels": ("loads", *LAYER, "exports"),
+    "channels": ("loads", *LAYER, "exports", "relatives"),
     "taps": (*LAYER, "maxima"),
-    "x": (*LAYER, "exports", "maxima", "applies", "digests"),
-    "x_stride": (*LAYER, "exports", "maxima", "applies"),
-    "w": LAYER,
+    "x": (*LAYER, "exports", "maxima", "applies", "digests", "relatives"),
+    "x_stride": (*LAYER, "exports", "maxima", "applies", "relatives"),
+    "w": (*LAYER, "relatives"),
     "w_stride": (*LAYER, "maxima"),
-    "channel_list": (*LAYER, "gathers", "applies"),
+    "channel_list": (*LAYER, "gathers", "applies", "relatives"),
     "bounds": LAYER,
 }
 """Words of the descriptor behind the first, in order: which operations read them. A scaled layer has its limit behind them."""
 LIMIT_WORD = 1 + len(READ_BY)
-OPERANDS = (*LAYER, "exports", "gathers", "maxima", "applies", "digests"), (*LAYER, "gathers")
+OPERANDS = (*LAYER, "exports", "gathers", "maxima", "applies", "digests", "relatives"), (*LAYER, "gathers", "relatives")
 """Which operations read a first operand, and a second one."""
-MOVED = ("gathered", "gathers"), ("compared", "maxima"), ("applied", "applies"), ("digested", "digests")
+MOVED = ("gathered", "gathers"), ("compared", "maxima"), ("digested", "digests"), ("relative_blocks", "relatives")
 """How many blocks an operation has, else 0: the column, and its flag."""
 PATTERN_ROW, ENTRY = pow(PATTERN_BYTES, -1, P), pow(ENTRY_BYTES, -1, P)
 """Of bytes to rows of patterns, and to entries of functions."""
 
 
-def call_accesses(row: Row, real: Expr) -> list[Access]:
-    """Registers of a call: its number, the descriptor's address, for which it leaves the id, and both operands."""
+def call_accesses(row: Row, real: Expr, left: tuple[Expr, Expr]) -> list[Access]:
+    """Registers of a call: its number, the descriptor's address, for which it leaves the id, and operands, for which it leaves ``left``."""
     return [
         register_access(row, "a7", real, before=real * TENSOR.number),
         register_access(row, "a0", real, row.t * QUARTER),
-        register_access(row, "a1", real),
-        register_access(row, "a2", real),
+        register_access(row, "a1", real, left[0]),
+        register_access(row, "a2", real, left[1]),
     ]
 
 
@@ -139,8 +144,13 @@ class TensorCallChip(TensorChip):
         applied=cell("vectors that a function is applied to"),
         applied_stride=cell("vectors from the first of these to the one behind the last"),
         digested=cell("rows of vectors that are digested"),
+        relative_blocks=cell("blocks of a function with a second operand"),
         limit=cell("bound of the multipliers"),
         list_start=cell("key of the first channel"),
+        cut_above=cell("results of a layer that were above its bounds, else 0"),
+        cut_below=cell("results of a layer that were below its bounds, else 0"),
+        next_a1=cell("a1 after the call: of a layer cut_above, else what it was"),
+        next_a2=cell("a2 after the call: of a layer cut_below, else what it was"),
         products=cell("taps limit"),
         low=cell("least result + 2^15"),
         first_low=low_limb("id - first operand - 1"),
@@ -154,6 +164,9 @@ class TensorCallChip(TensorChip):
     def _layer(self, row: Row) -> Expr:
         return row.linear + row.scaled
 
+    def _accesses(self, row: Row) -> list[Access]:
+        return call_accesses(row, self._real(row), (row.next_a1, row.next_a2))
+
     def constraints(self, air: AirBuilder, row: Row) -> None:
         """The operation, and how far each path goes."""
         assert_flags(air, row, *FLAGS)
@@ -166,24 +179,28 @@ class TensorCallChip(TensorChip):
         air.assert_equal("stride of an export", row.stride, row.exports * row.x_stride)
         air.assert_equal("vectors over an export", row.moved_stride, row.moved * row.stride)
         air.assert_equal("blocks of a layer", row.linear_blocks, layer * row.blocks)
-        for name in ("tiles", "two_blocks"):
+        for name in ("tiles", "two_blocks", "cut_above", "cut_below"):
             air.when(1 - layer).assert_zero(f"only a layer has {name.replace('_', ' ')}", row[name])
         air.assert_equal("vectors over a layer", row.x_moved, row.linear_blocks * row.x_stride)
         air.assert_equal("vectors of a result", row.results, row.linear_blocks * row.channels)
         for name, flag in MOVED:
             air.assert_equal(f"vectors that are {name}", row[name], row[flag] * row.blocks)
+        applied = row.applies * row.blocks + row.relative_blocks * row.channels
+        air.assert_equal("vectors that a function is applied to", row.applied, applied)
         for name in ("compared", "applied"):
             air.assert_equal(f"vectors over what is {name}", row[f"{name}_stride"], row[name] * row.x_stride)
         air.assert_equal("from result to result", row.back, row.x_stride + row.w_stride - row.taps * row.w_stride)
         air.assert_equal("first channel", row.list_start, row.channel_list * ROW + row.scaled * (row.a2 + 1) * TENSOR_KEYS)
         air.assert_equal("products of taps and limit", row.products, row.taps * row.limit)
-        assert_neutral(air, row.t, call_accesses(row, self._real(row)))
+        for name, count in (("a1", row.cut_above), ("a2", row.cut_below)):
+            air.assert_equal(f"{name} after the call", row[f"next_{name}"], row[name] - layer * row[name] + count)
+        assert_neutral(air, row.t, self._accesses(row))
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
         """State, program, registers, descriptor, order of operands, bounds, paths."""
         real, layer = self._real(row), self._layer(row)
         connect_instruction(buses, row, real, ECALL)
-        connect_accesses(buses, row.t, call_accesses(row, self._real(row)))
+        connect_accesses(buses, row.t, self._accesses(row))
         operation = total(*(row[name] * number for name, number in FLAGS.items()))
         buses.lookup("operation", ROM, (row.a0, operation), real)
         for k, (name, flags) in enumerate(READ_BY.items(), 1):
@@ -214,12 +231,12 @@ class TensorCallChip(TensorChip):
         constant: dict[str, Expr] = {name: row[name] for name in ("taps", "channels", "x_stride", "w_stride", "limit")}
         constant |= {"x_tensor": row.a1, "w_tensor": row.a2, "first_w": w, "low": row.low - INT16_OFFSET, "span": span}
         tail = [constant[name] for name in CONSTANT]
-        channel = row.list_start
+        channel, cuts = row.list_start, (row.cut_above, row.cut_below)
         buses.pair(
             "tile path",
             TILE_PATH,
-            receive=(identity, row.tiles, 0, row.channels, 0, x + row.x_moved, w, row.results, channel, *tail),
-            send=(identity, 0, row.linear_blocks, row.channels, row.two_blocks, x, w, 0, channel, *tail),
+            receive=(identity, row.tiles, 0, row.channels, 0, x + row.x_moved, w, row.results, channel, *cuts, *tail),
+            send=(identity, 0, row.linear_blocks, row.channels, row.two_blocks, x, w, 0, channel, 0, 0, *tail),
         )
 
     def _moving_paths(self, buses: BusBuilder, row: Row) -> None:
@@ -237,12 +254,14 @@ class TensorCallChip(TensorChip):
             receive=(identity, row.compared, row.taps, 1, row.a1, x + row.compared_stride, *steps),
             send=(identity, 0, row.taps, 1, row.a1, x, *steps),
         )
-        fixed = (row.x_stride, row.channel_list * ENTRY + INT16_OFFSET)
+        offset = INT16_OFFSET + (RELATIVE_OFFSET - INT16_OFFSET) * row.relatives
+        fixed = (row.x_stride, row.channel_list * ENTRY + offset, row.relatives, row.a2, row.channels)
+        w = row.w * ROW
         buses.pair(
             "apply path",
             APPLY_PATH,
-            receive=(identity, row.applied, row.a1, x + row.applied_stride, *fixed),
-            send=(identity, 0, row.a1, x, *fixed),
+            receive=(identity, row.applied, row.a1, x + row.applied_stride, row.channels, w + row.relative_blocks, *fixed),
+            send=(identity, 0, row.a1, x, row.channels, w, *fixed),
         )
         buses.pair(
             "digest path",
@@ -279,6 +298,11 @@ def limit_of(execution: Execution, call: TensorCall) -> int:
     return int(constants.channels["limit"][first])
 
 
+def cuts_of(calls: list[TensorCall]) -> NDArray[np.int64]:
+    """(2, n): what calls cut above their bounds, and below."""
+    return np.stack([call.cuts.sum(axis=0, dtype=np.int64) for call in calls], axis=1)
+
+
 def _list_start(call: TensorCall, second: int) -> int:
     """Key of the first channel, mod p: what is not a layer has any word there."""
     start = call.descriptor.channel_list * ROW % P + (second + 1) * TENSOR_KEYS * (call.descriptor.operation == SCALED)
@@ -295,11 +319,13 @@ def _columns(calls: list[TensorCall], records: NDArray[Any], limits: NDArray[np.
     words = {name: np.array([getattr(call.descriptor, name) for call in calls], np.int64) for name in Descriptor._fields}
     flags = {name: words["operation"] == number for name, number in FLAGS.items()}
     linear, exports, moving = flags["linear"] | flags["scaled"], flags["exports"], flags["loads"] | flags["exports"]
-    identity = np.array([call.id for call in calls], np.int64)
-    first, second = (identity - records[name].astype(np.int64) - 1 for name in ("a1", "a2"))
+    identity, (above, below) = np.array([call.id for call in calls], np.int64), cuts_of(calls)
+    operands = [records[name].astype(np.int64) for name in ("a1", "a2")]
+    first, second = (identity - operand - 1 for operand in operands)
     wide = moving & (words["channels"] == LANES)
     moved, blocks = moving * words["blocks"], linear * words["blocks"]
     stride = exports * words["x_stride"]
+    applied = (flags["applies"] + flags["relatives"] * words["channels"]) * words["blocks"]
     products = words["taps"] * limits
     reads = [np.any([flags[name] for name in names], axis=0) for names in OPERANDS]
     return {
@@ -317,10 +343,12 @@ def _columns(calls: list[TensorCall], records: NDArray[Any], limits: NDArray[np.
         "x_moved": blocks * words["x_stride"],
         "results": blocks * words["channels"],
         **{name: flags[flag] * words["blocks"] for name, flag in MOVED},
-        **{
-            f"{name}_stride": flags[flag] * words["blocks"] * words["x_stride"]
-            for name, flag in (("compared", "maxima"), ("applied", "applies"))
-        },
+        "applied": applied,
+        "compared_stride": flags["maxima"] * words["blocks"] * words["x_stride"],
+        "applied_stride": applied * words["x_stride"],
+        "cut_above": above,
+        "cut_below": below,
+        **{f"next_a{k}": np.where(linear, count, operands[k - 1]) for k, count in ((1, above), (2, below))},
         "back": np.array([_back(call.descriptor) for call in calls], np.int64),
         "limit": limits,
         "list_start": np.array([_list_start(call, int(second)) for call, second in zip(calls, records["a2"], strict=True)], np.int64),

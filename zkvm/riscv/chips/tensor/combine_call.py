@@ -6,6 +6,7 @@
   done. Channels are from 1 to 2^16, so an end that the rows reach mod p is the one of as many blocks as the descriptor says.
 * MULTIPLY takes y of the first operand and the factors of the second; COMBINE takes y of the second and the factors of the constants.
 * (1 + weight) limit = 2^32 - x with a word x, so it is from 1 to 2^32.
+* What was cut is counted along the path, as of layers.
 * Padding: no flag, no blocks, hence the path begins where it ends.
 """
 
@@ -31,7 +32,7 @@ from zkvm.riscv.chips.common import (
     range_word,
     state_columns,
 )
-from zkvm.riscv.chips.tensor.call import call_accesses, limit_of
+from zkvm.riscv.chips.tensor.call import call_accesses, cuts_of, limit_of
 from zkvm.riscv.chips.tensor.combining import CONSTANT
 from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, QUARTER, ROW, TensorChip, calls_of, elements
 from zkvm.riscv.chips.tensor.words import WORD_BYTES
@@ -72,6 +73,8 @@ class CombineCallChip(TensorChip):
         w_over=cell("vectors that w and v do"),
         y_block=cell("vectors that y moves over the channels of a block"),
         w_block=cell("vectors that w and v do"),
+        cut_above=cell("results above the bounds: a1 after the call"),
+        cut_below=cell("results below the bounds: a2 after the call"),
         limit=cell("bound of the multipliers"),
         products=cell("(1 + weight) limit"),
         low=cell("least result + 2^15"),
@@ -98,13 +101,15 @@ class CombineCallChip(TensorChip):
         for name in "yw":
             air.assert_equal(f"{name} over the channels", row[f"{name}_block"], row[f"{name}_step"] * row.channels)
         air.assert_equal("products of 1 + weight and limit", row.products, (1 + row.weight) * row.limit)
-        assert_neutral(air, row.t, call_accesses(row, real))
+        for side in ("above", "below"):
+            air.when(1 - real).assert_zero(f"padding cuts nothing {side}", row[f"cut_{side}"])
+        assert_neutral(air, row.t, call_accesses(row, real, (row.cut_above, row.cut_below)))
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
         """State, program, registers, descriptor, order of operands, bounds, path."""
         real, identity = self._real(row), row.t * QUARTER
         connect_instruction(buses, row, real, ECALL)
-        connect_accesses(buses, row.t, call_accesses(row, real))
+        connect_accesses(buses, row.t, call_accesses(row, real, (row.cut_above, row.cut_below)))
         operation = row.combines * COMBINE + row.multiplies * MULTIPLY
         said = [("operation", operation), *((name, row[name]) for name in WORDS), ("steps", row.y_step * Y_STEPS + row.w_step * W_STEPS)]
         for k, (name, value) in enumerate(said):
@@ -126,8 +131,8 @@ class CombineCallChip(TensorChip):
         buses.pair(
             "path",
             COMBINE_PATH,
-            receive=(identity, row.results, row.channels, *ends, channel, *tail),
-            send=(identity, 0, row.channels, *starts, channel, *tail),
+            receive=(identity, row.results, row.channels, *ends, channel, row.cut_above, row.cut_below, *tail),
+            send=(identity, 0, row.channels, *starts, channel, 0, 0, *tail),
         )
 
     def rows_of(self, call: TensorCall) -> int:
@@ -165,6 +170,7 @@ def _columns(calls: list[TensorCall], records: NDArray[Any], limits: NDArray[np.
         **{f"{name}_over": words["blocks"] * words[f"{name}_stride"] for name in "xyw"},
         "y_block": y_step * words["channels"],
         "w_block": w_step * words["channels"],
+        **dict(zip(("cut_above", "cut_below"), cuts_of(calls), strict=True)),
         "limit": limits,
         "products": products,
         "low": words["bounds"] % TWO_16,

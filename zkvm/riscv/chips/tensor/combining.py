@@ -9,7 +9,8 @@
   and the row sends and takes back the path of the one result that takes them away.
 * Elements are int16, as whoever made them proves, and (1 + weight) limit <= 2^32 by the call's row: |u| <= 2^62, and its product with the
   multiplier is what results allow for.
-* Padding contributes nothing: u is 0 without ``real``, by constraint. Both paths stay there.
+* Counts of what was cut go through the path of that result, and on to the next row.
+* Padding contributes nothing: u is 0 without ``real``, by constraint. Both paths stay there, and both counts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from zkvm.riscv.chips.buses import COMBINE_PATH, OUT_PATH, SUMS, VECTOR
+from zkvm.riscv.chips.tensor.cuts import cuts_before
 from zkvm.riscv.chips.tensor.lanes import TensorChip, calls_of, elements, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.products import positions_of
 from zkvm.riscv.chips.tensor.uses import term_places
@@ -26,7 +28,7 @@ from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell
 
-MOVING = ("index", "left", "x", "y", "w", "v", "channel")
+MOVING = ("index", "left", "x", "y", "w", "v", "channel", "cut_above", "cut_below")
 """What changes from row to row, after the call's id in the path's tuple."""
 CONSTANT = (
     "x_tensor", "y_tensor", "factors", "channels", "x_jump", "y_step", "y_jump", "w_step", "w_jump", "weight", "low", "span", "limit",
@@ -64,6 +66,10 @@ class CombineChip(TensorChip):
         span=cell("greatest result less the least"),
         limit=cell("bound of the channels' multipliers"),
         back=cell("channels, if it is the last of its block, else 0"),
+        cut_above=cell("results above the bounds, in the rows before"),
+        cut_below=cell("results below the bounds, in these"),
+        next_above=cell("and in this row: above"),
+        next_below=cell("and in this row: below"),
         next_x=cell("x of the next row"),
         next_y=cell("y of the next row"),
         next_w=cell("w of the next row"),
@@ -85,6 +91,8 @@ class CombineChip(TensorChip):
         for name in "yw":
             moved = row.real * row[f"{name}_step"] + row.last * row[f"{name}_jump"]
             air.assert_equal(f"{name} of the next row", row[f"next_{name}"] - row[name], moved)
+        for side in ("above", "below"):
+            air.when(1 - row.real).assert_equal(f"padding cuts nothing: {side}", row[f"next_{side}"], row[f"cut_{side}"])
         for u, x, w, y, v in zip(*(lanes(stem) for stem in "uxwyv"), strict=True):
             air.assert_equal(f"{u} is the sum", row[u], row[x] * row[w] + row.weight * row[y] * row[v])
             air.when(1 - row.real).assert_zero(f"{u} is 0 on padding", row[u])
@@ -99,6 +107,8 @@ class CombineChip(TensorChip):
             "w": row.next_w,
             "v": row.v + row.next_w - row.w,
             "channel": row.channel + row.real - row.back,
+            "cut_above": row.next_above,
+            "cut_below": row.next_below,
         }
         constant = [row[name] for name in CONSTANT]
         buses.pair(
@@ -114,8 +124,8 @@ class CombineChip(TensorChip):
         buses.pair(
             "result",
             OUT_PATH,
-            receive=(*own, row.real, row.index + row.real, row.channel + row.real, *rescaling),
-            send=(*own, 0, row.index, row.channel, *rescaling),
+            receive=(*own, row.real, row.index + row.real, row.channel + row.real, *rescaling, row.next_above, row.next_below),
+            send=(*own, 0, row.index, row.channel, *rescaling, row.cut_above, row.cut_below),
         )
 
     def rows_of(self, call: TensorCall) -> int:
@@ -156,6 +166,8 @@ class CombineChip(TensorChip):
         columns = {"real": np.ones_like(index), "last": last, "tensor": np.full_like(index, call.id), "index": index}
         columns |= {**places, "left": d.channels - at, "channel": first_channel + at, "back": last * d.channels}
         columns |= {name: np.full_like(index, value) for name, value in constant.items()}
+        columns["cut_above"], columns["cut_below"] = cuts_before(call).T
+        columns["next_above"], columns["next_below"] = (cuts_before(call) + call.cuts).T
         columns["next_x"] = places["x"] + 1 + last * jumps["x_jump"]
         columns |= {f"next_{name}": places[name] + jumps[f"{name}_step"] + last * jumps[f"{name}_jump"] for name in "yw"}
         for name, values in columns.items():

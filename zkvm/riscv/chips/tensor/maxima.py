@@ -1,21 +1,19 @@
-"""Maxima and functions: the largest of several vectors, lane by lane; the entries of a function for the elements of a vector.
+"""Maxima: the largest of several vectors, lane by lane.
 
-**Sound.** *Maxima.* Rows of one call are a path; those of one result are ``taps`` of it, ``left`` falls to 1 at the last. ``first`` is the
+**Sound.** Rows of one call are a path; those of one result are ``taps`` of it, ``left`` falls to 1 at the last. ``first`` is the
 path's to say: 1 at its head and behind every last row. Within a result the largest so far goes from row to row, under the result's name and
 the number of taps left, which no other row has. y is not below x, not below the one before (the first row has none), and equal to one of
 both: so it is their maximum, whichever they are. All are int16, so differences in [0, 2^16) are integers.
-
-*Functions.* x is an int16, so the entry is one of the function's 2^16. What is served is what the image holds there.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from zkvm.riscv.chips.buses import APPLY_PATH, FUNCTION, MAXIMA, MAXIMUM_PATH, RANGE16, VECTOR
-from zkvm.riscv.chips.tensor.lanes import TensorChip, assert_muted, calls_of, elements, joined, lane_columns, lanes, put, vector
+from zkvm.riscv.chips.buses import MAXIMA, MAXIMUM_PATH, RANGE16, VECTOR
+from zkvm.riscv.chips.tensor.lanes import TensorChip, assert_muted, calls_of, elements, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.uses import operands, vector_uses
-from zkvm.riscv.isa.tensors import APPLY, ENTRY_BYTES, INT16_OFFSET, LANES, MAXIMUM, ROW_BYTES
+from zkvm.riscv.isa.tensors import LANES, MAXIMUM, ROW_BYTES
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Trace
@@ -125,69 +123,3 @@ class MaximaChip(TensorChip):
         before = np.concatenate([np.zeros_like(largest[:, :1]), largest[:, :-1]], axis=1)
         for stem, vectors in (("x", call.x), ("m", before), ("y", largest)):
             put(trace, stem, vectors.reshape(-1, LANES))
-
-
-class ApplyChip(TensorChip):
-    """One vector a row."""
-
-    name = "tensor_apply"
-    columns = Columns(
-        real=bit("the row makes a vector"),
-        tensor=cell("id of the call"),
-        index=cell("of the vector"),
-        operand=cell("tensor that is read"),
-        operand_index=cell("its vector"),
-        stride=cell("vectors from one to the next"),
-        function=cell("address / 2 of the function's entry for 0"),
-        multiplicity=cell("times the vector is read"),
-        **lane_columns("x", "argument"),
-        **lane_columns("y", "entry"),
-    )
-    counted = (VECTOR,)
-
-    def constraints(self, air: AirBuilder, row: Row) -> None:
-        """Padding stays and is mute."""
-        air.assert_bool("real is boolean", row.real)
-        air.when(1 - row.real).assert_zero("padding has no stride", row.stride)
-        assert_muted(air, row, row.real)
-
-    def interactions(self, buses: BusBuilder, row: Row) -> None:
-        """The path, the vector, eight entries, the served vector."""
-        fixed = (row.stride, row.function)
-        buses.pair(
-            "path",
-            APPLY_PATH,
-            receive=(row.tensor, row.index, row.operand, row.operand_index, *fixed),
-            send=(row.tensor, row.index + row.real, row.operand, row.operand_index + row.stride, *fixed),
-        )
-        buses.lookup("vector", VECTOR, (row.operand, row.operand_index, *vector(row, "x")), row.real)
-        for x, y in zip(lanes("x"), lanes("y"), strict=True):
-            buses.lookup(f"entry {y}", FUNCTION, (row.function + row[x], row[y]), row.real)
-        buses.serve("result", VECTOR, (row.tensor, row.index, *vector(row, "y")), row.multiplicity)
-
-    def rows_of(self, call: TensorCall) -> int:
-        """One a vector."""
-        return len(call.vectors) if call.descriptor.operation == APPLY else 0
-
-    def fill(self, execution: Execution, trace: Trace) -> None:
-        """Copy arguments and entries."""
-        calls = [call for call in calls_of(execution, APPLY) if len(call.vectors)]
-        if not calls:
-            return
-        uses = vector_uses(execution)
-        numbers = [np.arange(len(call.vectors)) for call in calls]
-        own = list(zip(calls, numbers, strict=True))
-        columns = {
-            "real": joined([np.ones_like(n) for n in numbers]),
-            "tensor": joined([np.full_like(n, call.id) for call, n in own]),
-            "index": joined(numbers),
-            "operand": joined([np.full_like(n, operands(execution, call.ecall)[0]) for call, n in own]),
-            "operand_index": joined([call.descriptor.x // ROW_BYTES + call.descriptor.x_stride * n for call, n in own]),
-            "stride": joined([np.full_like(n, call.descriptor.x_stride) for call, n in own]),
-            "function": joined([np.full_like(n, call.descriptor.channel_list // ENTRY_BYTES + INT16_OFFSET) for call, n in own]),
-            "multiplicity": joined([uses[call.id] for call in calls]),
-        }
-        for name, column in columns.items():
-            trace[name][: len(column)] = column
-        put(trace, "x", joined([call.x for call in calls], np.int16))
-        put(trace, "y", joined([call.vectors for call in calls], np.int16))

@@ -3,7 +3,7 @@
 Per lane, with z = (sum + bias) multiplier + 2^31 and q = floor(z / 2^32):
 
     above, below boolean, never both
-    (1 - 2 below) z - (low (1 - 2 below) + span above) 2^32 - below = (u + (above + below) 2^15 v) 2^32 + 2^16 s + r
+    (1 - 2 below) z - (low (1 - 2 below) + (span + 1) above) 2^32 - below = (u + (above + below) 2^15 v) 2^32 + 2^16 s + r
     (1 - above - below) (v - span + u) = 0
     x = low + (1 - above - below) u + span above
 
@@ -14,9 +14,12 @@ Per lane, with z = (sum + bias) multiplier + 2^31 and q = floor(z / 2^32):
   whoever made them. The left side is z or -z up to 2^48, so both sides differ by less than 2^63 + 2^62 + 2^61 + 2^50 < p, and are equal.
 * No flag: z - low 2^32 = u 2^32 + rest, 0 <= rest < 2^32, and u <= span because span - u = v is in range: q = low + u lies within the
   bounds, x = q.
-* ``above``: z - high 2^32 >= 0, so q >= high, x = high. ``below``: low 2^32 - 1 - z >= 0, so q < low, x = low.
+* ``above``: z - (high + 1) 2^32 >= 0, so q > high, x = high. ``below``: low 2^32 - 1 - z >= 0, so q < low, x = low. So the flags are
+  what the sum says: no prover chooses between a result that was cut and one that is its bound.
 * The top limb weighs 2^15, not 2^16: with four full limbs the right side would reach every element of the field, and a prover could declare
-  any lane cut. With 2^15 a negative z - high 2^32 is above p - 2^62 - 2^61 - 2^49 > 2^63 + 2^48, beyond what the limbs can say.
+  any lane cut. With 2^15 a negative z - (high + 1) 2^32 is above p - 2^62 - 2^61 - 2^49 > 2^63 + 2^48, beyond what the limbs can say.
+* **What was cut is counted** along the path: each row adds its flags to both counts. Padding has no flag, so it adds nothing to the path of
+  another row.
 * Whoever sends a row's path, a tile or a row of elementwise sums, says whose sums it takes: one key has sums of one kind, since calls have.
 * A row's place in its tile is one-hot in two groups of four; the sums leave the bus at that place and nowhere else, and padding, which
   has no place, takes nothing. The path says which channel and which index the row has.
@@ -29,10 +32,11 @@ from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import CHANNEL, OUT_PATH, RANGE16, SUMS, VECTOR
 from zkvm.riscv.chips.tensor.channels import listed
+from zkvm.riscv.chips.tensor.cuts import cuts_before
 from zkvm.riscv.chips.tensor.lanes import TensorChip, assert_muted, calls_of, elements, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.products import CHANNEL_POWER, positions_of
 from zkvm.riscv.chips.tensor.uses import vector_uses
-from zkvm.riscv.isa.tensors import ELEMENTWISE, LANES, LAYERS, SHIFT
+from zkvm.riscv.isa.tensors import ELEMENTWISE, LANES, RESCALING, SHIFT
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Trace
@@ -47,8 +51,6 @@ HALF = 1 << (SHIFT - 1)
 TOP_BITS = 15
 """Bits of the quotient's low part where the result is cut: v counts from there."""
 LIMBS = ("u", "v", "s", "r")
-RESCALING = (*LAYERS, *ELEMENTWISE)
-"""Operations whose results are rescaled sums. An elementwise one has a tile for each of them."""
 
 
 def _limb_columns() -> dict[str, Column]:
@@ -72,6 +74,8 @@ class ResultsChip(TensorChip):
         span=cell("greatest result less the least"),
         limit=cell("bound of the multipliers"),
         multiplicity=cell("times the vector is read"),
+        cut_above=cell("results above the greatest, in the call's rows before"),
+        cut_below=cell("results below the least, in these"),
         **{name: bit(f"the channel is {4 * k} to {4 * k + 3} of the tile") for k, name in enumerate(HIGH)},
         **{name: bit(f"the channel is {k} of these four") for k, name in enumerate(LOW)},
         **lane_columns("sum", "sum of products"),
@@ -98,8 +102,10 @@ class ResultsChip(TensorChip):
         air.assert_bool(f"above{k} is boolean", above)
         air.assert_bool(f"below{k} is boolean", below)
         air.assert_zero(f"lane {k} is not cut twice", above * below)
+        for name in (f"above{k}", f"below{k}"):
+            air.when(1 - row.real).assert_zero(f"padding is not {name}", row[name])
         scaled = (row[f"sum{k}"] + row.bias) * row.multiplier + HALF * row.real
-        edge = (row.low - 2 * row.low * below + row.span * above) * ONE
+        edge = (row.low - 2 * row.low * below + (row.span + 1) * above) * ONE
         limbs = (u + (above + below) * (1 << TOP_BITS) * v) * ONE + s * (1 << 16) + r
         air.assert_equal(f"lane {k} is divided", scaled - 2 * below * scaled - edge - below, limbs)
         air.when(1 - above - below).assert_equal(f"lane {k} is at most the greatest", v, row.span - u)
@@ -110,11 +116,12 @@ class ResultsChip(TensorChip):
         place: Expr = weighted_sum([row[name] for name in HIGH], [GROUP * k for k in range(GROUP)])
         place = place + weighted_sum([row[name] for name in LOW], list(range(GROUP)))
         own, rescaling = (row.tensor, row.tile, row.half), (row.low, row.span, row.limit)
+        counts = [row[f"cut_{side}"] + total(*(row[name] for name in lanes(side))) for side in ("above", "below")]
         buses.pair(
             "path",
             OUT_PATH,
-            receive=(*own, place, row.index, row.channel, *rescaling),
-            send=(*own, place + row.real, row.index + row.real, row.channel + row.real, *rescaling),
+            receive=(*own, place, row.index, row.channel, *rescaling, row.cut_above, row.cut_below),
+            send=(*own, place + row.real, row.index + row.real, row.channel + row.real, *rescaling, *counts),
         )
         buses.lookup("channel", CHANNEL, (row.channel, row.bias, row.multiplier, row.limit), row.real)
         for stem in LIMBS:
@@ -162,6 +169,7 @@ class ResultsChip(TensorChip):
             "span": np.full_like(index, d.high - d.low),
             "limit": found["limit"],
         }
+        columns["cut_above"], columns["cut_below"] = cuts_before(call).T
         columns |= {name: (place // GROUP == k).astype(np.int64) for k, name in enumerate(HIGH)}
         columns |= {name: (place % GROUP == k).astype(np.int64) for k, name in enumerate(LOW)}
         for name, values in columns.items():
@@ -179,7 +187,7 @@ def divided(
     scaled = (sums + bias[:, None]) * multiplier[:, None].astype(np.int64) + HALF
     quotient = scaled >> SHIFT
     above, below = quotient > high, quotient < low
-    rest = np.where(below, low * ONE - 1 - scaled, scaled - np.where(above, high, low) * ONE)
+    rest = np.where(below, low * ONE - 1 - scaled, scaled - np.where(above, high + 1, low) * ONE)
     cut = above | below
     top = rest >> SHIFT
     return {

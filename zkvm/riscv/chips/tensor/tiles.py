@@ -8,6 +8,7 @@
   of a block agree whether it is there. Blocks that are left fall by one or two and must end at 0.
 * Both results' paths begin at the first channel of the tile and end after as many as it has, or at once without a second block. So each
   (block, channel) has one row of results.
+* Counts of what was cut go through these paths, one after the other, and on to the next tile: from 0 to what the call takes back.
 * Padding moves nothing: every step is 0 there.
 """
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import OUT_PATH, RANGE16, TAP_PATH, TILE_PATH
 from zkvm.riscv.chips.tensor.channels import listed
+from zkvm.riscv.chips.tensor.cuts import cuts_of_tiles
 from zkvm.riscv.chips.tensor.lanes import TensorChip, elements
 from zkvm.riscv.chips.tensor.products import TILE_CHANNELS, layers, tile_count
 from zkvm.riscv.chips.tensor.uses import TILE_HALVES, operands
@@ -31,8 +33,11 @@ from zkvm.stark.air.columns import Columns, Row, bit, cell
 
 CONSTANT = ("taps", "channels", "x_stride", "w_stride", "x_tensor", "w_tensor", "first_w", "low", "span", "limit")
 """What is the same for all tiles of a call, at the end of their path's tuple."""
-MOVING = ("tile", "blocks_left", "channels_left", "two_blocks", "x", "w", "result", "channel")
+MOVING = ("tile", "blocks_left", "channels_left", "two_blocks", "x", "w", "result", "channel", "cut_above", "cut_below")
 """What changes from tile to tile, after the call's id."""
+SIDES = ("above", "below")
+CUTS = [f"{stage}_{side}" for stage in ("cut", "middle", "next") for side in SIDES]
+"""What was cut before the tile, before its second half, and behind it."""
 
 
 class TilesChip(TensorChip):
@@ -68,6 +73,9 @@ class TilesChip(TensorChip):
         skip=cell("channels, if it is the last and has two blocks, else 0"),
         next_blocks_left=cell("blocks left after it"),
         next_two_blocks=bit("the next tile has two blocks"),
+        **{f"cut_{side}": cell(f"results {side} the bounds, in the tiles before") for side in SIDES},
+        **{f"middle_{side}": cell(f"and in the tile's first half: {side}") for side in SIDES},
+        **{f"next_{side}": cell(f"and in its second half: {side}") for side in SIDES},
         next_x=cell("x of the next tile"),
         next_w=cell("w of the next tile"),
     )
@@ -86,6 +94,10 @@ class TilesChip(TensorChip):
         air.assert_equal("blocks that are done", row.blocks_left - row.next_blocks_left, row.last * (1 + row.two_blocks))
         air.when(1 - row.last).assert_equal("tiles of one block agree whether there are two", row.next_two_blocks, row.two_blocks)
         air.assert_equal("x of the next tile", row.next_x - row.x, row.last * (1 + row.two_blocks) * row.x_stride)
+        for side in SIDES:
+            for earlier, later in (("cut", "middle"), ("middle", "next")):
+                before, after = row[f"{earlier}_{side}"], row[f"{later}_{side}"]
+                air.when(1 - row.real).assert_equal(f"padding cuts nothing: {later}_{side}", after, before)
         w_step = row.last * (row.first_w - row.w) + (row.real - row.last) * TILE_HALVES * row.w_stride
         air.assert_equal("w of the next tile", row.next_w - row.w, w_step)
 
@@ -100,6 +112,7 @@ class TilesChip(TensorChip):
             "w": row.next_w,
             "result": row.result + row.width + row.skip,
             "channel": row.channel + row.width - row.back,
+            **{f"cut_{side}": row[f"next_{side}"] for side in SIDES},
         }
         constant = [row[name] for name in CONSTANT]
         buses.pair(
@@ -127,11 +140,12 @@ class TilesChip(TensorChip):
         )
         for half, width, result in ((0, row.width, row.result), (1, row.second_width, row.result + row.channels)):
             own, rescaling = (row.tensor, row.tile, half), (row.low, row.span, row.limit)
+            before, after = ([row[name] for name in CUTS[2 * stage : 2 * stage + 2]] for stage in (half, half + 1))
             buses.pair(
                 f"results of half {half}",
                 OUT_PATH,
-                receive=(*own, width, result + width, row.channel + width, *rescaling),
-                send=(*own, 0, result, row.channel, *rescaling),
+                receive=(*own, width, result + width, row.channel + width, *rescaling, *after),
+                send=(*own, 0, result, row.channel, *rescaling, *before),
             )
         buses.lookup("channels beyond 8 need two_channels", RANGE16, (LANES * (row.real + row.two_channels) - row.width,), row.real)
 
@@ -183,6 +197,7 @@ def _columns(execution: Execution, call: TensorCall, tiles: Any) -> dict[str, ND
         "skip": last * two * d.channels,
         "next_blocks_left": d.blocks - tiles.block - last * (1 + two),
         "next_two_blocks": np.append(two[1:], 0),
+        **dict(zip(CUTS, cuts_of_tiles(call).reshape(-1, len(CUTS)).T, strict=True)),
         "next_x": tiles.x + last * (1 + two) * d.x_stride,
         "next_w": np.where(last == 1, first_w, tiles.w + TILE_HALVES * d.w_stride),
     }

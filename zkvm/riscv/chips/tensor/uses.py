@@ -21,6 +21,7 @@ from zkvm.riscv.isa.tensors import (
     ELEMENTWISE,
     ENTRY_BYTES,
     EXPORT,
+    FUNCTIONS,
     GATHER,
     INT16_OFFSET,
     LANES,
@@ -30,6 +31,8 @@ from zkvm.riscv.isa.tensors import (
     MAXIMUM,
     MULTIPLY,
     PATTERN_BYTES,
+    RELATIVE,
+    RELATIVE_OFFSET,
     ROW_BYTES,
     ROW_VECTORS,
     SCALED,
@@ -70,10 +73,13 @@ def _vector_uses(execution: Execution) -> dict[int, Counts]:
         index = first + stride * np.arange(outer)[:, None] + np.arange(inner)
         np.add.at(uses[handle], index, times)
 
-    for call in calls_of(execution, *LAYERS, EXPORT, MAXIMUM, APPLY, DIGEST):
+    for call in calls_of(execution, *LAYERS, EXPORT, MAXIMUM, APPLY, RELATIVE, DIGEST):
         d, first, second = call.descriptor, *operands(execution, call.ecall)
         if d.operation in (EXPORT, APPLY):
             read(first, d.x, d.blocks, d.x_stride, 1, 1)
+        elif d.operation == RELATIVE:
+            read(first, d.x, d.blocks * d.channels, d.x_stride, 1, 1)
+            read(second, d.w, d.blocks, 1, 1, d.channels)
         elif d.operation == DIGEST:
             read(first, d.x, 1, 0, ROW_VECTORS * d.blocks + DIGEST_VECTORS, 1)
         elif d.operation == MAXIMUM:
@@ -186,10 +192,12 @@ def entry_uses(execution: Execution) -> Counts:
     """How often each entry of the image's functions is read."""
     constants = execution.image.tensors
     uses = np.zeros(0 if constants is None else len(constants.entries), np.int64)
-    for call in calls_of(execution, APPLY):
+    for call in calls_of(execution, *FUNCTIONS):
         if constants is not None and call.descriptor.blocks:
-            first = call.descriptor.channel_list // ENTRY_BYTES - constants.first_entry + INT16_OFFSET
-            uses += np.bincount(first + call.x.astype(np.int64).reshape(-1), minlength=len(uses))
+            relative = call.descriptor.operation == RELATIVE
+            first = call.descriptor.channel_list // ENTRY_BYTES - constants.first_entry + (RELATIVE_OFFSET if relative else INT16_OFFSET)
+            arguments = call.x.astype(np.int64) - (call.w if relative else 0)
+            uses += np.bincount(first + arguments.reshape(-1), minlength=len(uses))
     return uses
 
 
