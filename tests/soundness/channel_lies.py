@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tests.forge import Forgery
 from tests.soundness.private_forging import (
     CALL,
@@ -27,14 +25,12 @@ from tests.soundness.private_forging import (
     scaled,
     take_list,
 )
+from tests.soundness.single import Attack, Forged
 from tests.soundness.tensor_forging import A2, TWO_16, descriptor_word, export_lane, id_of, operand, padding_row, put, signed
 from zkvm.riscv.chips.tensor.channels import TENSOR_KEYS
 from zkvm.riscv.isa.tensors import BIAS_STEPS, IMPORT, SCALE_BITS, Descriptor
 from zkvm.riscv.vm.assemble import CHANNELS, VECTORS
 from zkvm.stark.field.goldilocks import P
-
-Forged = tuple[Forgery, str]
-
 
 # --- rows of channels -------------------------------------------------------------------------------------------------------
 
@@ -257,7 +253,7 @@ def g13_less_than_no_layer() -> Forged:
     return forged, f"{CALL}: scaled is boolean"
 
 
-CHANNEL_LIES: tuple[Callable[[], Forged], ...] = (
+CHANNEL_LIES: tuple[Attack, ...] = (
     g13_a_channel_of_nobody,
     g13_lanes_behind_the_channel,
     g13_another_bias,

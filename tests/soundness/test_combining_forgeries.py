@@ -5,11 +5,8 @@ See ``test_single_checks.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
-from tests.forge import Forgery
 from tests.soundness.combining_forging import (
     CALL,
     COMBINED,
@@ -29,13 +26,10 @@ from tests.soundness.combining_forging import (
     too_large_a_weight,
     walk,
 )
-from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused
 from tests.soundness.tensor_forging import A1, A2, QUARTER, TWO_16, TWO_32, lane, operand, padding_row, put, results_row, vector_of
 from zkvm.riscv.chips.tensor.combining import CONSTANT
 from zkvm.riscv.isa.tensors import MULTIPLY
-
-Forged = tuple[Forgery, str]
-
 
 # --- rows ----------------------------------------------------------------------------------------------------------------------------
 
@@ -59,7 +53,7 @@ def g12_padding_contributes() -> Forged:
     return forged, f"{ROWS}: u0 is 0 on padding"
 
 
-def g12_a_vector_of_nobody(stem: str) -> Callable[[], Forged]:
+def g12_a_vector_of_nobody(stem: str) -> Attack:
     def make() -> Forged:
         forged = combining()
         put(forged, ROWS, path_of(forged)[4], stem, range(8))
@@ -70,7 +64,7 @@ def g12_a_vector_of_nobody(stem: str) -> Callable[[], Forged]:
     return make
 
 
-def g12_another_vector(name: str) -> Callable[[], Forged]:
+def g12_another_vector(name: str) -> Attack:
     """The second row reads what another one should, and the third what is its own."""
 
     def make() -> Forged:
@@ -198,7 +192,7 @@ def g12_the_call_itself_as_factors() -> Forged:
     return forged, f"{CALL}: second operand is earlier: high limb"
 
 
-ROW_LIES: tuple[Callable[[], Forged], ...] = (
+ROW_LIES: tuple[Attack, ...] = (
     g12_another_sum,
     g12_padding_contributes,
     *map(g12_a_vector_of_nobody, TERMS),
@@ -208,7 +202,7 @@ ROW_LIES: tuple[Callable[[], Forged], ...] = (
     g12_blocks_of_other_channels,
     g12_an_end_of_a_block_without_a_row,
 )
-CALL_LIES: tuple[Callable[[], Forged], ...] = (
+CALL_LIES: tuple[Attack, ...] = (
     g12_another_tensor_as_y,
     g12_the_second_operand_as_y_of_a_product,
     g12_another_tensor_as_factors,
@@ -222,27 +216,10 @@ CALL_LIES: tuple[Callable[[], Forged], ...] = (
 )
 FORGERIES = ROW_LIES + CALL_LIES
 PROVEN = (g12_another_sum, g12_the_last_too_early, g12_another_tensor_as_y)
-"""Proven in every run of the tests; all of them in the slow tests."""
 
-
-def name_of(make: Callable[[], Forged]) -> str:
-    return make.__name__
-
-
-@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
-def test_one_line_refuses(make: Callable[[], Forged]) -> None:
-    refused_by(*make())
-
-
-@pytest.mark.parametrize("make", PROVEN, ids=name_of)
-def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
-def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
+test_one_line_refuses = refused(FORGERIES)
+test_without_the_line_the_verifier_accepts = accepted(PROVEN)
+test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)
 
 
 # --- what several lines refuse ---------------------------------------------------------------------------------------------------------
