@@ -27,7 +27,20 @@ from tests.soundness.combining_forging import (
     walk,
 )
 from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused
-from tests.soundness.tensor_forging import A1, A2, QUARTER, TWO_16, TWO_32, lane, operand, padding_row, put, results_row, vector_of
+from tests.soundness.tensor_forging import (
+    A1,
+    A2,
+    QUARTER,
+    TWO_16,
+    TWO_32,
+    descriptor_word,
+    lane,
+    operand,
+    padding_row,
+    put,
+    results_row,
+    vector_of,
+)
 from zkvm.riscv.chips.tensor.combining import CONSTANT
 from zkvm.riscv.isa.tensors import MULTIPLY
 
@@ -159,6 +172,18 @@ def g12_a_step_by_two() -> Forged:
     return forged, f"{CALL}: y_step is boolean"
 
 
+def g12_a_step_of_factors_by_two() -> Forged:
+    """The image's descriptor has a bit that means nothing, and w and v move two vectors with each row: 0 + 2 2 is what it says."""
+    forged = combining(steps=0)
+    channels, stride = (forged.cell(CALL, 0, name) for name in ("channels", "w_stride"))
+    descriptor_word(forged, COMBINED, 13, 4)
+    forged.write(CALL, 0, w_step=2, w_block=2 * channels)
+    for row in path_of(forged):
+        forged.write(ROWS, row, w_step=2, w_jump=stride - 2 * channels)
+    lay_out(forged, [(3, 3), (3, 3)])
+    return forged, f"{CALL}: w_step is boolean"
+
+
 def g12_too_large_a_weight() -> Forged:
     return too_large_a_weight(QUARTER), f"{CALL}: products of 1 + weight and limit"
 
@@ -209,6 +234,7 @@ CALL_LIES: tuple[Attack, ...] = (
     g12_another_weight_than_the_descriptor_says,
     g12_other_steps_than_the_descriptor_says,
     g12_a_step_by_two,
+    g12_a_step_of_factors_by_two,
     g12_too_large_a_weight,
     g12_products_without_a_bound,
     g12_the_call_itself,
