@@ -20,6 +20,7 @@ from tests.riscv.vm.tensor_programs import (
     bounds,
     meaning,
     outcome,
+    private_extremes,
     program,
     random_layer,
     random_moves,
@@ -92,6 +93,13 @@ def test_many_taps_in_c(script_guest: Path) -> None:
         script.add(Descriptor(LINEAR, 1, 2, taps, 0, taps, VECTORS, taps, CHANNELS, bounds(-(2**15), 2**15 - 1)), x)
         assert script_outcome(script, execute(image, script_input(script), trace=False).journal) == meaning(script)
         assert outcome(execute(program(script), script.stdin)) == meaning(script)
+
+
+@pytest.mark.parametrize(("taps", "limit"), [(8, 2**29), (512, 2**23), (2, 2**15)])
+def test_private_channels_at_their_bounds_in_c(script_guest: Path, taps: int, limit: int) -> None:
+    script = private_extremes(taps, limit)
+    seen = execute(load_image(script_guest.read_bytes(), tensors=False), script_input(script), trace=False)
+    assert script_outcome(script, seen.journal) == meaning(script) == outcome(execute(program(script), script.stdin))
 
 
 @pytest.mark.parametrize(

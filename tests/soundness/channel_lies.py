@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tests.forge import Forgery
 from tests.soundness.private_forging import (
     CALL,
@@ -25,16 +23,15 @@ from tests.soundness.private_forging import (
     say_limit,
     scale_by,
     scaled,
+    take_channels,
     take_list,
 )
+from tests.soundness.single import Attack, Forged
 from tests.soundness.tensor_forging import A2, TWO_16, descriptor_word, export_lane, id_of, operand, padding_row, put, signed
 from zkvm.riscv.chips.tensor.channels import TENSOR_KEYS
 from zkvm.riscv.isa.tensors import BIAS_STEPS, IMPORT, SCALE_BITS, Descriptor
 from zkvm.riscv.vm.assemble import CHANNELS, VECTORS
 from zkvm.stark.field.goldilocks import P
-
-Forged = tuple[Forgery, str]
-
 
 # --- rows of channels -------------------------------------------------------------------------------------------------------
 
@@ -49,6 +46,34 @@ def g13_a_channel_of_nobody() -> Forged:
     scale = forged.cell(CHANNEL_ROWS, row, "scale")
     forged.write(CHANNEL_ROWS, row, factor=30000, multiplier=30000 * scale)
     follow_channel(forged, row)
+    return forged, f"{CHANNEL_ROWS}: vector"
+
+
+def g13_the_key_of_another_tensor(step: int) -> Attack:
+    """A tensor before or behind, and an index by so much larger or smaller: nobody has such a vector, and its key is a channel's."""
+
+    def make() -> Forged:
+        forged = scaled()
+        row = channel_row(forged)
+        key = channel_in_row(forged, row)[0]
+        cells = {"tensor": W + step, "index": TAPS + 1 - step * TENSOR_KEYS}
+        forged.write(CHANNEL_ROWS, row, **cells, factor=30000, multiplier=30000 * (LIMIT >> SCALE_BITS))
+        assert channel_in_row(forged, row)[0] == key
+        follow_channel(forged, row)
+        return forged, f"{CHANNEL_ROWS}: vector"
+
+    make.__name__ = f"g13_the_key_of_a_tensor_{'behind' if step > 0 else 'before'}"
+    return make
+
+
+def g13_the_key_of_a_constant_channel() -> Forged:
+    """The tensor of number -1 would have the keys of the image's channels."""
+    forged = scaled(linear=True)
+    row = forged.copy_row(CHANNEL_ROWS, channel_row(forged, 2))
+    forged.write(CHANNEL_ROWS, row, tensor=-1, index=CHANNELS // 16 + 1)
+    channel = channel_in_row(forged, row)
+    assert channel[0] == forged.cell("channels", 1, "index")
+    take_channels(forged, {channel[0]: channel}, id_of(LINEAR_CALL))
     return forged, f"{CHANNEL_ROWS}: vector"
 
 
@@ -257,8 +282,10 @@ def g13_less_than_no_layer() -> Forged:
     return forged, f"{CALL}: scaled is boolean"
 
 
-CHANNEL_LIES: tuple[Callable[[], Forged], ...] = (
+CHANNEL_LIES: tuple[Attack, ...] = (
     g13_a_channel_of_nobody,
+    *map(g13_the_key_of_another_tensor, (-1, 1)),
+    g13_the_key_of_a_constant_channel,
     g13_lanes_behind_the_channel,
     g13_another_bias,
     g13_another_multiplier,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tests.forge import Forgery
 from tests.soundness.private_forging import (
     CALL,
@@ -20,17 +18,17 @@ from tests.soundness.private_forging import (
     no_permutations,
     permute_all,
 )
+from tests.soundness.single import Attack, Forged
 from tests.soundness.tensor_forging import A1, TWO_16, descriptor_word, export_lane, id_of, operand, padding_row, signed
 from zkvm.riscv.isa.tensors import DIGEST_TAG
 
-Forged = tuple[Forgery, str]
 SIXES = [6] * 8
 
 
 # --- G14: the rows of digests --------------------------------------------------------------------------------------------------------
 
 
-def g14_other_weights(vector: int) -> Callable[[], Forged]:
+def g14_other_weights(vector: int) -> Attack:
     """Everything but the digest reads other ones."""
 
     def make() -> Forged:
@@ -42,7 +40,7 @@ def g14_other_weights(vector: int) -> Callable[[], Forged]:
     return make
 
 
-def g14_another_digest_of_the_tensor(vector: int) -> Callable[[], Forged]:
+def g14_another_digest_of_the_tensor(vector: int) -> Attack:
     """The digest that everybody reads is not the one that is compared."""
 
     def make() -> Forged:
@@ -54,7 +52,7 @@ def g14_another_digest_of_the_tensor(vector: int) -> Callable[[], Forged]:
     return make
 
 
-def g14_another_digest(element: int) -> Callable[[], Forged]:
+def g14_another_digest(element: int) -> Attack:
     def make() -> Forged:
         forged = digested()
         last = digest_rows(forged)[-1]
@@ -68,7 +66,7 @@ def g14_another_digest(element: int) -> Callable[[], Forged]:
     return make
 
 
-def g14_a_second_digest(element: int) -> Callable[[], Forged]:
+def g14_a_second_digest(element: int) -> Attack:
     """p for 0: of nothing, whose digest is zeros."""
 
     def make() -> Forged:
@@ -173,7 +171,7 @@ def g14_an_import_instead() -> Forged:
     return forged, f"{CALL}: operation"
 
 
-DIGEST_LIES: tuple[Callable[[], Forged], ...] = (
+DIGEST_LIES: tuple[Attack, ...] = (
     *map(g14_other_weights, range(3)),
     *map(g14_another_digest_of_the_tensor, range(2)),
     *map(g14_another_digest, range(4)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tests.forge import Forgery
 from tests.sample_moves import of_second
 from tests.soundness.moving_forging import (
@@ -21,12 +19,11 @@ from tests.soundness.moving_forging import (
     gathered,
     gathering,
 )
+from tests.soundness.single import Attack, Forged
 from tests.soundness.tensor_forging import A1, A2, TWO_16, export_lane, list_at, operand, padding_row, put
 from zkvm.riscv.vm.assemble import PATTERNS
 from zkvm.stark.field.goldilocks import P
 
-Forged = tuple[Forgery, str]
-"""Forged tables and the one line that refuses them."""
 FIRST_EARLIER, SECOND_EARLIER = (f"{CALL}: {name} operand is earlier: high limb" for name in ("first", "second"))
 
 
@@ -194,7 +191,7 @@ def g9_another_operation_gathers() -> Forged:
     return forged, f"{CALL}: vectors that are gathered"
 
 
-LIES: tuple[Callable[[], Forged], ...] = (
+LIES: tuple[Attack, ...] = (
     g9_another_element,
     g9_another_lane_of_the_vector,
     g9_zero_for_an_element,

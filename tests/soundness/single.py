@@ -1,10 +1,14 @@
 """Forgeries that one line refuses and nothing else: the machine without that line accepts them.
 
 A line is a constraint, lookup or contribution of a chip, by its label. The weaker machine is the real one but for it, for both sides.
+
+A file of such attacks has them in ``FORGERIES``, and in ``PROVEN`` those that are proven in every run. Of both :func:`refused`,
+:func:`accepted` and :func:`accepted_slowly` make its tests.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import pytest
@@ -17,6 +21,12 @@ from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.columns import Row
 from zkvm.stark.air.machine import Machine
+
+Forged = tuple[Forgery, str]
+"""Forged tables, and the one line that refuses them."""
+Attack = Callable[[], Forged]
+"""Forges some. Its name says what is told."""
+Test = Callable[..., None]
 
 
 @cache
@@ -73,3 +83,37 @@ def accepted_without(forged: Forgery, line: str, monkeypatch: pytest.MonkeyPatch
         skip_own_checks(patch)
         assert verdict(forged) is expected({line})
     assert verdict(forged, refused_by(forged, line)) is None
+
+
+def refused(attacks: Sequence[Attack]) -> Test:
+    """The test that one line refuses each of the attacks."""
+
+    @_of_each(attacks)
+    def one_line_refuses(make: Attack) -> None:
+        refused_by(*make())
+
+    return one_line_refuses
+
+
+def accepted(attacks: Sequence[Attack]) -> Test:
+    """The test that the verifier accepts each of the attacks without its line. Two proofs each: so every run of the tests has a few."""
+
+    @_of_each(attacks)
+    def the_verifier_accepts(make: Attack, monkeypatch: pytest.MonkeyPatch) -> None:
+        accepted_without(*make(), monkeypatch)
+
+    return the_verifier_accepts
+
+
+def accepted_slowly(attacks: Sequence[Attack], proven: Sequence[Attack]) -> Test:
+    """The same of those that are not proven in every run, among the slow tests."""
+    assert set(proven) < set(attacks)
+    marked: Test = pytest.mark.slow(accepted([make for make in attacks if make not in proven]))
+    return marked
+
+
+def _of_each(attacks: Sequence[Attack]) -> Callable[[Test], Test]:
+    """Marks a test of one attack: it is run for each, under its name."""
+    names = [make.__name__ for make in attacks]
+    assert len(set(names)) == len(names)
+    return pytest.mark.parametrize("make", attacks, ids=names)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from tests.forge import Forgery
 from tests.riscv.chips.call_rows import products_at
 from tests.riscv.vm.tensor_programs import bounds
+from tests.soundness.single import Forged
 from tests.soundness.tensor_forging import (
     A0,
     A1,
@@ -33,8 +34,6 @@ from zkvm.riscv.vm.assemble import CHANNELS, DATA, RODATA, VECTORS
 from zkvm.stark.field.goldilocks import P
 
 PRODUCTS, RESULTS, TILES, WORDS, CALL, IMPORTS = (f"tensor_{name}" for name in ("products", "results", "tiles", "words", "call", "import"))
-Forged = tuple[Forgery, str]
-"""Forged tables and the one line that refuses them."""
 EIGHTS = list(range(100, 108))
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 
-from tests.forge import Forgery, forgery
+from tests.forge import forgery
 from tests.soundness.blake3_forging import (
     CALL,
     COUNT,
@@ -28,13 +27,11 @@ from tests.soundness.blake3_forging import (
     word_at,
     words_row,
 )
-from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused
 from tests.soundness.tensor_forging import padding_row
 from zkvm.riscv.isa.opcodes import LAST_PC, REGISTER_BASE
 from zkvm.riscv.vm.assemble import DATA
 from zkvm.stark.field.goldilocks import P
-
-Forged = tuple[Forgery, str]
 
 
 def test_honest() -> None:
@@ -66,7 +63,7 @@ def lie(number: int, line: str, **lies: Callable[[int], int]) -> Forged:
     return forged, f"{MIXING}: {line}"
 
 
-def i1_a_sum(name: str, line: str) -> Callable[[], Forged]:
+def i1_a_sum(name: str, line: str) -> Attack:
     def make() -> Forged:
         return lie(17, line, **{name: lambda honest: (honest + 1) % TWO_32})
 
@@ -74,7 +71,7 @@ def i1_a_sum(name: str, line: str) -> Callable[[], Forged]:
     return make
 
 
-def i1_a_conjunction(name: str, k: int) -> Callable[[], Forged]:
+def i1_a_conjunction(name: str, k: int) -> Attack:
     """An exclusive or with two bits more or less in one byte: still a byte, and so is every later one."""
 
     def make() -> Forged:
@@ -93,7 +90,7 @@ def i1_another_split_by_seven() -> Forged:
     return lie(55, "low bits of b1 ^ c2", b2=lambda honest: honest ^ 0x8000_0001)
 
 
-def i1_padding_that_changes(name: str) -> Callable[[], Forged]:
+def i1_padding_that_changes(name: str) -> Attack:
     """A row without a flag is on the wires of slot 0: it takes a word of the state there and hands on another."""
 
     def make() -> Forged:
@@ -139,7 +136,7 @@ def i3_another_constant() -> Forged:
     return forged, f"{WORDS}: last is the part's constant"
 
 
-def i3_another_output(k: int) -> Callable[[], Forged]:
+def i3_another_output(k: int) -> Attack:
     def make() -> Forged:
         forged = compressions()
         row = words_row(5)
@@ -153,7 +150,7 @@ def i3_another_output(k: int) -> Callable[[], Forged]:
     return make
 
 
-def i3_padding_that_changes_a_word(name: str, stem: str) -> Callable[[], Forged]:
+def i3_padding_that_changes_a_word(name: str, stem: str) -> Attack:
     """A row without a flag is on the wires of slot 0 at the first stage: it takes the first word there and hands on another."""
 
     def make() -> Forged:
@@ -204,14 +201,14 @@ def i4_padding_that_returns() -> Forged:
     return forged, f"{CALL}: a0 keeps its value unless live"
 
 
-MIXING_LIES: tuple[Callable[[], Forged], ...] = (
+MIXING_LIES: tuple[Attack, ...] = (
     *(i1_a_sum(name, line) for name, line in SUMS.items()),
     *(i1_a_conjunction(name, k) for name in EXCLUSIVE for k in range(4)),
     i1_another_nibble,
     i1_another_split_by_seven,
     *map(i1_padding_that_changes, "abcd"),
 )
-WORD_LIES: tuple[Callable[[], Forged], ...] = (
+WORD_LIES: tuple[Attack, ...] = (
     i3_another_constant,
     *map(i3_another_output, range(4)),
     i3_padding_that_changes_a_word("chaining", "upper"),
@@ -220,24 +217,7 @@ WORD_LIES: tuple[Callable[[], Forged], ...] = (
 )
 FORGERIES = (*MIXING_LIES, *WORD_LIES, i4_padding_that_returns)
 PROVEN = (MIXING_LIES[1], i1_another_nibble, WORD_LIES[1])
-"""Proven in every run of the tests; all of them in the slow tests."""
 
-
-def name_of(make: Callable[[], Forged]) -> str:
-    return make.__name__
-
-
-@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
-def test_one_line_refuses(make: Callable[[], Forged]) -> None:
-    refused_by(*make())
-
-
-@pytest.mark.parametrize("make", PROVEN, ids=name_of)
-def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
-def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
+test_one_line_refuses = refused(FORGERIES)
+test_without_the_line_the_verifier_accepts = accepted(PROVEN)
+test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)

@@ -5,7 +5,6 @@ See ``test_single_checks.py``; forgeries of the rows of sums are in ``test_combi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -30,7 +29,7 @@ from tests.soundness.combining_forging import (
     path_of,
     too_large_a_weight,
 )
-from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused
 from tests.soundness.tensor_forging import (
     A0,
     A1,
@@ -59,13 +58,12 @@ from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.isa.tensors import COMBINE, EXPORT, IMPORT, MULTIPLY, Descriptor
 from zkvm.riscv.vm.assemble import CHANNELS, DATA, RODATA, VECTORS
 
-Forged = tuple[Forgery, str]
 RESULTS = "tensor_results"
 
 # --- the descriptor ------------------------------------------------------------------------------------------------------------------
 
 
-def g12_another_word(number: int) -> Callable[[], Forged]:
+def g12_another_word(number: int) -> Attack:
     """The run of one descriptor is given out for that of another."""
 
     def make() -> Forged:
@@ -106,7 +104,7 @@ def g12_more_vectors_than_the_descriptor_says() -> Forged:
     return forged, f"{CALL}: vectors of the result"
 
 
-def g12_channels(number: int) -> Callable[[], Forged]:
+def g12_channels(number: int) -> Attack:
     """Of no block: the executor refuses the call, and so must the machine."""
 
     def make() -> Forged:
@@ -271,7 +269,7 @@ def g12_rows_without_a_call() -> Forged:
     return forged, f"{CALL}: padding has no blocks"
 
 
-DESCRIPTOR_LIES: tuple[Callable[[], Forged], ...] = (
+DESCRIPTOR_LIES: tuple[Attack, ...] = (
     *map(g12_another_word, range(len(WORDS) + 2)),
     g12_an_operation_that_does_not_exist,
     g12_steps_that_mean_nothing,
@@ -282,7 +280,7 @@ DESCRIPTOR_LIES: tuple[Callable[[], Forged], ...] = (
     g12_a_least_result_below_2_16,
     g12_a_weight_whose_room_has_a_large_limb,
 )
-OPERAND_LIES: tuple[Callable[[], Forged], ...] = (
+OPERAND_LIES: tuple[Attack, ...] = (
     g12_the_call_itself_with_a_large_limb,
     g12_the_call_itself_as_factors_with_a_large_limb,
     g12_the_call_itself_as_second_element,
@@ -296,27 +294,10 @@ OPERAND_LIES: tuple[Callable[[], Forged], ...] = (
 )
 FORGERIES = DESCRIPTOR_LIES + OPERAND_LIES
 PROVEN = (g12_a_first_operand_of_its_own, g12_rows_without_a_call)
-"""Proven in every run of the tests; all of them in the slow tests."""
 
-
-def name_of(make: Callable[[], Forged]) -> str:
-    return make.__name__
-
-
-@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
-def test_one_line_refuses(make: Callable[[], Forged]) -> None:
-    refused_by(*make())
-
-
-@pytest.mark.parametrize("make", PROVEN, ids=name_of)
-def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
-def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
+test_one_line_refuses = refused(FORGERIES)
+test_without_the_line_the_verifier_accepts = accepted(PROVEN)
+test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)
 
 
 # --- what several lines refuse ---------------------------------------------------------------------------------------------------------

@@ -5,12 +5,10 @@ See ``test_single_checks.py``. The classes: G9 gathering, G10 maxima, G11 functi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.forge import Forgery
-from tests.soundness.gathering_lies import FIRST_EARLIER, LIES, Forged, calls_row, g9_elements_of_nobody
+from tests.soundness.gathering_lies import FIRST_EARLIER, LIES, calls_row, g9_elements_of_nobody
 from tests.soundness.moving_forging import (
     APPLIES,
     ARGUMENTS,
@@ -39,7 +37,7 @@ from tests.soundness.moving_forging import (
     path_of,
 )
 from tests.soundness.proven import CHOSEN, verdict
-from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused
 from tests.soundness.tensor_forging import A1, TWO_16, export_lane, list_at, operand, padding_row, put, vector_of
 from zkvm.errors import RejectReason
 from zkvm.riscv.machine import machine
@@ -235,7 +233,7 @@ def g11_another_operation_applies() -> Forged:
     return forged, f"{CALL}: vectors that are applied"
 
 
-FORGERIES: tuple[Callable[[], Forged], ...] = (
+FORGERIES: tuple[Attack, ...] = (
     *LIES,
     g10_smaller_than_an_element,
     g10_smaller_than_the_largest_before,
@@ -259,27 +257,10 @@ FORGERIES: tuple[Callable[[], Forged], ...] = (
     g11_another_operation_applies,
 )
 PROVEN = (g9_elements_of_nobody, g10_the_last_too_early, g11_another_entry)
-"""Proven in every run of the tests; all of them in the slow tests."""
 
-
-def name_of(make: Callable[[], Forged]) -> str:
-    return make.__name__
-
-
-@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
-def test_one_line_refuses(make: Callable[[], Forged]) -> None:
-    refused_by(*make())
-
-
-@pytest.mark.parametrize("make", PROVEN, ids=name_of)
-def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
-def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
+test_one_line_refuses = refused(FORGERIES)
+test_without_the_line_the_verifier_accepts = accepted(PROVEN)
+test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)
 
 
 # --- constants -----------------------------------------------------------------------------------------------------------------------

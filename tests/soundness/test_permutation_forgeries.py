@@ -5,13 +5,13 @@ Most are refused by one line: the machine without the line accepts them. See ``t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import pytest
 
 from tests.forge import Forgery, forgery
-from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused
 from tests.states import EDGES, before, state_bytes
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.calls import PERMUTE
@@ -27,7 +27,6 @@ AGAIN = 2
 """The first of two states that are alike."""
 A0 = opcodes.REGISTER_BASE + 10
 TWO_16, TWO_32 = 1 << 16, 1 << 32
-Forged = tuple[Forgery, str]
 
 
 @cache
@@ -113,7 +112,7 @@ def serve_nobody(forged: Forgery) -> None:
 # --- rows that permute otherwise --------------------------------------------------------------------------------------------------------
 
 
-def h1_another_cell(name: str, line: str) -> Callable[[], Forged]:
+def h1_another_cell(name: str, line: str) -> Attack:
     def make() -> Forged:
         forged = permuting()
         permute_otherwise(forged, completed(STATES[0], lie=name, delta=8))
@@ -171,7 +170,7 @@ def h2_elements_exchanged() -> Forged:
     return forged, f"{CALL}: permutation"
 
 
-def h2_not_canonical(place: int) -> Callable[[], Forged]:
+def h2_not_canonical(place: int) -> Attack:
     """An element below 2^32 - 1 plus p: the same mod p, and two words."""
 
     def make() -> Forged:
@@ -211,14 +210,14 @@ def h2_a_limb_of_17_bits() -> Forged:
     return forged, f"{CALL}: word 20 after: low limb"
 
 
-ROW_LIES: tuple[Callable[[], Forged], ...] = (
+ROW_LIES: tuple[Attack, ...] = (
     *(h1_another_cell(f"out{k}", "is what it follows from") for k in (0, 7)),
     *(h1_another_cell(f"x{place}", "is what it follows from") for place in ("1_0", "3_11", "5_0", "25_0", "26_0", "26_5", "29_3")),
     *(h1_another_cell(f"c{place}", "is the cube") for place in ("0_0", "0_11", "4_0", "25_0", "29_11")),
     h1_twice_the_constants,
     h1_padding_permutes,
 )
-CALL_LIES: tuple[Callable[[], Forged], ...] = (
+CALL_LIES: tuple[Attack, ...] = (
     h2_skipped,
     h2_the_output_of_another_row,
     h2_elements_exchanged,
@@ -229,11 +228,10 @@ CALL_LIES: tuple[Callable[[], Forged], ...] = (
 )
 FORGERIES = ROW_LIES + CALL_LIES
 PROVEN = (ROW_LIES[3], h1_padding_permutes, CALL_LIES[3])
-"""Proven in every run of the tests; all of them in the slow tests."""
 
-
-def name_of(make: Callable[[], Forged]) -> str:
-    return make.__name__
+test_one_line_refuses = refused(FORGERIES)
+test_without_the_line_the_verifier_accepts = accepted(PROVEN)
+test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)
 
 
 def test_honest() -> None:
@@ -242,22 +240,6 @@ def test_honest() -> None:
     assert left(forged) == words_of(EDGES)
     assert completed(STATES[0]).items() <= {name: forged.cell(ROWS, row_of(forged), name) for name in forged.tables[ROWS].chip.main}.items()
     assert INNER_DIAGONAL[0] == P - 2
-
-
-@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
-def test_one_line_refuses(make: Callable[[], Forged]) -> None:
-    refused_by(*make())
-
-
-@pytest.mark.parametrize("make", PROVEN, ids=name_of)
-def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
-def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
 
 
 # --- what several lines refuse ----------------------------------------------------------------------------------------------------------

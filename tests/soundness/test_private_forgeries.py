@@ -5,13 +5,11 @@ See ``test_single_checks.py``; what is told is in ``channel_lies.py`` and ``dige
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.forge import Forgery
 from tests.riscv.vm.tensor_programs import digest_of
-from tests.soundness.channel_lies import CHANNEL_LIES, Forged, channel_row, g13_less_than_no_channel, g13_padding_serves
+from tests.soundness.channel_lies import CHANNEL_LIES, channel_row, g13_less_than_no_channel, g13_padding_serves
 from tests.soundness.digest_lies import DIGEST_LIES, SIXES, g14_another_permutation, g14_less_than_no_row
 from tests.soundness.private_forging import (
     CALL,
@@ -29,7 +27,7 @@ from tests.soundness.private_forging import (
     scaled,
     state_before,
 )
-from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.single import accepted, accepted_slowly, refused
 from tests.soundness.tensor_forging import TWO_16, id_of
 from zkvm.riscv.chips.tensor.channels import TENSOR_KEYS
 from zkvm.riscv.isa.poseidon2 import permute
@@ -39,27 +37,10 @@ from zkvm.stark.field.goldilocks import P
 
 FORGERIES = CHANNEL_LIES + DIGEST_LIES
 PROVEN = (g13_padding_serves, g13_less_than_no_channel, g14_another_permutation, g14_less_than_no_row)
-"""Proven in every run of the tests; all of them in the slow tests."""
 
-
-def name_of(make: Callable[[], Forged]) -> str:
-    return make.__name__
-
-
-@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
-def test_one_line_refuses(make: Callable[[], Forged]) -> None:
-    refused_by(*make())
-
-
-@pytest.mark.parametrize("make", PROVEN, ids=name_of)
-def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
-def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
+test_one_line_refuses = refused(FORGERIES)
+test_without_the_line_the_verifier_accepts = accepted(PROVEN)
+test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)
 
 
 # --- what several lines refuse ---------------------------------------------------------------------------------------------------------

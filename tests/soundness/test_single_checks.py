@@ -7,15 +7,11 @@ both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import pytest
-
 from tests.forge import Forgery, forgery
 from tests.riscv.chips.call_rows import products_at
 from tests.sample import long_run, sample_run
 from tests.soundness.proven import CHOSEN, verdict
-from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused
 from zkvm.errors import RejectReason
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.machine import machine
@@ -27,9 +23,6 @@ from zkvm.stark.prover.preprocessed import commit_preprocessed
 TWO_16, TWO_32 = 1 << 16, 1 << 32
 ZERO, T1, A2, A4, A7, SINK = (opcodes.REGISTER_BASE + number for number in (0, 6, 12, 14, 17, 32))
 NOBODY_WROTE = 12345
-
-Forged = tuple[Forgery, str]
-"""Forged tables and the one line that refuses them."""
 
 
 def run_of(*items: Item) -> Forgery:
@@ -296,33 +289,16 @@ def e3_another_code() -> Forged:
     return forged, "ecall: next pc"
 
 
-FORGERIES: tuple[Callable[[], Forged], ...] = (
+FORGERIES: tuple[Attack, ...] = (
     a2_limb, a3_alias, a4_by_zero, a5_neighbour, a5_bytes, a5_stored_byte, a7_taken, a7_not_taken, a7_less, a8_x0, a10_immediate,
     a10_operation, b2_circle, b3_word_behind_a_gap, b3_word_of_padding, b3_word_twice, b4_padding_goes_back_in_time, b4_padding_writes,
     b5_register_as_memory, b6_another_view, e3_another_call, e3_another_code,
 )  # fmt: skip
 PROVEN = (b3_word_behind_a_gap, b5_register_as_memory)
-"""Proven in every run of the tests; all of them in the slow tests."""
 
-
-def name_of(make: Callable[[], Forged]) -> str:
-    return make.__name__
-
-
-@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
-def test_one_line_refuses(make: Callable[[], Forged]) -> None:
-    refused_by(*make())
-
-
-@pytest.mark.parametrize("make", PROVEN, ids=name_of)
-def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
-def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
+test_one_line_refuses = refused(FORGERIES)
+test_without_the_line_the_verifier_accepts = accepted(PROVEN)
+test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)
 
 
 def test_a12_left_out() -> None:

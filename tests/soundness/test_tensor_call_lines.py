@@ -13,7 +13,7 @@ import pytest
 from tests.forge import Forgery
 from tests.riscv.vm.tensor_programs import bounds
 from tests.soundness.moving_forging import applying, comparing, gathering
-from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused, refused_by
 from tests.soundness.tensor_forging import (
     A1,
     A2,
@@ -36,7 +36,6 @@ from tests.soundness.tensor_forging import (
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
 from zkvm.riscv.vm.assemble import CHANNELS, DATA
 
-Forged = tuple[Forgery, str]
 CALL, RESULTS, TILES, WORDS = (f"tensor_{name}" for name in ("call", "results", "tiles", "words"))
 LAYER_LIMIT = 1 << 30
 
@@ -101,7 +100,7 @@ def g7_three_words_of_a_vector() -> Forged:
     return forged, f"{CALL}: one or eight words"
 
 
-def g7_channels(number: int) -> Callable[[], Forged]:
+def g7_channels(number: int) -> Attack:
     """Of no block."""
 
     def make() -> Forged:
@@ -166,7 +165,7 @@ def test_g5_another_lower_half_of_the_bounds() -> None:
 # --- operands ------------------------------------------------------------------------------------------------------------------------
 
 
-def g4_an_operand_of_a_layer_without_blocks(register: int) -> Callable[[], Forged]:
+def g4_an_operand_of_a_layer_without_blocks(register: int) -> Attack:
     """Nothing is read, but the operand is the call itself: id - id - 1 = -1 as a low limb."""
     number, name = (1, "first") if register == A1 else (2, "second")
 
@@ -253,7 +252,7 @@ def g3_fewer_channels_in_the_middle() -> Forged:
     return forged, f"{TILES}: 16 channels unless it is the last"
 
 
-def g4_a_vector_of_nobody_in_the_second_half(stem: str) -> Callable[[], Forged]:
+def g4_a_vector_of_nobody_in_the_second_half(stem: str) -> Attack:
     """Of 9 channels the second half has one, and the sums of the other lanes have to be 0."""
 
     def make() -> Forged:
@@ -266,7 +265,7 @@ def g4_a_vector_of_nobody_in_the_second_half(stem: str) -> Callable[[], Forged]:
     return make
 
 
-FORGERIES: tuple[Callable[[], Forged], ...] = (
+FORGERIES: tuple[Attack, ...] = (
     g3_a_tile_that_has_a_block_less,
     g3_fewer_channels_in_the_middle,
     *map(g4_a_vector_of_nobody_in_the_second_half, "bd"),
@@ -282,24 +281,7 @@ FORGERIES: tuple[Callable[[], Forged], ...] = (
     g4_a_second_operand_of_its_own,
 )
 PROVEN = (g7_an_export_of_another_stride,)
-"""Proven in every run of the tests; all of them in the slow tests."""
 
-
-def name_of(make: Callable[[], Forged]) -> str:
-    return make.__name__
-
-
-@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
-def test_one_line_refuses(make: Callable[[], Forged]) -> None:
-    refused_by(*make())
-
-
-@pytest.mark.parametrize("make", PROVEN, ids=name_of)
-def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
-def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
+test_one_line_refuses = refused(FORGERIES)
+test_without_the_line_the_verifier_accepts = accepted(PROVEN)
+test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)

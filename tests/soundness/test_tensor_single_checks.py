@@ -5,13 +5,11 @@ See ``test_single_checks.py``. Classes G1 to G7 are those of ``test_tensor_forge
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.riscv.vm.tensor_programs import bounds
 from tests.soundness.proven import CHOSEN, verdict
-from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused, refused_by
 from tests.soundness.tensor_forging import (
     LAYER,
     QUARTER,
@@ -27,7 +25,6 @@ from tests.soundness.tensor_forging import (
     vector_of,
 )
 from tests.soundness.tensor_lies import (
-    Forged,
     g1_padding_contributes,
     g2_two_taps_at_once,
     g3_another_start_of_the_next_tile,
@@ -181,7 +178,7 @@ def g5_bounds_in_disorder() -> Forged:
     return forged, f"{CALL}: bounds are in order"
 
 
-FORGERIES: tuple[Callable[[], Forged], ...] = (
+FORGERIES: tuple[Attack, ...] = (
     g1_padding_contributes, g2_two_taps_at_once, g3_channels_beyond_8_are_muted, g3_another_start_of_the_next_tile,
     g4_a_vector_of_nobody, g4_weights_of_nobody, g4_another_vector, g4_padding_of_an_import_serves, g4_padding_of_words_serves,
     g4_padding_of_results_serves, g4_an_export_serves, g4_the_call_itself, g4_the_call_itself_as_weights, g4_two_calls_feed_each_other,
@@ -194,32 +191,15 @@ FORGERIES: tuple[Callable[[], Forged], ...] = (
     g7_the_machine_does_not_know_the_call,
 )  # fmt: skip
 PROVEN = (g1_padding_contributes, g4_the_call_itself, g5_false_saturation)
-"""Proven in every run of the tests; all of them in the slow tests."""
 
-
-def name_of(make: Callable[[], Forged]) -> str:
-    return make.__name__
-
-
-@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
-def test_one_line_refuses(make: Callable[[], Forged]) -> None:
-    refused_by(*make())
+test_one_line_refuses = refused(FORGERIES)
+test_without_the_line_the_verifier_accepts = accepted(PROVEN)
+test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)
 
 
 def test_g5_too_many_taps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert tensors.MAX_PRODUCT_LIMIT == 1 << 32
     refused_by(*g5_too_many_taps(monkeypatch))
-
-
-@pytest.mark.parametrize("make", PROVEN, ids=name_of)
-def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
-def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
 
 
 def test_g5_a_top_limb_that_weighs_2_16_accepts_false_saturation(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,8 +116,10 @@ def test_functions_of_extremes() -> None:
 
 
 def test_nothing_at_all() -> None:
+    """Beside a tensor of something, so that it is counted what is read."""
     script = Script()
     x = script.add_import([])
+    script.add_import([[1] * 8])
     for words in (
         Descriptor(GATHER, 0, channel_list=7),
         Descriptor(MAXIMUM, 0, taps=2**32 - 1, x=3, x_stride=2**32 - 1, w_stride=2**32 - 1),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.riscv.chips.test_tensors import satisfied
 from tests.riscv.vm.digest_programs import random_digests, with_digest
-from tests.riscv.vm.tensor_programs import Script, bounds, random_layer, random_vectors
+from tests.riscv.vm.tensor_programs import Script, bounds, private_extremes, random_layer, random_vectors
 from zkvm.riscv.isa.tensors import DIGEST, SCALED, Descriptor
 
 ALL = bounds(-(2**15), 2**15 - 1)
@@ -23,6 +23,20 @@ def test_digests(rows: int) -> None:
 def test_layers_with_their_own_channels(seed: int) -> None:
     rng = random.Random(seed)
     satisfied(random_layer(rng, rng.randrange(1, 30), rng.randrange(1, 30), rng.randrange(1, 9), scaled=True))
+
+
+@pytest.mark.parametrize(("taps", "limit"), [(8, 2**29), (16, 2**28), (2**9, 2**23), (3, 2**15), (1, 2**15), (1, 2**29)])
+def test_channels_at_their_bounds(taps: int, limit: int) -> None:
+    """Every corner of a bias and a multiplier, the largest sums of both signs: up to taps limit = 2^32 nothing wraps."""
+    satisfied(private_extremes(taps, limit))
+
+
+def test_digests_of_extremes() -> None:
+    """The least and the greatest elements of the field that three lanes make."""
+    script = Script()
+    for lane in (-(2**15), 2**15 - 1):
+        script.add(Descriptor(DIGEST, 2), script.add_import(with_digest([[lane] * 8] * 6)))
+    satisfied(script)
 
 
 def test_channels_that_two_layers_share() -> None:

@@ -380,6 +380,19 @@ def random_layer(rng: random.Random, positions: int, channels: int, taps: int, s
     return script
 
 
+def private_extremes(taps: int, limit: int) -> Script:
+    """Layers whose channels in vectors are the corners of what those can be, with sums as large as they can be, cut to several bounds."""
+    script, ends = Script(), (-(2**15), 2**15 - 1)
+    channels = [[low, high, factor, *[0] * 5] for low, high, factor in product(ends, (*ends, 0), (*ends, 0, 1))]
+    x = script.add_import([[*ends, 0, 1, -1, 2, -2, ends[0]]] * taps)
+    halves = len(channels) // 8
+    w = script.add_import([[*ends, 1, -1, 0, ends[0], ends[1], 3]] * (halves * taps) + channels)
+    for edges in (ends, (0, ends[1]), (ends[0], ends[0]), (-1, 1)):
+        words = (1, len(channels), taps, 0, taps, 0, taps, 16 * halves * taps, bounds(*edges), limit)
+        script.add(Descriptor(SCALED, *words), x, w)
+    return script
+
+
 def random_function(rng: random.Random) -> list[int]:
     """65,536 entries."""
     kind = rng.randrange(3)

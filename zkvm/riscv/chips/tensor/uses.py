@@ -83,7 +83,7 @@ def _vector_uses(execution: Execution) -> dict[int, Counts]:
         elif d.operation == DIGEST:
             read(first, d.x, 1, 0, ROW_VECTORS * d.blocks + DIGEST_VECTORS, 1)
         elif d.operation == MAXIMUM:
-            for tap in range(d.taps):
+            for tap in range(d.taps if d.blocks else 0):  # of no results, taps may be any word
                 read(first, d.x + ROW_BYTES * d.w_stride * tap, d.blocks, d.x_stride, 1, 1)
         elif d.blocks:
             read(first, d.x, d.blocks, d.x_stride, d.taps, -(-d.halves // TILE_HALVES))
