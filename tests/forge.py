@@ -22,7 +22,7 @@ from zkvm.stark.air.builder import Bus, Lookup, Pair
 from zkvm.stark.air.check import check_buses, check_rows
 from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.evaluate import evaluate_columns
-from zkvm.stark.air.expression import MAIN, lift, straighten
+from zkvm.stark.air.expression import MAIN, Expr, lift, straighten
 from zkvm.stark.air.table import Closing, Table
 from zkvm.stark.field import goldilocks
 from zkvm.stark.field.goldilocks import P
@@ -117,10 +117,18 @@ class Forgery:
             expr = pair.receive.values[1]
             assert expr.kind == MAIN
             table.main[expr.index, row] = value % P
-            if pair.send is None or pair.send.values[1] is not expr:
+            if pair.send is None or not (pair.send.values[1] is expr or self._keeps(chip, row, pair.send.values[1], value)):
                 return reads
             time = int(evaluate_columns(straighten([pair.send.values[2]]), table.main[:, [row]], table.pre[:, [row]])[0][0])
         raise AssertionError("a path ends")
+
+    def _keeps(self, chip: str, row: int, after: Expr, value: int) -> bool:
+        """Whether the access is one of a tensor call that leaves the register as it is: then it says so in a column of its own."""
+        name = list(self.tables[chip].chip.main)[after.index] if after.kind == MAIN else ""
+        if chip != "tensor_call" or name not in ("next_a1", "next_a2") or any(self.cell(chip, row, flag) for flag in ("linear", "scaled")):
+            return False
+        self.write(chip, row, **{name: value})
+        return True
 
     def follow(self, address: int, time: int, previous: int) -> None:
         """Let whoever consumes what was produced at ``time`` consume what was produced at ``previous``: takes an access out, or in."""

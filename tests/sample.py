@@ -62,7 +62,9 @@ COMPRESSED = b"".join((0x9E37_79B9 * (k + 1) % (1 << 32)).to_bytes(4, "little") 
 
 def tensor_call(number: int, handle: str, first: str = "zero", second: str = "zero", offset: int = 0) -> list[Item]:
     """One of :data:`CALLS`, whose descriptor is in read-only memory."""
-    items: list[Item] = [("addi", "a0", "s1", len(WORDS) + 56 * number), ("mv", "a1", first), ("addi", "a2", second, offset)]
+    place = len(WORDS) + 56 * number
+    items: list[Item] = [("addi", "a0", "s1", place)] if place < 2048 else [("addi", "a0", "s1", 2047), ("addi", "a0", "a0", place - 2047)]
+    items += [("mv", "a1", first), ("addi", "a2", second, offset)]
     return [*items, ("li", "a7", TENSOR.number), ("ecall",), ("mv", handle, "a0")]
 
 

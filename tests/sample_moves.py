@@ -5,7 +5,19 @@ from __future__ import annotations
 import struct
 
 from tests.riscv.vm.tensor_programs import bounds
-from zkvm.riscv.isa.tensors import APPLY, COMBINE, EXPORT, GATHER, INT16_OFFSET, MAXIMUM, MULTIPLY, SECOND_OPERAND, Descriptor
+from zkvm.riscv.isa.tensors import (
+    APPLY,
+    COMBINE,
+    EXPORT,
+    GATHER,
+    INT16_OFFSET,
+    MAXIMUM,
+    MULTIPLY,
+    RELATIVE,
+    RELATIVE_OFFSET,
+    SECOND_OPERAND,
+    Descriptor,
+)
 from zkvm.riscv.vm.assemble import CHANNELS, FUNCTIONS, PATTERNS, VECTORS
 
 Calls = tuple[tuple[Descriptor, str, str, str, int], ...]
@@ -44,6 +56,8 @@ ENTRIES = [
 ]
 FUNCTION = FUNCTIONS + 2 * (len(BEFORE) - FUNCTION_FIRST - INT16_OFFSET)
 """Where the first function's entry for -2^15 would be."""
+DIFFERENCES = FUNCTION + 2 * (INT16_OFFSET - RELATIVE_OFFSET)
+"""Where the first function's entry for -2^16 + 1 would be."""
 OTHER_FUNCTION = FUNCTION + 2 * (FUNCTION_LAST + 1 - FUNCTION_FIRST)
 PATTERN_BYTES = b"".join(struct.pack("<8I", *row) for row in PATTERN_ROWS)
 FUNCTION_BYTES = struct.pack(f"<{len(ENTRIES)}h", *ENTRIES)
@@ -67,6 +81,9 @@ def moves(at: int) -> Calls:
         (Descriptor(APPLY, 4, x=32, x_stride=5, channel_list=FUNCTION), "t5", "s7", "zero", 0),
         (Descriptor(APPLY, 2, x=16, x_stride=0, channel_list=OTHER_FUNCTION), "t6", "t5", "s0", 3),
         (Descriptor(APPLY, 0, x=5, channel_list=1), "s9", "t5", "zero", 0),
+        # Two blocks of two vectors, and of three that are the same one.
+        (Descriptor(RELATIVE, 2, 2, 0, 0, 1, 16, 0, DIFFERENCES), "t4", "t5", "t5", 0),
+        (Descriptor(RELATIVE, 2, 3, 0, 32, 0, 32, 0, DIFFERENCES), "t5", "t5", "t4", 0),
         (Descriptor(EXPORT, 3, 8, 0, 0, 1), "s9", "t3", "s0", at),
         (Descriptor(EXPORT, 2, 8, 0, 0, 1), "s9", "t6", "s0", at + 4 * 24),
     )

@@ -17,6 +17,7 @@ from tests.soundness.tensor_forging import (
     id_of,
     lane,
     put,
+    recount,
     results_row,
     signed,
     vector_of,
@@ -42,16 +43,18 @@ def combining(
     strides: tuple[int, int, int] = (4, 1, 3),
     steps: int = 2,
     second: Vectors = SECOND,
+    limits: int = FULL,
+    constant: bool = False,
 ) -> Forgery:
-    """Two imports, an elementwise call on both, and an export of its result, a quarter of the sums."""
+    """Two imports, an elementwise call on both, or on constants, and an export of its result, a quarter of the sums."""
     x_stride, y_stride, w_stride = strides
-    start = 0 if operation == MULTIPLY else VECTORS
-    words = (blocks, channels, weight, 16, x_stride, start, w_stride, CHANNELS + 16, FULL, 16, y_stride, start + 16, steps)
+    start, x = 0 if operation == MULTIPLY else VECTORS, 16 + constant * VECTORS
+    words = (blocks, channels, weight, x, x_stride, start, w_stride, CHANNELS + 16, limits, x, y_stride, start + 16, steps)
     count = blocks * channels
     calls = [
         (Descriptor(IMPORT, len(FIRST)), 0, 0),
         (Descriptor(IMPORT, len(second)), 0, 0),
-        (Descriptor(operation, *words), FIRST_ID, SECOND_ID),
+        (Descriptor(operation, *words), *((0, 0) if constant else (FIRST_ID, SECOND_ID))),
         (Descriptor(EXPORT, count, 8, 0, 0, 1), MADE, DATA),
     ]
     return Program(calls, FACTORS, [(0, QUARTER, QUARTER)] * (channels + 2), FIRST + second, [0] * (8 * count)).forged()
@@ -69,6 +72,7 @@ def result(forged: Forgery, index: int, sums: Sequence[int], tensor: int = MADE)
     row = results_row(forged, index, tensor)
     for k, value in enumerate(sums):
         export_lane(forged, tensor, index, k, lane(forged, row, k, value))
+    recount(forged, tensor)
 
 
 def follow(forged: Forgery, rows: Sequence[int] | None = None) -> None:

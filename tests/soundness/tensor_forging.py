@@ -27,6 +27,9 @@ HALF = 1 << 31
 DESCRIPTOR_BYTES = 64
 CALL_INSTRUCTIONS = 8
 FULL = bounds(-(2**15), 2**15 - 1)
+RESULTS = "tensor_results"
+CUTTING = {"tensor_call": ("linear", "scaled"), "tensor_combine_call": ("combines", "multiplies")}
+"""Calls that rescale: the flags of their operations."""
 QUARTER = 1 << 30
 """A multiplier by which a result is a quarter of its sum."""
 
@@ -123,11 +126,16 @@ def operand(forged: Forgery, call: int, register: int, value: int) -> None:
     forged.spread(register, written, value)
 
 
-def apart(forged: Forgery, chip: str, row: int, name: str) -> int:
-    """A call reads in a register what it leaves there, and everybody else passes it by; when the register was written."""
+def apart(forged: Forgery, chip: str, row: int, name: str, value: int | None = None) -> int:
+    """A call reads in a register what it leaves there, ``value``, and everybody else passes it by; when the register was written."""
     time, before = forged.cell(chip, row, "t"), forged.cell(chip, row, f"t_{name}")
-    forged.follow({"a1": A1, "a2": A2, "a7": A7}[name], time, before)
+    register = {"a1": A1, "a2": A2, "a7": A7}[name]
+    if name in ("a1", "a2"):  # what others find there is what was there before the call
+        forged.spread(register, time, forged.cell(chip, row, name))
+    forged.follow(register, time, before)
     forged.write(chip, row, **{f"t_{name}": time})
+    if value is not None:
+        forged.write(chip, row, **{name: value} | ({f"next_{name}": value} if chip == "tensor_call" else {}))
     return before
 
 
@@ -155,7 +163,7 @@ def lane(forged: Forgery, row: int, k: int, total: int | None = None, flag: str 
     scaled = (total + bias) * multiplier + HALF
     quotient = scaled >> 32
     flag = flag or ("above" if quotient > low + span else "below" if quotient < low else "none")
-    rest = {"above": scaled - (low + span) * TWO_32, "below": low * TWO_32 - 1 - scaled}.get(flag, scaled - low * TWO_32)
+    rest = {"above": scaled - (low + span + 1) * TWO_32, "below": low * TWO_32 - 1 - scaled}.get(flag, scaled - low * TWO_32)
     top = rest >> 32 if flag == "none" else rest % P >> 32
     x = {"above": low + span, "below": low}.get(flag, low + top)
     u, v = (top, span - top) if flag == "none" else (top % (1 << 15), top >> 15)
@@ -189,7 +197,55 @@ def lie(forged: Forgery, index: int, k: int, total: int | None = None, flag: str
     """Another sum or flag for an element of a layer, rescaled and read by everybody."""
     value = lane(forged, results_row(forged, index, tensor), k, total, flag)
     export_lane(forged, tensor, index, k, value)
+    recount(forged, tensor)
     return value
+
+
+def path_of_results(forged: Forgery, tensor: int) -> list[int]:
+    """The rows of a call's results in the order in which what is cut is counted."""
+    places: dict[tuple[int, ...], int] = {}
+    for row in range(forged.tables[RESULTS].used):
+        if forged.cell(RESULTS, row, "real") and forged.cell(RESULTS, row, "tensor") == tensor:
+            places[*(signed(forged.cell(RESULTS, row, name)) for name in ("tile", "half", "index")), row] = row
+    return [places[key] for key in sorted(places)]
+
+
+def recount(forged: Forgery, tensor: int) -> None:
+    """Let everybody say how many results of a call are cut, as their flags are now; in a1 and a2 it is read by whoever reads them."""
+    counts, ends = [0, 0], dict[tuple[int, int], list[int]]()
+    for row in path_of_results(forged, tensor):
+        forged.write(RESULTS, row, cut_above=counts[0], cut_below=counts[1])
+        for side, name in enumerate(("above", "below")):
+            counts[side] += sum(vector_of(forged, RESULTS, row, name))
+        place = forged.cell(RESULTS, row, "tile"), forged.cell(RESULTS, row, "half")
+        ends[place] = list(counts)
+    last = [0, 0]
+    for chip in ("tensor_tiles", "tensor_combine"):
+        if chip not in forged.tables:
+            continue
+        rows = [row for row in range(forged.tables[chip].used) if forged.cell(chip, row, "tensor") == tensor]
+        number = "tile" if chip == "tensor_tiles" else "index"
+        for row in sorted((row for row in rows if forged.cell(chip, row, "real")), key=lambda row: forged.cell(chip, row, number)):
+            at = forged.cell(chip, row, number)
+            middle = ends.get((at, 0), last)
+            behind = ends.get((at, 1), middle)
+            said = {"cut": last, "next": behind} | ({"middle": middle} if chip == "tensor_tiles" else {})
+            forged.write(chip, row, **{f"{name}_{side}": own[k] for name, own in said.items() for k, side in enumerate(("above", "below"))})
+            last = behind
+    for chip, flags in CUTTING.items():
+        for row in range(forged.tables[chip].used if chip in forged.tables else 0):
+            if forged.cell(chip, row, "t") == 4 * tensor and any(forged.cell(chip, row, flag) for flag in flags):
+                _leave(forged, chip, row, counts)
+
+
+def _leave(forged: Forgery, chip: str, row: int, counts: Sequence[int]) -> None:
+    """A call that has cut so many results leaves that in a1 and a2."""
+    time = forged.cell(chip, row, "t")
+    for register, name, count in zip((A1, A2), ("a1", "a2"), counts, strict=True):
+        side = "cut_above" if register == A1 else "cut_below"
+        if forged.cell(chip, row, side) != count:
+            forged.write(chip, row, **{side: count} | ({f"next_{name}": count} if chip == "tensor_call" else {}))
+            forged.spread(register, time, count)
 
 
 def sums_of(forged: Forgery, tensor: int = LAYER) -> dict[tuple[int, int, int], int]:
@@ -225,6 +281,7 @@ def follow_products(forged: Forgery, tensor: int = LAYER) -> int:
             if after != before:
                 export_lane(forged, tensor, cell["index"], k, after)
                 changed += 1
+    recount(forged, tensor)
     return changed
 
 

@@ -190,16 +190,35 @@ def g12_an_operand_without_blocks() -> Forged:
 
 
 def g12_a_first_operand_of_its_own() -> Forged:
-    forged = combining()
+    """The call reads in a1 what it leaves there, how many results were above its bounds, and that is the handle of the other import."""
+    other = {"a1": SECOND_ID, "first_low": MADE - SECOND_ID - 1, "x_tensor": SECOND_ID}
+    forged = cutting(other, above=SECOND_ID)
     apart(forged, CALL, 0, "a1")
-    everywhere(forged, a1=SECOND_ID, first_low=MADE - SECOND_ID - 1, x_tensor=SECOND_ID)
+    everywhere(forged, **other)
+    assert forged.cell(CALL, 0, "cut_above") == SECOND_ID
     return forged, f"{CALL}: a1 is later"
 
 
+def cutting(cells: dict[str, int], above: int = 0, below: int = 0) -> Forgery:
+    """An honest run with such bounds that so many results would be cut if the call and its rows had these cells."""
+    for weight in (3, 2, 1, 0):
+        forged = combining(weight=weight)
+        everywhere(forged, **cells)
+        rows = range(forged.tables[RESULTS].used)
+        made = sorted(x for row in rows if forged.cell(RESULTS, row, "real") for x in vector_of(forged, RESULTS, row, "x"))
+        low, high = made[below] if below else -(2**15), made[-above - 1] if above else 2**15 - 1
+        if (sum(x < low for x in made), sum(x > high for x in made)) == (below, above):  # else some are equal
+            return combining(weight=weight, limits=bounds(low, high))
+    raise AssertionError("no such bounds")
+
+
 def g12_a_second_operand_of_its_own() -> Forged:
-    forged = combining()
+    """Likewise in a2, with those below its bounds."""
+    other = {"a2": FIRST_ID, "second_low": MADE - FIRST_ID - 1, "y_tensor": FIRST_ID}
+    forged = cutting(other, below=FIRST_ID)
     apart(forged, CALL, 0, "a2")
-    everywhere(forged, a2=FIRST_ID, second_low=MADE - FIRST_ID - 1, y_tensor=FIRST_ID)
+    everywhere(forged, **other)
+    assert forged.cell(CALL, 0, "cut_below") == FIRST_ID
     return forged, f"{CALL}: a2 is later"
 
 
@@ -255,8 +274,8 @@ def g12_another_instruction() -> Forged:
 
 
 def g12_rows_without_a_call() -> Forged:
-    """A row without a flag that has blocks: anybody's tensor."""
-    forged = combining()
+    """A row without a flag that has blocks: anybody's tensor, of constants."""
+    forged = combining(constant=True)
     nobody = MADE + 1
     row = forged.copy_row(CALL, 0)
     time = opcodes.TIME_STEP * nobody

@@ -230,7 +230,7 @@ def g11_another_operation_applies() -> Forged:
     row = forged.copy_row(APPLIES, 0)
     forged.write(APPLIES, row, tensor=IMPORTED)
     applied(forged, row, [8] * 8, [8] * 8)
-    return forged, f"{CALL}: vectors that are applied"
+    return forged, f"{CALL}: vectors that a function is applied to"
 
 
 FORGERIES: tuple[Attack, ...] = (

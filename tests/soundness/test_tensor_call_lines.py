@@ -189,7 +189,7 @@ def g4_a_first_operand_of_its_own() -> Forged:
     ]
     forged = Program(calls, imported=[[5] * 8, [7] * 8], ram=[0] * 8).forged()
     row = forged.row(CALL, exports=1)
-    apart(forged, CALL, row, "a1")
+    apart(forged, CALL, row, "a1", id_of(1))
     for k in range(8):
         export_lane(forged, id_of(0), 0, k, 7)
     forged.write(CALL, row, a1=id_of(1), first_low=id_of(2) - id_of(1) - 1)
@@ -201,8 +201,8 @@ def g4_a_second_operand_of_its_own() -> Forged:
     """Of a gather: every row of the pattern takes the first operand's, but for what the second one is."""
     forged = gathering()
     row = forged.row(CALL, gathers=1)
-    apart(forged, CALL, row, "a2")
     first = forged.cell(CALL, row, "a1")
+    apart(forged, CALL, row, "a2", first)
     forged.write(CALL, row, a2=first, second_low=id_of(2) - first - 1)
     for number in range(forged.tables["tensor_gather"].used):
         forged.write("tensor_gather", number, second=first, operand=first)
