@@ -58,6 +58,8 @@ def test_shapes() -> None:
         "tensor_channels": (5, 0, 4, 17),
         "tensor_combine": (24, 2, 4, 79),
         "tensor_combine_call": (20, 6, 29, 93),
+        "tensor_depthwise": (43, 3, 11, 155),
+        "tensor_depthwise_call": (14, 6, 28, 82),
         "tensor_digest": (28, 1, 4, 63),
         "tensor_import": (2, 1, 9, 30),
         "tensor_words": (46, 9, 20, 88),

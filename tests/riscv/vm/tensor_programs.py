@@ -6,8 +6,10 @@ import random
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 
+from tests.riscv.vm.windows import channel_of, windows_of
 from zkvm.riscv.isa import calls
 from zkvm.riscv.isa.poseidon2 import permute
 from zkvm.riscv.isa.tensors import (
@@ -24,7 +26,9 @@ from zkvm.riscv.isa.tensors import (
     MAXIMUM,
     MULTIPLY,
     SCALED,
+    SCALED_DEPTHWISE,
     SECOND_OPERAND,
+    WINDOWED,
     Descriptor,
 )  # fmt: skip
 from zkvm.riscv.records import Execution, Image
@@ -140,15 +144,6 @@ def digest_of(vectors: Vectors) -> Vectors:
     return [lanes[:8], lanes[8:]]
 
 
-def channel_of(vector: list[int], limit: int) -> tuple[int, int, int]:
-    """The channel that a vector holds: bias, multiplier, limit."""
-    scale = limit // 2**15
-    assert limit == scale * 2**15
-    assert scale in [2**k for k in range(15)]
-    assert vector[3:] == [0] * 5
-    return (vector[0] + 2**16 * vector[1]) * 2**14 // scale, vector[2] * scale, limit
-
-
 def layer_of(script: Script, step: Step, read: Callable[[int, int, int], list[int]]) -> Vectors:
     """What a layer makes. ``read``: a vector of an operand that begins at so many bytes."""
     d, result = step.descriptor, Vectors()
@@ -166,6 +161,14 @@ def layer_of(script: Script, step: Step, read: Callable[[int, int, int], list[in
             scaled = [((s + bias) * multiplier + 2**31) // 2**32 for s in sums]
             result.append([min(max(y, d.low), d.high) for y in scaled])
     return result
+
+
+def listed_of(script: Script, step: Step, read: Callable[[int, int, int], list[int]]) -> list[tuple[int, int, int]]:
+    """The channels that a call with windows says: bias, multiplier, limit."""
+    d = step.descriptor
+    if d.operation == SCALED_DEPTHWISE:
+        return [channel_of(read(step.second, d.channel_list, c), d.y) for c in range(d.channels if d.blocks else 0)]
+    return script.channels[(d.channel_list - CHANNELS) // 16 :][: d.channels]
 
 
 def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
@@ -221,6 +224,9 @@ def meaning(script: Script) -> tuple[list[Vectors], list[int]]:
                 assert 1 <= (d.taps + 1) * limit <= 2**32
                 sums = [one[lane] * own[lane] + d.taps * other[lane] * others[lane] for lane in range(8)]
                 result.append([min(max(((s + bias) * multiplier + 2**31) // 2**32, d.low), d.high) for s in sums])
+        elif d.operation in WINDOWED:
+            starts = (step.first, d.x), (step.second, d.w)
+            result = windows_of(d, listed_of(script, step, read), *(partial(read, *start) for start in starts))
         else:
             assert d.operation in LAYERS
             result = layer_of(script, step, read)
@@ -285,7 +291,7 @@ def script_outcome(script: Script, journal: bytes) -> tuple[list[Vectors], list[
     numbers, made = list(struct.unpack(f"<{len(journal) // 4}i", journal)), []
     for step in script.steps:
         d = step.descriptor
-        size = 8 * d.blocks * {EXPORT: 0, DIGEST: 0, **dict.fromkeys((*LAYERS, *ELEMENTWISE), d.channels)}.get(d.operation, 1)
+        size = 8 * d.blocks * {EXPORT: 0, DIGEST: 0, **dict.fromkeys((*LAYERS, *ELEMENTWISE, *WINDOWED), d.channels)}.get(d.operation, 1)
         made.append([numbers[k : k + 8] for k in range(0, size, 8)])
         numbers = numbers[size:]
     return made, numbers

@@ -17,7 +17,8 @@ Per lane, with z = (sum + bias) multiplier + 2^31 and q = floor(z / 2^32):
 * ``above``: z - high 2^32 >= 0, so q >= high, x = high. ``below``: low 2^32 - 1 - z >= 0, so q < low, x = low.
 * The top limb weighs 2^15, not 2^16: with four full limbs the right side would reach every element of the field, and a prover could declare
   any lane cut. With 2^15 a negative z - high 2^32 is above p - 2^62 - 2^61 - 2^49 > 2^63 + 2^48, beyond what the limbs can say.
-* Whoever sends a row's path, a tile or a row of elementwise sums, says whose sums it takes: one key has sums of one kind, since calls have.
+* Whoever sends a row's path, a tile or a row of elementwise sums or of windows, says whose sums it takes: one key has sums of one kind,
+  since calls have.
 * A row's place in its tile is one-hot in two groups of four; the sums leave the bus at that place and nowhere else, and padding, which
   has no place, takes nothing. The path says which channel and which index the row has.
 """
@@ -32,7 +33,7 @@ from zkvm.riscv.chips.tensor.channels import listed
 from zkvm.riscv.chips.tensor.lanes import TensorChip, assert_muted, calls_of, elements, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.products import CHANNEL_POWER, positions_of
 from zkvm.riscv.chips.tensor.uses import vector_uses
-from zkvm.riscv.isa.tensors import ELEMENTWISE, LANES, LAYERS, SHIFT
+from zkvm.riscv.isa.tensors import ELEMENTWISE, LANES, LAYERS, SHIFT, WINDOWED
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Trace
@@ -47,8 +48,8 @@ HALF = 1 << (SHIFT - 1)
 TOP_BITS = 15
 """Bits of the quotient's low part where the result is cut: v counts from there."""
 LIMBS = ("u", "v", "s", "r")
-RESCALING = (*LAYERS, *ELEMENTWISE)
-"""Operations whose results are rescaled sums. An elementwise one has a tile for each of them."""
+RESCALING = (*LAYERS, *ELEMENTWISE, *WINDOWED)
+"""Operations whose results are rescaled sums. All but layers have a tile for each of them."""
 
 
 def _limb_columns() -> dict[str, Column]:
@@ -145,7 +146,7 @@ class ResultsChip(TensorChip):
         index = np.arange(len(call.vectors), dtype=np.int64)
         block, channel = index // d.channels, index % d.channels
         across = -(-d.channels // (GROUP * GROUP))
-        own_tile = d.operation in ELEMENTWISE
+        own_tile = d.operation not in LAYERS
         place = channel * (not own_tile) % (GROUP * GROUP)
         first, channels = listed(execution, call)
         found = channels[channel]
