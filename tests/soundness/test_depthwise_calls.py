@@ -457,7 +457,7 @@ def test_g15_rows_of_two_calls_exchanged() -> None:
 
 
 def test_g15_a_sum_among_those_of_a_layer() -> None:
-    """Under the key of a tile, whose results take it. The row has no call, and nothing else refuses it; with no channels its sums have one key."""
+    """Under the key of a tile, whose results take it, from a row without a call. With no channels both of its sums have one key."""
     call = Descriptor(DEPTHWISE, 2, 1, 2, 0, 1, 0, 0, CHANNELS, FULL, 0, 0)
     program = layer(channels=8, listed=[(0, UNIT, UNIT)] * 8)
     forged = replace(program, calls=[*program.calls, (call, IMPORTED, IMPORTED)]).forged()
