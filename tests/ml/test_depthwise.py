@@ -173,7 +173,7 @@ def kinds(made: Compilation) -> list[type]:
 @pytest.mark.parametrize(("stride", "kernel", "multiplier"), [(1, 3, 1), (2, 3, 1), (1, 5, 1), (2, 5, 1), (1, 3, 2)])
 @pytest.mark.parametrize("size", [14, 15])
 def test_blocks_of_a_mobile_network(size: int, stride: int, kernel: int, multiplier: int) -> None:
-    """The guest gives the integer model's bits, on samples and at the ends of all bounds. Of few positions one of both layers may have none."""
+    """The guest gives the integer model's bits, on samples and at the ends of all bounds. A layer of few positions may have no windows."""
     nodes, constants = mobile(stride, kernel, multiplier)
     made = network(nodes, (1, 4, size, size), constants)
     assert kinds(made).count(TensorDepthwise) >= (2 if stride == 1 else 1)
