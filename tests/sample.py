@@ -8,6 +8,7 @@ from functools import cache
 from tests.riscv.vm.tensor_programs import bounds, channel_bytes, vector_bytes
 from tests.sample_moves import COMBINED_WORDS, FUNCTION_BYTES, MOVED_WORDS, PATTERN_BYTES, Calls, combinations, moves
 from tests.sample_private import PRIVATE, private_calls
+from tests.sample_windows import WINDOW_WORDS, window_calls
 from tests.states import EDGES, before, state_bytes
 from zkvm.riscv.isa.calls import BLAKE3, BLAKE3_WORDS, PERMUTE, TENSOR
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, LOAD, Descriptor
@@ -49,22 +50,27 @@ CALLS: Calls = (
     *moves(EXPORTED_AT - DATA + 4 * EXPORTED),
     *combinations(EXPORTED_AT - DATA + 4 * (EXPORTED + MOVED_WORDS)),
     *private_calls(len(IMPORTED) - len(PRIVATE)),
+    *window_calls(len(IMPORTED) - len(PRIVATE), EXPORTED_AT - DATA + 4 * (EXPORTED + MOVED_WORDS + COMBINED_WORDS)),
 )
 """Descriptor, register of the handle, registers of both operands, and what is added to the second: it is an address."""
 
 
-PERMUTED_AT = EXPORTED_AT + 4 * (EXPORTED + MOVED_WORDS + COMBINED_WORDS)
+PERMUTED_AT = EXPORTED_AT + 4 * (EXPORTED + MOVED_WORDS + COMBINED_WORDS + WINDOW_WORDS)
 STATES = state_bytes([2**64 - 1 - 37 * k for k in range(12)]) + state_bytes(before(EDGES))
 COMPRESSED_AT = PERMUTED_AT + len(STATES)
 COMPRESSED = b"".join((0x9E37_79B9 * (k + 1) % (1 << 32)).to_bytes(4, "little") for k in range(BLAKE3_WORDS))
 """Of the first one no element is canonical; the second one becomes the edge values."""
 
 
+def plus(target: str, register: str, offset: int) -> list[Item]:
+    """The sum of a register and a number, in steps that an instruction can say."""
+    step = min(offset, 2047)
+    return [("addi", target, register, step), *(plus(target, target, offset - step) if offset > step else [])]
+
+
 def tensor_call(number: int, handle: str, first: str = "zero", second: str = "zero", offset: int = 0) -> list[Item]:
     """One of :data:`CALLS`, whose descriptor is in read-only memory."""
-    place = len(WORDS) + 56 * number
-    items: list[Item] = [("addi", "a0", "s1", place)] if place < 2048 else [("addi", "a0", "s1", 2047), ("addi", "a0", "a0", place - 2047)]
-    items += [("mv", "a1", first), ("addi", "a2", second, offset)]
+    items: list[Item] = [("mv", "a1", first), *plus("a0", "s1", len(WORDS) + 56 * number), *plus("a2", second, offset)]
     return [*items, ("li", "a7", TENSOR.number), ("ecall",), ("mv", handle, "a0")]
 
 
@@ -120,7 +126,7 @@ def sample_program() -> list[Item]:
 @cache
 def sample_image() -> Image:
     """The sample program with its memory."""
-    data = WORDS.ljust(64, b"\0") + struct.pack(f"<{len(LOADED)}i", *LOADED) + bytes(4 * (EXPORTED + MOVED_WORDS + COMBINED_WORDS))
+    data = WORDS.ljust(64, b"\0") + struct.pack(f"<{len(LOADED)}i", *LOADED) + bytes(PERMUTED_AT - EXPORTED_AT)
     assert DATA + len(data) == PERMUTED_AT
     rodata = WORDS + b"".join(struct.pack("<14I", *descriptor) for descriptor, *_ in CALLS)
     return assemble(

@@ -46,10 +46,12 @@ int main(void) {
         uint32_t combines = step.words[0] == ZKVM_TENSOR_COMBINE, multiplies = step.words[0] == ZKVM_TENSOR_MULTIPLY;
         if (w.handle == 0 || combines) step.words[6] += vectors;
         if (w.handle == 0 || combines) step.words[12] += vectors;
-        if (step.words[0] != ZKVM_TENSOR_SCALED && (multiplies ? x.handle : w.handle) == 0) step.words[10] += vectors;
-        uint32_t rescales = combines || multiplies || step.words[0] == ZKVM_TENSOR_LINEAR || step.words[0] == ZKVM_TENSOR_SCALED;
+        uint32_t scaled = step.words[0] == ZKVM_TENSOR_SCALED || step.words[0] == ZKVM_TENSOR_SCALED_DEPTHWISE;
+        uint32_t functional = step.words[0] == ZKVM_TENSOR_APPLY || step.words[0] == ZKVM_TENSOR_RELATIVE;
+        uint32_t rescales = combines || multiplies || scaled || step.words[0] == ZKVM_TENSOR_LINEAR || step.words[0] == ZKVM_TENSOR_DEPTHWISE;
+        if ((combines || multiplies) && (multiplies ? x.handle : w.handle) == 0) step.words[10] += vectors;
         uint32_t own = w.handle == 0 ? vectors : 0;
-        step.words[8] += step.words[0] == ZKVM_TENSOR_SCALED ? own : step.words[0] == ZKVM_TENSOR_GATHER ? patterns : step.words[0] == ZKVM_TENSOR_APPLY || step.words[0] == ZKVM_TENSOR_RELATIVE ? functions : channels;
+        step.words[8] += scaled ? own : step.words[0] == ZKVM_TENSOR_GATHER ? patterns : functional ? functions : channels;
         switch (step.words[0]) {
         case ZKVM_TENSOR_IMPORT:
             made[number] = zkvm_tensor_import((const zkvm_import *)step.words);
@@ -84,6 +86,11 @@ int main(void) {
             break;
         case ZKVM_TENSOR_MULTIPLY:
             made[number] = zkvm_tensor_multiply((const zkvm_combine *)step.words, x, w);
+            count *= step.words[2];
+            break;
+        case ZKVM_TENSOR_DEPTHWISE:
+        case ZKVM_TENSOR_SCALED_DEPTHWISE:
+            made[number] = zkvm_tensor_depthwise((const zkvm_depthwise *)step.words, x, w);
             count *= step.words[2];
             break;
         case ZKVM_TENSOR_DIGEST:

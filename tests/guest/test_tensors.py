@@ -12,6 +12,7 @@ import pytest
 import zkvm
 from tests.guest.compiled import compiled, needs_compiler
 from tests.riscv.vm.combining_programs import random_elementwise
+from tests.riscv.vm.depthwise_programs import random_depthwise
 from tests.riscv.vm.digest_programs import with_digest
 from tests.riscv.vm.tensor_programs import (
     CHANNELS,
@@ -32,7 +33,7 @@ from tools.emulator import emulate
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.guest.toolchain import INCLUDE, build
 from zkvm.riscv.isa import calls, tensors
-from zkvm.riscv.isa.tensors import COMBINE, DIGEST, EXPORT, IMPORT, LINEAR, LOAD, MULTIPLY, Descriptor
+from zkvm.riscv.isa.tensors import COMBINE, DEPTHWISE, DIGEST, EXPORT, IMPORT, LINEAR, LOAD, MULTIPLY, SCALED_DEPTHWISE, Descriptor
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
@@ -81,6 +82,18 @@ def test_other_calls_in_c(script_guest: Path, seed: int) -> None:
     assert emulate(script_guest, script_input(script)).journal == in_c.journal
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_windows_in_c(script_guest: Path, seed: int) -> None:
+    """Sums over windows of one channel, with constant channels and with vectors of their own."""
+    rng = random.Random(seed)
+    script = random_depthwise(rng, rng.randrange(1, 5), rng.randrange(1, 8), rng.randrange(1, 4))
+    image = load_image(script_guest.read_bytes(), tensors=False)
+    in_c = execute(image, script_input(script), trace=False)
+    assert in_c.exit_code == 0, in_c.stderr
+    assert script_outcome(script, in_c.journal) == meaning(script) == outcome(execute(program(script), script.stdin))
+    assert emulate(script_guest, script_input(script)).journal == in_c.journal
+
+
 def test_many_taps_in_c(script_guest: Path) -> None:
     """Sums and scaled sums at their bounds."""
     image = load_image(script_guest.read_bytes(), tensors=False)
@@ -119,6 +132,12 @@ def test_private_channels_at_their_bounds_in_c(script_guest: Path, taps: int, li
         (Descriptor(LINEAR, 1, 1, 2, 0, 2, VECTORS, 2, CHANNELS + 32), "taps times limit is not between 1 and 2^32"),
         (Descriptor(LINEAR, 1, 1, 5, 0, 0, VECTORS, 0, CHANNELS), "an operand has too few vectors"),
         (Descriptor(LINEAR, 2**31, 1, 1, 0, 0, VECTORS, 2, CHANNELS + 16), "a tensor has too many vectors"),
+        (Descriptor(DEPTHWISE, 2, 0, 1, 0, 0, VECTORS, 0, CHANNELS), "a layer has 1 to 2^16 channels"),
+        (Descriptor(DEPTHWISE, 2, 1, 0, 0, 0, VECTORS, 0, CHANNELS), "a channel has 1 to 2^16 windows"),
+        (Descriptor(DEPTHWISE, 1, 1, 1, 0, 0, VECTORS, 0, CHANNELS), "blocks are made by twos"),
+        (Descriptor(DEPTHWISE, 2, 1, 1, 0, 0, VECTORS, 0, CHANNELS), "an operand has too few vectors"),
+        (Descriptor(DEPTHWISE, 2, 1, 1, 8, 0, VECTORS, 0, CHANNELS), "an operand does not begin at a vector"),
+        (Descriptor(SCALED_DEPTHWISE, 0, 1, 1, 0, 0, VECTORS, 0, 0, 0, 2**29, 0), "taps times limit is not between 1 and 2^32"),
     ],
 )
 def test_the_c_code_panics_where_it_looks(script_guest: Path, descriptor: Descriptor, message: str) -> None:

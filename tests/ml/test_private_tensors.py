@@ -18,7 +18,7 @@ from zkvm.errors import GuestTrap, UsageError, VerificationError
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compiler import Compilation, Options, OutputMode, Precompiles, Privacy, float_outputs
 from zkvm.ml.interface import ModelInterface, weights_digest
-from zkvm.ml.operations.tensors import TensorLinear
+from zkvm.ml.operations.tensors import TensorLinear, private_channels
 from zkvm.ml.operators.layers import Layer, private_limit, quantized_secretly
 from zkvm.ml.package import CompiledModel
 from zkvm.ml.samples import Sample
@@ -158,7 +158,7 @@ def test_private_channels_are_those_of_the_machine(taps: int) -> None:
         scale = float(np.abs(weights).sum(axis=1).max() * 8 + np.abs(bias).max()) / (1 << 15)
         found, same = quantized_secretly("layer", Layer("x", "y", weights, bias, False), source, scale, 16)
         assert same == limit
-        lanes = TensorLinear("layer", (), source, found.weights, found.bias, found.multipliers, limit)._channels()
+        lanes = private_channels(found.bias, found.multipliers, limit)
         channels = channels_in(lanes.astype(np.int16), limit)
         assert (lanes == lanes.astype(np.int16)).all()
         assert (channels["bias"] == found.bias).all()

@@ -16,6 +16,7 @@ from zkvm.ml.codegen import Privacy
 from zkvm.ml.compiler import Arithmetic, Compilation, Options, Precision
 from zkvm.ml.ir import View, evaluate
 from zkvm.ml.layout import Layout
+from zkvm.ml.operations.depthwise import TensorDepthwise
 from zkvm.ml.operations.rearranging import TensorApply, TensorMaximum, TensorMove, TensorPeaks, TensorSums
 from zkvm.ml.operations.tensor_combining import TensorCombine
 from zkvm.ml.operations.tensors import TensorExport, TensorLinear, TensorLoad
@@ -26,7 +27,18 @@ from zkvm.riscv.vm.executor import execute
 
 FIXED = Options(arithmetic=Arithmetic.FIXED)
 Constants = dict[str, Any]
-CALLS = (TensorLinear, TensorLoad, TensorExport, TensorMove, TensorSums, TensorMaximum, TensorApply, TensorPeaks, TensorCombine)
+CALLS = (
+    TensorLinear,
+    TensorDepthwise,
+    TensorLoad,
+    TensorExport,
+    TensorMove,
+    TensorSums,
+    TensorMaximum,
+    TensorApply,
+    TensorPeaks,
+    TensorCombine,
+)
 
 
 def weights(*shape: int, seed: int = 0) -> Array:
@@ -88,7 +100,7 @@ def test_convolutions(shape: tuple[int, ...], kernel: tuple[int, ...], attribute
         shape,
         {"w": weights(*kernel), "b": weights(kernel[0]), "low": np.float32(-1), "high": np.float32(2)},
     )
-    assert calls(made)[-1] is TensorLinear
+    assert calls(made)[-1] is (TensorDepthwise if attributes.get("group") == kernel[0] else TensorLinear)
     moves = sum(isinstance(operation, TensorMove) for operation in made.graph.operations)
     assert moves == (1 if kernel[2:] == (1, 1) else 2), "the output is put in order once"
 
@@ -116,7 +128,7 @@ def test_functions_and_averages() -> None:
     ]  # fmt: skip
     constants = {"w": weights(8, 3, 3, 3), "b": weights(8), "w2": weights(8, 1, 3, 3, seed=1), "w3": weights(288, 10, seed=2)}
     made = network(nodes, (1, 3, 12, 12), constants)
-    expected = [TensorLinear, TensorApply, TensorLinear, TensorApply, TensorSums, TensorLinear]
+    expected = [TensorLinear, TensorApply, TensorDepthwise, TensorApply, TensorSums, TensorLinear]
     assert [kind for kind in calls(made) if kind is not TensorSums or kind in expected][-6:] == expected
 
 

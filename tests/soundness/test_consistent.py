@@ -46,6 +46,8 @@ def free(rows: RowModel) -> list[Expr]:
             return [row.multiplicity, row.bias, row.multiplier, *(row[f"sum{k}"] for k in range(8))]
         case "tensor_combine":  # what it looks up, and where a block ends: a false end has no path
             return [row.last, *(row[f"{stem}{k}"] for stem in "xwyv" for k in range(8))]
+        case "tensor_depthwise":  # what it looks up, and where a channel and a block end: a false end has no path
+            return [row.last, row.end, *(row[f"{stem}{k}"] for stem in "abcdefghiwv" for k in range(8))]
         case "tensor_elements" | "tensor_gather" | "tensor_maxima" | "tensor_apply":
             return free_in_moves(rows)
         case "permute":  # what it looks up: the elements, not their words
@@ -132,6 +134,10 @@ def test_no_consistent_forgery_in_many(chip: str) -> None:
         ("tensor_results", "lane 0 is cut", {"multiplicity": 1}),
         ("tensor_combine", "u3 is the sum", {}),
         ("tensor_combine", "w of the next row", {}),
+        ("tensor_depthwise", "u3 is the sum", {}),
+        ("tensor_depthwise", "t5 is the sum", {}),
+        ("tensor_depthwise", "windows of the next channel", {}),
+        ("tensor_depthwise", "back to all channels", {}),
         ("tensor_tiles", "w of the next tile", {}),
         ("tensor_maxima", "y0 is m0 or x0", {"first": 0}),
         ("tensor_maxima", "y3 of the first is x3", {"first": 1}),

@@ -1,6 +1,6 @@
 """Attacks on functions of differences, and on the counts of what calls cut, which one line refuses. See ``test_single_checks.py``.
 
-The classes: G15 functions of an element less one of the block's vector, G16 counts of results that were cut.
+The classes: G16 functions of an element less one of the block's vector, G17 counts of results that were cut.
 """
 
 from __future__ import annotations
@@ -69,23 +69,23 @@ def at_second(forged: Forgery, row: int, place: int) -> None:
     took(forged, row, TAKEN[place])
 
 
-# --- G15: functions of differences ---------------------------------------------------------------------------------------------------
+# --- G16: functions of differences ---------------------------------------------------------------------------------------------------
 
 
-def g15_another_entry() -> Forged:
+def g16_another_entry() -> Forged:
     forged = differing()
     x = vector_of(forged, APPLIES, 1, "x")
     applied(forged, 1, x, [vector_of(forged, APPLIES, 1, "y")[0] + 1, *vector_of(forged, APPLIES, 1, "y")[1:]])
     return forged, f"{APPLIES}: entry y0"
 
 
-def g15_a_vector_of_nobody() -> Forged:
+def g16_a_vector_of_nobody() -> Forged:
     forged = differing()
     took(forged, 1, [4] * 8)
     return forged, f"{APPLIES}: vector m"
 
 
-def g15_something_is_taken_without_m() -> Forged:
+def g16_something_is_taken_without_m() -> Forged:
     """A function of one operand, of an argument that is another."""
     forged = applying()
     x, y = (vector_of(forged, APPLIES, 0, stem) for stem in "xy")
@@ -95,7 +95,7 @@ def g15_something_is_taken_without_m() -> Forged:
     return forged, f"{APPLIES}: m3 is 0 without m"
 
 
-def g15_the_last_too_early() -> Forged:
+def g16_the_last_too_early() -> Forged:
     """One vector of the first block, and three of the second."""
     forged = differing()
     forged.write(APPLIES, 0, last=1, back=CHANNELS)
@@ -104,7 +104,7 @@ def g15_the_last_too_early() -> Forged:
     return forged, f"{APPLIES}: the last has no channels behind it"
 
 
-def g15_other_channels_for_the_next_block() -> Forged:
+def g16_other_channels_for_the_next_block() -> Forged:
     """The second block has one vector, and the next three: so the last one is of a third block."""
     forged = differing()
     forged.write(APPLIES, 1, back=1)
@@ -114,7 +114,7 @@ def g15_other_channels_for_the_next_block() -> Forged:
     return forged, f"{APPLIES}: back to all channels"
 
 
-def g15_fewer_blocks_than_the_descriptor_says() -> Forged:
+def g16_fewer_blocks_than_the_descriptor_says() -> Forged:
     forged = differing()
     row = call_row(forged)
     forged.write(CALL, row, relative_blocks=1, applied=CHANNELS, applied_stride=CHANNELS)
@@ -141,7 +141,7 @@ def _exported_again(forged: Forgery, line: str) -> Forged:
     return forged, f"{CALL}: {line}"
 
 
-def g15_another_function_than_the_descriptor_says() -> Forged:
+def g16_another_function_than_the_descriptor_says() -> Forged:
     forged = differing()
     address = FUNCTION + 2 * len(ENTRIES)
     list_at(forged, call_row(forged), address)
@@ -151,7 +151,7 @@ def g15_another_function_than_the_descriptor_says() -> Forged:
     return forged, f"{CALL}: channel list"
 
 
-def g15_another_vector_than_the_descriptor_says() -> Forged:
+def g16_another_vector_than_the_descriptor_says() -> Forged:
     """The blocks' vectors begin one further."""
     forged = differing()
     forged.write(CALL, call_row(forged), w=16 * (len(ELEMENTS) + 1))
@@ -160,7 +160,7 @@ def g15_another_vector_than_the_descriptor_says() -> Forged:
     return forged, f"{CALL}: w"
 
 
-def g15_the_call_itself() -> Forged:
+def g16_the_call_itself() -> Forged:
     """What is taken from the elements is what comes out: every entry is 7, so that it is."""
     forged = differing([7] * len(ENTRIES))
     operand(forged, 1, A2, MADE)
@@ -172,10 +172,10 @@ def g15_the_call_itself() -> Forged:
     return forged, f"{CALL}: second operand is earlier: high limb"
 
 
-# --- G16: counts of what was cut -----------------------------------------------------------------------------------------------------
+# --- G17: counts of what was cut -----------------------------------------------------------------------------------------------------
 
 
-def g16_padding_cuts() -> Forged:
+def g17_padding_cuts() -> Forged:
     """A row that makes nothing is on the way of the counts, with a flag."""
     forged = layer().forged()
     first, row = results_row(forged, 0), padding_row(forged, RESULTS)
@@ -208,14 +208,14 @@ def left(forged: Forgery, count: int, name: str = "cut_above") -> None:
     forged.spread(A1, forged.cell(CALL, row, "t"), count)
 
 
-def g16_another_count_in_the_register() -> Forged:
+def g17_another_count_in_the_register() -> Forged:
     forged = layer(high=3).forged()
     assert forged.cell(CALL, forged.row(CALL, linear=1), "cut_above") > 0
     left(forged, 0, "")
     return forged, f"{CALL}: a1 after the call"
 
 
-def g16_a_result_at_its_bound_is_called_cut() -> Forged:
+def g17_a_result_at_its_bound_is_called_cut() -> Forged:
     """It is the greatest; the sum is not larger."""
     forged = layer().forged()
     value = vector_of(forged, RESULTS, results_row(forged, 0), "x")[0]
@@ -227,26 +227,26 @@ def g16_a_result_at_its_bound_is_called_cut() -> Forged:
 
 
 FORGERIES: tuple[Attack, ...] = (
-    g15_another_entry, g15_a_vector_of_nobody, g15_something_is_taken_without_m, g15_the_last_too_early,
-    g15_other_channels_for_the_next_block, g15_fewer_blocks_than_the_descriptor_says, g15_another_function_than_the_descriptor_says,
-    g15_another_vector_than_the_descriptor_says, g15_the_call_itself,
-    g16_padding_cuts, g16_another_count_in_the_register, g16_a_result_at_its_bound_is_called_cut,
+    g16_another_entry, g16_a_vector_of_nobody, g16_something_is_taken_without_m, g16_the_last_too_early,
+    g16_other_channels_for_the_next_block, g16_fewer_blocks_than_the_descriptor_says, g16_another_function_than_the_descriptor_says,
+    g16_another_vector_than_the_descriptor_says, g16_the_call_itself,
+    g17_padding_cuts, g17_another_count_in_the_register, g17_a_result_at_its_bound_is_called_cut,
 )  # fmt: skip
-PROVEN = (g15_the_last_too_early, g15_the_call_itself, g16_padding_cuts)
+PROVEN = (g16_the_last_too_early, g16_the_call_itself, g17_padding_cuts)
 
 test_one_line_refuses = refused(FORGERIES)
 test_without_the_line_the_verifier_accepts = accepted(PROVEN)
 test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)
 
 
-def test_g16_what_is_cut_and_not_counted() -> None:
+def test_g17_what_is_cut_and_not_counted() -> None:
     """The call says that nothing was cut, and leaves that in its register: its path does not end where its rows do."""
     forged = layer(high=3).forged()
     left(forged, 0)
     assert forged.refusals() == {"bus tile path"}
 
 
-def test_g16_counts_start_at_zero_and_go_on() -> None:
+def test_g17_counts_start_at_zero_and_go_on() -> None:
     """A tile that begins with another count than the one before it ended with, or a row within it."""
     forged = layer(2, 20, high=3).forged()
     forged.add("tensor_tiles", forged.row("tensor_tiles", tile=1), cut_above=-1)
@@ -256,7 +256,7 @@ def test_g16_counts_start_at_zero_and_go_on() -> None:
     assert forged.refusals() == {"bus out path"}
 
 
-def test_g16_counts_of_elementwise_calls() -> None:
+def test_g17_counts_of_elementwise_calls() -> None:
     forged = combining()
     forged.add(COMBINE_ROWS, 1, cut_below=1)
     assert forged.refusals() == {"bus combine path", "bus out path"}

@@ -39,6 +39,8 @@ from zkvm.riscv.chips.tensor.channels import ScaledChannelsChip
 from zkvm.riscv.chips.tensor.combine_call import CombineCallChip
 from zkvm.riscv.chips.tensor.combining import CombineChip
 from zkvm.riscv.chips.tensor.constants import ChannelsChip, ConstantVectorsChip
+from zkvm.riscv.chips.tensor.depthwise import DepthwiseChip
+from zkvm.riscv.chips.tensor.depthwise_call import DepthwiseCallChip
 from zkvm.riscv.chips.tensor.digesting import DigestChip
 from zkvm.riscv.chips.tensor.gathering import ElementsChip, GatherChip
 from zkvm.riscv.chips.tensor.importing import ImportChip
@@ -79,7 +81,7 @@ def machine() -> Machine:
             ConstantVectorsChip(), ChannelsChip(), ScaledChannelsChip(),
             TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), ResultsChip(),
             PatternsChip(), FunctionsChip(), ElementsChip(), GatherChip(), MaximaChip(), ApplyChip(),
-            CombineCallChip(), CombineChip(), DigestChip(),
+            CombineCallChip(), CombineChip(), DigestChip(), DepthwiseCallChip(), DepthwiseChip(),
             PermuteChip(), Poseidon2Chip(), CompressionCallChip(), CompressedWordsChip(), MixingChip(),
             *map(second_instance, SPLIT),
         ),

@@ -109,8 +109,10 @@ class TensorCall:
         id: one more than the number of instructions executed before the call; what a0 then holds.
         descriptor: the words that the operation reads, all others 0.
         vectors: (v, 8) int16, the tensor that the call makes; none for an operation that makes no tensor.
-        x: what is read of the first operand: layers (blocks, taps, 8), EXPORT and DIGEST (vectors, 8), int16; else nothing.
-        w: what is read of the second operand: layers (channels / 8 rounded up, taps, 8), RELATIVE (v, 8), int16; else nothing.
+        x: what is read of the first operand: layers (blocks, taps, 8), EXPORT and DIGEST (vectors, 8), DEPTHWISE (blocks / 2, channels,
+            windows, 3 rows, 3 vectors, 8), int16; else nothing.
+        w: what is read of the second operand: layers (channels / 8 rounded up, taps, 8), DEPTHWISE (channels, windows, 2, 8), RELATIVE
+            (v, 8), int16; else nothing.
         terms: COMBINE, MULTIPLY: (4, v, 8) int16, x, w, y, v of each element; else nothing.
         sums: (v, 8) int64, of each element the products' sum, before rescaling; none for an operation without products.
         cuts: (v, 2) uint8, how many elements of each vector were above the bounds, and below; none for an operation without products.

@@ -6,8 +6,10 @@ import random
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 
+from tests.riscv.vm.windows import channel_of, cut, windows_of
 from zkvm.riscv.isa import calls
 from zkvm.riscv.isa.poseidon2 import permute
 from zkvm.riscv.isa.tensors import (
@@ -26,7 +28,9 @@ from zkvm.riscv.isa.tensors import (
     RELATIVE,
     RESCALING,
     SCALED,
+    SCALED_DEPTHWISE,
     SECOND_OPERAND,
+    WINDOWED,
     Descriptor,
 )  # fmt: skip
 from zkvm.riscv.records import Execution, Image
@@ -144,22 +148,6 @@ def digest_of(vectors: Vectors) -> Vectors:
     return [lanes[:8], lanes[8:]]
 
 
-def channel_of(vector: list[int], limit: int) -> tuple[int, int, int]:
-    """The channel that a vector holds: bias, multiplier, limit."""
-    scale = limit // 2**15
-    assert limit == scale * 2**15
-    assert scale in [2**k for k in range(15)]
-    assert vector[3:] == [0] * 5
-    return (vector[0] + 2**16 * vector[1]) * 2**14 // scale, vector[2] * scale, limit
-
-
-def cut(numbers: list[int], descriptor: Descriptor, counts: list[int]) -> list[int]:
-    """Numbers within the bounds of a call; adds to the counts how many were above, and below."""
-    counts[0] += sum(number > descriptor.high for number in numbers)
-    counts[1] += sum(number < descriptor.low for number in numbers)
-    return [min(max(number, descriptor.low), descriptor.high) for number in numbers]
-
-
 def layer_of(script: Script, step: Step, read: Callable[[int, int, int], list[int]], counts: list[int]) -> Vectors:
     """What a layer makes. ``read``: a vector of an operand that begins at so many bytes."""
     d, result = step.descriptor, Vectors()
@@ -176,6 +164,14 @@ def layer_of(script: Script, step: Step, read: Callable[[int, int, int], list[in
             sums = [sum(x[lane] * w for x, w in zip(xs, ws, strict=True)) for lane in range(8)]
             result.append(cut([((s + bias) * multiplier + 2**31) // 2**32 for s in sums], d, counts))
     return result
+
+
+def listed_of(script: Script, step: Step, read: Callable[[int, int, int], list[int]]) -> list[tuple[int, int, int]]:
+    """The channels that a call with windows says: bias, multiplier, limit."""
+    d = step.descriptor
+    if d.operation == SCALED_DEPTHWISE:
+        return [channel_of(read(step.second, d.channel_list, c), d.y) for c in range(d.channels if d.blocks else 0)]
+    return script.channels[(d.channel_list - CHANNELS) // 16 :][: d.channels]
 
 
 Meaning = tuple[list[Vectors], list[int], list[list[int]]]
@@ -241,6 +237,9 @@ def meaning(script: Script) -> Meaning:
                 assert 1 <= (d.taps + 1) * limit <= 2**32
                 sums = [one[lane] * own[lane] + d.taps * other[lane] * others[lane] for lane in range(8)]
                 result.append(cut([((s + bias) * multiplier + 2**31) // 2**32 for s in sums], d, counts))
+        elif d.operation in WINDOWED:
+            starts = (step.first, d.x), (step.second, d.w)
+            result = windows_of(d, listed_of(script, step, read), counts, *(partial(read, *start) for start in starts))
         else:
             assert d.operation in LAYERS
             result = layer_of(script, step, read, counts)

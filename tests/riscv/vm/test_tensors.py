@@ -21,7 +21,6 @@ from tests.riscv.vm.tensor_programs import (
     Script,
     bounds,
     channel_bytes,
-    channel_of,
     image_of,
     meaning,
     outcome,
@@ -31,6 +30,7 @@ from tests.riscv.vm.tensor_programs import (
     random_vectors,
     vector_bytes,
 )
+from tests.riscv.vm.windows import channel_of
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.riscv.isa import calls, tensors
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LAYERS, LINEAR, LOAD, Descriptor

@@ -39,7 +39,7 @@ from zkvm.stark.protocol.shape import ProofShape
 getcontext().prec = 60
 HERE = Path(__file__).parent
 PER_DEGREE = math.log2(P)
-FUNCTIONS, CONSTRAINTS, FINGERPRINTS = 3600, 3500, 1100
+FUNCTIONS, CONSTRAINTS, FINGERPRINTS = 3700, 3500, 1100
 """More batched functions, constraints, and fingerprints (all tables together, per row of the tallest) than the machine has."""
 every_set = pytest.mark.parametrize("chosen", PARAMETERS, ids=lambda chosen: f"{chosen.name}-{chosen.security_bits}")
 

@@ -52,10 +52,12 @@ extern "C" {
 #define ZKVM_TENSOR_MULTIPLY 9
 #define ZKVM_TENSOR_DIGEST 10
 #define ZKVM_TENSOR_SCALED 11
-#define ZKVM_TENSOR_RELATIVE 12
+#define ZKVM_TENSOR_DEPTHWISE 12
+#define ZKVM_TENSOR_SCALED_DEPTHWISE 13
+#define ZKVM_TENSOR_RELATIVE 14
 
-/* What the last layer, scaled layer, combination or multiplication cut: how many of its elements would have been greater than the greatest of
- * its bounds, and how many smaller than the least. Lanes beyond the last position count like all others. */
+/* What the last call that rescales sums cut (layers, depthwise ones, combinations, multiplications): how many of its elements would have been
+ * greater than the greatest of its bounds, and how many smaller than the least. Lanes beyond the last position count like all others. */
 struct zkvm_tensor_cuts {
     uint32_t above, below;
 };
@@ -147,6 +149,26 @@ typedef struct zkvm_scaled_linear {
 } zkvm_scaled_linear;
 #define ZKVM_SCALED_LINEAR(...) {.operation = ZKVM_TENSOR_SCALED, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *descriptor, zkvm_tensor x, zkvm_tensor w);
+
+/* Sums over windows of one channel each, as of a depthwise convolution: for each block b, each channel c and each lane i
+ *
+ *     sum = over windows n < windows, rows r < 3 and taps k < 5 of s[i + k] weight[c][n][5 r + k]
+ *     y[c] = min(max(floor(((sum + bias[c]) multiplier[c] + 2^31) / 2^32), low), high)
+ *
+ * s are the elements of channel c from block b on, one block behind the other, of the part of x that row r of window n begins with: vector
+ * number x / 16 + n * window_stride + (0, second_row or third_row) + b * channels + c and those so many channels behind it. So a
+ * convolution has one window of 3 x 3 taps for an image whose lines begin with whole blocks, second_row and third_row are the vectors of one
+ * line and of two, and positions behind the end of a line are computed like all others. The 15 weights of a window are two vectors, the last
+ * lane is not used: windows of channel 0 first, from w on. x has all its `channels` in each block and a block more than is computed;
+ * `blocks` is even. 1 to 2^16 windows and channels; 1 <= 15 * windows * limit <= 2^32. The result has channels * blocks vectors. Channels are
+ * constants, as of a layer; of ZKVM_SCALED_DEPTHWISE they are vectors of w from `channel_list` on, in bytes, with this `limit`. */
+typedef struct zkvm_depthwise {
+    uint32_t operation, blocks, channels, windows, x ZKVM_OR_ZERO, window_stride ZKVM_OR_ZERO, w ZKVM_OR_ZERO, second_row, channel_list, bounds;
+    uint32_t limit ZKVM_OR_ZERO, third_row;
+} zkvm_depthwise;
+#define ZKVM_DEPTHWISE(...) {.operation = ZKVM_TENSOR_DEPTHWISE, __VA_ARGS__}
+#define ZKVM_SCALED_DEPTHWISE(...) {.operation = ZKVM_TENSOR_SCALED_DEPTHWISE, __VA_ARGS__}
+zkvm_tensor zkvm_tensor_depthwise(const zkvm_depthwise *descriptor, zkvm_tensor x, zkvm_tensor w);
 
 /* Proves that two vectors are the digest of those before them: vectors x / 16 .. x / 16 + 3 rows - 1 of x are digested, three at a time,
  * and the two behind them say what comes out, 64 bits in four lanes, lane - 2^15 for each 16 bits. What is digested and the digest

@@ -180,6 +180,15 @@ static struct zkvm_channel channel_in(const int16_t *lanes, uint32_t limit) {
     return (struct zkvm_channel){bias, lanes[2] * (int32_t)(limit >> 15), limit};
 }
 
+/* The channels that vectors hold. */
+static const struct zkvm_channel *channels_in(zkvm_tensor w, uint32_t start, uint32_t count, uint32_t limit) {
+    if (limit < 1u << 15 || limit > 1u << 29 || (limit & (limit - 1)) != 0) zkvm_panic("a limit that channels in vectors have not");
+    check_operand(w, start, count - 1);
+    struct zkvm_channel *channels = zkvm_allocate(count * sizeof *channels);
+    for (uint32_t channel = 0; channel < count; channel++) channels[channel] = channel_in(lanes_at(w.handle, start + channel * VECTOR_BYTES), limit);
+    return channels;
+}
+
 zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *layer, zkvm_tensor x, zkvm_tensor w) {
     uint32_t id = rescaling_call(layer, x.handle, w.handle);
     if (machine == SERVED) return (zkvm_tensor){id};
@@ -190,13 +199,7 @@ zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *layer, zkvm_tens
     check_linear(&same, x, w);
     check_limit(layer->taps, layer->limit);
     if (layer->blocks == 0) return rescaled(&same, x, w, 0);
-    if (layer->limit < 1u << 15 || layer->limit > 1u << 29 || (layer->limit & (layer->limit - 1)) != 0) zkvm_panic("a limit that channels in vectors have not");
-    check_operand(w, layer->channel_list, layer->channels - 1);
-    struct zkvm_channel *channels = zkvm_allocate(layer->channels * sizeof *channels);
-    for (uint32_t channel = 0; channel < layer->channels; channel++) {
-        channels[channel] = channel_in(lanes_at(w.handle, layer->channel_list + channel * VECTOR_BYTES), layer->limit);
-    }
-    return rescaled(&same, x, w, channels);
+    return rescaled(&same, x, w, channels_in(w, layer->channel_list, layer->channels, layer->limit));
 }
 
 /* Element `place` - 1 of a tensor; place 0 is the number 0. */
@@ -318,6 +321,60 @@ zkvm_tensor zkvm_tensor_combine(const zkvm_combine *descriptor, zkvm_tensor x, z
 
 zkvm_tensor zkvm_tensor_multiply(const zkvm_multiply *descriptor, zkvm_tensor x, zkvm_tensor w) {
     return zkvm_tensor_combine(descriptor, x, w);
+}
+
+enum { WINDOW_ROWS = 3, WINDOW_TAPS = 5, WINDOW_PRODUCTS = WINDOW_ROWS * WINDOW_TAPS };
+
+static void check_depthwise(const zkvm_depthwise *call, zkvm_tensor x, zkvm_tensor w) {
+    check_results(call->blocks, call->channels, call->bounds);
+    if (call->windows < 1 || call->windows > 1u << 16) zkvm_panic("a channel has 1 to 2^16 windows");
+    if (call->blocks % 2 != 0) zkvm_panic("blocks are made by twos");
+    if (call->blocks == 0) return;
+    uint32_t row = call->second_row > call->third_row ? call->second_row : call->third_row;
+    uint64_t last = (uint64_t)(call->blocks + 1) * call->channels - 1 + (uint64_t)(call->windows - 1) * call->window_stride + row;
+    check_operand(x, call->x, last);
+    check_operand(w, call->w, (uint64_t)2 * call->windows * call->channels - 1);
+}
+
+/* Adds the products of a row of a window: `x` is the channel's block, and `step` vectors behind it the next one. */
+static void add_row(int64_t sums[LANES], const int16_t *x, uint32_t step, const int16_t *weights) {
+    int32_t strip[2 * LANES];
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        strip[lane] = x[lane];
+        strip[LANES + lane] = x[step * LANES + lane];
+    }
+    for (uint32_t tap = 0; tap < WINDOW_TAPS; tap++) {
+        for (uint32_t lane = 0; lane < LANES; lane++) sums[lane] += strip[lane + tap] * weights[tap];
+    }
+}
+
+zkvm_tensor zkvm_tensor_depthwise(const zkvm_depthwise *call, zkvm_tensor x, zkvm_tensor w) {
+    uint32_t id = rescaling_call(call, x.handle, w.handle);
+    if (machine == SERVED) return (zkvm_tensor){id};
+    check_depthwise(call, x, w);
+    int scaled = call->operation == ZKVM_TENSOR_SCALED_DEPTHWISE;
+    uint64_t products = (uint64_t)WINDOW_PRODUCTS * call->windows;
+    if (scaled) check_limit(products, call->limit);
+    zkvm_tensor made = make(call->blocks * call->channels);
+    if (call->blocks == 0) return made;
+    const struct zkvm_channel *channels = (const struct zkvm_channel *)(uintptr_t)call->channel_list;
+    if (scaled) channels = channels_in(w, call->channel_list, call->channels, call->limit);
+    else check_channels(channels, call->channels, products);
+    const uint32_t rows[WINDOW_ROWS] = {0, call->second_row, call->third_row};
+    int16_t *y = lanes_at(made.handle, 0);
+    for (uint32_t number = 0; number < call->blocks * call->channels; number++, y += LANES) {
+        uint32_t channel = number % call->channels;
+        int64_t sums[LANES] = {0};
+        for (uint32_t window = 0; window < call->windows; window++) {
+            const int16_t *weights = vector_of(w, call->w, 2 * (channel * call->windows + window));
+            for (uint32_t row = 0; row < WINDOW_ROWS; row++) {
+                const int16_t *own = vector_of(x, call->x, number + window * call->window_stride + rows[row]);
+                add_row(sums, own, call->channels, weights + row * WINDOW_TAPS);
+            }
+        }
+        for (uint32_t lane = 0; lane < LANES; lane++) y[lane] = rescale(sums[lane], channels + channel, low_of(call->bounds), high_of(call->bounds));
+    }
+    return made;
 }
 
 /* Element `number` of a state; of lanes, `count` of them make it. */

@@ -39,6 +39,22 @@ def moving_cost(size: int) -> int:
     return 3 * size + CALL_CELLS // CELLS
 
 
+def private_channels(bias: IntArray, multipliers: IntArray, limit: int) -> IntArray:
+    """The vectors of private channels: bias in lanes 0 and 1, multiplier in lane 2.
+
+    Args:
+        bias: (channels,), multiples of 2^29 / limit.
+        multipliers: (channels,), multiples of limit / 2^15.
+        limit: of the layer.
+    """
+    lanes = np.zeros((len(bias), LANES), np.int64)
+    steps = bias // (BIAS_UNIT // limit)
+    lanes[:, 1] = (steps + OFFSET) >> 16
+    lanes[:, 0] = steps - (lanes[:, 1] << 16)
+    lanes[:, 2] = multipliers // (limit // OFFSET)
+    return lanes
+
+
 def layout_of(value: Value) -> Layout:
     """The layout of a value that a tensor holds."""
     assert value.layout is not None
@@ -124,7 +140,7 @@ class TensorLinear(RescalingCall):
         shape += f", .bounds = ZKVM_BOUNDS({low}, {high})"
         source, target = code.tensor(self.inputs[0]), code.tensor(self.output)
         if self.limit:
-            at = code.private_vectors(np.concatenate([lanes, self._channels()]))
+            at = code.private_vectors(np.concatenate([lanes, private_channels(self.bias, self.multipliers, self.limit)]))
             where = f".w = {at}, .channel_list = {at + ROW_BYTES * len(lanes)}, .limit = {self.limit}"
             layer = code.descriptor("scaled_linear", f"{shape}, {where}")
             code.line(f"{target} = zkvm_tensor_scaled_linear(&{layer}, {source}, {PRIVATE_TENSOR});")
@@ -134,15 +150,6 @@ class TensorLinear(RescalingCall):
         layer = code.descriptor("linear", f"{shape}, {where}")
         code.line(f"{target} = zkvm_tensor_linear(&{layer}, {source}, ZKVM_CONSTANT_VECTORS);")
         self.emit_watch(code)
-
-    def _channels(self) -> IntArray:
-        """The vectors of private channels: bias in lanes 0 and 1, multiplier in lane 2."""
-        lanes = np.zeros((len(self.bias), LANES), np.int64)
-        steps = self.bias // (BIAS_UNIT // self.limit)
-        lanes[:, 1] = (steps + OFFSET) >> 16
-        lanes[:, 0] = steps - (lanes[:, 1] << 16)
-        lanes[:, 2] = self.multipliers // (self.limit // OFFSET)
-        return lanes
 
 
 @dataclass(eq=False)

@@ -9,13 +9,29 @@ import numpy as np
 from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import FloatArray, IntArray
 from zkvm.ml.ir import Value
-from zkvm.ml.layout import OFFSET, Layout
+from zkvm.ml.layout import LANES, OFFSET, Layout
+from zkvm.ml.operations.depthwise import Windows
 from zkvm.ml.operations.tensors import BIAS_UNIT, SHIFT
 
 PRIVATE_BITS = 14
 """A private layer's limit leaves its multipliers a factor of 2^15 to be exact, and its biases all that its sums can be."""
 MAX_CHANNELS, MAX_PRODUCT_LIMIT, MAX_BIAS, MAX_SCALED_BIAS = 1 << 16, 1 << 32, (1 << 48) - 1, 1 << 61
 """What a call takes: channels, taps times the largest multiplier, |bias|, |bias multiplier|."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windowed:
+    """How each channel of a layer has sums of its own.
+
+    Attributes:
+        windows: what they read of the operand's positions.
+        blocks: of 8 positions of the result, an even number.
+        kept: which of its positions are those of the layer's output, in order.
+    """
+
+    windows: Windows
+    blocks: int
+    kept: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,8 @@ class Layer:
         channels_first: whether channels come first in both, as in images.
         index: (taps, positions): the element of the source that a tap reads, -1 for a zero; None: the taps are the source's channels.
         products: of an element of the result that are not with zeros by construction; 0: all taps.
+        windowed: of a layer whose channels have sums of their own: its taps are the weights of their windows, and the index is (channels,
+            positions).
     """
 
     source: str
@@ -37,15 +55,24 @@ class Layer:
     channels_first: bool
     index: IntArray | None = None
     products: int = 0
+    windowed: Windowed | None = None
 
     @property
     def rearranges(self) -> bool:
         """Whether its taps are not the elements of its input in their order."""
         return self.index is not None and bool((self.index.reshape(-1) != np.arange(self.index.size)).any())
 
+    @property
+    def result_layout(self) -> Layout:
+        """Of the output of a layer with windows, without what nobody reads."""
+        assert self.windowed is not None
+        return Layout.of(len(self.weights), len(self.windowed.kept), True)
+
     def layouts(self, size: int) -> tuple[Layout, Layout]:
         """Of the operand, if the input has so many elements, and of the output."""
         channels, taps = self.weights.shape
+        if self.windowed is not None and self.index is not None:
+            return Layout.of(channels, self.index.shape[1], True), Layout.of(channels, self.windowed.blocks * LANES, True)
         if self.index is not None:
             return Layout.of(taps, self.index.shape[1], True), Layout.of(channels, self.index.shape[1], True)
         return Layout.of(taps, size // taps, self.channels_first), Layout.of(channels, size // taps, self.channels_first)

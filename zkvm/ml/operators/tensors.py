@@ -9,19 +9,22 @@ largest elements of the tensor are brought to RAM to be looked at.
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 
-from zkvm.ml.arithmetic import FloatArray
+from zkvm.ml.arithmetic import FloatArray, IntArray
 from zkvm.ml.ir import Kind
 from zkvm.ml.layout import LANES, Layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node, first_output
+from zkvm.ml.operations.depthwise import TensorDepthwise, windows_cost
 from zkvm.ml.operations.rearranging import gathering_cost
-from zkvm.ml.operations.tensors import TensorLinear, layer_cost, moving_cost
+from zkvm.ml.operations.tensors import TensorLinear, layer_cost, layout_of, moving_cost
 from zkvm.ml.operators.common import fused_target, narrowed
 from zkvm.ml.operators.convolutions import convolution_of
-from zkvm.ml.operators.layers import MAX_CHANNELS, Layer, fits, quantized, quantized_secretly
+from zkvm.ml.operators.depthwise import windowed_of
+from zkvm.ml.operators.layers import MAX_CHANNELS, Layer, Quantized, fits, quantized, quantized_secretly
 from zkvm.ml.operators.sums import TOP, look, rebased
 from zkvm.ml.ranges import Precision, TensorInfo, quantization
 from zkvm.ml.value import Value
@@ -83,7 +86,11 @@ def _added(context: Context, name: str, shape: tuple[int, ...]) -> tuple[str, Fl
 def layer_of(context: Context, node: Node) -> Layer | None:
     """The layer that a node is, if it is one of real numbers with constant weights that a call takes."""
     layer = dense_of(context, node) or convolution_of(context, node)
-    return layer if layer is not None and layer.weights.shape[0] <= MAX_CHANNELS else None
+    if layer is None or layer.weights.shape[0] > MAX_CHANNELS:
+        return None
+    windowed = windowed_of(context, node, layer)
+    size = prod(context.info(layer.source).shape)
+    return windowed if windowed is not None and calls_cost(windowed, size, None) < calls_cost(layer, size, None) else layer
 
 
 def worthwhile(layer: Layer, size: int, held: Layout | None, resident: bool) -> bool:
@@ -96,11 +103,20 @@ def worthwhile(layer: Layer, size: int, held: Layout | None, resident: bool) -> 
         resident: whether tensors hold it, in whatever order.
     """
     taken, given = layer.layouts(size)
+    if layer.windowed is not None:
+        given = layer.result_layout
     loops = (4 * (layer.products or taken.channels) + 10) * given.channels * given.positions
-    cost = layer_cost(given, taken.channels) + moving_cost(given.vectors * given.words)
-    cost += 0 if resident else moving_cost(size)
-    cost += gathering_cost(taken.vectors, -(-size // LANES)) if held != taken or layer.rearranges else 0
-    return cost < loops
+    cost = calls_cost(layer, size, held) + moving_cost(given.vectors * given.words)
+    return cost + (0 if resident else moving_cost(size)) < loops
+
+
+def calls_cost(layer: Layer, size: int, held: Layout | None) -> int:
+    """Instructions that cost what a layer's call does, and the gathers that it needs. See :func:`worthwhile`."""
+    taken, given = layer.layouts(size)
+    gathers = gathering_cost(taken.vectors, -(-size // LANES)) if held != taken or layer.rearranges else 0
+    if layer.windowed is None:
+        return gathers + layer_cost(given, taken.channels)
+    return gathers + windows_cost(given, layer.windowed.windows.count) + gathering_cost(layer.result_layout.vectors, given.vectors)
 
 
 def lower_to_tensors(context: Context, node: Node) -> bool:
@@ -111,7 +127,6 @@ def lower_to_tensors(context: Context, node: Node) -> bool:
     if layer is None:
         return False
     held = context.values[layer.source]
-    taken, given = layer.layouts(held.size)
     if not worthwhile(layer, held.size, held.layout, held.resident) or (context.private and not _is_bounded_by_shape(context, layer)):
         return False
     source = held if held.resident else narrowed(context, node.name, context.operand(layer.source))
@@ -131,16 +146,70 @@ def lower_to_tensors(context: Context, node: Node) -> bool:
         return False
     context.tensors[name] = info
     output = fused_target(context, layer.result)
-    context.done |= {node.outputs[0], layer.result}
-    output.layout = given
     (least, most), (lo, hi) = integers.extremes(ends[0] - source.origin, ends[1] - source.origin), output.limits
     guarded = output.guarded[0] and least < lo, output.guarded[1] and most > hi
-    output.guarded = False, False
-    if layer.index is not None and layer.rearranges:
-        source = context.residence.moved([context.residence.resident(source)], layer.index)
-    context.add(TensorLinear(node.name, (context.in_tensor(source, taken),), output, integers.weights, integers.bias, integers.multipliers))
-    look(context, node.name, output, guarded)
+    _append(context, node, layer, source, (name, output), integers, guarded)
     return True
+
+
+def _append(
+    context: Context,
+    node: Node,
+    layer: Layer,
+    source: Value,
+    target: tuple[str, Value],
+    integers: Quantized,
+    guarded: tuple[bool, bool],
+    limit: int = 0,
+) -> None:
+    """Append a layer's call: ``target`` are the name of its result and its value, ``limit`` is 0 or that of private weights."""
+    name, output = target
+    context.done |= {node.outputs[0], layer.result}
+    output.guarded = False, False
+    taken, given = layer.layouts(source.size)
+    kept = None if layer.windowed is None else layer.windowed.kept
+    wide = _whole(layer, source, any(guarded))
+    if wide is not None:
+        source, kept = wide
+        taken, given = layout_of(source), Layout.of(given.channels, layout_of(source).positions, True)
+    elif layer.index is not None and layer.rearranges:
+        source = context.residence.moved([context.residence.resident(source)], layer.index)
+    made = output
+    if kept is not None:
+        made = context.fresh((given.channels, given.positions), output.lo, output.hi, output.scale, label=output.name)
+        made.cut = output.cut
+    made.layout = given
+    operands, numbers = (context.in_tensor(source, taken),), (integers.weights, integers.bias, integers.multipliers)
+    if layer.windowed is None:
+        context.add(TensorLinear(node.name, operands, made, *numbers, limit))
+    else:
+        context.add(TensorDepthwise(node.name, operands, made, *numbers, layer.windowed.windows, layer.products, limit))
+    if kept is not None:
+        index = np.arange(given.channels)[:, None] * given.positions + kept
+        made = context.residence.moved([made], index.reshape(output.shape))
+        if any(guarded):  # what nobody reads may have been cut
+            made = context.in_tensor(made, Layout.of(given.channels, len(kept), True))
+        context.bind(name, made)
+    look(context, node.name, made, guarded)
+
+
+def _whole(layer: Layer, source: Value, looked_at: bool) -> tuple[Value, IntArray] | None:
+    """The tensor of which a layer's input is so many positions of each channel, and these, if the layer does the same at each position and
+    costs less at all of them than the input's own tensor would. A result that is looked at has a tensor of its own in the end.
+    """
+    if source.moved is None or len(source.moved.sources) > 1 or layer.windowed is not None or layer.index is None or layer.rearranges:
+        return None
+    held, index = source.moved.sources[0], source.moved.index
+    layout, (taken, given) = layout_of(held), layer.layouts(source.size)
+    if layout != Layout.of(taken.channels, layout.positions, True):
+        return None
+    index = index.reshape(taken.channels, -1) - np.arange(taken.channels)[:, None] * layout.positions
+    if (index != index[0]).any() or index[0].min() < 0:
+        return None
+    wide = Layout.of(given.channels, layout.positions, True)
+    more = layer_cost(wide, taken.channels) - layer_cost(given, taken.channels)
+    more += gathering_cost(given.vectors, wide.vectors) if looked_at else 0
+    return (held, index[0]) if more < gathering_cost(taken.vectors, layout.vectors) else None
 
 
 def _is_bounded_by_shape(context: Context, layer: Layer) -> bool:
@@ -158,15 +227,8 @@ def _append_secretly(context: Context, node: Node, layer: Layer, source: Value, 
     output = fused_target(context, layer.result)
     output.scale, _, _ = quantization(info, Precision())
     output.lo, output.hi, output.cut = 0 if layer.result in context.fused else -TOP, TOP, None
-    output.guarded = False, False
-    context.done |= {node.outputs[0], layer.result}
-    taken, output.layout = layer.layouts(source.size)
     integers, limit = quantized_secretly(node.name, layer, source, output.scale, context.precision.weight_bits)
-    if layer.index is not None and layer.rearranges:
-        source = context.residence.moved([context.residence.resident(source)], layer.index)
-    operand = context.in_tensor(source, taken)
-    context.add(TensorLinear(node.name, (operand,), output, integers.weights, integers.bias, integers.multipliers, limit))
-    look(context, node.name, output, (output.lo < 0, True))
+    _append(context, node, layer, source, (name, output), integers, (output.lo < 0, True), limit)
 
 
 def _range(context: Context, name: str, layer: Layer, ends: tuple[float, float]) -> TensorInfo:

@@ -86,6 +86,14 @@ DIGEST_PATH = Bus(
     Argument.PRODUCT,
     "(tensor, rows left, operand, its index, four elements of the rate, four of the capacity): vectors that are digested",
 )
+DEPTHWISE_PATH = Bus(
+    "depthwise path",
+    36,
+    19,
+    Argument.PRODUCT,
+    "(tensor, index, windows left, channels left, cut above, cut below; operand x, its end, step, second and third row, "
+    "operand w, its end, windows, channels, end of the channels, lo, hi - lo, limit)",
+)
 BLAKE3_PATH = Bus("blake3 path", 34, 3, Argument.PRODUCT, "(time, part, address): words of a compression that a call reads and writes")
 BLAKE3_WIRE = Bus("blake3 wire", 35, 4, Argument.PRODUCT, "(time, slot, stage, word) of the state, or of the message from slot 16 on")
 

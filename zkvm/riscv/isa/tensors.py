@@ -25,27 +25,42 @@ PATTERN_BYTES = 32
 ENTRY_BYTES = 2
 """Bytes of an entry of a function."""
 
-IMPORT, LOAD, LINEAR, EXPORT, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, DIGEST, SCALED, RELATIVE = range(1, 13)
+IMPORT, LOAD, LINEAR, EXPORT, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, DIGEST, SCALED = range(1, 12)
+DEPTHWISE, SCALED_DEPTHWISE, RELATIVE = 12, 13, 14
 NAMES = {
     IMPORT: "import", LOAD: "load", LINEAR: "linear", EXPORT: "export", GATHER: "gather", MAXIMUM: "maximum", APPLY: "apply",
-    COMBINE: "combine", MULTIPLY: "multiply", DIGEST: "digest", SCALED: "scaled", RELATIVE: "relative",
+    COMBINE: "combine", MULTIPLY: "multiply", DIGEST: "digest", SCALED: "scaled",
+    DEPTHWISE: "depthwise", SCALED_DEPTHWISE: "scaled_depthwise", RELATIVE: "relative",
 }  # fmt: skip
 """Operation -> name, for messages."""
 WORDS = {
     IMPORT: 2, LOAD: 3, LINEAR: 10, EXPORT: 6, GATHER: 9, MAXIMUM: 8, APPLY: 9, COMBINE: 14, MULTIPLY: 14, DIGEST: 5, SCALED: 11,
-    RELATIVE: 9,
+    DEPTHWISE: 12, SCALED_DEPTHWISE: 12, RELATIVE: 9,
 }  # fmt: skip
 """How many words of its descriptor an operation reads."""
-MAKERS = (IMPORT, LOAD, LINEAR, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, SCALED, RELATIVE)
+MAKERS = (IMPORT, LOAD, LINEAR, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, SCALED, DEPTHWISE, SCALED_DEPTHWISE, RELATIVE)
 """Operations that make a tensor."""
 LAYERS = (LINEAR, SCALED)
 """Operations whose every element is a sum of products over taps. Of SCALED the channels are vectors of the second operand."""
 ELEMENTWISE = (COMBINE, MULTIPLY)
 """Operations whose every element is a sum of two products of elements."""
-RESCALING = (*LAYERS, *ELEMENTWISE)
+WINDOWED = (DEPTHWISE, SCALED_DEPTHWISE)
+"""Operations whose every element is a sum over windows of one channel."""
+RESCALING = (*LAYERS, *ELEMENTWISE, *WINDOWED)
 """Operations whose results are rescaled sums, cut to bounds. How many were cut above and below is in a1 and a2 after the call."""
 FUNCTIONS = (APPLY, RELATIVE)
 """Operations whose every element is a function's entry: of RELATIVE, for the element less one of the second operand."""
+LISTED, IN_VECTORS = (LINEAR, *ELEMENTWISE, DEPTHWISE), (SCALED, SCALED_DEPTHWISE)
+"""Operations whose channels are the image's, and those whose channels are vectors of the second operand."""
+WINDOW_ROWS, WINDOW_TAPS = 3, 5
+"""A window's rows, and the elements behind one another that it reads of each for one result."""
+WINDOW_PRODUCTS = WINDOW_ROWS * WINDOW_TAPS
+WINDOW_VECTORS = 2
+"""Vectors of a window's weights: row by row, the last lane is nobody's."""
+PAIR_BLOCKS = 2
+"""Blocks that are read as one: their elements follow one another, and so do those of the block behind them."""
+STRIP_VECTORS = PAIR_BLOCKS + 1
+"""Vectors of a window's row that a pair of blocks reads."""
 Y_STEPS, W_STEPS = 1, 2
 """Bits of a descriptor's steps: y, and the factors w and v, move on with every channel, not with blocks alone."""
 
@@ -73,18 +88,20 @@ class Descriptor(NamedTuple):
         operation: its number.
         blocks: LINEAR, RELATIVE: blocks of 8 positions. DIGEST: rows of three vectors. Others: vectors.
         channels: LINEAR, RELATIVE: of the result. LOAD, EXPORT: elements of a vector that have a word in RAM, 1 or 8.
-        taps: products of a sum. MAXIMUM: vectors that are compared. COMBINE, MULTIPLY: what the second product counts.
+        taps: products of a sum. MAXIMUM: vectors that are compared. COMBINE, MULTIPLY: what the second product counts. DEPTHWISE:
+            windows of a channel.
         x: where the first operand begins, in bytes.
         x_stride: LINEAR, COMBINE, MULTIPLY: vectors from one block of positions to the next. EXPORT, MAXIMUM, APPLY, RELATIVE: from one
-            result to the next.
+            result to the next. DEPTHWISE: from one window to the next.
         w: where the second operand begins, in bytes; RELATIVE: a vector for each block. COMBINE, MULTIPLY: the factors of x.
         w_stride: vectors from 8 channels to the next 8. MAXIMUM: vectors of x from one that is compared to the next. COMBINE, MULTIPLY:
-            vectors of w, and of v, from one block of positions to the next.
-        channel_list: address of the first channel. GATHER: of the pattern. APPLY, RELATIVE: of the function. SCALED: where the channels
-            begin in the second operand, in bytes.
+            vectors of w, and of v, from one block of positions to the next. DEPTHWISE: vectors of x from a window's first row to its
+            second.
+        channel_list: address of the first channel. GATHER: of the pattern. APPLY, RELATIVE: of the function. SCALED, SCALED_DEPTHWISE:
+            where the channels begin in the second operand, in bytes.
         bounds: lo + 2^15 + 2^16 (hi + 2^15).
-        y: where what is multiplied by v begins, in bytes. SCALED: limit of the channels.
-        y_stride: its vectors from one block of positions to the next.
+        y: where what is multiplied by v begins, in bytes. SCALED, SCALED_DEPTHWISE: limit of the channels.
+        y_stride: its vectors from one block of positions to the next. DEPTHWISE: vectors of x from a window's first row to its third.
         v: where the factors of y begin, in bytes.
         steps: Y_STEPS and W_STEPS, added.
     """
@@ -153,6 +170,23 @@ def channels_in(vectors: NDArray[np.int16], limit: int) -> NDArray[np.void]:
     found["bias"] = (lanes[:, 0] + (lanes[:, 1] << 16)) * (BIAS_STEPS // scale)
     found["multiplier"], found["limit"] = lanes[:, 2] * scale, limit
     return found
+
+
+def products_of_windows(strips: NDArray[np.int16], weights: NDArray[np.int16]) -> NDArray[np.int64]:
+    """The sums of windows, for two blocks of positions: (..., 16), exact.
+
+    Args:
+        strips: (..., 3, 24) by row of the window.
+        weights: (..., 16) row by row, the last is nobody's; axes broadcast.
+    """
+    width = PAIR_BLOCKS * LANES
+    sums = np.zeros((*np.broadcast_shapes(strips.shape[:-2], weights.shape[:-1]), width), np.int64)
+    for row in range(WINDOW_ROWS):
+        for tap in range(WINDOW_TAPS):
+            weight = weights[..., row * WINDOW_TAPS + tap, None]
+            if weight.any():
+                sums += np.multiply(strips[..., row, tap : tap + width], weight, dtype=np.int64)
+    return sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,13 @@ def rescale(
     return np.clip(scaled, low, high, out=scaled).astype(np.int16), cuts
 
 
+def check_limit(call: Call, limit: int) -> None:
+    """Refuse more products of a sum than the limit of the multipliers leaves room for."""
+    taps = call.words.taps * (tensors.WINDOW_PRODUCTS if call.words.operation in tensors.WINDOWED else 1)
+    if not 1 <= taps * limit <= tensors.MAX_PRODUCT_LIMIT:
+        raise call.refuse(f"{taps} taps times the limit {limit} of its multipliers is not between 1 and 2^32")
+
+
 def combine(call: Call) -> TensorCall:
     """combine, multiply: x w + weight y v, of each element, rescaled."""
     words = call.words

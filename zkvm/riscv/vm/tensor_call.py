@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.riscv.isa import tensors
-from zkvm.riscv.isa.tensors import LANES, ROW_BYTES, SCALED, Descriptor, TensorConstants
+from zkvm.riscv.isa.tensors import IN_VECTORS, LANES, ROW_BYTES, Descriptor, TensorConstants
 from zkvm.riscv.records import TensorCall
 from zkvm.riscv.vm.state import MachineState, trap
 
@@ -111,8 +111,8 @@ class Call:
         return found
 
     def channels(self) -> NDArray[np.void]:
-        """The list of channels, with one limit for all: of the image, or, of SCALED, in vectors of the second operand."""
-        if self.words.operation == SCALED:
+        """The list of channels, with one limit for all: of the image, or in vectors of the second operand."""
+        if self.words.operation in IN_VECTORS:
             return self._own_channels()
         constants, at, count = constants_of(self.state), self.words.channel_list, self.words.channels
         first = at // ROW_BYTES - constants.first_channel

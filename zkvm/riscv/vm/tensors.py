@@ -16,6 +16,7 @@ from zkvm.riscv.isa import semantics, tensors
 from zkvm.riscv.isa.tensors import (
     APPLY,
     COMBINE,
+    DEPTHWISE,
     DIGEST,
     EXPORT,
     GATHER,
@@ -28,10 +29,12 @@ from zkvm.riscv.isa.tensors import (
     RELATIVE,
     ROW_BYTES,
     SCALED,
+    SCALED_DEPTHWISE,
     Descriptor,
 )  # fmt: skip
 from zkvm.riscv.records import TENSOR_WORD, TensorCall
-from zkvm.riscv.vm.combining import check_results, combine, rescale
+from zkvm.riscv.vm.combining import check_limit, check_results, combine, rescale
+from zkvm.riscv.vm.depthwise import depthwise
 from zkvm.riscv.vm.digest import digest
 from zkvm.riscv.vm.memory import ROM
 from zkvm.riscv.vm.rearranging import apply, gather, maximum, relative
@@ -172,22 +175,17 @@ def _linear(call: Call) -> TensorCall:
     x = call.vectors(call.first, words.x, (words.blocks, words.x_stride), (words.taps if words.blocks else 0, 1))
     w = call.vectors(call.second, words.w, (words.halves if words.blocks else 0, words.w_stride), (words.taps, 1))
     if words.operation == SCALED:  # the descriptor says it, also for no blocks
-        _check_limit(call, words.y)
+        check_limit(call, words.y)
     if words.blocks == 0:
         return call.record()
     channels = call.channels()
-    _check_limit(call, int(channels["limit"][0]))
+    check_limit(call, int(channels["limit"][0]))
     sums = sums_of_products(x, w)
     if np.any(sums[:, words.channels :]):
         raise call.refuse(f"lanes of its second operand beyond channel {words.channels} have sums that are not 0")
     kept = np.ascontiguousarray(sums[:, : words.channels])
     made, cuts = rescale(kept, channels["bias"], channels["multiplier"], words.low, words.high)
     return call.record(vectors=made.reshape(-1, LANES), x=x, w=w, sums=kept.reshape(-1, LANES), cuts=cuts)
-
-
-def _check_limit(call: Call, limit: int) -> None:
-    if not 1 <= call.words.taps * limit <= tensors.MAX_PRODUCT_LIMIT:
-        raise call.refuse(f"{call.words.taps} taps times the limit {limit} of its multipliers is not between 1 and 2^32")
 
 
 def sums_of_products(x: Elements, w: Elements) -> NDArray[np.int64]:
@@ -213,6 +211,7 @@ def sums_of_products(x: Elements, w: Elements) -> NDArray[np.int64]:
 
 OPERATIONS: dict[int, Callable[[Call], TensorCall]] = {
     IMPORT: _import, LOAD: _load, LINEAR: _linear, EXPORT: _export, GATHER: gather, MAXIMUM: maximum, APPLY: apply,
-    COMBINE: combine, MULTIPLY: combine, DIGEST: digest, SCALED: _linear, RELATIVE: relative,
+    COMBINE: combine, MULTIPLY: combine, DIGEST: digest, SCALED: _linear,
+    DEPTHWISE: depthwise, SCALED_DEPTHWISE: depthwise, RELATIVE: relative,
 }  # fmt: skip
 """What the executor does in each operation."""

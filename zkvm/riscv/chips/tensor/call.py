@@ -55,13 +55,14 @@ from zkvm.riscv.isa.tensors import (
     APPLY,
     DIGEST,
     DIGEST_TAG,
-    ELEMENTWISE,
     ENTRY_BYTES,
     EXPORT,
     GATHER,
     IMPORT,
+    IN_VECTORS,
     LANES,
     LINEAR,
+    LISTED,
     LOAD,
     MAXIMUM,
     PATTERN_BYTES,
@@ -290,10 +291,10 @@ class TensorCallChip(TensorChip):
 def limit_of(execution: Execution, call: TensorCall) -> int:
     """Of the channels that rescale the results; of an operation on nothing, or without channels, one that the bound allows."""
     constants, d = execution.image.tensors, call.descriptor
-    if d.operation == SCALED:
+    if d.operation in IN_VECTORS:
         return d.y
     first = d.channel_list // ROW_BYTES - (0 if constants is None else constants.first_channel)
-    if constants is None or d.operation not in (LINEAR, *ELEMENTWISE) or not d.blocks:
+    if constants is None or d.operation not in LISTED or not d.blocks:
         return 1
     return int(constants.channels["limit"][first])
 
@@ -303,9 +304,9 @@ def cuts_of(calls: list[TensorCall]) -> NDArray[np.int64]:
     return np.stack([call.cuts.sum(axis=0, dtype=np.int64) for call in calls], axis=1)
 
 
-def _list_start(call: TensorCall, second: int) -> int:
+def list_start(call: TensorCall, second: int) -> int:
     """Key of the first channel, mod p: what is not a layer has any word there."""
-    start = call.descriptor.channel_list * ROW % P + (second + 1) * TENSOR_KEYS * (call.descriptor.operation == SCALED)
+    start = call.descriptor.channel_list * ROW % P + (second + 1) * TENSOR_KEYS * (call.descriptor.operation in IN_VECTORS)
     return start - P if start > P // 2 else start
 
 
@@ -351,7 +352,7 @@ def _columns(calls: list[TensorCall], records: NDArray[Any], limits: NDArray[np.
         **{f"next_a{k}": np.where(linear, count, operands[k - 1]) for k, count in ((1, above), (2, below))},
         "back": np.array([_back(call.descriptor) for call in calls], np.int64),
         "limit": limits,
-        "list_start": np.array([_list_start(call, int(second)) for call, second in zip(calls, records["a2"], strict=True)], np.int64),
+        "list_start": np.array([list_start(call, int(second)) for call, second in zip(calls, records["a2"], strict=True)], np.int64),
         "products": products,
         "low": words["bounds"] % TWO_16,
         "first_low": np.where(reads[0], low16(first.view(np.uint64)), 0),

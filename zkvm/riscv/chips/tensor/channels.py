@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from zkvm.riscv.chips.buses import CHANNEL, RANGE16, VECTOR
 from zkvm.riscv.chips.tensor.lanes import assert_muted, elements
 from zkvm.riscv.chips.tensor.uses import held_vectors, operands, scaled_uses
-from zkvm.riscv.isa.tensors import BIAS_STEPS, CHANNEL_LANES, LANES, ROW_BYTES, SCALE_BITS, SCALED, channels_in
+from zkvm.riscv.isa.tensors import BIAS_STEPS, CHANNEL_LANES, IN_VECTORS, LANES, ROW_BYTES, SCALE_BITS, channels_in
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Chip, Trace
@@ -99,7 +99,7 @@ def listed(execution: Execution, call: TensorCall) -> tuple[int, NDArray[np.void
     constants, d = execution.image.tensors, call.descriptor
     assert constants is not None
     first = d.channel_list // ROW_BYTES
-    if d.operation != SCALED:
+    if d.operation not in IN_VECTORS:
         start = first - constants.first_channel
         return first, constants.channels[start : start + d.channels]
     tensor = operands(execution, call.ecall)[1]

@@ -7,26 +7,37 @@ from numpy.typing import NDArray
 
 from zkvm.riscv.chips.tensor.products import TILE_CHANNELS, tile_count
 from zkvm.riscv.chips.tensor.uses import TILE_BLOCKS
-from zkvm.riscv.isa.tensors import LAYERS
+from zkvm.riscv.isa.tensors import LAYERS, PAIR_BLOCKS, WINDOWED
 from zkvm.riscv.records import TensorCall
 
 Counts = NDArray[np.int64]
+SIDES = ("above", "below")
+CUTS = [f"{stage}_{side}" for stage in ("cut", "middle", "next") for side in SIDES]
+"""Columns of a row with two paths of results: what was cut before it, before its second path, and behind it."""
 
 
 def halves_of(call: TensorCall) -> Counts:
     """(v,): of each vector of a layer, 2 tile + half, in the order of the path."""
-    d = call.descriptor
-    index = np.arange(len(call.vectors), dtype=np.int64)
-    block, channel = index // d.channels, index % d.channels
-    across = -(-d.channels // TILE_CHANNELS)
+    block, channel = _places(call)
+    across = -(-call.descriptor.channels // TILE_CHANNELS)
     halves: Counts = (block // TILE_BLOCKS * across + channel // TILE_CHANNELS) * TILE_BLOCKS + block % TILE_BLOCKS
     return halves
 
 
+def _places(call: TensorCall) -> tuple[Counts, Counts]:
+    """Block and channel of each vector."""
+    index = np.arange(len(call.vectors), dtype=np.int64)
+    return index // call.descriptor.channels, index % call.descriptor.channels
+
+
 def cuts_before(call: TensorCall) -> Counts:
     """(v, 2): what was cut before each vector, on the call's path."""
-    layer = call.descriptor.operation in LAYERS
-    order = np.argsort(halves_of(call), kind="stable") if layer else np.arange(len(call.vectors))
+    order = np.arange(len(call.vectors))
+    if call.descriptor.operation in LAYERS:
+        order = np.argsort(halves_of(call), kind="stable")
+    if call.descriptor.operation in WINDOWED:  # both blocks of a pair, channel by channel
+        block, channel = _places(call)
+        order = np.lexsort((block, channel, block // PAIR_BLOCKS))
     own = call.cuts.astype(np.int64)
     before = np.zeros_like(own)
     before[order] = np.cumsum(own[order], axis=0) - own[order]
@@ -39,3 +50,21 @@ def cuts_of_tiles(call: TensorCall) -> Counts:
     np.add.at(halves, halves_of(call), call.cuts)
     ends = np.concatenate([np.zeros((1, 2), np.int64), np.cumsum(halves, axis=0)])
     return np.stack([ends[:-1:2], ends[1::2], ends[2::2]], axis=1)
+
+
+def cuts_of_windows(call: TensorCall, index: Counts, last: Counts) -> Counts:
+    """What was cut before each window, before its second result, and behind it.
+
+    Args:
+        call: with windows.
+        index: (n,) of each window's first result.
+        last: (n,) 1 if the window is the last of its channel, and has results, else 0.
+
+    Returns:
+        (n, 6) in the order of :data:`CUTS`.
+    """
+    before, own = cuts_before(call), call.cuts.astype(np.int64)
+    second = index + call.descriptor.channels
+    start, flag = before[index], last[:, None]
+    middle = start + flag * own[index]
+    return np.concatenate([start, middle, middle + flag * own[second]], axis=1)

@@ -20,7 +20,8 @@ Per lane, with z = (sum + bias) multiplier + 2^31 and q = floor(z / 2^32):
   any lane cut. With 2^15 a negative z - (high + 1) 2^32 is above p - 2^62 - 2^61 - 2^49 > 2^63 + 2^48, beyond what the limbs can say.
 * **What was cut is counted** along the path: each row adds its flags to both counts. Padding has no flag, so it adds nothing to the path of
   another row.
-* Whoever sends a row's path, a tile or a row of elementwise sums, says whose sums it takes: one key has sums of one kind, since calls have.
+* Whoever sends a row's path, a tile or a row of elementwise sums or of windows, says whose sums it takes: one key has sums of one kind,
+  since calls have.
 * A row's place in its tile is one-hot in two groups of four; the sums leave the bus at that place and nowhere else, and padding, which
   has no place, takes nothing. The path says which channel and which index the row has.
 """
@@ -36,7 +37,7 @@ from zkvm.riscv.chips.tensor.cuts import cuts_before
 from zkvm.riscv.chips.tensor.lanes import TensorChip, assert_muted, calls_of, elements, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.products import CHANNEL_POWER, positions_of
 from zkvm.riscv.chips.tensor.uses import vector_uses
-from zkvm.riscv.isa.tensors import ELEMENTWISE, LANES, RESCALING, SHIFT
+from zkvm.riscv.isa.tensors import LANES, LAYERS, RESCALING, SHIFT
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Trace
@@ -152,7 +153,7 @@ class ResultsChip(TensorChip):
         index = np.arange(len(call.vectors), dtype=np.int64)
         block, channel = index // d.channels, index % d.channels
         across = -(-d.channels // (GROUP * GROUP))
-        own_tile = d.operation in ELEMENTWISE
+        own_tile = d.operation not in LAYERS
         place = channel * (not own_tile) % (GROUP * GROUP)
         first, channels = listed(execution, call)
         found = channels[channel]

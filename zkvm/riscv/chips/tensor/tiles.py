@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import OUT_PATH, RANGE16, TAP_PATH, TILE_PATH
 from zkvm.riscv.chips.tensor.channels import listed
-from zkvm.riscv.chips.tensor.cuts import cuts_of_tiles
+from zkvm.riscv.chips.tensor.cuts import CUTS, SIDES, cuts_of_tiles
 from zkvm.riscv.chips.tensor.lanes import TensorChip, elements
 from zkvm.riscv.chips.tensor.products import TILE_CHANNELS, layers, tile_count
 from zkvm.riscv.chips.tensor.uses import TILE_HALVES, operands
@@ -35,9 +35,6 @@ CONSTANT = ("taps", "channels", "x_stride", "w_stride", "x_tensor", "w_tensor", 
 """What is the same for all tiles of a call, at the end of their path's tuple."""
 MOVING = ("tile", "blocks_left", "channels_left", "two_blocks", "x", "w", "result", "channel", "cut_above", "cut_below")
 """What changes from tile to tile, after the call's id."""
-SIDES = ("above", "below")
-CUTS = [f"{stage}_{side}" for stage in ("cut", "middle", "next") for side in SIDES]
-"""What was cut before the tile, before its second half, and behind it."""
 
 
 class TilesChip(TensorChip):

@@ -23,21 +23,25 @@ from zkvm.riscv.isa.tensors import (
     EXPORT,
     FUNCTIONS,
     GATHER,
+    IN_VECTORS,
     INT16_OFFSET,
     LANES,
     LAYERS,
-    LINEAR,
+    LISTED,
     MAKERS,
     MAXIMUM,
     MULTIPLY,
+    PAIR_BLOCKS,
     PATTERN_BYTES,
     RELATIVE,
     RELATIVE_OFFSET,
     ROW_BYTES,
     ROW_VECTORS,
-    SCALED,
     SECOND_OPERAND,
+    STRIP_VECTORS,
     W_STEPS,
+    WINDOW_VECTORS,
+    WINDOWED,
     Y_STEPS,
 )  # fmt: skip
 from zkvm.riscv.records import Execution, TensorCall
@@ -91,6 +95,15 @@ def _vector_uses(execution: Execution) -> dict[int, Counts]:
     for call in calls_of(execution, *ELEMENTWISE):
         for handle, place in term_places(execution, call):
             np.add.at(uses[handle], place - (constants.first_vector if handle == 0 and constants is not None else 0), 1)
+    for call in calls_of(execution, *WINDOWED):
+        d, first, second = call.descriptor, *operands(execution, call.ecall)
+        pairs = d.blocks // PAIR_BLOCKS
+        for window in range(d.taps if d.blocks else 0):
+            for row in (0, d.w_stride, d.y_stride):
+                for block in range(STRIP_VECTORS):
+                    start = d.x + ROW_BYTES * (window * d.x_stride + row + block * d.channels)
+                    read(first, start, pairs, PAIR_BLOCKS * d.channels, d.channels, 1)
+        read(second, d.w, pairs, 0, WINDOW_VECTORS * d.channels * d.taps, 1)
     for part in scaled_uses(execution):
         uses[part.tensor][part.place] += 1
     for used in element_uses(execution):
@@ -205,7 +218,7 @@ def channel_uses(execution: Execution) -> Counts:
     """How often each channel of the image is read: once for each block that it rescales."""
     constants = execution.image.tensors
     uses = np.zeros(0 if constants is None else len(constants.channels), np.int64)
-    for call in calls_of(execution, LINEAR, *ELEMENTWISE):
+    for call in calls_of(execution, *LISTED):
         d = call.descriptor
         if constants is not None and d.blocks:
             first = d.channel_list // ROW_BYTES - constants.first_channel
@@ -237,7 +250,7 @@ class ScaledUses:
 def scaled_uses(execution: Execution) -> list[ScaledUses]:
     """Which vectors layers read as channels, by tensor and limit."""
     read: dict[tuple[int, int], list[TensorCall]] = {}
-    for call in calls_of(execution, SCALED):
+    for call in calls_of(execution, *IN_VECTORS):
         if call.descriptor.blocks:
             read.setdefault((operands(execution, call.ecall)[1], call.descriptor.y), []).append(call)
     return [_scaled_uses(execution, tensor, limit, calls) for (tensor, limit), calls in read.items()]
@@ -262,7 +275,7 @@ def operands(execution: Execution, ecall: int) -> tuple[int, int]:
 def new_channels(execution: Execution) -> Iterator[tuple[TensorCall, int]]:
     """Layers with channels in vectors, each with how many rows of channels it is the first to need: calls share them."""
     known: set[tuple[int, int, int]] = set()
-    for call in calls_of(execution, SCALED):
+    for call in calls_of(execution, *IN_VECTORS):
         d, tensor = call.descriptor, operands(execution, call.ecall)[1]
         read = {(tensor, d.y, d.channel_list // ROW_BYTES + k) for k in range(d.channels if d.blocks else 0)}
         yield call, len(read - known)
