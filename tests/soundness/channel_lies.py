@@ -256,6 +256,16 @@ def g13_too_many_taps_that_are_few() -> Forged:
     return too_many_taps(1), f"{CALL}: products of taps and limit"
 
 
+def g13_no_taps() -> Forged:
+    """Of no block: the executor refuses the call, and so must the machine."""
+    forged = scaled(blocks=0)
+    descriptor_word(forged, SCALED_CALL, 3, 0)
+    row = call_row(forged, SCALED_CALL)
+    strides = [forged.cell(CALL, row, name) for name in ("x_stride", "w_stride")]
+    forged.write(CALL, row, taps=0, products=0, room_low=0, back=sum(strides))
+    return forged, f"{CALL}: 2^32 - taps limit: high limb"
+
+
 def g13_channels_that_the_layer_makes() -> Forged:
     """A fixed point: zeros are weights and channels of the layer that makes them."""
     forged = scaled(blocks=2, weights=[[0] * 8], scales=[[0] * 8])
@@ -306,5 +316,6 @@ CHANNEL_LIES: tuple[Attack, ...] = (
     g13_another_limit_than_the_descriptor_says,
     g13_too_many_taps,
     g13_too_many_taps_that_are_few,
+    g13_no_taps,
     g13_channels_that_the_layer_makes,
 )

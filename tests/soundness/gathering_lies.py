@@ -191,6 +191,17 @@ def g9_another_operation_gathers() -> Forged:
     return forged, f"{CALL}: vectors that are gathered"
 
 
+def g9_less_than_no_vector() -> Forged:
+    """A row of elements that counts -1 takes back that the export read what nobody made."""
+    forged = gathering()
+    row, told = padding_row(forged, ELEMENTS), [*range(7), 999]
+    forged.write(ELEMENTS, row, real=-1, tensor=GATHERED, index=0)
+    put(forged, ELEMENTS, row, "x", told)
+    for k, value in enumerate(told):
+        export_lane(forged, GATHERED, 0, k, value)
+    return forged, f"{ELEMENTS}: real is boolean"
+
+
 LIES: tuple[Attack, ...] = (
     g9_another_element,
     g9_another_lane_of_the_vector,
@@ -204,6 +215,7 @@ LIES: tuple[Attack, ...] = (
     g9_padding_serves_an_element,
     g9_padding_serves_zero,
     g9_padding_serves_a_vector,
+    g9_less_than_no_vector,
     g9_the_call_itself,
     g9_the_call_itself_as_second_operand,
     g9_an_operand_that_no_row_reads,

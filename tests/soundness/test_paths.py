@@ -75,7 +75,8 @@ def grown(moved: Polynomial, sign: int) -> int | None:
 
 
 def test_every_pair_is_a_step_or_an_end() -> None:
-    assert {name for chip in CHIPS.values() for name, _ in pairs_of(chip)} == set(STEPS) | ENDS
+    firsts = (chip for chip in CHIPS.values() if chip.first is None)  # second instances have the same pairs
+    assert {name for chip in firsts for name, _ in pairs_of(chip)} == set(STEPS) | ENDS
     assert not set(STEPS) & ENDS
 
 

@@ -61,6 +61,18 @@ def test_g13_keys_of_channels_do_not_meet() -> None:
         assert all(key_of(most, most) < start < P - key_of(most, most) - MAX_CHANNELS for start in between)
 
 
+def test_g13_the_least_id_at_which_keys_would_meet() -> None:
+    """The list of a layer at 2^32 - 1 begins at 2^60 in the field, the first key of that tensor. What bounds ids keeps them far below."""
+    meeting = TENSOR_KEYS - 1
+    assert ((1 << 32) - 1) * pow(16, -1, P) % P == key_of(meeting, 0)
+    served = key_of(meeting - 1, 1 << 28)
+    for remainder in range(1, 16):
+        between = [number * pow(16, -1, P) % P for number in (remainder, (1 << 32) - 16 + remainder)]
+        assert served < min(between)
+        assert max(between) + key_of(meeting - 1, MAX_CHANNELS) < P
+    assert MAX_ROWS < meeting
+
+
 def test_g13_channels_keep_to_what_rescaling_allows() -> None:
     lanes, high = 1 << 15, TWO_16 << 15
     for power in range(15):
