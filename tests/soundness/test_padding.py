@@ -16,6 +16,7 @@ from tests.soundness.polynomials import Polynomial, Span, Variable, degree, plus
 from tests.tiles import TILES, MacChip, OutChip
 from tests.zk.small import MACHINE
 from zkvm.riscv.isa.opcodes import LAST_PC, LAST_TIME
+from zkvm.riscv.isa.tensors import LANES
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.builder import AirBuilder, Pair
 from zkvm.stark.air.chip import Chip
@@ -70,11 +71,21 @@ def read_by_buses(chip: Chip) -> set[Variable]:
     exprs += [expr for own in buses.contributions for factor in own.factors for _, expr in factor]
     found = {variable for expr in exprs for monomial in polynomial(expr) for variable in monomial}
     bits = {(MAIN, number) for number, name in enumerate(chip.main) if chip.main[name].bits == 1}
+    bits -= counted(chip)
+    found -= counted(chip)
     groups = [{variable for monomial in polynomial(constraint.expr) for variable in monomial} for constraint in chip.air_constraints]
     for group in groups:
         if group <= bits and group & found:
             found |= group
     return found
+
+
+def counted(chip: Chip) -> set[Variable]:
+    """Bits that are only counted: what pairs hold of them are sums of eight. Of so many not every value can be tried."""
+    bits = {(MAIN, number) for number, name in enumerate(chip.main) if chip.main[name].bits == 1}
+    messages = [message for pair in chip.air_buses.pairs for message in (pair.receive, pair.send) if message]
+    sums = [{variable for monomial in polynomial(value) for variable in monomial} & bits for own in messages for value in own.values]
+    return {variable for bits_of in sums if len(bits_of) >= LANES for variable in bits_of}
 
 
 def learned(polynomials: list[Polynomial]) -> Span:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.soundness.polynomials import Polynomial, substitute
+from tests.soundness.polynomials import Polynomial, plus, substitute
 from tests.soundness.test_padding import CHIPS, differences, settings
 from zkvm.riscv.chips.buses import CHAIN, MEMORY, STATE, ZERO_LIST
 from zkvm.riscv.chips.tensor.digesting import DigestChip
@@ -21,7 +21,8 @@ from zkvm.stark.air.columns import Row
 from zkvm.stark.field.goldilocks import P
 
 ORDERED = {STATE, MEMORY, ZERO_LIST, CHAIN}
-STEPS: dict[str, tuple[tuple[int, int], ...]] = {
+Steps = dict[str, tuple[tuple[int, ...], ...]]
+STEPS: Steps = {
     "tensor_import: path": ((1, 1),),
     "tensor_words: path": ((3, 1),),
     "tensor_tiles: tiles": ((1, 1),),
@@ -32,15 +33,19 @@ STEPS: dict[str, tuple[tuple[int, int], ...]] = {
     "tensor_apply: path": ((1, 1),),
     "tensor_combine: path": ((1, 1),),
     "tensor_digest: path": ((1, -1),),
+    "tensor_depthwise: path": ((1, 1, 3, -1), (2, -1)),  # a channel further in what is made and in what is left, or a window
     "blake3_words: path": ((1, 1),),
     **{f"blake3_mixing: path of {word}": ((2, 1),) for word in ("a", "b", "c", "d", "first", "second")},
 }
-"""What grows with each row, or falls: place in the tuple, and by how much. Of two the second one counts where the first stands still."""
+"""What grows with each row, or falls: place in the tuple, and by how much, or several of both, which are added. Of two the second one
+counts where the first stands still."""
 ENDS = {
     *(f"tensor_call: {name} path" for name in ("import", "words", "tile", "gather", "maximum", "apply", "digest")),
     "tensor_combine_call: path",
     *(f"tensor_tiles: {label}" for label in ("taps", "results of half 0", "results of half 1")),
     "tensor_combine: result",
+    "tensor_depthwise_call: path",
+    *(f"tensor_depthwise: result of block {block}" for block in (0, 1)),
     "blake3_call: path",
     *(f"blake3_words: path of {word}" for word in ("chaining", "last", "first", "second")),
 }
@@ -54,7 +59,7 @@ def pairs_of(chip: Chip) -> Iterator[tuple[str, Pair]]:
             yield f"{chip.name}: {pair.label}", pair
 
 
-def closing(chip: Chip, steps: dict[str, tuple[tuple[int, int], ...]]) -> list[str]:
+def closing(chip: Chip, steps: Steps) -> list[str]:
     """Which pairs move something on, and not what has to grow, in some setting of the bits. Each moves in some."""
     found, moving = [], dict.fromkeys(steps, 0)
     pairs = {name: differences(pair) for name, pair in pairs_of(chip) if name in steps}
@@ -63,15 +68,18 @@ def closing(chip: Chip, steps: dict[str, tuple[tuple[int, int], ...]]) -> list[s
             moved = [span.reduce(substitute(part, setting)) for part in parts]
             if any(moved):
                 moving[name] += 1
-                growth = (grown(moved[place], sign) for place, sign in steps[name])
-                found += [] if next((number for number in growth if number != 0), 0) == 1 else [f"{name} in {setting}"]
+                growth = [grown(moved, step) for step in steps[name]]
+                found += [] if next((number for number in growth if number != 0), 0) in (1, 2) else [f"{name} in {setting}"]
     assert all(moving.values())
     return found
 
 
-def grown(moved: Polynomial, sign: int) -> int | None:
-    """By how much a value of the tuple grows; None if that is no number."""
-    return None if set(moved) - {()} else (sign * moved.get((), 0)) % P
+def grown(moved: list[Polynomial], step: tuple[int, ...]) -> int | None:
+    """By how much a sum of values of the tuple grows; None if that is no number."""
+    together: Polynomial = {}
+    for place, sign in zip(step[::2], step[1::2], strict=True):
+        together = plus(together, moved[place], sign)
+    return None if any(together[monomial] for monomial in set(together) - {()}) else together.get((), 0) % P
 
 
 def test_every_pair_is_a_step_or_an_end() -> None:

@@ -19,7 +19,8 @@ from tests.riscv.vm.tensor_programs import (
     random_vectors,
 )
 from zkvm.errors import GuestTrap, LimitError
-from zkvm.riscv.isa.tensors import APPLY, COMBINE, IMPORT, NAMES, SCALED, WORDS, Descriptor
+from zkvm.riscv.isa.tensors import COMBINE, IMPORT, IN_VECTORS, NAMES, WINDOWED, WORDS, Descriptor
+from zkvm.riscv.isa.tensors import FUNCTIONS as BY_FUNCTION
 
 ACCEPTED, MOST = 4, 2000
 """So many of each operation are accepted, of at most so many that are tried."""
@@ -34,11 +35,14 @@ def random_words(rng: random.Random, operation: int) -> list[int]:
     words[0] = rng.choice((0, 1, 1, 2))
     likely = {1: rng.choice((1, 2, 3, 8)), 2: rng.randrange(1, 4), 8: random_bounds(rng), 12: rng.randrange(4)}
     likely |= {place: rng.randrange(3) for place in (4, 6, 10)} | {place: 16 * rng.randrange(3) for place in (3, 5, 9, 11)}
-    likely[7] = {SCALED: 16 * rng.randrange(4), APPLY: FUNCTIONS}.get(operation, rng.choice((CHANNELS, PATTERNS)))
+    own = dict.fromkeys(IN_VECTORS, 16 * rng.randrange(4)) | dict.fromkeys(BY_FUNCTION, FUNCTIONS)
+    likely[7] = own.get(operation, rng.choice((CHANNELS, PATTERNS)))
     if operation == COMBINE:
         likely |= {place: VECTORS + 16 * rng.randrange(3) for place in (5, 11)}
-    if operation == SCALED:
+    if operation in IN_VECTORS:
         likely[9] = 1 << rng.randrange(15, 30)
+    if operation in WINDOWED:  # of a few vectors, two blocks of one channel and one window
+        likely |= {0: 2, 1: 1, 2: 1, 6: rng.randrange(2), 10: rng.randrange(2)}
     share = rng.choice((0.5, 1, 1))
     words = [likely.get(place, word) if rng.random() < share else word for place, word in enumerate(words)]
     if words[0]:
@@ -52,7 +56,7 @@ def random_call(rng: random.Random, operation: int) -> Script:
     script.add_constants(with_digest(random_vectors(rng, 9)))
     script.add_channels([(0, 2**30, 2**30)] * 4 + [(5, -(2**20), 2**20)] * 8)
     script.add_pattern([[rng.randrange(9) for _ in range(8)] for _ in range(3)])
-    script.add_function([k % 100 for k in range(2**16 if operation == APPLY else 8)])
+    script.add_function([k % 100 for k in range(2**17 if operation in BY_FUNCTION else 8)])
     made = [script.add_import(vectors) for vectors in (with_digest(random_vectors(rng, 6)), [[1, 2, 3, 0, 0, 0, 0, 0]] * 4, [])]
     if operation == IMPORT:
         script.imported.append(random_vectors(rng, rng.randrange(3)))

@@ -19,7 +19,7 @@ WINDOW_VECTORS = 2
 """Vectors of its weights."""
 PAIR_BLOCKS = 2
 """Blocks that are made together."""
-WINDOW_CELLS = 155
+WINDOW_CELLS = 161
 """Of a window of a channel for two blocks."""
 
 

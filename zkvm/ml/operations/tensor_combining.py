@@ -12,7 +12,7 @@ from zkvm.ml.layout import LANES
 from zkvm.ml.operations.tensors import CALL_CELLS, CELLS, CONSTANT_CELLS, SHIFT, VECTOR_CELLS, RescalingCall, layout_of
 from zkvm.ml.value import Value
 
-COMBINE_CELLS = 82
+COMBINE_CELLS = 86
 """Of a vector of products, without those of its rescaling."""
 PART_BITS = 15
 """Of the first of two numbers that are one of 30 bits."""

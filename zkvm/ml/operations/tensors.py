@@ -22,7 +22,7 @@ TILE = 2 * LANES
 """Positions and channels of a tile, which has a row of products for each tap."""
 CELLS = 40
 """Cells of an instruction: in what follows a call's cells are counted in instructions."""
-TILE_CELLS, TAP_CELLS, VECTOR_CELLS, CONSTANT_CELLS, CALL_CELLS = 49, 55, 142, 11, 400
+TILE_CELLS, TAP_CELLS, VECTOR_CELLS, CONSTANT_CELLS, CALL_CELLS = 55, 55, 144, 11, 400
 """Of a tile, a tap of it, a vector of a result, a constant vector, and a call with its instructions."""
 
 
