@@ -10,11 +10,12 @@ import onnx
 import pytest
 from onnx import helper
 
-from tests.ml.models import check, model_of, normal
+from tests.ml.models import check, compiled, model_of, normal
 from tests.ml.test_tensor_networks import network, node, weights
+from tests.proving import prove_and_verify
 from zkvm.ml.codegen import Privacy
 from zkvm.ml.compiler import Arithmetic, Compilation, Options
-from zkvm.ml.ir import Graph, View
+from zkvm.ml.ir import Graph, View, evaluate
 from zkvm.ml.layout import Layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
@@ -28,6 +29,7 @@ from zkvm.ml.operators.layers import Layer
 from zkvm.ml.ranges import Precision, TensorInfo
 from zkvm.ml.value import Kind, Value
 from zkvm.riscv.isa import tensors
+from zkvm.riscv.vm.elf import load_image
 
 FIXED = Options(arithmetic=Arithmetic.FIXED)
 
@@ -207,3 +209,16 @@ def test_a_cheaper_way_is_taken() -> None:
     made = network(nodes, (1, 2, 4, 4), {"w": weights(2, 1, 3, 3), "g": weights(8, 40, seed=1)})
     assert TensorDepthwise not in kinds(made)
     assert sum(kind is TensorMove for kind in kinds(made)) <= 2
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_proof(private: bool) -> None:
+    """Of the smaller block, whose receipt verifies and says what the integer model does."""
+    nodes, constants = mobile(1)
+    samples = [{"x": normal(1, 4, 14, 14, seed=seed)} for seed in range(3)]
+    options = Options(arithmetic=Arithmetic.FIXED, privacy=Privacy(private_weights=private))
+    made = compiled(model_of(nodes, samples[0], ["y"], constants), samples, options)
+    integers, _ = made.model.quantize([samples[0]["x"]])
+    execution, _ = prove_and_verify(load_image(made.model.elf), made.model.stdin(integers))
+    assert execution.journal == made.journal(evaluate(made.graph, integers), False)
+    assert {call.descriptor.operation for call in execution.tensor_calls} & {tensors.DEPTHWISE, tensors.SCALED_DEPTHWISE}

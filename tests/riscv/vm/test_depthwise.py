@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import struct
+import tracemalloc
 
 import pytest
 
 from tests.riscv.vm.depthwise_programs import random_depthwise
 from tests.riscv.vm.tensor_programs import CONSTANTS, RODATA, VECTORS, Script, bounds, image_of_segments, meaning, outcome, program
-from zkvm.errors import GuestTrap
+from zkvm.errors import GuestTrap, LimitError
 from zkvm.riscv.isa.calls import TENSOR
 from zkvm.riscv.isa.tensors import DEPTHWISE, SCALED_DEPTHWISE, Descriptor
 from zkvm.riscv.vm.assemble import Item
@@ -146,3 +147,36 @@ def test_constants_as_both_operands() -> None:
     listed = script.add_channels([(0, 2**28, 2**28)])
     script.add(Descriptor(DEPTHWISE, 2, 1, 1, at, 0, at, 1, listed, FULL, 0, 2), CONSTANTS, CONSTANTS)
     assert outcome(execute(program(script), b"")) == meaning(script)
+
+
+def wide(blocks: int, windows: int, held: int) -> Script:
+    """A call with 512 channels on so many vectors."""
+    script, channels = Script(), 512
+    listed = script.add_channels([(0, 2**20, 2**20)] * channels)
+    x = script.add_import([[3] * 8] * held)
+    w = script.add_import([[3] * 8] * (2 * channels * windows))
+    script.add(Descriptor(DEPTHWISE, blocks, channels, windows, 0, 0, 0, 0, listed, FULL, 0, 0), x, w)
+    return script
+
+
+@pytest.mark.parametrize(("blocks", "windows"), [(512, 1), (256, 4), (64, 40)])
+def test_memory_that_a_call_asks_for(blocks: int, windows: int) -> None:
+    """The peak of a run is what the call has been granted, and little else: buffers that nobody counts would pass the limit."""
+    script = wide(blocks, windows, 512 * (blocks + 1))
+    image = program(script)
+    execute(image, script.stdin, trace=False)
+    tracemalloc.start()
+    execute(image, script.stdin, trace=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    inputs = 3 * 16 * sum(map(len, script.imported))
+    assert peak - inputs < (13 * 16 * blocks + 216 * blocks // 2 * windows) * 512 * 1.1
+
+
+def test_more_than_a_proof_holds_is_a_limit() -> None:
+    script = wide(2**20, 1, 1536)
+    with pytest.raises(LimitError, match="a tensor call needs 536870912 rows of one table"):
+        execute(program(script), script.stdin)
+    script = wide(2**12, 4, 1536)
+    with pytest.raises(LimitError, match="execution needs"):
+        execute(program(script), script.stdin, max_memory=1 << 28)

@@ -36,8 +36,11 @@ def depthwise(call: Call) -> TensorCall:
         check_limit(call, words.y)
     if words.blocks == 0:
         return call.record()
-    call.check_room(words.blocks * words.channels, (1 + 3 * 4) * ROW_BYTES)
-    call.check_room(words.blocks // PAIR_BLOCKS * words.channels * words.taps, WINDOW_ROWS * STRIP_VECTORS * ROW_BYTES)
+    results, rows = words.blocks * words.channels, words.blocks // PAIR_BLOCKS * words.channels * words.taps
+    call.check_room(rows, 0)
+    # Beside the strips there are those of one row of the windows, with their numbers.
+    strips = (WINDOW_ROWS + 1) * STRIP_VECTORS * ROW_BYTES + STRIP_VECTORS * 8
+    call.check_room(results, (1 + 3 * 4) * ROW_BYTES + -(-rows * strips // results))
     x, w = _strips(call), _weights(call)
     channels = call.channels()
     check_limit(call, int(channels["limit"][0]))
