@@ -17,13 +17,14 @@ from tests.soundness.tensor_forging import (
     id_of,
     lane,
     put,
+    recount,
     signed,
     vector_of,
 )
 from zkvm.riscv.chips.tensor.channels import TENSOR_KEYS
 from zkvm.riscv.chips.tensor.depthwise import STRIPS, SUMS_OF, WEIGHTS
 from zkvm.riscv.isa.tensors import DEPTHWISE, EXPORT, IMPORT, SCALED_DEPTHWISE, Descriptor
-from zkvm.riscv.vm.assemble import CHANNELS, DATA
+from zkvm.riscv.vm.assemble import CHANNELS, DATA, VECTORS
 
 CALL, ROWS, RESULTS = "tensor_depthwise_call", "tensor_depthwise", "tensor_results"
 X: Vectors = [[(7 * v + 3 * k) % 60 - 30 for k in range(8)] for v in range(30)]
@@ -51,23 +52,26 @@ def depthwise(
     x: Vectors = X,
     w: Vectors = W,
     exported: Sequence[int] | None = None,
+    limits: int = FULL,
+    constant: bool = False,
 ) -> Forgery:
     """Two imports, a call with windows on both, and exports of its results, or of these. ``steps``: of windows, of the second row, of the
-    third.
+    third. ``constant``: the call reads constants that are the same.
     """
     step, second, third = steps
     listed = 16 * (len(w) + LIST_AT) if scaled else CHANNELS + 16 * LIST_AT
     limit = UNIT if scaled else 0
-    words = (blocks, channels, windows, 16 * X_AT, step, 16 * W_AT, second, listed, FULL, limit, third)
+    x_at, w_at = (VECTORS, VECTORS + 16 * len(x)) if constant else (0, 0)
+    words = (blocks, channels, windows, x_at + 16 * X_AT, step, w_at + 16 * W_AT, second, listed, limits, limit, third)
     own = [*w, *SCALES] if scaled else w
     out = range(blocks * channels) if exported is None else exported
     calls = [
         (Descriptor(IMPORT, len(x)), 0, 0),
         (Descriptor(IMPORT, len(own)), 0, 0),
-        (Descriptor(SCALED_DEPTHWISE if scaled else DEPTHWISE, *words), X_ID, W_ID),
+        (Descriptor(SCALED_DEPTHWISE if scaled else DEPTHWISE, *words), *((0, 0) if constant else (X_ID, W_ID))),
         *((Descriptor(EXPORT, 1, 8, 0, 16 * index, 1), MADE, DATA + 32 * number) for number, index in enumerate(out)),
     ]
-    return Program(calls, [], LIST, [*x, *own], [0] * (8 * len(out))).forged()
+    return Program(calls, [*x, *w] if constant else [], LIST, [*x, *own], [0] * (8 * len(out))).forged()
 
 
 def path_of(forged: Forgery, tensor: int = MADE) -> list[int]:
@@ -193,6 +197,7 @@ def follow(forged: Forgery, tensor: int = MADE) -> None:
         own = sums.get(tile, [0] * 8) if last.get(tile) == row else [0] * 8
         for k in range(8):
             export_lane(forged, tensor, forged.cell(RESULTS, row, "index"), k, lane(forged, row, k, own[k]))
+    recount(forged, tensor)
 
 
 def everywhere(forged: Forgery, call: int = 0, tensor: int = MADE, **cells: int) -> None:

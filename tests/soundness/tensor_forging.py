@@ -28,7 +28,11 @@ DESCRIPTOR_BYTES = 64
 CALL_INSTRUCTIONS = 8
 FULL = bounds(-(2**15), 2**15 - 1)
 RESULTS = "tensor_results"
-CUTTING = {"tensor_call": ("linear", "scaled"), "tensor_combine_call": ("combines", "multiplies")}
+CUTTING = {
+    "tensor_call": ("linear", "scaled"),
+    "tensor_combine_call": ("combines", "multiplies"),
+    "tensor_depthwise_call": ("listed", "scaled"),
+}
 """Calls that rescale: the flags of their operations."""
 QUARTER = 1 << 30
 """A multiplier by which a result is a quarter of its sum."""
@@ -212,13 +216,14 @@ def path_of_results(forged: Forgery, tensor: int) -> list[int]:
 
 def recount(forged: Forgery, tensor: int) -> None:
     """Let everybody say how many results of a call are cut, as their flags are now; in a1 and a2 it is read by whoever reads them."""
+    windows = forged.tables.get("tensor_depthwise")
+    if windows is not None and tensor in forged["tensor_depthwise.tensor"][: windows.used]:
+        _left_behind(forged, tensor, _recount_windows(forged, tensor))
+        return
     counts, ends = [0, 0], dict[tuple[int, int], list[int]]()
     for row in path_of_results(forged, tensor):
-        forged.write(RESULTS, row, cut_above=counts[0], cut_below=counts[1])
-        for side, name in enumerate(("above", "below")):
-            counts[side] += sum(vector_of(forged, RESULTS, row, name))
-        place = forged.cell(RESULTS, row, "tile"), forged.cell(RESULTS, row, "half")
-        ends[place] = list(counts)
+        _count(forged, row, counts)
+        ends[forged.cell(RESULTS, row, "tile"), forged.cell(RESULTS, row, "half")] = list(counts)
     last = [0, 0]
     for chip in ("tensor_tiles", "tensor_combine"):
         if chip not in forged.tables:
@@ -232,6 +237,36 @@ def recount(forged: Forgery, tensor: int) -> None:
             said = {"cut": last, "next": behind} | ({"middle": middle} if chip == "tensor_tiles" else {})
             forged.write(chip, row, **{f"{name}_{side}": own[k] for name, own in said.items() for k, side in enumerate(("above", "below"))})
             last = behind
+    _left_behind(forged, tensor, counts)
+
+
+def _count(forged: Forgery, row: int, counts: list[int]) -> None:
+    """A row of results takes the counts and adds its flags to them."""
+    forged.write(RESULTS, row, cut_above=counts[0], cut_below=counts[1])
+    for side, name in enumerate(("above", "below")):
+        counts[side] += sum(vector_of(forged, RESULTS, row, name))
+
+
+def _recount_windows(forged: Forgery, tensor: int) -> list[int]:
+    """Counts along the rows of windows, each last of which has two results."""
+    counts, chip = [0, 0], "tensor_depthwise"
+    results = path_of_results(forged, tensor)
+    rows = [row for row in range(forged.tables[chip].used) if forged.cell(chip, row, "tensor") == tensor]
+    for row in sorted(rows, key=lambda row: (signed(forged.cell(chip, row, "index")), -signed(forged.cell(chip, row, "left")))):
+        said = [list(counts)]
+        index = signed(forged.cell(chip, row, "index"))
+        for tile in (index, index + forged.cell(chip, row, "channels")):
+            for result in results if forged.cell(chip, row, "last") else ():
+                if signed(forged.cell(RESULTS, result, "tile")) == tile:
+                    _count(forged, result, counts)
+            said.append(list(counts))
+        for stage, name in enumerate(("cut", "middle", "next")):
+            forged.write(chip, row, **{f"{name}_above": said[stage][0], f"{name}_below": said[stage][1]})
+    return counts
+
+
+def _left_behind(forged: Forgery, tensor: int, counts: Sequence[int]) -> None:
+    """The call that has cut so many results leaves that in a1 and a2."""
     for chip, flags in CUTTING.items():
         for row in range(forged.tables[chip].used if chip in forged.tables else 0):
             if forged.cell(chip, row, "t") == 4 * tensor and any(forged.cell(chip, row, flag) for flag in flags):

@@ -271,17 +271,36 @@ def g15_an_operand_without_blocks() -> Forged:
 
 
 def g15_a_first_operand_of_its_own() -> Forged:
-    forged = depthwise()
+    """The call reads in a1 what it leaves there, how many results were above its bounds, and that is the handle of the other import."""
+    other = {"a1": W_ID, "first_low": MADE - W_ID - 1, "x_tensor": W_ID}
+    forged = cutting(other, above=W_ID)
     apart(forged, CALL, 0, "a1")
-    everywhere(forged, a1=W_ID, first_low=MADE - W_ID - 1, x_tensor=W_ID)
+    everywhere(forged, **other)
+    assert forged.cell(CALL, 0, "cut_above") == W_ID
     return forged, f"{CALL}: a1 is later"
 
 
 def g15_a_second_operand_of_its_own() -> Forged:
-    forged = depthwise()
+    """Likewise in a2, with those below its bounds."""
+    other = {"a2": X_ID, "second_low": MADE - X_ID - 1, "w_tensor": X_ID}
+    forged = cutting(other, below=X_ID)
     apart(forged, CALL, 0, "a2")
-    everywhere(forged, a2=X_ID, second_low=MADE - X_ID - 1, w_tensor=X_ID)
+    everywhere(forged, **other)
+    assert forged.cell(CALL, 0, "cut_below") == X_ID
     return forged, f"{CALL}: a2 is later"
+
+
+def cutting(cells: dict[str, int], above: int = 0, below: int = 0) -> Forgery:
+    """An honest run with such bounds that so many results would be cut if the call and its rows had these cells."""
+    for steps in ((3, 1, 2), (2, 1, 2), (1, 1, 2), (1, 2, 1)):
+        forged = depthwise(steps=steps)
+        everywhere(forged, **cells)
+        rows = range(forged.tables[RESULTS].used)
+        made = sorted(x for row in rows if forged.cell(RESULTS, row, "real") for x in vector_of(forged, RESULTS, row, "x"))
+        low, high = made[below] if below else -(2**15), made[-above - 1] if above else 2**15 - 1
+        if (sum(x < low for x in made), sum(x > high for x in made)) == (below, above):  # else some are equal
+            return depthwise(steps=steps, limits=bounds(low, high))
+    raise AssertionError("no such bounds")
 
 
 def g15_a_call_of_its_own() -> Forged:
@@ -334,8 +353,8 @@ def g15_another_instruction() -> Forged:
 
 
 def g15_rows_without_a_call() -> Forged:
-    """A row without a flag that has blocks: anybody's tensor."""
-    forged = depthwise(2)
+    """A row without a flag that has blocks: anybody's tensor, of constants."""
+    forged = depthwise(2, constant=True)
     nobody = MADE + 1
     row = forged.copy_row(CALL, 0)
     time = opcodes.TIME_STEP * nobody

@@ -15,8 +15,9 @@ import pytest
 from tests.soundness.polynomials import Polynomial, Span, Variable, degree, plus, polynomial, substitute
 from tests.tiles import TILES, MacChip, OutChip
 from tests.zk.small import MACHINE
+from zkvm.riscv.chips.tensor.lanes import lanes
+from zkvm.riscv.chips.tensor.results import ResultsChip
 from zkvm.riscv.isa.opcodes import LAST_PC, LAST_TIME
-from zkvm.riscv.isa.tensors import LANES
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.builder import AirBuilder, Pair
 from zkvm.stark.air.chip import Chip
@@ -81,11 +82,9 @@ def read_by_buses(chip: Chip) -> set[Variable]:
 
 
 def counted(chip: Chip) -> set[Variable]:
-    """Bits that are only counted: what pairs hold of them are sums of eight. Of so many not every value can be tried."""
-    bits = {(MAIN, number) for number, name in enumerate(chip.main) if chip.main[name].bits == 1}
-    messages = [message for pair in chip.air_buses.pairs for message in (pair.receive, pair.send) if message]
-    sums = [{variable for monomial in polynomial(value) for variable in monomial} & bits for own in messages for value in own.values]
-    return {variable for bits_of in sums if len(bits_of) >= LANES for variable in bits_of}
+    """Bits of results that are only counted, too many to try all their values."""
+    names = [name for stem in ("above", "below") for name in lanes(stem)] if isinstance(chip, ResultsChip) else []
+    return {(MAIN, list(chip.main).index(name)) for name in names}
 
 
 def learned(polynomials: list[Polynomial]) -> Span:

@@ -42,7 +42,8 @@ def random_words(rng: random.Random, operation: int) -> list[int]:
     if operation in IN_VECTORS:
         likely[9] = 1 << rng.randrange(15, 30)
     if operation in WINDOWED:  # of a few vectors, two blocks of one channel and one window
-        likely |= {0: 2, 1: 1, 2: 1, 6: rng.randrange(2), 10: rng.randrange(2)}
+        likely |= {0: 2, 1: 1, 2: 1, 3: 0, 5: 0, 6: rng.randrange(2), 10: rng.randrange(2)}
+        likely |= {9: 1 << rng.randrange(15, 29)} if operation in IN_VECTORS else {7: CHANNELS + 64}
     share = rng.choice((0.5, 1, 1))
     words = [likely.get(place, word) if rng.random() < share else word for place, word in enumerate(words)]
     if words[0]:
