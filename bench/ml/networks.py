@@ -38,8 +38,11 @@ class _Weights:
     def __init__(self, seed: int) -> None:
         self.random, self.constants = np.random.default_rng(seed), Constants()
 
-    def dense(self, name: str, taps: int, channels: int) -> None:
+    def matrix(self, name: str, taps: int, channels: int) -> None:
         self._add(name, (taps, channels), taps)
+
+    def dense(self, name: str, taps: int, channels: int) -> None:
+        self.matrix(name, taps, channels)
         self._add(f"{name}b", (channels,), 16)
 
     def conv(self, name: str, before: int, channels: int, size: int) -> None:
@@ -91,7 +94,37 @@ def cnn() -> onnx.ModelProto:
     return _model(nodes, [1, 3, 32, 32], weights.constants)
 
 
-NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {"perceptron": perceptron, "lenet5": lenet5, "cnn": cnn}
+def transformer(blocks: int = 1, width: int = 64, heads: int = 4, tokens: int = 64) -> onnx.ModelProto:
+    """Blocks with attention and a layer of four times their width, and a classifier of the mean."""
+    weights = _Weights(3)
+    constants = weights.constants
+    constants["heads"], constants["whole"] = np.array([tokens, heads, width // heads]), np.array([tokens, width])
+    constants["first"], constants["ones"] = np.array([0]), np.ones(width, np.float32)
+    constants["root"] = np.array((width / heads) ** 0.5, np.float32)
+    nodes, last = [], "x"
+    for k in range(blocks):
+        for name, taps, channels in (*((name, width, width) for name in "qkvo"), ("up", width, 4 * width), ("down", 4 * width, width)):
+            weights.matrix(f"{name}{k}w", taps, channels)
+        nodes += [
+            f"n{k} = LayerNormalization<axis=-1>({last}, ones)",
+            *(f"{name}{k} = MatMul(n{k}, {name}{k}w)" for name in "qkv"),
+            *(f"r{name}{k} = Reshape({name}{k}, heads)" for name in "qkv"),
+            f"tq{k} = Transpose<perm=[1, 0, 2]>(rq{k})", f"tk{k} = Transpose<perm=[1, 2, 0]>(rk{k})",
+            f"tv{k} = Transpose<perm=[1, 0, 2]>(rv{k})", f"s{k} = MatMul(tq{k}, tk{k})", f"d{k} = Div(s{k}, root)",
+            f"p{k} = Softmax<axis=-1>(d{k})", f"a{k} = MatMul(p{k}, tv{k})", f"ta{k} = Transpose<perm=[1, 0, 2]>(a{k})",
+            f"ra{k} = Reshape(ta{k}, whole)", f"o{k} = MatMul(ra{k}, o{k}w)", f"h{k} = Add({last}, o{k})",
+            f"m{k} = LayerNormalization<axis=-1>(h{k}, ones)", f"u{k} = MatMul(m{k}, up{k}w)", f"g{k} = Gelu(u{k})",
+            f"e{k} = MatMul(g{k}, down{k}w)", f"f{k} = Add(h{k}, e{k})",
+        ]  # fmt: skip
+        last = f"f{k}"
+    weights.matrix("out", width, 10)
+    nodes += [f"c = ReduceMean<keepdims=1>({last}, first)", "y = MatMul(c, out)"]
+    return _model(nodes, [tokens, width], constants)
+
+
+NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
+    "perceptron": perceptron, "lenet5": lenet5, "cnn": cnn, "block": transformer, "blocks": lambda: transformer(4),
+}  # fmt: skip
 
 
 def write(name: str, folder: Path) -> tuple[Path, Path]:
@@ -106,7 +139,9 @@ def write(name: str, folder: Path) -> tuple[Path, Path]:
     """
     model = NETWORKS[name]()
     shape = [dimension.dim_value for dimension in model.graph.input[0].type.tensor_type.shape.dim]
-    samples = np.random.default_rng(7).random((CALIBRATION, *shape[1:]), np.float32)
+    random = np.random.default_rng(7)
+    tokens = shape[0] != 1  # no images
+    samples = random.standard_normal((CALIBRATION, *shape), np.float32) if tokens else random.random((CALIBRATION, *shape[1:]), np.float32)
     paths = folder / f"{name}.onnx", folder / f"{name}.npy"
     onnx.save(model, str(paths[0]))
     np.save(paths[1], samples)
