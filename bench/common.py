@@ -56,11 +56,41 @@ def median_seconds(action: Callable[[], object], runs: int = 5) -> float:
 
 
 def guest(name: str, case: str | None = None) -> tuple[Path, bytes]:
-    """A committed guest's ELF and the input of one recorded case (the first by default)."""
+    """A guest and its input.
+
+    Args:
+        name: of a committed guest; or "network".
+        case: one recorded case (the first by default), or "rounds N" of the guest ``mixed``; of a network its name in ``ml/networks.py``.
+
+    Returns:
+        The ELF file, and the input.
+    """
+    if name == "network":
+        return network(case or "lenet5")
     folder = GUESTS / name
+    if case is not None and case.startswith("rounds "):
+        return folder / f"{name}.elf", int(case.split()[1]).to_bytes(4, "little")
     cases = json.loads((folder / "expected.json").read_text())["cases"]
     chosen = cases[0] if case is None else next(entry for entry in cases if entry["name"] == case)
     return folder / f"{name}.elf", bytes.fromhex(chosen["input"])
+
+
+def network(name: str) -> tuple[Path, bytes]:
+    """A network with random weights, compiled to fixed point (once, in ``build/networks``), and its first sample as the guest's input."""
+    import numpy as np
+
+    from bench.ml.networks import write
+    from zkvm.ml import CompiledModel
+
+    folder = ROOT / "build" / "networks"
+    folder.mkdir(parents=True, exist_ok=True)
+    model, data = write(name, folder)
+    if not (folder / name).exists():
+        options = ["--calibration", str(data), "-o", str(folder / name), "--no-measure", "--arithmetic", "fixed"]
+        subprocess.run([sys.executable, "-m", "zkvm", "compile", str(model), *options], capture_output=True, check=True)
+    compiled, samples = CompiledModel.load(folder / name), np.load(data)
+    words, _ = compiled.quantize([samples[0].reshape(compiled.inputs[0].shape)])
+    return folder / name / "model.elf", compiled.stdin(words)
 
 
 def prove_repeatedly(name: str, case: str, params: str, threads: int, runs: int) -> Figures:

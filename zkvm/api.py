@@ -262,6 +262,7 @@ def _prepare_prover() -> None:
 
         library.load()
     keep_freed_pages()
+    _choose_pages(0)  # for the image, until the size of the proof is known
     with no_collection():
         recall_tapes(machine())  # two threads will ask for them: they are derived once
 
