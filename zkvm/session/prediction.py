@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from operator import mul
 
 from zkvm.riscv.chips.steps import StepChip
 from zkvm.session.resources import thread_count
@@ -63,7 +62,8 @@ class Work:
 
     def seconds(self, workers: int) -> float:
         """Of a later proof on the reference machine."""
-        return sum(map(mul, (*SERIAL_SECONDS, *SHARED_SECONDS), self.amounts(workers)))
+        pairs = zip((*SERIAL_SECONDS, *SHARED_SECONDS), self.amounts(workers), strict=True)
+        return sum(seconds * amount for seconds, amount in pairs)
 
 
 @dataclass(frozen=True, slots=True)
