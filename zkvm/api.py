@@ -255,15 +255,16 @@ def prove(
 
 def _prepare_prover() -> None:
     """Load the compiled kernels first, so that no phase's seconds hold that of another's imports; keep memory between phases."""
-    with prove_extra():
+    with no_collection(), prove_extra():
+        import zkvm.riscv.vm.executor
+        import zkvm.stark.prover.prove  # noqa: F401
         from zkvm.stark.kernels import library
         from zkvm.stark.prover.memory import keep_freed_pages
         from zkvm.stark.prover.tape_file import recall_tapes
 
         library.load()
-    keep_freed_pages()
-    _choose_pages(0)  # for the image, until the size of the proof is known
-    with no_collection():
+        keep_freed_pages()
+        _choose_pages(0)  # for the image, until the size of the proof is known
         recall_tapes(machine())  # two threads will ask for them: they are derived once
 
 
