@@ -1,9 +1,12 @@
 """Fits the coefficients of ``zkvm/session/prediction.py`` to what ``python bench/run.py prediction`` printed.
 
-    python tools/fit_prediction.py FIGURES.json [FIGURES.json ...]
+    python tools/fit_prediction.py [--processor] FIGURES.json [FIGURES.json ...]
 
 Prints the constants to put there, and how far off they are for cases that they were not fitted to. Errors are relative, so that small
 proofs count as much as large ones; a coefficient that would be negative is left out.
+
+With ``--processor`` later proofs are those on one thread, in seconds of the processor: on a machine with other load these say something
+where the clock does not. What a whole process adds is then left out.
 """
 
 from __future__ import annotations
@@ -52,7 +55,12 @@ def told(what: str, errors: NDArray[np.float64]) -> None:
         print(f"{what}: {np.sqrt(np.mean(errors**2)):.3f} root mean square, {np.abs(errors).max():.2f} at most")
 
 
-def fit(cases: list[Case]) -> None:
+def of_processor(cases: list[Case]) -> list[Case]:
+    """Cases on one thread, with the processor's seconds for those of the clock."""
+    return [case | {"later_proof_s": [None, case["later_processor_s"]]} for case in cases if case["threads"] == 1]
+
+
+def fit(cases: list[Case], whole_processes: bool) -> None:
     """Print the coefficients, and how far off all cases are with them."""
     held = [case for case in cases if case.get("held_out")]
     cases = [case for case in cases if not case.get("held_out")]
@@ -63,6 +71,12 @@ def fit(cases: list[Case]) -> None:
     told("later proofs", rows @ found / seconds - 1)
     if held:
         told("later proofs of other cases", amounts(held) @ found / later_seconds(held) - 1)
+    if whole_processes:
+        fit_start(cases)
+
+
+def fit_start(cases: list[Case]) -> None:
+    """Print what a whole process adds to a proof."""
     extra = np.array([case["process_s"][1] - case["later_proof_s"][1] for case in cases])
     touched = [case["memory_mib"][0] - BASE_BYTES / 2**20 for case in cases]
     parts = np.array(
@@ -80,4 +94,6 @@ def fit(cases: list[Case]) -> None:
 
 
 if __name__ == "__main__":
-    fit([case for name in sys.argv[1:] for case in json.loads(Path(name).read_text())["prediction"]["cases"]])
+    names = [name for name in sys.argv[1:] if name != "--processor"]
+    found = [case for name in names for case in json.loads(Path(name).read_text())["prediction"]["cases"]]
+    fit(of_processor(found) if "--processor" in sys.argv else found, "--processor" not in sys.argv)
