@@ -12,20 +12,30 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench.common import Figures, guest, prove_in_child, warm_environment
+from zkvm.riscv.machine import machine
 from zkvm.session import speed
-from zkvm.session.prediction import BASE_BYTES
-from zkvm.stark.protocol.params import parameters
+from zkvm.session.prediction import BASE_BYTES, work_of
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.verifier.receipt import Receipt
 
 CASES = (
     ("digits", "", "balanced"), ("mixed", "2^16", "fast"), ("mixed", "2^16", "compact"),
     ("mixed", "2^18", "balanced"), ("mixed", "2^18", "fast"), ("mixed", "2^20", "fast"), ("mixed", "2^20", "balanced"),
+    ("network", "perceptron", "balanced"), ("network", "lenet5", "balanced"),
+    ("network", "block", "balanced"), ("network", "block", "fast"),
 )  # fmt: skip
+HELD_OUT = (
+    ("mixed", "rounds 1560", "balanced"), ("mixed", "rounds 24928", "fast"),
+    ("network", "cnn", "balanced"), ("network", "blocks", "balanced"),
+)  # fmt: skip
+"""Cases that the coefficients are not fitted to."""
 
-
+LATER_PROOFS = 2
 PAIRS = ("process_s", "later_proof_s", "memory_mib")
 
 
@@ -48,25 +58,29 @@ def compare(name: str, case: str, params: str, threads: int) -> Figures:
         execution = run_command([*proof, "--execute-only"])[1]
         touch = speed.first_touch.__wrapped__().seconds(execution["prediction"]["memory_bytes"] - BASE_BYTES)
         process, first = run_command([*proof, "--out", str(Path(folder) / "receipt")])
+        receipt = Receipt.load(Path(folder) / "receipt")
+    assert receipt.seal is not None
+    work = asdict(work_of(ProofShape(machine(), receipt.parameters, receipt.seal.log_heights)))
     predicted = execution["prediction"]
-    later = prove_in_child(name, case, params, threads, 1)["seconds"]["total"]
+    later = prove_in_child(name, case, params, threads, LATER_PROOFS)
     return {
         "case": " ".join(filter(None, (name, case, params))),
         "threads": threads,
-        "cells": execution["cells"],
-        "blowup": parameters(params).blowup,
+        "held_out": (name, case, params) in HELD_OUT,
+        "work": work,
         "slowness": [round(value, 3) for value in slowness],
         "first_touch_s": round(touch, 2),
         "first_proof_s": round(first["seconds"]["total"], 2),
         "process_s": [round(predicted["process_seconds"], 2), round(process, 2)],
-        "later_proof_s": [round(predicted["seconds"], 2), later],
+        "later_proof_s": [round(predicted["seconds"], 2), later["seconds"]["total"]],
+        "later_processor_s": later["processor_s"],
         "memory_mib": [round(value / 2**20) for value in (predicted["memory_bytes"], first["peak_memory_bytes"])],
     }
 
 
 def bench_prediction(runs: int) -> Figures:
     """Rounds of all cases; of each case the medians of the predicted and of the measured figures, and how far these are apart."""
-    rounds = [[compare(*case, threads) for case in CASES for threads in (2, 1)] for _ in range(runs)]
+    rounds = [[compare(*case, threads) for case in CASES + HELD_OUT for threads in (2, 1)] for _ in range(runs)]
     medians: list[Figures] = []
     errors: Figures = {}
     for seen in zip(*rounds, strict=True):

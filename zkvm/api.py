@@ -20,7 +20,7 @@ from zkvm.session.bound import PadTo, check_padding, padding
 from zkvm.session.demand import check_demand
 from zkvm.session.limits import TableLimits
 from zkvm.session.memory import out_of_memory
-from zkvm.session.resources import Clock, Progress, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
+from zkvm.session.resources import Clock, Progress, no_collection, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
 from zkvm.stark.protocol.params import BLOWUPS, DEFAULT_SECURITY, Parameters, Policy, parameters
 from zkvm.stark.tables import Padding, build_tables
@@ -255,13 +255,23 @@ def prove(
 
 def _prepare_prover() -> None:
     """Load the compiled kernels first, so that no phase's seconds hold that of another's imports; keep memory between phases."""
-    with prove_extra():
+    with no_collection(), prove_extra():
+        import zkvm.riscv.vm.executor
+        import zkvm.stark.prover.prove  # noqa: F401
         from zkvm.stark.kernels import library
         from zkvm.stark.prover.memory import keep_freed_pages
+        from zkvm.stark.prover.tape_file import recall_tapes
 
         library.load()
-    _ = machine().codes  # two threads will ask for them: they are derived once
-    keep_freed_pages()
+        keep_freed_pages()
+        _choose_pages(0)  # for the image, until the size of the proof is known
+        recall_tapes(machine())  # two threads will ask for them: they are derived once
+
+
+def _choose_pages(size: int) -> None:
+    with prove_extra():
+        from zkvm.stark.prover.memory import choose_pages
+    choose_pages(size)
 
 
 def _stoppable(progress: Progress | None, env: ExecutorEnv) -> Progress:
@@ -298,7 +308,10 @@ def _execute_and_commit(
         with clock("execute"):
             execution = run_image(file, image, env, trace=provers > 0, limits=limits if provers else None)
             limits.pad_to = padding(pad_to, execution) if provers else 0
-            limits.check(execution) if provers else limits.check_journal(len(execution.journal))
+            if provers:
+                _choose_pages(limits.check(execution))
+            else:
+                limits.check_journal(len(execution.journal))
         with clock("image"):
             return execution, limits.pad_to, early.result() if early else _committed_image(image, chosen.blowup, threads)
 

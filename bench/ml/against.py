@@ -2,8 +2,8 @@
 
 Each build lies in an environment of its own, whose Python is named. Every model is compiled by both, and proven by both in turns: in each
 turn a fresh process of a build proves twice; the second time is that of a later proof, the first and the process's are given too. What
-counts is the ratio of the medians. The models are those of ``networks.py`` with random weights, or ONNX files with their calibration data
-beside them (``NAME.onnx`` and ``NAME.npy``).
+counts is the ratio of the medians; on a machine with other load, that of the processor's seconds (user and system, all threads). The models
+are those of ``networks.py`` with random weights, or ONNX files with their calibration data beside them (``NAME.onnx`` and ``NAME.npy``).
 
     python bench/ml/against.py --before old/bin/python --after new/bin/python perceptron lenet5
 """
@@ -28,7 +28,7 @@ from bench.common import machine_description  # noqa: E402
 from bench.ml.networks import NETWORKS, write  # noqa: E402
 
 BUILDS = ("before", "after")
-FIGURES = ("first", "later", "process", "gib", "receipt")
+FIGURES = ("first", "later", "process", "gib", "receipt", "first_cpu", "later_cpu", "process_cpu")
 CHILD = """
 import json, sys, time
 from pathlib import Path
@@ -38,13 +38,15 @@ from zkvm import api
 folder, data, params, security, proofs = sys.argv[1:]
 started = time.perf_counter()
 model = zkvm.ml.CompiledModel.load(Path(folder))
-words, _ = model.quantize([np.load(data)[:1]])
-seconds = []
+words, _ = model.quantize([np.load(data)[0].reshape(model.inputs[0].shape)])
+seconds, processor = [], []
 for _ in range(int(proofs)):
-    begin = time.perf_counter()
+    begin, used = time.perf_counter(), time.process_time()
     info = api.prove(model.elf, model.stdin(words), params=params, security=int(security), verify=False)
     seconds.append(time.perf_counter() - begin)
+    processor.append(time.process_time() - used)
 print(json.dumps({"first": seconds[0], "later": min(seconds[1:] or seconds), "gib": info.peak_memory_bytes / 2**30,
+                  "first_cpu": processor[0], "later_cpu": min(processor[1:] or processor), "process_cpu": time.process_time(),
                   "receipt": len(info.receipt.to_bytes()), "cycles": info.session.cycles}))
 """
 
@@ -89,7 +91,8 @@ def line(found: dict[str, Any]) -> str:
     pairs = [f"{found[figure]['before']:.2f} / {found[figure]['after']:.2f} ({found[figure]['ratio']:.1f}x)" for figure in FIGURES[:4]]
     receipt = f"{found['receipt']['before']:,.0f} / {found['receipt']['after']:,.0f}"
     cycles = f"{found['cycles']['before']:,} / {found['cycles']['after']:,}"
-    return " | ".join([found["model"], *pairs, receipt, cycles])
+    used = [f"{found[figure]['before']:.2f} / {found[figure]['after']:.2f}" for figure in FIGURES[5:]]
+    return " | ".join([found["model"], *pairs, receipt, cycles, *used])
 
 
 def main() -> None:
@@ -104,7 +107,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     results = []
-    print("model | first proof, s | later proof, s | process, s | peak, GiB | receipt, bytes | cycles", flush=True)
+    print(
+        "model | first proof, s | later proof, s | process, s | peak, GiB | receipt, bytes | cycles | the same in processor seconds",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as folder:
         for name in options.models:
             results.append(compare(name, {"before": options.before, "after": options.after}, options, Path(folder)))

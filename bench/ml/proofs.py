@@ -30,7 +30,7 @@ MILLION = 1e6
 def tables(directory: Path, data: Path, rows: int) -> list[str]:
     """The chips with most cells: rows used, height, columns, million cells."""
     model = CompiledModel.load(directory)
-    words, _ = model.quantize([np.load(data)[:1]])
+    words, _ = model.quantize([np.load(data)[0].reshape(model.inputs[0].shape)])
     chips = sorted(profile(model.elf, model.stdin(words), params="balanced", security=100).chips, key=lambda chip: -chip.cells)
     lines = [f"  {chip.name:22} {chip.rows:9,} {chip.height:9,} {chip.columns:5} {chip.cells / MILLION:8.2f}" for chip in chips[:rows]]
     return [*lines, f"  all: {sum(chip.cells for chip in chips) / MILLION:.2f} million cells"]

@@ -29,6 +29,7 @@ from zkvm.files import read_at_most
 from zkvm.session import memory
 from zkvm.session.bound import BY_PROGRAM, PadTo
 from zkvm.session.memory import GIB
+from zkvm.session.resources import no_collection
 from zkvm.session.run import ExecutorEnv, Session
 from zkvm.stark.protocol.params import BEST, DEFAULT_SECURITY, MAX_HEIGHT, MIN_HEIGHT, REGIMES, Policy
 
@@ -95,7 +96,7 @@ def run(
         raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
     if model is not None:
         model.refuse_saturation(max_cycles, limit)
-    with screen(not as_json) as view:
+    with screen(not as_json) as view, no_collection():
         info = api.prove(
             program,
             guest_environment(stdin, view, as_json, max_cycles, limit),

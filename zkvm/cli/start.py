@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from importlib import import_module
 
-from zkvm.session.resources import prove_extra, prove_extra_found
+from zkvm.session.resources import no_collection, prove_extra, prove_extra_found
 
 EXECUTOR = ("zkvm.riscv.vm.executor",)
 PROVER = (*EXECUTOR, "zkvm.stark.prover.prove")
@@ -20,17 +20,11 @@ def load_kernels(modules: tuple[str, ...] = EXECUTOR) -> None:
     Raises:
         UsageError: the ``prove`` extra is missing.
     """
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        with prove_extra():
-            for module in modules:
-                import_module(module)
-            import_module("zkvm.stark.kernels.library").load()
+    with no_collection(), prove_extra():
+        for module in modules:
+            import_module(module)
+        import_module("zkvm.stark.kernels.library").load()
         gc.freeze()
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def load_committer() -> None:

@@ -82,8 +82,11 @@ class TableLimits:
             raise LimitError(f"{so_far}, and can no longer be proven: {error}, or run it without a proof (--execute-only)") from error
         self._check_heights(heights, (steps.itemsize * self.counted, refreshes * state.refreshes.itemsize), so_far)
 
-    def check(self, execution: Execution) -> None:
+    def check(self, execution: Execution) -> int:
         """The same for a run that has ended.
+
+        Returns:
+            Bytes that are yet to be taken, at most.
 
         Raises:
             LimitError: its journal is too long for a receipt, a table would be, or there is not enough memory.
@@ -93,7 +96,7 @@ class TableLimits:
         records = [execution.steps, execution.refreshes, execution.ecalls, execution.reads, execution.writes]
         records += [execution.permuted, execution.permutations, execution.blake3_calls]
         sizes = [array.nbytes for array in records] + [call.nbytes for call in execution.tensor_calls]
-        self._check_heights(heights, sizes, f"the guest ran for {execution.cycles} cycles")
+        return self._check_heights(heights, sizes, f"the guest ran for {execution.cycles} cycles")
 
     def check_journal(self, length: int) -> None:
         """Whether a receipt holds a journal of this length.
@@ -104,8 +107,8 @@ class TableLimits:
         if length > self.max_journal:
             raise LimitError(f"the journal has {length} bytes; a receipt holds at most {self.max_journal}: write a hash of it instead")
 
-    def _check_heights(self, heights: tuple[int, ...], records: Iterable[int], done: str) -> None:
-        """Whether tables of these heights fit into memory beside so many bytes of records.
+    def _check_heights(self, heights: tuple[int, ...], records: Iterable[int], done: str) -> int:
+        """Whether tables of these heights fit into memory beside so many bytes of records: bytes that are yet to be taken.
 
         Raises:
             LimitError: they do not.
@@ -120,6 +123,7 @@ class TableLimits:
             there = free + whole - fresh
             override = "; --max-memory allows more (the prediction is an upper bound)" if self.threads else ""
             raise LimitError(f"{done}; {work} takes about {gib(whole)}, and there are {gib(there)} for it: {self._advice()}{override}")
+        return fresh
 
     def _needed(self, shape: ProofShape, records: int) -> tuple[int, int]:
         """Bytes that are yet to be taken; and with those of the process and the records, which are there."""

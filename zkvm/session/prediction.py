@@ -1,8 +1,8 @@
 """How long a proof will take and how much memory, before it starts.
 
-Both follow what is committed: cells (elements of main and bus columns) and cells on the low-degree extension; memory also the points of the
-largest domain. Seconds are scaled by measurements of this machine (:mod:`zkvm.session.speed`) and mean one that has nothing else to do;
-more than two threads are an extrapolation. ``docs/profiling.md`` says what this was fitted to and how far off it was elsewhere.
+Time follows five amounts, see :class:`Work`; memory the committed elements and the points of the largest domain. Seconds are scaled by
+measurements of this machine (:mod:`zkvm.session.speed`) and mean one that has nothing else to do; more than two threads are an
+extrapolation. ``docs/profiling.md`` says what this was fitted to and how far off it was elsewhere.
 ``--max-memory`` refuses by an upper bound instead, :func:`zkvm.stark.prover.memory.predicted_bytes`.
 """
 
@@ -11,25 +11,59 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from zkvm.riscv.chips.steps import StepChip
 from zkvm.session.resources import thread_count
 from zkvm.session.speed import first_touch, kernel_slowness, python_slowness
-from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.protocol.shape import MAIN_TREE, ProofShape
 
 MEBIBYTE = 1 << 20
-SERIAL_SECONDS = (0.338, 16.8e-9)
-"""Seconds on the reference machine of what one thread does: of any proof, per cell."""
-SHARED_SECONDS = (16.1e-9, 20.7e-9)
-"""Seconds on one thread of what threads share: per cell, per cell and coset of the extension."""
-BASE_BYTES, EXTENDED_CELL_BYTES, POINT_BYTES = 137 * MEBIBYTE, 8.12, 585
+SERIAL_SECONDS = (0.129, 39.7e-9)
+"""Seconds on the reference machine of what one thread does, of the first two amounts of :class:`Work`: of any proof (the self-check most of
+all), and of each element that numpy fills."""
+SHARED_SECONDS = (33.4e-9, 7.4e-9, 520e-9)
+"""Seconds on one thread of what threads share, of the other amounts."""
+MEETING = 1.07
+"""What threads that share memory and wait for each other take, for 1 of one that is alone."""
+BASE_BYTES, EXTENDED_CELL_BYTES, POINT_BYTES = 160 * MEBIBYTE, 8.12, 585
 """Of the process with its kernels, per cell and coset of the extension, per point of the largest domain."""
 TRACE_COSETS = 0.35
 """The traces, in cosets of the extension: most of their memory is used again."""
 
-START_SECONDS = 0.83
+START_SECONDS = 0.58
 """Of a whole ``zkvm run`` beside the proof: Python, loading, what a first proof derives, the end of the process."""
 TOUCH_SECONDS = 0.52 / (1 << 30)
-"""First use of a byte, as it usually is on the reference machine, whose host lends memory on demand. What is measured there tells of that
-moment only, elsewhere it tells more: the geometric mean of both is predicted."""
+"""First use of a byte, which threads share, as it usually is on the reference machine, whose host lends memory on demand. What is measured
+there tells of that moment only, elsewhere it tells more: the geometric mean of both is predicted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a proof has to do, as far as its seconds follow from it.
+
+    Attributes:
+        proofs: 1.
+        filled: elements of main columns that numpy fills: of all chips but those of instructions and those of the image.
+        cells: elements of main and bus columns. Each is filled or computed, and read by the constraints on two cosets.
+        extended: elements on all cosets, which are transformed, hashed and batched. A transform of a tall column takes more steps; it
+            goes unseen beside the rest.
+        points: of the largest domain, which have salts, digests, quotient columns and FRI layers.
+    """
+
+    proofs: int
+    filled: int
+    cells: int
+    extended: int
+    points: int
+
+    def amounts(self, workers: int) -> tuple[float, ...]:
+        """What the coefficients :data:`SERIAL_SECONDS` and :data:`SHARED_SECONDS` are multiplied with, in this order."""
+        part = share(workers)
+        return self.proofs, self.filled, self.cells * part, self.extended * part, self.points * part
+
+    def seconds(self, workers: int) -> float:
+        """Of a later proof on the reference machine."""
+        pairs = zip((*SERIAL_SECONDS, *SHARED_SECONDS), self.amounts(workers), strict=True)
+        return sum(seconds * amount for seconds, amount in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +98,30 @@ def predict(shape: ProofShape, threads: int | None = None) -> Prediction:
         UsageError: the ``prove`` extra is missing, or less than one thread.
     """
     workers, chosen, memory = thread_count(threads), shape.parameters, memory_bytes(shape)
-    seconds = proof_seconds(shape, workers) * kernel_slowness()
+    seconds = work_of(shape).seconds(workers) * kernel_slowness()
     touched = max(memory - BASE_BYTES, 0)
     touch = math.sqrt(first_touch().seconds(touched) * TOUCH_SECONDS * touched)
-    whole = seconds + START_SECONDS * python_slowness() + touch
+    whole = seconds + START_SECONDS * python_slowness() + touch * share(workers)
     return Prediction(chosen.name, chosen.security_bits, workers, seconds, whole, memory)
 
 
-def committed_cells(shape: ProofShape) -> int:
-    """Elements of main and bus columns."""
-    return sum(sum(table.code.widths[1:]) * table.height for table in shape.tables)
+def share(workers: int) -> float:
+    """What is left for each of the workers, of what they share."""
+    return MEETING / workers if workers > 1 else 1.0
 
 
-def cost(cells: int, blowup: int, workers: int) -> tuple[float, ...]:
-    """What the coefficients :data:`SERIAL_SECONDS` and :data:`SHARED_SECONDS` are multiplied with, in this order."""
-    return 1, cells, cells / workers, cells * blowup / workers
-
-
-def proof_seconds(shape: ProofShape, workers: int) -> float:
-    """Seconds of a later proof on the reference machine."""
-    amounts = cost(committed_cells(shape), shape.parameters.blowup, workers)
-    return sum(seconds * amount for seconds, amount in zip((*SERIAL_SECONDS, *SHARED_SECONDS), amounts, strict=True))
+def work_of(shape: ProofShape) -> Work:
+    """What proving tables of this shape has to do."""
+    tables = [(table.code.chip, table.code.widths, table.height) for table in shape.tables]
+    by_numpy = [
+        widths[MAIN_TREE] * height for chip, widths, height in tables if not isinstance(chip, StepChip) and not len(chip.preprocessed)
+    ]
+    cells = sum(sum(widths[MAIN_TREE:]) * height for _, widths, height in tables)
+    blowup = shape.parameters.blowup
+    return Work(1, sum(by_numpy), cells, cells * blowup, shape.tallest * blowup)
 
 
 def memory_bytes(shape: ProofShape) -> int:
     """Peak of a process that proves once."""
     cosets, points = TRACE_COSETS + shape.parameters.blowup, shape.tallest * shape.parameters.blowup
-    return int(BASE_BYTES + EXTENDED_CELL_BYTES * committed_cells(shape) * cosets + POINT_BYTES * points)
+    return int(BASE_BYTES + EXTENDED_CELL_BYTES * work_of(shape).cells * cosets + POINT_BYTES * points)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import time
@@ -42,6 +43,18 @@ def prove_extra_found() -> bool:
         return all(find_spec(name) is not None for name in PROVE_EXTRA)
     except ImportError:
         return False
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Nobody looks for cyclic garbage meanwhile: for work that makes many objects which stay."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class Clock:

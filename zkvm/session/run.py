@@ -192,7 +192,6 @@ def run_image(
         UsageError: less than one cycle, or the ``prove`` extra is missing.
     """
     with prove_extra():
-        from zkvm.riscv.vm.debug import explain
         from zkvm.riscv.vm.executor import DEFAULT_MAX_CYCLES
         from zkvm.riscv.vm.executor import execute as run
     limit = DEFAULT_MAX_CYCLES if env.max_cycles is None else env.max_cycles
@@ -214,6 +213,8 @@ def run_image(
             runner=watched,
         )
     except GuestTrap as trap:
+        from zkvm.riscv.vm.debug import explain
+
         raise explain(trap, image, file, env.stdin, said=env.stderr is None) from None
 
 

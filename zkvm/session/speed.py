@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import time
 from collections.abc import Callable
@@ -17,17 +16,17 @@ from zkvm.session.resources import prove_extra
 from zkvm.stark.air.machine import chip_code
 
 LDE_SHAPE, LDE_BLOWUP, LDE_RUNS = (4, 1 << 14), 4, 20
-LDE_SECONDS = 1.6e-3
-"""Of the fastest low-degree extension of that shape on one core of the reference machine: an AMD EPYC (Zen 3), virtual, two cores."""
+LDE_SECONDS = 1.12e-3
+"""Of the fastest low-degree extension of that shape on one core of the reference machine: an AMD EPYC (Zen 4, AVX-512) with two cores,
+virtual."""
 CHIPS, CHIP_SECONDS, CHIP_RUNS = ("divide", "ecall"), 1.75e-3, 10
 """Deriving the constraints of these chips stands for what Python does; seconds on the reference machine."""
 
 BURSTS, PAUSE = 3, 0.1
-DRIFT = 1.45
+DRIFT = 1.25
 """By how much short measurements of the reference machine differ among themselves, while proofs take the same time."""
 TOUCH_STEP, TOUCH_BYTES, TOUCH_SECONDS = 16 << 20, 1 << 30, 0.3
 """First use of memory is tried in steps, up to so many bytes or seconds."""
-HUGE_PAGE = 2 << 20
 PAGE = 4096
 
 
@@ -88,7 +87,7 @@ class FirstTouch:
 
 @cache
 def first_touch() -> FirstTouch:
-    """Try it: huge pages where there are such, as the prover's arrays have them. What was taken is given back.
+    """Try it, with small pages, as the arrays of all but large proofs have them. What was taken is given back.
 
     On a virtual machine whose host lends memory on demand this may be most of a first proof, unless the memory was in use a
     moment ago: the host has to find the pages first.
@@ -103,7 +102,7 @@ def first_touch() -> FirstTouch:
 def _touch(size: int) -> tuple[float, ...]:
     """Seconds of every step that was tried of so many bytes."""
     steps: list[float] = []
-    with _private_memory(size + HUGE_PAGE) as region:
+    with _private_memory(size) as region:
         pages = np.frombuffer(region, np.uint8)[::PAGE]
         while (len(steps) + 1) * TOUCH_STEP <= size and sum(steps) < TOUCH_SECONDS:
             first = len(steps) * TOUCH_STEP // PAGE
@@ -115,10 +114,6 @@ def _touch(size: int) -> tuple[float, ...]:
 
 
 def _private_memory(size: int) -> mmap.mmap:
-    """Memory as the C library maps it for a large array, and numpy advises: of its own, of huge pages where there are such."""
+    """Memory as the C library maps it: of its own, in small pages unless the system gives everybody huge ones."""
     private = getattr(mmap, "MAP_PRIVATE", None)
-    region = mmap.mmap(-1, size) if private is None else mmap.mmap(-1, size, flags=private | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):  # a kernel without huge pages
-            region.madvise(mmap.MADV_HUGEPAGE)
-    return region
+    return mmap.mmap(-1, size) if private is None else mmap.mmap(-1, size, flags=private | mmap.MAP_ANONYMOUS)

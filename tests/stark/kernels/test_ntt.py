@@ -163,3 +163,11 @@ def test_bad_shapes_are_refused() -> None:
         kernel.LdePlan(256, 2, None, (49,))
     with pytest.raises(ValueError, match="do not fit"):
         kernel.evaluate_coset(np.zeros((1, 65), dtype=np.uint64), 64, 2)
+
+
+def test_plans_of_one_extension_share_their_tables() -> None:
+    """Those of main and bus columns differ in what they evaluate beside it."""
+    plain, other = kernel.lde_plan(1024, 4), kernel.lde_plan(1024, 4, None, (49, P - 5))
+    assert plain is not other
+    assert plain._tables is other._tables
+    assert plain._inverse is other._inverse

@@ -5,13 +5,14 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.toy import TOY
 from zkvm.stark.protocol.params import Parameters, parameters
 from zkvm.stark.protocol.shape import ProofShape
-from zkvm.stark.prover.memory import LATER_BYTES, PROCESS_BYTES, predicted_bytes, process_bytes
+from zkvm.stark.prover.memory import LATER_BYTES, PROCESS_BYTES, SMALL_PROOF, choose_pages, predicted_bytes, process_bytes
 from zkvm.stark.tables import counting_bytes
 
 
@@ -72,3 +73,29 @@ def test_freed_pages_are_kept() -> None:
     """64 MiB would go back to the system at once; in a process of its own, because the setting is one of the process."""
     given_back = int(subprocess.run([sys.executable, "-c", HELD], capture_output=True, check=True, text=True).stdout)
     assert given_back < 1 << 20
+
+
+PAGES = """
+import sys
+import numpy as np
+from zkvm.stark.prover.memory import choose_pages, keep_freed_pages
+keep_freed_pages()
+choose_pages(int(sys.argv[1]))
+array = np.ones(1 << 23)
+print(next(int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if line.startswith("AnonHugePages")))
+"""
+
+
+def test_a_large_proof_asks_for_huge_pages_and_a_small_one_does_not() -> None:
+    assert choose_pages(SMALL_PROOF + 1)
+    assert not choose_pages(SMALL_PROOF)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="no /proc to read of pages from")
+def test_small_proofs_lie_in_small_pages() -> None:
+    """Unless the system gives everybody huge ones. In a process of its own, because the setting is one of the process."""
+    policy = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if policy.exists() and "[always]" in policy.read_text():
+        pytest.skip("this system gives huge pages unasked")
+    huge = int(subprocess.run([sys.executable, "-c", PAGES, "0"], capture_output=True, check=True, text=True).stdout)
+    assert huge == 0

@@ -7,6 +7,7 @@ header and its program headers; sections are looked at for the names of function
 from __future__ import annotations
 
 import os
+import struct
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ KIND_SHIFT, KIND_MASK = 20, 0xFF
 """Where p_flags mark a segment of constants of tensor calls: PF_MASKOS of the ELF specification."""
 EF_RVC, EF_FLOAT_ABI, EF_RVE = 0x1, 0x6, 0x8
 """Bits of e_flags (RISC-V ELF psABI, version 1.0): compressed code, floating-point calling convention, 16 registers."""
+SYMBOL = struct.Struct("<IIIBBH")
+"""An entry of a symbol table: where its name is, value, size, kind, visibility, section. Thousands of them, which pyelftools is slow at."""
+SYMBOL_TYPE, FUNCTION, UNDEFINED = 0xF, 2, 0
 PROGRAM_HEADER_BYTES = 32
 MAX_PROGRAM_HEADERS = 1 << 10
 """Far more than linkers make; a count that is written elsewhere because it does not fit the file's header is above this, too."""
@@ -153,9 +157,11 @@ def _symbols(elf: ELFFile) -> tuple[tuple[int, str], ...]:
     table = elf.get_section_by_name(".symtab")
     if not isinstance(table, SymbolTableSection):
         return ()
+    entries, texts = table.data(), table.stringtable.data() + b"\0"
     names: dict[int, str] = {}
-    for symbol in table.iter_symbols():
-        if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF" and symbol.name:
-            address = int(symbol["st_value"])
-            names[address] = min(names.get(address, symbol.name), symbol.name)
+    for start, address, _, kind, _, section in SYMBOL.iter_unpack(entries[: len(entries) // SYMBOL.size * SYMBOL.size]):
+        if kind & SYMBOL_TYPE == FUNCTION and section != UNDEFINED and start < len(texts):
+            name = texts[start : texts.index(0, start)].decode(errors="replace")
+            if name:
+                names[address] = min(names.get(address, name), name)
     return tuple(sorted(names.items()))

@@ -83,10 +83,8 @@ class LdePlan:
             raise ValueError(f"blowup {blowup} is not a power of two")
         self.height, self.blowup, self.extra_shifts = height, blowup, extra_shifts
         self.shift = coset_shift(height) if shift is None else shift
-        root = root_of_unity(height * blowup)
-        shifts = [self.shift * pow(root, coset, P) % P for coset in range(blowup)]
-        self._inverse = inverse_transform(height)
-        self._levels, self._tables = _stacked([forward_transform(height, s) for s in shifts])
+        self._inverse = _inverse_transform(height)
+        self._levels, self._tables = _coset_transforms(height, blowup, self.shift)
         small = [forward_transform(EXTRA_POINTS, s) for s in extra_shifts]
         weights = [bit_reversed_powers(pow(s, EXTRA_POINTS, P), height // EXTRA_POINTS) for s in extra_shifts]
         self._extra_levels, self._extra_tables = _stacked(small)
@@ -198,6 +196,13 @@ def interpolate_coset(values: FieldArray, shift: int = 1, threads: int = 1) -> F
 @lru_cache(maxsize=64)
 def _inverse_transform(size: int) -> tuple[Levels, FieldArray]:
     return inverse_transform(size)
+
+
+@lru_cache(maxsize=64)
+def _coset_transforms(height: int, blowup: int, shift: int) -> tuple[Levels, FieldArray]:
+    """The transforms onto all cosets of ``shift <w_Bn>``: plans that differ in their extra shifts share them."""
+    root = root_of_unity(height * blowup)
+    return _stacked([forward_transform(height, shift * pow(root, coset, P) % P) for coset in range(blowup)])
 
 
 @lru_cache(maxsize=64)

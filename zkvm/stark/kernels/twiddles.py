@@ -6,6 +6,8 @@ part of a table is a permutation of them: what one iteration needs are vectors o
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,7 +64,7 @@ def forward_transform(size: int, shift: int) -> tuple[Levels, FieldArray]:
     [chunk][group][vector][block of the group][lane] for a radix above 8; [vector][block, without the first][lane] for the rest.
     """
     shapes = _shapes(size)
-    leaf = np.array([pow(shift, size // LEAF * _bit_reverse(block, 6), P) for block in range(LEAF)], dtype=np.uint64)
+    leaf = bit_reversed_powers(pow(shift, size // LEAF, P), LEAF)
     parts = [np.repeat(leaf, LANES)]
     for stride, radix in shapes:
         span = stride * radix
@@ -100,7 +102,11 @@ def inverse_transform(size: int) -> tuple[Levels, FieldArray]:
     return _with_offsets(shapes, [part.size for part in parts]), np.concatenate(parts)
 
 
+@cache
+def _bit_reversal(count: int) -> NDArray[np.intp]:
+    return np.array([_bit_reverse(i, count.bit_length() - 1) for i in range(count)], dtype=np.intp)
+
+
 def bit_reversed_powers(base: int, count: int) -> FieldArray:
     """``result[rev(i)] = base^i`` for a power of two ``count``: shape (count,)."""
-    indices = np.array([_bit_reverse(i, count.bit_length() - 1) for i in range(count)], dtype=np.intp)
-    return powers(base, count)[indices]
+    return powers(base, count)[_bit_reversal(count)]

@@ -8,6 +8,8 @@ import mmap
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from zkvm.stark.crypto.hashes import DIGEST_BYTES
 from zkvm.stark.crypto.merkle import SALT_WORDS
 from zkvm.stark.field.extension import DEGREE
@@ -25,6 +27,8 @@ CODEWORDS = 5
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 """Parameters of glibc's ``mallopt``, from its ``malloc.h``."""
 _NEVER = -1
+SMALL_PROOF = 4 << 30
+"""Bytes up to which a proof's arrays lie in small pages."""
 
 
 @cache
@@ -39,6 +43,26 @@ def keep_freed_pages() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER)):
             mallopt(parameter, value)
+
+
+def choose_pages(size: int) -> bool:
+    """Let numpy ask for huge pages for a large proof only; by itself it does so for every large array.
+
+    The first use of a huge page is one fault for 2 MiB, of small ones 512. But many a virtual machine gives its free memory back to the
+    host, in blocks as large as huge pages. Those have to be asked for again, at several times the price of the faults, while small pages
+    are cut from what is left between such blocks; that is enough for a small proof. The kernels walk over memory in an order for
+    which the size of pages makes no difference afterwards. It concerns speed only: another numpy may have no such switch.
+
+    Args:
+        size: bytes that the proof will take at most.
+
+    Returns:
+        Whether huge pages are asked for.
+    """
+    huge = size > SMALL_PROOF
+    with contextlib.suppress(AttributeError):  # numpy documents the variable NUMPY_MADVISE_HUGEPAGE, which it reads once, for the same
+        np._core.multiarray._set_madvise_hugepage(huge)  # type: ignore[attr-defined]
+    return huge
 
 
 def give_back_freed_pages() -> None:

@@ -46,11 +46,12 @@ def exempt_polynomial(height: int, exempt: int) -> U64:
     (-r)^k w^(k(k-1)/2) times the Gaussian binomial of h over k, each of them the one before times (1 - w^(h-k+1)) / (1 - w^k).
     """
     root = root_of_unity(height)
-    powers = [pow(root, k, P) for k in range(exempt + 1)]
+    powers = goldilocks.powers(root, exempt + 1).tolist()
     row = pow(root, height - exempt, P)
+    inverses = goldilocks.inv(np.array([(1 - power) % P for power in powers[1:]], np.uint64)).tolist()
     coefficients = [1]
     for k in range(1, exempt + 1):
-        ratio = (1 - powers[exempt - k + 1]) * pow(1 - powers[k], -1, P)
+        ratio = (1 - powers[exempt - k + 1]) * inverses[k - 1]
         coefficients.append(-coefficients[-1] * row * powers[k - 1] * ratio % P)
     return np.array(coefficients[::-1], np.uint64)
 
