@@ -4,7 +4,8 @@ import { Worker } from "node:worker_threads";
 import { Client } from "./src/client.js";
 
 function start(onReply, onFailure) {
-  const thread = new Worker(new URL("./src/thread-node.js", import.meta.url));
+  // Not with the program's own arguments of Node: `--input-type`, for one, would keep a thread from starting.
+  const thread = new Worker(new URL("./src/thread-node.js", import.meta.url), { execArgv: [] });
   thread.on("message", onReply);
   thread.on("error", onFailure);
   // A program may end while its verifier waits for the next receipt, but not while it works.

@@ -58,7 +58,7 @@ function combinedConstraints(shape, openings, terminals, { alpha, beta, lambda, 
   shape.tables.forEach(({ chip, height }, number) => {
     const values = evaluate(chip, openings.words, places[number], runtimeConstants([...shared, ...terminals[number]]));
     const groups = [element(0), element(0), element(0)];
-    for (const [node, group] of chip.constraints) {
+    for (const [node, group] of chip.code.constraints) {
       groups[group] = add(groups[group], mul(weight, at(values, node)));
       weight = mul(weight, lambda);
     }
@@ -97,7 +97,7 @@ function selectors(height, exempt, point) {
  * @param {Uint32Array} runtime
  */
 function evaluate(chip, openings, places, runtime) {
-  const { nodes, constants } = chip;
+  const { nodes, constants } = chip.code;
   const count = nodes.length / 3;
   const values = new Uint32Array(K_WORDS * count);
   const leaf = (node, array, place) => values.set(at(array, place), K_WORDS * node);

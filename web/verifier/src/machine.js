@@ -16,24 +16,59 @@ const NODE_FIELDS = 3;
 
 /** A chip: its columns and its constraints as nodes that refer to earlier ones. */
 class Chip {
-  constructor(name, widths, mandatory, facts) {
+  /**
+   * @param {string} header `NAME PREPROCESSED MAIN BUS MANDATORY`
+   * @param {string[]} lines its nodes, then its constraints
+   * @param {object} facts what the text does not say
+   */
+  constructor(header, lines, facts) {
+    const [name, preprocessed, main, bus, mandatory] = header.split(" ");
     this.name = name;
     /** Base columns: preprocessed, main, bus. */
-    this.widths = widths;
-    this.mandatory = mandatory;
+    this.widths = [preprocessed, main, bus].map(Number);
+    this.mandatory = mandatory === "True";
+    this.lines = lines;
+    this.known = null;
+    const own = facts[name];
     /** Bus columns that run, in order; the last of them is a sum if `hasSum`, the others are products. */
-    this.running = facts["running columns"];
-    this.hasSum = facts["last one is a sum"];
+    this.running = own["running columns"];
+    this.hasSum = own["last one is a sum"];
     /** Base bus columns that are opened at the next row. */
-    this.next = facts["opened at the next row"];
+    this.next = own["opened at the next row"];
     /** Fingerprints of a row. */
-    this.interactions = facts.interactions;
-    /** Of every node kind, A and B, in one array once the text is read; a constant's A is its place in `constants`. */
-    this.nodes = [];
-    this.constants = [];
-    /** Of every constraint: its node, and the group. */
-    this.constraints = [];
+    this.interactions = own.interactions;
   }
+
+  /**
+   * Of every node kind, A and B, in one array; the constants, of which a node's A is the place of its own; of every constraint its node
+   * and its group. Read when a proof has the table: most have a third of all.
+   */
+  get code() {
+    this.known ??= readCode(this.lines);
+    return this.known;
+  }
+}
+
+function readCode(lines) {
+  const nodes = [], constants = [], constraints = [];
+  for (const line of lines) {
+    const words = line.split(" ");
+    if (words.length < NODE_FIELDS) constraints.push(words.map(Number));
+    else if (Number(words[0]) === CONSTANT) {
+      nodes.push(CONSTANT, constants.length, 0);
+      constants.push(mod(BigInt(words[1])));
+    } else nodes.push(...words.map(Number));
+  }
+  return { nodes: Int32Array.from(nodes), constants, constraints };
+}
+
+/** The name may have spaces; the power is only there for sums. */
+function readBus(line) {
+  const words = line.split(" ");
+  const power = words[words.length - 2] === "sum" ? Number(words.pop()) : 0;
+  const argument = words.pop();
+  const arity = Number(words.pop());
+  return { id: Number(words[1]), name: words.slice(2).join(" "), arity, argument, power };
 }
 
 /**
@@ -43,44 +78,17 @@ class Chip {
  * @param {number} maxRows the heights of all tables together stay below it
  */
 export function readMachine(text, facts, maxRows) {
-  const machine = { name: "", digest: blake3(ascii(text)), buses: [], chips: [], maxRows };
-  const [name, ...lines] = text.split("\n");
-  machine.name = name;
-  for (const line of lines) readLine(machine, line, facts);
-  for (const chip of machine.chips) chip.nodes = Int32Array.from(chip.nodes);
+  const [head, ...parts] = text.split("\nchip ");
+  const [name, ...lines] = head.split("\n");
+  const buses = lines.map(readBus);
+  const chips = parts.map((part) => {
+    const [header, ...own] = part.split("\n");
+    return new Chip(header, own, facts);
+  });
   /** Most values in a tuple, and the largest power of beta in a coefficient of a sum. */
-  machine.arity = Math.max(0, ...machine.buses.map((bus) => bus.arity));
-  machine.largestPower = Math.max(0, ...machine.buses.map((bus) => bus.power));
+  const arity = Math.max(0, ...buses.map((bus) => bus.arity));
+  const largestPower = Math.max(0, ...buses.map((bus) => bus.power));
   /** How many powers of beta stand before a table's terminals among the runtime constants. */
-  machine.powers = Math.max(machine.arity, machine.largestPower);
-  return machine;
-}
-
-function readLine(machine, line, facts) {
-  const words = line.split(" ");
-  if (words[0] === "bus") machine.buses.push(readBus(words));
-  else if (words[0] === "chip") {
-    const [, name, preprocessed, main, bus, mandatory] = words;
-    machine.chips.push(new Chip(name, [preprocessed, main, bus].map(Number), mandatory === "True", facts[name]));
-  } else {
-    const chip = machine.chips[machine.chips.length - 1];
-    if (words.length === NODE_FIELDS) addNode(chip, words);
-    else chip.constraints.push(words.map(Number));
-  }
-}
-
-/** The name may have spaces; the power is only there for sums. */
-function readBus(words) {
-  const power = words[words.length - 2] === "sum" ? Number(words.pop()) : 0;
-  const argument = words.pop();
-  const arity = Number(words.pop());
-  return { id: Number(words[1]), name: words.slice(2).join(" "), arity, argument, power };
-}
-
-function addNode(chip, words) {
-  const kind = Number(words[0]);
-  if (kind === CONSTANT) {
-    chip.nodes.push(kind, chip.constants.length, 0);
-    chip.constants.push(mod(BigInt(words[1])));
-  } else chip.nodes.push(kind, Number(words[1]), Number(words[2]));
+  const powers = Math.max(arity, largestPower);
+  return { name, digest: blake3(ascii(text)), buses, chips, maxRows, arity, largestPower, powers };
 }

@@ -54,7 +54,7 @@ export class Shape {
   }
 
   get constraintCount() {
-    return sum(this.tables.map((table) => table.chip.constraints.length));
+    return sum(this.tables.map((table) => table.chip.code.constraints.length));
   }
 
   /** Fingerprints over all rows. */
