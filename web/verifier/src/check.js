@@ -29,15 +29,30 @@ export function parseImageId(value) {
   return bytes;
 }
 
-/** The caller's demands, each with its default. */
+const OPTIONS = ["imageId", "minSecurity", "regime", "exitCode", "allowDev", "model", "weightsDigest", "onProgress"];
+
+function requireThat(condition, message) {
+  if (!condition) throw new UsageError(message);
+}
+
+/** The caller's demands, each with its default. What is misspelt or of another type must not become a weaker demand. */
 function demands(options) {
-  const { imageId: id, minSecurity = DEFAULT_DEMAND, regime = "best", exitCode = 0, allowDev = false, weightsDigest = null } = options;
-  if (id === undefined || id === null) throw new UsageError("a receipt is verified for a program: its image ID is needed");
+  const isObject = typeof options === "object" && options !== null;
+  requireThat(isObject, "the options are missing: at least imageId is needed");
+  for (const name of Object.keys(options)) requireThat(OPTIONS.includes(name), `no option '${name}': there are ${OPTIONS.join(", ")}`);
+  const { imageId: id, minSecurity = DEFAULT_DEMAND, regime = "best", exitCode = 0, allowDev = false } = options;
+  const { model = null, weightsDigest = null, onProgress = () => {} } = options;
+  requireThat(id !== undefined && id !== null, "a receipt is verified for a program: its image ID is needed");
+  requireThat(typeof minSecurity === "number", "minSecurity is a number of bits");
+  requireThat(Number.isInteger(exitCode), "exitCode is an integer");
+  requireThat(typeof allowDev === "boolean", "allowDev is true or false");
+  requireThat(typeof onProgress === "function", "onProgress is a function");
+  requireThat(model === null || model.digest instanceof Uint8Array, "model is what readModel returns");
   checkRegime(regime);
   const ids = (Array.isArray(id) ? id : [id]).map(parseImageId);
-  if (ids.length === 0) throw new UsageError("a receipt is verified for a program: its image ID is needed");
+  requireThat(ids.length > 0, "a receipt is verified for a program: its image ID is needed");
   const weights = weightsDigest === null ? null : digestBytes(weightsDigest, "the digest of the weights");
-  return { ids, minSecurity, regime, exitCode, allowDev, weights };
+  return { ids, minSecurity, regime, exitCode, allowDev, model, weights, onProgress };
 }
 
 /** A copy of the bytes, so that nobody changes them between two checks. */
@@ -59,8 +74,7 @@ function isBytes(data) {
  * @throws {UsageError} the options make no sense
  */
 export function verify(data, options) {
-  const { ids, ...policy } = demands(options);
-  const { onProgress = () => {}, model = null } = options;
+  const { ids, model, weights, onProgress, ...policy } = demands(options);
   onProgress("decode", 0);
   const [expected, ...others] = ids;
   for (const other of others) {
@@ -69,7 +83,7 @@ export function verify(data, options) {
   const receipt = decodeReceipt(machine(), bytesOf(data));
   const statement = checkReceipt(machine(), receipt, expected, policy);
   if (statement !== null) verifySeal(machine(), statement, receipt.seal, policy, onProgress);
-  if (policy.weights !== null) checkWeights(receipt.journal, policy.weights);
+  if (weights !== null) checkWeights(receipt.journal, weights);
   const output = model === null ? null : checkJournal(model, receipt.journal);
   return accepted(receipt, policy.regime, output);
 }

@@ -14,7 +14,7 @@ export class Client {
   }
 
   /** As `verdict`, but a promise. */
-  verdict(data, { onProgress = () => {}, ...options }) {
+  verdict(data, { onProgress = () => {}, ...options } = {}) {
     return new Promise((resolve, reject) => {
       const id = this.count++;
       this.waiting.set(id, { resolve, reject, onProgress });

@@ -49,7 +49,9 @@ test("options that make no sense", () => {
   const wrong = [
     {}, { imageId: null }, { imageId: "" }, { imageId: [] }, { imageId: imageId.slice(1) }, { imageId: `${imageId}00` }, { imageId: 7 },
     { imageId: "zz".repeat(32) }, { imageId: new Uint8Array(31) }, { imageId, regime: "Unique" }, { imageId, regime: "" },
-    { imageId, weightsDigest: "00" },
+    { imageId, weightsDigest: "00" }, { imageId, minSecurity: "100" }, { imageId, minSecurity: null }, { imageId, minSecurty: 128 },
+    { imageId, allowDev: 1 }, { imageId, allowDev: "false" }, { imageId, exitCode: "0" }, { imageId, exitCode: null }, { imageId, model: {} },
+    { imageId, onProgress: 7 }, null, undefined, "text",
   ];
   for (const options of wrong) assert.throws(() => verdict(HELLO.data, options), UsageError, JSON.stringify(options));
   for (const data of ["text", null, undefined, 7, [1, 2]]) assert.throws(() => verdict(data, { imageId }), UsageError);
