@@ -23,8 +23,11 @@ FACTS = ("running columns", "last one is a sum", "opened at the next row", "inte
 
 
 def facts(listed: Machine) -> dict[str, dict[str, Any]]:
-    """By the name of a chip, what is not in the machine's text."""
-    return {name: {key: view[key] for key in FACTS} for name, view in chips(listed).items()}
+    """By the name of a chip, what is not in the machine's text; its buses are for pictures."""
+    views = zip(chips(listed).items(), listed.chips, strict=True)
+    return {
+        name: {key: view[key] for key in FACTS} | {"buses": sorted(bus.id for bus in chip.air_buses.buses)} for (name, view), chip in views
+    }
 
 
 def module(listed: Machine) -> str:

@@ -91,8 +91,14 @@ function asJson(answer, seconds) {
     zk: answer.zk,
     dev: answer.dev,
     seconds,
-    ...(output && { outputs, label: output.label, label_name: output.labelName, saturated: output.saturated, digests: output.digests }),
+    ...(output && { outputs, ...said(output) }),
   };
+}
+
+/** What a journal says beside its outputs, as far as it says it. */
+function said({ label, labelName, saturated, digests }) {
+  const entries = Object.entries({ label, label_name: labelName, saturated, digests: Object.keys(digests).length > 0 ? digests : null });
+  return Object.fromEntries(entries.filter(([, value]) => value !== null));
 }
 
 /** JSON has no infinities and no NaN. */
@@ -107,8 +113,8 @@ function print(answer, view, asObject) {
     const regime = answer.regime === "best" ? "" : ` (${answer.regime})`;
     console.log(answer.dev ? "accepted as a DEV RECEIPT: nothing is proven" : "accepted");
     console.log(`image ID: ${view.image_id}\nexit code: ${view.exit_code}\njournal: ${view.journal}`);
-    for (const name of ["outputs", "label", "label_name", "saturated"]) {
-      if (view[name] !== undefined && view[name] !== null) console.log(`${name}: ${JSON.stringify(view[name])}`);
+    for (const name of ["outputs", "label", "label_name", "saturated", "digests"]) {
+      if (view[name] !== undefined) console.log(`${name}: ${JSON.stringify(view[name])}`);
     }
     console.log(`security: ${view.security_bits} bits, proven${regime}\nzero knowledge: ${view.zk ? "yes" : "no"}`);
   } else {

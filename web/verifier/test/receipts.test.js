@@ -50,7 +50,8 @@ test("options that make no sense", () => {
     {}, { imageId: null }, { imageId: "" }, { imageId: [] }, { imageId: imageId.slice(1) }, { imageId: `${imageId}00` }, { imageId: 7 },
     { imageId: "zz".repeat(32) }, { imageId: new Uint8Array(31) }, { imageId, regime: "Unique" }, { imageId, regime: "" },
     { imageId, weightsDigest: "00" }, { imageId, minSecurity: "100" }, { imageId, minSecurity: null }, { imageId, minSecurty: 128 },
-    { imageId, allowDev: 1 }, { imageId, allowDev: "false" }, { imageId, exitCode: "0" }, { imageId, exitCode: null }, { imageId, model: {} },
+    { imageId, allowDev: 1 }, { imageId, allowDev: "false" }, { imageId, exitCode: "0" }, { imageId, exitCode: null },
+    { imageId, model: {} },
     { imageId, onProgress: 7 }, null, undefined, "text",
   ];
   for (const options of wrong) assert.throws(() => verdict(HELLO.data, options), UsageError, JSON.stringify(options));
