@@ -28,7 +28,11 @@ from zkvm.verifier.receipt import DEFAULT_POLICY, MAX_JOURNAL_BYTES, Receipt, jo
 pytestmark = needs_node
 
 programs = st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=4).map(b"".join)
-LONG_RUN = ("test_protocol", "test_low_degree", "test_manifest", "test_fiat_shamir", "test_sums", "test_policy", "test_shapes")
+LONG_RUN = (
+    "test_protocol", "test_low_degree", "test_manifest", "test_fiat_shamir", "test_sums", "test_policy", "test_shapes",
+    "test_verifier_steps",
+    "test_forgeries_proven", "test_tensor_forgeries_proven", "test_moving_forgeries_proven", "test_blake3_forgeries_proven",
+)  # fmt: skip
 """Files of tests/soundness whose tests verify proofs of cheating provers."""
 
 

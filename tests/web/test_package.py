@@ -41,8 +41,19 @@ def test_what_it_says_of_itself() -> None:
     named = [*described["files"], *described["bin"].values(), described["types"]]
     named += [target for entry in described["exports"].values() for target in ([entry] if isinstance(entry, str) else entry.values())]
     assert [name for name in named if not (PACKAGE / name).exists()] == []
+    assert (PACKAGE / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     # what tests alone need is not part of it
     assert not {"internals.js", "test/", "support/"} & set(described["files"])
+
+
+@pytest.mark.parametrize("name", ["index", "worker-web", "worker-node"])
+def test_the_types_name_what_there_is(name: str) -> None:
+    """Values that the types declare are those that the module exports."""
+    types, source = (PACKAGE / f"{name.partition('-')[0]}.d.ts").read_text(), (PACKAGE / f"{name}.js").read_text()
+    declared = re.findall(r"^export (?:const|class|function) (\w+)", types, re.MULTILINE)
+    groups = re.findall(r"^export \{([^}]*)\}", source, re.MULTILINE)
+    listed = [entry.split(" as ")[-1].strip() for names in groups for entry in names.split(",")]
+    assert sorted(declared) == sorted(listed + re.findall(r"^export class (\w+)", source, re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
