@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,12 @@ class Judge:
     def journal(self, model: str, journal: bytes, weights_digest: str | None = None) -> Answer:
         """What it says of a journal of a compiled model; ``model`` is the text of its ``model.json``."""
         return self._ask({"kind": "journal", "model": model, "weightsDigest": weights_digest}, journal)
+
+    def bits(self, parameters: tuple[int, int, int], logs: Sequence[int], tuples: int) -> list[float]:
+        """Proven bits of a shape of the machine itself under each regime."""
+        answer = self._ask({"kind": "bits", "parameters": list(parameters), "logs": list(logs), "tuples": tuples}, b"")
+        bits: list[float] = answer["bits"]
+        return bits
 
     def _known(self, subject: Machine) -> str:
         """The name under which it knows a machine: told once."""

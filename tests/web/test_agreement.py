@@ -19,10 +19,13 @@ from tests.soundness.manifest import MANIFEST, Row, first, flip, last, mutated
 from tests.web.differential import FROZEN, Subject, compare_many, compare_proof, compare_receipt, frozen_receipts, real, reason_of, toy
 from tests.web.judge import ROOT, Judge, needs_node
 from zkvm.errors import UsageError, VerificationError
+from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import blake3
 from zkvm.stark.field.goldilocks import P
 from zkvm.stark.protocol.codec import encode_proof
-from zkvm.stark.protocol.params import REGIMES, Policy
+from zkvm.stark.protocol.params import PARAMETERS, REGIMES, Parameters, Policy
+from zkvm.stark.protocol.security import proven_bits
+from zkvm.stark.protocol.shape import ProofShape
 from zkvm.verifier.receipt import DEFAULT_POLICY, MAX_JOURNAL_BYTES, Receipt, journal_digest, verdict
 
 pytestmark = needs_node
@@ -71,6 +74,18 @@ def test_policies(judge: Judge, demand: int, regime: str, allow_dev: bool) -> No
         data = path.read_bytes()
         image = Receipt.from_bytes(data).claim.image_id.hex()
         agreed(judge, data, image, Policy(demand, allow_dev, regime))
+
+
+@pytest.mark.parametrize("chosen", PARAMETERS, ids=lambda chosen: f"{chosen.name}-{chosen.security_bits}")
+def test_proven_bits(judge: Judge, chosen: Parameters) -> None:
+    """Of shapes short and tall, with few tables and many: the same number but for rounding."""
+    rng = random.Random(chosen.queries)
+    for _ in range(40):
+        tallest = rng.randint(15, 24)
+        logs = tuple(rng.choice((0, rng.randint(9, tallest))) for _ in machine().chips[1:]) + (tallest,)
+        tuples = rng.choice((4, 200, MAX_JOURNAL_BYTES))
+        ours = [proven_bits(ProofShape(machine(), chosen, logs), tuples, regime) for regime in REGIMES]
+        assert judge.bits(chosen.numbers, logs, tuples) == pytest.approx(ours, abs=1e-9)
 
 
 def test_whole_answers(judge: Judge) -> None:

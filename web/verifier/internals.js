@@ -14,6 +14,7 @@ export * as parameters from "./src/parameters.js";
 export * as receipt from "./src/receipt.js";
 export * as seal from "./src/seal.js";
 export * as security from "./src/security.js";
+export * as shape from "./src/shape.js";
 export * as statement from "./src/statement.js";
 export * as transcript from "./src/transcript.js";
 export * as verify from "./src/verify.js";

@@ -7,11 +7,12 @@
  *     {kind: "machine", name, facts, maxRows}                 the data is a machine's text; later questions may name it
  *     {kind: "seal", machine, statement, policy, draws}       what it says of a seal, with the challenges of `draws` if there are any
  *     {kind: "journal", model, weightsDigest}                 what a journal says of a model
+ *     {kind: "bits", parameters, logs, tuples}                proven bits of a shape, under each regime
  */
 
 import { readSync, writeSync } from "node:fs";
 import { verdict } from "../index.js";
-import { bytes, check, errors, field, machine, model, seal, transcript, verify } from "../internals.js";
+import { bytes, check, errors, field, machine, model, parameters, seal, security, shape, transcript, verify } from "../internals.js";
 
 /** The real transcript, but challenges of a recorded run take the place of those that are drawn; asks for no work. */
 class Replay extends transcript.Transcript {
@@ -56,6 +57,10 @@ const answers = {
     const read = model.readModel(text);
     if (weightsDigest !== null) model.checkWeights(data, model.digestBytes(weightsDigest, "weights"));
     return { digest: bytes.hex(read.digest), output: model.checkJournal(read, data) };
+  },
+  bits: ({ parameters: numbers, logs, tuples }) => {
+    const sizes = new shape.Shape(check.machine(), parameters.knownSet(...numbers), logs);
+    return { bits: parameters.REGIMES.map((regime) => security.provenBits(sizes, tuples, regime)) };
   },
 };
 
