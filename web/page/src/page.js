@@ -7,7 +7,7 @@ const MAX_BYTES = 2 ** 23;
 const SHOWN_BYTES = 4096;
 const SHOWN_VALUES = 200;
 const byId = (id) => document.getElementById(id);
-const state = { receipt: null, modelText: null, question: 0 };
+const state = { receipt: null, modelText: null, question: 0, files: 0 };
 
 // ----- the worker ------------------------------------------------------------------------------------------------------------------
 
@@ -40,8 +40,12 @@ function startWorker(receive) {
 async function readReceipt(file) {
   if (file === undefined) return;
   byId("receipt-name").textContent = `${file.name}, ${file.size.toLocaleString("en")} bytes`;
-  const tooLong = file.size > MAX_BYTES;
-  state.receipt = tooLong ? null : new Uint8Array(await file.arrayBuffer());
+  state.question += 1; // what is still asked about the file before this one is not shown
+  state.files += 1;
+  const turn = state.files, tooLong = file.size > MAX_BYTES;
+  const bytes = tooLong ? null : new Uint8Array(await file.arrayBuffer());
+  if (turn !== state.files) return;
+  state.receipt = bytes;
   if (tooLong) refuse({ reason: "FORMAT", detail: `more than ${MAX_BYTES} bytes: no receipt is that long` }, null);
   else verifyAgain();
 }
@@ -52,6 +56,12 @@ async function readModelFile(file) {
   verifyAgain();
 }
 
+/** The number in a field; null if there is none, which is refused: an empty field is no demand of 0. */
+function numberIn(id) {
+  const value = byId(id).valueAsNumber;
+  return Number.isNaN(value) ? null : value;
+}
+
 /** The policy of the form; null as long as there is no image ID. */
 function options() {
   const imageId = byId("image-id").value.replace(/\s/g, "");
@@ -59,9 +69,9 @@ function options() {
   if (imageId === "") return null;
   return {
     imageId,
-    minSecurity: Number(byId("min-security").value),
+    minSecurity: numberIn("min-security"),
     regime: byId("regime").value,
-    exitCode: Number(byId("exit-code").value),
+    exitCode: numberIn("exit-code"),
     allowDev: byId("allow-dev").checked,
     weightsDigest: weightsDigest === "" ? null : weightsDigest,
   };

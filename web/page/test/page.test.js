@@ -86,6 +86,13 @@ test("not verified without an image ID; then with it", { skip }, async () => {
   await browser.until("document.querySelector('#verdict h2').textContent === 'Rejected: POLICY'");
   assert.match(await words("verdict"), /103\.8 proven bits for this shape, 128 demanded/);
   assert.equal(await visible("meaning"), false);
+  for (const id of ["min-security", "exit-code"]) {
+    await type("min-security", "0");
+    await browser.until("document.querySelector('#verdict h2').textContent === 'Accepted'");
+    await type(id, "");
+    await browser.until("document.querySelector('#verdict h2').textContent.startsWith('Something you entered')");
+    await type("exit-code", "0");
+  }
 });
 
 test("another program", { skip }, async () => {
