@@ -49,4 +49,6 @@ guests: setup
 docs: setup
 	$(RUN) tools/describe_air.py
 	$(RUN) tools/make_vectors.py
+	$(RUN) tools/web_machine.py
+	$(RUN) tools/web_page.py
 	$(RUN) -W error -m pdoc -d google -o build/reference zkvm zkvm.guest.toolchain zkvm.ml

@@ -19,7 +19,7 @@ from zkvm.stark.air.expression import ADD, CONST, MAIN, MUL, PRE, SUB, Expr
 from zkvm.stark.field.goldilocks import P
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("findings/*.md")])
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("findings/*.md"), *ROOT.glob("web/*/README.md")])
 
 
 def load_tool(name: str) -> ModuleType:

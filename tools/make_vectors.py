@@ -37,6 +37,8 @@ from zkvm.verifier.receipt import Receipt
 
 FOLDER = ROOT / "tests" / "vectors"
 GUEST = ROOT / "guest_programs" / "hello" / "hello.elf"
+HASHED = (0, 1, 63, 64, 65, 127, 1023, 1024, 1025, 2048, 2049, 3072, 3073, 5120, 7169, 10_000)
+"""Lengths around those of blocks, chunks and subtrees."""
 SHOWN = 3
 """Query positions whose values are listed."""
 
@@ -83,7 +85,7 @@ def primitives() -> dict[str, Any]:
         "extension": {
             "a": ext(a), "b": ext(b), "product": ext(ext_mul(a, b)), "inverse of a": ext(ext_inv(a)), "a^1000": ext(ext_pow(a, 1000)),
         },
-        "blake3": {"abc": blake3(b"abc").hex(), "key of leaves": KEY_LEAF.hex(), "key of nodes": KEY_NODE.hex()},
+        "blake3": {"abc": blake3(b"abc").hex(), "key of leaves": KEY_LEAF.hex(), "key of nodes": KEY_NODE.hex(), "by length": hashes()},
         "leaf": {
             "rows, short to tall": [numbers(row[0]), numbers(row[0] + np.uint64(10))], "salt": numbers(salt[0]),
             "digest": leaf[0].tobytes().hex(),
@@ -102,6 +104,19 @@ def primitives() -> dict[str, Any]:
         },
         "fold": {"leaf": numbers(eight[0]), "x": numbers(x[0]), "challenge": ext(a), "value": numbers(fold(eight, x, a)[0])},
     }  # fmt: skip
+
+
+def hashes() -> dict[str, dict[str, str]]:
+    """Hashes of the first bytes of 0, 1, ... 250, 0, 1, ...: plain, keyed with the first 32 of them, and 150 bytes of the output stream."""
+    data = bytes(i % 251 for i in range(10_000))
+    return {
+        str(length): {
+            "plain": blake3(data[:length]).hex(),
+            "keyed": blake3(data[:length], key=data[:32]).hex(),
+            "stream": blake3(data[:length], length=150).hex(),
+        }
+        for length in HASHED
+    }
 
 
 def receipt() -> Receipt:
@@ -222,14 +237,14 @@ def openings(shape: ProofShape, proof: Proof, positions: Any, zeta: Ext, batchin
 
 
 def chips(listed: Machine) -> dict[str, Any]:
-    """What the machine's text does not say outright: which bus columns run, what is fixed by the image, who is whose second instance."""
+    """What the machine's text does not say outright: which bus columns run, whose second instance a chip is, fingerprints of a row."""
     view = {}
     for code in listed.codes:
         pre, main, bus = code.widths
         view[code.chip.name] = {
             "preprocessed": pre, "main": main, "bus": bus, "mandatory": code.chip.mandatory, "second instance of": code.chip.first,
             "running columns": list(code.plan.running), "last one is a sum": code.plan.has_sum,
-            "opened at the next row": list(code.next_columns),
+            "opened at the next row": list(code.next_columns), "interactions": code.chip.air_buses.fingerprints,
         }  # fmt: skip
     return view
 

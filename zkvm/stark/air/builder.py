@@ -177,6 +177,11 @@ class BusBuilder:
         messages += [contribution.message for contribution in self.contributions]
         return {message.bus for message in messages}
 
+    @property
+    def fingerprints(self) -> int:
+        """Fingerprints of a row: one a lookup or contribution and two a pair, also where a flag leaves one of them out."""
+        return len(self.lookups) + len(self.contributions) + 2 * len(self.pairs)
+
     def pair(self, label: str, bus: Bus, *, receive: tuple[Operand, ...], send: tuple[Operand, ...]) -> None:
         """Consume one tuple and produce another of the same bus. Padding rows must make the two equal."""
         self.pairs.append(Pair(label, _message(label, bus, receive, Argument.PRODUCT), _message(label, bus, send, Argument.PRODUCT)))

@@ -119,9 +119,8 @@ class ProofShape:
 
     @property
     def interactions(self) -> int:
-        """Fingerprints over all rows: one a lookup or contribution and two a pair, also where a flag leaves one of them out."""
-        buses = ((table.height, table.code.chip.air_buses) for table in self.tables)
-        return sum(height * (len(own.lookups) + len(own.contributions) + 2 * len(own.pairs)) for height, own in buses)
+        """Fingerprints over all rows."""
+        return sum(table.height * table.code.chip.air_buses.fingerprints for table in self.tables)
 
     @property
     def here_count(self) -> int:

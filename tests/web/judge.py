@@ -1,0 +1,123 @@
+"""Asks the verifier in JavaScript: one process of Node that answers questions until it is closed (``web/verifier/support/judge.js``)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.web_machine import facts
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.machine import Machine
+from zkvm.stark.air.table import Closing
+from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND
+from zkvm.stark.protocol.statement import Statement
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "web" / "verifier"
+OLDEST_NODE = 20
+
+Answer = dict[str, Any]
+
+
+@cache
+def node() -> str | None:
+    """The path of Node, if it is there and new enough."""
+    path = shutil.which("node")
+    if path is None:
+        return None
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    major = version.strip().lstrip("v").partition(".")[0]
+    return path if major.isdigit() and int(major) >= OLDEST_NODE else None
+
+
+needs_node = pytest.mark.skipif(node() is None, reason=f"needs Node {OLDEST_NODE} or newer")
+
+
+class Judge:
+    """A running verifier."""
+
+    def __init__(self) -> None:
+        path = node()
+        assert path is not None
+        self._process = subprocess.Popen([path, str(PACKAGE / "support" / "judge.js")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._machines = {machine().digest: machine().name}
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._process.stdout.close()
+
+    def receipt(self, data: bytes, image_id: str | bytes | list[str], **options: Any) -> Answer:
+        """What it says of a receipt's bytes; options are those of ``verify`` in JavaScript."""
+        named = image_id.hex() if isinstance(image_id, bytes) else image_id
+        return self._ask({"kind": "receipt", "options": {"imageId": named, **options}}, data)
+
+    def seal(
+        self,
+        subject: Machine,
+        statement: Statement,
+        data: bytes,
+        minimum: float = DEFAULT_DEMAND,
+        regime: str = BEST,
+        draws: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """What it says of a seal's bytes, with the challenges of ``draws`` if there are any."""
+        told = {
+            "fields": [[label, field.hex()] for label, field in statement.fields],
+            "heights": list(statement.preprocessed_heights),
+            "root": statement.preprocessed_root.hex(),
+            "closings": [_closing(own) for own in statement.closings],
+        }
+        frozen = None if draws is None else {label: _drawn(value) for label, value in draws.items()}
+        policy = {"minSecurity": minimum, "regime": regime}
+        return self._ask({"kind": "seal", "machine": self._known(subject), "statement": told, "policy": policy, "draws": frozen}, data)
+
+    def journal(self, model: str, journal: bytes, weights_digest: str | None = None) -> Answer:
+        """What it says of a journal of a compiled model; ``model`` is the text of its ``model.json``."""
+        return self._ask({"kind": "journal", "model": model, "weightsDigest": weights_digest}, journal)
+
+    def bits(self, parameters: tuple[int, int, int], logs: Sequence[int], tuples: int) -> list[float]:
+        """Proven bits of a shape of the machine itself under each regime."""
+        answer = self._ask({"kind": "bits", "parameters": list(parameters), "logs": list(logs), "tuples": tuples}, b"")
+        bits: list[float] = answer["bits"]
+        return bits
+
+    def _known(self, subject: Machine) -> str:
+        """The name under which it knows a machine: told once."""
+        if subject.digest not in self._machines:
+            name = f"{subject.name} {len(self._machines)}"
+            question = {"kind": "machine", "name": name, "facts": facts(subject), "maxRows": subject.max_rows}
+            assert self._ask(question, subject.description.encode())["digest"] == subject.digest.hex()
+            self._machines[subject.digest] = name
+        return self._machines[subject.digest]
+
+    def _ask(self, question: dict[str, Any], data: bytes) -> Answer:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        told = json.dumps(question).encode()
+        self._process.stdin.write(len(told).to_bytes(4, "little") + len(data).to_bytes(4, "little") + told + data)
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        assert isinstance(answer, dict)
+        assert "crash" not in answer, answer["crash"]
+        return answer
+
+
+def _closing(own: Closing) -> dict[str, Any]:
+    """Tuples of the verifier; of each value its two words."""
+    return {"bus": own.bus.id, "sent": own.sent, "tuples": own.values.astype("<u8").view("<u4").tolist()}
+
+
+def _drawn(value: Any) -> list[Any]:
+    """An element of K as decimal strings, positions as numbers."""
+    return [str(part) for part in value] if isinstance(value, tuple) else value.tolist()

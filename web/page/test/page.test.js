@@ -1,0 +1,191 @@
+/** The page in a real browser, from disk: accepted, tampered, dev, foreign and garbage files; a model; a phone; and no request at all. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { Browser, findBrowser } from "../support/browser.js";
+
+const command = findBrowser();
+const skip = command === undefined ? "no Chromium is installed" : false;
+const PAGE = new URL("../verify.html", import.meta.url).href;
+const COMPAT = new URL("../../../tests/compat/", import.meta.url);
+const INDEX = JSON.parse(readFileSync(new URL("receipts.json", COMPAT), "utf8")).receipts;
+const HELLO = "hello-compact-100", DEV = "echo-dev";
+const pathOf = (name) => fileURLToPath(new URL(`${name}.receipt`, COMPAT));
+const folder = mkdtempSync(join(tmpdir(), "receipts-"));
+/** Where screenshots go, if somebody wants to look at them. */
+const pictures = process.env.PAGE_PICTURES;
+let browser;
+
+before(() => {
+  if (!skip) browser = new Browser(command);
+});
+
+after(async () => {
+  await browser?.close();
+  rmSync(folder, { recursive: true });
+});
+
+function fileOf(name, bytes) {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+const title = () => browser.evaluate("document.querySelector('#verdict h2').textContent");
+const words = (id) => browser.evaluate(`document.getElementById("${id}").innerText`);
+const visible = (id) => browser.evaluate(`document.getElementById("${id}").checkVisibility()`);
+
+async function type(id, value) {
+  await browser.evaluate(`{ const field = document.getElementById("${id}"); field.value = ${JSON.stringify(value)};
+    field.dispatchEvent(new Event("input", { bubbles: true })); }`);
+}
+
+async function picture(name) {
+  if (pictures === undefined) return;
+  mkdirSync(pictures, { recursive: true });
+  writeFileSync(join(pictures, `${name}.png`), await browser.screenshot());
+}
+
+/** Open the page, choose a receipt, and wait for an answer with this title. */
+async function answer(file, expected, { imageId = "", width, policy = {} } = {}) {
+  await browser.open(PAGE, width);
+  await type("image-id", imageId);
+  for (const [id, value] of Object.entries(policy)) {
+    if (value === true) await browser.evaluate(`document.getElementById("${id}").click()`);
+    else await type(id, value);
+  }
+  await browser.choose("#receipt", file);
+  await browser.until(`document.querySelector('#verdict h2').textContent === ${JSON.stringify(expected)}`);
+}
+
+test("accepted", { skip }, async () => {
+  await answer(pathOf(HELLO), "Accepted", { imageId: INDEX[HELLO].image_id });
+  assert.match(await words("verdict"), /wrote exactly the 5 bytes below and ended with exit code 0.*t \/ 2\^103/s);
+  assert.match(await words("facts"), /hello\s+68656c6c6f/);
+  assert.match(await words("hidden"), /The input, the memory/);
+  assert.match(await words("shows"), /heights of 11 tables/);
+  assert.equal(await browser.evaluate("document.querySelectorAll('#buses-picture svg path').length") > 11, true);
+  const cells = "[...document.querySelectorAll('#bytes td')].map((cell) => Number(cell.textContent.replaceAll(',', '')))";
+  const parts = await browser.evaluate(cells);
+  assert.equal(parts.reduce((a, b) => a + b), readFileSync(pathOf(HELLO)).length);
+  await picture("accepted");
+});
+
+test("not verified without an image ID; then with it", { skip }, async () => {
+  await answer(pathOf(HELLO), "Not verified yet");
+  assert.equal(await visible("meaning"), false);
+  await type("image-id", INDEX[HELLO].image_id.slice(1));
+  await browser.until("document.querySelector('#verdict h2').textContent.startsWith('Something you entered')");
+  await type("image-id", ` ${INDEX[HELLO].image_id} `);
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Accepted'");
+  await type("min-security", "128");
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Rejected: POLICY'");
+  assert.match(await words("verdict"), /103\.8 proven bits for this shape, 128 demanded/);
+  assert.equal(await visible("meaning"), false);
+  for (const id of ["min-security", "exit-code"]) {
+    await type("min-security", "0");
+    await browser.until("document.querySelector('#verdict h2').textContent === 'Accepted'");
+    await type(id, "");
+    await browser.until("document.querySelector('#verdict h2').textContent.startsWith('Something you entered')");
+    await type("exit-code", "0");
+  }
+});
+
+test("another program", { skip }, async () => {
+  await answer(pathOf(HELLO), "Rejected: IMAGE_ID", { imageId: INDEX[DEV].image_id });
+  assert.match(await words("verdict"), /for another program/);
+  await picture("foreign");
+});
+
+test("tampered", { skip }, async () => {
+  const bytes = readFileSync(pathOf(HELLO));
+  bytes[bytes.length - 100] ^= 1;
+  await answer(fileOf("tampered.receipt", bytes), "Rejected: MERKLE", { imageId: INDEX[HELLO].image_id });
+  assert.match(await words("contents-note"), /Nothing of it is proven/);
+  await picture("tampered");
+});
+
+test("garbage, an empty file, and one that is too long", { skip }, async () => {
+  const files = { garbage: Buffer.from("not a receipt"), empty: Buffer.alloc(0), long: Buffer.alloc(2 ** 23 + 1) };
+  for (const [name, bytes] of Object.entries(files)) {
+    await answer(fileOf(name, bytes), "Rejected: FORMAT", { imageId: INDEX[HELLO].image_id });
+    assert.equal(await visible("contents"), false);
+  }
+  await picture("garbage");
+});
+
+test("a dev receipt", { skip }, async () => {
+  await answer(pathOf(DEV), "Rejected: POLICY", { imageId: INDEX[DEV].image_id });
+  await answer(pathOf(DEV), "Accepted, but nothing is proven", { imageId: INDEX[DEV].image_id, policy: { "allow-dev": true } });
+  assert.match(await words("verdict"), /anybody can write one/);
+  assert.equal(await visible("pictures"), false);
+  await picture("dev");
+});
+
+test("without zero knowledge", { skip }, async () => {
+  const name = "echo-compact-128-without-zk";
+  await answer(pathOf(name), "Accepted", { imageId: INDEX[name].image_id, policy: { "min-security": "128" } });
+  assert.match(await words("hidden"), /made without zero knowledge/);
+});
+
+test("a file that is dropped", { skip }, async () => {
+  await browser.open(PAGE);
+  await type("image-id", INDEX[HELLO].image_id);
+  const text = readFileSync(pathOf(HELLO)).toString("base64");
+  await browser.evaluate(`{ const bytes = Uint8Array.from(atob("${text}"), (mark) => mark.charCodeAt(0));
+    const dropped = new DataTransfer();
+    dropped.items.add(new File([bytes], "dropped.receipt"));
+    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true })); }`);
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Accepted'");
+  assert.match(await words("receipt-name"), /dropped\.receipt/);
+});
+
+test("a file that is no model", { skip }, async () => {
+  await answer(pathOf(HELLO), "Accepted", { imageId: INDEX[HELLO].image_id });
+  await browser.choose("#model", fileOf("model.json", "{}"));
+  await browser.until("document.querySelector('#verdict h2').textContent.startsWith('Something you entered')");
+  const tensor = { name: "y", shape: [1], kind: "real", scale: 1, lo: 0, hi: 1 };
+  const modes = { weights: "public", input_mode: "none", output_mode: "full", saturation: "refuse" };
+  const described = { format: 5, inputs: [], outputs: [tensor], ...modes, card: {}, weights_digest: "" };
+  await browser.choose("#model", fileOf("other.json", JSON.stringify(described)));
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Rejected: MODEL'");
+  await browser.evaluate("document.getElementById('model-clear').click()");
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Accepted'");
+});
+
+test("a compiled model, if there is one", { skip: skip || process.env.PAGE_MODEL === undefined }, async () => {
+  const { receipt, model, imageId, expected } = JSON.parse(process.env.PAGE_MODEL);
+  await answer(receipt, "Accepted", { imageId });
+  await browser.choose("#model", model);
+  await browser.until("document.getElementById('outputs').checkVisibility()");
+  for (const part of expected) assert.ok((await words("outputs")).includes(part), part);
+  await picture("model");
+});
+
+test("on a phone nothing is wider than the screen, and every field has a name", { skip }, async () => {
+  await answer(pathOf(HELLO), "Accepted", { imageId: INDEX[HELLO].image_id, width: 360 });
+  assert.equal(await browser.evaluate("document.documentElement.scrollWidth <= 360"), true);
+  const nameless = "[...document.querySelectorAll('input, select')].filter((field) => field.labels.length === 0).map((field) => field.id)";
+  assert.deepEqual(await browser.evaluate(nameless), []);
+  assert.equal(await browser.evaluate("[...document.querySelectorAll('svg')].every((node) => node.getAttribute('aria-label'))"), true);
+  await picture("phone");
+});
+
+test("where no worker starts, the page itself verifies", { skip }, async () => {
+  const source = readFileSync(new URL("../verify.html", import.meta.url), "utf8");
+  const path = fileOf("no-worker.html", source.replace("const ask =", "window.Worker = undefined;\nconst ask ="));
+  await browser.open(pathToFileURL(path).href);
+  await type("image-id", INDEX[HELLO].image_id);
+  await browser.choose("#receipt", pathOf(HELLO));
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Accepted'");
+});
+
+test("nothing was asked of any network", { skip }, async () => {
+  assert.equal(await title(), "Accepted");
+  assert.ok(browser.requests.length > 10);
+  assert.deepEqual(browser.requests.filter((url) => !/^(file|blob|about|data):/.test(url)), []);
+});

@@ -1,0 +1,51 @@
+/** The command: what it prints, and its exit codes. */
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import { DEV, HELLO } from "../support/files.js";
+
+const COMMAND = fileURLToPath(new URL("../bin/zkvm-verify.js", import.meta.url));
+const file = (name) => fileURLToPath(new URL(`../../../tests/compat/${name}.receipt`, import.meta.url));
+const ID = HELLO.expected.image_id;
+
+function run(...args) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], { encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+test("accepted", () => {
+  const { status, stdout, stderr } = run(file(HELLO.name), "--image-id", ID);
+  assert.equal(status, 0);
+  assert.match(stdout, /^accepted\n/);
+  assert.ok(stdout.includes(ID) && stdout.includes("journal: 68656c6c6f"));
+  assert.equal(stderr, "");
+  const view = JSON.parse(run(file(HELLO.name), "--image-id", ID, "--json").stdout);
+  assert.deepEqual([view.accepted, view.image_id, view.journal, view.security_bits, view.zk], [true, ID, "68656c6c6f", 103, true]);
+});
+
+test("rejected", () => {
+  const { status, stdout, stderr } = run(file(HELLO.name), "--image-id", ID, "--min-security", "128");
+  assert.deepEqual([status, stdout], [1, ""]);
+  assert.match(stderr, /rejected: POLICY: 103\.8 proven bits/);
+  assert.equal(JSON.parse(run(file(HELLO.name), "--image-id", "00".repeat(32), "--json").stdout).reason, "IMAGE_ID");
+  assert.equal(run(file(DEV.name), "--image-id", DEV.expected.image_id).status, 1);
+  const dev = run(file(DEV.name), "--image-id", DEV.expected.image_id, "--allow-dev");
+  assert.equal(dev.status, 0);
+  assert.match(dev.stdout, /nothing is proven/);
+});
+
+test("usage and files", () => {
+  const wrong = [
+    [], [file(HELLO.name)], [file(HELLO.name), "--image-id", "12"], [file(HELLO.name), "--image-id", ID, "--regime", "none"],
+    [file(HELLO.name), "--image-id", ID, "--min-security", "many"], [file(HELLO.name), file(HELLO.name), "--image-id", ID],
+    [file(HELLO.name), "--image-id", ID, "--unknown"],
+  ];
+  for (const args of wrong) assert.equal(run(...args).status, 2, args.join(" "));
+  assert.equal(run("missing.receipt", "--image-id", ID).status, 3);
+  assert.equal(run(file(HELLO.name), "--image-id", ID, "--model", COMMAND).status, 3);
+  const json = run("missing.receipt", "--image-id", ID, "--json");
+  assert.equal(JSON.parse(json.stdout).exit_code, 3);
+  assert.equal(run("--help").status, 0);
+});

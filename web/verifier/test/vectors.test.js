@@ -1,0 +1,92 @@
+/** The vectors of tests/vectors: primitives, and every step of verifying a receipt. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { blake3, bytes, check, field, merkle, receipt, transcript, verify } from "../internals.js";
+import { bytesOf, jsonOf } from "../support/files.js";
+
+const primitives = jsonOf("vectors/primitives.json");
+const steps = jsonOf("vectors/hello.json");
+const strings = (element) => field.coordinates(element).map(String);
+const elementOf = (texts) => field.element(...texts);
+
+/** Records each state. */
+class Recorder extends transcript.Transcript {
+  step(label, state) {
+    super.step(label, state);
+    (this.states ??= []).push({ label, state: bytes.hex(state) });
+  }
+}
+
+/** A matrix of one row, as the seal's reader makes them. */
+function matrix(numbers) {
+  const words = new Uint32Array(2 * numbers.length);
+  numbers.forEach((number, k) => field.setBase(words, 2 * k, BigInt(number)));
+  return { rows: 1, row: () => bytes.bytes32(words) };
+}
+
+test("field and extension", () => {
+  assert.equal(String(field.P), primitives.field.p);
+  for (const [log, root] of Object.entries(primitives.field.roots)) assert.equal(String(field.rootOfUnity(2 ** Number(log))), root);
+  const { a, b, product, "inverse of a": inverse, "a^1000": power } = primitives.extension;
+  assert.deepEqual(strings(field.mul(elementOf(a), elementOf(b))), product);
+  assert.deepEqual(strings(field.inverse(elementOf(a))), inverse);
+  assert.deepEqual(strings(field.power(elementOf(a), 1000)), power);
+  for (const [height, shift] of Object.entries(primitives.domain["coset shifts"])) {
+    assert.equal(String(field.cosetShift(Number(height))), shift);
+  }
+});
+
+test("hashes", () => {
+  assert.equal(bytes.hex(blake3.blake3(bytes.ascii("abc"))), primitives.blake3.abc);
+  const { "rows, short to tall": rows, salt, digest } = primitives.leaf;
+  const [leaf] = merkle.leafDigests(rows.map(matrix), matrix(salt));
+  assert.equal(bytes.hex(leaf), digest);
+  assert.equal(bytes.hex(merkle.hashNode(bytes.concat(leaf, leaf))), primitives.node["of that leaf twice"]);
+});
+
+test("BLAKE3 of every length around blocks and chunks", () => {
+  const pattern = Uint8Array.from({ length: 10000 }, (_, i) => i % 251);
+  const known = new Map([
+    [0, "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"],
+    [1, "2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213"],
+  ]);
+  for (const [length, digest] of known) assert.equal(bytes.hex(blake3.blake3(pattern.subarray(0, length))), digest);
+  for (const [length, { plain, keyed, stream }] of Object.entries(primitives.blake3["by length"])) {
+    const input = pattern.subarray(0, Number(length));
+    assert.equal(bytes.hex(blake3.blake3(input)), plain);
+    assert.equal(bytes.hex(blake3.keyed(pattern.subarray(0, 32))(input)), keyed);
+    assert.equal(bytes.hex(blake3.blake3(input, 150)), stream);
+  }
+});
+
+test("transcript", () => {
+  const own = new Recorder(primitives.transcript.domain);
+  own.absorbBytes("bytes", bytes.ascii("abc"));
+  own.absorb("integer", 3, new Uint8Array(8).fill(255));
+  const elements = new Uint32Array(6);
+  [0n, 1n, field.P - 1n].forEach((value, k) => field.setBase(elements, 2 * k, value));
+  own.absorbElements("elements", bytes.bytes32(elements));
+  assert.deepEqual(strings(own.drawElement("challenge")), primitives.transcript.challenge);
+  assert.deepEqual(own.drawPositions("indices", 5, 2 ** 20), primitives.transcript["indices below 2^20"]);
+  assert.deepEqual(own.states, primitives.transcript.steps.map(({ label, state }) => ({ label, state })));
+});
+
+test("every step of a receipt", () => {
+  const machine = check.machine();
+  const read = receipt.decodeReceipt(machine, bytesOf("vectors/hello.receipt"));
+  const demands = { exitCode: 0, allowDev: false };
+  const statement = check.checkReceipt(machine, read, bytes.fromHex(steps["image id"]), demands);
+  const recorder = new Recorder(verify.DOMAIN);
+  const seen = verify.verifySeal(machine, statement, read.seal, { minSecurity: 100, regime: "best" }, () => {}, recorder);
+  assert.equal(bytes.hex(machine.digest), steps["machine digest"]);
+  assert.deepEqual(recorder.states, steps.transcript.map(({ label, state }) => ({ label, state })));
+  assert.deepEqual(seen.positions, steps.positions);
+  assert.deepEqual(strings(seen.combined), steps.constraints.combined);
+  const { openings } = steps;
+  assert.deepEqual(seen.batched.slice(0, 3).map(strings), openings["batched values"]);
+  assert.deepEqual(seen.folded.map((layer) => layer.slice(0, 3).map(strings)), openings.layers.map(({ folded }) => folded));
+  const trees = [read.seal.preprocessed, ...read.seal.salted];
+  const leaves = trees.map(({ rows, salts }) => merkle.leafDigests(rows, salts).slice(0, 3).map(bytes.hex));
+  assert.deepEqual(leaves, ["preprocessed", "main", "bus", "quotient"].map((name) => openings.leaves[name]));
+});
