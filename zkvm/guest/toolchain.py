@@ -6,63 +6,58 @@ the compiler's version is pinned by the ``guest`` extra.
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from zkvm.errors import GuestError, UsageError
 from zkvm.files import write_atomically
+from zkvm.guest.library import (
+    CODE_FLAGS,
+    INCLUDE,
+    PROCESSOR_FLAGS,
+    SDK,
+    archives,
+    compiler,
+    compiler_environment,
+    include_flags,
+    toolchain_folder,
+)
 
-SDK = Path(__file__).resolve().parent
-INCLUDE = SDK / "include"
 LINKER_SCRIPT = SDK / "runtime" / "link.ld"
-RUNTIME_SOURCES = tuple(SDK / "runtime" / name for name in ("start.S", "zkvm.c", "memory.c", "tensor.c", "poseidon2.c", "blake3.c"))
+RUNTIME_SOURCES = tuple(
+    SDK / "runtime" / name for name in ("start.S", "zkvm.c", "memory.c", "atomics.c", "tensor.c", "poseidon2.c", "blake3.c")
+)
+THREAD_POINTER = SDK / "runtime" / "tls.S"
+NO_ARGUMENTS = SDK / "runtime" / "arguments.S"
+LAST_CONSTRUCTORS = ("__zkvm_run", "no_arguments")
+"""Functions that call main with no arguments, or prepare that."""
 CPP_SUFFIXES = (".cpp", ".cc", ".cxx")
 SOURCE_SUFFIXES = (".c", ".S", ".s", *CPP_SUFFIXES)
 
-TARGET_FLAGS = (
-    "--target=riscv32-freestanding-none",
-    # Base integers and multiplication only: no compressed instructions, no atomics, no floats. "relax" lets the linker
-    # shorten calls to one instruction.
-    "-mcpu=generic_rv32+m+relax",
-    "-static",
-)
-C_FLAGS = ("-std=c11",)
+TARGET_FLAGS = ("--target=riscv32-freestanding-none", *PROCESSOR_FLAGS, "-static")
+C_FLAGS = {"musl": ("-std=gnu17",), "none": ("-std=c11",)}
 CPP_FLAGS = (
     # The SDK's C files are part of the same command, so no language standard is named; C++20 only where it is C++.
     "-fno-exceptions",
-    "-fno-rtti",
     "-fno-threadsafe-statics",
     # Guests end with the exit call: destructors of static objects never run, so nothing has to register them.
     "-fno-c++-static-destructors",
     # The header's system call needs register variables.
     "-Wno-register",
 )
-"""Beside C++ sources: the parts of the language that need no run-time library."""
+"""Beside C++ sources."""
+LIBRARY_FLAGS = {
+    # The compiler knows what the library's functions do, and that main returns 0.
+    "musl": ("-fhosted",),
+    "none": ("-ffreestanding", "-fno-rtti"),
+}
 COMPILE_FLAGS = (
-    "-ffreestanding",
-    # All files are optimised together when they are linked: calls of the library are inlined, and what nobody calls is left out. What
-    # the compiler itself calls (memcpy, 64-bit division) is resolved after that, so it is kept.
+    *CODE_FLAGS,
+    # All files are optimised together when they are linked: calls of the SDK's library are inlined, and what nobody calls is left out.
+    # What the compiler itself calls (memcpy, 64-bit division) is resolved after that, so it is kept.
     "-flto",
-    # Zig turns on the undefined-behaviour sanitizer unless told otherwise.
-    "-fno-sanitize=all",
-    "-fno-stack-protector",
-    # Whatever moves the stack pointer further than a page touches every page on the way, so that no frame steps over the unmapped
-    # words below the stack. The compiler's driver offers this for operating systems only; the compiler itself does it for all.
-    "-Xclang",
-    "-fstack-clash-protection",
-    # A length of 2^31 bytes and more moves the stack pointer upwards, past the code that touches pages. Clearing such an array runs
-    # into the end of memory. The second option exempts every variable whose size the compiler knows.
-    "-ftrivial-auto-var-init=zero",
-    "-ftrivial-auto-var-init-max-size=1",
-    "-fomit-frame-pointer",
-    "-fno-asynchronous-unwind-tables",
-    "-ffunction-sections",
-    "-fdata-sections",
     "-Wall",
     "-Wextra",
     # Their lengths are often the input's, hence the prover's choice, and a size that wraps in 32 bits has no check.
@@ -74,6 +69,15 @@ note: an array that is larger than the stack traps, but only if its size in byte
       few bytes to the compiler, and all of memory is then inside the array. Take an array of constant size or the heap; or compare the
       length with a constant before the declaration, and then write #pragma clang diagnostic ignored "-Wvla" before the function."""
 """What the compiler's error of a variable-length array does not say."""
+NOTES = {
+    "[-Werror,-Wvla": LENGTH_NOTE,
+    "with exceptions disabled": """\
+note: guests are compiled without exceptions: an error that nobody can handle ends the run. Return a value that says what happened
+      (std::optional, std::expected, an error code), or end with zkvm_panic("why").""",
+    "undefined symbol: pthread_create": "note: a guest has one thread; locks and thread-local variables work, and need no other.",
+    "file not found": "note: headers of the C library are found unless --libc none is given; a folder of your own needs -I.",
+}
+"""What is said below a message of the compiler that contains the key."""
 LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none", f"-Wl,-T,{LINKER_SCRIPT}")
 
 
@@ -86,60 +90,107 @@ def build(
     optimization: str = "3",
     debug_lines: bool = False,
     runtime: bool = True,
+    libc: str = "musl",
     warn: Callable[[str], object] | None = None,
 ) -> Path:
     """Compiles and links ``sources`` into one static executable.
 
     Args:
         sources: C (``.c``), C++ (``.cpp``, ``.cc``, ``.cxx``) and assembly (``.S``, ``.s``) files; the order is the link order. C++
-            without exceptions, run-time types, the standard library and destructors of static objects.
+            without exceptions and destructors of static objects.
         output: the ELF file to write; replaced only if everything succeeds.
         include_directories: further directories for ``#include``.
         defines: preprocessor macros.
         optimization: Clang's level: ``0``, ``1``, ``2``, ``3``, ``s`` or ``z``.
         debug_lines: keep line tables (not loaded, not part of the image ID).
-        runtime: link the SDK's start-up code and library; without it the sources define ``_start``.
-        warn: called with the compiler's warnings, if there are any.
+        runtime: link the SDK's start-up code and library; without it the sources define ``_start``, and there is no C library.
+        libc: ``musl``, the whole C library and C++'s, of which is linked what is used; or ``none``.
+        warn: called with the compiler's warnings, if there are any, and before a library is compiled, which takes a while.
 
     Returns:
         The path of the ELF file.
 
     Raises:
-        UsageError: no compiler is installed, no source, or a source that is missing or of another kind.
+        UsageError: no compiler is installed, no source, or a source that is missing or of another kind; an unknown library.
         GuestError: the sources do not compile or link; the message is the compiler's.
     """
+    if libc not in LIBRARY_FLAGS:
+        raise UsageError(f"libc {libc}: choose {' or '.join(LIBRARY_FLAGS)}")
+    libc = libc if runtime else "none"
     paths = [_checked_source(source) for source in sources]
     if not paths:
         raise UsageError("nothing to compile: name at least one C, C++ or assembly file")
-    target = Path(output)
+    cpp = any(path.suffix in CPP_SUFFIXES for path in paths)
     command = [
-        *_compiler(),
+        *compiler(),
+        "cc",
         *TARGET_FLAGS,
-        *(CPP_FLAGS if any(path.suffix in CPP_SUFFIXES for path in paths) else C_FLAGS),
+        *(CPP_FLAGS if cpp else C_FLAGS[libc]),
+        *LIBRARY_FLAGS[libc],
         *COMPILE_FLAGS,
         f"-O{optimization}",
         *_prefix_maps(paths),
         *(f"-D{name}={value}" for name, value in (defines or {}).items()),
         f"-I{INCLUDE}",
         *(f"-I{Path(directory).resolve()}" for directory in include_directories),
+        *(include_flags(cpp=cpp) if libc != "none" else ()),
         *LINK_FLAGS,
         # Without an explicit level Zig drops the symbol table, which messages and profiles need.
         "-gline-tables-only" if debug_lines else "-g0",
         *map(str, (*(RUNTIME_SOURCES if runtime else ()), *paths)),
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        linked = Path(scratch) / "guest.elf"
-        # The working directory is recorded in line tables, so it is always the same one.
-        environment = _environment(Path(scratch))
-        result = subprocess.run([*command, "-o", str(linked)], cwd=SDK, env=environment, capture_output=True, text=True, check=False)
-        if result.returncode != 0 or not linked.exists():
-            note = f"\n{LENGTH_NOTE}" if "[-Werror,-Wvla" in result.stderr else ""
-            raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}{note}")
-        write_atomically(target, linked.read_bytes())
-    warnings = result.stderr.strip()
+        linked, warnings = _link(command, Path(scratch), runtime=runtime, libc=libc, cpp=cpp, warn=warn)
+        write_atomically(Path(output), linked.read_bytes())
     if warn is not None and warnings:
         warn(warnings)
-    return target
+    return Path(output)
+
+
+def _link(
+    command: Sequence[str], scratch: Path, *, runtime: bool, libc: str, cpp: bool, warn: Callable[[str], object] | None
+) -> tuple[Path, str]:
+    """The linked program and the compiler's warnings.
+
+    What few programs need is linked in only when a first attempt shows that this one does, so that the others do not change by it, nor
+    wait for it: the libraries, the thread pointer, and main's arguments after constructors.
+    """
+    linked = scratch / "guest.elf"
+    warnings = ""
+    extra: list[str] = []
+    while True:
+        # The working directory is recorded in line tables, so it is always the same one.
+        environment = compiler_environment(scratch)
+        result = subprocess.run(
+            [*command, *extra, "-o", str(linked)], cwd=SDK, env=environment, capture_output=True, text=True, check=False
+        )
+        # The compiler keeps what it compiled: the next attempt repeats no warning.
+        warnings += result.stderr.partition("ld.lld:")[0]
+        failed = result.returncode != 0 or not linked.exists()
+        if failed and (libc == "none" or extra or "undefined symbol" not in result.stderr):
+            notes = "".join(f"\n{note}" for key, note in NOTES.items() if key in result.stderr)
+            raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}{notes}")
+        if failed:
+            extra = [str(path) for path in archives(scratch, cpp=cpp, progress=warn)]
+            continue
+        missing = [item for item in (_needed(linked) if runtime else []) if item not in extra]
+        if not missing:
+            return linked, warnings.strip()
+        extra += missing
+
+
+def _needed(program: Path) -> list[str]:
+    """What the linker has to be given for this program beside what it names."""
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
+    with program.open("rb") as stream:
+        elf = ELFFile(stream)
+        table, symbols = elf.get_section_by_name(".init_array"), elf.get_section_by_name(".symtab")
+        constructors = table is not None and table["sh_size"] != 0
+        prepared = isinstance(symbols, SymbolTableSection) and any(symbols.get_symbol_by_name(name) for name in LAST_CONSTRUCTORS)
+        threads = any(segment["p_memsz"] != 0 for segment in elf.iter_segments("PT_TLS"))
+    return [str(THREAD_POINTER)] * threads + [str(NO_ARGUMENTS)] * (constructors and not prepared)
 
 
 def _checked_source(source: Path | str) -> Path:
@@ -151,29 +202,7 @@ def _checked_source(source: Path | str) -> Path:
     return path.resolve()
 
 
-def _compiler() -> tuple[str, ...]:
-    if importlib.util.find_spec("ziglang") is None:
-        raise UsageError("building a guest needs a compiler: pip install 'zkvm[guest]'")
-    return (sys.executable, "-m", "ziglang", "cc")
-
-
-def _environment(scratch: Path) -> dict[str, str]:
-    """The compiler's variables. Temporary files are in a directory that goes with the build; so is its cache where there is no other."""
-    variables = os.environ | {"TMPDIR": str(scratch)}
-    if "ZIG_GLOBAL_CACHE_DIR" not in variables:
-        home = variables.get("HOME")
-        cache = Path(variables.get("XDG_CACHE_HOME") or (Path(home) / ".cache" if home else os.devnull)) / "zig"
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            usable = os.access(cache, os.W_OK)
-        except OSError:
-            usable = False
-        if not usable:
-            variables["ZIG_GLOBAL_CACHE_DIR"] = str(scratch / "cache")
-    return variables
-
-
 def _prefix_maps(paths: Sequence[Path]) -> list[str]:
     """Flags that replace directories by fixed names wherever the compiler would record them."""
-    maps = {**{str(path.parent): "." for path in paths}, str(SDK): "zkvm"}
+    maps = {**{str(path.parent): "." for path in paths}, str(SDK): "zkvm", str(toolchain_folder()): "toolchain"}
     return [f"-ffile-prefix-map={old}={new}" for old, new in maps.items()]

@@ -23,7 +23,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+#if !__STDC_HOSTED__
 int main(void); /* C linkage: a freestanding C++ main has none by itself */
+#endif
 #define ZKVM_NORETURN [[noreturn]]
 #define ZKVM_RESTRICT __restrict
 #else

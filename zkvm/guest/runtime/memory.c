@@ -31,7 +31,8 @@ void *memcpy(void *restrict target, const void *restrict source, size_t length) 
     return target;
 }
 
-void *memmove(void *target, const void *source, size_t length) {
+/* The compiler sees in loops what they do, and calls the function of that name; in the other functions of this file it knows better. */
+__attribute__((no_builtin)) void *memmove(void *target, const void *source, size_t length) {
     uint8_t *to = target;
     const uint8_t *from = source;
     if ((uintptr_t)to - (uintptr_t)from >= length) return memcpy(target, source, length);
