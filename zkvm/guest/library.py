@@ -51,7 +51,7 @@ CODE_FLAGS = (
 BUILD_FLAGS = ("-OReleaseFast", "-fstrip", "-ffunction-sections", "-fdata-sections")
 
 MUSL_FOLDERS = (
-    *("complex", "conf", "ctype", "env", "errno", "exit", "fcntl", "fenv", "internal", "legacy", "locale", "math", "misc"),
+    *("complex", "conf", "ctype", "env", "errno", "exit", "fcntl", "fenv", "internal", "legacy", "locale", "math", "misc", "mman"),
     *("multibyte", "prng", "regex", "search", "select", "setjmp/riscv32", "signal", "stat", "stdio", "stdlib", "string"),
     *("thread", "time", "unistd"),
 )
@@ -74,8 +74,8 @@ REPLACED = frozenset(
     }
 )
 """Files of musl that are not taken, because the machine has nothing of the kind or this package has its own."""
-MUSL_FLAGS = ("-std=c99", "-nostdinc", "-ffreestanding", "-w", "-D_XOPEN_SOURCE=700")
-OWN_C = ("state.c", "run.c", "stdio_exit.c", "atexit.c", "system.c", "malloc.c")
+MUSL_FLAGS = ("-std=gnu17", "-nostdinc", "-ffreestanding", "-w", "-D_XOPEN_SOURCE=700")
+OWN_C = ("state.c", "run.c", "stdio_exit.c", "atexit.c", "system.c", "malloc.c", "string.c")
 
 CPP_WITHOUT = ("barrier", "condition_variable", "future", "mutex", "shared_mutex", "thread", "random.", "atomic.", "filesystem")
 """Beginnings of names of libc++'s files about threads, files and sources of chance."""

@@ -27,7 +27,7 @@ from zkvm.guest.library import (
 
 LINKER_SCRIPT = SDK / "runtime" / "link.ld"
 RUNTIME_SOURCES = tuple(
-    SDK / "runtime" / name for name in ("start.S", "zkvm.c", "memory.c", "atomics.c", "tensor.c", "poseidon2.c", "blake3.c")
+    SDK / "runtime" / name for name in ("start.S", "zkvm.c", "print.c", "memory.c", "atomics.c", "tensor.c", "poseidon2.c", "blake3.c")
 )
 THREAD_POINTER = SDK / "runtime" / "tls.S"
 NO_ARGUMENTS = SDK / "runtime" / "arguments.S"
@@ -49,8 +49,8 @@ CPP_FLAGS = (
 )
 """Beside C++ sources."""
 LIBRARY_FLAGS = {
-    # The compiler knows what the library's functions do, and that main returns 0.
-    "musl": ("-fhosted",),
+    # The compiler knows what the library's functions do, and that main returns 0. Zig would take assertions out of optimised programs.
+    "musl": ("-fhosted", "-UNDEBUG"),
     "none": ("-ffreestanding", "-fno-rtti"),
 }
 COMPILE_FLAGS = (
@@ -74,7 +74,7 @@ NOTES = {
     "with exceptions disabled": """\
 note: guests are compiled without exceptions: an error that nobody can handle ends the run. Return a value that says what happened
       (std::optional, std::expected, an error code), or end with zkvm_panic("why").""",
-    "undefined symbol: pthread_create": "note: a guest has one thread; locks and thread-local variables work, and need no other.",
+    "undefined symbol": "note: a guest has no other threads or processes, no sockets, directories or randomness: their functions do not exist.",
     "file not found": "note: headers of the C library are found unless --libc none is given; a folder of your own needs -I.",
 }
 """What is said below a message of the compiler that contains the key."""

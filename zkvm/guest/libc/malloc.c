@@ -138,7 +138,7 @@ static struct block *take(uint32_t size, int *was_used) {
     return block;
 }
 
-static void *allocate(size_t length, int *was_used) {
+__attribute__((noinline)) static void *allocate(size_t length, int *was_used) {
     uint32_t size = size_for(length);
     struct block *block = size != 0 ? take(size, was_used) : 0;
     if (block == 0) {
@@ -148,9 +148,23 @@ static void *allocate(size_t length, int *was_used) {
     return pointer_of(block);
 }
 
-void *malloc(size_t length) {
+__attribute__((noinline)) static void *allocate_any(size_t length) {
     int was_used;
     return allocate(length, &was_used);
+}
+
+void *malloc(size_t length) {
+    /* The common case, in few instructions: a small block that was in use before. */
+    if (length <= SMALL_SIZES * UNIT - UNIT) {
+        struct block **list = &lists[(length + WORD - 1) / UNIT];
+        struct block *block = *list;
+        if (block != 0) {
+            *list = block->next;
+            block->size |= IN_USE;
+            return pointer_of(block);
+        }
+    }
+    return allocate_any(length);
 }
 
 void *calloc(size_t count, size_t length) {
