@@ -74,7 +74,7 @@ NOTES = {
     "with exceptions disabled": """\
 note: guests are compiled without exceptions: an error that nobody can handle ends the run. Return a value that says what happened
       (std::optional, std::expected, an error code), or end with zkvm_panic("why").""",
-    "undefined symbol": "note: a guest has no other threads or processes, no sockets, directories or randomness: their functions do not exist.",
+    "undefined symbol": "note: a guest has one thread, no processes, sockets, directories or randomness: functions for them do not exist.",
     "file not found": "note: headers of the C library are found unless --libc none is given; a folder of your own needs -I.",
 }
 """What is said below a message of the compiler that contains the key."""

@@ -15,6 +15,7 @@
 #define WORD 4u
 #define IN_USE 1u
 #define STEP (1u << 20)
+#define TRIES 8 /* how many blocks of a list are looked at */
 #define LARGEST 0x70000000u
 #define SMALL_SIZES 64u /* 16, 32, ... 1024: a list each; above, four lists for each power of two */
 #define LISTS (SMALL_SIZES + 4 * 21)
@@ -42,13 +43,9 @@ static uint32_t list_below(uint32_t size) {
     return SMALL_SIZES + 4 * (power - 10) + (size >> (power - 2)) - 5;
 }
 
-/* The smallest block for `length` bytes that a list holds; 0 if there is none. */
+/* The size of the block for `length` bytes; 0 if there is none. */
 static uint32_t size_for(size_t length) {
-    if (length > LARGEST) return 0;
-    uint32_t size = ((uint32_t)length + WORD + UNIT - 1) & ~(UNIT - 1);
-    if (size <= SMALL_SIZES * UNIT) return size;
-    uint32_t quarter = (1u << (31 - (uint32_t)__builtin_clz(size - 1))) >> 2;
-    return (size + quarter - 1) & ~(quarter - 1);
+    return length > LARGEST ? 0 : ((uint32_t)length + WORD + UNIT - 1) & ~(UNIT - 1);
 }
 
 static void put(struct block *block, uint32_t size) {
@@ -102,39 +99,50 @@ static void join(void) {
     }
 }
 
-/* A block of the lists for larger ones; what it has too much goes back. */
-static struct block *split(uint32_t size) {
-    for (uint32_t list = list_below(size); list < LISTS; list++) {
-        struct block *block = lists[list];
-        if (block == 0) continue;
-        lists[list] = block->next;
-        uint32_t rest = block->size - size;
-        if (rest != 0) put((struct block *)((char *)block + size), rest);
+/* A free block of `size` bytes or a bit more: one of the first of its own list, or any of the next; 0 if there is none. */
+static struct block *find(uint32_t size) {
+    uint32_t list = list_below(size);
+    struct block **place = &lists[list];
+    for (int tries = 0; tries < TRIES && *place != 0; tries++, place = &(*place)->next) {
+        struct block *block = *place;
+        if (block->size < size) continue;
+        *place = block->next;
         return block;
+    }
+    if (size <= SMALL_SIZES * UNIT || list + 1 == LISTS || lists[list + 1] == 0) return 0;
+    struct block *block = lists[list + 1];
+    lists[list + 1] = block->next;
+    return block;
+}
+
+/* The same when memory has run out: of any list; what the block has too much goes back. */
+static struct block *find_any(uint32_t size) {
+    join();
+    for (uint32_t list = list_below(size); list < LISTS; list++) {
+        for (struct block **place = &lists[list]; *place != 0; place = &(*place)->next) {
+            struct block *block = *place;
+            if (block->size < size) continue;
+            *place = block->next;
+            if (block->size != size) put((struct block *)((char *)block + size), block->size - size);
+            block->size = size;
+            return block;
+        }
     }
     return 0;
 }
 
 /* A block of `size` bytes, in use; 0 if memory ran out. `was_used`: whether its bytes may differ from zero. */
 static struct block *take(uint32_t size, int *was_used) {
-    struct block **list = &lists[list_below(size)];
-    struct block *block = *list;
+    struct block *block = find(size);
     *was_used = 1;
-    if (block != 0) {
-        *list = block->next;
-        block->size |= IN_USE; /* which may be larger than what was asked for */
-        return block;
-    }
-    if ((uint32_t)(end - fresh) < size + UNIT && !grow(size)) {
-        if (first != 0) join();
-        block = first != 0 ? split(size) : 0;
-        if (block == 0) return 0;
-    } else {
+    if (block == 0 && ((uint32_t)(end - fresh) >= size + UNIT || grow(size))) {
         *was_used = 0;
         block = (struct block *)fresh;
+        block->size = size;
         fresh += size;
     }
-    block->size = size | IN_USE;
+    if (block == 0 && first != 0) block = find_any(size);
+    if (block != 0) block->size |= IN_USE;
     return block;
 }
 
