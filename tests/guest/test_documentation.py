@@ -10,7 +10,8 @@ import pytest
 
 import zkvm
 from tests.guest.compiled import compiled, needs_compiler
-from zkvm.guest.toolchain import INCLUDE, build
+from zkvm.guest.library import INCLUDE
+from zkvm.guest.toolchain import build
 from zkvm.stark.crypto.hashes import blake3
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "guests.md").read_text()

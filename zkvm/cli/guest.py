@@ -18,7 +18,7 @@ WORD_BYTES = 4
 
 def build(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="C, C++ and assembly files, in link order", show_default=False)
+        list[Path], typer.Argument(metavar="SOURCE...", help="C, C++ and assembly files, objects and archives, in link order", show_default=False)
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="GUEST.elf", help="the program to write", show_default=False)],
     include: Annotated[list[Path] | None, typer.Option("-I", "--include", metavar="DIR", help="directory for #include")] = None,
@@ -31,7 +31,7 @@ def build(
     no_runtime: Annotated[bool, typer.Option("--no-runtime", help="the sources define _start themselves")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compile C, C++ or assembly to a program for this machine."""
+    """Compile C, C++ or assembly, or link objects of other compilers, to a program for this machine."""
     from zkvm.guest import toolchain
 
     if optimization not in ("0", "1", "2", "3", "s", "z"):

@@ -34,7 +34,8 @@ NO_ARGUMENTS = SDK / "runtime" / "arguments.S"
 LAST_CONSTRUCTORS = ("__zkvm_run", "no_arguments")
 """Functions that call main with no arguments, or prepare that."""
 CPP_SUFFIXES = (".cpp", ".cc", ".cxx")
-SOURCE_SUFFIXES = (".c", ".S", ".s", *CPP_SUFFIXES)
+OBJECT_SUFFIXES = (".o", ".a")
+SOURCE_SUFFIXES = (".c", ".S", ".s", *CPP_SUFFIXES, *OBJECT_SUFFIXES)
 
 TARGET_FLAGS = ("--target=riscv32-freestanding-none", *PROCESSOR_FLAGS, "-static")
 C_FLAGS = {"musl": ("-std=gnu17",), "none": ("-std=c11",)}
@@ -96,8 +97,9 @@ def build(
     """Compiles and links ``sources`` into one static executable.
 
     Args:
-        sources: C (``.c``), C++ (``.cpp``, ``.cc``, ``.cxx``) and assembly (``.S``, ``.s``) files; the order is the link order. C++
-            without exceptions and destructors of static objects.
+        sources: C (``.c``), C++ (``.cpp``, ``.cc``, ``.cxx``) and assembly (``.S``, ``.s``) files, and objects and archives
+            (``.o``, ``.a``) of any compiler for RV32IM; the order is the link order. C++ without exceptions and destructors of
+            static objects.
         output: the ELF file to write; replaced only if everything succeeds.
         include_directories: further directories for ``#include``.
         defines: preprocessor macros.
@@ -119,7 +121,7 @@ def build(
     libc = libc if runtime else "none"
     paths = [_checked_source(source) for source in sources]
     if not paths:
-        raise UsageError("nothing to compile: name at least one C, C++ or assembly file")
+        raise UsageError("nothing to compile: name at least one C, C++, assembly or object file")
     cpp = any(path.suffix in CPP_SUFFIXES for path in paths)
     command = [
         *compiler(),
@@ -196,7 +198,7 @@ def _needed(program: Path) -> list[str]:
 def _checked_source(source: Path | str) -> Path:
     path = Path(source)
     if path.suffix not in SOURCE_SUFFIXES:
-        raise UsageError(f"{path}: not a C, C++ or assembly file (known endings: {', '.join(SOURCE_SUFFIXES)})")
+        raise UsageError(f"{path}: not a C, C++, assembly or object file (known endings: {', '.join(SOURCE_SUFFIXES)})")
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     return path.resolve()

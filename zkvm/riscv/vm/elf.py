@@ -27,6 +27,8 @@ KIND_SHIFT, KIND_MASK = 20, 0xFF
 """Where p_flags mark a segment of constants of tensor calls: PF_MASKOS of the ELF specification."""
 EF_RVC, EF_FLOAT_ABI, EF_RVE = 0x1, 0x6, 0x8
 """Bits of e_flags (RISC-V ELF psABI, version 1.0): compressed code, floating-point calling convention, 16 registers."""
+SECTIONS_AT, SECTION_COUNT_AT = 32, 48
+"""Where a 32-bit file's header says where its sections are; their number and the index of their names follow each other."""
 PROGRAM_HEADER_BYTES = 32
 MAX_PROGRAM_HEADERS = 1 << 10
 """Far more than linkers make; a count that is written elsewhere because it does not fit the file's header is above this, too."""
@@ -84,9 +86,9 @@ def parse_elf(file: bytes, *, symbols: bool = True) -> Program:
     except ModuleNotFoundError as error:
         raise UsageError("reading an ELF file needs pyelftools, which is not installed: pip install pyelftools") from error
     try:
-        elf = ELFFile(BytesIO(file))
+        elf = ELFFile(BytesIO(file[:SECTIONS_AT] + bytes(4) + file[SECTIONS_AT + 4 : SECTION_COUNT_AT] + bytes(4) + file[52:]))
         _check_header(elf)
-        return Program(_segments(elf, file), int(elf["e_entry"]), _symbols(elf) if symbols else ())
+        return Program(_segments(elf, file), int(elf["e_entry"]), _symbols(file) if symbols else ())
     except ElfError:
         raise
     except Exception as error:  # pyelftools raises many kinds on malformed files, and all mean the same
@@ -146,16 +148,20 @@ def _segments(elf: ELFFile, file: bytes) -> tuple[Segment, ...]:
     return tuple(segments)
 
 
-def _symbols(elf: ELFFile) -> tuple[tuple[int, str], ...]:
-    """Functions by address; of several names for one address, the first by name."""
+def _symbols(file: bytes) -> tuple[tuple[int, str], ...]:
+    """Functions by address; of several names for one address, the first by name. None where the table of sections is damaged."""
+    from elftools.elf.elffile import ELFFile
     from elftools.elf.sections import SymbolTableSection
 
-    table = elf.get_section_by_name(".symtab")
-    if not isinstance(table, SymbolTableSection):
-        return ()
     names: dict[int, str] = {}
-    for symbol in table.iter_symbols():
-        if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF" and symbol.name:
-            address = int(symbol["st_value"])
-            names[address] = min(names.get(address, symbol.name), symbol.name)
+    try:
+        table = ELFFile(BytesIO(file)).get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            return ()
+        for symbol in table.iter_symbols():
+            if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF" and symbol.name:
+                address = int(symbol["st_value"])
+                names[address] = min(names.get(address, symbol.name), symbol.name)
+    except Exception:  # pyelftools raises many kinds; tools that cut a file's end off leave such tables
+        return ()
     return tuple(sorted(names.items()))
