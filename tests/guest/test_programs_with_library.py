@@ -10,6 +10,7 @@ import struct
 import zlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_hashing(length: int) -> None:
     assert journal("hashing.c", data).decode() == f"{hashlib.sha256(data).hexdigest()} {zlib.crc32(data):08X}\n"
 
 
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "name": 'a "quoted" \\ line\nand another',
     "list": [1, -2, 1 << 40, True, False, None, [], {}, [[0]]],
     "numbers": {"half": 0.5, "tenth": 0.1, "large": 1.5e300, "small": -2.5e-7},

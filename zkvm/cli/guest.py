@@ -18,7 +18,8 @@ WORD_BYTES = 4
 
 def build(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="C, C++ and assembly files, objects and archives, in link order", show_default=False)
+        list[Path],
+        typer.Argument(metavar="SOURCE...", help="C, C++ and assembly files, objects, archives; in link order", show_default=False),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="GUEST.elf", help="the program to write", show_default=False)],
     include: Annotated[list[Path] | None, typer.Option("-I", "--include", metavar="DIR", help="directory for #include")] = None,

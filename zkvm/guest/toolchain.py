@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from zkvm.errors import GuestError, UsageError
@@ -40,7 +41,7 @@ SOURCE_SUFFIXES = (".c", ".S", ".s", *CPP_SUFFIXES, *OBJECT_SUFFIXES)
 TARGET_FLAGS = ("--target=riscv32-freestanding-none", *PROCESSOR_FLAGS, "-static")
 C_FLAGS = {"musl": ("-std=gnu17",), "none": ("-std=c11",)}
 CPP_FLAGS = (
-    # The SDK's C files are part of the same command, so no language standard is named; C++20 only where it is C++.
+    "-std=gnu++23",
     "-fno-exceptions",
     "-fno-threadsafe-statics",
     # Guests end with the exit call: destructors of static objects never run, so nothing has to register them.
@@ -48,7 +49,6 @@ CPP_FLAGS = (
     # The header's system call needs register variables.
     "-Wno-register",
 )
-"""Beside C++ sources."""
 LIBRARY_FLAGS = {
     # The compiler knows what the library's functions do, and that main returns 0. Zig would take assertions out of optimised programs.
     "musl": ("-fhosted", "-UNDEBUG"),
@@ -122,12 +122,8 @@ def build(
     paths = [_checked_source(source) for source in sources]
     if not paths:
         raise UsageError("nothing to compile: name at least one C, C++, assembly or object file")
-    cpp = any(path.suffix in CPP_SUFFIXES for path in paths)
-    command = [
-        *compiler(),
-        "cc",
+    flags = [
         *TARGET_FLAGS,
-        *(CPP_FLAGS if cpp else C_FLAGS[libc]),
         *LIBRARY_FLAGS[libc],
         *COMPILE_FLAGS,
         f"-O{optimization}",
@@ -135,50 +131,84 @@ def build(
         *(f"-D{name}={value}" for name, value in (defines or {}).items()),
         f"-I{INCLUDE}",
         *(f"-I{Path(directory).resolve()}" for directory in include_directories),
-        *(include_flags(cpp=cpp) if libc != "none" else ()),
-        *LINK_FLAGS,
         # Without an explicit level Zig drops the symbol table, which messages and profiles need.
         "-gline-tables-only" if debug_lines else "-g0",
-        *map(str, (*(RUNTIME_SOURCES if runtime else ()), *paths)),
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        linked, warnings = _link(command, Path(scratch), runtime=runtime, libc=libc, cpp=cpp, warn=warn)
+        job = _Build(Path(scratch), flags, libc, any(path.suffix in CPP_SUFFIXES for path in paths), runtime, warn)
+        linked = job.run(paths)
         write_atomically(Path(output), linked.read_bytes())
-    if warn is not None and warnings:
-        warn(warnings)
     return Path(output)
 
 
-def _link(
-    command: Sequence[str], scratch: Path, *, runtime: bool, libc: str, cpp: bool, warn: Callable[[str], object] | None
-) -> tuple[Path, str]:
-    """The linked program and the compiler's warnings.
+@dataclass
+class _Build:
+    """One program on its way; ``flags`` are those of all languages."""
 
-    What few programs need is linked in only when a first attempt shows that this one does, so that the others do not change by it, nor
-    wait for it: the libraries, the thread pointer, and main's arguments after constructors.
-    """
-    linked = scratch / "guest.elf"
-    warnings = ""
-    extra: list[str] = []
-    while True:
+    scratch: Path
+    flags: list[str]
+    libc: str
+    cpp: bool
+    runtime: bool
+    warn: Callable[[str], object] | None
+
+    def run(self, paths: Sequence[Path]) -> Path:
+        """The linked program."""
+        # The compiler has one language standard for all files of a command, so C++ comes first, by itself.
+        warnings = ""
+        inputs: list[str] = []
+        for number, path in enumerate(paths):
+            inputs.append(str(self.scratch / f"{number}.o") if path.suffix in CPP_SUFFIXES else str(path))
+            if path.suffix in CPP_SUFFIXES:
+                warnings += self._checked([*CPP_FLAGS, *self._headers(cpp=True), "-c", str(path), "-o", inputs[-1]])
+        linked = self.scratch / "guest.elf"
+        command = [*C_FLAGS[self.libc], *self._headers(cpp=False), *LINK_FLAGS, *map(str, RUNTIME_SOURCES if self.runtime else ()), *inputs]
+        warnings += self._link([*command, "-o", str(linked)], linked)
+        if self.warn is not None and warnings.strip():
+            self.warn(warnings.strip())
+        return linked
+
+    def _link(self, command: Sequence[str], linked: Path) -> str:
+        """Links the program; the compiler's warnings.
+
+        What few programs need is linked in only when a first attempt shows that this one does, so that the others do not change by it,
+        nor wait for it: the libraries, the thread pointer, and main's arguments after constructors.
+        """
+        warnings = ""
+        extra: list[str] = []
+        while True:
+            result = self._compiler([*command, *extra])
+            # The compiler keeps what it compiled: the next attempt repeats no warning.
+            warnings += result.stderr.partition("ld.lld:")[0]
+            if result.returncode != 0 or not linked.exists():
+                if self.libc == "none" or extra or "undefined symbol" not in result.stderr:
+                    raise _refusal(result.stderr)
+                extra = [str(path) for path in archives(self.scratch, cpp=self.cpp, progress=self.warn)]
+                continue
+            missing = [item for item in (_needed(linked) if self.runtime else []) if item not in extra]
+            if not missing:
+                return warnings
+            extra += missing
+
+    def _headers(self, *, cpp: bool) -> list[str]:
+        return include_flags(cpp=cpp) if self.libc != "none" else []
+
+    def _checked(self, arguments: Sequence[str]) -> str:
+        result = self._compiler(arguments)
+        if result.returncode != 0:
+            raise _refusal(result.stderr)
+        return result.stderr
+
+    def _compiler(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         # The working directory is recorded in line tables, so it is always the same one.
-        environment = compiler_environment(scratch)
-        result = subprocess.run(
-            [*command, *extra, "-o", str(linked)], cwd=SDK, env=environment, capture_output=True, text=True, check=False
-        )
-        # The compiler keeps what it compiled: the next attempt repeats no warning.
-        warnings += result.stderr.partition("ld.lld:")[0]
-        failed = result.returncode != 0 or not linked.exists()
-        if failed and (libc == "none" or extra or "undefined symbol" not in result.stderr):
-            notes = "".join(f"\n{note}" for key, note in NOTES.items() if key in result.stderr)
-            raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}{notes}")
-        if failed:
-            extra = [str(path) for path in archives(scratch, cpp=cpp, progress=warn)]
-            continue
-        missing = [item for item in (_needed(linked) if runtime else []) if item not in extra]
-        if not missing:
-            return linked, warnings.strip()
-        extra += missing
+        command = [*compiler(), "cc", *self.flags, *arguments]
+        environment = compiler_environment(self.scratch)
+        return subprocess.run(command, cwd=SDK, env=environment, capture_output=True, text=True, check=False)
+
+
+def _refusal(text: str) -> GuestError:
+    notes = "".join(f"\n{note}" for key, note in NOTES.items() if key in text)
+    return GuestError(f"the guest does not compile:\n{text.strip()}{notes}")
 
 
 def _needed(program: Path) -> list[str]:
