@@ -162,8 +162,74 @@ def test_the_choice_of_a_library(tmp_path: Path) -> None:
         build([path], tmp_path / "out.elf")
     path = tmp_path / "main.cpp"
     path.write_text("int main(int count, char **) { if (count) throw 5; return 0; }\n")
-    with pytest.raises(GuestError, match=r"with exceptions disabled[\s\S]*note: guests are compiled without exceptions"):
+    with pytest.raises(GuestError, match=r"with exceptions disabled[\s\S]*note: exceptions need --exceptions"):
         build([path], tmp_path / "out.elf")
+
+
+EXCEPTIONS = r"""
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <vector>
+#include <zkvm.h>
+struct Mark {
+    uint32_t number;
+    ~Mark() { zkvm_commit_u32(number); }
+};
+struct Own : std::exception {
+    const char *what() const noexcept override { return "own"; }
+};
+static uint32_t deep(uint32_t n) {
+    Mark mark{n};
+    if (n == 0) throw std::runtime_error("bottom " + std::to_string(42));
+    return deep(n - 1) + 1;
+}
+int main() {
+    uint32_t choice = zkvm_read_u32();
+    try {
+        if (choice == 0) return static_cast<int>(deep(2));
+        if (choice == 1) return std::vector<int>(3).at(choice + 5);
+        if (choice == 2) throw Own();
+        if (choice == 3) return std::unique_ptr<volatile char[]>(new volatile char[0x60000000 + choice])[5];
+        if (choice == 4) {
+            try { throw choice; } catch (...) { zkvm_commit_u32(99); throw; }
+        }
+    } catch (const std::out_of_range &error) { zkvm_log(error.what()); return 11;
+    } catch (const std::bad_alloc &) { return 12;
+    } catch (const std::runtime_error &error) { zkvm_log(error.what()); return 10;
+    } catch (uint32_t number) { return 20 + static_cast<int>(number); }
+    return 0;
+}
+"""
+
+
+def test_exceptions_find_their_handlers(tmp_path: Path) -> None:
+    path = tmp_path / "main.cpp"
+    path.write_text(EXCEPTIONS)
+    elf = build([path], tmp_path / "guest.elf", exceptions=True).read_bytes()
+
+    def run(choice: int) -> tuple[int, tuple[int, ...], bytes]:
+        session = zkvm.execute(elf, struct.pack("<I", choice))
+        return session.exit_code, struct.unpack(f"<{len(session.journal) // 4}I", session.journal), session.stdout + session.stderr
+
+    assert run(0) == (10, (0, 1, 2), b"bottom 42\n")
+    assert run(1) == (11, (), b"vector\n")
+    assert run(2) == (134, (), b"libc++abi: terminating due to uncaught exception of type Own: own\n")
+    assert run(3) == (12, (), b"")
+    assert run(4) == (24, (99,), b"")
+    assert run(5) == (0, (), b"")
+    assert zkvm.check(elf, struct.pack("<I", 4)) == []
+
+
+def test_what_would_throw_says_so_without_exceptions(tmp_path: Path) -> None:
+    source = "#include <vector>\n#include <zkvm.h>\nint main() { std::vector<int> v(zkvm_read_u32()); return v.at(4); }\n"
+    session = zkvm.execute(compiled(source, name="main.cpp"), struct.pack("<I", 3))
+    assert session.exit_code == 134
+    assert session.stderr == b'out_of_range was thrown in -fno-exceptions mode with message "vector"'
+    (tmp_path / "main.cpp").write_text(source)
+    with pytest.raises(UsageError, match="exceptions need the C\\+\\+ library"):
+        build([tmp_path / "main.cpp"], tmp_path / "out.elf", libc="none", exceptions=True)
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ def build(
         bool, typer.Option("-g/-s", "--debug/--strip", help="keep line tables for messages and profiles; the image ID is the same")
     ] = True,
     libc: Annotated[str, typer.Option("--libc", metavar="musl|none", help="the C library and C++'s, or only what zkvm.h has")] = "musl",
+    exceptions: Annotated[bool, typer.Option("--exceptions", help="C++ with exceptions; their tables are part of the program")] = False,
     no_runtime: Annotated[bool, typer.Option("--no-runtime", help="the sources define _start themselves")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,6 +51,7 @@ def build(
             debug_lines=debug,
             runtime=not no_runtime,
             libc=libc,
+            exceptions=exceptions,
             warn=lambda text: print(text, file=sys.stderr),
         )
     length = output.stat().st_size

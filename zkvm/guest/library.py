@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from zkvm.errors import GuestError, UsageError
@@ -79,7 +80,13 @@ OWN_C = ("state.c", "run.c", "stdio_exit.c", "atexit.c", "system.c", "malloc.c",
 
 CPP_WITHOUT = ("barrier", "condition_variable", "future", "mutex", "shared_mutex", "thread", "random.", "atomic.", "filesystem")
 """Beginnings of names of libc++'s files about threads, files and sources of chance."""
-CPP_ABI_WITHOUT = ("cxa_exception.", "cxa_personality", "cxa_thread_atexit")
+CPP_ABI_WITHOUT = {False: ("cxa_exception.", "cxa_personality", "cxa_thread_atexit"), True: ("cxa_noexception", "cxa_thread_atexit")}
+"""Without exceptions, and with them."""
+UNWINDER = ("libunwind.cpp", "UnwindLevel1.c", "UnwindLevel1-gcc-ext.c", "UnwindRegistersRestore.S", "UnwindRegistersSave.S")
+UNWINDER_FLAGS = (
+    *("-nostdinc", "-w", "-fexceptions", "-DNDEBUG", "-D_LIBUNWIND_IS_BAREMETAL", "-D_LIBUNWIND_IS_NATIVE_ONLY"),
+    *("-D_LIBUNWIND_HAS_NO_THREADS", "-D_LIBUNWIND_HIDE_SYMBOLS"),
+)
 CPP_DEFINES = (
     "_LIBCPP_ABI_VERSION=1",
     "_LIBCPP_ABI_NAMESPACE=__1",
@@ -106,7 +113,7 @@ CPP_DEFINES = (
 )
 """What libc++ is configured with, here and wherever its headers are included."""
 CPP_FLAGS = (
-    *("-std=c++23", "-nostdinc", "-nostdinc++", "-w", "-fno-exceptions", "-fvisibility=hidden", "-DNDEBUG"),
+    *("-std=c++23", "-nostdinc", "-nostdinc++", "-w", "-fvisibility=hidden", "-DNDEBUG"),
     *("-D_LIBCPP_BUILDING_LIBRARY", "-D_LIBCXXABI_BUILDING_LIBRARY", "-DLIBCXX_BUILDING_LIBCXXABI"),
 )
 
@@ -168,12 +175,13 @@ def include_flags(*, cpp: bool) -> list[str]:
     return [*own, *_musl_headers(lib)]
 
 
-def archives(scratch: Path, *, cpp: bool, progress: Callable[[str], object] | None = None) -> list[Path]:
+def archives(scratch: Path, *, cpp: bool, exceptions: bool = False, progress: Callable[[str], object] | None = None) -> list[Path]:
     """The libraries to link with, in this order. Those that are not in the user's cache are compiled.
 
     Args:
         scratch: an empty folder, for what is not kept.
         cpp: whether C++'s is needed.
+        exceptions: whether C++'s is the one with exceptions.
         progress: called with a line of text before something that takes long.
 
     Raises:
@@ -182,7 +190,12 @@ def archives(scratch: Path, *, cpp: bool, progress: Callable[[str], object] | No
     """
     cache = user_cache("zkvm")
     folder = (cache or scratch) / f"guest-libraries-{_digest()}"
-    wanted = [("libcpp.a", "the C++ library", _build_cpp)] * cpp + [("libc.a", "the C library", _build_c)]
+    wanted = [("libc.a", "the C library", _build_c)]
+    if exceptions:
+        unwinder = ("libunwind.a", "what exceptions need", _build_unwinder)
+        wanted = [("libcpp-exceptions.a", "the C++ library with exceptions", partial(_build_cpp, exceptions=True)), unwinder, *wanted]
+    elif cpp:
+        wanted = [("libcpp.a", "the C++ library", partial(_build_cpp, exceptions=False)), *wanted]
     for name, words, make in wanted:
         if (folder / name).is_file():
             continue
@@ -242,12 +255,13 @@ def _build_zig(lib: Path, work: Path) -> Path:
     return work / "zig_c.o"
 
 
-def _build_cpp(work: Path) -> Path:
+def _build_cpp(work: Path, *, exceptions: bool) -> Path:
     lib = toolchain_folder()
     cxx, abi = lib / "libcxx", lib / "libcxxabi"
     includes = [cxx / "src", abi / "src", cxx / "libc", cxx / "include", abi / "include"]
     flags = [
         *CPP_FLAGS,
+        "-fexceptions" if exceptions else "-fno-exceptions",
         *CODE_FLAGS,
         f"-ffile-prefix-map={lib}=toolchain",
         *(f"-D{name}" for name in CPP_DEFINES),
@@ -258,9 +272,18 @@ def _build_cpp(work: Path) -> Path:
     sources = [
         *_without((cxx / "src").glob("*.cpp"), CPP_WITHOUT),
         *_without((cxx / "src/ryu").glob("*.cpp"), ()),
-        *_without((abi / "src").glob("*.cpp"), CPP_ABI_WITHOUT),
+        *_without((abi / "src").glob("*.cpp"), CPP_ABI_WITHOUT[exceptions]),
     ]
     return _archive(work, "cpp", flags, sources, [])
+
+
+def _build_unwinder(work: Path) -> Path:
+    """What finds the handler of an exception."""
+    lib = toolchain_folder()
+    folder = lib / "libunwind"
+    includes = [f"-I{folder / 'include'}", f"-I{folder / 'src'}", "-isystem", str(lib / "include"), *_musl_headers(lib)]
+    flags = [*UNWINDER_FLAGS, *CODE_FLAGS, f"-ffile-prefix-map={lib}=toolchain", *includes]
+    return _archive(work, "unwind", flags, [folder / "src" / name for name in UNWINDER], [])
 
 
 def _without(paths: Iterable[Path], beginnings: tuple[str, ...]) -> list[Path]:

@@ -42,7 +42,6 @@ TARGET_FLAGS = ("--target=riscv32-freestanding-none", *PROCESSOR_FLAGS, "-static
 C_FLAGS = {"musl": ("-std=gnu17",), "none": ("-std=c11",)}
 CPP_FLAGS = (
     "-std=gnu++23",
-    "-fno-exceptions",
     "-fno-threadsafe-statics",
     # Guests end with the exit call: destructors of static objects never run, so nothing has to register them.
     "-fno-c++-static-destructors",
@@ -73,13 +72,23 @@ note: an array that is larger than the stack traps, but only if its size in byte
 NOTES = {
     "[-Werror,-Wvla": LENGTH_NOTE,
     "with exceptions disabled": """\
-note: guests are compiled without exceptions: an error that nobody can handle ends the run. Return a value that says what happened
+note: exceptions need --exceptions. Without, an error that nobody handles ends the run: return a value that says what happened
       (std::optional, std::expected, an error code), or end with zkvm_panic("why").""",
     "undefined symbol": "note: a guest has one thread, no processes, sockets, directories or randomness: functions for them do not exist.",
     "file not found": "note: headers of the C library are found unless --libc none is given; a folder of your own needs -I.",
 }
 """What is said below a message of the compiler that contains the key."""
-LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none", f"-Wl,-T,{LINKER_SCRIPT}")
+EXCEPTIONS = {False: "-fno-exceptions", True: "-fexceptions"}
+EXCEPTION_TABLES = {
+    " *(.eh_frame .eh_frame_hdr)": "",
+    "    /* Addresses of functions": """\
+    .eh_frame : ALIGN(4) { __eh_frame_start = .; KEEP(*(.eh_frame)) __eh_frame_end = .; } :constants
+    .eh_frame_hdr : { __eh_frame_hdr_start = .; KEEP(*(.eh_frame_hdr)) __eh_frame_hdr_end = .; } :constants
+    .gcc_except_table : { *(.gcc_except_table .gcc_except_table.*) } :constants
+    /* Addresses of functions""",
+}
+"""What of the linker script is otherwise with exceptions."""
+LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none")
 
 
 def build(
@@ -92,14 +101,14 @@ def build(
     debug_lines: bool = False,
     runtime: bool = True,
     libc: str = "musl",
+    exceptions: bool = False,
     warn: Callable[[str], object] | None = None,
 ) -> Path:
     """Compiles and links ``sources`` into one static executable.
 
     Args:
         sources: C (``.c``), C++ (``.cpp``, ``.cc``, ``.cxx``) and assembly (``.S``, ``.s``) files, and objects and archives
-            (``.o``, ``.a``) of any compiler for RV32IM; the order is the link order. C++ without exceptions and destructors of
-            static objects.
+            (``.o``, ``.a``) of any compiler for RV32IM; the order is the link order. C++ without destructors of static objects.
         output: the ELF file to write; replaced only if everything succeeds.
         include_directories: further directories for ``#include``.
         defines: preprocessor macros.
@@ -107,6 +116,7 @@ def build(
         debug_lines: keep line tables (not loaded, not part of the image ID).
         runtime: link the SDK's start-up code and library; without it the sources define ``_start``, and there is no C library.
         libc: ``musl``, the whole C library and C++'s, of which is linked what is used; or ``none``.
+        exceptions: C++ with exceptions, whose tables are part of the program.
         warn: called with the compiler's warnings, if there are any, and before a library is compiled, which takes a while.
 
     Returns:
@@ -118,6 +128,8 @@ def build(
     """
     if libc not in LIBRARY_FLAGS:
         raise UsageError(f"libc {libc}: choose {' or '.join(LIBRARY_FLAGS)}")
+    if exceptions and (libc == "none" or not runtime):
+        raise UsageError("exceptions need the C++ library: not with --libc none or --no-runtime")
     libc = libc if runtime else "none"
     paths = [_checked_source(source) for source in sources]
     if not paths:
@@ -135,7 +147,7 @@ def build(
         "-gline-tables-only" if debug_lines else "-g0",
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        job = _Build(Path(scratch), flags, libc, any(path.suffix in CPP_SUFFIXES for path in paths), runtime, warn)
+        job = _Build(Path(scratch), flags, libc, any(path.suffix in CPP_SUFFIXES for path in paths), runtime, exceptions, warn)
         linked = job.run(paths)
         write_atomically(Path(output), linked.read_bytes())
     return Path(output)
@@ -150,6 +162,7 @@ class _Build:
     libc: str
     cpp: bool
     runtime: bool
+    exceptions: bool
     warn: Callable[[str], object] | None
 
     def run(self, paths: Sequence[Path]) -> Path:
@@ -160,9 +173,19 @@ class _Build:
         for number, path in enumerate(paths):
             inputs.append(str(self.scratch / f"{number}.o") if path.suffix in CPP_SUFFIXES else str(path))
             if path.suffix in CPP_SUFFIXES:
-                warnings += self._checked([*CPP_FLAGS, *self._headers(cpp=True), "-c", str(path), "-o", inputs[-1]])
+                warnings += self._checked(
+                    [*CPP_FLAGS, EXCEPTIONS[self.exceptions], *self._headers(cpp=True), "-c", str(path), "-o", inputs[-1]]
+                )
         linked = self.scratch / "guest.elf"
-        command = [*C_FLAGS[self.libc], *self._headers(cpp=False), *LINK_FLAGS, *map(str, RUNTIME_SOURCES if self.runtime else ()), *inputs]
+        command = [
+            *C_FLAGS[self.libc],
+            *self._headers(cpp=False),
+            *LINK_FLAGS,
+            *(("-Wl,--eh-frame-hdr",) if self.exceptions else ()),
+            f"-Wl,-T,{self._script()}",
+            *map(str, RUNTIME_SOURCES if self.runtime else ()),
+            *inputs,
+        ]
         warnings += self._link([*command, "-o", str(linked)], linked)
         if self.warn is not None and warnings.strip():
             self.warn(warnings.strip())
@@ -183,12 +206,23 @@ class _Build:
             if result.returncode != 0 or not linked.exists():
                 if self.libc == "none" or extra or "undefined symbol" not in result.stderr:
                     raise _refusal(result.stderr)
-                extra = [str(path) for path in archives(self.scratch, cpp=self.cpp, progress=self.warn)]
+                extra = [str(path) for path in archives(self.scratch, cpp=self.cpp, exceptions=self.exceptions, progress=self.warn)]
                 continue
             missing = [item for item in (_needed(linked) if self.runtime else []) if item not in extra]
             if not missing:
                 return warnings
             extra += missing
+
+    def _script(self) -> Path:
+        """The linker script; with exceptions, another that keeps the tables of who handles what."""
+        if not self.exceptions:
+            return LINKER_SCRIPT
+        text = LINKER_SCRIPT.read_text()
+        for old, new in EXCEPTION_TABLES.items():
+            text = text.replace(old, new)
+        script = self.scratch / LINKER_SCRIPT.name
+        script.write_text(text)
+        return script
 
     def _headers(self, *, cpp: bool) -> list[str]:
         return include_flags(cpp=cpp) if self.libc != "none" else []
