@@ -4,7 +4,7 @@
 # Behaviour:  the driver drops the option for that target with the warning "argument unused during compilation", and the code has no probes. Handed to the compiler proper
 #             (-Xclang -fstack-clash-protection) the same code generator makes them: one store for each page of a large frame.
 # Seen:       driver option: 0 probes, 2 warnings; compiler option: 3 probes
-# Here:       guests are compiled with -Xclang -fstack-clash-protection (zkvm/guest/toolchain.py), and a test looks at frames above a page.
+# Here:       guests are compiled with -Xclang -fstack-clash-protection (zkvm/guest/library.py), and a test looks at frames above a page.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -106,7 +106,7 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "stark.kernels.source": frozenset({"numpy", "numba", "llvmlite"}),
     "riscv.kernels.source": frozenset({"numpy", "numba"}),
     "riscv.vm": frozenset({"numpy", "elftools"}),
-    "guest": frozenset(),
+    "guest": frozenset({"elftools"}),
     "ml": frozenset({"numpy", "onnx", "onnxruntime", "onnxslim"}),
     **dict.fromkeys(("ml.__init__", "ml.interface", "ml.package", "ml.samples"), frozenset({"numpy"})),
     "cli": frozenset({"numpy", "rich", "typer"}),

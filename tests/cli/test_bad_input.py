@@ -215,7 +215,7 @@ def test_output_that_fails_late(
         (("soundness", "--rows", "1000000"), "power of two"),
         (("soundness", "--rows", "2^40"), "power of two"),
         (("soundness", "--rows", "many"), "power of two"),
-        (("build", HELLO, "-o", "out.elf"), "not a C, C++ or assembly file"),
+        (("build", HELLO, "-o", "out.elf"), "not a C, C++, assembly or object file"),
         (("build", "absent.c", "-o", "out.elf"), "no such file"),
         (("nonsense",), "nonsense"),
     ],

@@ -10,7 +10,8 @@ import pytest
 
 import zkvm
 from tests.guest.compiled import compiled, needs_compiler
-from zkvm.guest.toolchain import INCLUDE, build
+from zkvm.guest.library import INCLUDE
+from zkvm.guest.toolchain import build
 from zkvm.stark.crypto.hashes import blake3
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "guests.md").read_text()
@@ -35,12 +36,14 @@ def test_examples_compile_without_a_warning(number: int, tmp_path: Path) -> None
 
 @needs_compiler
 def test_examples_do_what_they_say() -> None:
-    square, bulk, hashed = (compiled(source) for source in EXAMPLES)
+    square, bulk, lines, hashed = (compiled(source) for source in EXAMPLES)
     assert zkvm.execute(square, (12).to_bytes(4, "little")).journal == (144).to_bytes(4, "little")
     values = np.array([5, -6, 7, 8, 9], np.int32)
     session = zkvm.execute(bulk, zkvm.ExecutorEnv().write_u32(len(values)).write(values))
     assert session.journal == (values * np.array([3, 1, 4, 1, 3], np.int32)).tobytes()
     assert re.fullmatch(r"5 values, \d+ cycles each\n", session.stderr.decode())
+    sorted_lines = zkvm.execute(lines, b"three\na\nbb\n")
+    assert (sorted_lines.journal, sorted_lines.stdout) == (b"a\nbb\nthree\n", b"3 lines\n")
     data = bytes(k % 256 for k in range(1024))
     assert zkvm.execute(hashed, data).journal == blake3(data)
     failed = zkvm.execute(bulk, zkvm.ExecutorEnv().write_u32(1_000_001))

@@ -14,7 +14,8 @@ from tests.guest.compiled import needs_compiler
 from tests.states import EDGES, before, state_bytes
 from tools.emulator import emulate
 from zkvm.errors import UsageError
-from zkvm.guest.toolchain import INCLUDE, SDK, build
+from zkvm.guest.library import INCLUDE, SDK
+from zkvm.guest.toolchain import build
 from zkvm.poseidon2 import BLOCK_BYTES, poseidon2_compress, poseidon2_hash
 from zkvm.riscv.isa.calls import PERMUTE
 from zkvm.riscv.isa.poseidon2 import CONSTANTS, INNER_DIAGONAL, WIDTH, permute

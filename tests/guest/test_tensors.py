@@ -31,7 +31,8 @@ from tests.riscv.vm.tensor_programs import (
 )
 from tools.emulator import emulate
 from zkvm.errors import GuestTrap, LimitError
-from zkvm.guest.toolchain import INCLUDE, build
+from zkvm.guest.library import INCLUDE
+from zkvm.guest.toolchain import build
 from zkvm.riscv.isa import calls, tensors
 from zkvm.riscv.isa.tensors import COMBINE, DEPTHWISE, DIGEST, EXPORT, IMPORT, LINEAR, LOAD, MULTIPLY, SCALED_DEPTHWISE, Descriptor
 from zkvm.riscv.vm.elf import load_image

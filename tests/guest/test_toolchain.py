@@ -188,7 +188,7 @@ def test_unusable_sources_are_refused(tmp_path: Path) -> None:
     shutil.copy(DIGITS / "README.md", tmp_path)
     with pytest.raises(UsageError, match="name at least one"):
         build([], tmp_path / "out.elf")
-    with pytest.raises(UsageError, match="not a C, C\\+\\+ or assembly file"):
+    with pytest.raises(UsageError, match="not a C, C\\+\\+, assembly or object file"):
         build([tmp_path / "README.md"], tmp_path / "out.elf")
     with pytest.raises(UsageError, match="no such file"):
         build([tmp_path / "missing.c"], tmp_path / "out.elf")

@@ -17,7 +17,10 @@ WORD_BYTES = 4
 
 
 def build(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="C and assembly files, in link order", show_default=False)],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SOURCE...", help="C, C++ and assembly files, objects, archives; in link order", show_default=False),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="GUEST.elf", help="the program to write", show_default=False)],
     include: Annotated[list[Path] | None, typer.Option("-I", "--include", metavar="DIR", help="directory for #include")] = None,
     define: Annotated[list[str] | None, typer.Option("-D", "--define", metavar="NAME[=VALUE]", help="preprocessor macro")] = None,
@@ -25,10 +28,12 @@ def build(
     debug: Annotated[
         bool, typer.Option("-g/-s", "--debug/--strip", help="keep line tables for messages and profiles; the image ID is the same")
     ] = True,
+    libc: Annotated[str, typer.Option("--libc", metavar="musl|none", help="the C library and C++'s, or only what zkvm.h has")] = "musl",
+    exceptions: Annotated[bool, typer.Option("--exceptions", help="C++ with exceptions; their tables are part of the program")] = False,
     no_runtime: Annotated[bool, typer.Option("--no-runtime", help="the sources define _start themselves")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compile C, C++ or assembly to a program for this machine."""
+    """Compile C, C++ or assembly, or link objects of other compilers, to a program for this machine."""
     from zkvm.guest import toolchain
 
     if optimization not in ("0", "1", "2", "3", "s", "z"):
@@ -45,6 +50,8 @@ def build(
             optimization=optimization,
             debug_lines=debug,
             runtime=not no_runtime,
+            libc=libc,
+            exceptions=exceptions,
             warn=lambda text: print(text, file=sys.stderr),
         )
     length = output.stat().st_size

@@ -6,63 +6,58 @@ the compiler's version is pinned by the ``guest`` extra.
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from zkvm.errors import GuestError, UsageError
 from zkvm.files import write_atomically
-
-SDK = Path(__file__).resolve().parent
-INCLUDE = SDK / "include"
-LINKER_SCRIPT = SDK / "runtime" / "link.ld"
-RUNTIME_SOURCES = tuple(SDK / "runtime" / name for name in ("start.S", "zkvm.c", "memory.c", "tensor.c", "poseidon2.c", "blake3.c"))
-CPP_SUFFIXES = (".cpp", ".cc", ".cxx")
-SOURCE_SUFFIXES = (".c", ".S", ".s", *CPP_SUFFIXES)
-
-TARGET_FLAGS = (
-    "--target=riscv32-freestanding-none",
-    # Base integers and multiplication only: no compressed instructions, no atomics, no floats. "relax" lets the linker
-    # shorten calls to one instruction.
-    "-mcpu=generic_rv32+m+relax",
-    "-static",
+from zkvm.guest.library import (
+    CODE_FLAGS,
+    INCLUDE,
+    PROCESSOR_FLAGS,
+    SDK,
+    archives,
+    compiler,
+    compiler_environment,
+    include_flags,
+    toolchain_folder,
 )
-C_FLAGS = ("-std=c11",)
+
+LINKER_SCRIPT = SDK / "runtime" / "link.ld"
+RUNTIME_SOURCES = tuple(
+    SDK / "runtime" / name for name in ("start.S", "zkvm.c", "print.c", "memory.c", "atomics.c", "tensor.c", "poseidon2.c", "blake3.c")
+)
+THREAD_POINTER = SDK / "runtime" / "tls.S"
+NO_ARGUMENTS = SDK / "runtime" / "arguments.S"
+LAST_CONSTRUCTORS = ("__zkvm_run", "no_arguments")
+"""Functions that call main with no arguments, or prepare that."""
+CPP_SUFFIXES = (".cpp", ".cc", ".cxx")
+OBJECT_SUFFIXES = (".o", ".a")
+SOURCE_SUFFIXES = (".c", ".S", ".s", *CPP_SUFFIXES, *OBJECT_SUFFIXES)
+
+TARGET_FLAGS = ("--target=riscv32-freestanding-none", *PROCESSOR_FLAGS, "-static")
+C_FLAGS = {"musl": ("-std=gnu17",), "none": ("-std=c11",)}
 CPP_FLAGS = (
-    # The SDK's C files are part of the same command, so no language standard is named; C++20 only where it is C++.
-    "-fno-exceptions",
-    "-fno-rtti",
+    "-std=gnu++23",
     "-fno-threadsafe-statics",
     # Guests end with the exit call: destructors of static objects never run, so nothing has to register them.
     "-fno-c++-static-destructors",
     # The header's system call needs register variables.
     "-Wno-register",
 )
-"""Beside C++ sources: the parts of the language that need no run-time library."""
+LIBRARY_FLAGS = {
+    # The compiler knows what the library's functions do, and that main returns 0. Zig would take assertions out of optimised programs.
+    "musl": ("-fhosted", "-UNDEBUG"),
+    "none": ("-ffreestanding", "-fno-rtti"),
+}
 COMPILE_FLAGS = (
-    "-ffreestanding",
-    # All files are optimised together when they are linked: calls of the library are inlined, and what nobody calls is left out. What
-    # the compiler itself calls (memcpy, 64-bit division) is resolved after that, so it is kept.
+    *CODE_FLAGS,
+    # All files are optimised together when they are linked: calls of the SDK's library are inlined, and what nobody calls is left out.
+    # What the compiler itself calls (memcpy, 64-bit division) is resolved after that, so it is kept.
     "-flto",
-    # Zig turns on the undefined-behaviour sanitizer unless told otherwise.
-    "-fno-sanitize=all",
-    "-fno-stack-protector",
-    # Whatever moves the stack pointer further than a page touches every page on the way, so that no frame steps over the unmapped
-    # words below the stack. The compiler's driver offers this for operating systems only; the compiler itself does it for all.
-    "-Xclang",
-    "-fstack-clash-protection",
-    # A length of 2^31 bytes and more moves the stack pointer upwards, past the code that touches pages. Clearing such an array runs
-    # into the end of memory. The second option exempts every variable whose size the compiler knows.
-    "-ftrivial-auto-var-init=zero",
-    "-ftrivial-auto-var-init-max-size=1",
-    "-fomit-frame-pointer",
-    "-fno-asynchronous-unwind-tables",
-    "-ffunction-sections",
-    "-fdata-sections",
     "-Wall",
     "-Wextra",
     # Their lengths are often the input's, hence the prover's choice, and a size that wraps in 32 bits has no check.
@@ -74,7 +69,26 @@ note: an array that is larger than the stack traps, but only if its size in byte
       few bytes to the compiler, and all of memory is then inside the array. Take an array of constant size or the heap; or compare the
       length with a constant before the declaration, and then write #pragma clang diagnostic ignored "-Wvla" before the function."""
 """What the compiler's error of a variable-length array does not say."""
-LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none", f"-Wl,-T,{LINKER_SCRIPT}")
+NOTES = {
+    "[-Werror,-Wvla": LENGTH_NOTE,
+    "with exceptions disabled": """\
+note: exceptions need --exceptions. Without, an error that nobody handles ends the run: return a value that says what happened
+      (std::optional, std::expected, an error code), or end with zkvm_panic("why").""",
+    "undefined symbol": "note: a guest has one thread, no processes, sockets, directories or randomness: functions for them do not exist.",
+    "file not found": "note: headers of the C library are found unless --libc none is given; a folder of your own needs -I.",
+}
+"""What is said below a message of the compiler that contains the key."""
+EXCEPTIONS = {False: "-fno-exceptions", True: "-fexceptions"}
+EXCEPTION_TABLES = {
+    " *(.eh_frame .eh_frame_hdr)": "",
+    "    /* Addresses of functions": """\
+    .eh_frame : ALIGN(4) { __eh_frame_start = .; KEEP(*(.eh_frame)) __eh_frame_end = .; } :constants
+    .eh_frame_hdr : { __eh_frame_hdr_start = .; KEEP(*(.eh_frame_hdr)) __eh_frame_hdr_end = .; } :constants
+    .gcc_except_table : { *(.gcc_except_table .gcc_except_table.*) } :constants
+    /* Addresses of functions""",
+}
+"""What of the linker script is otherwise with exceptions."""
+LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,--build-id=none")
 
 
 def build(
@@ -86,94 +100,175 @@ def build(
     optimization: str = "3",
     debug_lines: bool = False,
     runtime: bool = True,
+    libc: str = "musl",
+    exceptions: bool = False,
     warn: Callable[[str], object] | None = None,
 ) -> Path:
     """Compiles and links ``sources`` into one static executable.
 
     Args:
-        sources: C (``.c``), C++ (``.cpp``, ``.cc``, ``.cxx``) and assembly (``.S``, ``.s``) files; the order is the link order. C++
-            without exceptions, run-time types, the standard library and destructors of static objects.
+        sources: C (``.c``), C++ (``.cpp``, ``.cc``, ``.cxx``) and assembly (``.S``, ``.s``) files, and objects and archives
+            (``.o``, ``.a``) of any compiler for RV32IM; the order is the link order. C++ without destructors of static objects.
         output: the ELF file to write; replaced only if everything succeeds.
         include_directories: further directories for ``#include``.
         defines: preprocessor macros.
         optimization: Clang's level: ``0``, ``1``, ``2``, ``3``, ``s`` or ``z``.
         debug_lines: keep line tables (not loaded, not part of the image ID).
-        runtime: link the SDK's start-up code and library; without it the sources define ``_start``.
-        warn: called with the compiler's warnings, if there are any.
+        runtime: link the SDK's start-up code and library; without it the sources define ``_start``, and there is no C library.
+        libc: ``musl``, the whole C library and C++'s, of which is linked what is used; or ``none``.
+        exceptions: C++ with exceptions, whose tables are part of the program.
+        warn: called with the compiler's warnings, if there are any, and before a library is compiled, which takes a while.
 
     Returns:
         The path of the ELF file.
 
     Raises:
-        UsageError: no compiler is installed, no source, or a source that is missing or of another kind.
+        UsageError: no compiler is installed, no source, or a source that is missing or of another kind; an unknown library.
         GuestError: the sources do not compile or link; the message is the compiler's.
     """
+    if libc not in LIBRARY_FLAGS:
+        raise UsageError(f"libc {libc}: choose {' or '.join(LIBRARY_FLAGS)}")
+    if exceptions and (libc == "none" or not runtime):
+        raise UsageError("exceptions need the C++ library: not with --libc none or --no-runtime")
+    libc = libc if runtime else "none"
     paths = [_checked_source(source) for source in sources]
     if not paths:
-        raise UsageError("nothing to compile: name at least one C, C++ or assembly file")
-    target = Path(output)
-    command = [
-        *_compiler(),
+        raise UsageError("nothing to compile: name at least one C, C++, assembly or object file")
+    flags = [
         *TARGET_FLAGS,
-        *(CPP_FLAGS if any(path.suffix in CPP_SUFFIXES for path in paths) else C_FLAGS),
+        *LIBRARY_FLAGS[libc],
         *COMPILE_FLAGS,
         f"-O{optimization}",
         *_prefix_maps(paths),
         *(f"-D{name}={value}" for name, value in (defines or {}).items()),
         f"-I{INCLUDE}",
         *(f"-I{Path(directory).resolve()}" for directory in include_directories),
-        *LINK_FLAGS,
         # Without an explicit level Zig drops the symbol table, which messages and profiles need.
         "-gline-tables-only" if debug_lines else "-g0",
-        *map(str, (*(RUNTIME_SOURCES if runtime else ()), *paths)),
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        linked = Path(scratch) / "guest.elf"
+        job = _Build(Path(scratch), flags, libc, any(path.suffix in CPP_SUFFIXES for path in paths), runtime, exceptions, warn)
+        linked = job.run(paths)
+        write_atomically(Path(output), linked.read_bytes())
+    return Path(output)
+
+
+@dataclass
+class _Build:
+    """One program on its way; ``flags`` are those of all languages."""
+
+    scratch: Path
+    flags: list[str]
+    libc: str
+    cpp: bool
+    runtime: bool
+    exceptions: bool
+    warn: Callable[[str], object] | None
+
+    def run(self, paths: Sequence[Path]) -> Path:
+        """The linked program."""
+        # The compiler has one language standard for all files of a command, so C++ comes first, by itself.
+        warnings = ""
+        inputs: list[str] = []
+        for number, path in enumerate(paths):
+            inputs.append(str(self.scratch / f"{number}.o") if path.suffix in CPP_SUFFIXES else str(path))
+            if path.suffix in CPP_SUFFIXES:
+                warnings += self._checked(
+                    [*CPP_FLAGS, EXCEPTIONS[self.exceptions], *self._headers(cpp=True), "-c", str(path), "-o", inputs[-1]]
+                )
+        linked = self.scratch / "guest.elf"
+        command = [
+            *C_FLAGS[self.libc],
+            *self._headers(cpp=False),
+            *LINK_FLAGS,
+            *(("-Wl,--eh-frame-hdr",) if self.exceptions else ()),
+            f"-Wl,-T,{self._script()}",
+            *map(str, RUNTIME_SOURCES if self.runtime else ()),
+            *inputs,
+        ]
+        warnings += self._link([*command, "-o", str(linked)], linked)
+        if self.warn is not None and warnings.strip():
+            self.warn(warnings.strip())
+        return linked
+
+    def _link(self, command: Sequence[str], linked: Path) -> str:
+        """Links the program; the compiler's warnings.
+
+        What few programs need is linked in only when a first attempt shows that this one does, so that the others do not change by it,
+        nor wait for it: the libraries, the thread pointer, and main's arguments after constructors.
+        """
+        warnings = ""
+        extra: list[str] = []
+        while True:
+            result = self._compiler([*command, *extra])
+            # The compiler keeps what it compiled: the next attempt repeats no warning.
+            warnings += result.stderr.partition("ld.lld:")[0]
+            if result.returncode != 0 or not linked.exists():
+                if self.libc == "none" or extra or "undefined symbol" not in result.stderr:
+                    raise _refusal(result.stderr)
+                extra = [str(path) for path in archives(self.scratch, cpp=self.cpp, exceptions=self.exceptions, progress=self.warn)]
+                continue
+            missing = [item for item in (_needed(linked) if self.runtime else []) if item not in extra]
+            if not missing:
+                return warnings
+            extra += missing
+
+    def _script(self) -> Path:
+        """The linker script; with exceptions, another that keeps the tables of who handles what."""
+        if not self.exceptions:
+            return LINKER_SCRIPT
+        text = LINKER_SCRIPT.read_text()
+        for old, new in EXCEPTION_TABLES.items():
+            text = text.replace(old, new)
+        script = self.scratch / LINKER_SCRIPT.name
+        script.write_text(text)
+        return script
+
+    def _headers(self, *, cpp: bool) -> list[str]:
+        return include_flags(cpp=cpp) if self.libc != "none" else []
+
+    def _checked(self, arguments: Sequence[str]) -> str:
+        result = self._compiler(arguments)
+        if result.returncode != 0:
+            raise _refusal(result.stderr)
+        return result.stderr
+
+    def _compiler(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         # The working directory is recorded in line tables, so it is always the same one.
-        environment = _environment(Path(scratch))
-        result = subprocess.run([*command, "-o", str(linked)], cwd=SDK, env=environment, capture_output=True, text=True, check=False)
-        if result.returncode != 0 or not linked.exists():
-            note = f"\n{LENGTH_NOTE}" if "[-Werror,-Wvla" in result.stderr else ""
-            raise GuestError(f"the guest does not compile:\n{result.stderr.strip()}{note}")
-        write_atomically(target, linked.read_bytes())
-    warnings = result.stderr.strip()
-    if warn is not None and warnings:
-        warn(warnings)
-    return target
+        command = [*compiler(), "cc", *self.flags, *arguments]
+        environment = compiler_environment(self.scratch)
+        return subprocess.run(command, cwd=SDK, env=environment, capture_output=True, text=True, check=False)
+
+
+def _refusal(text: str) -> GuestError:
+    notes = "".join(f"\n{note}" for key, note in NOTES.items() if key in text)
+    return GuestError(f"the guest does not compile:\n{text.strip()}{notes}")
+
+
+def _needed(program: Path) -> list[str]:
+    """What the linker has to be given for this program beside what it names."""
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
+    with program.open("rb") as stream:
+        elf = ELFFile(stream)
+        table, symbols = elf.get_section_by_name(".init_array"), elf.get_section_by_name(".symtab")
+        constructors = table is not None and table["sh_size"] != 0
+        prepared = isinstance(symbols, SymbolTableSection) and any(symbols.get_symbol_by_name(name) for name in LAST_CONSTRUCTORS)
+        threads = any(segment["p_memsz"] != 0 for segment in elf.iter_segments("PT_TLS"))
+    return [str(THREAD_POINTER)] * threads + [str(NO_ARGUMENTS)] * (constructors and not prepared)
 
 
 def _checked_source(source: Path | str) -> Path:
     path = Path(source)
     if path.suffix not in SOURCE_SUFFIXES:
-        raise UsageError(f"{path}: not a C, C++ or assembly file (known endings: {', '.join(SOURCE_SUFFIXES)})")
+        raise UsageError(f"{path}: not a C, C++, assembly or object file (known endings: {', '.join(SOURCE_SUFFIXES)})")
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     return path.resolve()
 
 
-def _compiler() -> tuple[str, ...]:
-    if importlib.util.find_spec("ziglang") is None:
-        raise UsageError("building a guest needs a compiler: pip install 'zkvm[guest]'")
-    return (sys.executable, "-m", "ziglang", "cc")
-
-
-def _environment(scratch: Path) -> dict[str, str]:
-    """The compiler's variables. Temporary files are in a directory that goes with the build; so is its cache where there is no other."""
-    variables = os.environ | {"TMPDIR": str(scratch)}
-    if "ZIG_GLOBAL_CACHE_DIR" not in variables:
-        home = variables.get("HOME")
-        cache = Path(variables.get("XDG_CACHE_HOME") or (Path(home) / ".cache" if home else os.devnull)) / "zig"
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            usable = os.access(cache, os.W_OK)
-        except OSError:
-            usable = False
-        if not usable:
-            variables["ZIG_GLOBAL_CACHE_DIR"] = str(scratch / "cache")
-    return variables
-
-
 def _prefix_maps(paths: Sequence[Path]) -> list[str]:
     """Flags that replace directories by fixed names wherever the compiler would record them."""
-    maps = {**{str(path.parent): "." for path in paths}, str(SDK): "zkvm"}
+    maps = {**{str(path.parent): "." for path in paths}, str(SDK): "zkvm", str(toolchain_folder()): "toolchain"}
     return [f"-ffile-prefix-map={old}={new}" for old, new in maps.items()]

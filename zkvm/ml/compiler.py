@@ -189,7 +189,7 @@ def build_guest(source: str) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "model.c"
         path.write_text(source)
-        return build([path], Path(scratch) / "model.elf", include_directories=[RUNTIME]).read_bytes()
+        return build([path], Path(scratch) / "model.elf", include_directories=[RUNTIME], libc="none").read_bytes()
 
 
 def float_outputs(imported: ImportedModel, samples: Sequence[Sample]) -> list[list[NDArray[Any]]]:

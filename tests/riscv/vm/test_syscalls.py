@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zkvm.guest.toolchain import SDK
+from zkvm.guest.library import SDK
 from zkvm.riscv.chips import ecall
 from zkvm.riscv.isa import calls
 from zkvm.riscv.machine import machine

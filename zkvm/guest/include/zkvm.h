@@ -23,7 +23,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+#if !__STDC_HOSTED__
 int main(void); /* C linkage: a freestanding C++ main has none by itself */
+#endif
 #define ZKVM_NORETURN [[noreturn]]
 #define ZKVM_RESTRICT __restrict
 #else
@@ -104,7 +106,8 @@ void zkvm_log(const char *text);
 void zkvm_log_i32(const char *text, int32_t value);
 
 /* Formats a text as printf does and shows it on the host's standard error; returns its length. Not proven.
- * Knows %d %i %u %x %X %o %c %s %p %%, the flags - and 0, a width (or *), a precision for %s, and the sizes l, ll, z, h, hh. */
+ * Knows all of C's conversions but those of floating point, for which it shows (float), and of wide characters. printf of <stdio.h>
+ * knows them all; this one is smaller. */
 __attribute__((format(printf, 1, 2))) int zkvm_printf(const char *format, ...);
 int zkvm_vprintf(const char *format, va_list arguments);
 

@@ -26,12 +26,27 @@ void *memcpy(void *restrict target, const void *restrict source, size_t length) 
         for (; length >= 4; length -= 4) *to_word++ = *from_word++;
         to = (uint8_t *)to_word;
         from = (const uint8_t *)from_word;
+    } else if (length >= 16) {
+        /* Unlike offsets: each word of the target is made of two of the source. */
+        for (; offset_of(to) != 0; length--) *to++ = *from++;
+        uint32_t shift = 8 * offset_of(from);
+        const uint32_t *from_word = (const uint32_t *)(from - shift / 8);
+        uint32_t *to_word = (uint32_t *)to;
+#pragma clang loop unroll_count(4)
+        for (uint32_t low = *from_word; length >= 4; length -= 4) {
+            uint32_t high = *++from_word;
+            *to_word++ = low >> shift | high << (32 - shift);
+            low = high;
+        }
+        to = (uint8_t *)to_word;
+        from = (const uint8_t *)from_word + shift / 8;
     }
     while (length-- != 0) *to++ = *from++;
     return target;
 }
 
-void *memmove(void *target, const void *source, size_t length) {
+/* The compiler sees in loops what they do, and calls the function of that name; in the other functions of this file it knows better. */
+__attribute__((no_builtin)) void *memmove(void *target, const void *source, size_t length) {
     uint8_t *to = target;
     const uint8_t *from = source;
     if ((uintptr_t)to - (uintptr_t)from >= length) return memcpy(target, source, length);

@@ -31,6 +31,8 @@ EF_RVC, EF_FLOAT_ABI, EF_RVE = 0x1, 0x6, 0x8
 SYMBOL = struct.Struct("<IIIBBH")
 """An entry of a symbol table: where its name is, value, size, kind, visibility, section. Thousands of them, which pyelftools is slow at."""
 SYMBOL_TYPE, FUNCTION, UNDEFINED = 0xF, 2, 0
+SECTIONS_AT, SECTION_COUNT_AT = 32, 48
+"""Where a 32-bit file's header says where its sections are; their number and the index of their names follow each other."""
 PROGRAM_HEADER_BYTES = 32
 MAX_PROGRAM_HEADERS = 1 << 10
 """Far more than linkers make; a count that is written elsewhere because it does not fit the file's header is above this, too."""
@@ -88,9 +90,9 @@ def parse_elf(file: bytes, *, symbols: bool = True) -> Program:
     except ModuleNotFoundError as error:
         raise UsageError("reading an ELF file needs pyelftools, which is not installed: pip install pyelftools") from error
     try:
-        elf = ELFFile(BytesIO(file))
+        elf = ELFFile(BytesIO(file[:SECTIONS_AT] + bytes(4) + file[SECTIONS_AT + 4 : SECTION_COUNT_AT] + bytes(4) + file[52:]))
         _check_header(elf)
-        return Program(_segments(elf, file), int(elf["e_entry"]), _symbols(elf) if symbols else ())
+        return Program(_segments(elf, file), int(elf["e_entry"]), _symbols(file) if symbols else ())
     except ElfError:
         raise
     except Exception as error:  # pyelftools raises many kinds on malformed files, and all mean the same
@@ -150,15 +152,19 @@ def _segments(elf: ELFFile, file: bytes) -> tuple[Segment, ...]:
     return tuple(segments)
 
 
-def _symbols(elf: ELFFile) -> tuple[tuple[int, str], ...]:
-    """Functions by address; of several names for one address, the first by name."""
+def _symbols(file: bytes) -> tuple[tuple[int, str], ...]:
+    """Functions by address; of several names for one address, the first by name. None where the table of sections is damaged."""
+    from elftools.elf.elffile import ELFFile
     from elftools.elf.sections import SymbolTableSection
 
-    table = elf.get_section_by_name(".symtab")
-    if not isinstance(table, SymbolTableSection):
-        return ()
-    entries, texts = table.data(), table.stringtable.data() + b"\0"
     names: dict[int, str] = {}
+    try:
+        table = ELFFile(BytesIO(file)).get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            return ()
+        entries, texts = table.data(), table.stringtable.data() + b"\0"
+    except Exception:  # pyelftools raises many kinds; tools that cut a file's end off leave such tables
+        return ()
     for start, address, _, kind, _, section in SYMBOL.iter_unpack(entries[: len(entries) // SYMBOL.size * SYMBOL.size]):
         if kind & SYMBOL_TYPE == FUNCTION and section != UNDEFINED and start < len(texts):
             name = texts[start : texts.index(0, start)].decode(errors="replace")

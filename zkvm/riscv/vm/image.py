@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from zkvm.errors import ElfError
 from zkvm.riscv.isa import calls, opcodes
+from zkvm.riscv.isa.disasm import foreign
 from zkvm.riscv.isa.simplify import simplify
 from zkvm.riscv.records import Image
 from zkvm.riscv.vm.constants import tensor_constants
@@ -88,7 +89,8 @@ def build_image(program: Program, *, tensors: bool = TENSORS) -> Image:
     check_gaps(gaps, np.concatenate([ram_index, rom_index]))
     rows = np.concatenate([simplify(*_instructions(s)) for s in segments if s.executable])
     if not np.any(rows["pc"] == program.entry):
-        raise ElfError(f"entry point 0x{program.entry:x} holds no RV32IM instruction; compressed code must be built with -march=rv32im")
+        word = int(rom_value[np.searchsorted(rom_index, program.entry // 4)])
+        raise ElfError(f"entry point 0x{program.entry:x} holds no RV32IM instruction but {foreign(word)}")
     initial_sp = top - INITIAL_STACK_BYTES
     registers = _initial_registers(initial_sp, heap_start, heap_limit)
     register_addresses = opcodes.REGISTER_BASE + np.arange(opcodes.REGISTER_COUNT, dtype=np.uint64)

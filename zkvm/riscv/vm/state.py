@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.riscv.isa import opcodes
-from zkvm.riscv.isa.disasm import disassemble
+from zkvm.riscv.isa.disasm import disassemble, foreign
 from zkvm.riscv.isa.rv32im import REGISTER_NAMES
 from zkvm.riscv.isa.semantics import LOADS, REGISTER_FORM, STORES, TAKEN
 from zkvm.riscv.kernels import interpreter as kernel
@@ -257,6 +257,8 @@ def missing_instruction(state: MachineState, target: int) -> GuestTrap:
     target &= 0xFFFF_FFFF
     if target % 4:
         return trap(state, "misaligned_jump", f"jump to 0x{target:08x}, which is not a multiple of 4")
-    if np.any(state.image.rom_address == target):
-        return trap(state, "illegal_instruction", f"illegal instruction at 0x{target:08x}: not RV32IM", target)
+    here = np.flatnonzero(state.image.rom_address == target)
+    if len(here):
+        what = foreign(int(state.image.rom_value[here[0]]))
+        return trap(state, "illegal_instruction", f"illegal instruction at 0x{target:08x}: {what}", target)
     return trap(state, "jump_outside_program", f"execution goes to 0x{target:08x}, which is outside the program")
