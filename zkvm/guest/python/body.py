@@ -78,6 +78,7 @@ class Body:
         self.locals: frozenset[str] = frozenset()
         self.taken: dict[str, str] = {}
         self.borrowed: set[str] = set()
+        self.signed: set[str] = set()
         self.restart()
 
     def restart(self) -> None:
@@ -90,6 +91,7 @@ class Body:
         self.count = 0
         self.line = 0
         self.changed = False
+        self.natural_result = True
 
     # Places and refusals.
 
@@ -172,6 +174,10 @@ class Body:
         if merged != known:
             self.variables[name] = merged
             self.changed = True
+        if not value.natural and name not in self.signed:
+            # Variables count as never negative until something that may be is assigned to them.
+            self.signed.add(name)
+            self.changed = True
         self.store(f"v_{identifier(name)}", merged, value)
         if self.assigned is not None:
             self.assigned.add(name)
@@ -183,11 +189,13 @@ class Body:
             return f"begin with the type that it has later: {first}; or another name"
         return "another name"
 
-    def parameter(self, name: str, kind: Type, written: bool) -> None:
+    def parameter(self, name: str, kind: Type, written: bool, natural: bool) -> None:
         """A parameter of the function: as it is if nothing else is assigned to it, else the first value of a variable."""
+        if not natural:
+            self.signed.add(name)
         self.taken[name] = f"p_{identifier(name)}" if written else f"v_{identifier(name)}"
         if written:
-            self.assign(name, Value(kind, self.taken[name]))
+            self.assign(name, Value(kind, self.taken[name], natural=natural))
             return
         self.variables[name] = kind
         self.borrowed.add(name)
@@ -254,10 +262,7 @@ class Body:
         kind = self.variables[name]
         if isinstance(kind, Known):
             return Value(kind, "0", kind.value, True)
-        return Value(kind, f"v_{identifier(name)}", natural=name in self.naturals)
-
-    naturals: frozenset[str] = frozenset()
-    """Loop variables that are never negative in the loop that is translated."""
+        return Value(kind, f"v_{identifier(name)}", natural=kind == INT and name not in self.signed)
 
     # The end of the function.
 
@@ -270,6 +275,7 @@ class Body:
         if merged != self.result:
             self.result = merged
             self.changed = True
+        self.natural_result = self.natural_result and value is not None and value.natural
         if value is not None and not isinstance(merged, Known):
             name = self.name("r")
             self.emit(f"{merged.c} {name} = {{0}};")
@@ -288,7 +294,10 @@ class Body:
         lines: list[str] = []
         for line in self.lines:
             lines += released if line == "PY_LEAVE" else [line]
-        return "\n".join([f"{head} {{", *declared, *lines, "}"])
+        # A statement of Python is a line of C, which therefore has its number.
+        first = next((line for line in lines if line.startswith("#")), "")
+        text = "".join(f"\n{line}\n" if line.startswith("#") else f"{line} " for line in lines)
+        return "\n".join([first, f"{head} {{ {' '.join(declared)}", text, "}"])
 
 
 def integer(body: Body, value: Value, what: str) -> Value:

@@ -208,23 +208,23 @@ def _boolean(body: Body, node: ast.BoolOp) -> Value:
 def _conditional(body: Body, node: ast.IfExp) -> Value:
     """``a if c else b``: both are gone through once for their types, and again into the branches."""
     test = condition(body, node.test)
-    kinds = []
+    sides = []
     for branch in (node.body, node.orelse):
         mark = (len(body.lines), body.count, len(body.owned[-1]))
-        kinds.append(expression(body, branch).type)
+        sides.append(expression(body, branch))
         del body.lines[mark[0] :]
         del body.owned[-1][mark[2] :]
         body.count = mark[1]
-    kind = same_type(*kinds)
+    kind = same_type(sides[0].type, sides[1].type)
     if kind is None or isinstance(kind, Known):
-        raise body.refusal(f"{kinds[0]} if ... else {kinds[1]}", "one type on both sides")
+        raise body.refusal(f"{sides[0].type} if ... else {sides[1].type}", "one type on both sides")
     result = body.name()
     body.emit(f"{kind.c} {result} = {{0}};")
     with body.block(f"if ({test})"):
         body.store(result, kind, expression(body, node.body))
     with body.block("else"):
         body.store(result, kind, expression(body, node.orelse))
-    return body.own(Value(kind, result))
+    return body.own(Value(kind, result, natural=sides[0].natural and sides[1].natural))
 
 
 def _tuple(body: Body, node: ast.Tuple) -> Value:

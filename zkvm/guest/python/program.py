@@ -21,7 +21,7 @@ from zkvm.guest.python.body import Body
 from zkvm.guest.python.diagnostics import RefusedError, Source
 from zkvm.guest.python.scalars import Mismatch, float_code, integer_code, numpy_scalar
 from zkvm.guest.python.statements import statements
-from zkvm.guest.python.types import NONE, Array, Known, Scalar, Tuple, Type, Value, identifier
+from zkvm.guest.python.types import INT, NONE, Array, Known, Scalar, Tuple, Type, Value, identifier
 
 PASSES = 20
 """Far more than the types of a function's variables take to settle."""
@@ -35,16 +35,22 @@ class Specialization:
     Attributes:
         name: in C.
         types: of its parameters.
+        naturals: which of them are never negative.
         result: its type; None as long as nobody knows.
+        natural: the result is never negative.
         head: its declaration in C.
         text: in C.
+        body: of its translation.
     """
 
     name: str
     types: tuple[Type, ...]
+    naturals: tuple[bool, ...]
     result: Type | None = None
+    natural: bool = False
     head: str = ""
     text: str = ""
+    body: Body | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +140,8 @@ class Program:
             check_annotation(body, f"{function.__name__}'s {name}", hints(function).get(parameter.name), value.type)
         special = self.specialization(function, values)
         body.line = line
+        if special.result is None and special.body is not None:
+            special.result = special.body.result  # it calls itself: by the returns before this call
         if special.result is None:
             raise body.refusal(f"{function.__name__} calls itself before a return says of which type it is", "an annotation: -> np.int64")
         if special.result == Known("never", "never"):
@@ -145,7 +153,7 @@ class Program:
         if isinstance(special.result, Known):
             body.emit(f"{call};")
             return Value(NONE, "0", None, True)
-        result = body.temporary(Value(special.result, call))
+        result = body.temporary(Value(special.result, call, natural=special.natural))
         return body.own(result)
 
     # Functions.
@@ -153,9 +161,10 @@ class Program:
     def specialization(self, function: Any, values: list[Value]) -> Specialization:
         """A function for the types of these values."""
         types = tuple(value.type for value in values)
-        key = (function, *types)
+        naturals = tuple(value.type == INT and value.natural for value in values)
+        key = (function, *types, *naturals)
         if key not in self.functions:
-            self.functions[key] = special = Specialization(self._name(function), types)
+            self.functions[key] = special = Specialization(self._name(function), types, naturals)
             self._translate(function, special)
         return self.functions[key]
 
@@ -172,13 +181,14 @@ class Program:
         node, source = self.definition(function)
         names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
         body = Body(self, source, lookup_of(function), "py_where" if _is_library(function) else "")
+        special.body = body
         body.locals = frozenset(names) | written_names(node)
         special.result = body.result = promised(hints(function).get("return"))
         changed = written_names(node)
         for _ in range(PASSES):
             body.restart()
-            for name, kind in zip(names, special.types, strict=True):
-                body.parameter(name, kind, name in changed)
+            for name, kind, natural in zip(names, special.types, special.naturals, strict=True):
+                body.parameter(name, kind, name in changed, natural)
             if isinstance(node, ast.Lambda):
                 raise source.refusal(node.lineno, "lambda has no translation", "a function with def")
             statements(body, node.body)
@@ -189,6 +199,7 @@ class Program:
             special.result = body.result if body.result is not None else Known("never", "never")
             if not body.changed:
                 break
+        special.natural = body.natural_result and special.result == INT
         body.at(node)
         check_annotation(body, f"{function.__name__}'s result", hints(function).get("return"), special.result)
         parameters = [f"{kind.c} {body.parameter_name(name)}" for name, kind in zip(names, special.types, strict=True) if not isinstance(kind, Known)]
@@ -263,7 +274,7 @@ def constant_text(name: str, kind: Array, value: Any) -> str:
     steps = [int(np.prod(value.shape[axis + 1 :], dtype=np.int64)) for axis in range(value.ndim)]
     shape, step = ", ".join(map(str, value.shape)), ", ".join(map(str, steps))
     data = f"static const {kind.dtype.c} {name}_data[] = {{{(',' + chr(10)).join(lines) or '0'}}};"
-    return f"{data}\nstatic const {kind.c} {name} = {{NULL, ({kind.dtype.c} *){name}_data, {{{shape}}}, {{{step}}}}};"
+    return f"{data}\nstatic const {kind.c} {name} = {{NULL, (py_item_{kind.dtype.c} *){name}_data, {{{shape}}}, {{{step}}}}};"
 
 
 def read_file(path: Path, root: Path) -> File:

@@ -166,6 +166,8 @@ def _always_fits(value: Value, kind: Scalar) -> bool:
     assert isinstance(own, Scalar)
     if own == BOOL:
         return True
+    if "f" in (own.kind, kind.kind):
+        return False
     mine, theirs = np.iinfo(own.dtype), np.iinfo(kind.dtype)
     return bool((mine.min >= theirs.min or value.natural) and mine.max <= theirs.max)
 
@@ -193,10 +195,24 @@ def binary(op: str, left: Value, right: Value, where: str) -> Value:
     if kind.kind == "f":
         return _float_operator(op, a, b, kind, where)
     if kind == INT:
-        natural = left.natural and right.natural and op not in ("sub",) or (op == "mod" and right.natural)
-        return Value(INT, f"py_{op}({a}, {b}, {where})", natural=natural)
+        return _int_operator(op, left, right, where)
     place = f", {where}" if op in DIVIDES else ""
     return Value(kind, f"py_{op}_{kind.c}({a}, {b}{place})", natural=kind.kind == "u")
+
+
+def _int_operator(op: str, left: Value, right: Value, where: str) -> Value:
+    """Of two ints: with the check that costs least."""
+    a, b = converted(left, INT, where).code, converted(right, INT, where).code
+    both = left.natural and right.natural
+    if op == "add" and both:
+        return Value(INT, f"py_add_natural({a}, {b}, {where})", natural=True)
+    if op == "mul":
+        if left.is_known:
+            left, right, a, b = right, left, b, a
+        if right.is_known and right.known > 0:
+            return Value(INT, f"py_mul_known{'_natural' if both else ''}({a}, {b}, {where})", natural=both)
+    natural = (both and op != "sub") or (op == "mod" and right.natural)
+    return Value(INT, f"py_{op}({a}, {b}, {where})", natural=natural)
 
 
 def _float_operator(op: str, a: str, b: str, kind: Scalar, where: str) -> Value:

@@ -265,7 +265,7 @@ def _for(body: Body, node: ast.For) -> None:
     loop = _open(body, node.orelse)
     before = None if body.assigned is None else set(body.assigned)
     if called is range:
-        naturals = _range_loop(body, node)
+        _range_loop(body, node)
     else:
         assign, length = iterable(body, node.iter, called)
         body.end_statement()
@@ -274,17 +274,14 @@ def _for(body: Body, node: ast.For) -> None:
         body.owned.append([])
         assign_to(body, node.target, assign(counter))
         body.end_statement()
-        naturals = body.naturals
-    kept, body.naturals = body.naturals, naturals
     _loop_body(body, loop, node.body)
-    body.naturals = kept
     body.owned.pop()
     body.emit("}")
     _close(body, loop, before, node.orelse)
 
 
-def _range_loop(body: Body, node: ast.For) -> frozenset[str]:
-    """The head of ``for name in range(...)``; gives the names that are never negative in it."""
+def _range_loop(body: Body, node: ast.For) -> None:
+    """The head of ``for name in range(...)``."""
     assert isinstance(node.iter, ast.Call)
     if not isinstance(node.target, ast.Name) or node.iter.keywords or not 1 <= len(node.iter.args) <= 3:
         raise body.refusal("range with these arguments, or into more than one name", "for name in range(start, stop, step)")
@@ -293,8 +290,8 @@ def _range_loop(body: Body, node: ast.For) -> frozenset[str]:
     start = given[0] if len(given) > 1 else _number(0)
     stop = given[0] if len(given) == 1 else given[1]
     step = given[2] if len(given) == 3 else _number(1)
-    counter, up = body.name("k"), step.is_known and step.known > 0
-    natural = start.natural and up
+    counter = body.name("k")
+    natural = _natural_range(start, stop, step)
     if step.is_known and step.known == 1:
         body.emit(f"for (int32_t {counter} = {start.code}; {counter} < {stop.code}; {counter}++) {{")
         item = counter
@@ -304,16 +301,13 @@ def _range_loop(body: Body, node: ast.For) -> frozenset[str]:
         item = f"(int32_t)((uint32_t){start.code} + (uint32_t){counter} * (uint32_t){step.code})"
     body.owned.append([])
     body.assign(node.target.id, body.temporary(Value(INT, item, natural=natural)))
-    written = {name.id for part in node.body for name in ast.walk(part) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)}
-    if natural and node.target.id not in written and body.variables[node.target.id] == INT:
-        return body.naturals | {node.target.id}
-    return body.naturals - {node.target.id}
 
 
 def iterable(body: Body, node: ast.expr, called: Any) -> tuple[Callable[[str], Value], str]:
     """What a loop goes over: the item of a counter, and how many there are, in C."""
     if called in (enumerate, zip, reversed, range) and isinstance(node, ast.Call):
-        if node.keywords:
+        strict = [word.value for word in node.keywords if called is zip and word.arg == "strict"]
+        if len(strict) != len(node.keywords):
             raise body.refusal(f"{called.__name__} with names of arguments", "without them")
         if called is range:
             return _range_items(body, node)
@@ -327,6 +321,8 @@ def iterable(body: Body, node: ast.expr, called: Any) -> tuple[Callable[[str], V
         lengths = [length for _, length in parts]
         shortest = lengths[0]
         for length in lengths[1:]:
+            if strict and expression(body, strict[0]).known:
+                body.emit(f"if (PY_RARE((int32_t){length} != (int32_t){shortest})) py_length_panic({body.where}, {length}, {shortest});")
             shortest = f"({shortest} < {length} ? {shortest} : {length})"
         return lambda counter: tuple_of(tuple(item(counter) for item, _ in parts)), body.keep(body.temporary(Value(INT, shortest))).code
     value = body.keep(body.temporary(expression(body, node)))
@@ -345,12 +341,20 @@ def _called(body: Body, node: ast.expr) -> Any:
     return None
 
 
+def _natural_range(start: Value, stop: Value, step: Value) -> bool:
+    """Whether no number of a range is negative."""
+    if not step.is_known:
+        return False
+    return start.natural if step.known > 0 else stop.natural or (stop.is_known and stop.known >= -1)
+
+
 def _range_items(body: Body, node: ast.Call) -> tuple[Callable[[str], Value], str]:
     given = [body.keep(integer(body, expression(body, argument), "an argument of range")) for argument in node.args]
     start, stop = (_number(0), given[0]) if len(given) == 1 else (given[0], given[1])
     step = given[2] if len(given) == 3 else _number(1)
     length = body.keep(body.temporary(Value(INT, f"py_range_length({start.code}, {stop.code}, {step.code}, {body.where})"))).code
-    return lambda counter: Value(INT, f"(int32_t)((uint32_t){start.code} + {counter} * (uint32_t){step.code})"), length
+    natural = _natural_range(start, stop, step)
+    return lambda counter: Value(INT, f"(int32_t)((uint32_t){start.code} + {counter} * (uint32_t){step.code})", natural=natural), length
 
 
 def _array_item(body: Body, value: Value, counter: str) -> Value:

@@ -86,7 +86,7 @@ class Array:
 
     def c_definition(self) -> str:
         """The structure: who owns the elements, where they are, lengths of the axes and steps along them, in elements."""
-        data = f"{self.dtype.c} *data; int32_t shape[{self.ndim}]; int32_t step[{self.ndim}];"
+        data = f"py_item_{self.dtype.c} *data; int32_t shape[{self.ndim}]; int32_t step[{self.ndim}];"
         return f"typedef struct {{ py_block *owner; {data} }} {self.c};"
 
 

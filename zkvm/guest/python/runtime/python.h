@@ -105,6 +105,20 @@ static inline void *py_data(py_block *block) {
     return (uint8_t *)block + PY_HEADER;
 }
 
+/* Elements of arrays. Memory that is given back holds elements of another type later, which the compiler must not take for other memory. */
+#define PY_ITEM(T) typedef T __attribute__((may_alias)) py_item_##T;
+PY_ITEM(int8_t)
+PY_ITEM(int16_t)
+PY_ITEM(int32_t)
+PY_ITEM(int64_t)
+PY_ITEM(uint8_t)
+PY_ITEM(uint16_t)
+PY_ITEM(uint32_t)
+PY_ITEM(uint64_t)
+PY_ITEM(float)
+PY_ITEM(double)
+typedef bool __attribute__((may_alias)) py_item_bool;
+
 /* ---- int: exact within 32 bits, or a panic ---- */
 
 #define PY_CHECKED(name, builtin) \
@@ -116,6 +130,24 @@ static inline void *py_data(py_block *block) {
 PY_CHECKED(py_add, __builtin_add_overflow)
 PY_CHECKED(py_sub, __builtin_sub_overflow)
 PY_CHECKED(py_mul, __builtin_mul_overflow)
+
+/* Of two that are not negative: the sum fits 32 bits without a sign. */
+static inline int32_t py_add_natural(int32_t a, int32_t b, const char *where) {
+    uint32_t result = (uint32_t)a + (uint32_t)b;
+    if (PY_RARE(result > INT32_MAX)) py_overflow_panic(where);
+    return (int32_t)result;
+}
+
+/* By a constant above zero: a comparison of the other factor. */
+static inline int32_t py_mul_known(int32_t a, int32_t constant, const char *where) {
+    if (PY_RARE(a > INT32_MAX / constant || a < INT32_MIN / constant)) py_overflow_panic(where);
+    return (int32_t)((uint32_t)a * (uint32_t)constant);
+}
+
+static inline int32_t py_mul_known_natural(int32_t a, int32_t constant, const char *where) {
+    if (PY_RARE((uint32_t)a > (uint32_t)(INT32_MAX / constant))) py_overflow_panic(where);
+    return (int32_t)((uint32_t)a * (uint32_t)constant);
+}
 
 static inline int32_t py_floordiv(int32_t a, int32_t b, const char *where) {
     if (PY_RARE(b == 0)) py_zero_panic(where);
@@ -280,13 +312,19 @@ static inline double py_rint(double value) {
 
 /* ---- indices, slices, ranges ---- */
 
+/* No axis is longer than the heap has bytes: py_size looks at all of them. So most sums of indices need no check. */
+#define PY_LONGEST (1 << 28)
+#define PY_ASSUME_LENGTH(length) __builtin_assume((length) >= 0 && (length) <= PY_LONGEST)
+
 /* An index that is never negative. */
 static inline uint32_t py_natural(uint32_t index, int32_t length, uint32_t axis, const char *where) {
+    PY_ASSUME_LENGTH(length);
     if (PY_RARE(index >= (uint32_t)length)) py_index_panic(where, (int32_t)index, axis, (uint32_t)length);
     return index;
 }
 
 static inline uint32_t py_index(int32_t index, int32_t length, uint32_t axis, const char *where) {
+    PY_ASSUME_LENGTH(length);
     uint32_t place = (uint32_t)(index < 0 ? index + length : index);
     if (PY_RARE(place >= (uint32_t)length)) py_index_panic(where, index, axis, (uint32_t)length);
     return place;
@@ -316,7 +354,7 @@ static inline int32_t py_range_length(int32_t start, int32_t stop, int32_t step,
 static inline int32_t py_size(int32_t left, int32_t right, const char *where) {
     if (PY_RARE(left < 0 || right < 0)) py_panic(where, "ValueError: negative dimensions are not allowed");
     int32_t product;
-    if (PY_RARE(__builtin_mul_overflow(left, right, &product))) py_panic(where, "MemoryError: the array is larger than the heap");
+    if (PY_RARE(left > PY_LONGEST || right > PY_LONGEST || __builtin_mul_overflow(left, right, &product))) py_panic(where, "MemoryError: the array is larger than the heap");
     return product;
 }
 
