@@ -47,7 +47,8 @@ def call(body: Body, function: Any, node: ast.Call, fields: Fields) -> Value:
     if isinstance(original, FunctionType) and home.partition(".")[0] not in (sys.stdlib_module_names | {"numpy"}):
         return body.program.call_function(body, original, given, words)
     name = getattr(function, "__qualname__", getattr(function, "__name__", str(function)))
-    raise body.refusal(f"{home + '.' if home not in ('', 'builtins') else ''}{name} is not there in a guest", _near(name))
+    package = "numpy" if home.startswith("numpy") else home  # not the file in which numpy keeps it
+    raise body.refusal(f"{package + '.' if package not in ('', 'builtins') else ''}{name} is not there in a guest", _near(name))
 
 
 def _near(name: str) -> str:
@@ -77,6 +78,8 @@ def _class_call(body: Body, cls: type, given: list[Value], words: Words, fields:
         [value] = bound_names(body, cls.__name__, ("value",), given, words)
         return _number(body, numpy_functions.scalar_class(body, cls), value)
     names = fields(cls)
+    if names is None and cls.__module__ == "builtins":
+        raise body.refusal(f"{cls.__name__} is not there in a guest", _near(cls.__name__))
     if names is None:
         raise body.refusal(f"the class {cls.__name__}", "a NamedTuple, or a dataclass with frozen=True")
     if hasattr(cls, "__post_init__"):

@@ -244,13 +244,13 @@ def unary(op: type[ast.unaryop], value: Value, where: str) -> Value:
         if op is ast.Invert:
             return Value(BOOL, f"(!{value.code})")
         raise Mismatch("a sign before a truth value", "int(...)")
+    if op is ast.Invert and kind.kind == "f":
+        raise Mismatch("~ of a float", "an integer")
     if value.is_known:
         return literal({ast.USub: lambda x: -x, ast.UAdd: lambda x: x, ast.Invert: lambda x: ~x}[op](value.known))
     if op is ast.UAdd:
         return value
     if op is ast.Invert:
-        if kind.kind == "f":
-            raise Mismatch("~ of a float", "an integer")
         return Value(kind, f"(({kind.c})~{value.code})")
     if kind.kind == "f":
         return Value(kind, f"(-{value.code})")

@@ -182,11 +182,11 @@ def _if(body: Body, node: ast.If) -> None:
         return
     code = f"({condition(body, node.test)})" if not isinstance(test.type, Scalar) else f"({_truth(test)})"
     body.end_statement()
-    before = body.assigned
+    before = None if body.assigned is None else set(body.assigned)
     body.emit(f"if {code} {{")
     statements(body, node.body)
     after = body.assigned
-    body.assigned = None if before is None else set(before)
+    body.assigned = before
     body.emit("} else {")
     statements(body, node.orelse)
     body.emit("}")
