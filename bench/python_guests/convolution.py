@@ -8,6 +8,7 @@ KERNEL = np.array([[1, 2, 1], [2, -7, 3], [1, 2, 5]], np.int32)
 
 
 def main() -> None:
+    """Read, compute, commit."""
     n = int(guest.read(np.uint32))
     image = guest.read(np.int32, (n, n))
     out = np.empty((n - 2, n - 2), np.int32)

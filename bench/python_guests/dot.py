@@ -6,6 +6,7 @@ from zkvm import guest
 
 
 def main() -> None:
+    """Read, compute, commit."""
     n = int(guest.read(np.uint32))
     a = guest.read(np.int32, n)
     b = guest.read(np.int32, n)

@@ -1,11 +1,13 @@
 """Heap sort of int32."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zkvm import guest
 
 
-def sift(a, start, end):
+def sift(a: NDArray[np.int32], start: int, end: int) -> None:
+    """Let the element at a heap's root sink to its place."""
     root = start
     while 2 * root + 1 < end:
         child = 2 * root + 1
@@ -18,6 +20,7 @@ def sift(a, start, end):
 
 
 def main() -> None:
+    """Read, sort, commit."""
     n = int(guest.read(np.uint32))
     a = guest.read(np.int32, n)
     for start in range(n // 2 - 1, -1, -1):

@@ -10,6 +10,7 @@ THRESHOLDS = np.array([(1103515245 * k + 12345) % 2001 - 1000 for k in range(NOD
 
 
 def main() -> None:
+    """Read, decide, commit how often each leaf was reached."""
     n = int(guest.read(np.uint32))
     rows = guest.read(np.int32, (n, 16))
     counts = np.zeros(256, np.int32)

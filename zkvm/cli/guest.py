@@ -18,7 +18,9 @@ PYTHON_SUFFIX = ".py"
 
 
 def build(
-    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="C and assembly files, in link order; or one Python file", show_default=False)],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="C and assembly files, in link order; or one Python file", show_default=False)
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="GUEST.elf", help="the program to write", show_default=False)],
     include: Annotated[list[Path] | None, typer.Option("-I", "--include", metavar="DIR", help="directory for #include")] = None,
     define: Annotated[list[str] | None, typer.Option("-D", "--define", metavar="NAME[=VALUE]", help="preprocessor macro")] = None,

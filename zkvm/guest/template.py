@@ -173,6 +173,8 @@ def new_project(folder: Path, python: bool = False) -> list[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not an empty directory")
     try:
-        return write_folder(folder, {file: text.replace("NAME", name).encode() for file, text in (PYTHON_FILES if python else FILES).items()})
+        return write_folder(
+            folder, {file: text.replace("NAME", name).encode() for file, text in (PYTHON_FILES if python else FILES).items()}
+        )
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}") from error

@@ -38,7 +38,14 @@ def module_of(name: str) -> ModuleType:
 @cache
 def elf_of(name: str, optimization: str = "3") -> bytes:
     """A program that runs the case whose number it reads first."""
-    lines = ["import numpy as np", "from zkvm import guest", f"import {name} as cases", "", "def main():", "    case = guest.read(np.uint32)"]
+    lines = [
+        "import numpy as np",
+        "from zkvm import guest",
+        f"import {name} as cases",
+        "",
+        "def main():",
+        "    case = guest.read(np.uint32)",
+    ]
     for number, case in enumerate(cases_of(name)):
         lines += [f"    if case == {number}:", f"        cases.{case}()"]
     with tempfile.TemporaryDirectory() as folder:

@@ -249,7 +249,7 @@ def constants() -> None:
     commit(copy)
 
 
-def annotations() -> None:
+def annotated() -> None:
     """Annotations of parameters and results are checked; those of variables are not looked at
 
     `def f(x: np.uint8, w: NDArray[np.int32]) -> np.int32:`
@@ -279,7 +279,7 @@ def input_and_output() -> None:
     commit((np.uint16(3), (1, False)))
     log("a is", a, "b is", int(b > 0), b > 0, -5, np.uint64(2**63))
     log()
-    log("ü \"quoted\" \\ 100%")
+    log('ü "quoted" \\ 100%')
     commit(guest.cycles() >= 0)
 
 

@@ -170,7 +170,7 @@ def bare_assertion() -> None:
 def raised() -> None:
     """Raise"""
     if number() == 7:
-        raise ValueError("seven: \"7\"")
+        raise ValueError('seven: "7"')
 
 
 def raised_without_text() -> None:

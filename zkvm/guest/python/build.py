@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from zkvm import __version__
 from zkvm.errors import GuestError, UsageError
 from zkvm.guest import toolchain
 from zkvm.guest.python.program import Program
@@ -62,14 +61,17 @@ def build_function(function: Callable[[], Any], output: Path | str, *, optimizat
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "guest.c"
         path.write_text(translate(function), encoding="utf-8")
-        return toolchain.build(
-            [path], output, include_directories=[RUNTIME], optimization=optimization, debug_lines=debug_lines
-        )
+        return toolchain.build([path], output, include_directories=[RUNTIME], optimization=optimization, debug_lines=debug_lines)
 
 
 def versions() -> dict[str, str]:
     """What a program depends on besides its source: the translator, the compiler, and what computes the constants of its modules."""
-    return {"zkvm": __version__, "ziglang": version("ziglang"), "numpy": version("numpy"), "python": platform.python_version()}
+    return {
+        "zkvm": sys.modules["zkvm"].__version__,
+        "ziglang": version("ziglang"),
+        "numpy": version("numpy"),
+        "python": platform.python_version(),
+    }
 
 
 def translate(function: Callable[[], Any]) -> str:

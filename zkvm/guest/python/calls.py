@@ -283,7 +283,7 @@ def _commit_value(body: Body, value: Value) -> None:
         if value.is_known:
             value = body.call(converted, value, value.type, body.where)
         name = body.name()
-        body.emit(f"{value.type.c} {name} = {value.code}; zkvm_commit(&{name}, sizeof {name});")  # type: ignore[union-attr]
+        body.emit(f"{value.type.c} {name} = {value.code}; zkvm_commit(&{name}, sizeof {name});")
     elif isinstance(value.type, Array):
         whole = arrays.dense(body, value)
         body.emit(f"zkvm_commit({whole.code}.data, (uint32_t){arrays.size_of(whole)} * {value.type.dtype.width});")

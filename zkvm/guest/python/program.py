@@ -19,8 +19,8 @@ from zkvm.guest.python import calls, library, numpy_functions
 from zkvm.guest.python.annotations import check_annotation, promised
 from zkvm.guest.python.body import Body
 from zkvm.guest.python.diagnostics import RefusedError, Source
+from zkvm.guest.python.loops import function_body
 from zkvm.guest.python.scalars import Mismatch, float_code, integer_code, numpy_scalar
-from zkvm.guest.python.statements import statements
 from zkvm.guest.python.types import INT, NONE, Array, Known, Scalar, Tuple, Type, Value, identifier
 
 PASSES = 20
@@ -191,7 +191,7 @@ class Program:
                 body.parameter(name, kind, name in changed, natural)
             if isinstance(node, ast.Lambda):
                 raise source.refusal(node.lineno, "lambda has no translation", "a function with def")
-            statements(body, node.body)
+            function_body(body, node.body)
             if body.assigned is not None:
                 if body.result not in (None, NONE):
                     raise source.refusal(node.lineno, f"{node.name} ends without a return on some way", "a return at its end")
@@ -199,10 +199,13 @@ class Program:
             special.result = body.result if body.result is not None else Known("never", "never")
             if not body.changed:
                 break
+        assert special.result is not None
         special.natural = body.natural_result and special.result == INT
         body.at(node)
         check_annotation(body, f"{function.__name__}'s result", hints(function).get("return"), special.result)
-        parameters = [f"{kind.c} {body.parameter_name(name)}" for name, kind in zip(names, special.types, strict=True) if not isinstance(kind, Known)]
+        parameters = [
+            f"{kind.c} {body.parameter_name(name)}" for name, kind in zip(names, special.types, strict=True) if not isinstance(kind, Known)
+        ]
         if _is_library(function):
             parameters.append("const char *py_where")
         result = "void" if isinstance(special.result, Known) else special.result.c

@@ -11,6 +11,7 @@ from zkvm.guest.python.body import Body, integer
 from zkvm.guest.python.numpy_functions import METHODS, RULES, Rule, Words, array_of, dtype_of, kind_of, rule, the_axis
 from zkvm.guest.python.scalars import binary, converted, literal
 from zkvm.guest.python.types import BOOL, FLOAT64, INT, INT64, NONE, Scalar, Value
+from zkvm.guest.python.ufuncs import ufunc
 
 
 def _zero(body: Body, dtype: Scalar, number: int = 0) -> Value:
@@ -76,7 +77,7 @@ def _mean(body: Body, array: Value, axis: Value | None) -> Value:
     def divide(x: Value) -> Value:
         return body.call(binary, "div", body.call(converted, x, result, body.where, explicit=True), divisor, body.where)
 
-    return arrays.elementwise(body, [total], divide)
+    return ufunc(body, [total], divide)
 
 
 @rule("prod", "array", "prod")
@@ -142,7 +143,7 @@ def _diff(body: Body, array: Value) -> Value:
     one, last = body.call(literal, 1), body.call(literal, -1)
     later = views.view(body, array, [views.Cut(one, None, None)])
     earlier = views.view(body, array, [views.Cut(None, last, None)])
-    return arrays.elementwise(body, [later, earlier], lambda a, b: body.call(binary, "sub", a, b, body.where))
+    return ufunc(body, [later, earlier], lambda a, b: body.call(binary, "sub", a, b, body.where))
 
 
 # Products.
@@ -172,7 +173,7 @@ def _dot(body: Body, a: Value, b: Value) -> Value:
 def _outer(body: Body, a: Value, b: Value) -> Value:
     left, right = (arrays.flat(body, array_of(body, side)) for side in (a, b))
     column = arrays.reshaped(body, left, [f"{left.code}.shape[0]", "1"])
-    return arrays.elementwise(body, [column, right], lambda x, y: body.call(binary, "mul", x, y, body.where))
+    return ufunc(body, [column, right], lambda x, y: body.call(binary, "mul", x, y, body.where))
 
 
 # Order.

@@ -52,7 +52,7 @@ def literal(value: Any) -> Value:
         kind = numpy_scalar(value.dtype)
         code = integer_code(int(value)) if isinstance(value, np.integer) else float_code(float(value))
         # Known, but not as what Python would compute with: it is numpy's.
-        return Value(kind, f"(({kind.c}){code})", natural=isinstance(value, np.integer) and value >= 0)
+        return Value(kind, f"(({kind.c}){code})", natural=isinstance(value, np.integer) and int(value) >= 0)
     raise Mismatch(f"a value of type {type(value).__name__}", "an integer, a float, a tuple, a numpy array or a frozen dataclass")
 
 
@@ -247,7 +247,7 @@ def unary(op: type[ast.unaryop], value: Value, where: str) -> Value:
     if op is ast.Invert and kind.kind == "f":
         raise Mismatch("~ of a float", "an integer")
     if value.is_known:
-        return literal({ast.USub: lambda x: -x, ast.UAdd: lambda x: x, ast.Invert: lambda x: ~x}[op](value.known))
+        return literal(-value.known if op is ast.USub else ~value.known if op is ast.Invert else value.known)
     if op is ast.UAdd:
         return value
     if op is ast.Invert:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from zkvm.guest.python import arrays, views
-from zkvm.guest.python.body import Body, Loop, integer
+from zkvm.guest.python.body import Body
 from zkvm.guest.python.diagnostics import NODE_NAMES
 from zkvm.guest.python.expressions import condition, expression, operate
-from zkvm.guest.python.types import INT, NONE, Array, Known, Scalar, Tuple, Value, is_shared, member, owners, tuple_of
+from zkvm.guest.python.types import INT, Array, Scalar, Tuple, Value, is_shared, member, owners, tuple_of
 
 
 def statements(body: Body, nodes: Sequence[ast.stmt]) -> None:
@@ -68,7 +68,7 @@ def _unpack(body: Body, target: ast.Tuple, value: Value) -> None:
         count = len(target.elts)
         length = f"{value.code}.shape[0]"
         body.emit(f"if (PY_RARE({length} != {count})) py_length_panic({body.where}, {length}, {count});")
-        value = tuple_of(tuple(views.subscript(body, value, [body.call(_number, n)]) for n in range(count)))
+        value = tuple_of(tuple(views.subscript(body, value, [known_int(n)]) for n in range(count)))
     if not isinstance(value.type, Tuple):
         raise body.refusal(f"{value.type} cannot be unpacked", "a tuple")
     if len(value.type.items) != len(target.elts):
@@ -79,7 +79,8 @@ def _unpack(body: Body, target: ast.Tuple, value: Value) -> None:
         assign_to(body, name, part)
 
 
-def _number(value: int) -> Value:
+def known_int(value: int) -> Value:
+    """A natural number that the translator knows."""
     return Value(INT, str(value), value, True, natural=True)
 
 
@@ -180,7 +181,7 @@ def _if(body: Body, node: ast.If) -> None:
         body.end_statement()
         statements(body, node.body if test.known else node.orelse)
         return
-    code = f"({condition(body, node.test)})" if not isinstance(test.type, Scalar) else f"({_truth(test)})"
+    code = f"({condition(body, node.test)})" if not isinstance(test.type, Scalar) else f"({truth_of(test)})"
     body.end_statement()
     before = None if body.assigned is None else set(body.assigned)
     body.emit(f"if {code} {{")
@@ -190,179 +191,19 @@ def _if(body: Body, node: ast.If) -> None:
     body.emit("} else {")
     statements(body, node.orelse)
     body.emit("}")
-    body.assigned = _both(after, body.assigned)
+    body.assigned = both(after, body.assigned)
 
 
-def _truth(value: Value) -> str:
+def truth_of(value: Value) -> str:
+    """C for a condition."""
     return value.code if value.type == Scalar("bool") else f"{value.code} != 0"
 
 
-def _both(left: set[str] | None, right: set[str] | None) -> set[str] | None:
+def both(left: set[str] | None, right: set[str] | None) -> set[str] | None:
     """What is surely assigned after two ways that meet; None: neither arrives."""
     if left is None or right is None:
         return right if left is None else left
     return left & right
-
-
-def _while(body: Body, node: ast.While) -> None:
-    loop = _open(body, node.orelse)
-    body.emit("while (1) {")
-    body.owned.append([])
-    test = expression(body, node.test)
-    endless = test.is_known and bool(test.known)
-    if not endless:
-        code = _truth(test) if isinstance(test.type, Scalar) else condition(body, node.test)
-        finished = body.temporary(Value(Scalar("bool"), f"!({code})"))
-        body.end_statement()
-        body.emit(f"if ({finished.code}) break;")
-    before = None if body.assigned is None else set(body.assigned)
-    _loop_body(body, loop, node.body)
-    body.owned.pop()
-    body.emit("}")
-    _close(body, loop, None if endless else before, node.orelse)
-
-
-def _open(body: Body, orelse: Sequence[ast.stmt]) -> Loop:
-    loop = Loop(flag=body.name("broke") if orelse else "")
-    if loop.flag:
-        body.emit(f"bool {loop.flag} = 0;")
-    return loop
-
-
-def _loop_body(body: Body, loop: Loop, nodes: Sequence[ast.stmt]) -> None:
-    body.loops.append(loop)
-    statements(body, nodes)
-    body.loops.pop()
-
-
-def _close(body: Body, loop: Loop, finished: set[str] | None, orelse: Sequence[ast.stmt]) -> None:
-    """After a loop: ``finished`` is what is surely assigned when it ends by itself; None if it never does."""
-    body.assigned = finished
-    if orelse:
-        body.emit(f"if (!{loop.flag}) {{")
-        statements(body, orelse)
-        body.emit("}")
-    for names in loop.left:
-        body.assigned = _both(body.assigned, names)
-
-
-def _jump(body: Body, node: ast.Break | ast.Continue) -> None:
-    loop = body.loops[-1]
-    if isinstance(node, ast.Break):
-        assert body.assigned is not None
-        loop.left.append(set(body.assigned))
-        if loop.flag:
-            body.emit(f"{loop.flag} = 1;")
-        body.emit("break;")
-    else:
-        body.emit("continue;")
-    body.assigned = None
-
-
-def _for(body: Body, node: ast.For) -> None:
-    from_range = isinstance(node.iter, ast.Call) and isinstance(node.iter.func, ast.Name) and body.read(node.iter.func.id) is None
-    called = body.program.global_value(body, node.iter.func.id) if from_range else None  # type: ignore[attr-defined]
-    loop = _open(body, node.orelse)
-    before = None if body.assigned is None else set(body.assigned)
-    if called is range:
-        _range_loop(body, node)
-    else:
-        assign, length = iterable(body, node.iter, called)
-        body.end_statement()
-        counter = body.name("k")
-        body.emit(f"for (uint32_t {counter} = 0; {counter} < (uint32_t){length}; {counter}++) {{")
-        body.owned.append([])
-        assign_to(body, node.target, assign(counter))
-        body.end_statement()
-    _loop_body(body, loop, node.body)
-    body.owned.pop()
-    body.emit("}")
-    _close(body, loop, before, node.orelse)
-
-
-def _range_loop(body: Body, node: ast.For) -> None:
-    """The head of ``for name in range(...)``."""
-    assert isinstance(node.iter, ast.Call)
-    if not isinstance(node.target, ast.Name) or node.iter.keywords or not 1 <= len(node.iter.args) <= 3:
-        raise body.refusal("range with these arguments, or into more than one name", "for name in range(start, stop, step)")
-    given = [body.keep(integer(body, expression(body, argument), "an argument of range")) for argument in node.iter.args]
-    body.end_statement()
-    start = given[0] if len(given) > 1 else _number(0)
-    stop = given[0] if len(given) == 1 else given[1]
-    step = given[2] if len(given) == 3 else _number(1)
-    counter = body.name("k")
-    natural = _natural_range(start, stop, step)
-    if step.is_known and step.known == 1:
-        body.emit(f"for (int32_t {counter} = {start.code}; {counter} < {stop.code}; {counter}++) {{")
-        item = counter
-    else:
-        length = body.keep(body.temporary(Value(INT, f"py_range_length({start.code}, {stop.code}, {step.code}, {body.where})")))
-        body.emit(f"for (int32_t {counter} = 0; {counter} < {length.code}; {counter}++) {{")
-        item = f"(int32_t)((uint32_t){start.code} + (uint32_t){counter} * (uint32_t){step.code})"
-    body.owned.append([])
-    body.assign(node.target.id, body.temporary(Value(INT, item, natural=natural)))
-
-
-def iterable(body: Body, node: ast.expr, called: Any) -> tuple[Callable[[str], Value], str]:
-    """What a loop goes over: the item of a counter, and how many there are, in C."""
-    if called in (enumerate, zip, reversed, range) and isinstance(node, ast.Call):
-        strict = [word.value for word in node.keywords if called is zip and word.arg == "strict"]
-        if len(strict) != len(node.keywords):
-            raise body.refusal(f"{called.__name__} with names of arguments", "without them")
-        if called is range:
-            return _range_items(body, node)
-        parts = [iterable(body, argument, _called(body, argument)) for argument in node.args]
-        if called is enumerate:
-            [(item, length)] = parts
-            return lambda counter: tuple_of((Value(INT, f"(int32_t){counter}", natural=True), item(counter))), length
-        if called is reversed:
-            [(item, length)] = parts
-            return lambda counter: item(f"((uint32_t){length} - 1 - {counter})"), length
-        lengths = [length for _, length in parts]
-        shortest = lengths[0]
-        for length in lengths[1:]:
-            if strict and expression(body, strict[0]).known:
-                body.emit(f"if (PY_RARE((int32_t){length} != (int32_t){shortest})) py_length_panic({body.where}, {length}, {shortest});")
-            shortest = f"({shortest} < {length} ? {shortest} : {length})"
-        return lambda counter: tuple_of(tuple(item(counter) for item, _ in parts)), body.keep(body.temporary(Value(INT, shortest))).code
-    value = body.keep(body.temporary(expression(body, node)))
-    kind = value.type
-    if isinstance(kind, Array):
-        return lambda counter: _array_item(body, value, counter), f"{value.code}.shape[0]"
-    if isinstance(kind, Tuple) and len(set(kind.items)) == 1 and isinstance(kind.items[0], Scalar):
-        listed = ", ".join(member(value, number).code for number in range(len(kind.items)))
-        return lambda counter: Value(kind.items[0], f"((const {kind.items[0].c}[]){{{listed}}})[{counter}]"), str(len(kind.items))
-    raise body.refusal(f"a loop over {kind}", "range, an array, a tuple of numbers of one type, enumerate, zip or reversed")
-
-
-def _called(body: Body, node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and body.read(node.func.id) is None:
-        return body.program.global_value(body, node.func.id)
-    return None
-
-
-def _natural_range(start: Value, stop: Value, step: Value) -> bool:
-    """Whether no number of a range is negative."""
-    if not step.is_known:
-        return False
-    return start.natural if step.known > 0 else stop.natural or (stop.is_known and stop.known >= -1)
-
-
-def _range_items(body: Body, node: ast.Call) -> tuple[Callable[[str], Value], str]:
-    given = [body.keep(integer(body, expression(body, argument), "an argument of range")) for argument in node.args]
-    start, stop = (_number(0), given[0]) if len(given) == 1 else (given[0], given[1])
-    step = given[2] if len(given) == 3 else _number(1)
-    length = body.keep(body.temporary(Value(INT, f"py_range_length({start.code}, {stop.code}, {step.code}, {body.where})"))).code
-    natural = _natural_range(start, stop, step)
-    return lambda counter: Value(INT, f"(int32_t)((uint32_t){start.code} + {counter} * (uint32_t){step.code})", natural=natural), length
-
-
-def _array_item(body: Body, value: Value, counter: str) -> Value:
-    assert isinstance(value.type, Array)
-    if value.type.ndim == 1:
-        return body.temporary(Value(value.type.dtype, arrays.element(value, [counter])))
-    index = Value(Scalar("uint32"), counter, natural=True)
-    return views.view(body, value, views.expanded(body, value, [index]))
 
 
 def _return(body: Body, node: ast.Return) -> None:
@@ -372,7 +213,7 @@ def _return(body: Body, node: ast.Return) -> None:
 def _assert(body: Body, node: ast.Assert) -> None:
     test = condition(body, node.test)
     message = _message(body, node.msg)
-    body.emit(f"if (PY_RARE(!{test})) py_panic({body.where}, {_quoted(f'AssertionError: {message}' if message else 'AssertionError')});")
+    body.emit(f"if (PY_RARE(!{test})) py_panic({body.where}, {quoted(f'AssertionError: {message}' if message else 'AssertionError')});")
 
 
 def _raise(body: Body, node: ast.Raise) -> None:
@@ -386,7 +227,7 @@ def _raise(body: Body, node: ast.Raise) -> None:
     if found is None or not isinstance(found.known, type) or not issubclass(found.known, BaseException):
         raise body.refusal("raise of this", 'raise ValueError("text")')
     name = found.known.__name__
-    body.emit(f"py_panic({body.where}, {_quoted(f'{name}: {message}' if message else name)});")
+    body.emit(f"py_panic({body.where}, {quoted(f'{name}: {message}' if message else name)});")
     body.assigned = None
 
 
@@ -397,11 +238,6 @@ def _message(body: Body, node: ast.expr | None) -> str:
     if not (value.is_known and isinstance(value.known, str)):
         raise body.refusal("a message that is not a constant text", "a constant text, and zkvm.guest.log for values")
     return value.known
-
-
-def _quoted(text: str) -> str:
-    """A C string."""
-    return quoted(text)
 
 
 def quoted(text: str) -> str:
@@ -420,13 +256,9 @@ RULES: dict[type[ast.stmt], Callable[[Body, Any], None]] = {
     ast.AnnAssign: _annotated,
     ast.AugAssign: _augmented,
     ast.If: _if,
-    ast.While: _while,
-    ast.For: _for,
-    ast.Break: _jump,
-    ast.Continue: _jump,
     ast.Return: _return,
     ast.Assert: _assert,
     ast.Raise: _raise,
     ast.Pass: _pass,
 }
-"""What kinds of statements there are."""
+"""What kinds of statements there are; ``loops.py`` adds its own."""

@@ -66,9 +66,9 @@ def subscript(body: Body, array: Value, parts: list[Index]) -> Value:
     """What a subscript gives."""
     assert isinstance(array.type, Array)
     if len(parts) == 1 and isinstance(parts[0], Value) and isinstance(parts[0].type, Array):
-        chosen = parts[0]
-        if chosen.type.dtype == BOOL:
-            if chosen.type.ndim == array.type.ndim:
+        chosen, kind = parts[0], parts[0].type
+        if kind.dtype == BOOL:
+            if kind.ndim == array.type.ndim:
                 return body.program.library(body, "compress", *(arrays.flat(body, side) for side in (array, chosen)))
             raise body.refusal("flags with other axes than the array", "flags of the array's shape")
         return body.program.numpy_call(body, "take", [array, chosen])
