@@ -33,6 +33,8 @@ def making() -> None:
     y[:] = 4
     commit(y)
     commit(np.array(x, np.int64))
+    y.fill(7)
+    commit(y)
 
 
 def elements() -> None:
@@ -113,14 +115,14 @@ def assignments() -> None:
 
 
 def shapes() -> None:
-    """`shape size ndim T dtype`, `len`, `reshape ravel flatten transpose copy astype`, `np.concatenate`, `np.flip`
+    """`shape size ndim T dtype`, `len`, `reshape ravel flatten transpose copy astype fill`, `np.concatenate`, `np.flip`
 
     `flat = image.reshape(-1)`
     """
     m = read(np.int32, (3, 4))
     commit((m.shape, m.size, m.ndim, len(m), m.nbytes, m.itemsize))
     commit((m.reshape(2, 6), m.reshape(-1), m.reshape((4, -1)), np.reshape(m, (2, 2, 3))))
-    commit((m.ravel(), m.T.ravel(), m.flatten(), m.T.flatten()))
+    commit((m.ravel(), m[1:].ravel(), m.flatten(), m.T.flatten(), m.T.copy().reshape(2, 6)))
     commit((m.transpose(), np.transpose(m.reshape(2, 3, 2), (1, 0, 2))))
     commit((m.astype(np.uint8), m.astype(np.int64), m.astype(np.float32), (m > 0).astype(np.int8)))
     commit((m / 3).astype(np.int32))
@@ -150,7 +152,10 @@ def arithmetic() -> None:
     commit((2 - a, 100 // (u | 1), 1 / (u + 1.0)))
     commit((a**2, u**3))
     commit((np.add(a, b), np.multiply(u, 3), np.subtract(a, 1), np.bitwise_and(a, b), np.left_shift(u, 1)))
-    commit((np.equal(a, b), np.less(a, b), np.logical_not(a > 0), np.logical_and(a, u)))
+    commit((np.equal(a, b), np.less(a, b), np.logical_not(a > 0), np.logical_and(a, u), np.logical_or(a, u)))
+    commit((np.not_equal(a, b), np.less_equal(a, b), np.greater(a, 0), np.greater_equal(a, 0)))
+    commit((np.floor_divide(a, 7), np.mod(a, 7), np.remainder(a, -7), np.divide(a, 4), np.true_divide(u, 3)))
+    commit((np.bitwise_or(a, b), np.bitwise_xor(a, 5), np.right_shift(a, 3), np.power(a, 2)))
 
 
 def elementwise() -> None:
@@ -162,7 +167,7 @@ def elementwise() -> None:
     f = a.astype(np.float32) / np.float32(1000)
     commit((np.minimum(a, b), np.maximum(a, 0), np.clip(a, -100, 100), a.clip(0, 255)))
     commit((np.where(a > b, a, b), np.where(a > 0, 1.5, f), np.where(a > 0, a, 0)))
-    commit((np.abs(a), np.sign(a), np.square(a), np.negative(a)))
+    commit((np.abs(a), np.absolute(f), np.sign(a), np.square(a), np.negative(a)))
     commit((np.sqrt(np.abs(f)), np.sqrt(np.abs(a)), np.floor(f), np.ceil(f), np.trunc(f), np.rint(f)))
     commit((np.maximum(f, 0), np.minimum(f, 0.5), np.abs(f), np.sign(f)))
     commit(np.isnan(np.sqrt(f)))
@@ -178,7 +183,7 @@ def reductions() -> None:
     u = read(np.uint8, (2, 3, 4))
     commit((a.sum(), np.sum(m), u.sum(), np.sum(a > 0)))
     commit((m.sum(axis=0), m.sum(axis=1), u.sum(axis=1), np.sum(u, axis=-1)))
-    commit((np.prod(m[0, :3]), a.min(), a.max(), np.min(m), np.max(u)))
+    commit((np.prod(m[0, :3]), a.min(), a.max(), np.min(m), np.max(u), np.amin(a), np.amax(m)))
     commit((m.min(axis=0), m.max(axis=1), np.max(u, axis=2)))
     commit((np.argmax(a), np.argmin(a), m.argmax(), m.argmax(axis=1), np.argmin(m, axis=0)))
     commit((np.mean(a), m.mean(), m.mean(axis=0), u.mean(axis=2)))

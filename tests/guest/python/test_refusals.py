@@ -151,6 +151,8 @@ REFUSED = {
     "for c in 'text':\n        pass": ("a loop over text", "range"),
     "y = math.gamma(n)": ("gamma is not there", ""),
     "y = 'a' + 'b'": ("an operator on text", "numbers"),
+    "y = x[::2].reshape(2, 1)": ("do not lie one after the other", "copy()"),
+    "y = x.reshape(2, 2).T.ravel()": ("do not lie one after the other", "flatten()"),
     "x += 0.5": ("np.float64 into an array of np.int32", "astype"),
     "return 0.5": ("main returns float", "exit code"),
 }

@@ -103,14 +103,15 @@ def load(path: Path) -> Any:
         raise GuestError(f"{path}: importing it failed: {_place(error, path)}{type(error).__name__}: {error}") from error
     finally:
         sys.path[:] = before
-        for name in [name for name in sys.modules if name not in known and _lies_in(name, path.parent)]:
+        for name in [name for name in sys.modules if name.partition(".")[0] not in known and _lies_in(name, path.parent)]:
             del sys.modules[name]  # a guest of another folder may have a module of this name
     return module
 
 
 def _lies_in(name: str, folder: Path) -> bool:
+    """Whether a module belongs to a guest's folder, and is not installed there."""
     file = getattr(sys.modules[name], "__file__", None)
-    return file is not None and Path(file).parent == folder
+    return file is not None and Path(file).is_relative_to(folder) and "site-packages" not in Path(file).parts
 
 
 def _place(error: BaseException, path: Path) -> str:

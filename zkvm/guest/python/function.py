@@ -17,6 +17,8 @@ class GuestFunction:
     folder; called, it runs under CPython as the function that it was made of.
     """
 
+    __name__: str
+
     def __init__(self, function: Callable[[], int | None]) -> None:
         functools.update_wrapper(self, function)
         self._function = function

@@ -163,7 +163,7 @@ def _arange(body: Body, start: Value, stop: Value | None, step: Value | None, dt
     return made
 
 
-@rule("array asarray ascontiguousarray", "values dtype=")
+@rule("array", "values dtype=")
 def _array(body: Body, values: Value, dtype: Value | None) -> Value:
     kind = None if dtype is None else dtype_of(body, dtype)
     if isinstance(values.type, Array):
@@ -197,9 +197,20 @@ def _nested(body: Body, values: Value) -> tuple[list[int], list[Value]]:
 # Axes and order.
 
 
+def _dense(body: Body, array: Value, instead: str) -> Value:
+    """An array whose elements are certain to lie one after the other: only then it is certain whether numpy makes a view or a copy.
+
+    Raises:
+        RefusedError: they may not.
+    """
+    if not kind_of(array).dense:
+        raise body.refusal("a view whose elements do not lie one after the other", instead)
+    return array
+
+
 @rule("reshape", "array shape")
 def _reshape(body: Body, array: Value, shape: Value) -> Value:
-    array = arrays.dense(body, array_of(body, array))
+    array = _dense(body, array_of(body, array), "array.copy().reshape(...)")
     parts = [member(shape, n) for n in range(len(shape.type.items))] if isinstance(shape.type, Tuple) else [shape]
     size = body.temporary(Value(INT, arrays.size_of(array))).code
     open_axes = [n for n, part in enumerate(parts) if part.is_known and part.known == -1]
@@ -229,7 +240,7 @@ METHODS["reshape"] = _reshape_method
 
 @rule("ravel", "array", "ravel")
 def _ravel(body: Body, array: Value) -> Value:
-    return arrays.flat(body, array_of(body, array))
+    return arrays.flat(body, _dense(body, array_of(body, array), "array.flatten()"))
 
 
 @rule("copy", "array", "copy")

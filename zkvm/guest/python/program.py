@@ -26,6 +26,8 @@ from zkvm.guest.python.types import INT, NONE, Array, Known, Scalar, Tuple, Type
 PASSES = 20
 """Far more than the types of a function's variables take to settle."""
 LIBRARY = Path(library.__file__)
+LIBRARY_NAME = "zkvm/python/library.py"
+"""In profiles; panics name the line that calls it."""
 
 
 @dataclasses.dataclass
@@ -255,6 +257,7 @@ class Program:
                 *constants,
                 *(f"{function.head};" for function in functions),
                 *texts,
+                f'#line 1 "{LIBRARY_NAME}"',
                 f"int main(void) {{ {call} }}",
                 "",
             ]
@@ -283,7 +286,9 @@ def constant_text(name: str, kind: Array, value: Any) -> str:
 def read_file(path: Path, root: Path) -> File:
     """A Python file with its functions."""
     text = path.read_text(encoding="utf-8")
-    name = f"{path.relative_to(root).as_posix()}" if path.is_relative_to(root) else path.name
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    if path == LIBRARY:
+        name = LIBRARY_NAME
     functions: dict[tuple[int, str], list[ast.FunctionDef | ast.Lambda]] = {}
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):

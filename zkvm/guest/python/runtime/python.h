@@ -15,6 +15,8 @@
 #pragma clang diagnostic ignored "-Wunused-label"
 
 #define PY_RARE(condition) __builtin_expect((condition), 0)
+/* Their instructions count for the line of Python that they are for. */
+#define PY_INLINE __attribute__((nodebug)) static inline
 #define PY_COLD __attribute__((noinline, cold, noreturn)) static void
 
 PY_COLD py_panic(const char *where, const char *message) {
@@ -91,17 +93,17 @@ __attribute__((noinline)) static py_block *py_allocate(uint32_t count, uint32_t 
     return block;
 }
 
-static inline void py_retain(py_block *block) {
+PY_INLINE void py_retain(py_block *block) {
     if (block != NULL) block->users++;
 }
 
-static inline void py_release(py_block *block) {
+PY_INLINE void py_release(py_block *block) {
     if (block == NULL || --block->users != 0) return;
     *(py_block **)(block + 1) = py_free_blocks[block->order];
     py_free_blocks[block->order] = block;
 }
 
-static inline void *py_data(py_block *block) {
+PY_INLINE void *py_data(py_block *block) {
     return (uint8_t *)block + PY_HEADER;
 }
 
@@ -122,7 +124,7 @@ typedef bool __attribute__((may_alias)) py_item_bool;
 /* ---- int: exact within 32 bits, or a panic ---- */
 
 #define PY_CHECKED(name, builtin) \
-    static inline int32_t name(int32_t a, int32_t b, const char *where) { \
+    PY_INLINE int32_t name(int32_t a, int32_t b, const char *where) { \
         int32_t result; \
         if (PY_RARE(builtin(a, b, &result))) py_overflow_panic(where); \
         return result; \
@@ -132,50 +134,50 @@ PY_CHECKED(py_sub, __builtin_sub_overflow)
 PY_CHECKED(py_mul, __builtin_mul_overflow)
 
 /* Of two that are not negative: the sum fits 32 bits without a sign. */
-static inline int32_t py_add_natural(int32_t a, int32_t b, const char *where) {
+PY_INLINE int32_t py_add_natural(int32_t a, int32_t b, const char *where) {
     uint32_t result = (uint32_t)a + (uint32_t)b;
     if (PY_RARE(result > INT32_MAX)) py_overflow_panic(where);
     return (int32_t)result;
 }
 
 /* By a constant above zero: a comparison of the other factor. */
-static inline int32_t py_mul_known(int32_t a, int32_t constant, const char *where) {
+PY_INLINE int32_t py_mul_known(int32_t a, int32_t constant, const char *where) {
     if (PY_RARE(a > INT32_MAX / constant || a < INT32_MIN / constant)) py_overflow_panic(where);
     return (int32_t)((uint32_t)a * (uint32_t)constant);
 }
 
-static inline int32_t py_mul_known_natural(int32_t a, int32_t constant, const char *where) {
+PY_INLINE int32_t py_mul_known_natural(int32_t a, int32_t constant, const char *where) {
     if (PY_RARE((uint32_t)a > (uint32_t)(INT32_MAX / constant))) py_overflow_panic(where);
     return (int32_t)((uint32_t)a * (uint32_t)constant);
 }
 
-static inline int32_t py_floordiv(int32_t a, int32_t b, const char *where) {
+PY_INLINE int32_t py_floordiv(int32_t a, int32_t b, const char *where) {
     if (PY_RARE(b == 0)) py_zero_panic(where);
     if (PY_RARE(b == -1)) return py_sub(0, a, where);
     int32_t quotient = a / b;
     return quotient - ((a % b != 0) & ((a ^ b) < 0));
 }
 
-static inline int32_t py_mod(int32_t a, int32_t b, const char *where) {
+PY_INLINE int32_t py_mod(int32_t a, int32_t b, const char *where) {
     if (PY_RARE(b == 0)) py_zero_panic(where);
     if (PY_RARE(b == -1)) return 0;
     int32_t rest = a % b;
     return rest != 0 && (rest ^ b) < 0 ? rest + b : rest;
 }
 
-static inline int32_t py_lshift(int32_t a, int32_t b, const char *where) {
+PY_INLINE int32_t py_lshift(int32_t a, int32_t b, const char *where) {
     if (PY_RARE(b < 0)) py_panic(where, "ValueError: negative shift count");
     if (a == 0) return 0;
     if (PY_RARE(b > 31 || (int32_t)((uint32_t)a << b) >> b != a)) py_overflow_panic(where);
     return (int32_t)((uint32_t)a << b);
 }
 
-static inline int32_t py_rshift(int32_t a, int32_t b, const char *where) {
+PY_INLINE int32_t py_rshift(int32_t a, int32_t b, const char *where) {
     if (PY_RARE(b < 0)) py_panic(where, "ValueError: negative shift count");
     return a >> (b > 31 ? 31 : b);
 }
 
-static inline int32_t py_pow(int32_t a, int32_t b, const char *where) {
+PY_INLINE int32_t py_pow(int32_t a, int32_t b, const char *where) {
     if (PY_RARE(b < 0)) py_panic(where, "ValueError: an int to a negative power is a float: write float(x) and divide");
     int32_t result = 1;
     for (; b != 0; b >>= 1) {
@@ -188,24 +190,24 @@ static inline int32_t py_pow(int32_t a, int32_t b, const char *where) {
 /* ---- numpy's integers: they wrap ---- */
 
 #define PY_WRAPPING(T, U, W, BITS, SIGNED) \
-    static inline T py_add_##T(T a, T b) { return (T)((W)(U)a + (W)(U)b); } \
-    static inline T py_sub_##T(T a, T b) { return (T)((W)(U)a - (W)(U)b); } \
-    static inline T py_mul_##T(T a, T b) { return (T)((W)(U)a * (W)(U)b); } \
-    static inline T py_lshift_##T(T a, T b) { return (U)b < BITS ? (T)((W)(U)a << (U)b) : (T)0; } \
-    static inline T py_rshift_##T(T a, T b) { return (U)b < BITS ? (T)(a >> b) : (T)(SIGNED && a < 0 ? -1 : 0); } \
-    static inline T py_floordiv_##T(T a, T b, const char *where) { \
+    PY_INLINE T py_add_##T(T a, T b) { return (T)((W)(U)a + (W)(U)b); } \
+    PY_INLINE T py_sub_##T(T a, T b) { return (T)((W)(U)a - (W)(U)b); } \
+    PY_INLINE T py_mul_##T(T a, T b) { return (T)((W)(U)a * (W)(U)b); } \
+    PY_INLINE T py_lshift_##T(T a, T b) { return (U)b < BITS ? (T)((W)(U)a << (U)b) : (T)0; } \
+    PY_INLINE T py_rshift_##T(T a, T b) { return (U)b < BITS ? (T)(a >> b) : (T)(SIGNED && a < 0 ? -1 : 0); } \
+    PY_INLINE T py_floordiv_##T(T a, T b, const char *where) { \
         if (PY_RARE(b == 0)) py_zero_panic(where); \
         if (SIGNED && PY_RARE(b == (T)-1)) return py_sub_##T(0, a); \
         T quotient = (T)(a / b); \
         return (T)(quotient - (SIGNED && (a % b != 0) & ((a ^ b) < 0))); \
     } \
-    static inline T py_mod_##T(T a, T b, const char *where) { \
+    PY_INLINE T py_mod_##T(T a, T b, const char *where) { \
         if (PY_RARE(b == 0)) py_zero_panic(where); \
         if (SIGNED && PY_RARE(b == (T)-1)) return 0; \
         T rest = (T)(a % b); \
         return SIGNED && rest != 0 && (rest ^ b) < 0 ? (T)(rest + b) : rest; \
     } \
-    static inline T py_pow_##T(T a, T b, const char *where) { \
+    PY_INLINE T py_pow_##T(T a, T b, const char *where) { \
         if (SIGNED && PY_RARE(b < 0)) py_panic(where, "ValueError: integers to negative integer powers are not allowed"); \
         T result = 1; \
         for (; b != 0; b = (T)(b >> 1)) { \
@@ -233,7 +235,7 @@ PY_WRAPPING(uint64_t, uint64_t, uint64_t, 64u, 0)
     })
 
 /* -1, 0 or 1: a uint64 compared with a signed integer. */
-static inline int32_t py_compare_mixed(uint64_t a, int64_t b) {
+PY_INLINE int32_t py_compare_mixed(uint64_t a, int64_t b) {
     return b < 0 || a > (uint64_t)b ? 1 : a < (uint64_t)b ? -1 : 0;
 }
 
@@ -268,13 +270,13 @@ float tanf(float);
 
 /* Quotient and rest as Python and numpy have them: the rest has the sign of the divisor. */
 #define PY_FLOAT_DIVISION(T, suffix) \
-    static inline T py_float_mod_##T(T a, T b) { \
+    PY_INLINE T py_float_mod_##T(T a, T b) { \
         if (b == 0) return a - a == 0 ? __builtin_nan##suffix("") : a - a; \
         T rest = fmod##suffix(a, b); \
         if (rest != 0) return (rest < 0) != (b < 0) ? rest + b : rest; \
         return __builtin_copysign##suffix(0, b); \
     } \
-    static inline T py_float_floordiv_##T(T a, T b) { \
+    PY_INLINE T py_float_floordiv_##T(T a, T b) { \
         if (b == 0) return a / b; \
         T rest = fmod##suffix(a, b), quotient = (a - rest) / b; \
         if (rest != 0 && (rest < 0) != (b < 0)) quotient -= 1; \
@@ -285,24 +287,24 @@ float tanf(float);
 PY_FLOAT_DIVISION(double, )
 PY_FLOAT_DIVISION(float, f)
 
-static inline double py_nonzero(double value, const char *where) {
+PY_INLINE double py_nonzero(double value, const char *where) {
     if (PY_RARE(value == 0)) py_zero_panic(where);
     return value;
 }
 
 /* The whole part of a float as an integer between two bounds, which floats have exactly. */
-static inline int64_t py_whole(double value, double above, double below, const char *where) {
+PY_INLINE int64_t py_whole(double value, double above, double below, const char *where) {
     if (PY_RARE(!(value > above && value < below))) py_range_panic(where);
     return (int64_t)value;
 }
 
-static inline uint64_t py_whole_uint64(double value, const char *where) {
+PY_INLINE uint64_t py_whole_uint64(double value, const char *where) {
     if (PY_RARE(!(value > -1 && value < 18446744073709551616.0))) py_range_panic(where);
     return (uint64_t)value;
 }
 
 /* To the nearest whole number, halves to even. */
-static inline double py_rint(double value) {
+PY_INLINE double py_rint(double value) {
     double large = 4503599627370496.0;
     if (!(value < large && value > -large)) return value;
     double shift = __builtin_copysign(large, value);
@@ -317,13 +319,13 @@ static inline double py_rint(double value) {
 #define PY_ASSUME_LENGTH(length) __builtin_assume((length) >= 0 && (length) <= PY_LONGEST)
 
 /* An index that is never negative. */
-static inline uint32_t py_natural(uint32_t index, int32_t length, uint32_t axis, const char *where) {
+PY_INLINE uint32_t py_natural(uint32_t index, int32_t length, uint32_t axis, const char *where) {
     PY_ASSUME_LENGTH(length);
     if (PY_RARE(index >= (uint32_t)length)) py_index_panic(where, (int32_t)index, axis, (uint32_t)length);
     return index;
 }
 
-static inline uint32_t py_index(int32_t index, int32_t length, uint32_t axis, const char *where) {
+PY_INLINE uint32_t py_index(int32_t index, int32_t length, uint32_t axis, const char *where) {
     PY_ASSUME_LENGTH(length);
     uint32_t place = (uint32_t)(index < 0 ? index + length : index);
     if (PY_RARE(place >= (uint32_t)length)) py_index_panic(where, index, axis, (uint32_t)length);
@@ -331,18 +333,18 @@ static inline uint32_t py_index(int32_t index, int32_t length, uint32_t axis, co
 }
 
 /* A bound of a slice with positive step, cut to the array. */
-static inline int32_t py_bound(int32_t bound, int32_t length) {
+PY_INLINE int32_t py_bound(int32_t bound, int32_t length) {
     if (bound < 0) bound += length;
     return bound < 0 ? 0 : bound > length ? length : bound;
 }
 
 /* The same with negative step: from -1 to length - 1. */
-static inline int32_t py_bound_down(int32_t bound, int32_t length) {
+PY_INLINE int32_t py_bound_down(int32_t bound, int32_t length) {
     if (bound < 0) bound += length;
     return bound < 0 ? -1 : bound >= length ? length - 1 : bound;
 }
 
-static inline int32_t py_range_length(int32_t start, int32_t stop, int32_t step, const char *where) {
+PY_INLINE int32_t py_range_length(int32_t start, int32_t stop, int32_t step, const char *where) {
     if (PY_RARE(step == 0)) py_panic(where, "ValueError: range() arg 3 must not be zero");
     uint32_t count = 0;
     if (step > 0 && start < stop) count = ((uint32_t)stop - (uint32_t)start - 1) / (uint32_t)step + 1;
@@ -351,7 +353,7 @@ static inline int32_t py_range_length(int32_t start, int32_t stop, int32_t step,
     return (int32_t)count;
 }
 
-static inline int32_t py_size(int32_t left, int32_t right, const char *where) {
+PY_INLINE int32_t py_size(int32_t left, int32_t right, const char *where) {
     if (PY_RARE(left < 0 || right < 0)) py_panic(where, "ValueError: negative dimensions are not allowed");
     int32_t product;
     if (PY_RARE(left > PY_LONGEST || right > PY_LONGEST || __builtin_mul_overflow(left, right, &product))) py_panic(where, "MemoryError: the array is larger than the heap");
@@ -359,7 +361,7 @@ static inline int32_t py_size(int32_t left, int32_t right, const char *where) {
 }
 
 /* The common length of two axes, one of which may be repeated. */
-static inline int32_t py_broadcast(int32_t left, int32_t right, const char *where) {
+PY_INLINE int32_t py_broadcast(int32_t left, int32_t right, const char *where) {
     if (left == right || right == 1) return left;
     if (PY_RARE(left != 1)) py_length_panic(where, left, right);
     return right;
