@@ -48,6 +48,7 @@ guests: setup
 
 docs: setup
 	$(RUN) tools/describe_air.py
+	$(RUN) tools/python_constructs.py
 	$(RUN) tools/make_vectors.py
 	$(RUN) tools/web_machine.py
 	$(RUN) tools/web_page.py

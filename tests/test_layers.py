@@ -84,6 +84,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "poseidon2": ("errors", "riscv.isa.poseidon2"),
     "__init__": ("errors", "api", "poseidon2", "session", "stark.protocol.params", "verifier"),
     "guest": ("errors", "files"),
+    "guest.python": ("errors", "guest"),
     # What a relying party needs of a compiled model.
     "ml.interface": ("errors", "ml.layout", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),
     "ml": ("errors", "files", "guest"),
@@ -107,6 +108,7 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "riscv.kernels.source": frozenset({"numpy", "numba"}),
     "riscv.vm": frozenset({"numpy", "elftools"}),
     "guest": frozenset({"elftools"}),
+    "guest.python": frozenset({"numpy"}),
     "ml": frozenset({"numpy", "onnx", "onnxruntime", "onnxslim"}),
     **dict.fromkeys(("ml.__init__", "ml.interface", "ml.package", "ml.samples"), frozenset({"numpy"})),
     "cli": frozenset({"numpy", "rich", "typer"}),

@@ -38,7 +38,7 @@ KEPT = {
 def unused(paths: Sequence[Path], settings: Mapping[str, list[str]]) -> dict[tuple[str, str], str]:
     """Names that nothing below the paths uses: (place, name) -> kind."""
     search = Vulture(ignore_names=settings["ignore_names"], ignore_decorators=settings["ignore_decorators"])
-    search.scavenge([str(path) for path in paths])
+    search.scavenge([str(path) for path in paths], exclude=settings.get("exclude", []))
     found = {}
     for item in search.get_unused_code():
         if item.typ != "attribute":

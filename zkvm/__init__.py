@@ -81,7 +81,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from the module that defines it."""
+    """Load a public name from the module that defines it; ``guest`` is one itself."""
+    if name == "guest":
+        return import_module("zkvm.guest")
     for module, names in _HOMES.items():
         if name in names:
             value = getattr(import_module(module), name)

@@ -101,3 +101,30 @@ def test_allocation_stops_at_the_heap_limit(tmp_path: Path) -> None:
         own = execute(image, length.to_bytes(4, "little"))
         assert own.exit_code == code
         assert own.stderr == (b"out of memory\n" if code else b"")
+
+
+COPIED_POINTERS = r"""
+#include <zkvm.h>
+struct pair { uint32_t *at; float weight; };
+static uint32_t values[2] = {7, 9};
+static float nothing;
+int main(void) {
+    struct pair one = {values + (zkvm_read_u32() & 1), 2.5f}, two = {0, 0}, three = {0, 0};
+    CALL(&two, &one, sizeof two);
+    CALL(&three, &two, sizeof three);
+    if (memcmp(&one, &three, sizeof one) != 0) zkvm_panic("not copied");
+    zkvm_commit_u32(*three.at);
+    zkvm_commit(&three.weight, sizeof three.weight);
+    memset(&one, 0, sizeof one);
+    if (two.weight == nothing || one.at != 0) zkvm_panic("wrong");
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("call", ["memcpy", "memmove"])
+def test_copies_of_pointers_and_floats_are_seen_where_the_copy_is_inlined(tmp_path: Path, call: str) -> None:
+    (tmp_path / "main.c").write_text(COPIED_POINTERS)
+    elf = build([tmp_path / "main.c"], tmp_path / "out.elf", defines={"CALL": call})
+    seen = emulate(elf, (1).to_bytes(4, "little"))
+    assert (seen.exit_code, seen.journal) == (0, (9).to_bytes(4, "little") + bytes.fromhex("00002040"))

@@ -14,12 +14,15 @@ from zkvm.cli.output import emit, line, size
 from zkvm.errors import ElfError, UsageError
 
 WORD_BYTES = 4
+PYTHON_SUFFIX = ".py"
 
 
 def build(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SOURCE...", help="C, C++ and assembly files, objects, archives; in link order", show_default=False),
+        typer.Argument(
+            metavar="SOURCE...", help="C, C++, assembly files, objects, archives, in link order; or one Python file", show_default=False
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="GUEST.elf", help="the program to write", show_default=False)],
     include: Annotated[list[Path] | None, typer.Option("-I", "--include", metavar="DIR", help="directory for #include")] = None,
@@ -33,12 +36,19 @@ def build(
     no_runtime: Annotated[bool, typer.Option("--no-runtime", help="the sources define _start themselves")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compile C, C++ or assembly, or link objects of other compilers, to a program for this machine."""
+    """Compile C, C++, assembly or Python, or link objects of other compilers, to a program for this machine."""
     from zkvm.guest import toolchain
 
     if optimization not in ("0", "1", "2", "3", "s", "z"):
         raise UsageError(f"-O {optimization}: choose 0, 1, 2, 3, s or z")
     check_writable(output)
+    if any(source.suffix == PYTHON_SUFFIX for source in sources):
+        if len(sources) > 1 or include or define or no_runtime or exceptions or libc != "musl":
+            raise UsageError(
+                "a Python file is built alone, without -I, -D, --libc, --exceptions and --no-runtime: what it imports comes with it"
+            )
+        build_python(sources[0], output, optimization, debug, as_json)
+        return
     pairs = [item.partition("=") for item in define or []]
     defines = {name: value if equals else "1" for name, equals, value in pairs}
     with writing(output):
@@ -54,9 +64,22 @@ def build(
             exceptions=exceptions,
             warn=lambda text: print(text, file=sys.stderr),
         )
+    _report(output, {}, as_json)
+
+
+def build_python(source: Path, output: Path, optimization: str, debug: bool, as_json: bool) -> None:
+    """Translate and compile one Python file, and say with which software: constants of the file are computed by it."""
+    from zkvm.guest.python.build import build, versions
+
+    with writing(output):
+        build(source, output, optimization=optimization, debug_lines=debug)
+    _report(output, {"built_with": versions()}, as_json)
+
+
+def _report(output: Path, more: dict[str, Any], as_json: bool) -> None:
     length = output.stat().st_size
     if as_json:
-        emit({"output": str(output), "bytes": length})
+        emit({"output": str(output), "bytes": length, **more})
     else:
         line("program", f"{output}, {size(length)}")
 

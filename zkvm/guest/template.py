@@ -32,6 +32,49 @@ int main(void) {
 }
 """
 
+PYTHON_GUEST = '''"""NAME: proves that the journal's number is the sum of squares of private numbers.
+
+Input: a count, then that many unsigned integers. Journal: the count and the sum.
+"""
+
+import numpy as np
+
+from zkvm import guest
+
+MAX_COUNT = 1000
+
+
+def main() -> None:
+    """What is proven."""
+    count = guest.read(np.uint32)
+    assert count <= MAX_COUNT, "too many numbers"
+    numbers = guest.read(np.uint32, int(count))
+
+    total = np.uint32(0)
+    for number in numbers:
+        total += number * number
+
+    guest.commit(count)
+    guest.commit(total)
+'''
+
+PYTHON_TEST = '''"""The guest under CPython: python -m pytest, without a proof and without a build."""
+
+import numpy as np
+from main import main
+from zkvm import guest
+
+
+def test_squares_add_up() -> None:
+    stdin = np.array([3, 3, 4, 12], np.uint32).tobytes()
+    assert guest.run(main, stdin).journal == np.array([3, 169], np.uint32).tobytes()
+
+
+def test_too_many_numbers_are_refused() -> None:
+    run = guest.run(main, np.uint32(1001).tobytes())
+    assert (run.exit_code, run.error) == (1, "AssertionError: too many numbers")
+'''
+
 HOST = '''"""Proves a run of the guest NAME and verifies the receipt, as a stranger would."""
 
 from __future__ import annotations
@@ -107,10 +150,19 @@ profile.html
 """
 
 FILES = {"main.c": GUEST, "host.py": HOST, "Makefile": MAKEFILE, "README.md": README, ".gitignore": IGNORED}
+PYTHON_FILES = {
+    "main.py": PYTHON_GUEST,
+    "test_main.py": PYTHON_TEST,
+    **{file: FILES[file].replace("main.c", "main.py") for file in ("host.py", "Makefile", "README.md", ".gitignore")},
+}
 
 
-def new_project(folder: Path) -> list[Path]:
+def new_project(folder: Path, python: bool = False) -> list[Path]:
     """Write a project into a directory that does not exist yet, or is empty; its name is the project's.
+
+    Args:
+        folder: the directory.
+        python: the guest is in Python, not in C.
 
     Raises:
         UsageError: the name is no identifier, or something is there.
@@ -121,6 +173,8 @@ def new_project(folder: Path) -> list[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not an empty directory")
     try:
-        return write_folder(folder, {file: text.replace("NAME", name).encode() for file, text in FILES.items()})
+        return write_folder(
+            folder, {file: text.replace("NAME", name).encode() for file, text in (PYTHON_FILES if python else FILES).items()}
+        )
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}") from error

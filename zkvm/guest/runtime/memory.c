@@ -4,6 +4,10 @@
 
 #define WORD_MASK 3u
 
+/* A word of whatever objects these are. As plain integers, stores of them would be no stores to pointers or floats for the compiler, which
+ * sees both where calls of these functions are inlined. */
+typedef uint32_t __attribute__((may_alias)) word_t;
+
 static inline uint32_t offset_of(const void *pointer) {
     return (uint32_t)(uintptr_t)pointer & WORD_MASK;
 }
@@ -16,8 +20,8 @@ void *memcpy(void *restrict target, const void *restrict source, size_t length) 
             *to++ = *from++;
             length--;
         }
-        uint32_t *to_word = (uint32_t *)to;
-        const uint32_t *from_word = (const uint32_t *)from;
+        word_t *to_word = (word_t *)to;
+        const word_t *from_word = (const word_t *)from;
         for (; length >= 32; length -= 32) {
             for (int i = 0; i < 8; i++) to_word[i] = from_word[i];
             to_word += 8;
@@ -61,7 +65,7 @@ __attribute__((no_builtin)) void *memmove(void *target, const void *source, size
         for (; length >= 4; length -= 4) {
             to -= 4;
             from -= 4;
-            *(uint32_t *)to = *(const uint32_t *)from;
+            *(word_t *)to = *(const word_t *)from;
         }
     }
     while (length-- != 0) *--to = *--from;
@@ -76,7 +80,7 @@ void *memset(void *target, int value, size_t length) {
         length--;
     }
     uint32_t word = byte * 0x01010101u;
-    uint32_t *to_word = (uint32_t *)to;
+    word_t *to_word = (word_t *)to;
     for (; length >= 32; length -= 32) {
         for (int i = 0; i < 8; i++) to_word[i] = word;
         to_word += 8;
@@ -91,7 +95,7 @@ int memcmp(const void *left, const void *right, size_t length) {
     const uint8_t *a = left;
     const uint8_t *b = right;
     if (offset_of(a) == 0 && offset_of(b) == 0) {
-        while (length >= 4 && *(const uint32_t *)a == *(const uint32_t *)b) {
+        while (length >= 4 && *(const word_t *)a == *(const word_t *)b) {
             a += 4;
             b += 4;
             length -= 4;

@@ -1,0 +1,1 @@
+"""Guests in Python: a subset of Python and numpy, translated to C for the machine."""
