@@ -61,7 +61,9 @@ def build_function(function: Callable[[], Any], output: Path | str, *, optimizat
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "guest.c"
         path.write_text(translate(function), encoding="utf-8")
-        return toolchain.build([path], output, include_directories=[RUNTIME], optimization=optimization, debug_lines=debug_lines)
+        return toolchain.build(
+            [path], output, include_directories=[RUNTIME], optimization=optimization, debug_lines=debug_lines, libc="none"
+        )
 
 
 def versions() -> dict[str, str]:

@@ -24,15 +24,17 @@ static uint32_t tensor_call(const void *descriptor, uint32_t first, uint32_t sec
 
 /* The same of a call that rescales sums: the machine leaves in a1 and a2 how many of them it cut. */
 static uint32_t rescaling_call(const void *descriptor, uint32_t first, uint32_t second) {
-    zkvm_tensor_cuts = (struct zkvm_tensor_cuts){0, 0};
-    if (machine == NOT_SERVED) return ENOSYS_RESULT;
+    if (machine == NOT_SERVED) {
+        zkvm_tensor_cuts = (struct zkvm_tensor_cuts){0, 0};
+        return ENOSYS_RESULT;
+    }
     register uint32_t a7 __asm__("a7") = ZKVM_SYS_TENSOR;
     register uint32_t a0 __asm__("a0") = (uint32_t)(uintptr_t)descriptor;
     register uint32_t a1 __asm__("a1") = first;
     register uint32_t a2 __asm__("a2") = second;
     __asm__ volatile("ecall" : "+r"(a0), "+r"(a1), "+r"(a2) : "r"(a7) : "memory");
     if (machine == UNKNOWN) machine = a0 == ENOSYS_RESULT ? NOT_SERVED : SERVED;
-    if (machine == SERVED) zkvm_tensor_cuts = (struct zkvm_tensor_cuts){a1, a2};
+    zkvm_tensor_cuts = machine == SERVED ? (struct zkvm_tensor_cuts){a1, a2} : (struct zkvm_tensor_cuts){0, 0};
     return a0;
 }
 
