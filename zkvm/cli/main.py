@@ -24,7 +24,7 @@ COMMANDS = {
     "image-id": ("inspect:image_id", "Print the image ID of a program: what a verifier must know to check its receipts."),
     "profile": ("profile:profile", "Execute the guest and show its cycles and its proving cost by function, source line and chip."),
     "new": ("new:new", "Start a project: a guest in C or Python, a host in Python, a Makefile, a README."),
-    "build": ("guest:build", "Compile C, C++, assembly or Python to a program for this machine."),
+    "build": ("guest:build", "Compile C, C++, assembly or Python, or link objects of other compilers, to a program for this machine."),
     "disasm": ("guest:disasm", "List the program's instructions with the names of its functions."),
     "soundness": (
         "soundness:soundness",

@@ -29,7 +29,7 @@ FLAG_DEV = 1
 MAX_JOURNAL_BYTES = 1 << 20
 """Bound on the public output: a verifier sends each byte of it on a bus, so that its work grows with them. Larger outputs write a
 hash of themselves."""
-MAX_RECEIPT_BYTES = 1 << 23
+MAX_RECEIPT_BYTES = 1 << 24
 """More than any receipt has: every table at its largest height, every query opening leaves of its own, the longest journal, and what
 stands before it come to less than 5 MB. A test adds it up for every parameter set."""
 PARAMETER_NAMES = ("blowup", "queries", "exempt_rows")

@@ -13,7 +13,7 @@ const MAX_GAPS = 64;
 const MAX_GAP_WORD = 2 ** 30;
 const MAX_JOURNAL_BYTES = 2 ** 20;
 /** More than any receipt has. */
-export const MAX_RECEIPT_BYTES = 2 ** 23;
+export const MAX_RECEIPT_BYTES = 2 ** 24;
 
 /**
  * The receipt that these bytes encode: claim, header, journal and seal; the seal is null in a dev receipt, which proves nothing.
