@@ -30,6 +30,9 @@ def build(
     ] = True,
     libc: Annotated[str, typer.Option("--libc", metavar="musl|none", help="the C library and C++'s, or only what zkvm.h has")] = "musl",
     exceptions: Annotated[bool, typer.Option("--exceptions", help="C++ with exceptions; their tables are part of the program")] = False,
+    checks: Annotated[
+        bool, typer.Option("--checks", help="overflow, division by zero, indices outside arrays: panic with file and line")
+    ] = False,
     no_runtime: Annotated[bool, typer.Option("--no-runtime", help="the sources define _start themselves")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,6 +55,7 @@ def build(
             runtime=not no_runtime,
             libc=libc,
             exceptions=exceptions,
+            checks=checks,
             warn=lambda text: print(text, file=sys.stderr),
         )
     length = output.stat().st_size
