@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import zkvm
+from tests.cli.running import invoke
 from tests.guest.compiled import needs_compiler
 from zkvm.errors import UsageError
 from zkvm.guest.toolchain import build
@@ -134,3 +135,40 @@ def test_checks_need_the_runtime(tmp_path: Path) -> None:
     (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
     with pytest.raises(UsageError, match="checks need the runtime"):
         build([tmp_path / "main.c"], tmp_path / "out.elf", checks=True, runtime=False)
+
+
+PANICS = """#include <zkvm.h>
+static int parse(uint32_t x) { zkvm_assert(x < 5); return (int)x; }
+__attribute__((noinline)) int outer(uint32_t x) { return parse(x) + 1; }
+int main(void) { return outer(zkvm_read_u32()) - 4; }
+"""
+
+
+@needs_compiler
+def test_a_panic_shows_the_calls_that_lead_there(tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text(PANICS)
+    elf = build([tmp_path / "main.c"], tmp_path / "guest.elf", debug_lines=True)
+    assert zkvm.profile(elf, struct.pack("<I", 3)).ending == ()
+    ending = zkvm.profile(elf, struct.pack("<I", 9)).ending
+    names = [(frame.function.partition("+")[0], frame.line, frame.inlined) for frame in ending if frame.file == "main.c"]
+    assert names == [("parse", 2, True), ("outer", 3, False), ("main", 4, False)]
+    assert "zkvm_panic" in [frame.function.partition("+")[0] for frame in ending]
+    (tmp_path / "nine").write_bytes(struct.pack("<I", 9))
+    outcome = invoke("run", elf, "--execute-only", "--input", tmp_path / "nine")
+    assert outcome.code == 1
+    assert "  call stack, innermost first:\n" in outcome.out
+    assert "outer" in outcome.out
+    frames = invoke("run", elf, "--execute-only", "--input", tmp_path / "nine", "--json").json["frames"]
+    assert [frame["function"].partition("+")[0] for frame in frames][-2:] == ["main", "_start"]
+
+
+@needs_compiler
+def test_options_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "main.cpp").write_text("#include <cstdio>\nint main() { try { throw 5; } catch (int i) { return i; } }\n")
+    (tmp_path / "main.c").write_text("#include <stdio.h>\nint main(void) { return 0; }\n")
+    out = tmp_path / "guest.elf"
+    assert "exceptions need --exceptions" in invoke("build", tmp_path / "main.cpp", "-o", out).err
+    assert "--libc none" in invoke("build", tmp_path / "main.c", "-o", out, "--libc", "none").err
+    assert "choose musl or none" in invoke("build", tmp_path / "main.c", "-o", out, "--libc", "glibc").err
+    assert invoke("build", tmp_path / "main.c", "-o", out, "--checks").code == 0
+    assert zkvm.execute(out).exit_code == 0

@@ -139,13 +139,7 @@ def build(
         UsageError: no compiler is installed, no source, or a source that is missing or of another kind; an unknown library.
         GuestError: the sources do not compile or link; the message is the compiler's.
     """
-    if libc not in LIBRARY_FLAGS:
-        raise UsageError(f"libc {libc}: choose {' or '.join(LIBRARY_FLAGS)}")
-    if exceptions and (libc == "none" or not runtime):
-        raise UsageError("exceptions need the C++ library: not with --libc none or --no-runtime")
-    if checks and not runtime:
-        raise UsageError("checks need the runtime: not with --no-runtime")
-    libc = libc if runtime else "none"
+    libc = _checked_library(libc, runtime=runtime, exceptions=exceptions, checks=checks)
     paths = [_checked_source(source) for source in sources]
     if not paths:
         raise UsageError("nothing to compile: name at least one C, C++, assembly or object file")
@@ -157,8 +151,7 @@ def build(
         f"-O{optimization}",
         *_prefix_maps(paths),
         *(f"-D{name}={value}" for name, value in (defines or {}).items()),
-        f"-I{INCLUDE}",
-        *(f"-I{Path(directory).resolve()}" for directory in include_directories),
+        *(f"-I{Path(directory).resolve()}" for directory in (INCLUDE, *include_directories)),
         # Without an explicit level Zig drops the symbol table, which messages and profiles need.
         "-gline-tables-only" if debug_lines else "-g0",
     ]
@@ -273,6 +266,17 @@ def _needed(program: Path) -> list[str]:
         prepared = isinstance(symbols, SymbolTableSection) and any(symbols.get_symbol_by_name(name) for name in LAST_CONSTRUCTORS)
         threads = any(segment["p_memsz"] != 0 for segment in elf.iter_segments("PT_TLS"))
     return [str(THREAD_POINTER)] * threads + [str(NO_ARGUMENTS)] * (constructors and not prepared)
+
+
+def _checked_library(libc: str, *, runtime: bool, exceptions: bool, checks: bool) -> str:
+    """The library to link with, after a look at the options that need it."""
+    if libc not in LIBRARY_FLAGS:
+        raise UsageError(f"libc {libc}: choose {' or '.join(LIBRARY_FLAGS)}")
+    if exceptions and (libc == "none" or not runtime):
+        raise UsageError("exceptions need the C++ library: not with --libc none or --no-runtime")
+    if checks and not runtime:
+        raise UsageError("checks need the runtime: not with --no-runtime")
+    return libc if runtime else "none"
 
 
 def _checked_source(source: Path | str) -> Path:
