@@ -36,7 +36,7 @@ def build(
     no_runtime: Annotated[bool, typer.Option("--no-runtime", help="the sources define _start themselves")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compile C, C++ or assembly, or link objects of other compilers, to a program for this machine."""
+    """Compile C, C++ or assembly to a program for this machine."""
     from zkvm.guest import toolchain
 
     if optimization not in ("0", "1", "2", "3", "s", "z"):
