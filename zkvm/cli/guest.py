@@ -33,6 +33,9 @@ def build(
     ] = True,
     libc: Annotated[str, typer.Option("--libc", metavar="musl|none", help="the C library and C++'s, or only what zkvm.h has")] = "musl",
     exceptions: Annotated[bool, typer.Option("--exceptions", help="C++ with exceptions; their tables are part of the program")] = False,
+    checks: Annotated[
+        bool, typer.Option("--checks", help="overflow, division by zero, indices outside arrays: panic with file and line")
+    ] = False,
     no_runtime: Annotated[bool, typer.Option("--no-runtime", help="the sources define _start themselves")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,7 +46,7 @@ def build(
         raise UsageError(f"-O {optimization}: choose 0, 1, 2, 3, s or z")
     check_writable(output)
     if any(source.suffix == PYTHON_SUFFIX for source in sources):
-        if len(sources) > 1 or include or define or no_runtime or exceptions or libc != "musl":
+        if len(sources) > 1 or include or define or no_runtime or exceptions or checks or libc != "musl":
             raise UsageError(
                 "a Python file is built alone, without -I, -D, --libc, --exceptions and --no-runtime: what it imports comes with it"
             )
@@ -62,6 +65,7 @@ def build(
             runtime=not no_runtime,
             libc=libc,
             exceptions=exceptions,
+            checks=checks,
             warn=lambda text: print(text, file=sys.stderr),
         )
     _report(output, {}, as_json)

@@ -11,7 +11,7 @@ import typer
 
 from zkvm import api
 from zkvm.api import ProveInfo
-from zkvm.cli.errors import DONE, REJECTED, check_writable, reading, writing
+from zkvm.cli.errors import DONE, FRAMES_REPORTED, REJECTED, check_writable, reading, writing
 from zkvm.cli.options import (
     CyclesOption,
     InputOption,
@@ -219,11 +219,17 @@ def show_execution(profile: Profile, as_json: bool, model: ModelRun | None = Non
         view = {"exit_code": session.exit_code, "journal": session.journal.hex(), "cycles": session.cycles}
         view |= {"seconds": {"execute": session.seconds}, "functions": {entry.name: entry.cycles for entry in functions}}
         view |= {"cells": profile.cells, "prediction": None if prediction is None else asdict(prediction)}
+        if profile.ending:
+            view["frames"] = [frame._asdict() for frame in profile.ending[:FRAMES_REPORTED]]
         extra = {} if model is None or session.exit_code else model.view(session.journal)
         emit(view | extra)
         return
     show_journal(session, model)
     line("exit code", session.exit_code)
+    if profile.ending:
+        from zkvm.riscv.vm.debug import call_lines
+
+        print(*call_lines(profile.ending), sep="\n")
     line("cycles", session.cycles)
     line("time", f"{session.seconds:.3f} s")
     show_prediction(prediction)

@@ -31,6 +31,7 @@ RUNTIME_SOURCES = tuple(
     SDK / "runtime" / name for name in ("start.S", "zkvm.c", "print.c", "memory.c", "atomics.c", "tensor.c", "poseidon2.c", "blake3.c")
 )
 THREAD_POINTER = SDK / "runtime" / "tls.S"
+CHECKS = SDK / "runtime" / "checks.c"
 NO_ARGUMENTS = SDK / "runtime" / "arguments.S"
 LAST_CONSTRUCTORS = ("__zkvm_run", "no_arguments")
 """Functions that call main with no arguments, or prepare that."""
@@ -63,12 +64,22 @@ COMPILE_FLAGS = (
     # Their lengths are often the input's, hence the prover's choice, and a size that wraps in 32 bits has no check.
     "-Werror=vla",
     "-Walloca",
+    # They are plain loads and stores here.
+    "-Wno-atomic-alignment",
 )
 LENGTH_NOTE = """\
 note: an array that is larger than the stack traps, but only if its size in bytes fits 32 bits: 2^30 elements of 4 bytes and some more are
       few bytes to the compiler, and all of memory is then inside the array. Take an array of constant size or the heap; or compare the
       length with a constant before the declaration, and then write #pragma clang diagnostic ignored "-Wvla" before the function."""
 """What the compiler's error of a variable-length array does not say."""
+CHECK_FLAGS = (
+    "-fsanitize=signed-integer-overflow,integer-divide-by-zero,shift,bounds,null,alignment,pointer-overflow",
+    "-fsanitize=float-cast-overflow,bool,enum,builtin,nonnull-attribute,unreachable,return",
+    "-fno-sanitize-recover=all",
+    # Of a path only the file's name: where the sources lie must not be part of the program.
+    "-fsanitize-undefined-strip-path-components=-1",
+)
+"""Undefined behaviour that the compiler can look for becomes a panic (runtime/checks.c)."""
 NOTES = {
     "[-Werror,-Wvla": LENGTH_NOTE,
     "with exceptions disabled": """\
@@ -102,6 +113,7 @@ def build(
     runtime: bool = True,
     libc: str = "musl",
     exceptions: bool = False,
+    checks: bool = False,
     warn: Callable[[str], object] | None = None,
 ) -> Path:
     """Compiles and links ``sources`` into one static executable.
@@ -117,6 +129,7 @@ def build(
         runtime: link the SDK's start-up code and library; without it the sources define ``_start``, and there is no C library.
         libc: ``musl``, the whole C library and C++'s, of which is linked what is used; or ``none``.
         exceptions: C++ with exceptions, whose tables are part of the program.
+        checks: code of the sources that overflows, divides by zero or leaves an array panics with file and line.
         warn: called with the compiler's warnings, if there are any, and before a library is compiled, which takes a while.
 
     Returns:
@@ -126,11 +139,7 @@ def build(
         UsageError: no compiler is installed, no source, or a source that is missing or of another kind; an unknown library.
         GuestError: the sources do not compile or link; the message is the compiler's.
     """
-    if libc not in LIBRARY_FLAGS:
-        raise UsageError(f"libc {libc}: choose {' or '.join(LIBRARY_FLAGS)}")
-    if exceptions and (libc == "none" or not runtime):
-        raise UsageError("exceptions need the C++ library: not with --libc none or --no-runtime")
-    libc = libc if runtime else "none"
+    libc = _checked_library(libc, runtime=runtime, exceptions=exceptions, checks=checks)
     paths = [_checked_source(source) for source in sources]
     if not paths:
         raise UsageError("nothing to compile: name at least one C, C++, assembly or object file")
@@ -138,17 +147,17 @@ def build(
         *TARGET_FLAGS,
         *LIBRARY_FLAGS[libc],
         *COMPILE_FLAGS,
+        *(CHECK_FLAGS if checks else ()),
         f"-O{optimization}",
         *_prefix_maps(paths),
         *(f"-D{name}={value}" for name, value in (defines or {}).items()),
-        f"-I{INCLUDE}",
-        *(f"-I{Path(directory).resolve()}" for directory in include_directories),
+        *(f"-I{Path(directory).resolve()}" for directory in (INCLUDE, *include_directories)),
         # Without an explicit level Zig drops the symbol table, which messages and profiles need.
         "-gline-tables-only" if debug_lines else "-g0",
     ]
     with tempfile.TemporaryDirectory() as scratch:
         job = _Build(Path(scratch), flags, libc, any(path.suffix in CPP_SUFFIXES for path in paths), runtime, exceptions, warn)
-        linked = job.run(paths)
+        linked = job.run([*paths, CHECKS] if checks else paths)
         write_atomically(Path(output), linked.read_bytes())
     return Path(output)
 
@@ -257,6 +266,17 @@ def _needed(program: Path) -> list[str]:
         prepared = isinstance(symbols, SymbolTableSection) and any(symbols.get_symbol_by_name(name) for name in LAST_CONSTRUCTORS)
         threads = any(segment["p_memsz"] != 0 for segment in elf.iter_segments("PT_TLS"))
     return [str(THREAD_POINTER)] * threads + [str(NO_ARGUMENTS)] * (constructors and not prepared)
+
+
+def _checked_library(libc: str, *, runtime: bool, exceptions: bool, checks: bool) -> str:
+    """The library to link with, after a look at the options that need it."""
+    if libc not in LIBRARY_FLAGS:
+        raise UsageError(f"libc {libc}: choose {' or '.join(LIBRARY_FLAGS)}")
+    if exceptions and (libc == "none" or not runtime):
+        raise UsageError("exceptions need the C++ library: not with --libc none or --no-runtime")
+    if checks and not runtime:
+        raise UsageError("checks need the runtime: not with --no-runtime")
+    return libc if runtime else "none"
 
 
 def _checked_source(source: Path | str) -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.errors import LimitError, UsageError
+from zkvm.errors import Frame, LimitError, UsageError
 from zkvm.riscv.chips.blake3.mixing import MIXINGS, MixingChip
 from zkvm.riscv.chips.blake3.words import PARTS, CompressedWordsChip
 from zkvm.riscv.chips.poseidon2 import Poseidon2Chip
@@ -99,6 +99,7 @@ class Profile:
         cells: all committed ones.
         charged_cells: those of instructions and calls; the rest is fixed tables and padding.
         prediction: of the proof; None if the run is too long for one.
+        ending: the calls that the guest was in when it ended, innermost first, if its exit code is not 0.
     """
 
     session: Session
@@ -109,6 +110,7 @@ class Profile:
     cells: int
     charged_cells: int
     prediction: Prediction | None
+    ending: tuple[Frame, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What JSON can hold, call paths excepted."""
@@ -161,6 +163,7 @@ def profile(
         UsageError: unknown parameters or padding, options beside an environment, or the ``prove`` extra is missing.
     """
     with prove_extra():
+        from zkvm.riscv.vm.debug import call_stack
         from zkvm.riscv.vm.dwarf import read_debug
         from zkvm.riscv.vm.profiler import Recorder
     chosen = parameters(params, security)
@@ -190,6 +193,7 @@ def profile(
         cells=sum(chip.cells for chip in chips),
         charged_cells=int(recorder.row_cells.sum()),
         prediction=prediction,
+        ending=call_stack(image, debug, recorder.last_pc, recorder) if execution.exit_code else (),
     )
 
 

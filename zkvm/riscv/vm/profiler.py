@@ -194,6 +194,11 @@ class Recorder:
         elif self._last == row and self._links[row]:
             self.stack.append(Call(int(self._pc[row]) + 4, self._node))
 
+    @property
+    def last_pc(self) -> int:
+        """Address of the last instruction that was counted."""
+        return int(self._pc[self._last])
+
     def finish(self, execution: Execution) -> None:
         """Count what is left when the guest has ended, and what its calls cost."""
         self.count(execution.steps, execution.refreshes)
