@@ -172,6 +172,8 @@ class Program:
 
     def _name(self, function: Any) -> str:
         stem = identifier(f"{Path(function.__code__.co_filename).stem}_{function.__name__}")
+        if re.match(r"(py|zkvm|array|tuple|[a-z])\d*_", stem):  # names of the runtime and of variables
+            stem = f"guest_{stem}"
         name, number = stem, 1
         while name in self.names:
             number += 1
@@ -248,7 +250,7 @@ class Program:
             raise source.refusal(node.lineno, f"{main.__name__} returns {special.result}", "nothing, or an int: the exit code")
         functions = list(self.functions.values())
         texts = [function.text for function in functions]
-        call = f"{special.name}(); return 0;" if known else f"return (int){special.name}();"
+        call = f"{special.name}(); PY_END(); return 0;" if known else f"int code = (int){special.name}(); PY_END(); return code;"
         constants = [text for _, _, _, text in self.arrays.values()]
         return "\n".join(
             [
