@@ -50,4 +50,4 @@ docs: setup
 	$(RUN) tools/describe_air.py
 	$(RUN) tools/python_constructs.py
 	$(RUN) tools/make_vectors.py
-	$(RUN) -W error -m pdoc -d google -o build/reference zkvm zkvm.guest.toolchain zkvm.ml
+	$(RUN) -W error -m pdoc -d google -o build/reference zkvm zkvm.guest zkvm.guest.toolchain zkvm.ml

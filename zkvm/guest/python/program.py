@@ -23,8 +23,10 @@ from zkvm.guest.python.loops import function_body
 from zkvm.guest.python.scalars import Mismatch, float_code, integer_code, numpy_scalar
 from zkvm.guest.python.types import INT, NONE, Array, Known, Scalar, Tuple, Type, Value, identifier
 
-PASSES = 20
-"""Far more than the types of a function's variables take to settle."""
+PASSES = 10_000
+"""Far more than a function's variables take to settle: each pass makes the type of one wider, or finds one that may be negative."""
+DEEPEST = 200
+"""Functions that lead to each other; more are one that calls itself with ever new types."""
 LIBRARY = Path(library.__file__)
 LIBRARY_NAME = "zkvm/python/library.py"
 """In profiles; panics name the line that calls it."""
@@ -43,6 +45,7 @@ class Specialization:
         head: its declaration in C.
         text: in C.
         body: of its translation.
+        promised: the result's type that another function was translated with before this one was done.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Specialization:
     head: str = ""
     text: str = ""
     body: Body | None = None
+    promised: Type | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Program:
         self.arrays: dict[int, tuple[Any, Array, str, str]] = {}
         self.tuples: dict[str, Tuple] = {}
         self.names: set[str] = set()
+        self.depth = 0
 
     # What a function's translation asks for.
 
@@ -146,6 +151,8 @@ class Program:
             special.result = special.body.result  # it calls itself: by the returns before this call
         if special.result is None:
             raise body.refusal(f"{function.__name__} calls itself before a return says of which type it is", "an annotation: -> np.int64")
+        if not special.text and special.body is not body:
+            special.promised = special.result
         if special.result == Known("never", "never"):
             body.assigned = None
         codes = [body.fit(value, kind).code for value, kind in zip(values, special.types, strict=True) if not isinstance(kind, Known)]
@@ -167,7 +174,12 @@ class Program:
         key = (function, *types, *naturals)
         if key not in self.functions:
             self.functions[key] = special = Specialization(self._name(function), types, naturals)
+            self.depth += 1
+            if self.depth > DEEPEST:
+                node, source = self.definition(function)
+                raise source.refusal(node.lineno, f"{function.__name__} calls itself with ever new types", "arguments of one type")
             self._translate(function, special)
+            self.depth -= 1
         return self.functions[key]
 
     def _name(self, function: Any) -> str:
@@ -203,6 +215,10 @@ class Program:
             special.result = body.result if body.result is not None else Known("never", "never")
             if not body.changed:
                 break
+        else:
+            raise source.refusal(node.lineno, f"the types of {node.name}'s variables do not settle", "one type for each variable")
+        if special.promised not in (None, special.result):
+            raise source.refusal(node.lineno, f"{node.name} is called before its result's type is known", "an annotation: -> np.int64")
         assert special.result is not None
         special.natural = body.natural_result and special.result == INT
         body.at(node)
