@@ -7,8 +7,8 @@ from typing import Any
 
 from zkvm.guest.python import arrays, hashes, io, numpy_functions
 from zkvm.guest.python.body import Body, integer
+from zkvm.guest.python.diagnostics import quoted
 from zkvm.guest.python.scalars import converted
-from zkvm.guest.python.statements import quoted
 from zkvm.guest.python.types import BOOL, INT, NONE, Array, Scalar, Tuple, Value, member
 
 Words = dict[str, Value]
