@@ -193,9 +193,8 @@ def test_functions_of_floats_are_close_to_numpys() -> None:
 @needs_compiler
 def test_names_that_c_does_not_have(tmp_path: Path) -> None:
     source = tmp_path / 'strange "name" \\ ü 100%.py'
-    source.write_text(
-        "from zkvm import guest\ndef größe(ü):\n    assert ü < 3, 'zu groß: \"ü\" \\\\ 100%d ??/'\n    return ü\ndef main():\n    guest.commit(größe(guest.cycles()))\n"
-    )
+    lines = ["from zkvm import guest", "def größe(ü):", "    assert ü < 3, 'zu groß: \"ü\" \\\\ 100%d ??/'", "    return ü"]
+    source.write_text("\n".join([*lines, "def main():", "    guest.commit(größe(guest.cycles()))", ""]))
     session = zkvm.execute(build(source, tmp_path / "out.elf"), b"")
     assert session.stderr.decode() == f'{source.name}:3: AssertionError: zu groß: "ü" \\ 100%d ??/\n'
 

@@ -205,8 +205,6 @@ class Program:
             body.restart()
             for name, kind, natural in zip(names, special.types, special.naturals, strict=True):
                 body.parameter(name, kind, name in changed, natural)
-            if isinstance(node, ast.Lambda):
-                raise source.refusal(node.lineno, "lambda has no translation", "a function with def")
             function_body(body, node.body)
             if body.assigned is not None:
                 if body.result not in (None, NONE):
@@ -232,7 +230,7 @@ class Program:
         special.head = f"static {result} {special.name}({', '.join(parameters) or 'void'})"
         special.text = body.text(special.head)
 
-    def definition(self, function: Any) -> tuple[ast.FunctionDef | ast.Lambda, Source]:
+    def definition(self, function: Any) -> tuple[ast.FunctionDef, Source]:
         """Where a function is written.
 
         Raises:
@@ -247,6 +245,8 @@ class Program:
         found = file.functions.get((function.__code__.co_firstlineno, function.__name__), [])
         if len(found) != 1:
             raise file.source.refusal(function.__code__.co_firstlineno, f"{function.__name__} has no definition of its own here", "a def")
+        if isinstance(found[0], ast.Lambda):
+            raise file.source.refusal(found[0].lineno, "lambda has no translation", "a function with def")
         return found[0], file.source
 
     # The C file.
