@@ -52,4 +52,4 @@ docs: setup
 	$(RUN) tools/make_vectors.py
 	$(RUN) tools/web_machine.py
 	$(RUN) tools/web_page.py
-	$(RUN) -W error -m pdoc -d google -o build/reference zkvm zkvm.guest.toolchain zkvm.ml
+	$(RUN) -W error -m pdoc -d google -o build/reference zkvm zkvm.guest zkvm.guest.toolchain zkvm.ml

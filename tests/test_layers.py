@@ -85,6 +85,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "__init__": ("errors", "api", "poseidon2", "session", "stark.protocol.params", "verifier"),
     "guest": ("errors", "files"),
     "guest.python": ("errors", "guest"),
+    # What guests compute by system calls, for CPython.
+    "guest.python.hashes": ("errors", "poseidon2", "stark.crypto.hashes"),
     # What a relying party needs of a compiled model.
     "ml.interface": ("errors", "ml.layout", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),
     "ml": ("errors", "files", "guest"),

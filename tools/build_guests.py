@@ -1,8 +1,8 @@
 """Builds the committed guest programs and records what they do.
 
-For each folder of ``guest_programs``: ``main.c`` or ``main.S`` becomes ``<name>.elf``, and every case of ``expected.json`` (a name and
-an input, hexadecimal) gets the journal, exit code and number of instructions that an independent emulator sees. ``--check``
-writes nothing and fails if anything committed differs.
+For each folder of ``guest_programs``: ``main.c``, ``main.cpp``, ``main.S`` or ``main.py`` becomes ``<name>.elf``, and every case of
+``expected.json`` (a name and an input, hexadecimal) gets the journal, exit code and number of instructions that an independent emulator
+sees. ``--check`` writes nothing and fails if anything committed differs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # so that it also runs as a plain script
 
 from tools.emulator import emulate
+from zkvm.guest.python.build import build as build_python
 from zkvm.guest.toolchain import build
 
 GUEST_PROGRAMS = ROOT / "guest_programs"
@@ -41,7 +42,8 @@ def load_cases(folder: Path) -> list[dict[str, Any]]:
 
 def build_guest(folder: Path, output: Path) -> Path:
     """Compiles the guest of ``folder`` to ``output``."""
-    return build(sorted(folder.glob("main.*")), output)
+    sources = sorted(folder.glob("main.*"))
+    return build_python(sources[0], output) if sources[0].suffix == ".py" else build(sources, output)
 
 
 def observe(elf: Path, case: dict[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def executed(elf: Path, stdin: bytes) -> dict[str, int]:
 
 
 def test_there_are_guests() -> None:
-    assert [folder.name for folder in guest_folders()] == ["all_instructions", "attention", "digits", "echo", "hello", "mixed"]
+    assert [folder.name for folder in guest_folders()] == ["all_instructions", "attention", "digits", "echo", "hello", "mixed", "sudoku"]
 
 
 @pytest.mark.parametrize("folder", guest_folders(), ids=lambda folder: folder.name)

@@ -10,9 +10,24 @@ from collections.abc import Callable
 from types import ModuleType
 
 from zkvm.guest.python.function import GuestFunction, program
+from zkvm.guest.python.hashes import blake3, poseidon2_compress, poseidon2_hash
 from zkvm.guest.python.io import Run, commit, cycles, log, panic, read, read_available, run
 
-__all__ = ["GuestFunction", "Run", "commit", "cycles", "log", "panic", "program", "read", "read_available", "run"]
+__all__ = [
+    "GuestFunction",
+    "Run",
+    "blake3",
+    "commit",
+    "cycles",
+    "log",
+    "panic",
+    "poseidon2_compress",
+    "poseidon2_hash",
+    "program",
+    "read",
+    "read_available",
+    "run",
+]
 
 
 class _Guest(ModuleType):

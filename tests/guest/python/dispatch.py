@@ -35,9 +35,8 @@ def module_of(name: str) -> ModuleType:
     return module
 
 
-@cache
-def elf_of(name: str, optimization: str = "3") -> bytes:
-    """A program that runs the case whose number it reads first."""
+def elf_text(name: str) -> str:
+    """A main that runs the case whose number it reads first."""
     lines = [
         "import numpy as np",
         "from zkvm import guest",
@@ -48,10 +47,15 @@ def elf_of(name: str, optimization: str = "3") -> bytes:
     ]
     for number, case in enumerate(cases_of(name)):
         lines += [f"    if case == {number}:", f"        cases.{case}()"]
+    return "\n".join([*lines, ""])
+
+
+@cache
+def elf_of(name: str, optimization: str = "3") -> bytes:
+    """The program of all cases of a file."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / f"{name}.py"
-        copy.write_text((FOLDER / f"{name}.py").read_text())
-        (Path(folder) / "main.py").write_text("\n".join([*lines, ""]))
+        (Path(folder) / f"{name}.py").write_text((FOLDER / f"{name}.py").read_text())
+        (Path(folder) / "main.py").write_text(elf_text(name))
         return build(Path(folder) / "main.py", Path(folder) / "main.elf", optimization=optimization, debug_lines=True).read_bytes()
 
 

@@ -283,6 +283,20 @@ def input_and_output() -> None:
     commit(guest.cycles() >= 0)
 
 
+def hashes() -> None:
+    """`guest.blake3(array)`, `poseidon2_hash(array)`, `poseidon2_compress(left, right)`
+
+    `node = guest.poseidon2_compress(node, sibling)`
+    """
+    x = read(np.int32, 100)
+    m = read(np.uint8, (5, 7))
+    commit((guest.blake3(x), guest.blake3(m[1:, 2]), guest.blake3(m[1, 1:])))
+    leaves = np.empty((2, 32), np.uint8)
+    leaves[0], leaves[1] = guest.poseidon2_hash(x), guest.poseidon2_hash(m)
+    commit(guest.poseidon2_compress(leaves[0], leaves[1]))
+    commit(guest.poseidon2_hash(m[::2]))
+
+
 def assertions() -> None:
     """`assert`, `raise`, `guest.panic`: the message has the line, the exit code is 1
 

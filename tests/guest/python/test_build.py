@@ -16,7 +16,7 @@ from tests.cli.running import invoke
 from tests.guest.compiled import needs_compiler
 from tests.guest.python.sources import built, translated
 from zkvm.errors import GuestTrap
-from zkvm.guest.python.build import load
+from zkvm.guest.python.build import build, load
 from zkvm.guest.template import PYTHON_FILES, new_project
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -188,6 +188,15 @@ def test_functions_of_floats_are_close_to_numpys() -> None:
         [found] = np.frombuffer(journal[at : at + 8])
         at += 8
         assert math.isclose(found, getattr(math, name)(x[0]), rel_tol=1e-15)
+
+
+@needs_compiler
+def test_names_that_c_does_not_have(tmp_path: Path) -> None:
+    source = tmp_path / 'strange "name" \\ ü 100%.py'
+    lines = ["from zkvm import guest", "def größe(ü):", "    assert ü < 3, 'zu groß: \"ü\" \\\\ 100%d ??/'", "    return ü"]
+    source.write_text("\n".join([*lines, "def main():", "    guest.commit(größe(guest.cycles()))", ""]))
+    session = zkvm.execute(build(source, tmp_path / "out.elf"), b"")
+    assert session.stderr.decode() == f'{source.name}:3: AssertionError: zu groß: "ü" \\ 100%d ??/\n'
 
 
 def test_a_file_that_was_imported_leaves_nothing_behind(tmp_path: Path) -> None:

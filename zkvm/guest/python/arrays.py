@@ -35,7 +35,8 @@ def set_shape(body: Body, name: str, shape: Sequence[str]) -> None:
         body.emit(f"{name}.shape[{axis}] = {length};")
     body.emit(f"{name}.step[{len(shape) - 1}] = 1;")
     for axis in range(len(shape) - 2, -1, -1):
-        body.emit(f"{name}.step[{axis}] = {name}.step[{axis + 1}] * {name}.shape[{axis + 1}];")
+        # Unsigned: beside a length of 0 the others may be anything.
+        body.emit(f"{name}.step[{axis}] = (int32_t)((uint32_t){name}.step[{axis + 1}] * (uint32_t){name}.shape[{axis + 1}]);")
 
 
 def shape_of(value: Value) -> list[str]:
@@ -46,7 +47,12 @@ def shape_of(value: Value) -> list[str]:
 
 def size_of(value: Value) -> str:
     """C for the number of an array's elements."""
-    return f"({' * '.join(shape_of(value))})"
+    return product_of(shape_of(value))
+
+
+def product_of(lengths: Sequence[str]) -> str:
+    """C for a product of lengths that belong to one array: unsigned, because beside a length of 0 the others may be anything."""
+    return f"((int32_t)({' * '.join(f'(uint32_t){length}' for length in lengths) or '1'}))"
 
 
 def offset(value: Value, places: Sequence[str]) -> str:

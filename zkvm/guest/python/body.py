@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from zkvm.guest.python.diagnostics import RefusedError, Source
+from zkvm.guest.python.diagnostics import RefusedError, Source, quoted
 from zkvm.guest.python.scalars import Mismatch, converted
 from zkvm.guest.python.types import INT, NONE, Array, Known, Scalar, Tuple, Type, Value, identifier, is_shared, member, owners, same_type
 
@@ -102,7 +102,7 @@ class Body:
     @property
     def where(self) -> str:
         """C for the place that a panic names."""
-        return self.fixed_where or f'"{self.source.name}:{self.line}"'
+        return self.fixed_where or quoted(f"{self.source.name}:{self.line}")
 
     def refusal(self, text: str, instead: str = "") -> RefusedError:
         """The error for the present line."""

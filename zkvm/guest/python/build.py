@@ -18,6 +18,7 @@ from zkvm.guest.python.program import Program
 
 RUNTIME = Path(__file__).resolve().parent / "runtime"
 MAIN = "main"
+FRAMES = 20_000
 MODULE = "zkvm_guest_main"
 """The name under which a guest's file is imported: not ``__main__``, so that what stands under ``if __name__ == ...`` does not run."""
 
@@ -83,7 +84,14 @@ def translate(function: Callable[[], Any]) -> str:
         GuestError: it cannot be a guest.
     """
     root = Path(inspect.getsourcefile(function) or ".").resolve().parent
-    return Program(root).text(function)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, FRAMES))  # a call in the guest is some thirty calls here
+    try:
+        return Program(root).text(function)
+    except RecursionError:
+        raise GuestError(f"{function.__name__}: expressions or statements are nested too deeply to be translated") from None
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def load(path: Path) -> Any:

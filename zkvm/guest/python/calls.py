@@ -13,15 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from zkvm.guest.python import arrays, io, numpy_functions, reductions
-from zkvm.guest.python.body import Body, integer
+from zkvm.guest.python import arrays, guest_calls, numpy_functions, reductions
+from zkvm.guest.python.body import Body
 from zkvm.guest.python.expressions import constant, expression
+from zkvm.guest.python.guest_calls import Rule, Words, bound_names
 from zkvm.guest.python.scalars import binary, compare, converted, literal, unary
-from zkvm.guest.python.statements import quoted
-from zkvm.guest.python.types import BOOL, FLOAT, INT, NONE, Array, Scalar, Tuple, Value, member, same_type, tuple_of
+from zkvm.guest.python.types import BOOL, FLOAT, INT, Array, Scalar, Tuple, Value, member, same_type, tuple_of
 
-Words = dict[str, Value]
-Rule = Callable[[Body, list[Value], Words], Value]
 Fields = Callable[[type], tuple[str, ...] | None]
 
 
@@ -115,14 +113,6 @@ def bound(body: Body, function: Any, given: list[Value], words: Words) -> list[V
         found.arguments[name] if name in found.arguments else constant(body, parameter.default)
         for name, parameter in signature.parameters.items()
     ]
-
-
-def bound_names(body: Body, function: str, names: tuple[str, ...], given: list[Value], words: Words) -> list[Value]:
-    """Exactly these arguments, in their order."""
-    found = dict(zip(names, given, strict=False)) | words
-    if len(given) > len(names) or set(found) != set(names):
-        raise body.refusal(f"{function} takes {', '.join(names) or 'nothing'}")
-    return [found[name] for name in names]
 
 
 def call_method(body: Body, base: Value, name: str, node: ast.Call) -> Value:
@@ -246,90 +236,6 @@ def _replace(body: Body, given: list[Value], words: Words) -> Value:
     return tuple_of(tuple(words.get(name, member(record, number)) for number, name in enumerate(kind.names)), kind.cls, kind.names)
 
 
-# zkvm.guest.
-
-
-def _read(body: Body, given: list[Value], words: Words) -> Value:
-    given = [*given, *(words[name] for name in ("dtype", "shape")[len(given) :] if name in words)]
-    if not 1 <= len(given) <= 2:
-        raise body.refusal("read takes dtype and shape")
-    dtype = numpy_functions.dtype_of(body, given[0])
-    if dtype == BOOL:
-        raise body.refusal("read of truth values", "np.uint8, and a comparison with 0")
-    if len(given) == 1 or given[1].type == NONE:
-        name = body.name()
-        body.emit(f"{dtype.c} {name}; py_read(&{name}, sizeof {name}, {body.where});")
-        return Value(dtype, name, natural=dtype.kind == "u")
-    made = arrays.allocate(body, dtype, numpy_functions.shape_codes(body, given[1]))
-    body.emit(f"py_read({made.code}.data, (uint32_t){arrays.size_of(made)} * {dtype.width}, {body.where});")
-    return made
-
-
-def _read_available(body: Body, given: list[Value], words: Words) -> Value:
-    [count] = bound_names(body, "read_available", ("count",), given, words)
-    made = arrays.allocate(body, Scalar("uint8"), [integer(body, count, "the number of bytes").code])
-    body.emit(f"{made.code}.shape[0] = (int32_t)py_read_available({made.code}.data, (uint32_t){made.code}.shape[0]);")
-    return made
-
-
-def _commit(body: Body, given: list[Value], words: Words) -> Value:
-    [value] = bound_names(body, "commit", ("value",), given, words)
-    _commit_value(body, value)
-    return Value(NONE, "0", None, True)
-
-
-def _commit_value(body: Body, value: Value) -> None:
-    if isinstance(value.type, Scalar):
-        if value.is_known:
-            value = body.call(converted, value, value.type, body.where)
-        name = body.name()
-        body.emit(f"{value.type.c} {name} = {value.code}; zkvm_commit(&{name}, sizeof {name});")
-    elif isinstance(value.type, Array):
-        whole = arrays.dense(body, value)
-        body.emit(f"zkvm_commit({whole.code}.data, (uint32_t){arrays.size_of(whole)} * {value.type.dtype.width});")
-    elif isinstance(value.type, Tuple):
-        for number in range(len(value.type.items)):
-            _commit_value(body, member(value, number))
-    else:
-        raise body.refusal(f"commit of {value.type}", "a number, an array, a tuple or a record")
-
-
-def _log(body: Body, given: list[Value], words: Words) -> Value:
-    if words:
-        raise body.refusal("log with names of arguments", "without them")
-    for number, value in enumerate(given):
-        end = " " if number + 1 < len(given) else "\n"
-        if value.is_known and isinstance(value.known, str):
-            text = (value.known + end).encode()
-            body.emit(f"zkvm_print({quoted(value.known + end)}, {len(text)});")
-            continue
-        kind = value.type
-        if not isinstance(kind, Scalar) or kind.kind == "f":
-            raise body.refusal(f"log of {kind}", "texts and integers: int(1000 * x) of a float, the elements of an array one by one")
-        if kind == BOOL:
-            body.emit(f'if ({value.code}) zkvm_print("True", 4); else zkvm_print("False", 5);')
-        else:
-            body.emit(f"py_log_{'uint64' if kind.dtype == 'uint64' else 'int'}({value.code});")
-        body.emit(f"zkvm_print({quoted(end)}, 1);")
-    if not given:
-        body.emit('zkvm_print("\\n", 1);')
-    return Value(NONE, "0", None, True)
-
-
-def _panic(body: Body, given: list[Value], words: Words) -> Value:
-    [message] = bound_names(body, "panic", ("message",), given, words)
-    if not (message.is_known and isinstance(message.known, str)):
-        raise body.refusal("a message that is not a constant text", "a constant text, and zkvm.guest.log for values")
-    body.emit(f"py_panic({body.where}, {quoted(message.known)});")
-    body.assigned = None
-    return Value(NONE, "0", None, True)
-
-
-def _cycles(body: Body, given: list[Value], words: Words) -> Value:
-    bound_names(body, "cycles", (), given, words)
-    return body.temporary(Value(INT, "(int32_t)zkvm_cycles()", natural=True))
-
-
 def _math(name: str) -> Rule:
     def rule(body: Body, given: list[Value], words: Words) -> Value:
         [value] = bound_names(body, name, ("x",), given, words)
@@ -354,12 +260,7 @@ RULES: dict[Any, Rule] = {
     sum: _sum,
     divmod: _divmod,
     dataclasses.replace: _replace,
-    io.read: _read,
-    io.read_available: _read_available,
-    io.commit: _commit,
-    io.log: _log,
-    io.panic: _panic,
-    io.cycles: _cycles,
+    **guest_calls.RULES,
     **{getattr(math, name): _math(name) for name in ("sqrt", "exp", "log", "log2", "sin", "cos", "floor", "ceil", "trunc")},
 }
 """What a guest may call of Python's own and of zkvm.guest."""

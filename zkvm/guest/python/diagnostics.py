@@ -37,6 +37,12 @@ class Source:
         return RefusedError("\n".join(part for part in parts if part))
 
 
+def quoted(text: str) -> str:
+    """A text as a C string, every byte but plain ones by its number."""
+    plain = "".join(chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?%' else f"\\{byte:03o}" for byte in text.encode())
+    return f'"{plain}"'
+
+
 NODE_NAMES: dict[type[ast.AST], tuple[str, str]] = {
     ast.Try: ("try", "a panic ends the run: check with if before, and call zkvm.guest.panic"),
     ast.With: ("with", "a guest has no files and no locks"),

@@ -286,7 +286,10 @@ def _concatenate(body: Body, given: Value, axis: Value | None) -> Value:
             if number != along:
                 body.emit(f"if (PY_RARE({own} != {length})) py_length_panic({body.where}, {own}, {length});")
     lengths = [f"{part.code}.shape[{along}]" for part in parts]
-    shape[along] = body.temporary(Value(INT, f"({' + '.join(lengths)})")).code
+    total = lengths[0]
+    for length in lengths[1:]:
+        total = f"py_add_natural({total}, {length}, {body.where})"
+    shape[along] = body.temporary(Value(INT, total)).code
     made = arrays.allocate(body, dtype, shape)
     begin = "0"
     for part, length in zip(parts, lengths, strict=True):

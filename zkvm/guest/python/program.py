@@ -23,8 +23,10 @@ from zkvm.guest.python.loops import function_body
 from zkvm.guest.python.scalars import Mismatch, float_code, integer_code, numpy_scalar
 from zkvm.guest.python.types import INT, NONE, Array, Known, Scalar, Tuple, Type, Value, identifier
 
-PASSES = 20
-"""Far more than the types of a function's variables take to settle."""
+PASSES = 10_000
+"""Far more than a function's variables take to settle: each pass makes the type of one wider, or finds one that may be negative."""
+DEEPEST = 200
+"""Functions that lead to each other; more are one that calls itself with ever new types."""
 LIBRARY = Path(library.__file__)
 LIBRARY_NAME = "zkvm/python/library.py"
 """In profiles; panics name the line that calls it."""
@@ -43,6 +45,7 @@ class Specialization:
         head: its declaration in C.
         text: in C.
         body: of its translation.
+        promised: the result's type that another function was translated with before this one was done.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Specialization:
     head: str = ""
     text: str = ""
     body: Body | None = None
+    promised: Type | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Program:
         self.arrays: dict[int, tuple[Any, Array, str, str]] = {}
         self.tuples: dict[str, Tuple] = {}
         self.names: set[str] = set()
+        self.depth = 0
 
     # What a function's translation asks for.
 
@@ -146,6 +151,8 @@ class Program:
             special.result = special.body.result  # it calls itself: by the returns before this call
         if special.result is None:
             raise body.refusal(f"{function.__name__} calls itself before a return says of which type it is", "an annotation: -> np.int64")
+        if not special.text and special.body is not body:
+            special.promised = special.result
         if special.result == Known("never", "never"):
             body.assigned = None
         codes = [body.fit(value, kind).code for value, kind in zip(values, special.types, strict=True) if not isinstance(kind, Known)]
@@ -167,11 +174,18 @@ class Program:
         key = (function, *types, *naturals)
         if key not in self.functions:
             self.functions[key] = special = Specialization(self._name(function), types, naturals)
+            self.depth += 1
+            if self.depth > DEEPEST:
+                node, source = self.definition(function)
+                raise source.refusal(node.lineno, f"{function.__name__} calls itself with ever new types", "arguments of one type")
             self._translate(function, special)
+            self.depth -= 1
         return self.functions[key]
 
     def _name(self, function: Any) -> str:
         stem = identifier(f"{Path(function.__code__.co_filename).stem}_{function.__name__}")
+        if re.match(r"(py|zkvm|array|tuple|[a-z])\d*_", stem):  # names of the runtime and of variables
+            stem = f"guest_{stem}"
         name, number = stem, 1
         while name in self.names:
             number += 1
@@ -191,8 +205,6 @@ class Program:
             body.restart()
             for name, kind, natural in zip(names, special.types, special.naturals, strict=True):
                 body.parameter(name, kind, name in changed, natural)
-            if isinstance(node, ast.Lambda):
-                raise source.refusal(node.lineno, "lambda has no translation", "a function with def")
             function_body(body, node.body)
             if body.assigned is not None:
                 if body.result not in (None, NONE):
@@ -201,6 +213,10 @@ class Program:
             special.result = body.result if body.result is not None else Known("never", "never")
             if not body.changed:
                 break
+        else:
+            raise source.refusal(node.lineno, f"the types of {node.name}'s variables do not settle", "one type for each variable")
+        if special.promised not in (None, special.result):
+            raise source.refusal(node.lineno, f"{node.name} is called before its result's type is known", "an annotation: -> np.int64")
         assert special.result is not None
         special.natural = body.natural_result and special.result == INT
         body.at(node)
@@ -214,7 +230,7 @@ class Program:
         special.head = f"static {result} {special.name}({', '.join(parameters) or 'void'})"
         special.text = body.text(special.head)
 
-    def definition(self, function: Any) -> tuple[ast.FunctionDef | ast.Lambda, Source]:
+    def definition(self, function: Any) -> tuple[ast.FunctionDef, Source]:
         """Where a function is written.
 
         Raises:
@@ -229,6 +245,8 @@ class Program:
         found = file.functions.get((function.__code__.co_firstlineno, function.__name__), [])
         if len(found) != 1:
             raise file.source.refusal(function.__code__.co_firstlineno, f"{function.__name__} has no definition of its own here", "a def")
+        if isinstance(found[0], ast.Lambda):
+            raise file.source.refusal(found[0].lineno, "lambda has no translation", "a function with def")
         return found[0], file.source
 
     # The C file.
@@ -248,7 +266,7 @@ class Program:
             raise source.refusal(node.lineno, f"{main.__name__} returns {special.result}", "nothing, or an int: the exit code")
         functions = list(self.functions.values())
         texts = [function.text for function in functions]
-        call = f"{special.name}(); return 0;" if known else f"return (int){special.name}();"
+        call = f"{special.name}(); PY_END(); return 0;" if known else f"int code = (int){special.name}(); PY_END(); return code;"
         constants = [text for _, _, _, text in self.arrays.values()]
         return "\n".join(
             [

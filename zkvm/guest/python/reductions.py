@@ -27,7 +27,7 @@ def _three_axes(body: Body, array: Value, axis: int) -> Value:
     """The array with all axes before one and all after it put together."""
     array = arrays.dense(body, array)
     shape = arrays.shape_of(array)
-    lengths = [f"({' * '.join(part) or '1'})" for part in (shape[:axis], shape[axis + 1 :])]
+    lengths = [arrays.product_of(part) for part in (shape[:axis], shape[axis + 1 :])]
     return arrays.reshaped(body, array, [lengths[0], shape[axis], lengths[1]])
 
 
@@ -255,7 +255,7 @@ def _take(body: Body, array: Value, indices: Value) -> Value:
     if kind_of(places).ndim != 1 or kind_of(places).dtype.kind not in "iu":
         raise body.refusal("indices of this kind", "integers on one axis")
     shape = arrays.shape_of(array)
-    rows = arrays.reshaped(body, array, [shape[0], f"({' * '.join(shape[1:]) or '1'})"])
+    rows = arrays.reshaped(body, array, [shape[0], arrays.product_of(shape[1:])])
     out = arrays.allocate(body, kind.dtype, [f"{places.code}.shape[0]", f"{rows.code}.shape[1]"])
     body.program.library(body, "take_rows", rows, places, out)
     return arrays.reshaped(body, out, [f"{places.code}.shape[0]", *shape[1:]])

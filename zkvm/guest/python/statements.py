@@ -8,7 +8,7 @@ from typing import Any
 
 from zkvm.guest.python import arrays, views
 from zkvm.guest.python.body import Body
-from zkvm.guest.python.diagnostics import NODE_NAMES
+from zkvm.guest.python.diagnostics import NODE_NAMES, quoted
 from zkvm.guest.python.expressions import condition, expression, operate
 from zkvm.guest.python.types import INT, Array, Scalar, Tuple, Value, is_shared, member, owners, tuple_of
 
@@ -27,7 +27,7 @@ def statements(body: Body, nodes: Sequence[ast.stmt]) -> None:
         if rule is None:
             name, instead = NODE_NAMES.get(type(node), (type(node).__name__, ""))
             raise body.refusal(f"{name} has no translation", instead)
-        body.emit(f'#line {body.line} "{body.source.name}"')
+        body.emit(f"#line {body.line} {quoted(body.source.name)}")
         rule(body, node)
         body.end_statement()
 
@@ -238,12 +238,6 @@ def _message(body: Body, node: ast.expr | None) -> str:
     if not (value.is_known and isinstance(value.known, str)):
         raise body.refusal("a message that is not a constant text", "a constant text, and zkvm.guest.log for values")
     return value.known
-
-
-def quoted(text: str) -> str:
-    """A text as a C string, every byte but plain ones by its number."""
-    plain = "".join(chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?%' else f"\\{byte:03o}" for byte in text.encode())
-    return f'"{plain}"'
 
 
 def _pass(body: Body, node: ast.Pass) -> None:

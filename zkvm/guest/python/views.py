@@ -132,7 +132,7 @@ def view(body: Body, array: Value, parts: list[Index]) -> Value:
             start, length, stride = _cut(body, array, axis, part)
             begins.append(f"(uint32_t){start} * (uint32_t){step}")
             shape.append(length)
-            steps.append(step if stride is None else f"{stride} * {step}")
+            steps.append(step if stride is None else f"(int32_t)((uint32_t)({stride}) * (uint32_t){step})")
         axis += 1
     if not shape:
         raise body.refusal("too many indices")

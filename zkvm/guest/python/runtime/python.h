@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 #include <zkvm.h>
+#include <zkvm_blake3.h>
+#include <zkvm_poseidon2.h>
 
 /* Nothing below is used by every program. */
 #pragma clang diagnostic ignored "-Wunused-function"
@@ -75,6 +77,19 @@ static void *py_fresh_memory(uint32_t length, const char *where) {
     return taken;
 }
 
+#ifdef PY_CHECK_MEMORY
+/* For tests: memory that is given back is overwritten, and main panics at its end if something still holds a block. */
+static uint32_t py_blocks_in_use;
+#define PY_TAKEN() (py_blocks_in_use++)
+#define PY_GIVEN_BACK(block) \
+    (py_blocks_in_use--, memset((uint8_t *)(block) + PY_HEADER, 0xA5, (1u << (block)->order) - PY_HEADER))
+#define PY_END() (py_blocks_in_use != 0 ? py_panic("end", "memory was not given back") : (void)0)
+#else
+#define PY_TAKEN() ((void)0)
+#define PY_GIVEN_BACK(block) ((void)0)
+#define PY_END() ((void)0)
+#endif
+
 /* A block of count * width bytes with one user; zeroed on demand. */
 __attribute__((noinline)) static py_block *py_allocate(uint32_t count, uint32_t width, bool zeroed, const char *where) {
     uint64_t wanted = (uint64_t)count * width + PY_HEADER;
@@ -90,6 +105,7 @@ __attribute__((noinline)) static py_block *py_allocate(uint32_t count, uint32_t 
     }
     block->users = 1;
     block->order = order;
+    PY_TAKEN();
     return block;
 }
 
@@ -99,6 +115,7 @@ PY_INLINE void py_retain(py_block *block) {
 
 PY_INLINE void py_release(py_block *block) {
     if (block == NULL || --block->users != 0) return;
+    PY_GIVEN_BACK(block);
     *(py_block **)(block + 1) = py_free_blocks[block->order];
     py_free_blocks[block->order] = block;
 }
@@ -388,6 +405,23 @@ static uint32_t py_read_available(void *buffer, uint32_t length) {
         total += count;
     }
     return total;
+}
+
+/* ---- hashes ---- */
+
+static void py_poseidon2_hash(uint8_t *digest, const void *data, uint32_t length) {
+    zkvm_digest found;
+    zkvm_poseidon2_hash(data, length, &found);
+    memcpy(digest, &found, sizeof found);
+}
+
+static void py_poseidon2_compress(uint8_t *digest, const uint8_t *left, const uint8_t *right, const char *where) {
+    zkvm_digest sides[2];
+    memcpy(&sides[0], left, sizeof sides[0]);
+    memcpy(&sides[1], right, sizeof sides[1]);
+    if (!zkvm_digest_is_canonical(&sides[0]) || !zkvm_digest_is_canonical(&sides[1])) py_panic(where, "ValueError: no digest");
+    zkvm_poseidon2_compress(&sides[0], &sides[1], &sides[0]);
+    memcpy(digest, &sides[0], sizeof sides[0]);
 }
 
 /* ---- for people ---- */
