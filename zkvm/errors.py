@@ -76,6 +76,10 @@ class GuestTrap(GuestError):
         self.cycle = cycle
 
 
+class CheckpointError(ZkvmError):
+    """What a run in segments goes on from is missing, damaged, or of another run: says which part."""
+
+
 class Cancelled(ZkvmError):
     """The caller asked to stop: nothing was produced and nothing is left running."""
 
