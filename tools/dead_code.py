@@ -22,8 +22,8 @@ COMMAND = "a command, which the command line finds by its name"
 IN_A_CHILD = "called by its name in a process of its own"
 IN_SEGMENTS = "of runs in segments, whose prover is not there yet: docs/segments.md"
 KEPT = {
-    "ram_segment": IN_SEGMENTS,
-    "zero_segment": IN_SEGMENTS,
+    "joint_closings": IN_SEGMENTS,
+    "check_joint": IN_SEGMENTS,
     "SegmentedRun": IN_SEGMENTS,
     "last_memory": IN_SEGMENTS,
     "survey": IN_SEGMENTS,

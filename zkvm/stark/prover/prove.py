@@ -191,7 +191,8 @@ def randomize_tables(shape: ProofShape, tables: Sequence[Table], randomness: Ran
         table.main[:, table.active :] = randomness.elements(f"main rows {table.chip.name}", (table.main.shape[0], exempt))
         plan = entry.code.plan
         for rank, number in enumerate(plan.running):
-            cells = table.main[EXTENSION * rank : EXTENSION * rank + EXTENSION, -1]
+            first = plan.start(rank)
+            cells = table.main[first : first + EXTENSION, -1]
             (sums if plan.has_sum and number == plan.extension_columns - 1 else products).append(cells)
     if randomness.is_zero:
         for cells in products:
