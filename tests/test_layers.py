@@ -57,6 +57,10 @@ INTERNAL: dict[str, tuple[str, ...]] = {
         "errors", "riscv.isa.opcodes", "riscv.chips.buses", "riscv.machine",
         "stark.air.table", "stark.crypto.hashes", "stark.protocol.params", "stark.protocol.statement",
     ),
+    "riscv.segments": (
+        "errors", "riscv.chips.buses", "riscv.chips.segments.hand_over", "riscv.header", "riscv.machine",
+        "stark.air", "stark.crypto.hashes", "stark.protocol",
+    ),
     "riscv.fills": (
         "riscv.chips", "riscv.records", "riscv.kernels",
         "stark.air", "stark.tables", "stark.kernels.scratch",

@@ -66,6 +66,8 @@ def _fractions(table: Table, code: ChipCode, params: Sequence[int], threads: int
     tape = tapes.bind(code.fraction_tape, params)
     main, pre = tapes.columns_of(table.main), tapes.columns_of(table.pre)
     bus = np.empty((EXTENSION * columns, height), np.uint64)
+    if not columns:
+        return bus  # preprocessed columns that this machine does not use
 
     def work(start: int, stop: int) -> None:
         width = stop - start
