@@ -20,20 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = "tests"
 COMMAND = "a command, which the command line finds by its name"
 IN_A_CHILD = "called by its name in a process of its own"
-IN_SEGMENTS = "of runs in segments, whose prover is not there yet: docs/segments.md"
 KEPT = {
-    "segmented_statement": IN_SEGMENTS,
-    "check_instructions": IN_SEGMENTS,
-    "prove_part": IN_SEGMENTS,
-    "share_of": IN_SEGMENTS,
-    "last_share": IN_SEGMENTS,
-    "commit_early": IN_SEGMENTS,
-    "verify_joint": IN_SEGMENTS,
-    "check_joint": IN_SEGMENTS,
-    "SegmentedRun": IN_SEGMENTS,
-    "last_memory": IN_SEGMENTS,
-    "survey": IN_SEGMENTS,
-    "choose_cut": IN_SEGMENTS,
+    "check_joint": "the checker of joint buses: zkvm check does not cut runs",
     "compile_model": COMMAND,
     "disasm": COMMAND,
     "soundness": COMMAND,

@@ -88,6 +88,10 @@ class LimitError(GuestError):
     """A limit set by the caller (cycles, memory) was reached: says which and what to change."""
 
 
+class RunTooLong(LimitError):
+    """A run does not fit one proof, or not here: it can be proven in segments."""
+
+
 class ProvingError(ZkvmError):
     """The trace does not satisfy the machine, or the prover cannot go on: a bug or a resource limit, never a bad guest."""
 

@@ -49,13 +49,23 @@ def segmented_statement(
         ("image header", header.to_bytes()),
         ("exit code", exit_code.to_bytes(8, "little")),
     )
-    parts = [_part(memory_machine(), header, parameters, (), memory_closings(header))]
+    parts = [memory_part(header, parameters)]
     first = 0
     for own in journal:
-        label = first.to_bytes(8, "little") + len(own).to_bytes(8, "little") + blake3(own)
-        parts.append(_part(segment_machine(), header, parameters, (("journal part", label),), (journal_closing(own, first),)))
+        parts.append(segment_part(header, parameters, own, first))
         first += len(own)
     return JointStatement(fields, joint_closings(header, len(journal), exit_code)), parts
+
+
+def memory_part(header: ImageHeader, parameters: Parameters) -> Part:
+    """What the proof of a run's memory says: where the image's words and those of its gaps begin, and where they end."""
+    return _part(memory_machine(), header, parameters, (), memory_closings(header))
+
+
+def segment_part(header: ImageHeader, parameters: Parameters, journal: bytes, first: int) -> Part:
+    """What the proof of a segment says: these bytes of the journal, from an index on, are what it writes."""
+    label = first.to_bytes(8, "little") + len(journal).to_bytes(8, "little") + blake3(journal)
+    return _part(segment_machine(), header, parameters, (("journal part", label),), (journal_closing(journal, first),))
 
 
 def _part(

@@ -115,13 +115,14 @@ class LastSegments:
     def __init__(self) -> None:
         self._pages: dict[int, NDArray[np.uint64]] = {}
 
-    def visit(self, addresses: NDArray[np.uint64], number: int | None = None) -> NDArray[np.uint64]:
+    def visit(self, addresses: NDArray[np.uint64], number: int | NDArray[np.uint64] | None = None) -> NDArray[np.uint64]:
         """The segments before, 0 for none; from now on ``number`` (None: they stay).
 
         Args:
             addresses: (n,) distinct memory-bus addresses.
-            number: of the segment that accesses them.
+            number: of the segment that accesses them, or of each.
         """
+        numbers = None if number is None else np.broadcast_to(np.asarray(number, np.uint64), len(addresses))
         registers = addresses >= np.uint64(REGISTER_BASE)
         index = np.where(registers, addresses, addresses // np.uint64(4)).astype(np.int64)  # a register's index is far above a word's
         pages, offsets = index // PAGE_WORDS, index % PAGE_WORDS
@@ -130,8 +131,8 @@ class LastSegments:
         for part in np.split(order, np.flatnonzero(np.diff(pages[order])) + 1) if len(order) else []:
             page = self._pages.setdefault(int(pages[part[0]]), np.zeros(PAGE_WORDS, np.uint64))
             found[part] = page[offsets[part]]
-            if number is not None:
-                page[offsets[part]] = number
+            if numbers is not None:
+                page[offsets[part]] = numbers[part]
         return found
 
     def words(self) -> NDArray[np.uint64]:
@@ -192,6 +193,19 @@ class SegmentedRun:
             raise CheckpointError(f"the checkpoint has read {self.at.position} bytes of an input of {len(stdin)}: it is of another input")
         self._state = restore(image, self.at, self._pages, trace=True, max_memory=max_memory)
         self._host = Host(stdin, sinks_of(stdout, stderr), position=self.at.position)
+        self._before = self.at
+
+    def rewind(self, execution: Execution) -> None:
+        """Go back to where the last segment began, to cut it elsewhere. What it wrote to its host was written.
+
+        Args:
+            execution: of that segment, as :meth:`segment` returned it.
+        """
+        words = execution.boundary
+        self.visited.visit(words["address"], np.uint64(execution.number) - words["gap"])
+        self.number, self.ended, self.at = execution.number - 1, False, self._before
+        self._state = restore(self.image, self.at, self._pages, trace=True, max_memory=self._state.max_memory)
+        self._host = Host(self._host.stdin, self._host.sinks, position=self.at.position)
 
     def segment(self, cycles: int, gaps: NDArray[np.uint64] | None = None) -> Execution:
         """Execute up to a cut.
@@ -210,6 +224,7 @@ class SegmentedRun:
             at = "after its exit" if self.ended else f"from {self.at.cycles} to {cycles} cycles, after {self.number} others"
             raise LimitError(f"no segment {at}: a run has at most {MAX_CYCLES} cycles in {MAX_SEGMENTS} segments")
         state, begin = self._state, self.at
+        self._before = begin
         self._begin()
         self.number += 1
         self.ended = not advance(state, self._host, cycles, self._runner)

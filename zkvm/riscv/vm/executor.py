@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.errors import GuestTrap, LimitError
+from zkvm.errors import GuestTrap, LimitError, RunTooLong
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.isa.poseidon2 import WIDTH, WORDS
 from zkvm.riscv.kernels import interpreter as kernel
@@ -136,7 +136,7 @@ def advance(state: MachineState, host: Host, cycles: int, runner: Runner = run_k
         else:
             raise _trap_of(state, status)
         if max_time is not None and state.time >= max_time:
-            raise LimitError(f"the run is longer than a proof can be: state time 2^32 reached after {state.cycles} cycles")
+            raise RunTooLong(f"the run is longer than a proof can be: state time 2^32 reached after {state.cycles} cycles")
     return False
 
 
