@@ -192,6 +192,9 @@ def test_proofs_left_out_exchanged_and_repeated() -> None:
     assert refusal(with_seal(proofs=(first, memory, second))) is RejectReason.SHAPE
     assert refusal(with_seal(proofs=(memory,), lengths=())) is RejectReason.SHAPE
     assert refusal(with_seal(proofs=())) is RejectReason.SHAPE
+    assert refusal(with_seal(proofs=(memory, first, None))) is RejectReason.SHAPE
+    assert refusal(with_seal(proofs=(memory.proof, first, second))) is RejectReason.SHAPE
+    assert refusal(with_seal(proofs=(memory, replace(first, proof=None), second))) is RejectReason.SHAPE  # type: ignore[arg-type]
 
 
 def test_a_segment_of_another_run_of_the_program() -> None:

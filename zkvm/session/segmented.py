@@ -153,8 +153,9 @@ def plan_run(
         Cancelled: the caller asked for it.
     """
     image, chosen, limit = setting.image, setting.chosen, DEFAULT_MAX_CYCLES if env.max_cycles is None else env.max_cycles
-    living = survey(image, env.stdin, max_cycles=limit).living if image.tensors is not None else ()
-    run = SegmentedRun(image, env.stdin, pages=pages)
+    room = memory.available_bytes() if env.max_memory is None else env.max_memory
+    living = survey(image, env.stdin, max_cycles=limit, max_memory=room).living if image.tensors is not None else ()
+    run = SegmentedRun(image, env.stdin, pages=pages, max_memory=room)
     plan = Plan(blake3(os.urandom(32)), 0, 0, (), LastMemory(image, *[np.zeros(0, np.uint64)] * 5), b"", (b"", b""))
     cuts: list[Cut] = []
     shares: list[Ext] = []
@@ -178,6 +179,8 @@ def plan_run(
                 sink(said)  # now, because a segment that does not fit is executed again
         if progress is not None:
             progress(f"cut {number} segments", 0.0)
+        if env.progress is not None:
+            env.progress(execution.cycles)
     words = run.last_memory()
     tables = setting.early_tables(memory_machine(), words)
     seed = plan.seed(setting.zk, "early", 0)

@@ -16,7 +16,7 @@ from zkvm.stark.protocol.codec import Reader
 from zkvm.stark.protocol.joint import MAX_PARTS, PartProof
 from zkvm.stark.protocol.joint_codec import encode_part, read_part
 from zkvm.stark.protocol.params import BEST, Parameters, Policy
-from zkvm.stark.protocol.proof import ByContent
+from zkvm.stark.protocol.proof import ByContent, Proof
 from zkvm.stark.protocol.security import joined_bits
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.verifier.joint import verify_joint
@@ -68,6 +68,8 @@ class SegmentedSeal(ByContent):
         """
         if not isinstance(self.proofs, tuple) or not isinstance(self.lengths, tuple) or len(self.proofs) != len(self.lengths) + 1:
             raise VerificationError(RejectReason.SHAPE, "a run in segments has a proof of its memory and one for each segment")
+        if not all(isinstance(own, PartProof) and isinstance(own.proof, Proof) for own in self.proofs):
+            raise VerificationError(RejectReason.SHAPE, "a part of a run in segments is no proof")
         if not 2 <= len(self.proofs) <= MAX_PARTS:
             raise VerificationError(RejectReason.SHAPE, f"{len(self.lengths)} segments; there are 1 to {MAX_PARTS - 1}")
 
