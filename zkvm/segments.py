@@ -10,7 +10,7 @@ from zkvm.riscv.records import Image
 from zkvm.session.bound import PadTo
 from zkvm.session.resources import Clock
 from zkvm.session.run import ExecutorEnv, Session, Told
-from zkvm.session.segmented import Setting, memory_budget, prove_segmented, run_identity
+from zkvm.session.segmented import Lengths, Setting, memory_budget, prove_segmented, run_identity
 from zkvm.session.workdir import WorkDir
 from zkvm.stark.protocol.params import Parameters
 from zkvm.stark.prover.preprocessed import Preprocessed
@@ -56,7 +56,7 @@ def prove_run(
         if isinstance(sink, Told):
             sink.again()
     with clock("segments"):
-        plan, proofs = prove_segmented(setting, env, work, length, memory_budget(env.max_memory), clock.progress)
+        plan, proofs = prove_segmented(setting, env, work, Lengths(setting, length, memory_budget(env.max_memory)), clock.progress)
     journal = b"".join(plan.journal)
     claim = Claim(header.image_id(), plan.exit_code, journal_digest(journal), chosen.numbers)
     seal = SegmentedSeal(tuple(map(len, plan.journal)), tuple(proofs))

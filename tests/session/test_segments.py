@@ -19,13 +19,22 @@ from tests.riscv.vm.test_cuts import same
 from tests.sample import INPUT, sample_image
 from zkvm.api import load_image
 from zkvm.errors import Cancelled, CheckpointError, LimitError, ProvingError, UsageError
+from zkvm.riscv.machine import machine, segment_machine
+from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.assemble import Item
 from zkvm.riscv.vm.cuts import SegmentedRun, survey
 from zkvm.session import segmented
 from zkvm.session.plan import Plan
 from zkvm.session.run import ExecutorEnv, Told
+from zkvm.session.segmented import Lengths, Setting
 from zkvm.session.workdir import FolderPages, WorkDir
 from zkvm.stark.protocol.joint_codec import encode_part
+from zkvm.stark.protocol.params import parameters
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.prover.memory import LATER_BYTES, predicted_bytes
+from zkvm.stark.prover.preprocessed import commit_preprocessed
+from zkvm.stark.tables import planned_heights
+from zkvm.verifier.image import image_columns, image_header
 
 WRITE: list[Item] = [("li", "a7", 64), ("addi", "a1", "sp", -16), ("li", "a2", 4), ("ecall",)]
 
@@ -109,37 +118,61 @@ def test_lengths_that_are_none() -> None:
 
 
 def test_segments_are_as_long_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not fit is cut again at half its length, and its output is not said twice."""
     monkeypatch.setattr(segmented, "FIRST_CYCLES", 16000)
     monkeypatch.setattr(segmented, "LEAST_CYCLES", 500)
-    counted = []
+    counted: list[int] = []
 
-    def fits(setting: object, budget: object) -> Callable[[object], bool]:
-        def few(execution: object) -> bool:
-            counted.append(len(execution.steps))  # type: ignore[attr-defined]
-            return counted[-1] <= 6000
+    def fits(self: Lengths, execution: Execution) -> bool:
+        counted.append(len(execution.steps))
+        return counted[-1] <= 6000
 
-        return few
-
-    monkeypatch.setattr(segmented, "fits_memory", fits)
-    said = bytearray()
-    setting_of = segmented.plan_run
-
-    plans = []
-
-    def keep(*arguments: object) -> Plan:
-        plans.append(setting_of(*arguments))  # type: ignore[arg-type]
-        return plans[-1]
-
-    monkeypatch.setattr(segmented, "plan_run", keep)
+    monkeypatch.setattr(Lengths, "fits", fits)
+    monkeypatch.setattr(Lengths, "following", lambda self, execution, done: 5000)
     monkeypatch.setattr("zkvm.session.limits.TableLimits._check_heights", refuse)
-    info = prove(None, segment_cycles="auto", stdout=said.extend)
-    assert counted[0] > 6000
-    assert all(own > 6000 or own <= 6000 for own in counted)
-    (plan,) = plans
-    ends = [0, *(cut.cycles for cut in plan.cuts)]
-    assert all(0 < after - before <= 6100 for before, after in zip(ends, ends[1:], strict=False))
-    assert info.receipt.segments == len(plan.cuts) > 3
+    said = bytearray()
+    info = prove(None, segment_cycles="auto", stdout=said.extend, verify=False, zk=False)
+    assert counted[:3] == [pytest.approx(16000, abs=99), pytest.approx(8000, abs=99), pytest.approx(4000, abs=99)]
+    assert max(counted[2:]) <= 5000
+    assert info.receipt.segments == len(counted) - 2 == 5
     assert bytes(said) == zkvm.execute(PROGRAM).stdout
+
+
+def test_lengths_fill_tables() -> None:
+    """Of the lengths that fit, one whose tables are nearly full."""
+    image = load_image(counter(1 << 17))
+    columns = image_columns(image)
+    header = image_header(image, columns, (bytes(32),) * 3)
+    setting = Setting(image, header, commit_preprocessed(machine(), columns, 2), parameters("fast"), True, 1)
+    run = SegmentedRun(image)
+    execution = run.segment(70_000)
+    huge, none = Lengths(setting, None, 1 << 40), Lengths(setting, None, 0)
+    assert huge.fits(execution)
+    assert not none.fits(execution)
+    assert none.following(execution, 70_000) == 70_000 - 70_000 // 64
+    length = huge.following(execution, 70_000)
+    assert 70_000 < length <= 140_000
+    cells = []
+    for cycles in (70_000, length):
+        own = SegmentedRun(image).segment(cycles)
+        found = huge._cost(segmented._rows_of(own), 0)
+        assert found is not None
+        cells.append(found / cycles)
+    assert cells[1] < cells[0]
+    least = huge._cost(segmented._rows_of(execution), 0)
+    assert least is not None
+    tight = Lengths(setting, None, predicted(setting, execution))
+    assert tight.fits(execution)
+    assert tight.following(execution, 70_000) <= 72_000
+    assert Lengths(setting, 123, 0).fits(execution)
+    assert Lengths(setting, 123, 0).following(execution, 70_000) == Lengths(setting, 123, 0).first == 123
+
+
+def predicted(setting: Setting, execution: Execution) -> int:
+    """What the proof of a segment takes."""
+    heights = planned_heights(segment_machine(), execution, setting.image, setting.chosen.exempt)
+    shape = ProofShape(segment_machine(), setting.chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
+    return predicted_bytes(shape, execution.steps.nbytes, LATER_BYTES, 1)
 
 
 def refuse(self: object, *arguments: object) -> None:
@@ -167,13 +200,20 @@ def test_a_run_is_not_cut_behind_its_padding(monkeypatch: pytest.MonkeyPatch) ->
     assert prove(None, segment_cycles="auto", pad_to=1 << 10).receipt.segments == 1
 
 
+class Never:
+    """Nothing fits."""
+
+    def fits(self, execution: Execution) -> bool:
+        return False
+
+
 def test_tensors_are_not_parted() -> None:
     """A segment that cannot be cut, and does not fit."""
     living = survey(sample_image(), INPUT).living
     run = SegmentedRun(sample_image(), INPUT)
     run.segment(11)
     with pytest.raises(LimitError, match="tensors are alive all the time"):
-        segmented._next_segment(run, 100, True, living, 1 << 20, lambda execution: False)
+        segmented._next_segment(run, 10_000, Never(), living, 1 << 20)  # type: ignore[arg-type]
 
 
 def test_a_segment_is_cut_again() -> None:

@@ -8,7 +8,7 @@ that it accesses how many segments before it the word was accessed last.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,11 +42,14 @@ from zkvm.stark.prover.joint import Early, commit_early, last_share, prove_part,
 from zkvm.stark.prover.memory import LATER_BYTES, predicted_bytes, process_bytes
 from zkvm.stark.prover.preprocessed import Preprocessed
 from zkvm.stark.prover.tapes import evaluate_columns
-from zkvm.stark.tables import Padding, build_tables, planned_heights
+from zkvm.stark.tables import Padding, build_tables, heights_for
 
 FIRST_CYCLES = 1 << 18
 """Length of the first segment, if it is to follow from memory."""
 LEAST_CYCLES, MOST_CYCLES = 1 << 12, 1 << 24
+LENGTH_STEPS, LENGTH_MARGIN = 8, 64
+"""Lengths that are looked at within a factor of two either way; and the part of the best one that is left free, because no two segments
+are alike."""
 EARLY_SHARE, PROVEN_SHARE = 0.1, 0.95
 """Shares of the work that are done when the early columns are committed, and when all segments are proven."""
 
@@ -108,33 +111,71 @@ def memory_budget(limit: int | None) -> int:
     return memory.available_bytes() if limit is None else max(limit - process_bytes(), 0)
 
 
-Fits = Callable[[Execution], bool]
-"""Whether a segment can be proven here."""
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How long segments are.
 
+    Attributes:
+        setting: of all proofs.
+        fixed: instructions of every segment; None: as many as fit.
+        budget: bytes that the proof of a segment may take, if they are not fixed.
+    """
 
-def fits_memory(setting: Setting, budget: int | None) -> Fits:
-    """Whether the proof of a segment, as predicted, takes no more than so many bytes; None: any."""
-    own = segment_machine()
+    setting: Setting
+    fixed: int | None
+    budget: int
 
-    def fits(execution: Execution) -> bool:
-        if budget is None:
-            return True
+    @property
+    def first(self) -> int:
+        """Of the first segment."""
+        return FIRST_CYCLES if self.fixed is None else self.fixed
+
+    def fits(self, execution: Execution) -> bool:
+        """Whether the proof of a segment, as predicted, takes no more than the budget."""
+        return self.fixed is not None or self._cost(_rows_of(execution), execution.steps.nbytes) is not None
+
+    def following(self, execution: Execution, done: int) -> int:
+        """The length to try for the next segment, if it does what this one of so many instructions did.
+
+        Heights are powers of two, so the cells of an instruction depend on how full the tables are: of the lengths that fit, one with the
+        fewest.
+        """
+        if self.fixed is not None:
+            return self.fixed
+        rows, best = _rows_of(execution), (float("inf"), done)
+        for step in range(-LENGTH_STEPS, LENGTH_STEPS + 1):
+            length = int(done * 2 ** (step / LENGTH_STEPS))
+            if not LEAST_CYCLES <= length <= MOST_CYCLES:
+                continue
+            scaled = {name: -(-count * length // done) for name, count in rows.items()}
+            cells = self._cost(scaled, execution.steps.itemsize * length)
+            if cells is not None:
+                best = min(best, (cells / length, length))
+        return max(best[1] - best[1] // LENGTH_MARGIN, LEAST_CYCLES)
+
+    def _cost(self, rows: dict[str, int], records: int) -> int | None:
+        """Committed cells of a segment with so many rows of each chip, and bytes of records; None: it does not fit."""
+        setting, own = self.setting, segment_machine()
         try:
-            heights = planned_heights(own, execution, setting.image, setting.chosen.exempt, setting.pad_to, split=setting.chosen.splits)
+            heights = heights_for(own, rows, setting.image, setting.chosen.exempt, setting.pad_to, split=setting.chosen.splits)
         except LimitError:
-            return False
+            return None
         shape = ProofShape(own, setting.chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
-        return predicted_bytes(shape, execution.steps.nbytes, LATER_BYTES, setting.threads) <= budget
+        if predicted_bytes(shape, records, LATER_BYTES, setting.threads) > self.budget:
+            return None
+        return sum(sum(table.code.widths) * table.height for table in shape.tables)
 
-    return fits
+
+def _rows_of(execution: Execution) -> dict[str, int]:
+    """Used rows of each chip of a segment."""
+    return {chip.name: chip.rows(execution) for chip in segment_machine().chips if chip.first is None}
 
 
 def plan_run(
     setting: Setting,
     env: ExecutorEnv,
     pages: MutableMapping[bytes, bytes],
-    length: int | None,
-    fits: Fits,
+    lengths: Lengths,
     progress: Progress | None = None,
 ) -> Plan:
     """Execute a run, cut it, and commit the early columns of each segment.
@@ -143,8 +184,7 @@ def plan_run(
         setting: of all proofs.
         env: the guest's environment.
         pages: where contents of pages are put.
-        length: instructions of a segment; None: as many as fit.
-        fits: whether a segment can be proven.
+        lengths: of segments.
         progress: told of every segment.
 
     Raises:
@@ -160,11 +200,11 @@ def plan_run(
     cuts: list[Cut] = []
     shares: list[Ext] = []
     written, output, seconds = 0, (b"", b""), 0.0
-    current = FIRST_CYCLES if length is None else length
+    current = lengths.first
     while not run.ended:
         env.check()
         begin = run.at
-        execution, current = _next_segment(run, current, length is None, living, limit, fits)
+        execution, current = _next_segment(run, current, lengths, living, limit)
         number, share = run.number, share_of(plan.seed(setting.zk, "share", run.number))
         part = segment_part(setting.header, chosen, execution.journal, written)
         tables = setting.early_tables(segment_machine(), execution)
@@ -197,9 +237,7 @@ def plan_run(
     )
 
 
-def _next_segment(
-    run: SegmentedRun, length: int, adapt: bool, living: Sequence[tuple[int, int]], limit: int, fits: Fits
-) -> tuple[Execution, int]:
+def _next_segment(run: SegmentedRun, length: int, lengths: Lengths, living: Sequence[tuple[int, int]], limit: int) -> tuple[Execution, int]:
     """The next segment, and the length to try for the one after it.
 
     Raises:
@@ -212,11 +250,10 @@ def _next_segment(
         if not run.ended and execution.cycles >= limit:
             raise LimitError(f"the guest has not ended after {limit} cycles: raise --max-cycles, or look for an endless loop")
         done = execution.cycles - begin
-        if fits(execution):
-            room = adapt and done == length and length < MOST_CYCLES
-            return execution, 2 * length if room else length
+        if lengths.fits(execution):
+            return execution, length if run.ended else lengths.following(execution, done)
         shorter = min(length, done) // 2
-        if not adapt or shorter < LEAST_CYCLES or choose_cut(begin + shorter, begin, living) >= execution.cycles:
+        if shorter < LEAST_CYCLES or choose_cut(begin + shorter, begin, living) >= execution.cycles:
             what = "tensors are alive all the time" if living else "it is as short as can be"
             raise LimitError(
                 f"the segment from {begin} to {execution.cycles} cycles takes more memory than there is for its proof, and {what}: raise "
@@ -279,7 +316,7 @@ def prove_number(
 
 
 def prove_segmented(
-    setting: Setting, env: ExecutorEnv, work: WorkDir | None, length: int | None, budget: int | None, progress: Progress | None = None
+    setting: Setting, env: ExecutorEnv, work: WorkDir | None, lengths: Lengths, progress: Progress | None = None
 ) -> tuple[Plan, list[PartProof]]:
     """Prove a run in segments.
 
@@ -287,8 +324,7 @@ def prove_segmented(
         setting: of all proofs.
         env: the guest's environment.
         work: where the work is kept, and where to go on; None: in memory.
-        length: instructions of a segment; None: as many as fit into the budget.
-        budget: bytes that the proof of a segment may take; None: any.
+        lengths: of segments.
         progress: told of segments and phases, with the share of the work done.
 
     Returns:
@@ -297,7 +333,7 @@ def prove_segmented(
     pages: MutableMapping[bytes, bytes] = {} if work is None else work.pages
     known = None if work is None else work.load("plan")
     if known is None:
-        plan = plan_run(setting, env, pages, length, fits_memory(setting, budget), progress)
+        plan = plan_run(setting, env, pages, lengths, progress)
         if work is not None:
             work.save("plan", plan.to_bytes())
     else:
