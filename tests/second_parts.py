@@ -138,6 +138,66 @@ def chunks(data: Any, size: int) -> list[Any]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
+# --- trees ---------------------------------------------------------------------------------------------------------------------------
+
+KEY_LEAF, KEY_NODE = blake3(b"zkvm/leaf/1").digest(), blake3(b"zkvm/node/1").digest()
+
+
+def leaf_digests(rows: list[list[list[int]]], salts: list[list[int]] | None) -> list[bytes]:
+    """The leaf rule; ``rows[level][k]``."""
+    result = []
+    for k in range(len(rows[0])):
+        digest = b""
+        for level, matrix in enumerate(rows):
+            salt = salts[k] if salts is not None and level == len(rows) - 1 else []
+            digest = blake3(digest + u64(*matrix[k], *salt), key=KEY_LEAF).digest()
+        result.append(digest)
+    return result
+
+
+def check_tree(root_digest: bytes, leaf_count: int, positions: list[int], leaves: list[bytes], siblings: list[bytes]) -> None:
+    """Leaves at ascending positions lead to the root with the siblings, level by level."""
+    known, rest = dict(zip(positions, leaves, strict=True)), iter(siblings)
+    while leaf_count > 1:
+        parents: dict[int, bytes] = {}
+        for position in sorted(known):
+            if position >> 1 in parents:
+                continue
+            other = known.get(position ^ 1) or next(rest)
+            left, right = (known[position], other) if position % 2 == 0 else (other, known[position])
+            parents[position >> 1] = blake3(left + right, key=KEY_NODE).digest()
+        known, leaf_count = parents, leaf_count // 2
+    demand(known == {0: root_digest}, "Merkle root")
+    demand(next(rest, None) is None, "siblings left over")
+
+
+@dataclass
+class Joint:
+    """What a proof has from those that it is joined with.
+
+    Attributes:
+        digest: of the joint transcript.
+        number: of the proof.
+        challenges: alpha and beta of the joint buses.
+        root: of the early tree.
+        pin: where its columns are pinned.
+        pinned: their values there.
+        rows: of the early tree, by level.
+        salts: of its leaves.
+        siblings: of its multiproof.
+    """
+
+    digest: bytes
+    number: int
+    challenges: tuple[K, K]
+    root: bytes
+    pin: K
+    pinned: list[K]
+    rows: list[list[list[int]]]
+    salts: list[list[int]]
+    siblings: list[bytes]
+
+
 # --- machine -------------------------------------------------------------------------------------------------------------------------
 
 
@@ -154,15 +214,21 @@ class Chip:
     has_sum: bool
     following: list[int]
     powers: int
+    early: int
+    joint: int
+    joint_powers: int
 
 
 def read_machine(text: str, listing: dict[str, Any]) -> list[Chip]:
     """The chips in order."""
     chips: list[Chip] = []
-    powers = 0
+    powers = joint_powers = 0
     for line in text.split("\n")[1:]:
         words = line.split(" ")
         if words[0] == "bus":
+            if words[-1] == "joint":
+                joint_powers = max(joint_powers, int(words.pop(-3)))
+                words[-1:] = [str(joint_powers), "product"]
             numbers = words[-3::2] if words[-2] == "sum" else words[-2:-1]
             powers = max(powers, *map(int, numbers))
             continue
@@ -170,7 +236,8 @@ def read_machine(text: str, listing: dict[str, Any]) -> list[Chip]:
             info = listing[words[1]]
             widths = (int(words[2]), int(words[3]), int(words[4]))
             more = (info["running columns"], info["last one is a sum"], info["opened at the next row"])
-            chips.append(Chip(words[1], widths, words[5] == "True", [], [], *more, powers))
+            early = int(words[6]) if len(words) > 6 else 0
+            chips.append(Chip(words[1], widths, words[5] == "True", [], [], *more, powers, early, info.get("joint", 0), joint_powers))
         elif len(words) == 3:
             chips[-1].nodes.append((int(words[0]), int(words[1]), int(words[2])))
         else:

@@ -16,6 +16,7 @@ from tests.second_parts import (
     ZERO,
     Bytes,
     Chip,
+    Joint,
     K,
     P,
     Refused,
@@ -23,10 +24,12 @@ from tests.second_parts import (
     X,
     add,
     base,
+    check_tree,
     chunks,
     demand,
     evaluate,
     inverse,
+    leaf_digests,
     mul,
     power,
     read_machine,
@@ -35,7 +38,6 @@ from tests.second_parts import (
     u64,
 )
 
-KEY_LEAF, KEY_NODE = blake3(b"zkvm/leaf/1").digest(), blake3(b"zkvm/node/1").digest()
 FOLD, FINAL = 8, 64
 
 
@@ -76,34 +78,6 @@ class Seen:
     combined: K
     batched: list[K]
     folded: list[list[K]]
-
-
-def leaf_digests(rows: list[list[list[int]]], salts: list[list[int]] | None) -> list[bytes]:
-    """The leaf rule; ``rows[level][k]``."""
-    result = []
-    for k in range(len(rows[0])):
-        digest = b""
-        for level, matrix in enumerate(rows):
-            salt = salts[k] if salts is not None and level == len(rows) - 1 else []
-            digest = blake3(digest + u64(*matrix[k], *salt), key=KEY_LEAF).digest()
-        result.append(digest)
-    return result
-
-
-def check_tree(root_digest: bytes, leaf_count: int, positions: list[int], leaves: list[bytes], siblings: list[bytes]) -> None:
-    """Leaves at ascending positions lead to the root with the siblings, level by level."""
-    known, rest = dict(zip(positions, leaves, strict=True)), iter(siblings)
-    while leaf_count > 1:
-        parents: dict[int, bytes] = {}
-        for position in sorted(known):
-            if position >> 1 in parents:
-                continue
-            other = known.get(position ^ 1) or next(rest)
-            left, right = (known[position], other) if position % 2 == 0 else (other, known[position])
-            parents[position >> 1] = blake3(left + right, key=KEY_NODE).digest()
-        known, leaf_count = parents, leaf_count // 2
-    demand(known == {0: root_digest}, "Merkle root")
-    demand(next(rest, None) is None, "siblings left over")
 
 
 def verify(data: bytes, image_id: bytes, machine_text: str, listing: dict[str, Any]) -> Seen:
@@ -172,6 +146,7 @@ class _Run:
         self.size, (self.blowup, self.queries, self.exempt) = order[-1][0], numbers
         self.digest, self.numbers, self.zk, self.logs, self.read = digest, numbers, zk, logs, read
         self.statement, self.fixed_root, self.powers = statement, statement.root, chips[0].powers
+        self.joint: Joint | None = None
         demand(1 << 15 <= self.size, "tallest table")
         self.layers = []
         height = self.size
@@ -184,7 +159,9 @@ class _Run:
         """(height, columns) of a tree."""
         found: dict[int, int] = {}
         for table in self.tables:
-            found[table.height] = found.get(table.height, 0) + table.chip.widths[tree]
+            pre, main, bus = table.chip.widths
+            width = (pre, main - table.chip.early, bus, table.chip.early)[tree]
+            found[table.height] = found.get(table.height, 0) + width
         return [(height, width) for height, width in sorted(found.items()) if width]
 
     def verify(self) -> Seen:
@@ -196,7 +173,10 @@ class _Run:
         here = sum(sum(table.chip.widths) for table in self.tables) + 9
         openings = read.triples(here + sum(len(table.chip.following) for table in self.tables))
         fri_roots, final = read.digests(len(self.layers)), read.triples(self.final_length)
-        t.step("domain", 0, b"zkvm proof")
+        t.step("domain", 0, b"zkvm part" if self.joint else b"zkvm proof")
+        if self.joint:
+            t.step("joint digest", 1, self.joint.digest)
+            t.step("number", 3, u64(self.joint.number))
         for label, number in zip(("protocol version", "blowup", "queries", "exempt rows", "zk"), (1, *self.numbers, self.zk), strict=True):
             t.step(label, 3, u64(number))
         public = {"machine digest": self.digest} | self.statement.fields
@@ -225,7 +205,7 @@ class _Run:
         combined = self.check_constraints(terminals, openings, here, (alpha, beta, challenge, zeta))
         batched = self.open_trees(counts, roots, positions, openings, here, zeta, batching)
         folded = self.fold(counts[2:], fri_roots, folding, final, positions, batched)
-        demand(read.at == len(read.data), "bytes left over")
+        demand(self.joint is not None or read.at == len(read.data), "bytes left over")
         return Seen(t.states, positions, combined, batched, folded)
 
     def close_buses(self, terminals: list[K], alpha: K, beta: K) -> None:
@@ -234,7 +214,7 @@ class _Run:
         for table in self.tables:
             values = [next(rest) for _ in table.chip.running]
             total = add(total, values.pop()) if table.chip.has_sum else total
-            for value in values:
+            for value in values[table.chip.joint :]:
                 sent = mul(sent, value)
 
         def print_of(bus: int, *values: int) -> K:
@@ -262,12 +242,22 @@ class _Run:
         demand(power(zeta, self.size) != ONE and lifted != base(shift), "zeta")
         columns: list[list[list[K]]] = [[] for _ in self.tables]
         at, next_at, terminal_at = 0, here, 0
-        for tree in range(3):
+        for tree in (0, 3, 1, 2):
             for number, table in enumerate(self.tables):
-                columns[number].append(openings[at : at + table.chip.widths[tree]])
-                at += table.chip.widths[tree]
+                pre, main, bus = table.chip.widths
+                width = (pre, main - table.chip.early, bus, table.chip.early)[tree]
+                if tree == 1:
+                    columns[number][1] = columns[number][1] + openings[at : at + width]
+                else:
+                    columns[number].append(openings[at : at + width])
+                at += width
         combined, weight = ZERO, ONE
         constants = [part for k in range(1 + self.powers) for part in (power(beta, k) if k else alpha)]
+        if self.joint:
+            a, b = self.joint.challenges
+            own_alpha = sub(a, mul(b, base(self.joint.number)))
+            joint_powers = self.tables[0].chip.joint_powers
+            constants += [part for k in range(1 + joint_powers) for part in (power(b, k) if k else own_alpha)]
         for number, table in enumerate(self.tables):
             chip, n = table.chip, table.height
             following = dict(zip(chip.following, openings[next_at:], strict=False))
@@ -309,6 +299,7 @@ class _Run:
         check_tree(self.fixed_root, self.blowup * n, inside, leaf_digests(matrices, None), read.digests(counts[1][1]))
         rank = {position: k for k, position in enumerate(inside)}
         opened = [[value for matrix in matrices for value in matrix[rank[self.moved(position, size, n)]]] for position in positions]
+        early = self.open_early(positions, opened) if self.joint else range(0)
         for tree, levels in enumerate((self.levels(1), self.levels(2), [(size, 12)])):
             matrices = rows(levels, len(positions))
             salts = [read.elements(2) for _ in positions]
@@ -323,16 +314,34 @@ class _Run:
         for position, values in zip(positions, opened, strict=True):
             x = self.point(position, size, pow(7, (1 << 30) // size, P))
             value: K = (values[-3], values[-2], values[-1])
-            sums, weight = [ZERO, ZERO], gamma
+            sums, weight = [ZERO, ZERO, ZERO], gamma
             for number, opening in enumerate(openings):
                 column = number if number < here else following[number - here]
                 side = int(number >= here)
                 sums[side] = add(sums[side], mul(weight, sub(base(values[column]), opening)))
                 weight = mul(weight, gamma)
-            for total, at in zip(sums, (zeta, mul(zeta, base(root(size)))), strict=True):
+            for column, opening in zip(early, self.joint.pinned if self.joint else [], strict=True):
+                sums[2] = add(sums[2], mul(weight, sub(base(values[column]), opening)))
+                weight = mul(weight, gamma)
+            pin = power(self.joint.pin, (1 << 24) // size) if self.joint else ZERO
+            for total, at in zip(sums, (zeta, mul(zeta, base(root(size))), pin), strict=True):
                 value = add(value, mul(total, inverse(sub(base(x), at))))
             result.append(value)
         return result
+
+    def open_early(self, positions: list[int], opened: list[list[int]]) -> range:
+        """Rows of the early tree under its root, appended to the opened values: where they are among them."""
+        joint, levels = self.joint, self.levels(3)
+        assert joint is not None
+        n = levels[-1][0]
+        inside = sorted({self.moved(position, self.size, n) for position in positions})
+        demand(len(joint.salts) == len(inside), "counts of the early tree")
+        check_tree(joint.root, self.blowup * n, inside, leaf_digests(joint.rows, joint.salts), joint.siblings)
+        rank, first = {position: k for k, position in enumerate(inside)}, len(opened[0])
+        for position, values in zip(positions, opened, strict=True):
+            k = rank[self.moved(position, self.size, n)]
+            values += [value for matrix in joint.rows for value in matrix[k]]
+        return range(first, len(opened[0]))
 
     def fold(
         self, counts: list[tuple[int, int]], roots: list[bytes], challenges: list[K], final: list[K], positions: list[int], values: list[K]

@@ -57,12 +57,19 @@ INTERNAL: dict[str, tuple[str, ...]] = {
         "errors", "riscv.isa.opcodes", "riscv.chips.buses", "riscv.machine",
         "stark.air.table", "stark.crypto.hashes", "stark.protocol.params", "stark.protocol.statement",
     ),
+    "riscv.segments": (
+        "errors", "riscv.chips.buses", "riscv.chips.segments.hand_over", "riscv.header", "riscv.machine",
+        "stark.air", "stark.crypto.hashes", "stark.protocol",
+    ),
     "riscv.fills": (
         "riscv.chips", "riscv.records", "riscv.kernels",
         "stark.air", "stark.tables", "stark.kernels.scratch",
     ),
     # What a relying party trusts: these, and what they import.
-    "verifier": ("errors", "files", "riscv.machine", "riscv.header", "stark.crypto", "stark.protocol", "stark.verifier"),
+    "verifier": (
+        "errors", "files", "riscv.machine", "riscv.header", "riscv.segments",
+        "stark.air", "stark.crypto", "stark.protocol", "stark.verifier",
+    ),
     # And these, to compute an image ID from a program.
     "verifier.image": (
         "errors", "riscv.machine", "riscv.header", "riscv.records", "riscv.vm.elf",
@@ -79,8 +86,16 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "session.run": (
         "errors", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.memory", "session.resources",
     ),
+    "session.workdir": ("errors", "files"),
+    # The driver of proofs in segments: executes, fills, proves.
+    "session.segmented": (
+        "errors", "riscv", "session", "stark.air", "stark.crypto.hashes", "stark.field.extension", "stark.protocol", "stark.prover",
+        "stark.tables", "stark.kernels.counting",
+    ),
+    "session.plan": ("riscv.records", "stark.crypto.hashes", "stark.prover.randomness"),
     "session.speed": ("riscv.machine", "stark.air", "stark.kernels.ntt", "session.memory", "session.resources"),
-    "api": ("errors", "riscv", "stark", "verifier", "session"),
+    "segments": ("riscv", "session", "stark.protocol", "stark.prover.preprocessed", "verifier"),
+    "api": ("errors", "segments", "riscv", "stark", "verifier", "session"),
     "poseidon2": ("errors", "riscv.isa.poseidon2"),
     "__init__": ("errors", "api", "poseidon2", "session", "stark.protocol.params", "verifier"),
     "guest": ("errors", "files"),

@@ -21,6 +21,7 @@ TESTS = "tests"
 COMMAND = "a command, which the command line finds by its name"
 IN_A_CHILD = "called by its name in a process of its own"
 KEPT = {
+    "check_joint": "the checker of joint buses: zkvm check does not cut runs",
     "compile_model": COMMAND,
     "disasm": COMMAND,
     "soundness": COMMAND,

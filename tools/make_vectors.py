@@ -18,7 +18,8 @@ import numpy as np
 
 from zkvm import api
 from zkvm.riscv.header import run_statement
-from zkvm.riscv.machine import machine
+from zkvm.riscv.machine import machine, memory_machine, segment_machine
+from zkvm.riscv.segments import segmented_statement
 from zkvm.stark.air.evaluate import evaluate_point
 from zkvm.stark.air.machine import ACTIVE, START, TERMINAL, Machine
 from zkvm.stark.crypto.hashes import KEY_LEAF, KEY_NODE, blake3
@@ -27,12 +28,14 @@ from zkvm.stark.crypto.transcript import Kind, Transcript
 from zkvm.stark.field import extension
 from zkvm.stark.field.extension import ONE, ZERO, Ext, ext_add, ext_inv, ext_mul, ext_pow, from_ext, to_ext
 from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
-from zkvm.stark.protocol.params import GRINDING_BITS
+from zkvm.stark.protocol.joint import JOINT_DOMAIN
+from zkvm.stark.protocol.params import GRINDING_BITS, Policy
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.shape import ProofShape, params_of, shared_params, tree_positions
 from zkvm.stark.protocol.steps import DOMAIN, GRINDING_LABEL, Steps
 from zkvm.stark.verifier.constraints import closing_fingerprints, quotient_value, selectors, split_openings, terminals_by_table
 from zkvm.stark.verifier.fri import deep_values, fold, points_at
+from zkvm.stark.verifier.joint import verify_joint
 from zkvm.verifier.receipt import Receipt
 
 FOLDER = ROOT / "tests" / "vectors"
@@ -122,6 +125,35 @@ def hashes() -> dict[str, dict[str, str]]:
 def receipt() -> Receipt:
     """A receipt that is the same every time: no randomness, so it hides nothing."""
     return api.prove(GUEST, params="compact", security=100, zk=False, verify=False).receipt
+
+
+def in_segments() -> Receipt:
+    """The same run in segments of a third of its instructions."""
+    cycles = api.execute(GUEST).cycles
+    return api.prove(GUEST, params="compact", security=100, zk=False, verify=False, segment_cycles=-(-cycles // 3)).receipt
+
+
+def joint(made: Receipt) -> dict[str, Any]:
+    """The machines of a receipt in segments, and every state of its joint transcript."""
+    assert made.segmented is not None
+    states: dict[str, RecordingTranscript] = {}
+
+    def begin(domain: str) -> Transcript:
+        states[domain] = RecordingTranscript(domain)
+        return states[domain]
+
+    journal = made.segmented.parts(made.journal)
+    statement, parts = segmented_statement(made.header, made.parameters, journal, made.claim.exit_code)
+    shapes = verify_joint(statement, parts, made.segmented.proofs, Policy(), begin)
+    return {
+        "receipt": "segments.receipt",
+        "image id": made.claim.image_id.hex(),
+        "segments": made.segments,
+        "segment machine": segment_machine().digest.hex(),
+        "memory machine": memory_machine().digest.hex(),
+        "heights": [{table.code.chip.name: table.height for table in shape.tables} for shape in shapes],
+        "joint transcript": states[JOINT_DOMAIN].states,
+    }
 
 
 def run(made: Receipt) -> dict[str, Any]:
@@ -245,7 +277,7 @@ def chips(listed: Machine) -> dict[str, Any]:
             "preprocessed": pre, "main": main, "bus": bus, "mandatory": code.chip.mandatory, "second instance of": code.chip.first,
             "running columns": list(code.plan.running), "last one is a sum": code.plan.has_sum,
             "opened at the next row": list(code.next_columns), "interactions": code.chip.air_buses.fingerprints,
-        }  # fmt: skip
+        } | ({"joint": code.plan.joint} if code.plan.joint else {})  # fmt: skip
     return view
 
 
@@ -259,8 +291,10 @@ def machine_text() -> str:
 def files() -> dict[str, bytes]:
     """Content of every file."""
     made = receipt()
-    views = {"primitives.json": primitives(), "hello.json": run(made), "machine.json": chips(machine())}
+    cut = in_segments()
+    views = {"primitives.json": primitives(), "hello.json": run(made), "machine.json": chips(machine()), "segments.json": joint(cut)}
     result = {name: (json.dumps(view, indent=1) + "\n").encode() for name, view in views.items()}
+    result |= {"segments.receipt": cut.to_bytes()}
     return result | {"hello.receipt": made.to_bytes(), "machine.txt": machine_text().encode()}
 
 

@@ -30,6 +30,8 @@ FORMULAS = {
     "out of domain": "L (3 (N + 1) + N - 1) / (q - N - n)",
     "buses": "L fingerprints (values + 2) / q",
     "sums": "L (largest power of beta in a coefficient) / q; none without sums",
+    "pin": "(10 L)^2 2^24 / 2 q, for each of several [joined proofs](protocol.md#joined-proofs); none otherwise",
+    "joint buses": "fingerprints on joint buses, of all proofs together, (values + 2) / q",
 }
 CALCULATED = {
     "batching": "batching", "commit round 1": "fold 1", "query phase": "query", "ALI": "constraints", "DEEP": "out of domain",

@@ -6,13 +6,14 @@ a :class:`zkvm.errors.UsageError` that says what to install. An image ID can be 
 
 from __future__ import annotations
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from zkvm.errors import ProvingError, VerificationError
+from zkvm.errors import ProvingError, RunTooLong, VerificationError
 from zkvm.riscv.header import ImageHeader, run_statement
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution, Image
@@ -21,7 +22,9 @@ from zkvm.session.demand import check_demand
 from zkvm.session.limits import TableLimits
 from zkvm.session.memory import out_of_memory
 from zkvm.session.resources import Clock, Progress, no_collection, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
-from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, environment, read_elf, run_image, session_of
+from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, Told, environment, read_elf, run_image, session_of
+from zkvm.session.workdir import begun, check_segments
+from zkvm.stark.protocol.joint import MAX_PARTS
 from zkvm.stark.protocol.params import BLOWUPS, DEFAULT_SECURITY, Parameters, Policy, parameters
 from zkvm.stark.tables import Padding, build_tables
 from zkvm.verifier.image import Matrices, image_columns, image_header, image_id
@@ -196,6 +199,8 @@ def prove(
     verify: bool = True,
     stdout: Sink | None = None,
     stderr: Sink | None = None,
+    segment_cycles: int | Literal["auto"] | None = None,
+    work_dir: str | os.PathLike[str] | None = None,
 ) -> ProveInfo:
     """Run a guest and prove the run.
 
@@ -217,6 +222,9 @@ def prove(
         verify: check the receipt at the end, as its verifiers will.
         stdout: called with what the guest writes to fd 1, as it does.
         stderr: called with what the guest writes to fd 2, as it does.
+        segment_cycles: None: one proof. Else the run is proven in segments (``docs/segments.md``) of so many instructions; or "auto":
+            only if it does not fit one proof, in segments as long as memory allows.
+        work_dir: where the work on segments is kept, private data among it, and goes on; None: in memory. It is the caller's to delete.
 
     Returns:
         The receipt and the figures. A guest that exits with another code than 0 is proven too: the code is part of the claim.
@@ -225,9 +233,10 @@ def prove(
         ElfError: the file cannot be read, or is not a program for this machine.
         GuestTrap: the guest did something that cannot be proven.
         LimitError: a limit was reached, or the run is too long for one proof.
-        Cancelled: the environment asked for it; nothing is left behind.
-        UsageError: unknown parameters or padding, a policy that they do not meet, options beside an environment, less than one thread or
-            cycle, or the ``prove`` extra is missing.
+        CheckpointError: the working directory is of another run, or damaged.
+        Cancelled: the environment asked for it; nothing is left behind but the working directory.
+        UsageError: unknown parameters, padding or length of segments, a policy that they do not meet, options beside an environment,
+            less than one thread or cycle, or the ``prove`` extra is missing.
         ProvingError: a bug of this package.
     """
     started = time.perf_counter()
@@ -238,19 +247,44 @@ def prove(
     with clock("load"):
         _prepare_prover()
         file, image = read_elf(elf)
-    execution, heights, image_parts = _execute_and_commit(clock, file, image, env, chosen, 0 if dev else workers, pad_to, workers)
-    header, columns, committed = image_parts
+    check_segments(segment_cycles, pad_to)
+    demanded = replace(policy or Policy(security), allow_dev=dev)
+
+    cut = segment_cycles is not None and not dev and (segment_cycles != "auto" or begun(work_dir))
+    if segment_cycles == "auto":
+        env = replace(env, stdout=Told.of(env.stdout), stderr=Told.of(env.stderr))
+    try:
+        found = None if cut else _execute_and_commit(clock, file, image, env, chosen, 0 if dev else workers, pad_to, workers)
+    except RunTooLong as error:
+        if segment_cycles is None:
+            raise
+        if not isinstance(pad_to, int):  # without its padding the heights would tell more than the caller wants
+            raise RunTooLong(f"{error}; or prove it in segments, padded to a height (--pad-to 2^N)") from error
+        found = None
+    if found is None:
+        from zkvm.segments import prove_run
+
+        with clock("image"):
+            header, _, committed = _committed_image(image, chosen.blowup, workers)
+        done = prove_run(image, header, committed, env, chosen, zk, workers, pad_to, segment_cycles, work_dir, clock)
+        return _proven(clock, started, done[0], done[1], replace(demanded, max_segments=MAX_PARTS) if verify else None)
+    execution, heights, (header, columns, committed) = found
     if not dev and policy is not None:
         check_demand(policy, execution, header, chosen, heights)
     seal = None if dev else _seal(clock, execution, header, columns, committed, chosen, zk, workers, heights)
     claim = Claim(header.image_id(), execution.exit_code, journal_digest(execution.journal), chosen.numbers)
     receipt = Receipt(claim, header, execution.journal, seal)
-    if verify:
+    return _proven(clock, started, receipt, session_of(execution), demanded if verify else None)
+
+
+def _proven(clock: Clock, started: float, receipt: Receipt, session: Session, demanded: Policy | None) -> ProveInfo:
+    """The receipt, checked if its verifiers' policy is told, and the figures."""
+    if demanded is not None:
         with clock("verify"):
-            _self_check(receipt, replace(policy or Policy(security), allow_dev=dev))
+            _self_check(receipt, demanded)
     clock.end()
     clock.seconds["total"] = time.perf_counter() - started
-    return ProveInfo(receipt, session_of(execution), header.image_id().hex(), receipt.security_bits(), peak_memory_bytes(), clock.seconds)
+    return ProveInfo(receipt, session, receipt.header.image_id().hex(), receipt.security_bits(), peak_memory_bytes(), clock.seconds)
 
 
 def _prepare_prover() -> None:

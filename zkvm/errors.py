@@ -76,12 +76,20 @@ class GuestTrap(GuestError):
         self.cycle = cycle
 
 
+class CheckpointError(ZkvmError):
+    """What a run in segments goes on from is missing, damaged, or of another run: says which part."""
+
+
 class Cancelled(ZkvmError):
     """The caller asked to stop: nothing was produced and nothing is left running."""
 
 
 class LimitError(GuestError):
     """A limit set by the caller (cycles, memory) was reached: says which and what to change."""
+
+
+class RunTooLong(LimitError):
+    """A run does not fit one proof, or not here: it can be proven in segments."""
 
 
 class ProvingError(ZkvmError):

@@ -11,16 +11,17 @@ import pytest
 
 from tests.proving import GUESTS, guest_image, prove_and_verify, prove_execution
 from tests.riscv.vm.programs import REGION, ProgramWriter
+from tests.sample import sample_image
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.riscv.header import ImageHeader, preprocessed_chips, run_statement
-from zkvm.riscv.machine import machine
+from zkvm.riscv.machine import machine, memory_machine, segment_machine
 from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.assemble import EXIT, assemble
 from zkvm.riscv.vm.executor import execute
 from zkvm.stark.air.check import check_tables
 from zkvm.stark.air.table import Table
 from zkvm.stark.protocol.params import Policy, parameters
-from zkvm.stark.protocol.preprocessed import preprocess
+from zkvm.stark.protocol.preprocessed import commitment_order, preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.prover.tapes import evaluate_columns
@@ -219,3 +220,14 @@ def test_random_programs_satisfy_the_machine(seed: int) -> None:
 def test_random_programs_prove(seed: int) -> None:
     execution, _ = prove_and_verify(ProgramWriter(2000 + seed).write())
     assert len(execution.journal) == REGION
+
+
+def test_all_machines_have_one_preprocessed_tree() -> None:
+    """The columns of a program, in one order, whichever machine proves it: so it has one root, and one image ID."""
+    image = sample_image()
+    columns = preprocess(machine(), image)
+    for other in (segment_machine(), memory_machine()):
+        own = preprocess(other, image)
+        assert commitment_order(other, own) == commitment_order(machine(), columns)
+        assert all((own[name] == columns[name]).all() for name in columns)
+        assert tuple(chip.name for chip in other.chips if len(chip.preprocessed)) == preprocessed_chips()

@@ -14,6 +14,7 @@ import numpy as np
 from zkvm.errors import RejectReason
 from zkvm.riscv.machine import machine
 from zkvm.stark.field.goldilocks import P
+from zkvm.verifier.segments import SegmentedSeal
 
 Mutation = Callable[[Any], Any]
 
@@ -106,6 +107,7 @@ CLAIM_ROWS = [
     Row("journal", lambda journal: journal + b"\0", R.CLAIM, "the digest of the claim"),
     Row("journal", shorter, R.CLAIM, "the digest of the claim"),
     Row("seal", other(None), R.POLICY, "a dev receipt"),
+    Row("segmented", other(SegmentedSeal((), ())), R.SHAPE, "one proof and several"),
 ]
 HEADER_ROWS = [
     Row("header.entry", lambda entry: entry + 4, R.IMAGE_ID, "hashed"),

@@ -12,7 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from zkvm.errors import ElfError, FormatError, GuestError, GuestTrap, InexactError, LimitError, UsageError, VerificationError, ZkvmError
+from zkvm.errors import (
+    CheckpointError,
+    ElfError,
+    FormatError,
+    GuestError,
+    GuestTrap,
+    InexactError,
+    LimitError,
+    UsageError,
+    VerificationError,
+    ZkvmError,
+)
 from zkvm.session import memory
 
 DONE, REJECTED, USAGE, BAD_INPUT, TRAP, LIMIT = range(6)
@@ -48,7 +59,7 @@ def exit_code(error: BaseException) -> int:
             return LIMIT
         case ImportError() | RuntimeError() if any(text in str(error) for text in NO_MEMORY):
             return LIMIT
-        case InputFileError() | ElfError() | GuestError():
+        case InputFileError() | CheckpointError() | ElfError() | GuestError():
             return BAD_INPUT
         case VerificationError() | InexactError():
             return REJECTED

@@ -25,7 +25,7 @@ FileArgument = Annotated[
 def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
     """Show what is inside a receipt (without verifying it), a program or a compiled model."""
     from zkvm.riscv.vm.elf import ELF_MAGIC, MAX_ELF_BYTES
-    from zkvm.verifier.receipt import MAGIC, MAX_RECEIPT_BYTES, Receipt
+    from zkvm.verifier.receipt import MAGIC, MAX_RECEIPT_BYTES, MAX_SEGMENTED_BYTES, SEGMENTS_MAGIC, Receipt
 
     model = None
     if file.is_dir():
@@ -34,10 +34,10 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
         program, model = program_of(file), model_view(file)
         file = program
     with reading(file):
-        data = read_kinds(file, {MAGIC: MAX_RECEIPT_BYTES, ELF_MAGIC: MAX_ELF_BYTES})
+        data = read_kinds(file, {MAGIC: MAX_RECEIPT_BYTES, SEGMENTS_MAGIC: MAX_SEGMENTED_BYTES, ELF_MAGIC: MAX_ELF_BYTES})
     if data is None:
         raise InputFileError(f"{file}: longer than any receipt or program")
-    if data.startswith(MAGIC):
+    if data.startswith((MAGIC, SEGMENTS_MAGIC)):
         try:
             view = Receipt.from_bytes(data).to_json()
         except FormatError as error:
@@ -135,6 +135,13 @@ def show_receipt(view: dict[str, Any]) -> None:
     line("parameters", f"blowup {numbers['blowup']}, {numbers['queries']} queries, {numbers['exempt_rows']} exempt rows")
     line("zero knowledge", "yes, says the prover" if view["zk"] else "no")
     line("entry", f"0x{view['image']['entry']:08x}")
-    if "seal" in view:
+    if "segments" in view.get("seal", {}):
+        segments = view["seal"]["segments"]
+        line("segments", f"{len(segments)}, and the proof of memory: {size(view['seal']['bytes'])}")
+        for number, own in enumerate([view["seal"]["memory"], *segments]):
+            tables = ", ".join(f"{name} {height}" for name, height in own["heights"].items())
+            what = f"segment {number}, {own['journal_bytes']} bytes of journal" if number else "memory"
+            line("proof", f"{what}: {size(own['bytes'])}; {tables}")
+    elif "seal" in view:
         line("tables", ", ".join(f"{name} {height}" for name, height in view["seal"]["heights"].items()))
         line("proof", f"{size(view['seal']['bytes'])}, {view['seal']['openings']} openings, {view['seal']['fri_layers']} FRI layers")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -24,13 +28,14 @@ from zkvm.cli.options import (
 from zkvm.cli.output import by_regime, emit, line, shown, size
 from zkvm.cli.screen import guest_environment, screen
 from zkvm.cli.start import PROVER, load_kernels
-from zkvm.errors import LimitError, UsageError
+from zkvm.errors import Cancelled, LimitError, UsageError, ZkvmError
 from zkvm.files import read_at_most
 from zkvm.session import memory
 from zkvm.session.bound import BY_PROGRAM, PadTo
 from zkvm.session.memory import GIB
 from zkvm.session.resources import no_collection
 from zkvm.session.run import ExecutorEnv, Session
+from zkvm.session.workdir import begun
 from zkvm.stark.protocol.params import BEST, DEFAULT_SECURITY, MAX_HEIGHT, MIN_HEIGHT, REGIMES, Policy
 
 if TYPE_CHECKING:
@@ -52,6 +57,16 @@ PaddingOption = Annotated[
 MemoryOption = Annotated[
     float | None, typer.Option("--max-memory", metavar="GIB", help="what run and proof may take (default: what is free)")
 ]
+SegmentOption = Annotated[
+    int | None,
+    typer.Option(
+        "--segment-cycles", metavar="N", min=1, help="prove in segments of N instructions (default: if it does not fit one proof)"
+    ),
+]
+ResumeOption = Annotated[
+    Path | None,
+    typer.Option("--resume", metavar="DIR", help="where the work on segments is kept, and goes on (default: RECEIPT.segments)"),
+]
 
 
 def run(
@@ -69,6 +84,8 @@ def run(
     dev: Annotated[bool, typer.Option("--dev", help="a dev receipt: nothing is proven, no verifier accepts it unasked")] = False,
     max_cycles: CyclesOption = None,
     max_memory: MemoryOption = None,
+    segment_cycles: SegmentOption = None,
+    resume: ResumeOption = None,
     threads: Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="worker threads (default: all)")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,7 +113,8 @@ def run(
         raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
     if model is not None:
         model.refuse_saturation(max_cycles, limit)
-    with screen(not as_json) as view, no_collection():
+    work = resume or target.with_name(f"{target.name}.segments")
+    with screen(not as_json) as view, no_collection(), resumable(work):
         info = api.prove(
             program,
             guest_environment(stdin, view, as_json, max_cycles, limit),
@@ -108,11 +126,26 @@ def run(
             pad_to=padding,
             threads=threads,
             progress=view.phase if view.on else None,
+            segment_cycles=segment_cycles or "auto",
+            work_dir=work,
         )
     with writing(target):
         length = info.receipt.save(target)
+    if info.receipt.segments:
+        shutil.rmtree(work, ignore_errors=True)
     show_run(info, target, length, as_json, model)
     raise typer.Exit(REJECTED if info.session.exit_code else DONE)
+
+
+@contextmanager
+def resumable(work: Path) -> Iterator[None]:
+    """Says, if the work on a run in segments is interrupted, how it goes on."""
+    try:
+        yield
+    except (KeyboardInterrupt, Cancelled, ZkvmError):
+        if begun(work):
+            print(f"the work so far is in {work}, private data among it: the same command with --resume {work} goes on", file=sys.stderr)
+        raise
 
 
 def run_all(guest: Path, input_file: Path | None, fits: bool, limits: tuple[int | None, int | None], as_json: bool) -> NoReturn:
@@ -272,6 +305,7 @@ def show_run(info: ProveInfo, target: Path, length: int, as_json: bool, model: M
                 "bits_by_regime": bits,
                 "zk": info.receipt.zk,
                 "dev": info.receipt.dev,
+                "segments": info.receipt.segments,
                 "receipt": str(target),
             }
             | ({} if model is None or session.exit_code else model.view(session.journal))
@@ -284,6 +318,8 @@ def show_run(info: ProveInfo, target: Path, length: int, as_json: bool, model: M
     proven = f"{info.security_bits} bits, proven ({by_regime(bits)})"
     line("security", "none: a dev receipt, nothing is proven" if info.receipt.dev else proven)
     line("zero knowledge", "yes" if info.receipt.zk else "no")
+    if info.receipt.segments:
+        line("segments", info.receipt.segments)
     phases = ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in info.seconds.items() if phase != "total")
     line("time", f"{info.seconds['total']:.2f} s ({phases})")
     line("peak memory", size(info.peak_memory_bytes))

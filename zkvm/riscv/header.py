@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 
 from zkvm.errors import RejectReason, VerificationError
-from zkvm.riscv.chips.buses import JOURNAL, STATE, ZERO_LIST
+from zkvm.riscv.chips.buses import JOURNAL, SEGMENT_STATE, STATE, ZERO_LIST
 from zkvm.riscv.isa.opcodes import FIRST_TIME, LAST_PC, LAST_TIME
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.table import Closing, closing
@@ -83,14 +83,33 @@ class ImageHeader:
 
 def closings(header: ImageHeader, journal: bytes, exit_code: int) -> tuple[Closing, ...]:
     """The verifier's own tuples: the first state and the last, which says the exit code, the ends of the gaps' lists, the journal."""
-    indices = np.arange(len(journal), dtype=np.uint64)
-    journal_tuples = np.stack([indices, np.frombuffer(journal, np.uint8).astype(np.uint64)], axis=1)
     return (
         closing(STATE, (header.entry, FIRST_TIME), sent=True),
         closing(STATE, (LAST_PC + exit_code, LAST_TIME), sent=False),
+        *memory_closings(header),
+        journal_closing(journal),
+    )
+
+
+def memory_closings(header: ImageHeader) -> tuple[Closing, ...]:
+    """The ends of the gaps' lists: the verifier's tuples in the proof of a segmented run's memory."""
+    return (
         closing(ZERO_LIST, *((start - 1, 0) for start, _ in header.gaps), sent=True),
         closing(ZERO_LIST, *((end, 1) for _, end in header.gaps), sent=False),
-        Closing(JOURNAL, journal_tuples, sent=True),
+    )
+
+
+def journal_closing(part: bytes, first: int = 0) -> Closing:
+    """The bytes of the journal from an index on: of a segment, the verifier's only tuples that are not joint."""
+    indices = np.uint64(first) + np.arange(len(part), dtype=np.uint64)
+    return Closing(JOURNAL, np.stack([indices, np.frombuffer(part, np.uint8).astype(np.uint64)], axis=1), sent=True)
+
+
+def joint_closings(header: ImageHeader, segments: int, exit_code: int) -> tuple[Closing, ...]:
+    """The verifier's tuples on the joint buses of a run in so many segments: the first state and the last, which says the exit code."""
+    return (
+        closing(SEGMENT_STATE, (0, header.entry, FIRST_TIME), sent=True),
+        closing(SEGMENT_STATE, (segments, LAST_PC + exit_code, LAST_TIME), sent=False),
     )
 
 

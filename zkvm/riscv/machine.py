@@ -31,6 +31,9 @@ from zkvm.riscv.chips.range import RangeChip
 from zkvm.riscv.chips.read_rows import ReadRowsChip
 from zkvm.riscv.chips.refresh import RefreshChip
 from zkvm.riscv.chips.rom import RomChip
+from zkvm.riscv.chips.segments.boundary import BoundaryChip
+from zkvm.riscv.chips.segments.hand_over import HandOverChip
+from zkvm.riscv.chips.segments.origins import RamOriginsChip, ZeroOriginsChip
 from zkvm.riscv.chips.store_part import StorePartChip
 from zkvm.riscv.chips.store_word import StoreWordChip
 from zkvm.riscv.chips.tensor.applying import ApplyChip
@@ -52,7 +55,7 @@ from zkvm.riscv.chips.tensor.tiles import TilesChip
 from zkvm.riscv.chips.tensor.words import WordsChip
 from zkvm.riscv.chips.write_rows import WriteRowsChip
 from zkvm.riscv.chips.zero_init import ZeroInitChip
-from zkvm.stark.air.chip import second_instance
+from zkvm.stark.air.chip import Chip, inert, second_instance
 from zkvm.stark.air.machine import Machine
 
 SPLIT = (
@@ -87,3 +90,22 @@ def machine() -> Machine:
         ),
         max_rows=MAX_ROWS,
     )  # fmt: skip
+
+
+@cache
+def segment_machine() -> Machine:
+    """The machine of a segment of a run: the chips of :func:`machine`, but that memory and the state come from outside and go there.
+
+    It has the same preprocessed tree, so that a program has one image ID, however its runs are proven.
+    """
+    own = {ZeroInitChip.name: BoundaryChip(), RamImageChip.name: inert(RamImageChip)}
+    chips: list[Chip] = [own.get(chip.name, chip) for chip in machine().chips]
+    return Machine("rv32im segment", (*chips, HandOverChip()), MAX_ROWS)
+
+
+@cache
+def memory_machine() -> Machine:
+    """The machine of the proof of a segmented run's memory: where every word begins and ends."""
+    own: dict[str, Chip] = {RamImageChip.name: RamOriginsChip(), RangeChip.name: machine().chips[machine().chip_number(RangeChip.name)]}
+    chips = [own.get(chip.name) or inert(type(chip)) for chip in machine().chips if len(chip.preprocessed)]
+    return Machine("rv32im memory", (*chips, ZeroOriginsChip()), MAX_ROWS)

@@ -89,6 +89,18 @@ BLAKE3_CALL = np.dtype(
 )
 """One compression."""
 
+BOUNDARY_WORD = np.dtype(
+    [
+        ("address", np.uint64),  # memory-bus address, of a word or a register
+        ("before", np.uint32),  # value when the segment began
+        ("after", np.uint32),  # value when it ended
+        ("gap", np.uint64),  # how many segments before this one the word was accessed last; the run begins before segment 1
+        ("first", np.uint64),  # the time before its first access here
+        ("last", np.uint64),  # time of its last access here
+    ]
+)
+"""A word that a segment of a run accesses."""
+
 TENSOR_WORD = np.dtype(
     [
         ("address", np.uint32),  # of an aligned word in RAM, accessed at the call's time + 1
@@ -243,6 +255,11 @@ class Execution:
         permuted: (c, 24) TENSOR_WORD, the words of each call of permute, in execution order.
         permutations: (n, 12) states below p that Poseidon2 is asked to permute, in any order, as often as they are asked for.
         blake3_calls: BLAKE3_CALL in execution order.
+        number: of a segment of a run, from 1 on; 0: the run is whole. A segment has what happened in it: its own journal bytes, its own
+            records; ``cycles`` counts from the run's begin to its end, and what is said of memory at the run's end is empty.
+        boundary: (b,) BOUNDARY_WORD, of a segment the words that it accesses, ascending addresses; previous times of first accesses are
+            those in ``first``.
+        states: of a segment (pc, time) where it begins and where it ends; after an exit (LAST_PC + code, LAST_TIME).
         stdout: what the guest wrote to fd 1.
         stderr: what the guest wrote to fd 2.
         seconds: of the execution, under ``execute``.
@@ -268,6 +285,9 @@ class Execution:
     permuted: NDArray[Any] = field(default_factory=lambda: np.zeros((0, 24), TENSOR_WORD))
     permutations: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 12), np.uint64))
     blake3_calls: NDArray[Any] = field(default_factory=lambda: np.zeros(0, BLAKE3_CALL))
+    number: int = 0
+    boundary: NDArray[Any] = field(default_factory=lambda: np.zeros(0, BOUNDARY_WORD))
+    states: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     stdout: bytes = b""
     stderr: bytes = b""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -298,3 +318,24 @@ class Execution:
             several = np.sort(np.concatenate([np.zeros(0, np.int64), *found]), kind="stable") if len(found) != 1 else found[0]
             self._positions[operations, rom] = several
         return self._positions[operations, rom]
+
+
+@dataclass(frozen=True, slots=True)
+class LastMemory:
+    """Where every word stands after a run in segments: what the proof of its memory is about.
+
+    Attributes:
+        image: what ran.
+        ram_last: (r,) final values of ``image.ram_address``.
+        ram_segment: (r,) numbers of the segments that accessed them last, 0 if none did.
+        zero_address: (z,) touched zero-initialised words: ascending *word* indices.
+        zero_last: (z,) their final values.
+        zero_segment: (z,) numbers of the segments that accessed them last.
+    """
+
+    image: Image
+    ram_last: NDArray[np.uint64]
+    ram_segment: NDArray[np.uint64]
+    zero_address: NDArray[np.uint64]
+    zero_last: NDArray[np.uint64]
+    zero_segment: NDArray[np.uint64]

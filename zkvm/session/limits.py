@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.errors import LimitError
+from zkvm.errors import LimitError, RunTooLong
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution, Image
@@ -79,7 +79,7 @@ class TableLimits:
                 machine(), _rows(self.used, refreshes), self.image, self.chosen.exempt, self.pad_to, split=self.chosen.splits
             )
         except LimitError as error:
-            raise LimitError(f"{so_far}, and can no longer be proven: {error}, or run it without a proof (--execute-only)") from error
+            raise RunTooLong(f"{so_far}, and can no longer be proven: {error}, or run it without a proof (--execute-only)") from error
         self._check_heights(heights, (steps.itemsize * self.counted, refreshes * state.refreshes.itemsize), so_far)
 
     def check(self, execution: Execution) -> int:
@@ -92,7 +92,10 @@ class TableLimits:
             LimitError: its journal is too long for a receipt, a table would be, or there is not enough memory.
         """
         self.check_journal(len(execution.journal))
-        heights = planned_heights(machine(), execution, self.image, self.chosen.exempt, self.pad_to, split=self.chosen.splits)
+        try:
+            heights = planned_heights(machine(), execution, self.image, self.chosen.exempt, self.pad_to, split=self.chosen.splits)
+        except LimitError as error:
+            raise RunTooLong(str(error)) from error
         records = [execution.steps, execution.refreshes, execution.ecalls, execution.reads, execution.writes]
         records += [execution.permuted, execution.permutations, execution.blake3_calls]
         sizes = [array.nbytes for array in records] + [call.nbytes for call in execution.tensor_calls]
@@ -118,11 +121,11 @@ class TableLimits:
         work = f"proving that with parameters {self.chosen.name!r}" if self.threads else "checking that"
         if self.max_memory is not None and whole > self.max_memory:
             limit = f"more than the limit of {gib(self.max_memory)}"
-            raise LimitError(f"{done}; {work} takes about {gib(whole)}, {limit}: raise --max-memory, or {self._advice()}")
+            raise RunTooLong(f"{done}; {work} takes about {gib(whole)}, {limit}: raise --max-memory, or {self._advice()}")
         if self.max_memory is None and fresh > (free := _free_bytes(fresh)):
             there = free + whole - fresh
             override = "; --max-memory allows more (the prediction is an upper bound)" if self.threads else ""
-            raise LimitError(f"{done}; {work} takes about {gib(whole)}, and there are {gib(there)} for it: {self._advice()}{override}")
+            raise RunTooLong(f"{done}; {work} takes about {gib(whole)}, and there are {gib(there)} for it: {self._advice()}{override}")
         return fresh
 
     def _needed(self, shape: ProofShape, records: int) -> tuple[int, int]:

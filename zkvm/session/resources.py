@@ -17,7 +17,7 @@ from zkvm.errors import UsageError
 Progress = Callable[[str, float], None]
 """Called with the phase that begins and the share of the work done before it, in [0, 1]; at the end with ('', 1.0)."""
 PROVE_EXTRA = frozenset({"numba", "llvmlite"})
-SHARES = {"load": 0.0, "execute": 0.02, "image": 0.05, "trace": 0.1, "verify": 0.97}
+SHARES = {"load": 0.0, "execute": 0.02, "image": 0.05, "trace": 0.1, "segments": 0.1, "verify": 0.97}
 """Share of the work before each phase; the proof system has what is between PROVE_START and the self-check."""
 PROVE_START = 0.15
 

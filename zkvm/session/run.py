@@ -32,6 +32,30 @@ CycleProgress = Callable[[int], object]
 Runner = Callable[["MachineState", int], int]
 
 
+class Told:
+    """A sink of a guest that may run again from its begin: what was said before is not said again."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink, self._passed, self._at = sink, 0, 0
+
+    @classmethod
+    def of(cls, sink: Sink | None) -> Told | None:
+        """Around a sink, if there is one."""
+        return None if sink is None else cls(sink)
+
+    def __call__(self, data: bytes) -> None:
+        """Pass on what is new."""
+        new = data[max(self._passed - self._at, 0) :]
+        self._at += len(data)
+        self._passed = max(self._passed, self._at)
+        if new:
+            self._sink(new)
+
+    def again(self) -> None:
+        """The guest runs again."""
+        self._at = 0
+
+
 class Limits(Protocol):
     """What a run must not exceed."""
 

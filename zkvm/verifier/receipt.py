@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
-from zkvm.files import read_at_most, write_atomically
+from zkvm.files import read_kinds, write_atomically
 from zkvm.riscv.header import MAX_GAP_WORD, MAX_GAPS, ImageHeader, preprocessed_chips, run_statement
 from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
@@ -21,8 +21,10 @@ from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.security import proven_bits
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.verifier.verify import verify_proof
+from zkvm.verifier.segments import SegmentedSeal
 
-MAGIC = b"ZKVMRCPT"
+MAGIC, SEGMENTS_MAGIC = b"ZKVMRCPT", b"ZKVMSEGS"
+"""First bytes of a receipt: of a run that is one proof, and of a run in segments."""
 FORMAT_VERSION = 1
 FLAG_DEV = 1
 """The receipt has no seal; every other bit is refused."""
@@ -32,6 +34,8 @@ hash of themselves."""
 MAX_RECEIPT_BYTES = 1 << 24
 """More than any receipt has: every table at its largest height, every query opening leaves of its own, the longest journal, and what
 stands before it come to less than 5 MB. A test adds it up for every parameter set."""
+MAX_SEGMENTED_BYTES = 1 << 31
+"""The same for a run in segments, whose receipt has some MB for each: more than a thousand of them."""
 PARAMETER_NAMES = ("blowup", "queries", "exempt_rows")
 
 DEFAULT_POLICY = Policy()
@@ -67,23 +71,31 @@ class Receipt:
         claim: the statement.
         header: what the image ID hashes.
         journal: the guest's public output.
-        seal: the proof; None in a dev receipt.
+        seal: the proof; None in a dev receipt, and of a run in segments.
+        segmented: the proofs of a run in segments; else None.
     """
 
     claim: Claim
     header: ImageHeader
     journal: bytes
     seal: Proof | None
+    segmented: SegmentedSeal | None = None
+
+    @property
+    def segments(self) -> int:
+        """How many segments the run was proven in; 0: it is one proof, or none."""
+        return 0 if self.segmented is None else len(self.segmented.lengths)
 
     @property
     def dev(self) -> bool:
         """Whether nothing is proven."""
-        return self.seal is None
+        return self.seal is None and self.segmented is None
 
     @property
     def zk(self) -> bool:
         """The prover's statement that the proof hides its witness."""
-        return self.seal is not None and self.seal.zk
+        proven = self.seal or self.segmented
+        return proven is not None and proven.zk
 
     @property
     def parameters(self) -> Parameters:
@@ -120,13 +132,21 @@ class Receipt:
         if self.claim.exit_code != exit_code:
             raise VerificationError(RejectReason.POLICY, f"the guest exited with {self.claim.exit_code}, not {exit_code}")
         chosen = self.parameters
-        if self.seal is None:
+        if self.dev:
             if not policy.allow_dev:
                 raise VerificationError(RejectReason.POLICY, "a dev receipt: nothing is proven")
             return self.claim
-        if self.seal.parameters != self.claim.parameters:
+        if self.segmented is not None:
+            if self.seal is not None:
+                raise VerificationError(RejectReason.SHAPE, "one proof, and proofs of segments beside it")
+            self.segmented.check_counts()
+        proven = self.seal or self.segmented
+        if proven is None or proven.parameters != self.claim.parameters:
             raise VerificationError(RejectReason.CLAIM, "the claim's parameters are not those of the proof")
-        verify_proof(machine(), run_statement(self.header, chosen, self.journal, self.claim.exit_code), self.seal, policy)
+        if self.segmented is not None:
+            self.segmented.verify(self.header, chosen, self.journal, self.claim.exit_code, policy)
+        if self.seal is not None:
+            verify_proof(machine(), run_statement(self.header, chosen, self.journal, self.claim.exit_code), self.seal, policy)
         return self.claim
 
     def security_bits(self, regime: str = BEST) -> int:
@@ -137,9 +157,11 @@ class Receipt:
         Args:
             regime: which theorems count, as in :class:`zkvm.stark.protocol.params.Policy`.
         """
+        chosen = self.parameters
+        if self.segmented is not None:
+            return int(self.segmented.security_bits(self.header, chosen, self.journal, self.claim.exit_code, regime))
         if self.seal is None:
             return 0
-        chosen = self.parameters
         statement = run_statement(self.header, chosen, self.journal, self.claim.exit_code)
         return int(proven_bits(ProofShape(machine(), chosen, self.seal.log_heights), statement.closing_tuples, regime))
 
@@ -153,7 +175,7 @@ class Receipt:
             raise UsageError(f"a journal of {len(self.journal)} bytes; a receipt holds at most {MAX_JOURNAL_BYTES}")
         try:
             parts = [
-                MAGIC,
+                SEGMENTS_MAGIC if self.segments else MAGIC,
                 _little(2, FORMAT_VERSION, FLAG_DEV if self.dev else 0),
                 machine().digest,
                 _encode_header(self.header),
@@ -166,7 +188,12 @@ class Receipt:
             ]
         except OverflowError as error:
             raise UsageError(f"a number of the receipt does not fit its field: {error}") from error
-        return b"".join(parts) + (b"" if self.seal is None else encode_proof(self.seal))
+        return b"".join(parts) + self._seal_bytes()
+
+    def _seal_bytes(self) -> bytes:
+        if self.segmented is not None:
+            return self.segmented.to_bytes()
+        return b"" if self.seal is None else encode_proof(self.seal)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Receipt:
@@ -176,9 +203,10 @@ class Receipt:
             FormatError: the bytes encode no receipt of this version.
         """
         reader = Reader(data)
-        reader.constant(MAGIC, "magic bytes of a receipt")
+        segmented = data[: len(MAGIC)] == SEGMENTS_MAGIC
+        reader.constant(SEGMENTS_MAGIC if segmented else MAGIC, "magic bytes of a receipt")
         reader.constant(_little(2, FORMAT_VERSION), "format version")
-        flags = reader.integer(2, "flags", 0, FLAG_DEV)
+        flags = reader.integer(2, "flags", 0, 0 if segmented else FLAG_DEV)
         reader.constant(machine().digest, "digest of the machine (the receipt was made by another version)")
         header = _read_header(reader)
         claim = Claim(
@@ -188,6 +216,8 @@ class Receipt:
             parameters=_read_parameters(reader),
         )
         journal = reader.take(reader.integer(4, "journal length", 0, MAX_JOURNAL_BYTES), "journal")
+        if segmented:
+            return cls(claim, header, journal, None, SegmentedSeal.read(reader, len(journal)))
         if flags & FLAG_DEV:
             reader.end()
             return cls(claim, header, journal, None)
@@ -234,7 +264,9 @@ class Receipt:
                 "roots": {str(blowup): root.hex() for blowup, root in zip(BLOWUPS, self.header.roots, strict=True)},
             },
         }
-        if self.seal is not None:
+        if self.segmented is not None:
+            view["seal"] = self.segmented.to_json()
+        elif self.seal is not None:
             logs = zip(machine().chips, self.seal.log_heights, strict=True)
             view["seal"] = {
                 "bytes": len(encode_proof(self.seal)),
@@ -253,9 +285,9 @@ def read_receipt(path: str | os.PathLike[str]) -> bytes:
         OSError: it cannot be read.
         FormatError: it is too long.
     """
-    data = read_at_most(path, MAX_RECEIPT_BYTES)
+    data = read_kinds(path, {SEGMENTS_MAGIC: MAX_SEGMENTED_BYTES, b"": MAX_RECEIPT_BYTES})
     if data is None:
-        raise FormatError(f"more than {MAX_RECEIPT_BYTES} bytes: no receipt is that long")
+        raise FormatError(f"more than {MAX_RECEIPT_BYTES} bytes: no receipt is that long, but those of runs in segments")
     return data
 
 

@@ -141,12 +141,15 @@ def test_the_machine_reaches_every_claim_at_its_largest(chosen: Parameters) -> N
 @every_set
 def test_every_round_has_its_term(chosen: Parameters) -> None:
     folds = {f"fold {k}" for k in range(1, math.ceil(math.log(1 << 24, 8)) + 1)}
-    for m, power, further in ((20, 0, {"weights"}), (None, 0, set()), (20, 127, {"weights", "sums"}), (None, 127, {"sums"})):
-        size = replace(published_size(1 << 24), power=power)
+    cases: list[tuple[int | None, int, bool, set[str]]] = [(20, 0, False, {"weights"}), (None, 0, False, set())]
+    cases += [(20, 127, False, {"weights", "sums"}), (None, 127, True, {"sums", "pin"}), (20, 0, True, {"weights", "pin"})]
+    for m, power, pinned, further in cases:
+        size = replace(published_size(1 << 24), power=power, pinned=pinned)
         terms = error_terms(chosen, size, theorem_of(chosen.blowup, m, 1 << 24))
         assert {term.label for term in terms} == {"batching", "query", "constraints", "out of domain", "buses"} | folds | further
         assert all(0 < term.probability < 1 and term.bits == -math.log2(term.probability) for term in terms)
-        assert {term.event for term in terms} == {EVENTS[name] for name in EVENTS if name in further or name not in ("weights", "sums")}
+        always = {name for name in EVENTS if name not in ("weights", "sums", "pin", "joint buses")}
+        assert {term.event for term in terms} == {EVENTS[name] for name in always | further}
 
 
 @every_set

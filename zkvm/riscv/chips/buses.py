@@ -96,6 +96,22 @@ DEPTHWISE_PATH = Bus(
 )
 BLAKE3_PATH = Bus("blake3 path", 34, 3, Argument.PRODUCT, "(time, part, address): words of a compression that a call reads and writes")
 BLAKE3_WIRE = Bus("blake3 wire", 35, 4, Argument.PRODUCT, "(time, slot, stage, word) of the state, or of the message from slot 16 on")
+SEGMENT_WORD = Bus(
+    "segment word",
+    36,
+    3,
+    Argument.PRODUCT,
+    "(segment, address, value): words as segments leave them, and the next that accesses them takes them over; segment 0: before the run",
+    joint=True,
+)
+SEGMENT_STATE = Bus(
+    "segment state",
+    37,
+    3,
+    Argument.PRODUCT,
+    "(segment, pc, time): where a segment ends and the next one begins; the verifier sends the first and takes back the last",
+    joint=True,
+)
 
 CHAIN_READ, CHAIN_WRITE = 1, 2
 """Kinds on the chain bus."""

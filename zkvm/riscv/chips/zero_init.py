@@ -15,7 +15,10 @@ neutral in the same way.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from zkvm.riscv.chips.buses import MEMORY, RANGE14, RANGE16, ZERO_LIST
 from zkvm.riscv.records import Execution
@@ -52,32 +55,51 @@ class ZeroInitChip(Chip):
 
     def interactions(self, buses: BusBuilder, row: Row) -> None:
         """The list step, its range check, and the word."""
-        kinds = row.real + row.close
-        step = row.word - row.previous - 1
-        buses.pair("list", ZERO_LIST, receive=(row.previous, 0), send=(row.word, row.close))
+        connect_list(buses, row)
         buses.pair("word", MEMORY, receive=(4 * row.word, row.last, row.last_time), send=(4 * row.word, 0, 0))
-        buses.lookup("step low limb", RANGE16, (row.step_low,), kinds)
-        buses.lookup("step high limb", RANGE14, ((step - row.step_low) * pow(1 << 16, -1, P),), kinds)
 
     def rows(self, execution: Execution) -> int:
         """Touched words and one closing row per gap."""
         return len(execution.zero_address) + len(execution.image.gaps)
 
     def fill(self, execution: Execution, trace: Trace) -> None:
-        """Walk each gap in ascending order; its closing row follows its words."""
-        words, gaps = execution.zero_address, execution.image.gaps
-        first = 0
-        for start, end in gaps:
-            low, high = np.searchsorted(words, np.array([start, end], np.uint64)).tolist()
-            count = high - low
-            rows = slice(first, first + count)
-            positions = np.concatenate([words[low:high], np.array([end], np.uint64)])
-            before = np.concatenate([np.array([start - 1], np.uint64), words[low:high]])
-            trace["previous"][first : first + count + 1] = before
-            trace["word"][first : first + count + 1] = positions
-            trace["step_low"][first : first + count + 1] = (positions - before - np.uint64(1)) & np.uint64(0xFFFF)
-            trace["last"][rows] = execution.zero_last[low:high]
-            trace["last_time"][rows] = execution.zero_last_time[low:high]
-            trace["real"][rows] = 1
-            trace["close"][first + count] = 1
-            first += count + 1
+        """Walk each gap in ascending order."""
+        places = fill_list(execution.zero_address, execution.image.gaps, trace)
+        trace["last"][places] = execution.zero_last
+        trace["last_time"][places] = execution.zero_last_time
+
+
+def connect_list(buses: BusBuilder, row: Row) -> None:
+    """The list step and its range check."""
+    kinds = row.real + row.close
+    step = row.word - row.previous - 1
+    buses.pair("list", ZERO_LIST, receive=(row.previous, 0), send=(row.word, row.close))
+    buses.lookup("step low limb", RANGE16, (row.step_low,), kinds)
+    buses.lookup("step high limb", RANGE14, ((step - row.step_low) * pow(1 << 16, -1, P),), kinds)
+
+
+def fill_list(words: NDArray[np.uint64], gaps: Sequence[tuple[int, int]], trace: Trace) -> NDArray[np.int64]:
+    """Write the list's own columns: each gap's words, then its closing row.
+
+    Args:
+        words: (z,) touched words, ascending.
+        gaps: [start, end) ranges of words.
+        trace: of a table with this list.
+
+    Returns:
+        (z,) the words' rows.
+    """
+    first, places = 0, []
+    for start, end in gaps:
+        low, high = np.searchsorted(words, np.array([start, end], np.uint64)).tolist()
+        count = high - low
+        positions = np.concatenate([words[low:high], np.array([end], np.uint64)])
+        before = np.concatenate([np.array([start - 1], np.uint64), words[low:high]])
+        trace["previous"][first : first + count + 1] = before
+        trace["word"][first : first + count + 1] = positions
+        trace["step_low"][first : first + count + 1] = (positions - before - np.uint64(1)) & np.uint64(0xFFFF)
+        trace["real"][first : first + count] = 1
+        trace["close"][first + count] = 1
+        places.append(np.arange(first, first + count))
+        first += count + 1
+    return np.concatenate([np.zeros(0, np.int64), *places])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.errors import GuestTrap, LimitError
+from zkvm.errors import GuestTrap, LimitError, RunTooLong
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.isa.poseidon2 import WIDTH, WORDS
 from zkvm.riscv.kernels import interpreter as kernel
@@ -93,16 +94,38 @@ def execute(
     """
     started = time.perf_counter()
     state = MachineState(image, trace=trace, max_memory=max_memory)
-    sinks = {fd: sink for fd, sink in ((calls.FD_STDOUT, stdout), (calls.FD_STDERR, stderr)) if sink is not None}
-    host = Host(stdin, sinks)
+    host = Host(stdin, sinks_of(stdout, stderr))
+    if advance(state, host, max_cycles, runner, MAX_TIME if trace and to_prove else None):
+        raise not_ended(state)
+    return _finish(state, host, time.perf_counter() - started)
+
+
+def sinks_of(stdout: Sink | None, stderr: Sink | None) -> dict[int, Sink]:
+    """Those that there are, by the guest's file descriptor."""
+    return {fd: sink for fd, sink in ((calls.FD_STDOUT, stdout), (calls.FD_STDERR, stderr)) if sink is not None}
+
+
+def advance(state: MachineState, host: Host, cycles: int, runner: Runner = run_kernel, max_time: int | None = None) -> bool:
+    """Go on with a run until so many instructions have been executed in all; whether it goes on after them.
+
+    Args:
+        state: of the machine.
+        host: the outside.
+        cycles: where to stop, unless the run ends before.
+        runner: the interpreter.
+        max_time: state time that a run must not reach; None: any.
+
+    Raises:
+        GuestTrap: the guest did something that cannot be proven.
+        LimitError: the limit on memory or time was reached.
+    """
     running = True
     while running:
-        status = runner(state, min(max_cycles, state.cycles + TIME_SLICE))
+        status = runner(state, min(cycles, state.cycles + TIME_SLICE))
         if status == kernel.LIMIT:
             state.check_memory()
-            if state.cycles >= max_cycles:
-                reached = f"{max_cycles} cycles (it is in {symbol_at(image, state.pc)}, pc 0x{state.pc:08x})"
-                raise LimitError(f"the guest has not ended after {reached}: raise --max-cycles, or look for an endless loop")
+            if state.cycles >= cycles:
+                return True
         elif status == kernel.CALLED:
             running = handle_call(state, host)
         elif status == kernel.BUFFER_FULL:
@@ -112,9 +135,15 @@ def execute(
             state.check_memory()
         else:
             raise _trap_of(state, status)
-        if trace and to_prove and state.time >= MAX_TIME:
-            raise LimitError(f"the run is longer than a proof can be: state time 2^32 reached after {state.cycles} cycles")
-    return _finish(state, host, time.perf_counter() - started)
+        if max_time is not None and state.time >= max_time:
+            raise RunTooLong(f"the run is longer than a proof can be: state time 2^32 reached after {state.cycles} cycles")
+    return False
+
+
+def not_ended(state: MachineState) -> LimitError:
+    """The error for a run that has used up its cycles."""
+    reached = f"{state.cycles} cycles (it is in {symbol_at(state.image, state.pc)}, pc 0x{state.pc:08x})"
+    return LimitError(f"the guest has not ended after {reached}: raise --max-cycles, or look for an endless loop")
 
 
 def _trap_of(state: MachineState, status: int) -> GuestTrap:
@@ -140,17 +169,31 @@ def _used(records: NDArray[Any], count: int) -> NDArray[Any]:
 
 def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
     """The records of a run that has ended, trimmed, and the final state of memory."""
-    image, nothing = state.image, np.zeros(0, np.uint64)
-    last = last_time = zero_address = zero_last = zero_time = nothing
-    if state.trace:
-        data = len(image.ram_address) - opcodes.REGISTER_COUNT
-        positions = state.memory.locate((image.ram_address[:data] // np.uint64(4)).astype(np.int64))
-        registers = slice(0, opcodes.REGISTER_COUNT)
-        last = np.concatenate([state.memory.values[positions], state.registers[registers]]).astype(np.uint64)
-        last_time = np.concatenate([state.memory.times[positions], state.register_times[registers]])
-        zero_address, zero_last, zero_time = state.memory.touched_zeros()
+    execution = recorded(state, host, seconds)
+    if not state.trace:
+        return execution
+    last, last_time = last_words(state)
+    zero_address, zero_last, zero_time = state.memory.touched_zeros()
+    return replace(
+        execution, ram_last=last, ram_last_time=last_time, zero_address=zero_address, zero_last=zero_last, zero_last_time=zero_time
+    )
+
+
+def last_words(state: MachineState) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Values of the image's words and registers, and times of their last accesses, each (r,) in the order of ``image.ram_address``."""
+    data = len(state.image.ram_address) - opcodes.REGISTER_COUNT
+    positions = state.memory.locate((state.image.ram_address[:data] // np.uint64(4)).astype(np.int64))
+    registers = slice(0, opcodes.REGISTER_COUNT)
+    values = np.concatenate([state.memory.values[positions], state.registers[registers]]).astype(np.uint64)
+    times = state.memory.times[positions] if state.trace else np.zeros(len(positions), np.uint64)
+    return values, np.concatenate([times, state.register_times[registers]])
+
+
+def recorded(state: MachineState, host: Host, seconds: float) -> Execution:
+    """The records so far, trimmed, without what is known of memory at the end of a run."""
+    nothing = np.zeros(0, np.uint64)
     return Execution(
-        image=image,
+        image=state.image,
         cycles=state.cycles,
         exit_code=int(state.registers[REGISTERS["a0"]]),
         journal=bytes(host.journal),
@@ -159,11 +202,11 @@ def _finish(state: MachineState, host: Host, seconds: float) -> Execution:
         ecalls=np.array(host.ecalls, ECALL),
         reads=np.concatenate([np.zeros(0, CHAIN_ROW), *host.moved["reads"]]),
         writes=np.concatenate([np.zeros(0, CHAIN_ROW), *host.moved["writes"]]),
-        ram_last=last,
-        ram_last_time=last_time,
-        zero_address=zero_address,
-        zero_last=zero_last,
-        zero_last_time=zero_time,
+        ram_last=nothing,
+        ram_last_time=nothing,
+        zero_address=nothing,
+        zero_last=nothing,
+        zero_last_time=nothing,
         tensor_calls=tuple(host.tensors.calls),
         permuted=np.concatenate([np.zeros((0, WORDS), TENSOR_WORD), *host.permuted]),
         permutations=np.concatenate(

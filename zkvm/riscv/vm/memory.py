@@ -25,13 +25,15 @@ class PagedMemory:
         page_of_slot: the other way round, for the slots in use.
         values: (n,) uint32 words; word ``o`` of slot ``s`` is at ``1024 s + o``, here and in the next two.
         times: (n,) uint64 times of last access; empty unless ``track_times``.
+        untouched: the time of words that were not accessed: 0, or, in a segment of a run, a number that is no time.
         origins: (n,) uint8 origins.
     """
 
-    def __init__(self, image: Image, *, track_times: bool) -> None:
+    def __init__(self, image: Image, *, track_times: bool, untouched: int = 0) -> None:
         self.page_table: NDArray[np.int32] = np.full(PAGE_COUNT, ABSENT, np.int32)
         self.page_of_slot: list[int] = []
         self._track_times = track_times
+        self.untouched = untouched
         self.values: NDArray[np.uint32] = np.zeros(0, np.uint32)
         self.times: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self.origins: NDArray[np.uint8] = np.zeros(0, np.uint8)
@@ -55,6 +57,12 @@ class PagedMemory:
         self.page_table[pages] = np.arange(first, count, dtype=np.int32)
         self.page_of_slot.extend(pages.tolist())
         self.origins[first * PAGE_WORDS : count * PAGE_WORDS] = origin
+        if self.untouched and self._track_times:
+            self.times[first * PAGE_WORDS : count * PAGE_WORDS] = self.untouched
+
+    def forget_times(self) -> None:
+        """From now on no word counts as accessed."""
+        self.times[: len(self.page_of_slot) * PAGE_WORDS] = self.untouched
 
     def _reserve(self, slots: int) -> None:
         """Move to larger arrays; their unused parts are zero pages of the operating system until touched."""
@@ -141,7 +149,7 @@ class PagedMemory:
     def touched_zeros(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
         """(word indices, values, times of last access) of touched words of gaps, each (n,) uint64, ascending index."""
         used = len(self.page_of_slot) * PAGE_WORDS
-        index = np.flatnonzero((self.times[:used] != 0) & (self.origins[:used] == ZERO))
+        index = np.flatnonzero((self.times[:used] != self.untouched) & (self.origins[:used] == ZERO))
         pages = np.array(self.page_of_slot, np.int64)
         words = pages[index // PAGE_WORDS] * PAGE_WORDS + index % PAGE_WORDS
         order = np.argsort(words)

@@ -22,6 +22,11 @@ STACK_POINTER = 2
 """Its register."""
 MAX_GAP = 1 << 16
 """A time may be at most this much later than the previous time of its address: else a refresh goes between."""
+UNTOUCHED = 1 << 63
+"""In a segment of a run, the time of what was not accessed yet. It is later than any time, so that a first access takes the way of one
+that comes too late (times are unsigned): it leaves a REFRESH record with this time and the value that the word had, and goes on as if
+the access before had been one time step earlier. Those records are no refreshes: they are what :mod:`zkvm.riscv.vm.cuts` reads the
+segment's words from."""
 GIB = 1 << 30
 
 
@@ -44,15 +49,15 @@ class MachineState:
         code_rows: program rows by page and word.
     """
 
-    def __init__(self, image: Image, *, trace: bool, max_memory: int | None) -> None:
+    def __init__(self, image: Image, *, trace: bool, max_memory: int | None, untouched: int = 0) -> None:
         self.image = image
         self.trace = trace
         self.max_memory = max_memory
         self.host_bytes = 0
-        self.memory = PagedMemory(image, track_times=trace)
+        self.memory = PagedMemory(image, track_times=trace, untouched=untouched)
         self.registers: NDArray[np.uint32] = np.zeros(kernel.NO_REGISTER + 1, np.uint32)
         self.registers[: opcodes.REGISTER_COUNT] = image.ram_value[-opcodes.REGISTER_COUNT :]
-        self.register_times: NDArray[np.uint64] = np.zeros(kernel.NO_REGISTER + 1, np.uint64)
+        self.register_times: NDArray[np.uint64] = np.full(kernel.NO_REGISTER + 1, untouched, np.uint64)
         self.counters: NDArray[np.uint64] = np.zeros(6, np.uint64)
         self.counters[kernel.TIME] = opcodes.FIRST_TIME
         self.program, self.code_pages, self.code_rows = decode_program(image.program)
@@ -103,7 +108,7 @@ class MachineState:
         if not self.trace:
             return 0
         before = int(self.register_times[index])
-        if time - before <= MAX_GAP:
+        if 0 <= time - before <= MAX_GAP:
             self.register_times[index] = time
             return before
         address, position = np.array([opcodes.REGISTER_BASE + index], np.uint64), np.array([index], np.int64)

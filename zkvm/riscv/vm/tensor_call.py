@@ -32,10 +32,14 @@ class Tensors:
     Attributes:
         made: by id. What is there never changes.
         calls: records, if the run is recorded.
+        last_use: by id of a tensor that was read, the id of the last call that read it.
+        earlier: tensors with an id up to this one were made in earlier segments of the run and are not there any more.
     """
 
     made: dict[int, Elements] = field(default_factory=dict)
     calls: list[TensorCall] = field(default_factory=list)
+    last_use: dict[int, int] = field(default_factory=dict)
+    earlier: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +83,11 @@ class Call:
         constants = constants_of(self.state)
         if handle == 0:
             return constants.vectors, constants.first_vector, "the constant vectors"
+        if handle not in self.store.made and handle <= self.store.earlier:
+            raise self.refuse(f"tensor {handle} was made before the run was cut: a segment reads no tensor of an earlier one")
         if handle not in self.store.made:
             raise self.refuse(f"no call made a tensor with the handle {handle}")
+        self.store.last_use[handle] = self.id
         return self.store.made[handle], 0, f"tensor {handle}"
 
     def vectors(self, handle: int, start: int, *strides: tuple[int, int]) -> Elements:

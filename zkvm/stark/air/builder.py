@@ -37,6 +37,8 @@ class Bus:
         argument: how it is proven balanced.
         meaning: what a tuple holds.
         power: of a sum, the largest power of beta in a coefficient; else 0.
+        joint: whether the bus balances over several proofs together, under challenges that all of them share. The first value of its
+            tuples is then the number of a proof, relative to that of the proof which the row is in.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Bus:
     argument: Argument
     meaning: str
     power: int = 0
+    joint: bool = False
 
     def __post_init__(self) -> None:
         for what, value, least in (("arity", self.arity, 1), ("power", self.power, 0)):
@@ -52,6 +55,8 @@ class Bus:
                 raise ValueError(f"bus {self.name}: {what} {value} is not within {least} and {MAX_POWER}")
         if self.power and self.argument is not Argument.SUM:
             raise ValueError(f"bus {self.name}: only coefficients of a sum have powers of beta")
+        if self.joint and self.argument is not Argument.PRODUCT:
+            raise ValueError(f"bus {self.name}: only pairs balance over several proofs")
 
 
 @dataclass(frozen=True, slots=True)

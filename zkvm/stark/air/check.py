@@ -86,11 +86,35 @@ def table_entries(table: Table, only: Bus | None = None) -> Iterable[tuple[Bus, 
 
 
 def check_buses(tables: Sequence[Table], closings: Sequence[Closing]) -> list[Failure]:
-    """Tuples of every bus whose counts do not cancel over all tables and the verifier's own tuples."""
+    """Tuples of every bus whose counts do not cancel over all tables and the verifier's own tuples. Joint buses: :func:`check_joint`."""
     by_bus: dict[Bus, list[Entries]] = {}
     for table in tables:
         for bus, entries in table_entries(table):
-            by_bus.setdefault(bus, []).append(entries)
+            if not bus.joint:
+                by_bus.setdefault(bus, []).append(entries)
+    return _failures(by_bus, closings) + check_contributions(tables)
+
+
+def check_joint(proofs: Sequence[tuple[int, Sequence[Table]]], closings: Sequence[Closing]) -> list[Failure]:
+    """Tuples of every joint bus that do not cancel over all proofs and the verifier's own tuples.
+
+    Args:
+        proofs: the number of each, and its tables.
+        closings: the verifier's tuples on joint buses; their first value is the number of a proof.
+    """
+    by_bus: dict[Bus, list[Entries]] = {}
+    for number, tables in proofs:
+        for table in tables:
+            for bus, entries in table_entries(table):
+                if bus.joint:
+                    entries.values[:, 0] = goldilocks.add(entries.values[:, 0], np.uint64(number))
+                    entries.source = f"proof {number}, {entries.source}"
+                    by_bus.setdefault(bus, []).append(entries)
+    return _failures(by_bus, closings)
+
+
+def _failures(by_bus: dict[Bus, list[Entries]], closings: Sequence[Closing]) -> list[Failure]:
+    """What does not cancel of the tables' entries and the verifier's tuples."""
     for closing in closings:
         produces = closing.sent == (closing.bus.argument is Argument.PRODUCT)
         counts = np.full(len(closing.values), 1 if produces else P - 1, np.uint64)
@@ -99,7 +123,7 @@ def check_buses(tables: Sequence[Table], closings: Sequence[Closing]) -> list[Fa
     failures: list[Failure] = []
     for bus, collected in by_bus.items():
         failures += _unbalanced(bus, collected)
-    return failures + check_contributions(tables)
+    return failures
 
 
 def _unbalanced(bus: Bus, entries: list[Entries]) -> list[Failure]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zkvm.stark.air.builder import AirBuilder, Bus, BusBuilder, Constraint
 from zkvm.stark.air.columns import Column, Columns, Row
-from zkvm.stark.air.layout import running_columns
+from zkvm.stark.air.layout import start_columns
 
 Trace = dict[str, NDArray[np.uint64]]
 """Named views of a table's columns. ``fill`` writes them in place."""
@@ -30,6 +30,9 @@ class Chip:
     """Mandatory tables are present in every proof; an optional one is absent when it has no rows."""
     by_call: ClassVar[bool] = False
     """Whether rows come from system calls that few programs make: without such a call the table is absent also where all are padded."""
+    early: ClassVar[int] = 0
+    """How many main columns, the first ones, are committed before the joint challenges: all that the chip puts on joint buses is made of
+    them, and so are the random starts of those buses' running columns."""
     first: ClassVar[str | None] = None
     """Of a second instance: the name of the chip whose surplus rows it takes."""
     counted: ClassVar[tuple[Bus, ...]] = ()
@@ -91,7 +94,7 @@ class Chip:
 
         Each running column reads its random start from three main cells of its own; fillers are those that the declared columns lack.
         """
-        missing = 3 * running_columns(self.air_buses) - len(self.columns)
+        missing = start_columns(self.air_buses, self.early) - len(self.columns)
         filler = {f"filler_{k}": Column("room for a random start value; 0 on active rows", 0) for k in range(missing)}
         return self.columns.extended(**filler)
 
@@ -132,6 +135,25 @@ def second_instance(chip: type[Chip]) -> Chip:
     members = {"name": second_name(chip.name), "first": chip.name, "second_of": chip}
     kept = {"__doc__": chip.__doc__, "__module__": chip.__module__}
     instance: Chip = type(f"{chip.__name__}2", (chip,), members | kept)()
+    return instance
+
+
+def inert(chip: type[Chip]) -> Chip:
+    """The preprocessed columns of a chip and nothing else: for a machine that shares another one's tree and does not use this table."""
+
+    def nothing(self: Chip, builder: Any, row: Row) -> None:
+        """No constraints, no interactions."""
+
+    def rows(self: Chip, execution: Any) -> int:
+        """As many as are preprocessed."""
+        return self.preprocessed_rows(execution.image)
+
+    def fill(self: Chip, execution: Any, trace: Trace) -> None:
+        """There are no main columns."""
+
+    members = {"columns": Columns(), "constraints": nothing, "interactions": nothing, "rows": rows, "fill": fill, "counted": (), "early": 0}
+    kept = {"__doc__": f"Columns of {chip.name} that are not used.", "__module__": chip.__module__}
+    instance: Chip = type(f"Inert{chip.__name__}", (chip,), members | kept)()
     return instance
 
 

@@ -103,6 +103,11 @@ def lift(value: Operand) -> Expr:
     return value if isinstance(value, Expr) else const(value)
 
 
+def leaves(expr: Expr) -> list[Expr]:
+    """The leaves of an expression, left to right."""
+    return [expr] if expr.left is None or expr.right is None else [*leaves(expr.left), *leaves(expr.right)]
+
+
 def is_zero(expr: Expr) -> bool:
     """Whether the expression is the constant zero."""
     return expr.kind == CONST and expr.index == 0

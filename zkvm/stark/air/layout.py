@@ -2,7 +2,8 @@
 
 Fingerprint of a tuple: ``alpha - (bus id + beta x1 + beta^2 x2 + ...)``. Two arguments share it:
 
-* grand product: a running column ``z`` with ``z(next) * prod(received) = z * prod(sent)``, at most two factors a side;
+* grand product: a running column ``z`` with ``z(next) * prod(received) = z * prod(sent)``, at most two factors a side; joint buses have
+  columns of their own, the first ones, whose fingerprints have the challenges of all proofs together;
 * LogUp: helper columns ``h = n1/d1 + n2/d2`` for all lookups but the last two, and one running column that adds the helpers
   and the last two fractions. Contributions to sums are fractions like lookups, with a polynomial in beta as numerator.
 
@@ -21,7 +22,8 @@ from zkvm.stark.air.expression import BUS, BUS_NEXT, CONST, MAIN, Expr, column, 
 EXTENSION = 3
 """Degree of the extension field."""
 ALPHA, BETA = 0, EXTENSION
-"""First runtime constants: alpha, then beta, beta^2, ... up to the machine's largest power, then terminals; three base values each."""
+"""First runtime constants: alpha, then beta, beta^2, ... up to the machine's largest power; of a machine with joint buses the same of the
+joint challenges; then terminals; three base values each."""
 
 ExtExpr: TypeAlias = tuple[Expr, Expr, Expr]
 Fraction: TypeAlias = Lookup | Contribution
@@ -49,13 +51,22 @@ class BusLayout:
     """Bus columns of a chip, in order: products, LogUp helpers, LogUp sum (if any lookups).
 
     Attributes:
-        products: the running products.
+        products: the running products, those of joint buses first.
         groups: fractions by twos, and alone those whose coefficient has the largest degree; the last group belongs to the running sum,
             each of the others to a helper.
+        early: how many main columns of the chip are early.
     """
 
     products: tuple[ProductColumn, ...]
     groups: tuple[tuple[Fraction, ...], ...]
+    early: int = 0
+
+    def start(self, rank: int) -> int:
+        """The first of the three main columns whose last cells are the start of a running column.
+
+        Those of joint buses are early columns, the first ones; the others come after the early columns, not to be fixed with them.
+        """
+        return EXTENSION * rank if rank < self.joint else self.early + EXTENSION * (rank - self.joint)
 
     @property
     def extension_columns(self) -> int:
@@ -74,18 +85,37 @@ class BusLayout:
         return tuple(range(len(self.products))) + last
 
     @property
+    def joint(self) -> int:
+        """How many products, the first ones, are of joint buses."""
+        return sum(any(factor.message.bus.joint for factor in (*own.received, *own.sent)) for own in self.products)
+
+    @property
     def has_sum(self) -> bool:
         """Whether the last running column is a LogUp sum; the others are products."""
         return bool(self.groups)
 
 
-def layout(buses: BusBuilder) -> BusLayout:
-    """Pack pairs into products (first fit, two degrees a side) and fractions into groups of two.
+def layout(buses: BusBuilder, early: int = 0) -> BusLayout:
+    """Pack pairs into products (first fit, two degrees a side) and fractions into groups of two; ``early``: of the chip.
 
     ``h d1 d2 = n1 d2 + n2 d1`` has degree 3 if neither numerator has more than 2. A numerator of degree 3 has no room beside it.
     """
+    products = (*_packed([pair for pair in buses.pairs if is_joint(pair)]), *_packed([pair for pair in buses.pairs if not is_joint(pair)]))
+    alone = [own for own in buses.contributions if own.degree == MAX_DEGREE]
+    shared: list[Fraction] = [*buses.lookups, *(own for own in buses.contributions if own.degree < MAX_DEGREE)]
+    groups = (*((own,) for own in alone), *(tuple(shared[k : k + 2]) for k in range(0, len(shared), 2)))
+    return BusLayout(products, groups, early)
+
+
+def is_joint(pair: Pair) -> bool:
+    """Whether a pair is on a joint bus."""
+    return any(message is not None and message.bus.joint for message in (pair.receive, pair.send))
+
+
+def _packed(pairs: Sequence[Pair]) -> list[ProductColumn]:
+    """First fit, two degrees a side."""
     bins: list[tuple[list[Factor], list[Factor]]] = []
-    for pair in buses.pairs:
+    for pair in pairs:
         cost = 1 if pair.flag is None else 2
         for received, sent in bins:
             if _room(received, pair.receive, cost) and _room(sent, pair.send, cost):
@@ -95,10 +125,7 @@ def layout(buses: BusBuilder) -> BusLayout:
             bins.append((received, sent))
         _put(received, pair, pair.receive)
         _put(sent, pair, pair.send)
-    alone = [own for own in buses.contributions if own.degree == MAX_DEGREE]
-    shared: list[Fraction] = [*buses.lookups, *(own for own in buses.contributions if own.degree < MAX_DEGREE)]
-    groups = (*((own,) for own in alone), *(tuple(shared[k : k + 2]) for k in range(0, len(shared), 2)))
-    return BusLayout(tuple(ProductColumn(tuple(received), tuple(sent)) for received, sent in bins), groups)
+    return [ProductColumn(tuple(received), tuple(sent)) for received, sent in bins]
 
 
 def powers_of(buses: Iterable[Bus]) -> int:
@@ -115,9 +142,10 @@ def _put(side: list[Factor], pair: Pair, message: Message | None) -> None:
         side.append(Factor(message, pair.flag))
 
 
-def running_columns(buses: BusBuilder) -> int:
-    """Number of running columns: each needs three main cells for its random start."""
-    return len(layout(buses).running)
+def start_columns(buses: BusBuilder, early: int) -> int:
+    """Number of main columns that the random starts of the running columns need: three each, and none but those of joint buses early."""
+    plan = layout(buses, early)
+    return max(early, plan.start(len(plan.running)) if plan.running else 0)
 
 
 def ext(kind: int, number: int) -> ExtExpr:
@@ -141,11 +169,15 @@ def ext_scale(a: ExtExpr, scalar: Expr) -> ExtExpr:
     return a[0] * scalar, a[1] * scalar, a[2] * scalar
 
 
-def fingerprint(message: Message) -> ExtExpr:
-    """alpha - (id + beta x1 + beta^2 x2 + ...)."""
-    result: ExtExpr = (param(ALPHA) - message.bus.id, param(ALPHA + 1), param(ALPHA + 2))
+def fingerprint(message: Message, joint: int = 0) -> ExtExpr:
+    """alpha - (id + beta x1 + beta^2 x2 + ...); ``joint``: the first runtime constant of the joint challenges, for a joint bus.
+
+    The joint alpha of a proof is less by its number times beta: the first value counts from there.
+    """
+    first = joint if message.bus.joint else ALPHA
+    result: ExtExpr = (param(first) - message.bus.id, param(first + 1), param(first + 2))
     for power, value in enumerate(message.values, 1):
-        result = _less(result, value, _power(power))
+        result = _less(result, value, _power(power, first))
     return result
 
 
@@ -166,11 +198,11 @@ def _weighted(factor: Sequence[tuple[int, Expr]]) -> ExtExpr:
     return result
 
 
-def _power(power: int) -> ExtExpr:
-    """beta^power."""
+def _power(power: int, alpha: int = ALPHA) -> ExtExpr:
+    """beta^power, of the challenges whose alpha stands there."""
     if power == 0:
         return const(1), const(0), const(0)
-    first = BETA + EXTENSION * (power - 1)
+    first = alpha + EXTENSION * power
     return param(first), param(first + 1), param(first + 2)
 
 
@@ -179,18 +211,18 @@ def _less(result: ExtExpr, value: Expr, factor: ExtExpr) -> ExtExpr:
     return ext_sub(result, ext_scale(factor, value)) if value.kind == CONST else ext_step(result, value, factor)
 
 
-def _factor(factor: Factor) -> ExtExpr:
-    value = fingerprint(factor.message)
+def _factor(factor: Factor, joint: int) -> ExtExpr:
+    value = fingerprint(factor.message, joint)
     if factor.flag is None:
         return value
     gated = ext_scale((value[0] - 1, value[1], value[2]), factor.flag)
     return gated[0] + 1, gated[1], gated[2]
 
 
-def _product(factors: tuple[Factor, ...]) -> ExtExpr:
+def _product(factors: tuple[Factor, ...], joint: int) -> ExtExpr:
     result: ExtExpr = (const(1), const(0), const(0))
     for number, factor in enumerate(factors):
-        result = ext_product(result, _factor(factor)) if number else _factor(factor)
+        result = ext_product(result, _factor(factor, joint)) if number else _factor(factor, joint)
     return result
 
 
@@ -212,9 +244,14 @@ def _crossed(own: Fraction, other: ExtExpr) -> ExtExpr:
     return ext_product(coefficient(own), other) if isinstance(own, Contribution) else ext_scale(other, _signed(own))
 
 
-def fractions(plan: BusLayout) -> list[tuple[ExtExpr, ExtExpr]]:
-    """(numerator, denominator) of each bus column's step: product ratio, helper value, or last group of the sum."""
-    steps = [(_product(column.sent), _product(column.received)) for column in plan.products]
+def fractions(plan: BusLayout, joint: int = 0) -> list[tuple[ExtExpr, ExtExpr]]:
+    """(numerator, denominator) of each bus column's step: product ratio, helper value, or last group of the sum.
+
+    Args:
+        plan: the bus columns.
+        joint: the first runtime constant of the joint challenges.
+    """
+    steps = [(_product(column.sent, joint), _product(column.received, joint)) for column in plan.products]
     return steps + [_fraction(group) for group in plan.groups]
 
 
@@ -254,6 +291,6 @@ def start_cells(plan: BusLayout) -> list[tuple[int, ExtExpr]]:
     """For each running column: its position and the three main cells of the last row that hold its start value."""
     starts: list[tuple[int, ExtExpr]] = []
     for rank, number in enumerate(plan.running):
-        first = EXTENSION * rank
+        first = plan.start(rank)
         starts.append((number, (column(MAIN, first), column(MAIN, first + 1), column(MAIN, first + 2))))
     return starts

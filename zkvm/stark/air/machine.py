@@ -7,7 +7,7 @@ from functools import cached_property
 
 from zkvm.stark.air.builder import Argument, Bus, Constraint
 from zkvm.stark.air.chip import Chip, is_second_of
-from zkvm.stark.air.expression import BUS, BUS_NEXT, Straight, param, straighten
+from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, Straight, column, leaves, param, straighten
 from zkvm.stark.air.layout import BETA, EXTENSION, BusLayout, bus_constraints, ext, fractions, layout, powers_of, start_cells
 from zkvm.stark.air.tape import Tape, lower
 from zkvm.stark.crypto.hashes import blake3
@@ -25,8 +25,9 @@ class ChipCode:
         plan: its bus columns.
         constraints: those on active rows, then start and terminal constraints of the running columns.
         groups: for each constraint, where it holds: ACTIVE, START or TERMINAL.
-        straight: the code; its outputs are the constraints in this order. Runtime constants: alpha and the powers of beta, then the
-            terminals of the running columns, three base values each.
+        straight: the code; its outputs are the constraints in this order. Runtime constants: alpha and the powers of beta, the same of
+            joint buses, then the terminals of the running columns, three base values each.
+        powers: of the machine: how many powers of beta follow alpha.
         first: of a second instance, the code of the first instance, whose tapes it shares; else None.
     """
 
@@ -35,6 +36,7 @@ class ChipCode:
     constraints: tuple[Constraint, ...]
     groups: tuple[int, ...]
     straight: Straight
+    powers: int
     first: ChipCode | None = None
 
     @cached_property
@@ -52,7 +54,8 @@ class ChipCode:
         """Writes numerator and denominator of every bus column's step: six outputs a column."""
         if self.first:
             return self.first.fraction_tape
-        return lower(straighten([part for numerator, denominator in fractions(self.plan) for part in (*numerator, *denominator)]))
+        steps = fractions(self.plan, joint_alpha(self.powers))
+        return lower(straighten([part for numerator, denominator in steps for part in (*numerator, *denominator)]))
 
     @property
     def next_columns(self) -> tuple[int, ...]:
@@ -60,22 +63,48 @@ class ChipCode:
         return tuple(EXTENSION * number + c for number in self.plan.running for c in range(EXTENSION))
 
 
-def chip_code(chip: Chip, powers: int) -> ChipCode:
+def joint_alpha(powers: int) -> int:
+    """The first runtime constant of the joint challenges, of a machine with so many powers of beta."""
+    return BETA + EXTENSION * powers
+
+
+def check_early(chip: Chip, plan: BusLayout) -> None:
+    """What a chip puts on joint buses is fixed by its early columns: those that are committed before the joint challenges are drawn.
+
+    Raises:
+        ValueError: a tuple of a joint bus reads another column, or a random start of its running column would be another one.
+    """
+    early = {column(MAIN, number) for number in range(chip.early)}
+    values = [
+        value
+        for own in plan.products[: plan.joint]
+        for factor in (*own.received, *own.sent)
+        for value in (*factor.message.values, *([] if factor.flag is None else [factor.flag]))
+    ]
+    late = [leaf for value in values for leaf in leaves(value) if leaf.kind == MAIN and leaf not in early]
+    if late or chip.early < EXTENSION * plan.joint or (chip.early and not plan.joint):
+        raise ValueError(f"{chip.name}: its {chip.early} early columns are not those that its joint buses read")
+
+
+def chip_code(chip: Chip, powers: int, joint_powers: int = 0) -> ChipCode:
     """Derive the code of one chip.
 
     Args:
         chip: the chip.
-        powers: of the machine: how many powers of beta stand between alpha and the terminals.
+        powers: of the machine: how many powers of beta follow alpha among the runtime constants.
+        joint_powers: the same of the joint challenges; 0: the machine has no joint bus, and they are no constants.
 
     Raises:
-        ValueError: a constraint or an identity of a bus column has too high a degree (names chip and constraint), or the chip's buses
-            need further powers of beta.
+        ValueError: a constraint or an identity of a bus column has too high a degree (names chip and constraint), the chip's buses
+            need further powers of beta, or its early columns are not what its joint buses need.
     """
     if powers < powers_of(chip.air_buses.buses):
         raise ValueError(f"{chip.name}: its buses need {powers_of(chip.air_buses.buses)} powers of beta, not {powers}")
-    plan = layout(chip.air_buses)
+    plan = layout(chip.air_buses, chip.early)
+    check_early(chip, plan)
+    terminals = joint_alpha(powers) + (EXTENSION * (1 + joint_powers) if joint_powers else 0)
     try:
-        constraints = [*chip.air_constraints, *bus_constraints(plan, fractions(plan))]
+        constraints = [*chip.air_constraints, *bus_constraints(plan, fractions(plan, joint_alpha(powers)))]
     except ValueError as error:
         raise ValueError(f"{chip.name}: {error}") from error
     groups = [ACTIVE] * len(constraints)
@@ -86,12 +115,12 @@ def chip_code(chip: Chip, powers: int) -> ChipCode:
         ]
         groups += [START] * EXTENSION
     for rank, number in enumerate(plan.running):
-        here, first = ext(BUS, number), BETA + EXTENSION * (powers + rank)
+        here, first = ext(BUS, number), terminals + EXTENSION * rank
         constraints += [
             Constraint(f"running column {rank} ends at its terminal [{c}]", here[c] - param(first + c)) for c in range(EXTENSION)
         ]
         groups += [TERMINAL] * EXTENSION
-    return ChipCode(chip, plan, tuple(constraints), tuple(groups), straighten([constraint.expr for constraint in constraints]))
+    return ChipCode(chip, plan, tuple(constraints), tuple(groups), straighten([constraint.expr for constraint in constraints]), powers)
 
 
 @dataclass(frozen=True)
@@ -115,7 +144,7 @@ class Machine:
         codes: list[ChipCode] = []
         for chip in self.chips:
             first = next((code for code in codes if is_second_of(chip, code.chip)), None)
-            codes.append(replace(first, chip=chip, first=first) if first else chip_code(chip, self.powers))
+            codes.append(replace(first, chip=chip, first=first) if first else chip_code(chip, self.powers, self.joint_powers))
         return tuple(codes)
 
     @cached_property
@@ -144,6 +173,11 @@ class Machine:
         return powers_of(self.buses)
 
     @cached_property
+    def joint_powers(self) -> int:
+        """How many powers of the joint beta are; 0 without joint buses."""
+        return powers_of(bus for bus in self.buses if bus.joint)
+
+    @cached_property
     def digest(self) -> bytes:
         """BLAKE3 of :attr:`description`: 32 bytes that change with any bus, column or constraint."""
         return blake3(self.description.encode())
@@ -154,10 +188,11 @@ class Machine:
         lines = [self.name]
         for own in self.buses:
             power = f" {own.power}" if own.argument is Argument.SUM else ""
-            lines.append(f"bus {own.id} {own.name} {own.arity} {own.argument.value}{power}")
+            lines.append(f"bus {own.id} {own.name} {own.arity} {own.argument.value}{power}{' joint' if own.joint else ''}")
         for code in self.codes:
             pre, main, bus = code.widths
-            lines.append(f"chip {code.chip.name} {pre} {main} {bus} {code.chip.mandatory}")
+            early = f" {code.chip.early}" if code.chip.early else ""
+            lines.append(f"chip {code.chip.name} {pre} {main} {bus} {code.chip.mandatory}{early}")
             lines += [f"{kind} {a} {b}" for kind, a, b in code.straight.nodes]
             lines += [f"{position} {group}" for position, group in zip(code.straight.outputs, code.groups, strict=True)]
         return "\n".join(lines)

@@ -207,6 +207,17 @@ def decode_proof(machine: Machine, data: bytes) -> Proof:
         FormatError: the bytes encode no proof.
     """
     reader = Reader(data)
+    proof, _ = read_proof(machine, reader, last=True)
+    reader.end()
+    return proof
+
+
+def read_proof(machine: Machine, reader: Reader, *, last: bool) -> tuple[Proof, ProofShape]:
+    """The proof that the next bytes encode, and its shape; ``last``: nothing else may follow.
+
+    Raises:
+        FormatError: the bytes encode no proof.
+    """
     reader.constant(MAGIC, "magic bytes of a proof")
     reader.constant(FORMAT_VERSION.to_bytes(2, "little"), "format version")
     flags = reader.integer(2, "flags", 0, FLAG_ZK)
@@ -214,11 +225,9 @@ def decode_proof(machine: Machine, data: bytes) -> Proof:
     counts = _read_counts(shape, reader)
     parts = layout(shape, counts)
     expected = sum(part.size for part in parts)
-    if expected != reader.left:
+    if expected > reader.left or (last and expected != reader.left):
         raise FormatError(f"the body must have {expected} bytes, not {reader.left}")
-    arrays = iter([_read_part(reader, part) for part in parts])
-    reader.end()
-    return _assemble(shape, bool(flags & FLAG_ZK), arrays)
+    return _assemble(shape, bool(flags & FLAG_ZK), iter([read_array(reader, part) for part in parts])), shape
 
 
 def expected_bytes(shape: ProofShape) -> int:
@@ -275,7 +284,12 @@ def _read_counts(shape: ProofShape, reader: Reader) -> Counts:
     return tuple(counts)
 
 
-def _read_part(reader: Reader, part: Part) -> NDArray[Any]:
+def read_array(reader: Reader, part: Part) -> NDArray[Any]:
+    """The next array.
+
+    Raises:
+        FormatError: an element is not canonical.
+    """
     raw = np.frombuffer(reader.take(part.size, part.name), part.dtype).reshape(part.shape)
     if part.dtype == BYTE:
         return raw

@@ -128,6 +128,7 @@ class Policy:
         allow_dev: accept dev receipts, in which nothing is proven.
         regime: which theorems these bits may rest on: ``best`` (those of 2025 too), ``bciks20`` (those of 2020) or ``unique``
             (unique decoding alone).
+        max_segments: of a run in segments; each is a proof to be verified.
 
     Raises:
         UsageError: there is no such regime.
@@ -136,6 +137,7 @@ class Policy:
     min_security_bits: int = DEFAULT_DEMAND
     allow_dev: bool = False
     regime: str = BEST
+    max_segments: int = 1 << 12
 
     def __post_init__(self) -> None:
         """A regime that is misspelt must not become a weaker demand."""

@@ -15,11 +15,12 @@ query phase needs of these theorems, and why, is in ``docs/security.md``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from zkvm.stark.air.layout import is_joint
 from zkvm.stark.field.goldilocks import P
-from zkvm.stark.protocol.params import BCIKS20, BEST, FOLDING, GRINDING_BITS, Parameters, check_regime
+from zkvm.stark.protocol.params import BCIKS20, BEST, FOLDING, GRINDING_BITS, MAX_HEIGHT, MIN_TALLEST, Parameters, check_regime
 from zkvm.stark.protocol.shape import ProofShape
 
 FIELD = float(P) ** 3
@@ -28,6 +29,8 @@ ROWS_READ = 2
 """A column is read at most at this row and the next."""
 CONSTRAINT_DEGREE = 3
 SMALLEST_M, LARGEST_M = 3, 255
+TALLEST_HEIGHTS = (MAX_HEIGHT // MIN_TALLEST).bit_length()
+"""How many heights the tallest table of a proof may have."""
 HASH_BITS = 128.0
 """Collision resistance of BLAKE3's 256-bit digests: no proof claims more."""
 
@@ -40,6 +43,8 @@ EVENTS = {
     "out of domain": "different polynomials agree at zeta",
     "buses": "unbalanced buses balance at alpha, beta",
     "sums": "the same with the powers of beta in the coefficients of sums",
+    "pin": "two sets of early columns that are both close to what is committed agree where they are pinned",
+    "joint buses": "joint buses that do not balance over all proofs balance at the joint alpha, beta",
 }
 """The bad event of each term; folds are numbered and share one."""
 
@@ -75,6 +80,7 @@ class Size:
         interactions: fingerprints over all rows, and those of the statement's tuples.
         arity: most values in a tuple.
         power: largest power of beta in a coefficient of a sum; 0 without sums.
+        pinned: whether it has early columns, which are joined with those of other proofs.
     """
 
     tallest: int
@@ -83,12 +89,14 @@ class Size:
     interactions: int
     arity: int
     power: int = 0
+    pinned: bool = False
 
 
 def size_of(shape: ProofShape, closing_tuples: int = 0) -> Size:
     """Sizes of a proof of this shape whose statement puts ``closing_tuples`` tuples on the buses."""
     machine, interactions = shape.machine, shape.interactions + closing_tuples
-    return Size(shape.tallest, shape.opening_count + 1, shape.constraint_count, interactions, machine.arity, machine.largest_power)
+    batched, pinned = shape.opening_count + shape.pinned_count + 1, shape.pinned_count > 0
+    return Size(shape.tallest, batched, shape.constraint_count, interactions, machine.arity, machine.largest_power, pinned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +184,25 @@ def error_terms(parameters: Parameters, size: Size, theorem: Theorem) -> tuple[T
     if size.power:
         # A coefficient is a numerator of this degree where a count has none: the cleared total's degree grows by it, once.
         errors["sums"] = theorem.decoded * size.power / FIELD
+    if size.pinned:
+        # The height of the whole proof is chosen after the pin: the early columns may decode under each that there is.
+        errors["pin"] = (TALLEST_HEIGHTS * theorem.decoded) ** 2 * MAX_HEIGHT / (2 * FIELD)
     return tuple(Term(label, error, EVENTS[label.rstrip(" 0123456789")]) for label, error in errors.items())
+
+
+def joint_term(shapes: Sequence[ProofShape], closing_tuples: int) -> Term:
+    """The error of the joint buses of proofs with these shapes. Pinned columns are one, so nothing multiplies it.
+
+    Args:
+        shapes: of the proofs.
+        closing_tuples: the verifier's tuples on the joint buses.
+    """
+    joint = [
+        (table.height, pair) for shape in shapes for table in shape.tables for pair in table.code.chip.air_buses.pairs if is_joint(pair)
+    ]
+    interactions = 2 * sum(height for height, _ in joint) + closing_tuples
+    arity = max(shape.machine.joint_powers for shape in shapes)
+    return Term("joint buses", interactions * (arity + 2) / FIELD, EVENTS["joint buses"])
 
 
 def bits(probability: float) -> float:
@@ -247,3 +273,21 @@ def proven_bits(shape: ProofShape, closing_tuples: int = 0, regime: str = BEST) 
         regime: which theorems count: ``best``, ``bciks20`` or ``unique``.
     """
     return best_bound(shape.parameters, size_of(shape, closing_tuples), regime).bits
+
+
+def joined_bits(shapes: Sequence[ProofShape], tuples: Sequence[int], joint_tuples: int, regime: str = BEST) -> tuple[float, float]:
+    """Proven bits of proofs that are joined: of the likeliest way in which a false one is accepted, and of all of them summed.
+
+    The first number is what t hashes buy: each belongs to one round of one proof, as a proof's transcript begins with its number, and can
+    save that proof alone, and as long as one of them is false all are refused. So t hashes, dealt to the proofs as one likes, succeed with
+    at most t times the largest error. The sum bounds the error of challenges that are drawn once, by an interactive verifier.
+
+    Args:
+        shapes: of the proofs.
+        tuples: how many the statement of each puts on its own buses.
+        joint_tuples: how many the verifier puts on the joint buses.
+        regime: which theorems count: ``best``, ``bciks20`` or ``unique``.
+    """
+    errors = [best_bound(shape.parameters, size_of(shape, own), regime).probability for shape, own in zip(shapes, tuples, strict=True)]
+    errors.append(joint_term(shapes, joint_tuples).probability)
+    return min(bits(max(errors)), HASH_BITS), min(bits(sum(errors)), HASH_BITS)

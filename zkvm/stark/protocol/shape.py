@@ -22,8 +22,17 @@ from zkvm.stark.protocol.params import FINAL_COEFFICIENTS, FOLDING, Parameters
 QUOTIENT_CHUNKS = 3
 QUOTIENT_COLUMNS = EXTENSION * QUOTIENT_CHUNKS
 MASK_COLUMNS = EXTENSION
-PREPROCESSED, MAIN_TREE, BUS_TREE = range(3)
-"""Trees that hold the tables; the index into a chip's widths. The quotient tree holds chunks and mask at the full height."""
+PREPROCESSED, MAIN_TREE, BUS_TREE, EARLY_TREE = range(4)
+"""Trees that hold the tables. The quotient tree holds chunks and mask at the full height. Only machines with joint buses have an early
+tree; its columns are not in the main tree."""
+OPENING_ORDER = (PREPROCESSED, EARLY_TREE, MAIN_TREE, BUS_TREE)
+"""Of the trees' columns among the openings."""
+
+
+def tree_width(code: ChipCode, tree: int) -> int:
+    """Columns of a chip's table in a tree."""
+    preprocessed, main, bus = code.widths
+    return (preprocessed, main - code.chip.early, bus, code.chip.early)[tree]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +91,9 @@ class ProofShape:
     @cached_property
     def _widths(self) -> dict[int, list[int]]:
         """For each height, short to tall, the columns of its tables in each tree."""
-        widths = {table.height: [0, 0, 0] for table in self.tables}
+        widths = {table.height: [0, 0, 0, 0] for table in self.tables}
         for table in self.tables:
-            widths[table.height] = [sum(pair) for pair in zip(widths[table.height], table.code.widths, strict=True)]
+            widths[table.height] = [width + tree_width(table.code, tree) for tree, width in enumerate(widths[table.height])]
         return widths
 
     @property
@@ -134,8 +143,24 @@ class ProofShape:
 
     @property
     def opening_count(self) -> int:
-        """Number of all openings."""
+        """Number of all openings at the out-of-domain point and at the next row."""
         return self.here_count + self.next_count
+
+    @property
+    def early(self) -> slice:
+        """The early columns among the openings."""
+        first = sum(tree_width(table.code, PREPROCESSED) for table in self.tables)
+        return slice(first, first + self.pinned_count)
+
+    @property
+    def pinned_count(self) -> int:
+        """Number of early columns, which were opened before the joint challenges at a point of their own."""
+        return sum(tree_width(table.code, EARLY_TREE) for table in self.tables)
+
+    @property
+    def early_height(self) -> int:
+        """Height of the tallest table with early columns; 0 without any."""
+        return max((height for height, _ in self.levels(EARLY_TREE)), default=0)
 
     def root(self) -> int:
         """w_N: times it, a point of the tallest table's domain moves to the next row."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.crypto.transcript import Transcript
 from zkvm.stark.field.extension import Ext
+from zkvm.stark.protocol.joint import Joined
 from zkvm.stark.protocol.params import GRINDING_BITS, PROTOCOL_VERSION
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.protocol.statement import Statement
@@ -24,6 +25,11 @@ class Steps:
 
     def __init__(self, transcript: Transcript) -> None:
         self.transcript = transcript
+
+    def joined(self, joined: Joined) -> None:
+        """Before round 0, of a proof that is joined with others: everything that they share, and its number among them."""
+        self.transcript.absorb_bytes("joint digest", joined.challenges.digest)
+        self.transcript.absorb_int("number", joined.number)
 
     def statement(self, machine: Machine, statement: Statement, shape: ProofShape, zk: bool) -> None:
         """Round 0: everything public, before any commitment. ``zk``: whether the prover says that its randomness is real."""

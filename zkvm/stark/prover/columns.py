@@ -12,6 +12,7 @@ from zkvm.stark.air.machine import ChipCode
 from zkvm.stark.field.goldilocks import GENERATOR, P, coset_shift, root_of_unity
 from zkvm.stark.kernels.ntt import lde_plan
 from zkvm.stark.protocol.params import EXTRA_POINTS
+from zkvm.stark.protocol.shape import BUS_TREE, EARLY_TREE, MAIN_TREE, PREPROCESSED
 
 U64 = NDArray[np.uint64]
 _NONE: U64 = np.zeros((0, 0), np.uint64)
@@ -55,6 +56,13 @@ class Committed:
     main_extra: U64 = field(default_factory=lambda: _NONE)
     bus_extra: U64 = field(default_factory=lambda: _NONE)
     next_extra: U64 = field(default_factory=lambda: _NONE)
+
+    def of_tree(self, tree: int) -> U64:
+        """The extension of the columns that a tree holds, a view."""
+        early = self.chip.early
+        return {PREPROCESSED: self.pre_lde, EARLY_TREE: self.main_lde[:early], MAIN_TREE: self.main_lde[early:], BUS_TREE: self.bus_lde}[
+            tree
+        ]
 
 
 def extend(columns: U64, blowup: int, threads: int, with_next: bool = False) -> tuple[U64, U64, U64]:

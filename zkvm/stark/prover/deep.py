@@ -15,14 +15,17 @@ from zkvm.stark.kernels.columns import accumulate, barycentric_weights, base_pow
 from zkvm.stark.kernels.fri_fold import fold8
 from zkvm.stark.kernels.ntt import interpolate_coset
 from zkvm.stark.kernels.parallel import run_ranges
+from zkvm.stark.protocol.joint import Joined, lifted_pin
 from zkvm.stark.protocol.params import FOLDING
-from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.protocol.shape import EARLY_TREE, OPENING_ORDER, ProofShape
 from zkvm.stark.protocol.steps import Steps
 from zkvm.stark.prover.columns import Committed
 from zkvm.stark.prover.commit import MerkleTree
 from zkvm.stark.prover.tasks import share_out
 
 U64 = NDArray[np.uint64]
+HERE, NEXT, PIN = range(3)
+"""Where columns are opened: at zeta, at the next row, and, early columns, where they were pinned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,13 @@ class Opened:
         height: rows of their table, n.
         lde: (w, B, n), their extension.
         position: of the first column among all openings.
-        is_next: whether they are opened at the next row.
+        at: HERE, NEXT or PIN.
     """
 
     height: int
     lde: U64
     position: int
-    is_next: bool
+    at: int
 
     @property
     def flat(self) -> U64:
@@ -48,23 +51,28 @@ class Opened:
 
 
 def opened_matrices(shape: ProofShape, tables: dict[str, Committed], quotient_lde: U64) -> list[Opened]:
-    """Every matrix that is opened, with the position of its first column among the openings."""
+    """Every matrix that is opened, with the position of its first column among the openings, the pinned ones behind all others."""
     result: list[Opened] = []
     position = 0
-    for kind in ("pre", "main", "bus"):
+    for tree in OPENING_ORDER:
         for entry in shape.tables:
             table = tables[entry.code.chip.name]
-            lde = getattr(table, f"{kind}_lde")
+            lde = table.of_tree(tree)
             if len(lde):
-                result.append(Opened(table.height, lde, position, False))
+                result.append(Opened(table.height, lde, position, HERE))
                 position += len(lde)
-    result.append(Opened(shape.tallest, quotient_lde, position, False))
+    result.append(Opened(shape.tallest, quotient_lde, position, HERE))
     position = shape.here_count
     for entry in shape.tables:
         table = tables[entry.code.chip.name]
         for first, count in _runs(entry.code.next_columns):
-            result.append(Opened(table.height, table.bus_lde[first : first + count], position, True))
+            result.append(Opened(table.height, table.bus_lde[first : first + count], position, NEXT))
             position += count
+    for entry in shape.tables:
+        table = tables[entry.code.chip.name]
+        if len(early := table.of_tree(EARLY_TREE)):
+            result.append(Opened(table.height, early, position, PIN))
+            position += len(early)
     return result
 
 
@@ -85,38 +93,54 @@ def open_columns(shape: ProofShape, matrices: list[Opened], zeta: Ext, threads: 
     Taken from the extension's first coset: f on s <w_n> is f(s X) on <w_n>.
     """
     values = np.zeros((shape.opening_count, EXTENSION), np.uint64)
-    weights: dict[tuple[int, bool], U64] = {}
-    for height, is_next in dict.fromkeys((matrix.height, matrix.is_next) for matrix in matrices):
+    wanted = [matrix for matrix in matrices if matrix.at != PIN]
+    weights: dict[tuple[int, int], U64] = {}
+    for height, at in dict.fromkeys((matrix.height, matrix.at) for matrix in wanted):
         point = extension.ext_pow(zeta, shape.tallest // height)
-        step = root_of_unity(height) if is_next else 1
-        scale = step * pow(coset_shift(height), -1, P) % P
-        weights[height, is_next] = barycentric_weights(height, ext_scale(point, scale), threads)
+        weights[height, at] = point_weights(height, ext_scale(point, root_of_unity(height)) if at == NEXT else point, threads)
 
     def work(number: int, threads: int) -> None:
-        matrix = matrices[number]
-        opened = dot(matrix.flat, weights[matrix.height, matrix.is_next], threads)
+        matrix = wanted[number]
+        opened = dot(matrix.flat, weights[matrix.height, matrix.at], threads)
         values[matrix.position : matrix.position + len(matrix.lde)] = opened
 
-    share_out(work, [len(matrix.lde) * matrix.height for matrix in matrices], threads)
+    share_out(work, [len(matrix.lde) * matrix.height for matrix in wanted], threads)
     return values
 
 
-def deep_codeword(shape: ProofShape, matrices: list[Opened], mask_lde: U64, openings: U64, zeta: Ext, batching: Ext, threads: int) -> U64:
+def point_weights(height: int, point: Ext, threads: int) -> U64:
+    """What the values of a column on the extension's first coset are multiplied with for its value at a point: (3, n)."""
+    return barycentric_weights(height, ext_scale(point, pow(coset_shift(height), -1, P)), threads)
+
+
+def deep_codeword(
+    shape: ProofShape,
+    matrices: list[Opened],
+    mask_lde: U64,
+    openings: U64,
+    zeta: Ext,
+    batching: Ext,
+    threads: int,
+    joined: Joined | None = None,
+) -> U64:
     """R + sum_e gamma^(e+1) (F_e - v_e) / (X - point_e) on the LDE domain: (3, B, N).
 
-    R is the mask; F_e is column e, lifted to height N; v_e its value at point_e, which is zeta or, at the next row, w_N zeta. Sums are
-    taken at each height and repeated when moving up, so no table costs more than its own size.
+    R is the mask; F_e is column e, lifted to height N; v_e its value at point_e, which is zeta or, at the next row, w_N zeta, or, of
+    early columns once more, where they were pinned. Sums are taken at each height and repeated when moving up, so no table costs more
+    than its own size.
     """
     blowup, tallest = shape.parameters.blowup, shape.tallest
     # (F - v) / (x - point) = (v - F) / (point - x): the kernels subtract from the point, so the weights are negated
-    weights = goldilocks.neg(extension.powers(batching, shape.opening_count + 1)[1:])
+    weights = goldilocks.neg(extension.powers(batching, shape.opening_count + shape.pinned_count + 1)[1:])
     result = mask_lde.reshape(EXTENSION, -1).copy()
     points = domain_points(tallest, blowup, threads)
-    for is_next in (False, True):
-        own = slice(shape.here_count, None) if is_next else slice(0, shape.here_count)
-        total = _lifted_sum([matrix for matrix in matrices if matrix.is_next == is_next], weights, blowup, tallest, threads)
-        constant = extension.dot(weights[own], openings[own])
-        point = ext_scale(zeta, shape.root()) if is_next else zeta
+    here, following, pinned = (slice(0, shape.here_count), slice(shape.here_count, shape.opening_count), slice(shape.opening_count, None))
+    groups = [(HERE, weights[here], openings[here], zeta), (NEXT, weights[following], openings[following], ext_scale(zeta, shape.root()))]
+    if joined is not None:
+        groups.append((PIN, weights[pinned], joined.pinned, lifted_pin(shape, joined.point)))
+    for at, own, values, point in groups:
+        total = _lifted_sum([matrix for matrix in matrices if matrix.at == at], weights, blowup, tallest, threads)
+        constant = extension.dot(own, values)
         inverse = inverse_differences(point, points, threads=threads)
         deep_divide_add(total, constant, inverse, result, threads)
     return result.reshape(EXTENSION, blowup, tallest)

@@ -53,7 +53,8 @@ def _running_column(table: Table, code: ChipCode, bus: U64, rank: int) -> U64:
     """Turn the steps of the running column of this rank into products or sums, in place: its view (3, n) of ``bus``."""
     number = code.plan.running[rank]
     own = bus[EXTENSION * number : EXTENSION * number + EXTENSION]
-    start = table.main[EXTENSION * rank : EXTENSION * rank + EXTENSION, table.height - 1].copy()
+    first = code.plan.start(rank)
+    start = table.main[first : first + EXTENSION, table.height - 1].copy()
     prefix = prefix_product if number < len(code.plan.products) else prefix_sum
     prefix(_copied(own), start, own)
     return own
@@ -65,6 +66,8 @@ def _fractions(table: Table, code: ChipCode, params: Sequence[int], threads: int
     tape = tapes.bind(code.fraction_tape, params)
     main, pre = tapes.columns_of(table.main), tapes.columns_of(table.pre)
     bus = np.empty((EXTENSION * columns, height), np.uint64)
+    if not columns:
+        return bus  # preprocessed columns that this machine does not use
 
     def work(start: int, stop: int) -> None:
         width = stop - start

@@ -17,9 +17,10 @@ from zkvm.stark.crypto.transcript import Transcript
 from zkvm.stark.field import extension, goldilocks
 from zkvm.stark.field.extension import Ext
 from zkvm.stark.kernels.ntt import evaluate_coset
+from zkvm.stark.protocol.joint import Joined, all_params
 from zkvm.stark.protocol.params import FOLDING, GRINDING_BITS, Parameters
 from zkvm.stark.protocol.proof import LayerOpening, Proof, TreeOpening
-from zkvm.stark.protocol.shape import BUS_TREE, MASK_COLUMNS, QUOTIENT_COLUMNS, ProofShape, shared_params, tree_positions
+from zkvm.stark.protocol.shape import BUS_TREE, MAIN_TREE, MASK_COLUMNS, QUOTIENT_COLUMNS, ProofShape, tree_positions
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.protocol.steps import DOMAIN, Steps
 from zkvm.stark.prover.columns import Committed, extend
@@ -96,11 +97,43 @@ def prove_tables(
     Raises:
         ProvingError: a constraint does not hold. (An unbalanced bus gives a proof that verification refuses.)
     """
-    randomness = randomness or Randomness()
     clock = Clock(progress)
+    begun = transcript or Transcript(DOMAIN)
+    proof, _ = prove_opened(machine, parameters, statement, tables, preprocessed, randomness or Randomness(), threads, clock, begun)
+    return proof, clock.seconds
+
+
+def prove_opened(
+    machine: Machine,
+    parameters: Parameters,
+    statement: Statement,
+    tables: Sequence[Table],
+    preprocessed: Preprocessed,
+    randomness: Randomness,
+    threads: int,
+    clock: Clock,
+    transcript: Transcript,
+    joined: Joined | None = None,
+) -> tuple[Proof, NDArray[np.int64]]:
+    """The same, and the positions that the proof opens.
+
+    Args:
+        machine: as above; so are the others that are not listed.
+        parameters: the parameter set.
+        statement: what the proof is about.
+        tables: present tables in machine order.
+        preprocessed: the preprocessed columns.
+        randomness: for everything but early columns.
+        threads: at most this many.
+        clock: measures the phases.
+        transcript: in which the proof begins.
+        joined: of a proof that is joined with others (:mod:`zkvm.stark.prover.joint`), what it has from them.
+    """
     shape, ordered, committed = arranged(machine, parameters, tables)
     # 0 ----- everything public enters the transcript
-    steps = Steps(transcript or Transcript(DOMAIN))
+    steps = Steps(transcript)
+    if joined is not None:
+        steps.joined(joined)
     steps.statement(machine, statement, shape, not randomness.is_zero)
     # 1 ----- main columns
     clock.phase("main")
@@ -109,13 +142,13 @@ def prove_tables(
     alpha, beta = steps.main(main_tree.root)
     # 2 ----- bus columns and terminals
     clock.phase("bus")
-    bus_tree, terminals = commit_bus(shape, ordered, committed, alpha, beta, randomness, threads)
-    joined = [part for entry in shape.tables for part in terminals[entry.code.chip.name]]
-    terminal_array = np.array(joined, np.uint64).reshape(-1, EXTENSION)
+    bus_tree, terminals = commit_bus(shape, ordered, committed, alpha, beta, randomness, threads, joined)
+    listed = [part for entry in shape.tables for part in terminals[entry.code.chip.name]]
+    terminal_array = np.array(listed, np.uint64).reshape(-1, EXTENSION)
     challenge = steps.bus(bus_tree.root, terminal_array)
     # 3 ----- quotient chunks and mask
     clock.phase("quotient")
-    chunks = quotient_chunks(shape, list(committed.values()), alpha, beta, challenge, terminals, randomness, threads)
+    chunks = quotient_chunks(shape, list(committed.values()), alpha, beta, challenge, terminals, randomness, threads, joined)
     quotient_lde, quotient_tree = commit_quotient(shape, chunks, randomness, threads)
     zeta = steps.quotient(quotient_tree.root)
     # 4 ----- openings
@@ -125,7 +158,7 @@ def prove_tables(
     batching = steps.openings(openings)
     # 5 ----- batched codeword and FRI layers
     clock.phase("fri")
-    codeword = deep_codeword(shape, matrices, quotient_lde[QUOTIENT_COLUMNS:], openings, zeta, batching, threads)
+    codeword = deep_codeword(shape, matrices, quotient_lde[QUOTIENT_COLUMNS:], openings, zeta, batching, threads, joined)
     layers, final = fold_layers(shape, codeword, steps, threads)
     # 6 ----- final polynomial
     seed = steps.final(final)
@@ -137,7 +170,7 @@ def prove_tables(
     trees = preprocessed.tree, main_tree, bus_tree, quotient_tree
     proof = _opened(shape, randomness, trees, terminal_array, openings, layers, final, nonce, positions)
     clock.phase("")
-    return proof, clock.seconds
+    return proof, positions
 
 
 def _opened(
@@ -182,16 +215,20 @@ def arranged(machine: Machine, parameters: Parameters, tables: Sequence[Table]) 
 def randomize_tables(shape: ProofShape, tables: Sequence[Table], randomness: Randomness) -> None:
     """Uniform exempt rows; start values of the running columns in the last row: sums add to 0, products multiply to 1.
 
-    Without zero knowledge the rows are 0, and every product starts at 1.
+    Without zero knowledge the rows are 0, and every product starts at 1. Early columns, and with them the starts of joint products, have
+    been committed before.
     """
     sums: list[U64] = []
     products: list[U64] = []
     for table, entry in zip(tables, shape.tables, strict=True):
-        exempt = table.height - table.active
-        table.main[:, table.active :] = randomness.elements(f"main rows {table.chip.name}", (table.main.shape[0], exempt))
+        exempt, early = table.height - table.active, table.chip.early
+        table.main[early:, table.active :] = randomness.elements(f"main rows {table.chip.name}", (table.main.shape[0] - early, exempt))
         plan = entry.code.plan
         for rank, number in enumerate(plan.running):
-            cells = table.main[EXTENSION * rank : EXTENSION * rank + EXTENSION, -1]
+            if rank < plan.joint:
+                continue
+            first = plan.start(rank)
+            cells = table.main[first : first + EXTENSION, -1]
             (sums if plan.has_sum and number == plan.extension_columns - 1 else products).append(cells)
     if randomness.is_zero:
         for cells in products:
@@ -229,16 +266,23 @@ def commit_main(
         target.main_lde, target.main_extra, _ = extend(tables[number].main, shape.parameters.blowup, threads)
 
     share_out(work, [table.main.size for table in tables], threads)
-    levels = by_height([target.main_lde for target in targets])
+    levels = by_height([target.of_tree(MAIN_TREE) for target in targets])
     return MerkleTree.commit(levels, _salt(randomness, "main", shape, threads), threads)
 
 
 def commit_bus(
-    shape: ProofShape, tables: Sequence[Table], committed: dict[str, Committed], alpha: Ext, beta: Ext, randomness: Randomness, threads: int
+    shape: ProofShape,
+    tables: Sequence[Table],
+    committed: dict[str, Committed],
+    alpha: Ext,
+    beta: Ext,
+    randomness: Randomness,
+    threads: int,
+    joined: Joined | None = None,
 ) -> tuple[MerkleTree, dict[str, list[Ext]]]:
     """Fill, extend and commit the bus columns of every table; nothing needs its trace afterwards."""
     targets = [committed[table.chip.name] for table in tables]
-    params = shared_params(alpha, beta, shape.machine.powers)
+    params = all_params(shape.machine, alpha, beta, joined)
     terminals: dict[str, list[Ext]] = {}
 
     def work(number: int, threads: int) -> None:

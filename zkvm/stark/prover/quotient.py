@@ -22,8 +22,9 @@ from zkvm.stark.kernels.combine import combine_groups
 from zkvm.stark.kernels.ntt import evaluate_coset, interpolate_coset, interpolate_cosets
 from zkvm.stark.kernels.parallel import TASK_WORDS, run_ranges
 from zkvm.stark.kernels.scratch import scratch
+from zkvm.stark.protocol.joint import Joined, all_params
 from zkvm.stark.protocol.params import EXTRA_POINTS
-from zkvm.stark.protocol.shape import QUOTIENT_CHUNKS, ProofShape, params_of, shared_params
+from zkvm.stark.protocol.shape import QUOTIENT_CHUNKS, ProofShape, params_of
 from zkvm.stark.prover import tapes
 from zkvm.stark.prover.columns import Committed, extra_shift
 from zkvm.stark.prover.randomness import Randomness
@@ -260,10 +261,11 @@ def quotient_chunks(
     terminals: dict[str, list[Ext]],
     randomness: Randomness,
     threads: int,
+    joined: Joined | None = None,
 ) -> U64:
     """Coefficients of the nine blinded quotient columns: (9, N)."""
     all_powers = extension.powers(challenge, shape.constraint_count)
-    shared = shared_params(alpha, beta, shape.machine.powers)
+    shared = all_params(shape.machine, alpha, beta, joined)
     powers: dict[str, U64] = {}
     params: dict[str, list[int]] = {}
     first = 0

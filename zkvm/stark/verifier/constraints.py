@@ -17,8 +17,21 @@ from zkvm.stark.air.table import Closing
 from zkvm.stark.field import extension
 from zkvm.stark.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_pow, ext_sub, to_ext
 from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
-from zkvm.stark.protocol.shape import QUOTIENT_CHUNKS, ProofShape, params_of, shared_params
+from zkvm.stark.protocol.joint import Joined, all_params
+from zkvm.stark.protocol.shape import (
+    BUS_TREE,
+    EARLY_TREE,
+    MAIN_TREE,
+    OPENING_ORDER,
+    PREPROCESSED,
+    QUOTIENT_CHUNKS,
+    ProofShape,
+    params_of,
+    tree_width,
+)
 
+_KINDS = {PREPROCESSED: PRE, EARLY_TREE: MAIN, MAIN_TREE: MAIN, BUS_TREE: BUS}
+"""What a tree's columns are in constraints: main columns are the early ones, then the others."""
 CLOSING_BLOCK = 1 << 14
 """Tuples of the verifier that are worked on at once: a long journal takes time, but no memory beyond its own tuples."""
 
@@ -37,6 +50,8 @@ def terminals_by_table(shape: ProofShape, terminals: NDArray[np.uint64]) -> list
 def check_buses(shape: ProofShape, terminals: Sequence[Sequence[Ext]], closings: Sequence[Closing], alpha: Ext, beta: Ext) -> None:
     """Product of all product terminals and of what the verifier sent over what it received is 1; sum of all sums is 0.
 
+    Terminals of joint buses are left to :func:`zkvm.stark.verifier.joint.check_joint_buses`.
+
     Args:
         shape: of the proof.
         terminals: for each table those of its running columns.
@@ -50,7 +65,7 @@ def check_buses(shape: ProofShape, terminals: Sequence[Sequence[Ext]], closings:
     product, total = ONE, ZERO
     for table, values in zip(shape.tables, terminals, strict=True):
         products = values[:-1] if table.code.plan.has_sum else values
-        for value in products:
+        for value in products[table.code.plan.joint :]:
             product = ext_mul(product, value)
         if table.code.plan.has_sum:
             total = ext_add(total, values[-1])
@@ -141,10 +156,10 @@ def split_openings(shape: ProofShape, openings: NDArray[np.uint64]) -> tuple[lis
     values = [to_ext(row) for row in openings]
     leaves: list[dict[int, list[Ext]]] = [{} for _ in shape.tables]
     position = 0
-    for tree, kind in enumerate((PRE, MAIN, BUS)):
+    for tree in OPENING_ORDER:
         for table, columns in zip(shape.tables, leaves, strict=True):
-            width = table.code.widths[tree]
-            columns[kind] = values[position : position + width]
+            width, kind = tree_width(table.code, tree), _KINDS[tree]
+            columns[kind] = columns.get(kind, []) + values[position : position + width]
             position += width
     quotient = values[position : shape.here_count]
     position = shape.here_count
@@ -165,10 +180,11 @@ def combined_constraints(
     beta: Ext,
     challenge: Ext,
     zeta: Ext,
+    joined: Joined | None = None,
 ) -> Ext:
     """Sum of lambda^i C_i / (its vanishing polynomial) over the lifted tables, at zeta; ``leaves`` of :func:`split_openings`."""
     inverses = {height: selectors(height, shape.parameters.exempt, ext_pow(zeta, shape.tallest // height)) for height in shape.heights}
-    shared = shared_params(alpha, beta, shape.machine.powers)
+    shared = all_params(shape.machine, alpha, beta, joined)
     values: list[Ext] = []
     vanishing = []
     for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
@@ -186,6 +202,7 @@ def check_constraints(
     beta: Ext,
     challenge: Ext,
     zeta: Ext,
+    joined: Joined | None = None,
 ) -> None:
     """The combined constraints of every lifted table over their vanishing polynomials equal the opened quotient at zeta.
 
@@ -197,6 +214,7 @@ def check_constraints(
         beta: the second.
         challenge: lambda, whose powers combine the constraints.
         zeta: the out-of-domain point.
+        joined: of a proof that is joined with others, what it has from them.
 
     Raises:
         VerificationError: OOD.
@@ -204,7 +222,7 @@ def check_constraints(
     if not admissible(shape, zeta):
         raise VerificationError(RejectReason.OOD, "the out-of-domain point lies in a domain")
     leaves, quotient = split_openings(shape, openings)
-    if combined_constraints(shape, leaves, terminals, alpha, beta, challenge, zeta) != quotient_value(shape, quotient, zeta):
+    if combined_constraints(shape, leaves, terminals, alpha, beta, challenge, zeta, joined) != quotient_value(shape, quotient, zeta):
         raise VerificationError(RejectReason.OOD, "the constraints do not equal the quotient at the out-of-domain point")
 
 

@@ -13,9 +13,10 @@ from zkvm.stark.crypto.merkle import OpenedTrees, verify_trees
 from zkvm.stark.field import extension, goldilocks
 from zkvm.stark.field.extension import Ext, ext_mul, ext_scale, from_ext
 from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
+from zkvm.stark.protocol.joint import Joined, lifted_pin
 from zkvm.stark.protocol.params import FOLDING
 from zkvm.stark.protocol.proof import Proof, TreeOpening
-from zkvm.stark.protocol.shape import BUS_TREE, MAIN_TREE, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape, tree_positions
+from zkvm.stark.protocol.shape import BUS_TREE, OPENING_ORDER, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape, tree_positions, tree_width
 
 Array = NDArray[np.uint64]
 
@@ -27,8 +28,10 @@ def points_at(height: int, blowup: int, shift: int, positions: NDArray[np.int64]
     return np.array([shift * pow(root, exponent, P) % P for exponent in exponents.tolist()], np.uint64)
 
 
-def check_trees(shape: ProofShape, proof: Proof, preprocessed_root: bytes, positions: NDArray[np.int64]) -> None:
-    """All opened rows of the four trees and all opened leaves of the FRI layers are under their roots.
+def check_trees(
+    shape: ProofShape, proof: Proof, preprocessed_root: bytes, positions: NDArray[np.int64], joined: Joined | None = None
+) -> None:
+    """All opened rows of the trees and all opened leaves of the FRI layers are under their roots.
 
     Raises:
         VerificationError: MERKLE.
@@ -50,45 +53,57 @@ def check_trees(shape: ProofShape, proof: Proof, preprocessed_root: bytes, posit
             [proof.main, proof.bus, proof.quotient],
         ),
     ]
+    if joined is not None:
+        groups.append(opened(["the early tree"], [joined.root], shape.early_height, [joined.tree]))
     for number, (height, root, layer) in enumerate(zip(shape.fri_heights, proof.fri_roots, proof.layers, strict=True)):
         groups.append(opened([f"FRI layer {number}"], [root], height // FOLDING, [TreeOpening((layer.leaves,), None, layer.siblings)]))
     verify_trees(groups)
 
 
-def opened_columns(shape: ProofShape, proof: Proof, positions: NDArray[np.int64]) -> tuple[Array, Array]:
+def opened_columns(shape: ProofShape, proof: Proof, positions: NDArray[np.int64], joined: Joined | None = None) -> tuple[Array, Array]:
     """Opened values at each position: (k, here_count) in opening order, and the mask (k, 3)."""
-    height = shape.levels(PREPROCESSED)[-1][0]
-    inside = tree_positions(positions, shape.tallest, height)
-    rank = np.searchsorted(np.unique(inside), inside)
+
+    def spread(tree: TreeOpening, height: int) -> list[Array]:
+        """Rows of a tree that is shorter than the largest domain, at each position."""
+        inside = tree_positions(positions, shape.tallest, height)
+        rank = np.searchsorted(np.unique(inside), inside)
+        return [rows[rank] for rows in tree.rows]
+
     quotient = proof.quotient.rows[0]
-    parts = [rows[rank] for rows in proof.preprocessed.rows] + [*proof.main.rows, *proof.bus.rows, quotient[:, :QUOTIENT_COLUMNS]]
+    parts = spread(proof.preprocessed, shape.levels(PREPROCESSED)[-1][0])
+    parts += [] if joined is None else spread(joined.tree, shape.early_height)
+    parts += [*proof.main.rows, *proof.bus.rows, quotient[:, :QUOTIENT_COLUMNS]]
     return np.concatenate(parts, axis=1), quotient[:, QUOTIENT_COLUMNS:]
 
 
 def next_positions(shape: ProofShape) -> NDArray[np.int64]:
     """Of the columns opened at the next row: their positions among all columns of the opening order."""
-    first = sum(table.code.widths[PREPROCESSED] + table.code.widths[MAIN_TREE] for table in shape.tables)
+    first = sum(tree_width(table.code, tree) for table in shape.tables for tree in OPENING_ORDER if tree != BUS_TREE)
     result = []
     for table in shape.tables:
         result += [first + column for column in table.code.next_columns]
-        first += table.code.widths[BUS_TREE]
+        first += tree_width(table.code, BUS_TREE)
     return np.array(result, np.int64)
 
 
-def deep_values(shape: ProofShape, proof: Proof, positions: NDArray[np.int64], zeta: Ext, batching: Ext) -> Array:
+def deep_values(
+    shape: ProofShape, proof: Proof, positions: NDArray[np.int64], zeta: Ext, batching: Ext, joined: Joined | None = None
+) -> Array:
     """R(x) + sum_e gamma^(e+1) (F_e(x) - v_e) / (x - point_e) at the point x of every query position: (k, 3).
 
-    R is the mask; F_e is column e, lifted to height N; v_e its value at point_e, which is zeta or, at the next row, w_N zeta.
+    R is the mask; F_e is column e, lifted to height N; v_e its value at point_e, which is zeta or, at the next row, w_N zeta, or, of early
+    columns once more, where they were pinned.
     """
     x = points_at(shape.tallest, shape.parameters.blowup, coset_shift(shape.tallest), positions)
-    columns, result = opened_columns(shape, proof, positions)
-    weights = extension.powers(batching, shape.opening_count + 1)[1:]
-    here, following = weights[: shape.here_count], weights[shape.here_count :]
-    next_columns = columns[:, next_positions(shape)]
-    groups = (
+    columns, result = opened_columns(shape, proof, positions, joined)
+    weights = extension.powers(batching, shape.opening_count + shape.pinned_count + 1)[1:]
+    here, following, pinned = np.split(weights, [shape.here_count, shape.opening_count])
+    groups = [
         (columns, here, proof.openings[: shape.here_count], zeta),
-        (next_columns, following, proof.openings[shape.here_count :], ext_scale(zeta, shape.root())),
-    )
+        (columns[:, next_positions(shape)], following, proof.openings[shape.here_count :], ext_scale(zeta, shape.root())),
+    ]
+    if joined is not None:
+        groups.append((columns[:, shape.early], pinned, joined.pinned, lifted_pin(shape, joined.point)))
     for rows, coefficients, values, point in groups:
         constant = extension.dot(coefficients, values)
         numerator = extension.sub(goldilocks.matmul(rows, coefficients), constant)

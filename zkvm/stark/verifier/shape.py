@@ -11,9 +11,19 @@ from zkvm.stark.air.machine import Machine
 from zkvm.stark.crypto.hashes import DIGEST_BYTES
 from zkvm.stark.crypto.merkle import SALT_WORDS, sibling_count
 from zkvm.stark.field.goldilocks import P, is_canonical
+from zkvm.stark.protocol.joint import Joined
 from zkvm.stark.protocol.params import FOLDING, MAX_HEIGHT, MIN_HEIGHT, MIN_TALLEST, parameters_from_numbers
 from zkvm.stark.protocol.proof import LayerOpening, Proof, TreeOpening
-from zkvm.stark.protocol.shape import BUS_TREE, MAIN_TREE, MASK_COLUMNS, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape, tree_positions
+from zkvm.stark.protocol.shape import (
+    BUS_TREE,
+    EARLY_TREE,
+    MAIN_TREE,
+    MASK_COLUMNS,
+    PREPROCESSED,
+    QUOTIENT_COLUMNS,
+    ProofShape,
+    tree_positions,
+)
 from zkvm.stark.protocol.statement import Statement
 
 
@@ -113,16 +123,18 @@ def check_elements(name: str, values: NDArray[np.uint64], expected: tuple[int, .
         raise reject(f"{name}: an element is not canonical")
 
 
-def check_openings(shape: ProofShape, proof: Proof, positions: NDArray[np.int64]) -> None:
+def check_openings(shape: ProofShape, proof: Proof, positions: NDArray[np.int64], joined: Joined | None = None) -> None:
     """Shapes of everything opened at the query positions (unique, ascending)."""
     tallest, blowup = shape.tallest, shape.parameters.blowup
     quotient_levels = [(tallest, QUOTIENT_COLUMNS + MASK_COLUMNS)]
-    trees = (
+    trees = [
         ("preprocessed", proof.preprocessed, shape.levels(PREPROCESSED)),
         ("main", proof.main, shape.levels(MAIN_TREE)),
         ("bus", proof.bus, shape.levels(BUS_TREE)),
         ("quotient", proof.quotient, quotient_levels),
-    )
+    ]
+    if joined is not None:
+        trees.append(("early", joined.tree, shape.levels(EARLY_TREE)))
     for name, opening, levels in trees:
         height = levels[-1][0]
         inside = np.unique(tree_positions(positions, tallest, height))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.crypto.transcript import Transcript
+from zkvm.stark.protocol.joint import PART_DOMAIN, Joined
 from zkvm.stark.protocol.params import Policy
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.security import proven_bits
@@ -28,7 +29,14 @@ def check_security(shape: ProofShape, statement: Statement, policy: Policy) -> N
     policy.check(proven_bits(shape, statement.closing_tuples, policy.regime))
 
 
-def verify_proof(machine: Machine, statement: Statement, proof: Proof, policy: Policy, transcript: Transcript | None = None) -> ProofShape:
+def verify_proof(
+    machine: Machine,
+    statement: Statement,
+    proof: Proof,
+    policy: Policy,
+    transcript: Transcript | None = None,
+    joined: Joined | None = None,
+) -> ProofShape:
     """Accept or refuse a proof of a statement.
 
     Args:
@@ -37,6 +45,7 @@ def verify_proof(machine: Machine, statement: Statement, proof: Proof, policy: P
         proof: the proof.
         policy: what the caller demands.
         transcript: for tests that replay challenges; a fresh one by default.
+        joined: of a proof that is joined with others (:mod:`zkvm.stark.verifier.joint`), what it has from them.
 
     Returns:
         The proof's shape.
@@ -47,7 +56,9 @@ def verify_proof(machine: Machine, statement: Statement, proof: Proof, policy: P
     # 0 ----- shape and policy, before any arithmetic; then everything public enters the transcript
     shape = check_shape(machine, statement, proof)
     check_security(shape, statement, policy)
-    steps = Steps(transcript or Transcript(DOMAIN))
+    steps = Steps(transcript or Transcript(DOMAIN if joined is None else PART_DOMAIN))
+    if joined is not None:
+        steps.joined(joined)
     steps.statement(machine, statement, shape, proof.zk)
     # 1 ----- main columns
     alpha, beta = steps.main(proof.main_root)
@@ -59,7 +70,7 @@ def verify_proof(machine: Machine, statement: Statement, proof: Proof, policy: P
     zeta = steps.quotient(proof.quotient_root)
     # 4 ----- openings: the constraints must hold at zeta
     batching = steps.openings(proof.openings)
-    check_constraints(shape, proof.openings, terminals, alpha, beta, challenge, zeta)
+    check_constraints(shape, proof.openings, terminals, alpha, beta, challenge, zeta, joined)
     # 5 ----- FRI layers
     folding = [steps.layer(number, root) for number, root in enumerate(proof.fri_roots)]
     # 6 ----- final polynomial
@@ -67,8 +78,8 @@ def verify_proof(machine: Machine, statement: Statement, proof: Proof, policy: P
     # 7 ----- proof of work, query positions
     positions = steps.queries(proof.nonce, shape.parameters.queries, shape.parameters.blowup * shape.tallest)
     # 8 ----- openings at the positions: shape, Merkle paths, DEEP quotient, folds
-    check_openings(shape, proof, positions)
-    check_trees(shape, proof, statement.preprocessed_root, positions)
-    values = deep_values(shape, proof, positions, zeta, batching)
+    check_openings(shape, proof, positions, joined)
+    check_trees(shape, proof, statement.preprocessed_root, positions, joined)
+    values = deep_values(shape, proof, positions, zeta, batching, joined)
     check_low_degree(shape, proof, positions, values, folding)
     return shape
