@@ -32,7 +32,7 @@ from tests.second_parts import (
 )
 from tests.second_verifier import Closing, Statement, _Run
 
-WORD_LIST, JOURNAL, SEGMENT_STATE = 3, 14, 37
+WORD_LIST, JOURNAL, SEGMENT_STATE = 3, 14, 38
 
 
 @dataclass

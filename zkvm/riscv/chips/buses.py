@@ -98,7 +98,7 @@ BLAKE3_PATH = Bus("blake3 path", 34, 3, Argument.PRODUCT, "(time, part, address)
 BLAKE3_WIRE = Bus("blake3 wire", 35, 4, Argument.PRODUCT, "(time, slot, stage, word) of the state, or of the message from slot 16 on")
 SEGMENT_WORD = Bus(
     "segment word",
-    36,
+    37,
     3,
     Argument.PRODUCT,
     "(segment, address, value): words as segments leave them, and the next that accesses them takes them over; segment 0: before the run",
@@ -106,7 +106,7 @@ SEGMENT_WORD = Bus(
 )
 SEGMENT_STATE = Bus(
     "segment state",
-    37,
+    38,
     3,
     Argument.PRODUCT,
     "(segment, pc, time): where a segment ends and the next one begins; the verifier sends the first and takes back the last",
