@@ -50,7 +50,7 @@ def main() -> None:
         folder = Path(name)
         for given in options.models:
             model, data = write(given, folder) if given in NETWORKS else (Path(given).resolve(), Path(given).resolve().with_suffix(".npy"))
-            seconds = compiled(sys.executable, model, data, folder / "model", "--accept-inexact", "--weights", options.weights)
+            seconds = compiled(sys.executable, model, data, folder / "model", "--weights", options.weights)
             print(f"{model.stem}, {options.weights} weights: compiled in {seconds:.1f} s", flush=True)
             print("\n".join(tables(folder / "model", data, options.tables)), flush=True)
             if options.proofs:
