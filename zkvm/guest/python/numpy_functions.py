@@ -29,7 +29,8 @@ def rule(names: str, parameters: str, methods: str = "") -> Callable[[Callable[.
             if len(given) > len(wanted) or not set(found) <= set(wanted) or not set(wanted) <= set(found) | optional:
                 raise body.refusal(f"{names.split()[0]} takes {', '.join(wanted)} in a guest")
             values = [found.get(name) for name in wanted]
-            return function(body, *(None if value is not None and value.type == NONE else value for value in values))
+            missing = [name in optional and (value is None or value.type == NONE) for name, value in zip(wanted, values, strict=True)]
+            return function(body, *(None if absent else value for absent, value in zip(missing, values, strict=True)))
 
         for name in names.split():
             RULES[name] = checked
@@ -51,8 +52,8 @@ def scalar_class(body: Body, cls: Any) -> Scalar:
 def _scalar(body: Body, dtype: Any) -> Scalar:
     try:
         return numpy_scalar(dtype)
-    except (Mismatch, TypeError):
-        raise body.refusal(f"the type {dtype}", "integers of 8 to 64 bits, bool, np.float32 or np.float64") from None
+    except (Mismatch, TypeError, ValueError):
+        raise body.refusal("a dtype that guests have not", "integers of 8 to 64 bits, bool, np.float32 or np.float64") from None
 
 
 def dtype_of(body: Body, value: Value) -> Scalar:
