@@ -79,6 +79,59 @@ def test_jumps_atomics_thread_locals_arguments_and_the_end() -> None:
     assert lines()["unterminatedend"] == ["after main"], "what is in a buffer is written when main returns"
 
 
+ATOMICS = r"""#include <stdatomic.h>
+#include <zkvm.h>
+struct triple { uint32_t a, b, c; };
+static _Atomic uint8_t one = 250;
+static _Atomic uint16_t two = 65530;
+static _Atomic uint32_t four = 5;
+static _Atomic uint64_t eight = 1ull << 40;
+static _Atomic struct triple many;
+int main(void) {
+    uint32_t x = zkvm_read_u32();
+    struct triple first = {1, 2, 3}, wanted = {x, x, x};
+    atomic_init(&many, first);
+    struct triple old = many;
+    uint8_t expected = 7;
+    zkvm_commit_u32((uint32_t)atomic_fetch_add(&one, (uint8_t)x) + atomic_fetch_sub(&two, (uint16_t)x));
+    zkvm_commit_u32(atomic_fetch_or(&four, 8 * x) + atomic_fetch_xor(&four, x) + atomic_exchange(&four, x));
+    zkvm_commit_u32((uint32_t)(atomic_fetch_and(&eight, 3ull << 39) >> 32) + (uint32_t)atomic_compare_exchange_strong(&one, &expected, x));
+    zkvm_commit_u32(expected);
+    zkvm_commit_u32((uint32_t)atomic_compare_exchange_strong(&many, &old, wanted));
+    old = atomic_exchange(&many, old);
+    zkvm_commit_u32(old.a + old.b + old.c + one + two + four);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("libc", ["none", "musl"])
+def test_atomics_of_every_size(libc: str, tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text(ATOMICS)
+    warnings: list[str] = []
+    elf = build([tmp_path / "main.c"], tmp_path / "guest.elf", libc=libc, warn=warnings.append)
+    assert [text for text in warnings if "compiling the" not in text] == []
+    x, four = 9, 5
+    after_or = four | 8 * x
+    first = [250 + 65530, four + after_or + (after_or ^ x), 1 << 8, (250 + x) % 256, 1]
+    expected = [*first, 3 * x + (250 + x) % 256 + 65530 - x + x]
+    assert zkvm.execute(elf, struct.pack("<I", x)).journal == struct.pack("<6I", *expected)
+
+
+@pytest.mark.parametrize("length", range(8))
+def test_strings_that_end_where_constants_end(length: int) -> None:
+    """The last word is read whole: it is there."""
+    text = "abcdefgh"[:length]
+    source = "#include <string.h>\n#include <zkvm.h>\n"
+    source += f'static const char text[] __attribute__((section(".rodata.zzz"), used)) = "{text}";\nint main(void) {{\n'
+    source += "    const char *volatile where = text;\n    char copy[16];\n    zkvm_read_exact(copy, sizeof copy);\n"
+    source += "    int same = strcmp(where, copy) == 0 && strncmp(where, copy, 9) == 0;\n"
+    source += "    int end = memchr(where, 0, sizeof text) == where + sizeof text - 1;\n"
+    source += "    zkvm_commit_u32((uint32_t)((strchr(where, 'z') == 0) + 2 * end + 4 * same));\n"
+    source += "    return 0;\n}\n"
+    assert zkvm.execute(compiled(source, debug_lines=False), text.encode().ljust(16, b"\0")).journal == struct.pack("<I", 7)
+
+
 def operations(seed: int, count: int, largest: int) -> bytes:
     generator = random.Random(seed)
     requests = b""
