@@ -358,6 +358,16 @@ def test_the_directory_of_another_run_is_refused(tmp_path: Path) -> None:
     prove(work)
 
 
+def test_the_command_refuses_the_directory_of_another_run(tmp_path: Path) -> None:
+    program, work = tmp_path / "guest.elf", tmp_path / "work"
+    program.write_bytes(PROGRAM)
+    WorkDir(work, bytes(32))
+    outcome = invoke("run", program, "--out", tmp_path / "r", "--params", "fast", "--segment-cycles", str(LENGTH), "--resume", work)
+    assert outcome.code == 3
+    assert "is of another run" in outcome.err
+    assert not (tmp_path / "r").exists()
+
+
 def test_damaged_files_are_made_again(tmp_path: Path) -> None:
     work = tmp_path / "work"
     first = prove(work)
