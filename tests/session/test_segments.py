@@ -143,7 +143,7 @@ def test_lengths_fill_tables() -> None:
     image = load_image(counter(1 << 17))
     columns = image_columns(image)
     header = image_header(image, columns, (bytes(32),) * 3)
-    setting = Setting(image, header, commit_preprocessed(machine(), columns, 2), parameters("fast"), True, 1)
+    setting = Setting(image, header, commit_preprocessed(machine(), columns, 2), parameters("fast"), True, 1, 1 << 20)
     run = SegmentedRun(image)
     execution = run.segment(70_000)
     huge, none = Lengths(setting, None, 1 << 40), Lengths(setting, None, 0)
@@ -155,11 +155,11 @@ def test_lengths_fill_tables() -> None:
     cells = []
     for cycles in (70_000, length):
         own = SegmentedRun(image).segment(cycles)
-        found = huge._cost(segmented._rows_of(own), 0)
+        found = huge._cost(segment_machine(), segmented._rows_of(own), 0)
         assert found is not None
         cells.append(found / cycles)
     assert cells[1] < cells[0]
-    least = huge._cost(segmented._rows_of(execution), 0)
+    least = huge._cost(segment_machine(), segmented._rows_of(execution), 0)
     assert least is not None
     tight = Lengths(setting, None, predicted(setting, execution))
     assert tight.fits(execution)
@@ -198,6 +198,34 @@ def test_a_run_is_not_cut_behind_its_padding(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(LimitError, match="no memory; or prove it in segments, padded to a height"):
         prove(None, segment_cycles="auto", pad_to="program")
     assert prove(None, segment_cycles="auto", pad_to=1 << 10).receipt.segments == 1
+
+
+def test_memory_that_cannot_be_proven_here() -> None:
+    image = load_image(PROGRAM)
+    columns = image_columns(image)
+    header = image_header(image, columns, (bytes(32),) * 3)
+    setting = Setting(image, header, commit_preprocessed(machine(), columns, 2), parameters("fast"), True, 1, 1 << 20)
+    run = SegmentedRun(image)
+    run.segment(1 << 20)
+    Lengths(setting, None, 1 << 40).check_memory(run.last_memory())
+    Lengths(setting, 1, 0).check_memory(run.last_memory())
+    with pytest.raises(LimitError, match="the run accesses 1 words of memory that begins as zero"):
+        Lengths(setting, None, 0).check_memory(run.last_memory())
+
+
+def test_a_journal_longer_than_a_receipt_holds() -> None:
+    items: list[Item] = [
+        ("la", "a1", "data"),
+        ("li", "a7", 64),
+        ("li", "a0", 3),
+        ("li", "a2", 1 << 19),
+        ("ecall",),
+        ("li", "a0", 3),
+        ("ecall",),
+    ]
+    program = guest([*items, ("li", "a0", 3), ("ecall",), ("li", "a0", 0), ("li", "a7", 93), ("ecall",)], data=bytes(1 << 19))
+    with pytest.raises(LimitError, match="the journal has more than 1048576 bytes"):
+        prove(None, program, segment_cycles=6)
 
 
 class Never:
