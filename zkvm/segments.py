@@ -14,7 +14,7 @@ from zkvm.session.segmented import Lengths, Setting, memory_budget, prove_segmen
 from zkvm.session.workdir import WorkDir
 from zkvm.stark.protocol.params import Parameters
 from zkvm.stark.prover.preprocessed import Preprocessed
-from zkvm.verifier.receipt import Claim, Receipt, journal_digest
+from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
 from zkvm.verifier.segments import SegmentedSeal
 
 
@@ -49,7 +49,7 @@ def prove_run(
     Returns:
         The receipt, and what the guest did.
     """
-    setting = Setting(image, header, committed, chosen, zk, threads, pad_to if isinstance(pad_to, int) else 0)
+    setting = Setting(image, header, committed, chosen, zk, threads, MAX_JOURNAL_BYTES, pad_to if isinstance(pad_to, int) else 0)
     length = segment_cycles if isinstance(segment_cycles, int) else None
     work = None if work_dir is None else WorkDir(Path(work_dir), run_identity(setting, env.stdin, length))
     for sink in (env.stdout, env.stderr):

@@ -65,6 +65,7 @@ class Setting:
         chosen: the parameters.
         zk: whether the proofs hide their witness.
         threads: workers.
+        max_journal: most bytes of a receipt's journal.
         pad_to: least rows of tables, see :func:`zkvm.stark.tables.heights_for`.
     """
 
@@ -74,6 +75,7 @@ class Setting:
     chosen: Parameters
     zk: bool
     threads: int
+    max_journal: int
     pad_to: Padding = 0
 
     def tables(self, machine: Machine, record: Execution | LastMemory) -> list[Table]:
@@ -132,7 +134,22 @@ class Lengths:
 
     def fits(self, execution: Execution) -> bool:
         """Whether the proof of a segment, as predicted, takes no more than the budget."""
-        return self.fixed is not None or self._cost(_rows_of(execution), execution.steps.nbytes) is not None
+        return self.fixed is not None or self._cost(segment_machine(), _rows_of(execution), execution.steps.nbytes) is not None
+
+    def check_memory(self, words: LastMemory) -> None:
+        """Whether the proof of a run's memory fits, too.
+
+        Raises:
+            LimitError: it does not.
+        """
+        own = memory_machine()
+        rows = {chip.name: chip.rows(words) for chip in own.chips}
+        if self.fixed is None and self._cost(own, rows, 0) is None:
+            touched = len(words.zero_address)
+            raise LimitError(
+                f"the run accesses {touched} words of memory that begins as zero, and the proof of them takes more memory than there is: "
+                "raise --max-memory, choose --params fast, or let the program use less"
+            )
 
     def following(self, execution: Execution, done: int) -> int:
         """The length to try for the next segment, if it does what this one of so many instructions did.
@@ -148,14 +165,14 @@ class Lengths:
             if not LEAST_CYCLES <= length <= MOST_CYCLES:
                 continue
             scaled = {name: -(-count * length // done) for name, count in rows.items()}
-            cells = self._cost(scaled, execution.steps.itemsize * length)
+            cells = self._cost(segment_machine(), scaled, execution.steps.itemsize * length)
             if cells is not None:
                 best = min(best, (cells / length, length))
         return max(best[1] - best[1] // LENGTH_MARGIN, LEAST_CYCLES)
 
-    def _cost(self, rows: dict[str, int], records: int) -> int | None:
-        """Committed cells of a segment with so many rows of each chip, and bytes of records; None: it does not fit."""
-        setting, own = self.setting, segment_machine()
+    def _cost(self, own: Machine, rows: dict[str, int], records: int) -> int | None:
+        """Committed cells of a part with so many rows of each chip, and bytes of records; None: it does not fit."""
+        setting = self.setting
         try:
             heights = heights_for(own, rows, setting.image, setting.chosen.exempt, setting.pad_to, split=setting.chosen.splits)
         except LimitError:
@@ -212,6 +229,10 @@ def plan_run(
         cuts.append(Cut(begin.to_bytes(), execution.cycles, execution.boundary["gap"].copy(), execution.journal, early.digest))
         shares.append(share)
         written += len(execution.journal)
+        if written > setting.max_journal:
+            raise LimitError(
+                f"the journal has more than {setting.max_journal} bytes, which a receipt does not hold: write a hash of it instead"
+            )
         seconds += execution.seconds["execute"]
         output = (output[0] + execution.stdout, output[1] + execution.stderr)
         for sink, said in ((env.stdout, execution.stdout), (env.stderr, execution.stderr)):
@@ -222,6 +243,7 @@ def plan_run(
         if env.progress is not None:
             env.progress(execution.cycles)
     words = run.last_memory()
+    lengths.check_memory(words)
     tables = setting.early_tables(memory_machine(), words)
     seed = plan.seed(setting.zk, "early", 0)
     early = commit_early(memory_part(setting.header, chosen), 0, chosen, tables, last_share(shares), seed, setting.threads)
