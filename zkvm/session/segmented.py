@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zkvm.errors import LimitError, ProvingError
+from zkvm.errors import FormatError, LimitError, ProvingError
 from zkvm.riscv.fills import fill_rows
 from zkvm.riscv.header import ImageHeader
 from zkvm.riscv.machine import machine, memory_machine, segment_machine
@@ -26,7 +26,8 @@ from zkvm.session import memory
 from zkvm.session.plan import Cut, Plan
 from zkvm.session.resources import Progress
 from zkvm.session.run import ExecutorEnv
-from zkvm.session.workdir import WorkDir
+from zkvm.session.totals import Totals
+from zkvm.session.workdir import PLAN, WorkDir
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.air.table import Table
 from zkvm.stark.crypto.hashes import blake3
@@ -42,7 +43,7 @@ from zkvm.stark.prover.joint import Early, commit_early, last_share, prove_part,
 from zkvm.stark.prover.memory import LATER_BYTES, predicted_bytes, process_bytes
 from zkvm.stark.prover.preprocessed import Preprocessed
 from zkvm.stark.prover.tapes import evaluate_columns
-from zkvm.stark.tables import Padding, build_tables, heights_for
+from zkvm.stark.tables import Padding, build_tables, heights_for, planned_heights
 
 FIRST_CYCLES = 1 << 18
 """Length of the first segment, if it is to follow from memory."""
@@ -97,6 +98,20 @@ class Setting:
         """Those with early columns, as they are in :meth:`tables`."""
         early = Machine(machine.name, tuple(chip for chip in machine.chips if chip.early), machine.max_rows)
         return build_tables(early, record, self.image, self.chosen.exempt, preprocessed=self.committed.columns, pad_to=self.pad_to)
+
+    def shape(self, machine: Machine, record: Execution | LastMemory) -> ProofShape:
+        """Of the proof of a part.
+
+        Raises:
+            LimitError: a table would be too tall.
+        """
+        heights = planned_heights(machine, record, self.image, self.chosen.exempt, self.pad_to, split=self.chosen.splits)
+        return shape_of(machine, self.chosen, heights)
+
+
+def shape_of(machine: Machine, chosen: Parameters, heights: Sequence[int]) -> ProofShape:
+    """The shape of a proof with these heights, 0 for absent tables."""
+    return ProofShape(machine, chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
 
 
 def run_identity(setting: Setting, stdin: bytes, length: int | None) -> bytes:
@@ -160,7 +175,7 @@ class Lengths:
             heights = heights_for(own, rows, setting.image, setting.chosen.exempt, setting.pad_to, split=setting.chosen.splits)
         except LimitError:
             return None
-        shape = ProofShape(own, setting.chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
+        shape = shape_of(own, setting.chosen, heights)
         if predicted_bytes(shape, records, LATER_BYTES, setting.threads) > self.budget:
             return None
         return sum(sum(table.code.widths) * table.height for table in shape.tables)
@@ -176,6 +191,7 @@ def plan_run(
     env: ExecutorEnv,
     pages: MutableMapping[bytes, bytes],
     lengths: Lengths,
+    totals: Totals,
     progress: Progress | None = None,
 ) -> Plan:
     """Execute a run, cut it, and commit the early columns of each segment.
@@ -185,11 +201,13 @@ def plan_run(
         env: the guest's environment.
         pages: where contents of pages are put.
         lengths: of segments.
+        totals: what the segments must not exceed together.
         progress: told of every segment.
 
     Raises:
         GuestTrap: the guest did something that cannot be proven.
         LimitError: a limit was reached, or a segment that cannot be cut does not fit.
+        UsageError: a proof will not have the bits that its verifiers demand.
         Cancelled: the caller asked for it.
     """
     image, chosen, limit = setting.image, setting.chosen, DEFAULT_MAX_CYCLES if env.max_cycles is None else env.max_cycles
@@ -205,6 +223,7 @@ def plan_run(
         env.check()
         begin = run.at
         execution, current = _next_segment(run, current, lengths, living, limit)
+        totals.add_segment(setting.shape(segment_machine(), execution), execution.journal)
         number, share = run.number, share_of(plan.seed(setting.zk, "share", run.number))
         part = segment_part(setting.header, chosen, execution.journal, written)
         tables = setting.early_tables(segment_machine(), execution)
@@ -222,6 +241,7 @@ def plan_run(
         if env.progress is not None:
             env.progress(execution.cycles)
     words = run.last_memory()
+    totals.add_proof(setting.shape(memory_machine(), words), 2 * len(image.gaps))
     tables = setting.early_tables(memory_machine(), words)
     seed = plan.seed(setting.zk, "early", 0)
     early = commit_early(memory_part(setting.header, chosen), 0, chosen, tables, last_share(shares), seed, setting.threads)
@@ -316,7 +336,7 @@ def prove_number(
 
 
 def prove_segmented(
-    setting: Setting, env: ExecutorEnv, work: WorkDir | None, lengths: Lengths, progress: Progress | None = None
+    setting: Setting, env: ExecutorEnv, work: WorkDir | None, lengths: Lengths, totals: Totals, progress: Progress | None = None
 ) -> tuple[Plan, list[PartProof]]:
     """Prove a run in segments.
 
@@ -325,17 +345,18 @@ def prove_segmented(
         env: the guest's environment.
         work: where the work is kept, and where to go on; None: in memory.
         lengths: of segments.
+        totals: what they must not exceed together.
         progress: told of segments and phases, with the share of the work done.
 
     Returns:
         The run as it was cut, and its proofs, memory first.
     """
     pages: MutableMapping[bytes, bytes] = {} if work is None else work.pages
-    known = None if work is None else work.load("plan")
+    known = None if work is None else work.load(PLAN)
     if known is None:
-        plan = plan_run(setting, env, pages, lengths, progress)
+        plan = plan_run(setting, env, pages, lengths, totals, progress)
         if work is not None:
-            work.save("plan", plan.to_bytes())
+            work.save(PLAN, plan.to_bytes())
     else:
         plan = Plan.from_bytes(known, setting.image)
     challenges, parts = challenges_of(setting, plan)
@@ -343,15 +364,24 @@ def prove_segmented(
     for number, part in enumerate(parts):
         env.check()
         name = f"proof-{number}-{challenges.digest.hex()[:16]}"  # those of another plan are others
-        done = None if work is None else work.load(name)
+        done = None if work is None else _known_proof(work, name, part.machine)
         if done is not None:
-            proofs.append(read_part(part.machine, Reader(done)))
+            proofs.append(done)
             continue
         own = prove_number(setting, plan, number, part, challenges, env.stdin, pages, _within(progress, number, len(parts)))
         if work is not None:
             work.save(name, encode_part(own))
         proofs.append(own)
     return plan, proofs
+
+
+def _known_proof(work: WorkDir, name: str, machine: Machine) -> PartProof | None:
+    """A proof that was made before; None: it is missing, damaged, or as another version wrote it."""
+    data = work.load(name)
+    try:
+        return None if data is None else read_part(machine, Reader(data))
+    except FormatError:
+        return None
 
 
 def _within(progress: Progress | None, number: int, count: int) -> Progress | None:
