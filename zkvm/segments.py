@@ -11,7 +11,8 @@ from zkvm.riscv.records import Image
 from zkvm.session.bound import PadTo
 from zkvm.session.resources import Clock
 from zkvm.session.run import ExecutorEnv, Session, Told
-from zkvm.session.segmented import Lengths, Setting, memory_budget, prove_segmented, run_identity
+from zkvm.session.segmented import Lengths, memory_budget, prove_segmented
+from zkvm.session.setting import Setting, run_identity
 from zkvm.session.totals import Totals
 from zkvm.session.workdir import WorkDir
 from zkvm.stark.protocol.params import Parameters, Policy
@@ -53,14 +54,14 @@ def prove_run(
     Returns:
         The receipt, and what the guest did.
     """
-    setting = Setting(image, header, committed, chosen, zk, threads, pad_to if isinstance(pad_to, int) else 0)
+    setting = Setting(image, header, committed, chosen, zk, threads, MAX_JOURNAL_BYTES, pad_to if isinstance(pad_to, int) else 0)
     length = segment_cycles if isinstance(segment_cycles, int) else None
     work = None if work_dir is None else WorkDir(Path(work_dir), run_identity(setting, env.stdin, length))
     for sink in (env.stdout, env.stderr):
         if isinstance(sink, Told):
             sink.again()
     with clock("segments"), nullcontext() if work is None else work.named():
-        lengths, totals = Lengths(setting, length, memory_budget(env.max_memory)), Totals(policy, MAX_JOURNAL_BYTES, MAX_SEGMENTED_BYTES)
+        lengths, totals = Lengths(setting, length, memory_budget(env.max_memory)), Totals(policy, MAX_SEGMENTED_BYTES)
         plan, proofs = prove_segmented(setting, env, work, lengths, totals, clock.progress)
     journal = b"".join(plan.journal)
     claim = Claim(header.image_id(), plan.exit_code, journal_digest(journal), chosen.numbers)

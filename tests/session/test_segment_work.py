@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import guest, invoke
+from tests.cli.running import invoke
 from tests.session.test_segments import LENGTH, PROGRAM, Stop, proofs_in, prove, stop_at
 from zkvm.errors import CheckpointError, LimitError, UsageError
-from zkvm.riscv.vm.assemble import Item
 from zkvm.session import totals
 from zkvm.session.totals import Totals
 from zkvm.session.workdir import FolderPages, WorkDir, discard
 from zkvm.stark.protocol.params import Policy
 from zkvm.stark.protocol.shape import ProofShape
-from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, Receipt
+from zkvm.verifier.receipt import Receipt
 
 # --- the directory -------------------------------------------------------------------------------------------------------------------
 
@@ -122,17 +121,6 @@ def test_names_that_are_something_else(tmp_path: Path, kind: str) -> None:
 # --- what nobody would accept ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_journal_that_no_receipt_holds(tmp_path: Path) -> None:
-    """Said while the run is cut."""
-    items: list[Item] = [("li", "s0", 1 << 8), ("la", "a1", "data"), ("li", "a2", 1 << 12), ("li", "a7", 64)]
-    items += ["loop", ("li", "a0", 3), ("ecall",)]
-    items += [("addi", "s0", "s0", -1), ("bnez", "s0", "loop"), ("li", "a0", 3), ("li", "a2", 1), ("ecall",), ("li", "a0", 0)]
-    program = guest([*items, ("li", "a7", 93), ("ecall",)], data=bytes(1 << 12))
-    with pytest.raises(LimitError, match=f"the journal has .* bytes or more; a receipt holds at most {MAX_JOURNAL_BYTES}"):
-        prove(tmp_path / "work", program, segment_cycles=1000)
-    assert not proofs_in(tmp_path / "work")
-
-
 def test_more_segments_than_verifiers_accept(tmp_path: Path) -> None:
     work = tmp_path / "work"
     with pytest.raises(LimitError, match="more than 2 segments, which is what verifiers accept"):
@@ -153,23 +141,23 @@ def test_instructions_and_bytes_of_all_segments(monkeypatch: pytest.MonkeyPatch)
     shapes: list[ProofShape] = []
     add = Totals.add_segment
 
-    def keep(self: Totals, shape: ProofShape, journal: bytes) -> None:
+    def keep(self: Totals, shape: ProofShape, tuples: int) -> None:
         shapes.append(shape)
-        add(self, shape, journal)
+        add(self, shape, tuples)
 
     monkeypatch.setattr(Totals, "add_segment", keep)
     receipt = prove(None, zk=False, verify=False).receipt
     assert receipt.segmented is not None
     assert [shape.log_heights for shape in shapes] == [own.proof.log_heights for own in receipt.segmented.proofs[1:]]
-    whole = Totals(Policy(), 100, 1 << 30)
-    add(whole, shapes[0], b"journal")
-    assert (whole.segments, whole.journal) == (1, 7)
+    whole = Totals(Policy(), 1 << 30)
+    add(whole, shapes[0], 7)
+    assert whole.segments == 1
     assert whole.size <= len(receipt.to_bytes())
     with pytest.raises(LimitError, match=f"a receipt of more than {whole.size} bytes"):
-        add(Totals(Policy(), 100, whole.size, size=1), shapes[0], b"")
+        add(Totals(Policy(), whole.size, size=1), shapes[0], 0)
     monkeypatch.setattr(totals, "MAX_INSTRUCTIONS", 2 * whole.rows)
     with pytest.raises(LimitError, match="rows of instructions; a run has fewer than"):
-        add(whole, shapes[0], b"")
+        add(whole, shapes[0], 0)
 
 
 def test_padding_by_the_program_is_not_left_out_where_work_goes_on(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from zkvm.riscv.vm.cuts import SegmentedRun, survey
 from zkvm.session import segmented
 from zkvm.session.plan import Plan
 from zkvm.session.run import ExecutorEnv, Told
-from zkvm.session.segmented import Lengths, Setting
+from zkvm.session.segmented import Lengths
+from zkvm.session.setting import Setting
 from zkvm.session.workdir import FolderPages, WorkDir
 from zkvm.stark.protocol.joint_codec import encode_part
 from zkvm.stark.protocol.params import parameters
@@ -143,7 +144,7 @@ def test_lengths_fill_tables() -> None:
     image = load_image(counter(1 << 17))
     columns = image_columns(image)
     header = image_header(image, columns, (bytes(32),) * 3)
-    setting = Setting(image, header, commit_preprocessed(machine(), columns, 2), parameters("fast"), True, 1)
+    setting = Setting(image, header, commit_preprocessed(machine(), columns, 2), parameters("fast"), True, 1, 1 << 20)
     run = SegmentedRun(image)
     execution = run.segment(70_000)
     huge, none = Lengths(setting, None, 1 << 40), Lengths(setting, None, 0)
@@ -155,11 +156,11 @@ def test_lengths_fill_tables() -> None:
     cells = []
     for cycles in (70_000, length):
         own = SegmentedRun(image).segment(cycles)
-        found = huge._cost(segmented._rows_of(own), 0)
+        found = huge._cost(segment_machine(), segmented._rows_of(own), 0)
         assert found is not None
         cells.append(found / cycles)
     assert cells[1] < cells[0]
-    least = huge._cost(segmented._rows_of(execution), 0)
+    least = huge._cost(segment_machine(), segmented._rows_of(execution), 0)
     assert least is not None
     tight = Lengths(setting, None, predicted(setting, execution))
     assert tight.fits(execution)
@@ -198,6 +199,34 @@ def test_a_run_is_not_cut_behind_its_padding(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(LimitError, match="no memory; or prove it in segments, padded to a height"):
         prove(None, segment_cycles="auto", pad_to="program")
     assert prove(None, segment_cycles="auto", pad_to=1 << 10).receipt.segments == 1
+
+
+def test_memory_that_cannot_be_proven_here() -> None:
+    image = load_image(PROGRAM)
+    columns = image_columns(image)
+    header = image_header(image, columns, (bytes(32),) * 3)
+    setting = Setting(image, header, commit_preprocessed(machine(), columns, 2), parameters("fast"), True, 1, 1 << 20)
+    run = SegmentedRun(image)
+    run.segment(1 << 20)
+    Lengths(setting, None, 1 << 40).check_memory(run.last_memory())
+    Lengths(setting, 1, 0).check_memory(run.last_memory())
+    with pytest.raises(LimitError, match="the run accesses 1 words of memory that begins as zero"):
+        Lengths(setting, None, 0).check_memory(run.last_memory())
+
+
+def test_a_journal_longer_than_a_receipt_holds() -> None:
+    items: list[Item] = [
+        ("la", "a1", "data"),
+        ("li", "a7", 64),
+        ("li", "a0", 3),
+        ("li", "a2", 1 << 19),
+        ("ecall",),
+        ("li", "a0", 3),
+        ("ecall",),
+    ]
+    program = guest([*items, ("li", "a0", 3), ("ecall",), ("li", "a0", 0), ("li", "a7", 93), ("ecall",)], data=bytes(1 << 19))
+    with pytest.raises(LimitError, match="the journal has more than 1048576 bytes"):
+        prove(None, program, segment_cycles=6)
 
 
 class Never:
@@ -356,6 +385,16 @@ def test_the_directory_of_another_run_is_refused(tmp_path: Path) -> None:
         prove(strange)
     assert proofs_in(work) == before
     prove(work)
+
+
+def test_the_command_refuses_the_directory_of_another_run(tmp_path: Path) -> None:
+    program, work = tmp_path / "guest.elf", tmp_path / "work"
+    program.write_bytes(PROGRAM)
+    WorkDir(work, bytes(32))
+    outcome = invoke("run", program, "--out", tmp_path / "r", "--params", "fast", "--segment-cycles", str(LENGTH), "--resume", work)
+    assert outcome.code == 3
+    assert "is of another run" in outcome.err
+    assert not (tmp_path / "r").exists()
 
 
 def test_damaged_files_are_made_again(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Tables are held against the machines' own equations; that the verifier demands t
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.forge import Forgery
+from tests.riscv.vm.programs import ProgramWriter
 from tests.sample import INPUT, sample_image
 from tests.soundness.segment_forging import (
     CUTS,
@@ -38,6 +40,7 @@ from zkvm.riscv.machine import memory_machine, segment_machine
 from zkvm.riscv.vm.assemble import DATA, EXIT, Item, assemble
 from zkvm.riscv.vm.checkpoint import Checkpoint
 from zkvm.riscv.vm.cuts import SegmentedRun, survey
+from zkvm.riscv.vm.executor import execute
 from zkvm.stark.field.goldilocks import P
 from zkvm.stark.protocol.params import EXEMPT_MAX
 from zkvm.stark.tables import build_tables
@@ -79,6 +82,15 @@ def test_honest_tables_are_accepted() -> None:
     assert forged_from(b"abcd", lambda at: at).refusals() == set()
     _, last = survey(sample_image(), INPUT).living[0]
     assert composite(sample_image(), (5, 11, last + 1, last + 9), INPUT, exit_code=7).refusals() == set()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_programs_in_segments(seed: int) -> None:
+    """Wherever they are cut, their tables are consistent."""
+    image = ProgramWriter(100 + seed).write()
+    cycles, rng = execute(image).cycles, random.Random(seed)
+    cuts = sorted(rng.sample(range(1, cycles), min(4, cycles - 1)))
+    assert composite(image, cuts).refusals() == set()
 
 
 # --- C1: segments dropped, repeated, in another order, of other runs ----------------------------------------------------------------

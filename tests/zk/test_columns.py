@@ -14,10 +14,11 @@ from tests.zk.linear import explains, rank
 from zkvm.stark.field import extension, goldilocks
 from zkvm.stark.field.extension import Ext, ext_scale
 from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
-from zkvm.stark.protocol.params import PARAMETERS, Parameters
+from zkvm.stark.protocol.params import MAX_HEIGHT, PARAMETERS, Parameters
 
 U64 = NDArray[np.uint64]
 ZETA: Ext = (1234567890123456789, 987654321987654321, 555555555555555555)
+PIN: Ext = (222222222222222222, 333333333333333333, 444444444444444444)
 every_set = pytest.mark.parametrize(
     "chosen",
     [
@@ -59,6 +60,16 @@ def test_exempt_rows_hide_a_running_column(chosen: Parameters, height: int) -> N
     assert rank(matrix) == len(matrix)
     if height > 512:  # no two queries fall on neighbouring rows there
         assert len(matrix) == 2 * (3 + chosen.queries) == len(rows)
+
+
+@every_set
+@pytest.mark.parametrize("height", [512, 1 << 20])
+def test_exempt_rows_hide_an_early_column(chosen: Parameters, height: int) -> None:
+    """Without row n - 1, which may hold a start cell: three coordinates more, where it is pinned."""
+    rows = np.arange(height - chosen.exempt, height - 1, dtype=np.uint64)
+    pinned = coefficients(height, rows, extension.ext_pow(PIN, MAX_HEIGHT // height)).T
+    matrix = np.concatenate([shown_matrix(chosen, height, rows, running=False), pinned])
+    assert rank(matrix) == len(matrix) <= chosen.queries + 6 < len(rows)
 
 
 @every_set

@@ -265,7 +265,7 @@ def show_execution(profile: Profile, as_json: bool, model: ModelRun | None = Non
 def show_prediction(prediction: Prediction | None) -> None:
     """What proving would take."""
     if prediction is None:
-        line("proof", "the run is too long for one proof")
+        line("proof", "the run is too long for one proof: it would be proven in segments")
         return
     workers = f"with {prediction.threads} threads"
     line("proof", f"about {prediction.process_seconds:.1f} s from start to receipt {workers}, {size(prediction.memory_bytes)}")

@@ -14,10 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zkvm.errors import FormatError, LimitError, ProvingError
-from zkvm.riscv.fills import fill_rows
-from zkvm.riscv.header import ImageHeader
-from zkvm.riscv.machine import machine, memory_machine, segment_machine
-from zkvm.riscv.records import Execution, Image, LastMemory
+from zkvm.riscv.machine import memory_machine, segment_machine
+from zkvm.riscv.records import Execution, LastMemory
 from zkvm.riscv.segments import memory_part, segment_part, segmented_statement
 from zkvm.riscv.vm.checkpoint import Checkpoint
 from zkvm.riscv.vm.cuts import SegmentedRun, choose_cut, survey
@@ -26,24 +24,18 @@ from zkvm.session import memory
 from zkvm.session.plan import Cut, Plan
 from zkvm.session.resources import Progress
 from zkvm.session.run import ExecutorEnv
+from zkvm.session.setting import Setting, shape_of
 from zkvm.session.totals import Totals
 from zkvm.session.workdir import PLAN, WorkDir
 from zkvm.stark.air.machine import Machine
-from zkvm.stark.air.table import Table
 from zkvm.stark.crypto.hashes import blake3
 from zkvm.stark.field.extension import Ext
-from zkvm.stark.kernels.counting import count_values
 from zkvm.stark.protocol.codec import Reader
 from zkvm.stark.protocol.joint import Challenges, Part, PartProof, joint_challenges
 from zkvm.stark.protocol.joint_codec import encode_part, read_part
-from zkvm.stark.protocol.params import PROTOCOL_VERSION, Parameters
-from zkvm.stark.protocol.shape import ProofShape
-from zkvm.stark.prover.counting import merge_tuples
 from zkvm.stark.prover.joint import Early, commit_early, last_share, prove_part, share_of
 from zkvm.stark.prover.memory import LATER_BYTES, predicted_bytes, process_bytes
-from zkvm.stark.prover.preprocessed import Preprocessed
-from zkvm.stark.prover.tapes import evaluate_columns
-from zkvm.stark.tables import Padding, build_tables, heights_for, planned_heights
+from zkvm.stark.tables import heights_for
 
 FIRST_CYCLES = 1 << 18
 """Length of the first segment, if it is to follow from memory."""
@@ -53,72 +45,6 @@ LENGTH_STEPS, LENGTH_MARGIN = 8, 64
 are alike."""
 EARLY_SHARE, PROVEN_SHARE = 0.1, 0.95
 """Shares of the work that are done when the early columns are committed, and when all segments are proven."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What the proofs of all segments have in common.
-
-    Attributes:
-        image: the program.
-        header: its header.
-        committed: its preprocessed columns, committed under the blowup of the parameters.
-        chosen: the parameters.
-        zk: whether the proofs hide their witness.
-        threads: workers.
-        pad_to: least rows of tables, see :func:`zkvm.stark.tables.heights_for`.
-    """
-
-    image: Image
-    header: ImageHeader
-    committed: Preprocessed
-    chosen: Parameters
-    zk: bool
-    threads: int
-    pad_to: Padding = 0
-
-    def tables(self, machine: Machine, record: Execution | LastMemory) -> list[Table]:
-        """Filled tables of a part."""
-        return build_tables(
-            machine,
-            record,
-            self.image,
-            self.chosen.exempt,
-            preprocessed=self.committed.columns,
-            evaluate=evaluate_columns,
-            count=count_values,
-            merge=merge_tuples,
-            fill=fill_rows,
-            threads=self.threads,
-            pad_to=self.pad_to,
-            split=self.chosen.splits,
-        )
-
-    def early_tables(self, machine: Machine, record: Execution | LastMemory) -> list[Table]:
-        """Those with early columns, as they are in :meth:`tables`."""
-        early = Machine(machine.name, tuple(chip for chip in machine.chips if chip.early), machine.max_rows)
-        return build_tables(early, record, self.image, self.chosen.exempt, preprocessed=self.committed.columns, pad_to=self.pad_to)
-
-    def shape(self, machine: Machine, record: Execution | LastMemory) -> ProofShape:
-        """Of the proof of a part.
-
-        Raises:
-            LimitError: a table would be too tall.
-        """
-        heights = planned_heights(machine, record, self.image, self.chosen.exempt, self.pad_to, split=self.chosen.splits)
-        return shape_of(machine, self.chosen, heights)
-
-
-def shape_of(machine: Machine, chosen: Parameters, heights: Sequence[int]) -> ProofShape:
-    """The shape of a proof with these heights, 0 for absent tables."""
-    return ProofShape(machine, chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
-
-
-def run_identity(setting: Setting, stdin: bytes, length: int | None) -> bytes:
-    """32 bytes that name a run and its proofs: whatever their bytes follow from, but for the cuts that follow from memory."""
-    digests = machine().digest + segment_machine().digest + memory_machine().digest + setting.header.to_bytes()
-    text = f"{PROTOCOL_VERSION} {setting.chosen.numbers} {setting.zk} {setting.pad_to} {length} {len(stdin)}"
-    return blake3(digests + blake3(stdin) + text.encode())
 
 
 def memory_budget(limit: int | None) -> int:
@@ -147,7 +73,22 @@ class Lengths:
 
     def fits(self, execution: Execution) -> bool:
         """Whether the proof of a segment, as predicted, takes no more than the budget."""
-        return self.fixed is not None or self._cost(_rows_of(execution), execution.steps.nbytes) is not None
+        return self.fixed is not None or self._cost(segment_machine(), _rows_of(execution), execution.steps.nbytes) is not None
+
+    def check_memory(self, words: LastMemory) -> None:
+        """Whether the proof of a run's memory fits, too.
+
+        Raises:
+            LimitError: it does not.
+        """
+        own = memory_machine()
+        rows = {chip.name: chip.rows(words) for chip in own.chips}
+        if self.fixed is None and self._cost(own, rows, 0) is None:
+            touched = len(words.zero_address)
+            raise LimitError(
+                f"the run accesses {touched} words of memory that begins as zero, and the proof of them takes more memory than there is: "
+                "raise --max-memory, choose --params fast, or let the program use less"
+            )
 
     def following(self, execution: Execution, done: int) -> int:
         """The length to try for the next segment, if it does what this one of so many instructions did.
@@ -163,14 +104,14 @@ class Lengths:
             if not LEAST_CYCLES <= length <= MOST_CYCLES:
                 continue
             scaled = {name: -(-count * length // done) for name, count in rows.items()}
-            cells = self._cost(scaled, execution.steps.itemsize * length)
+            cells = self._cost(segment_machine(), scaled, execution.steps.itemsize * length)
             if cells is not None:
                 best = min(best, (cells / length, length))
         return max(best[1] - best[1] // LENGTH_MARGIN, LEAST_CYCLES)
 
-    def _cost(self, rows: dict[str, int], records: int) -> int | None:
-        """Committed cells of a segment with so many rows of each chip, and bytes of records; None: it does not fit."""
-        setting, own = self.setting, segment_machine()
+    def _cost(self, own: Machine, rows: dict[str, int], records: int) -> int | None:
+        """Committed cells of a part with so many rows of each chip, and bytes of records; None: it does not fit."""
+        setting = self.setting
         try:
             heights = heights_for(own, rows, setting.image, setting.chosen.exempt, setting.pad_to, split=setting.chosen.splits)
         except LimitError:
@@ -223,7 +164,7 @@ def plan_run(
         env.check()
         begin = run.at
         execution, current = _next_segment(run, current, lengths, living, limit)
-        totals.add_segment(setting.shape(segment_machine(), execution), execution.journal)
+        totals.add_segment(setting.shape(segment_machine(), execution), len(execution.journal))
         number, share = run.number, share_of(plan.seed(setting.zk, "share", run.number))
         part = segment_part(setting.header, chosen, execution.journal, written)
         tables = setting.early_tables(segment_machine(), execution)
@@ -231,6 +172,10 @@ def plan_run(
         cuts.append(Cut(begin.to_bytes(), execution.cycles, execution.boundary["gap"].copy(), execution.journal, early.digest))
         shares.append(share)
         written += len(execution.journal)
+        if written > setting.max_journal:
+            raise LimitError(
+                f"the journal has more than {setting.max_journal} bytes, which a receipt does not hold: write a hash of it instead"
+            )
         seconds += execution.seconds["execute"]
         output = (output[0] + execution.stdout, output[1] + execution.stderr)
         for sink, said in ((env.stdout, execution.stdout), (env.stderr, execution.stderr)):
@@ -241,6 +186,7 @@ def plan_run(
         if env.progress is not None:
             env.progress(execution.cycles)
     words = run.last_memory()
+    lengths.check_memory(words)
     totals.add_proof(setting.shape(memory_machine(), words), 2 * len(image.gaps))
     tables = setting.early_tables(memory_machine(), words)
     seed = plan.seed(setting.zk, "early", 0)

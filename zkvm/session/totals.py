@@ -18,40 +18,31 @@ class Totals:
 
     Attributes:
         policy: theirs.
-        max_journal: most bytes of a receipt's journal.
         max_bytes: most bytes of a receipt.
         segments: segments so far.
         rows: of instructions.
-        journal: bytes.
         size: expected bytes of the proofs, but for their early columns.
     """
 
     policy: Policy
-    max_journal: int
     max_bytes: int
     segments: int = 0
     rows: int = 0
-    journal: int = 0
     size: int = 0
 
-    def add_segment(self, shape: ProofShape, journal: bytes) -> None:
+    def add_segment(self, shape: ProofShape, tuples: int) -> None:
         """One segment more.
 
         Args:
             shape: of its proof.
-            journal: what it writes.
+            tuples: how many the verifier puts on its own buses, one for each byte of journal.
 
         Raises:
-            LimitError: the run has too many instructions, segments, or bytes of journal or receipt.
+            LimitError: the run has too many instructions, segments, or bytes of receipt.
             UsageError: its proof will not have the bits that its verifiers demand.
         """
         self.segments += 1
         self.rows += instruction_rows(shape)
-        self.journal += len(journal)
-        if self.journal > self.max_journal:
-            raise LimitError(
-                f"the journal has {self.journal} bytes or more; a receipt holds at most {self.max_journal}: write a hash of it instead"
-            )
         if self.rows >= MAX_INSTRUCTIONS:
             raise LimitError(f"segment {self.segments} ends with {self.rows} rows of instructions; a run has fewer than {MAX_INSTRUCTIONS}")
         if self.segments > self.policy.max_segments:
@@ -59,7 +50,7 @@ class Totals:
                 f"more than {self.policy.max_segments} segments, which is what verifiers accept: longer segments are needed "
                 "(--segment-cycles, --max-memory), or a policy with other max_segments on both sides"
             )
-        self.add_proof(shape, len(journal))
+        self.add_proof(shape, tuples)
 
     def add_proof(self, shape: ProofShape, tuples: int) -> None:
         """One proof more; ``tuples``: how many the verifier puts on its own buses.

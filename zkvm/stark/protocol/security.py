@@ -288,6 +288,7 @@ def joined_bits(shapes: Sequence[ProofShape], tuples: Sequence[int], joint_tuple
         joint_tuples: how many the verifier puts on the joint buses.
         regime: which theorems count: ``best``, ``bciks20`` or ``unique``.
     """
-    errors = [best_bound(shape.parameters, size_of(shape, own), regime).probability for shape, own in zip(shapes, tuples, strict=True)]
-    errors.append(joint_term(shapes, joint_tuples).probability)
+    sizes = [(shape.parameters, size_of(shape, own)) for shape, own in zip(shapes, tuples, strict=True)]
+    known = {each: best_bound(*each, regime).probability for each in set(sizes)}  # most of many segments are alike
+    errors = [*(known[each] for each in sizes), joint_term(shapes, joint_tuples).probability]
     return min(bits(max(errors)), HASH_BITS), min(bits(sum(errors)), HASH_BITS)
