@@ -14,6 +14,7 @@ from zkvm.riscv.segments import MAX_INSTRUCTIONS, check_instructions, instructio
 from zkvm.riscv.vm.cuts import MAX_CYCLES
 from zkvm.stark.field.goldilocks import P
 
+MAX_CHANNELS = 1 << 16
 SIXTEENTH = pow(16, -1, P)
 """Channels of a list have keys address / 16, an element of the field where the address is no multiple of 16."""
 
@@ -25,7 +26,7 @@ def test_keys_of_channels_do_not_meet_in_any_segment() -> None:
         first, last = (address * SIXTEENTH % P for address in (remainder, (1 << 32) - 16 + remainder))
         assert largest < first
         assert largest < last
-        assert last + MAX_ROWS < P
+        assert last + key_of(MAX_INSTRUCTIONS, MAX_CHANNELS) < P, "lists of channels in vectors do not lead back either"
 
 
 def test_with_more_instructions_keys_would_meet() -> None:
