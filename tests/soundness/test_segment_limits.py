@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from tests.sample import INPUT, sample_image
 from tests.soundness.joined import proven
 from tests.soundness.private_forging import key_of
+from tests.soundness.segment_forging import tables_of
 from zkvm.errors import VerificationError
 from zkvm.riscv import segments
 from zkvm.riscv.chips.tensor.channels import TENSOR_KEYS
+from zkvm.riscv.isa.opcodes import FIRST_TIME, TIME_STEP
 from zkvm.riscv.machine import MAX_ROWS
 from zkvm.riscv.segments import MAX_INSTRUCTIONS, check_instructions, instruction_rows
-from zkvm.riscv.vm.cuts import MAX_CYCLES
+from zkvm.riscv.vm.checkpoint import first_checkpoint
+from zkvm.riscv.vm.cuts import MAX_CYCLES, SegmentedRun
+from zkvm.riscv.vm.executor import execute
 from zkvm.stark.field.goldilocks import P
 
 MAX_CHANNELS = 1 << 16
@@ -37,6 +44,19 @@ def test_with_more_instructions_keys_would_meet() -> None:
 
 def test_the_executor_stops_where_verifiers_do() -> None:
     assert MAX_CYCLES == MAX_INSTRUCTIONS - 1
+
+
+@pytest.mark.parametrize("room", [0, 1, 1 << 20])
+def test_every_chip_at_the_end_of_the_longest_run(room: int) -> None:
+    """Times and numbers of tensors are the largest that there are, and nothing wraps: as if segments before had executed so much."""
+    image = sample_image()
+    cycles = execute(image, INPUT).cycles
+    begin = replace(first_checkpoint(image), cycles=MAX_CYCLES - room - cycles)
+    run = SegmentedRun(image, INPUT, start=begin)
+    tables = tables_of(run, MAX_CYCLES)
+    assert run.ended
+    assert tables.cell("hand_over", 0, "t") == FIRST_TIME + TIME_STEP * begin.cycles
+    assert tables.refusals() == set()
 
 
 def test_rows_of_all_segments_count(monkeypatch: pytest.MonkeyPatch) -> None:
