@@ -129,16 +129,6 @@ def test_more_segments_than_verifiers_accept(tmp_path: Path) -> None:
     assert prove(work, policy=Policy(max_segments=3)).receipt.segments == 3
 
 
-def test_work_that_does_not_go_on_is_not_said_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program, work = tmp_path / "guest.elf", tmp_path / "work"
-    program.write_bytes(PROGRAM)
-    monkeypatch.setattr(totals, "MAX_INSTRUCTIONS", 1)
-    outcome = invoke("run", program, "--out", tmp_path / "r", "--params", "fast", "--segment-cycles", str(LENGTH), "--resume", work)
-    assert outcome.code != 0
-    assert "rows of instructions" in outcome.err
-    assert f"the work so far is in {work}, private data among it: it can be deleted" in outcome.err
-
-
 def test_bits_that_verifiers_demand(tmp_path: Path) -> None:
     """Said before anything is proven."""
     for policy in (Policy(129), Policy(128, regime="unique")):

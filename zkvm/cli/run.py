@@ -33,7 +33,7 @@ from zkvm.session import memory
 from zkvm.session.bound import BY_PROGRAM, PadTo
 from zkvm.session.memory import GIB
 from zkvm.session.run import ExecutorEnv, Session
-from zkvm.session.workdir import begun, discard, planned
+from zkvm.session.workdir import begun, discard
 from zkvm.stark.protocol.params import BEST, DEFAULT_SECURITY, MAX_HEIGHT, MIN_HEIGHT, REGIMES, Policy
 
 if TYPE_CHECKING:
@@ -142,9 +142,7 @@ def resumable(work: Path) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Cancelled, ZkvmError) as error:
         if begun(work) and not isinstance(error, CheckpointError):  # which says what to do
-            goes_on = isinstance(error, KeyboardInterrupt | Cancelled) or planned(work)
-            then = f"the same command with --resume {work} goes on" if goes_on else "it can be deleted"
-            print(f"the work so far is in {work}, private data among it: {then}", file=sys.stderr)
+            print(f"the work so far is in {work}, private data among it: the same command with --resume {work} goes on", file=sys.stderr)
         raise
 
 

@@ -128,11 +128,6 @@ def begun(folder: str | os.PathLike[str] | None) -> bool:
     return folder is not None and (Path(folder) / IDENTITY).exists()
 
 
-def planned(folder: Path) -> bool:
-    """Whether a run has been cut: what went wrong after that may be another matter the next time."""
-    return (folder / PLAN).exists()
-
-
 def check_segments(cycles: int | str | None, pad_to: int | str, cut: bool) -> None:
     """Refuse lengths of segments that are none.
 
