@@ -129,7 +129,7 @@ def _verify(data: bytes, image_id: bytes, whole: Owner, segment: Owner, memory: 
         run.joint = Joint(joint.state, number, challenges, head.root, pin, head.pinned, head.rows, head.salts, head.siblings)
         run.verify()
         instructions += sum(table.height for table in run.tables)
-    demand(instructions < 1 << 32, "too many rows")  # of all tables: more than those of instructions
+    demand(instructions < (1 << 30) - 2, "too many rows")  # of all tables: more than those of instructions
     return joint.states
 
 

@@ -92,7 +92,10 @@ INTERNAL: dict[str, tuple[str, ...]] = {
         "errors", "riscv", "session", "stark.air", "stark.crypto.hashes", "stark.field.extension", "stark.protocol", "stark.prover",
         "stark.tables", "stark.kernels.counting",
     ),
-    "session.plan": ("riscv.records", "stark.crypto.hashes", "stark.prover.randomness"),
+    "session.setting": (
+        "riscv", "stark.air", "stark.crypto.hashes", "stark.protocol", "stark.prover", "stark.tables", "stark.kernels.counting",
+    ),
+    "session.plan": ("errors", "riscv.records", "stark.crypto.hashes", "stark.prover.randomness"),
     "session.speed": ("riscv.machine", "stark.air", "stark.kernels.ntt", "session.memory", "session.resources"),
     "segments": ("riscv", "session", "stark.protocol", "stark.prover.preprocessed", "verifier"),
     "api": ("errors", "segments", "riscv", "stark", "verifier", "session"),

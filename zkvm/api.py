@@ -24,7 +24,6 @@ from zkvm.session.memory import out_of_memory
 from zkvm.session.resources import Clock, Progress, no_collection, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, Told, environment, read_elf, run_image, session_of
 from zkvm.session.workdir import begun, check_segments
-from zkvm.stark.protocol.joint import MAX_PARTS
 from zkvm.stark.protocol.params import BLOWUPS, DEFAULT_SECURITY, Parameters, Policy, parameters
 from zkvm.stark.tables import Padding, build_tables
 from zkvm.verifier.image import Matrices, image_columns, image_header, image_id
@@ -247,10 +246,10 @@ def prove(
     with clock("load"):
         _prepare_prover()
         file, image = read_elf(elf)
-    check_segments(segment_cycles, pad_to)
     demanded = replace(policy or Policy(security), allow_dev=dev)
 
     cut = segment_cycles is not None and not dev and (segment_cycles != "auto" or begun(work_dir))
+    check_segments(segment_cycles, pad_to, cut)
     if segment_cycles == "auto":
         env = replace(env, stdout=Told.of(env.stdout), stderr=Told.of(env.stderr))
     try:
@@ -266,8 +265,8 @@ def prove(
 
         with clock("image"):
             header, _, committed = _committed_image(image, chosen.blowup, workers)
-        done = prove_run(image, header, committed, env, chosen, zk, workers, pad_to, segment_cycles, work_dir, clock)
-        return _proven(clock, started, done[0], done[1], replace(demanded, max_segments=MAX_PARTS) if verify else None)
+        done = prove_run(image, header, committed, env, chosen, zk, workers, pad_to, segment_cycles, work_dir, clock, demanded)
+        return _proven(clock, started, done[0], done[1], demanded if verify else None)
     execution, heights, (header, columns, committed) = found
     if not dev and policy is not None:
         check_demand(policy, execution, header, chosen, heights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from zkvm.riscv.header import ImageHeader
@@ -10,11 +11,13 @@ from zkvm.riscv.records import Image
 from zkvm.session.bound import PadTo
 from zkvm.session.resources import Clock
 from zkvm.session.run import ExecutorEnv, Session, Told
-from zkvm.session.segmented import Lengths, Setting, memory_budget, prove_segmented, run_identity
+from zkvm.session.segmented import Lengths, memory_budget, prove_segmented
+from zkvm.session.setting import Setting, run_identity
+from zkvm.session.totals import Totals
 from zkvm.session.workdir import WorkDir
-from zkvm.stark.protocol.params import Parameters
+from zkvm.stark.protocol.params import Parameters, Policy
 from zkvm.stark.prover.preprocessed import Preprocessed
-from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
+from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, MAX_SEGMENTED_BYTES, Claim, Receipt, journal_digest
 from zkvm.verifier.segments import SegmentedSeal
 
 
@@ -30,6 +33,7 @@ def prove_run(
     segment_cycles: int | str | None,
     work_dir: str | os.PathLike[str] | None,
     clock: Clock,
+    policy: Policy,
 ) -> tuple[Receipt, Session]:
     """Prove a run in segments.
 
@@ -45,6 +49,7 @@ def prove_run(
         segment_cycles: instructions of a segment; "auto": as many as fit.
         work_dir: where the work is kept, and where to go on; None: in memory.
         clock: takes the seconds, and tells segments and phases.
+        policy: of the receipt's verifiers.
 
     Returns:
         The receipt, and what the guest did.
@@ -55,8 +60,9 @@ def prove_run(
     for sink in (env.stdout, env.stderr):
         if isinstance(sink, Told):
             sink.again()
-    with clock("segments"):
-        plan, proofs = prove_segmented(setting, env, work, Lengths(setting, length, memory_budget(env.max_memory)), clock.progress)
+    with clock("segments"), nullcontext() if work is None else work.named():
+        lengths, totals = Lengths(setting, length, memory_budget(env.max_memory)), Totals(policy, MAX_SEGMENTED_BYTES)
+        plan, proofs = prove_segmented(setting, env, work, lengths, totals, clock.progress)
     journal = b"".join(plan.journal)
     claim = Claim(header.image_id(), plan.exit_code, journal_digest(journal), chosen.numbers)
     seal = SegmentedSeal(tuple(map(len, plan.journal)), tuple(proofs))

@@ -26,7 +26,8 @@ from zkvm.riscv.vm.cuts import SegmentedRun, survey
 from zkvm.session import segmented
 from zkvm.session.plan import Plan
 from zkvm.session.run import ExecutorEnv, Told
-from zkvm.session.segmented import Lengths, Setting
+from zkvm.session.segmented import Lengths
+from zkvm.session.setting import Setting
 from zkvm.session.workdir import FolderPages, WorkDir
 from zkvm.stark.protocol.joint_codec import encode_part
 from zkvm.stark.protocol.params import parameters

@@ -95,7 +95,7 @@ def composite(image: Image, cuts: Iterable[int], stdin: bytes = b"", exit_code: 
     """The honest tables of a run that is cut after so many instructions."""
     run = SegmentedRun(image, stdin)
     segments: list[Forgery] = []
-    for cut in [*cuts, 1 << 30]:
+    for cut in [*cuts, 1 << 24]:
         if not run.ended:
             segments.append(tables_of(run, cut, sum(len(own.closings[0].values) for own in segments)))
     result = Composite(memory_of(run), segments, ())

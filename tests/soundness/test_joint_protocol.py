@@ -406,7 +406,7 @@ def test_bits_are_those_of_the_likeliest_error() -> None:
     assert together == min(bits(sum(errors)), 128.0)
     many, summed = joined_bits(shapes * 8, tuples * 8, 2)
     assert many == pytest.approx(largest, abs=1e-6)
-    assert summed == pytest.approx(bits(8 * sum(errors[:-1])), abs=0.01)
+    assert summed == pytest.approx(min(bits(8 * sum(errors[:-1])), 128.0), abs=0.01)
     with pytest.raises(VerificationError, match="demanded"):
         joint.verify(policy=Policy(129))
 
@@ -420,7 +420,7 @@ def test_too_few_bits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_instructions_of_all_segments_are_counted() -> None:
     shapes = proven().verify()
     check_instructions(shapes)
-    with pytest.raises(VerificationError, match="their number would not fit 32 bits"):
+    with pytest.raises(VerificationError, match="there are fewer than 1073741822"):
         check_instructions([shapes[1]] * (1 << 21))
 
 

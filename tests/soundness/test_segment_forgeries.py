@@ -65,7 +65,7 @@ def forged_from(stdin: bytes, change: Callable[[Checkpoint], Checkpoint]) -> Com
     first = tables_of(run, ASKED)
     other = SegmentedRun(image, stdin, start=change(run.at), number=1, pages=pages)
     other.visited = run.visited
-    second = tables_of(other, 1 << 30)
+    second = tables_of(other, 1 << 24)
     result = Composite(memory_of(other), [first, second], ())
     result.relink()
     result.claim()
@@ -171,7 +171,7 @@ def test_c2_a_word_of_memory_changes_between_segments() -> None:
     assert run.at.pages != other.at.pages
     forger = SegmentedRun(image, b"abcd", start=other.at, number=1, pages=pages)
     forger.visited = run.visited
-    forged = Composite(first, [first, tables_of(forger, 1 << 30)], ())
+    forged = Composite(first, [first, tables_of(forger, 1 << 24)], ())
     forged.memory = memory_of(forger)
     forged.claim()
     assert forged.refusals() == {WORD}
@@ -339,12 +339,12 @@ def test_c5_an_exit_in_an_earlier_segment() -> None:
     exits: list[Item] = [("li", "t0", 1), ("li", "a0", 1), ("li", "a7", 93), ("ecall",), ("li", "a0", 0), *EXIT]
     image = assemble(exits, data=bytes(16))
     run = SegmentedRun(image)
-    segments = [tables_of(run, 2), tables_of(run, 1 << 30)]
+    segments = [tables_of(run, 2), tables_of(run, 1 << 24)]
     registers = tuple(run._state.registers[:REGISTER_COUNT].tolist())
     jump = replace(run.at, cycles=4, pc=int(image.program["pc"][4]), registers=registers)
     other = SegmentedRun(image, start=jump, number=2)
     other.visited = run.visited
-    segments.append(tables_of(other, 1 << 30))
+    segments.append(tables_of(other, 1 << 24))
     forged = Composite(memory_of(other), segments, ())
     forged.relink()
     forged.claim()

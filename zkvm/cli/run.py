@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,14 +27,14 @@ from zkvm.cli.options import (
 from zkvm.cli.output import by_regime, emit, line, shown, size
 from zkvm.cli.screen import guest_environment, screen
 from zkvm.cli.start import PROVER, load_kernels
-from zkvm.errors import Cancelled, LimitError, UsageError, ZkvmError
+from zkvm.errors import Cancelled, CheckpointError, LimitError, UsageError, ZkvmError
 from zkvm.files import read_at_most
 from zkvm.session import memory
 from zkvm.session.bound import BY_PROGRAM, PadTo
 from zkvm.session.memory import GIB
 from zkvm.session.resources import no_collection
 from zkvm.session.run import ExecutorEnv, Session
-from zkvm.session.workdir import begun
+from zkvm.session.workdir import begun, discard
 from zkvm.stark.protocol.params import BEST, DEFAULT_SECURITY, MAX_HEIGHT, MIN_HEIGHT, REGIMES, Policy
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ def run(
     with writing(target):
         length = info.receipt.save(target)
     if info.receipt.segments:
-        shutil.rmtree(work, ignore_errors=True)
+        discard(work)
     show_run(info, target, length, as_json, model)
     raise typer.Exit(REJECTED if info.session.exit_code else DONE)
 
@@ -142,8 +141,8 @@ def resumable(work: Path) -> Iterator[None]:
     """Says, if the work on a run in segments is interrupted, how it goes on."""
     try:
         yield
-    except (KeyboardInterrupt, Cancelled, ZkvmError):
-        if begun(work):
+    except (KeyboardInterrupt, Cancelled, ZkvmError) as error:
+        if begun(work) and not isinstance(error, CheckpointError):  # which says what to do
             print(f"the work so far is in {work}, private data among it: the same command with --resume {work} goes on", file=sys.stderr)
         raise
 

@@ -18,8 +18,10 @@ from zkvm.stark.protocol.params import BLOWUPS, Parameters
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.protocol.statement import Statement
 
-MAX_INSTRUCTIONS = (1 << 32) - 1
-"""Fewer instructions than this in all segments together: their number, and that of a tensor, which is one more, are words."""
+MAX_INSTRUCTIONS = (1 << 30) - 2
+"""Fewer instructions than this in all segments together. Their number, and that of a tensor, which is one more, are words, and keys of
+channels in vectors stay below those of lists that are not aligned (:mod:`zkvm.riscv.chips.tensor.channels`): from tensor 2^30 - 1 on
+they would meet."""
 
 
 def segmented_statement(
@@ -83,12 +85,17 @@ def consumes_state(chip: Chip) -> bool:
     return any(pair.receive is not None and pair.receive.bus is STATE for pair in chip.air_buses.pairs)
 
 
+def instruction_rows(shape: ProofShape) -> int:
+    """For how many instructions a proof has rows."""
+    return sum(table.height for table in shape.tables if consumes_state(table.code.chip))
+
+
 def check_instructions(shapes: Sequence[ProofShape]) -> None:
-    """All proofs together have rows for fewer than 2^32 - 1 instructions.
+    """All proofs together have rows for fewer than :data:`MAX_INSTRUCTIONS` instructions.
 
     Raises:
         VerificationError: SHAPE, they have more.
     """
-    rows = sum(table.height for shape in shapes for table in shape.tables if consumes_state(table.code.chip))
+    rows = sum(map(instruction_rows, shapes))
     if rows >= MAX_INSTRUCTIONS:
-        raise VerificationError(RejectReason.SHAPE, f"{rows} rows of instructions: their number would not fit 32 bits")
+        raise VerificationError(RejectReason.SHAPE, f"{rows} rows of instructions in all segments; there are fewer than {MAX_INSTRUCTIONS}")

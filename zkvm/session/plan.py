@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zkvm.errors import CheckpointError
 from zkvm.riscv.records import Image, LastMemory
 from zkvm.stark.crypto.hashes import blake3
 from zkvm.stark.prover.randomness import Randomness
@@ -85,7 +87,18 @@ class Plan:
 
     @classmethod
     def from_bytes(cls, data: bytes, image: Image) -> Plan:
-        """The plan that was written; its bytes are those that were written, so nothing is checked."""
+        """The plan that was written. Its bytes are those that were written: nothing is checked but that they are a plan.
+
+        Raises:
+            CheckpointError: they are not.
+        """
+        try:
+            return cls._read(data, image)
+        except (ValueError, LookupError, TypeError, OSError, zipfile.BadZipFile) as error:
+            raise CheckpointError(f"the plan of the run is of another version of zkvm, or damaged ({error})") from error
+
+    @classmethod
+    def _read(cls, data: bytes, image: Image) -> Plan:
         with np.load(io.BytesIO(data)) as arrays:
             text = json.loads(arrays["text"].tobytes())
             words = LastMemory(image, *(arrays[name] for name in _MEMORY))

@@ -13,11 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zkvm.errors import LimitError, ProvingError
-from zkvm.riscv.fills import fill_rows
-from zkvm.riscv.header import ImageHeader
-from zkvm.riscv.machine import machine, memory_machine, segment_machine
-from zkvm.riscv.records import Execution, Image, LastMemory
+from zkvm.errors import FormatError, LimitError, ProvingError
+from zkvm.riscv.machine import memory_machine, segment_machine
+from zkvm.riscv.records import Execution, LastMemory
 from zkvm.riscv.segments import memory_part, segment_part, segmented_statement
 from zkvm.riscv.vm.checkpoint import Checkpoint
 from zkvm.riscv.vm.cuts import SegmentedRun, choose_cut, survey
@@ -26,23 +24,18 @@ from zkvm.session import memory
 from zkvm.session.plan import Cut, Plan
 from zkvm.session.resources import Progress
 from zkvm.session.run import ExecutorEnv
-from zkvm.session.workdir import WorkDir
+from zkvm.session.setting import Setting, shape_of
+from zkvm.session.totals import Totals
+from zkvm.session.workdir import PLAN, WorkDir
 from zkvm.stark.air.machine import Machine
-from zkvm.stark.air.table import Table
 from zkvm.stark.crypto.hashes import blake3
 from zkvm.stark.field.extension import Ext
-from zkvm.stark.kernels.counting import count_values
 from zkvm.stark.protocol.codec import Reader
 from zkvm.stark.protocol.joint import Challenges, Part, PartProof, joint_challenges
 from zkvm.stark.protocol.joint_codec import encode_part, read_part
-from zkvm.stark.protocol.params import PROTOCOL_VERSION, Parameters
-from zkvm.stark.protocol.shape import ProofShape
-from zkvm.stark.prover.counting import merge_tuples
 from zkvm.stark.prover.joint import Early, commit_early, last_share, prove_part, share_of
 from zkvm.stark.prover.memory import LATER_BYTES, predicted_bytes, process_bytes
-from zkvm.stark.prover.preprocessed import Preprocessed
-from zkvm.stark.prover.tapes import evaluate_columns
-from zkvm.stark.tables import Padding, build_tables, heights_for
+from zkvm.stark.tables import heights_for
 
 FIRST_CYCLES = 1 << 18
 """Length of the first segment, if it is to follow from memory."""
@@ -52,60 +45,6 @@ LENGTH_STEPS, LENGTH_MARGIN = 8, 64
 are alike."""
 EARLY_SHARE, PROVEN_SHARE = 0.1, 0.95
 """Shares of the work that are done when the early columns are committed, and when all segments are proven."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What the proofs of all segments have in common.
-
-    Attributes:
-        image: the program.
-        header: its header.
-        committed: its preprocessed columns, committed under the blowup of the parameters.
-        chosen: the parameters.
-        zk: whether the proofs hide their witness.
-        threads: workers.
-        max_journal: most bytes of a receipt's journal.
-        pad_to: least rows of tables, see :func:`zkvm.stark.tables.heights_for`.
-    """
-
-    image: Image
-    header: ImageHeader
-    committed: Preprocessed
-    chosen: Parameters
-    zk: bool
-    threads: int
-    max_journal: int
-    pad_to: Padding = 0
-
-    def tables(self, machine: Machine, record: Execution | LastMemory) -> list[Table]:
-        """Filled tables of a part."""
-        return build_tables(
-            machine,
-            record,
-            self.image,
-            self.chosen.exempt,
-            preprocessed=self.committed.columns,
-            evaluate=evaluate_columns,
-            count=count_values,
-            merge=merge_tuples,
-            fill=fill_rows,
-            threads=self.threads,
-            pad_to=self.pad_to,
-            split=self.chosen.splits,
-        )
-
-    def early_tables(self, machine: Machine, record: Execution | LastMemory) -> list[Table]:
-        """Those with early columns, as they are in :meth:`tables`."""
-        early = Machine(machine.name, tuple(chip for chip in machine.chips if chip.early), machine.max_rows)
-        return build_tables(early, record, self.image, self.chosen.exempt, preprocessed=self.committed.columns, pad_to=self.pad_to)
-
-
-def run_identity(setting: Setting, stdin: bytes, length: int | None) -> bytes:
-    """32 bytes that name a run and its proofs: whatever their bytes follow from, but for the cuts that follow from memory."""
-    digests = machine().digest + segment_machine().digest + memory_machine().digest + setting.header.to_bytes()
-    text = f"{PROTOCOL_VERSION} {setting.chosen.numbers} {setting.zk} {setting.pad_to} {length} {len(stdin)}"
-    return blake3(digests + blake3(stdin) + text.encode())
 
 
 def memory_budget(limit: int | None) -> int:
@@ -177,7 +116,7 @@ class Lengths:
             heights = heights_for(own, rows, setting.image, setting.chosen.exempt, setting.pad_to, split=setting.chosen.splits)
         except LimitError:
             return None
-        shape = ProofShape(own, setting.chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
+        shape = shape_of(own, setting.chosen, heights)
         if predicted_bytes(shape, records, LATER_BYTES, setting.threads) > self.budget:
             return None
         return sum(sum(table.code.widths) * table.height for table in shape.tables)
@@ -193,6 +132,7 @@ def plan_run(
     env: ExecutorEnv,
     pages: MutableMapping[bytes, bytes],
     lengths: Lengths,
+    totals: Totals,
     progress: Progress | None = None,
 ) -> Plan:
     """Execute a run, cut it, and commit the early columns of each segment.
@@ -202,11 +142,13 @@ def plan_run(
         env: the guest's environment.
         pages: where contents of pages are put.
         lengths: of segments.
+        totals: what the segments must not exceed together.
         progress: told of every segment.
 
     Raises:
         GuestTrap: the guest did something that cannot be proven.
         LimitError: a limit was reached, or a segment that cannot be cut does not fit.
+        UsageError: a proof will not have the bits that its verifiers demand.
         Cancelled: the caller asked for it.
     """
     image, chosen, limit = setting.image, setting.chosen, DEFAULT_MAX_CYCLES if env.max_cycles is None else env.max_cycles
@@ -222,6 +164,7 @@ def plan_run(
         env.check()
         begin = run.at
         execution, current = _next_segment(run, current, lengths, living, limit)
+        totals.add_segment(setting.shape(segment_machine(), execution), len(execution.journal))
         number, share = run.number, share_of(plan.seed(setting.zk, "share", run.number))
         part = segment_part(setting.header, chosen, execution.journal, written)
         tables = setting.early_tables(segment_machine(), execution)
@@ -244,6 +187,7 @@ def plan_run(
             env.progress(execution.cycles)
     words = run.last_memory()
     lengths.check_memory(words)
+    totals.add_proof(setting.shape(memory_machine(), words), 2 * len(image.gaps))
     tables = setting.early_tables(memory_machine(), words)
     seed = plan.seed(setting.zk, "early", 0)
     early = commit_early(memory_part(setting.header, chosen), 0, chosen, tables, last_share(shares), seed, setting.threads)
@@ -338,7 +282,7 @@ def prove_number(
 
 
 def prove_segmented(
-    setting: Setting, env: ExecutorEnv, work: WorkDir | None, lengths: Lengths, progress: Progress | None = None
+    setting: Setting, env: ExecutorEnv, work: WorkDir | None, lengths: Lengths, totals: Totals, progress: Progress | None = None
 ) -> tuple[Plan, list[PartProof]]:
     """Prove a run in segments.
 
@@ -347,17 +291,18 @@ def prove_segmented(
         env: the guest's environment.
         work: where the work is kept, and where to go on; None: in memory.
         lengths: of segments.
+        totals: what they must not exceed together.
         progress: told of segments and phases, with the share of the work done.
 
     Returns:
         The run as it was cut, and its proofs, memory first.
     """
     pages: MutableMapping[bytes, bytes] = {} if work is None else work.pages
-    known = None if work is None else work.load("plan")
+    known = None if work is None else work.load(PLAN)
     if known is None:
-        plan = plan_run(setting, env, pages, lengths, progress)
+        plan = plan_run(setting, env, pages, lengths, totals, progress)
         if work is not None:
-            work.save("plan", plan.to_bytes())
+            work.save(PLAN, plan.to_bytes())
     else:
         plan = Plan.from_bytes(known, setting.image)
     challenges, parts = challenges_of(setting, plan)
@@ -365,15 +310,24 @@ def prove_segmented(
     for number, part in enumerate(parts):
         env.check()
         name = f"proof-{number}-{challenges.digest.hex()[:16]}"  # those of another plan are others
-        done = None if work is None else work.load(name)
+        done = None if work is None else _known_proof(work, name, part.machine)
         if done is not None:
-            proofs.append(read_part(part.machine, Reader(done)))
+            proofs.append(done)
             continue
         own = prove_number(setting, plan, number, part, challenges, env.stdin, pages, _within(progress, number, len(parts)))
         if work is not None:
             work.save(name, encode_part(own))
         proofs.append(own)
     return plan, proofs
+
+
+def _known_proof(work: WorkDir, name: str, machine: Machine) -> PartProof | None:
+    """A proof that was made before; None: it is missing, damaged, or as another version wrote it."""
+    data = work.load(name)
+    try:
+        return None if data is None else read_part(machine, Reader(data))
+    except FormatError:
+        return None
 
 
 def _within(progress: Progress | None, number: int, count: int) -> Progress | None:

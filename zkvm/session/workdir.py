@@ -6,8 +6,10 @@ not at all, and ends with a hash of its content: a file that is damaged counts a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from zkvm.errors import CheckpointError, UsageError
 from zkvm.files import write_folder
 
 HASH_BYTES = 32
-IDENTITY = "run"
+IDENTITY, PLAN, PAGES = "run", "plan", "pages"
 
 
 def _hash(data: bytes) -> bytes:
@@ -83,7 +85,19 @@ class WorkDir:
         os.chmod(folder, 0o700)
         if known is None:
             self.save(IDENTITY, identity)
-        self.pages = FolderPages(folder / "pages")
+        self.pages = FolderPages(folder / PAGES)
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Errors of what is in it say where it is, and what to do.
+
+        Raises:
+            CheckpointError: something cannot be gone on with.
+        """
+        try:
+            yield
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; the work in {self.folder} cannot be gone on with: delete it, or choose another one") from error
 
     def save(self, name: str, data: bytes) -> None:
         """Write a file."""
@@ -99,20 +113,33 @@ class WorkDir:
         return content if len(data) >= HASH_BYTES and _hash(content) == data[-HASH_BYTES:] else None
 
 
+def discard(folder: Path) -> None:
+    """Delete what the work on a run has left; what else is in the directory stays, and then the directory too."""
+    shutil.rmtree(folder / PAGES, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        left = [*folder.glob("proof-*-????????????????"), *folder.glob(".zkvm-*.part")]
+        for path in [*left, folder / PLAN, folder / IDENTITY]:  # the last one is what makes it a run's directory
+            path.unlink(missing_ok=True)
+        folder.rmdir()
+
+
 def begun(folder: str | os.PathLike[str] | None) -> bool:
     """Whether there is a run in segments to go on with."""
     return folder is not None and (Path(folder) / IDENTITY).exists()
 
 
-def check_segments(cycles: int | str | None, pad_to: int | str) -> None:
+def check_segments(cycles: int | str | None, pad_to: int | str, cut: bool) -> None:
     """Refuse lengths of segments that are none.
+
+    Args:
+        cycles: of a segment; "auto": as many as fit; None: the run is not cut.
+        pad_to: the padding that is asked for.
+        cut: whether the run is cut in any case.
 
     Raises:
         UsageError: less than one instruction, or a padding that is for whole runs.
     """
-    if cycles is None:
-        return
-    if cycles != "auto" and (not isinstance(cycles, int) or cycles < 1):
+    if cycles is not None and cycles != "auto" and (not isinstance(cycles, int) or cycles < 1):
         raise UsageError(f"segments of {cycles!r} cycles: a positive number, or 'auto'")
-    if cycles != "auto" and not isinstance(pad_to, int):
+    if cut and not isinstance(pad_to, int):
         raise UsageError("padding by the program is for runs that are one proof: pad segments to a height, or not at all")

@@ -27,7 +27,7 @@ PREVIOUS = ("t1", "t2", "td", "tm", "t_prev", "t_a7", "t_a0", "t_a1", "t_a2", "t
 def cut_run(image: Image, stdin: bytes, cuts: list[int], runner: Runner = run_kernel) -> tuple[SegmentedRun, list[Execution]]:
     """A run cut after so many instructions, as long as it goes on."""
     run, parts = SegmentedRun(image, stdin, runner=runner), []
-    for cut in [*cuts, 1 << 30]:
+    for cut in [*cuts, 1 << 24]:
         if not run.ended:
             parts.append(run.segment(cut))
     return run, parts
@@ -126,7 +126,7 @@ def test_refreshes_are_not_those_of_first_accesses() -> None:
     assert_boundaries(whole.image, run, parts)
     assert len(whole.refreshes) > 0
     assert sum(len(part.refreshes) for part in parts) < len(whole.refreshes)
-    late = SegmentedRun(whole.image).segment(1 << 30)
+    late = SegmentedRun(whole.image).segment(1 << 24)
     assert len(late.refreshes) > 0
     assert np.all(late.refreshes["t_prev"] < late.refreshes["time"])
 
@@ -137,7 +137,7 @@ def test_any_checkpoint_is_resumed_bit_by_bit() -> None:
     pages: dict[bytes, bytes] = {}
     run = SegmentedRun(image, INPUT, pages=pages)
     begins: list[tuple[bytes, Execution]] = []
-    for cut in [2, 11, last + 1, last + 7, last + 9, whole.cycles - 1, 1 << 30]:
+    for cut in [2, 11, last + 1, last + 7, last + 9, whole.cycles - 1, 1 << 24]:
         begins.append((run.at.to_bytes(), run.segment(cut)))
     for number, (data, expected) in enumerate(begins):
         worker = SegmentedRun(image, INPUT, start=Checkpoint.from_bytes(data), number=number, pages=pages)
@@ -153,7 +153,7 @@ def test_what_was_handed_out_stays() -> None:
     run = SegmentedRun(sample_image(), INPUT)
     first = run.segment(11)
     copy = first.steps.copy(), first.boundary.copy()
-    run.segment(1 << 30)
+    run.segment(1 << 24)
     assert (first.steps.tobytes(), first.boundary.tobytes()) == (copy[0].tobytes(), copy[1].tobytes())
 
 
@@ -201,10 +201,10 @@ def test_limits() -> None:
     run.segment(5)
     with pytest.raises(LimitError, match="no segment from 5 to 5 cycles, after 1 others"):
         run.segment(5)
-    run.segment(1 << 31)
+    run.segment(1 << 24)
     assert run.ended
     with pytest.raises(LimitError, match="no segment after its exit"):
-        run.segment(1 << 31)
+        run.segment(1 << 24)
     with pytest.raises(LimitError, match="after 65536 others"):
         SegmentedRun(sample_image(), INPUT, number=1 << 16).segment(5)
     endless = assemble([("jal", "zero", 0)])

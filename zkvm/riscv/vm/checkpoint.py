@@ -116,7 +116,8 @@ def take_checkpoint(state: MachineState, position: int, before: Checkpoint, touc
         digests.pop(page, None)
         if content != _initial(state.image, page):
             digests[page] = content_hash(content)
-            pages.setdefault(digests[page], content)
+            if pages.get(digests[page]) != content:  # a damaged one, which an interrupted run left, is written again
+                pages[digests[page]] = content
     registers = tuple(state.registers[:REGISTER_COUNT].tolist())
     return Checkpoint(state.cycles, state.pc, position, registers, dict(sorted(digests.items())))
 

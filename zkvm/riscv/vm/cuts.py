@@ -27,8 +27,8 @@ from zkvm.riscv.vm.memory import PAGE_WORDS
 from zkvm.riscv.vm.state import FIRST_CAPACITY, UNTOUCHED, MachineState
 from zkvm.riscv.vm.syscalls import REGISTERS, Host, Sink
 
-MAX_CYCLES = (1 << 32) - 1
-"""Instructions of a run: the number of those executed is a word, and so is a tensor's."""
+MAX_CYCLES = (1 << 30) - 3
+"""Instructions of a run: a verifier accepts no segments that have rows for more (``MAX_INSTRUCTIONS`` of :mod:`zkvm.riscv.segments`)."""
 MAX_SEGMENTS = 1 << 16
 """A word may rest for that many segments: their difference is one range check."""
 

@@ -10,7 +10,8 @@ path from the entry to the exit with that code. It may reach the exit's state in
 this one, so later segments execute nothing and hand it on.
 
 Time goes on from segment to segment: at the k-th instruction of the run it is 4 + 4 k, as an integer, because the verifier bounds the
-instructions of all segments together below 2^32.
+instructions of all segments together below 2^30 - 2. So the count of instructions and the number of a tensor are words, as in a whole run,
+and channels in vectors have keys of their own (:mod:`zkvm.riscv.chips.tensor.channels`).
 
 Padding (real = 0) has the same state on both sides, and is neutral on both buses.
 """
