@@ -7,8 +7,9 @@
   channels of the image. The lanes behind are 0, as constants of the tuple.
 * One meaning: the limit in the tuple says what scale is, and the call's row takes it from its descriptor. The key 2^30 (tensor + 1) + index
   is one vector's alone, and no channel's of the image, whose keys are below 2^28: indices are below 2^28, because tables have fewer
-  rows, or addresses / 16 of constants, and ids are below 2^30 - 1, because all segments of a run together have fewer rows of instructions. Keys
-  of a list that is not aligned are p / 16 and more: nobody's. At 2^32 - 1 a list would have the first key of tensor 2^30 - 1.
+  rows, or addresses / 16 of constants, and ids are below 2^30 - 1, because all segments of a run together have fewer rows of
+  instructions. Keys of a list that is not aligned are p / 16 and more: nobody's. At 2^32 - 1 one would have the first key of tensor
+  2^30 - 1.
 * Padding serves nothing.
 """
 
