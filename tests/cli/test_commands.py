@@ -59,7 +59,7 @@ def test_run_verify_inspect(tmp_path: Path) -> None:
     view = outcome.json
     assert set(view) >= RUN_KEYS
     assert (view["image_id"], view["exit_code"], view["journal"], view["zk"]) == (echo_id(), 0, TEXT.hex(), True)
-    assert view["bits_by_regime"] == {"best": view["security_bits"], "bciks20": 122, "unique": 114}
+    assert view["bits_by_regime"] == {"best": view["security_bits"], "bciks20": 122, "unique": 115}
     assert view["security_bits"] == 128
     assert view["receipt_bytes"] == (tmp_path / "r").stat().st_size
     assert set(view["seconds"]) >= {"execute", "trace", "main", "bus", "quotient", "openings", "fri", "queries", "verify", "total"}
@@ -244,7 +244,7 @@ def test_soundness_of_every_regime() -> None:
     assert set(view["events"]) == set(view["terms"])
     text = invoke("soundness", "--params", "fast", "--security", "100")
     assert (text.code, "all queries miss a codeword that is far away" in text.out) == (0, True)
-    assert "98.6 bits  Johnson bound of 2020, m = 40  less than the claim of 100" in text.out
+    assert "98.6 bits  Johnson bound of 2020, m = 39  less than the claim of 100" in text.out
     older = invoke("soundness", "--params", "fast", "--security", "100", "--regime", "bciks20")
     assert (older.code, "NOT REACHED under this regime" in older.out) == (1, True)
     assert invoke("soundness", "--regime", "lucky").code == 2

@@ -102,7 +102,7 @@ def test_the_prover_refuses_what_its_verifiers_would_refuse() -> None:
         api.prove(HELLO, params="compact", policy=Policy(regime="unique"), progress=lambda phase, share: phases.append(phase))
     assert "main" not in phases
     info = api.prove(HELLO, params="fast", policy=Policy(114, regime="unique"))
-    assert [info.receipt.security_bits(regime) for regime in REGIMES] == [128, 122, 114]
+    assert [info.receipt.security_bits(regime) for regime in REGIMES] == [128, 123, 115]
     assert info.receipt.verify(info.image_id, policy=Policy(114, regime="unique"))
     with pytest.raises(VerificationError, match=r"114\.6 proven bits for this shape under regime 'unique', 115 demanded"):
         info.receipt.verify(info.image_id, policy=Policy(115, regime="unique"))

@@ -26,7 +26,7 @@ from zkvm.stark.crypto.hashes import blake3
 from zkvm.stark.crypto.transcript import Transcript
 from zkvm.stark.field.extension import Ext
 from zkvm.stark.field.goldilocks import P
-from zkvm.stark.protocol.params import Parameters
+from zkvm.stark.protocol.params import EXEMPT_MAX, Parameters
 from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.shape import ProofShape
@@ -40,7 +40,7 @@ U64 = NDArray[np.uint64]
 QUERIES: Final = 2
 SMALL: Final = Parameters("small", 2, QUERIES, 2 * (3 + QUERIES) + 2, 0)
 """Two queries, and the exempt rows that the rule gives for them."""
-ENTRIES, STEPS = 48, 600
+ENTRIES, STEPS = 512 - EXEMPT_MAX, 600
 QUERIED: Final = (77, 1024 + 301)
 """Query positions j N + k: one on each coset, with different rows also in the table of 512 rows."""
 
@@ -122,7 +122,7 @@ class Chosen(Randomness):
 
 
 def walk(seed: int) -> Walk:
-    """One of many witnesses of equal heights: 600 numbers below 48, with a sum of squares that does not depend on the seed."""
+    """One of many witnesses of equal heights: 600 numbers below ENTRIES, with a sum of squares that does not depend on the seed."""
     half = np.random.default_rng(seed).permutation(np.arange(STEPS, dtype=np.uint64) % np.uint64(ENTRIES - 1) + np.uint64(1))
     return Walk(half)
 

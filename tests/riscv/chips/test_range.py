@@ -71,7 +71,7 @@ def test_each_tuple_is_counted_where_it_is(bus: Bus) -> None:
 @pytest.mark.parametrize(
     ("bus", "values"),
     [
-        (RANGE16, (1 << 16,)), (RANGE16, (P - 1,)), (RANGE15, (1 << 15,)), (RANGE15, (SLOT + 464,)),
+        (RANGE16, (1 << 16,)), (RANGE16, (P - 1,)), (RANGE15, (1 << 15,)), (RANGE15, (SLOT + EXEMPT_MAX,)),
         (RANGE14, (1 << 14,)), (RANGE7, (128,)),
         (BYTES, (256, 0)), (BYTES, (0, 256)), (BYTES, (P - 256, 1)), (AND, (256, 0, 0)), (AND, (3, 5, 7)), (AND, (3, 5, 0)),
         (POWER, (32, 1 << 32)), (POWER, (1, 1)), (POWER, (33, 0)), (POWER, (P - 1, 0)), (POWER, (64, 1)),
