@@ -163,6 +163,22 @@ def layer_of(script: Script, step: Step, read: Callable[[int, int, int], list[in
     return result
 
 
+def combined_of(script: Script, step: Step, read: Callable[[int, int, int], list[int]], counts: list[int]) -> Vectors:
+    """What an elementwise call makes, likewise."""
+    d, result = step.descriptor, Vectors()
+    y_operand, factors = (step.first, step.second) if d.operation == MULTIPLY else (step.second, CONSTANTS)
+    for block, c in product(range(d.blocks), range(d.channels)):
+        y_at, w_at = block * d.y_stride + c * (d.steps & 1), block * d.w_stride + c * (d.steps >> 1)
+        one, other = read(step.first, d.x, block * d.x_stride + c), read(y_operand, d.y, y_at)
+        own, others = (read(factors, start, w_at) for start in (d.w, d.v))
+        bias, multiplier, limit = script.channels[(d.channel_list - CHANNELS) // 16 + c]
+        assert abs(multiplier) <= limit
+        assert 1 <= (d.taps + 1) * limit <= 2**32
+        sums = [one[lane] * own[lane] + d.taps * other[lane] * others[lane] for lane in range(8)]
+        result.append(cut([((s + bias) * multiplier + 2**31) // 2**32 for s in sums], d, counts))
+    return result
+
+
 def listed_of(script: Script, step: Step, read: Callable[[int, int, int], list[int]]) -> list[tuple[int, int, int]]:
     """The channels that a call with windows says: bias, multiplier, limit."""
     d = step.descriptor
@@ -224,16 +240,7 @@ def meaning(script: Script) -> Meaning:
             vectors = [read(step.first, d.x, v) for v in range(3 * d.blocks + 2)]
             assert digest_of(vectors[:-2]) == vectors[-2:]
         elif d.operation in ELEMENTWISE:
-            y_operand, factors = (step.first, step.second) if d.operation == MULTIPLY else (step.second, CONSTANTS)
-            for block, c in product(range(d.blocks), range(d.channels)):
-                y_at, w_at = block * d.y_stride + c * (d.steps & 1), block * d.w_stride + c * (d.steps >> 1)
-                one, other = read(step.first, d.x, block * d.x_stride + c), read(y_operand, d.y, y_at)
-                own, others = (read(factors, start, w_at) for start in (d.w, d.v))
-                bias, multiplier, limit = script.channels[(d.channel_list - CHANNELS) // 16 + c]
-                assert abs(multiplier) <= limit
-                assert 1 <= (d.taps + 1) * limit <= 2**32
-                sums = [one[lane] * own[lane] + d.taps * other[lane] * others[lane] for lane in range(8)]
-                result.append(cut([((s + bias) * multiplier + 2**31) // 2**32 for s in sums], d, counts))
+            result = combined_of(script, step, read, counts)
         elif d.operation in WINDOWED:
             starts = (step.first, d.x), (step.second, d.w)
             result = windows_of(d, listed_of(script, step, read), counts, *(partial(read, *start) for start in starts))
