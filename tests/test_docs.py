@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from tests.tiles import TILES
+from tools.air_text import Names, number
 from zkvm.riscv.machine import machine
 from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.expression import ADD, CONST, MAIN, MUL, PRE, SUB, Expr
@@ -61,7 +62,7 @@ def test_a_stale_page_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ],
 )  # fmt: skip
 def test_numbers_are_readable(value: int, text: str) -> None:
-    assert TOOL.number(value) == text
+    assert number(value) == text
 
 
 def value_of(expr: Expr, cells: dict[tuple[int, int], int]) -> int:
@@ -83,7 +84,7 @@ def value_of_text(text: str, cells: dict[str, int]) -> int:
 def test_printed_polynomials_mean_what_is_proven(chip: Chip) -> None:
     """Every named sum, constraint, tuple and count of the page, read back and evaluated on random cells."""
     rng = random.Random(1)
-    names = TOOL.Names(chip)
+    names = Names(chip)
     expressions = [constraint.expr for constraint in chip.air_constraints]
     for pair in chip.air_buses.pairs:
         expressions += [value for item in (pair.receive, pair.send) if item for value in item.values]
@@ -125,7 +126,7 @@ def test_the_page_has_every_chip_column_claim_and_interaction() -> None:
         labels += [pair.label for pair in chip.air_buses.pairs] + [lookup.label for lookup in chip.air_buses.lookups]
         for label in labels:
             assert f"\n{label}  " in section
-        for name in TOOL.Names(chip).sums:
+        for name in Names(chip).sums:
             used = re.findall(rf"(?<![\w`]){name}(?!\w)", section)
             assert not used or f"\n{name} " in section, name
 

@@ -22,7 +22,7 @@ from zkvm.session.demand import check_demand
 from zkvm.session.limits import TableLimits
 from zkvm.session.memory import out_of_memory
 from zkvm.session.resources import Clock, Progress, no_collection, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
-from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, Told, environment, read_elf, run_image, session_of
+from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, Told, environment, read_elf, run_image, session_of, stoppable
 from zkvm.session.workdir import begun, check_segments
 from zkvm.stark.protocol.params import BLOWUPS, DEFAULT_SECURITY, Parameters, Policy, parameters
 from zkvm.stark.tables import Padding, build_tables
@@ -242,7 +242,7 @@ def prove(
     chosen, workers = parameters(params, security), thread_count(threads)
     check_padding(pad_to)
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
-    clock = Clock(_stoppable(progress, env))
+    clock = Clock(stoppable(progress, env))
     with clock("load"):
         _prepare_prover()
         file, image = read_elf(elf)
@@ -305,17 +305,6 @@ def _choose_pages(size: int) -> None:
     with prove_extra():
         from zkvm.stark.prover.memory import choose_pages
     choose_pages(size)
-
-
-def _stoppable(progress: Progress | None, env: ExecutorEnv) -> Progress:
-    """Progress that first asks whether to go on: every phase begins with it."""
-
-    def step(phase: str, share: float) -> None:
-        env.check()
-        if progress is not None:
-            progress(phase, share)
-
-    return step
 
 
 def _committed_image(image: Image, blowup: int, threads: int) -> tuple[ImageHeader, Matrices, Preprocessed]:

@@ -14,21 +14,8 @@ from tests.guest.compiled import compiled, needs_compiler
 from tests.riscv.vm.combining_programs import random_elementwise
 from tests.riscv.vm.depthwise_programs import random_depthwise
 from tests.riscv.vm.digest_programs import with_digest
-from tests.riscv.vm.tensor_programs import (
-    CHANNELS,
-    VECTORS,
-    Script,
-    bounds,
-    meaning,
-    outcome,
-    private_extremes,
-    program,
-    random_layer,
-    random_moves,
-    random_vectors,
-    script_input,
-    script_outcome,
-)
+from tests.riscv.vm.random_tensors import private_extremes, random_layer, random_moves, random_vectors
+from tests.riscv.vm.tensor_programs import CHANNELS, VECTORS, Script, bounds, meaning, outcome, program, script_input, script_outcome
 from tools.emulator import emulate
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.guest.library import INCLUDE

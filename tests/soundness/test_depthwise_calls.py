@@ -1,14 +1,10 @@
 """G15: the row of a call with windows: what it reads, when, and within which bounds. One line refuses each of these.
 
-See ``test_single_checks.py``; forgeries of the rows of windows are in ``test_depthwise_forgeries.py``.
+See ``test_single_checks.py``; forgeries of the rows of windows are in ``test_depthwise_forgeries.py``, what several lines refuse in
+``test_depthwise_several_lines.py``.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import replace
-
-import pytest
 
 from tests.forge import Forgery
 from tests.riscv.vm.tensor_programs import bounds
@@ -31,14 +27,13 @@ from tests.soundness.depthwise_forging import (
     bounded,
     depthwise,
     everywhere,
-    follow,
     held,
     path_of,
     read,
     too_many_windows,
     walk,
 )
-from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused
 from tests.soundness.tensor_forging import (
     A0,
     A1,
@@ -46,27 +41,22 @@ from tests.soundness.tensor_forging import (
     A7,
     DESCRIPTOR_BYTES,
     FULL,
-    IMPORTED,
-    LAYER,
     TWO_16,
     TWO_32,
     Program,
     apart,
     descriptor_word,
     id_of,
-    layer,
-    lie,
     operand,
     results_row,
     vector_of,
 )
 from zkvm.riscv.chips.tensor.depthwise_call import WORDS
 from zkvm.riscv.isa import calls, opcodes
-from zkvm.riscv.isa.tensors import DEPTHWISE, EXPORT, IMPORT, SCALED, SCALED_DEPTHWISE, WINDOW_PRODUCTS, Descriptor
+from zkvm.riscv.isa.tensors import DEPTHWISE, EXPORT, IMPORT, SCALED_DEPTHWISE, WINDOW_PRODUCTS, Descriptor
 from zkvm.riscv.vm.assemble import CHANNELS, DATA, RODATA
 from zkvm.stark.field.goldilocks import P
 
-Forged = tuple[Forgery, str]
 LABELS = {number: name.replace("_", " ") for name, (number, _) in WORDS.items()} | {0: "operation", 10: "limit"}
 HONEST = [Step(last=0), Step(), Step(last=0), Step(end=1)]
 """A pair of two channels of two windows."""
@@ -74,7 +64,7 @@ HONEST = [Step(last=0), Step(), Step(last=0), Step(end=1)]
 # --- the descriptor ------------------------------------------------------------------------------------------------------------------
 
 
-def g15_another_word(number: int) -> Callable[[], Forged]:
+def g15_another_word(number: int) -> Attack:
     """The run of one descriptor is given out for that of another."""
 
     def make() -> Forged:
@@ -93,7 +83,7 @@ def g15_an_operation_that_does_not_exist() -> Forged:
     return forged, f"{CALL}: operation"
 
 
-def g15_blocks(number: int) -> Callable[[], Forged]:
+def g15_blocks(number: int) -> Attack:
     """Fewer or more than are made."""
 
     def make() -> Forged:
@@ -120,7 +110,7 @@ def g15_weights_from_elsewhere() -> Forged:
     return forged, f"{CALL}: windows of all channels"
 
 
-def g15_another_list(scaled: bool) -> Callable[[], Forged]:
+def g15_another_list(scaled: bool) -> Attack:
     """Channels from the one behind the first on."""
 
     def make() -> Forged:
@@ -154,7 +144,7 @@ def g15_the_images_channels_for_private_ones() -> Forged:
     return forged, f"{CALL}: first channel"
 
 
-def g15_channels(number: int) -> Callable[[], Forged]:
+def g15_channels(number: int) -> Attack:
     """Of no block: the executor refuses the call, and so must the machine."""
 
     def make() -> Forged:
@@ -167,7 +157,7 @@ def g15_channels(number: int) -> Callable[[], Forged]:
     return make
 
 
-def g15_windows(number: int) -> Callable[[], Forged]:
+def g15_windows(number: int) -> Attack:
     """Of no block. Where nothing is rescaled, the limit is any element of the field, so their product may be 15."""
 
     def make() -> Forged:
@@ -216,7 +206,7 @@ def g15_products_whose_room_has_a_large_limb() -> Forged:
 # --- operands ------------------------------------------------------------------------------------------------------------------------
 
 
-def g15_weights_of_the_call_itself(large: bool) -> Callable[[], Forged]:
+def g15_weights_of_the_call_itself(large: bool) -> Attack:
     """Of elements that are zeros, so that results are what the biases say."""
 
     def make() -> Forged:
@@ -233,7 +223,7 @@ def g15_weights_of_the_call_itself(large: bool) -> Callable[[], Forged]:
     return make
 
 
-def g15_x_of_a_later_call(large: bool) -> Callable[[], Forged]:
+def g15_x_of_a_later_call(large: bool) -> Attack:
     """Two calls make their tensors from one another: zeros. A tensor of windows is too short to be made of itself."""
 
     def make() -> Forged:
@@ -367,7 +357,7 @@ def g15_rows_without_a_call() -> Forged:
     return forged, f"{CALL}: padding has no blocks"
 
 
-DESCRIPTOR_LIES: tuple[Callable[[], Forged], ...] = (
+DESCRIPTOR_LIES: tuple[Attack, ...] = (
     *map(g15_another_word, LABELS),
     g15_an_operation_that_does_not_exist,
     *map(g15_blocks, (2, 6)),
@@ -383,7 +373,7 @@ DESCRIPTOR_LIES: tuple[Callable[[], Forged], ...] = (
     g15_products_without_a_bound,
     g15_products_whose_room_has_a_large_limb,
 )
-OPERAND_LIES: tuple[Callable[[], Forged], ...] = (
+OPERAND_LIES: tuple[Attack, ...] = (
     *map(g15_weights_of_the_call_itself, (False, True)),
     *map(g15_x_of_a_later_call, (False, True)),
     g15_an_operand_without_blocks,
@@ -399,95 +389,6 @@ PROVEN = (g15_a_first_operand_of_its_own, g15_rows_without_a_call)
 """Proven in every run of the tests; all of them in the slow tests."""
 
 
-def name_of(make: Callable[[], Forged]) -> str:
-    return make.__name__
-
-
-@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
-def test_one_line_refuses(make: Callable[[], Forged]) -> None:
-    refused_by(*make())
-
-
-@pytest.mark.parametrize("make", PROVEN, ids=name_of)
-def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
-def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-# --- what several lines refuse ---------------------------------------------------------------------------------------------------------
-
-
-def test_g15_no_windows() -> None:
-    """Of no block; then there are no products either, and 1 to 2^32 are demanded."""
-    forged = depthwise(0)
-    descriptor_word(forged, WINDOWED, 3, 0)
-    forged.write(CALL, 0, windows=0, rows=0, x_over=0, products=0, room_low=0)
-    assert forged.refusals() == {f"{CALL}: 1 to 2^16 windows", f"{CALL}: 2^32 - 15 windows limit: high limb"}
-
-
-def test_g15_another_lower_half_of_the_bounds() -> None:
-    """Then the upper half is no integer: it is not in range, and its difference to one that is cannot be either."""
-    forged = depthwise(0)
-    forged.add(CALL, 0, low=1)
-    assert forged.refusals() == {f"{CALL}: {line}" for line in ("greatest result", "bounds are in order")}
-
-
-def test_g15_a_layer_that_passes_for_windows() -> None:
-    """Flags that are no bits name any operation: 2 and -1 a layer with private channels."""
-    forged = depthwise(0)
-    descriptor_word(forged, WINDOWED, 0, SCALED)
-    forged.write(CALL, 0, listed=2, scaled=-1, list_start=forged.cell(CALL, 0, "list_start") - (W_ID + 1) * (1 << 30), limit=UNIT)
-    forged.write(CALL, 0, products=WINDOW_PRODUCTS * 2 * UNIT, room_low=(TWO_32 - WINDOW_PRODUCTS * 2 * UNIT) % TWO_16)
-    descriptor_word(forged, WINDOWED, 10, UNIT)
-    assert forged.refusals() == {f"{CALL}: listed is boolean", f"{CALL}: scaled is boolean"}
-
-
-def test_g15_both_operations_at_once() -> None:
-    forged = depthwise(scaled=True)
-    forged.write(CALL, 0, listed=1)
-    assert {f"{CALL}: at most one operation", f"{CALL}: operation"} <= forged.refusals()
-
-
-def test_g15_rows_of_two_calls_exchanged() -> None:
-    """Two calls that differ in the places of their rows: each takes a row of the other."""
-    call = Descriptor(DEPTHWISE, 2, 2, 1, 16 * X_AT, 0, 16 * W_AT, 1, CHANNELS, FULL, 0, 2)
-    made = [
-        (Descriptor(IMPORT, len(X)), 0, 0),
-        (Descriptor(IMPORT, len(W)), 0, 0),
-        (call, X_ID, W_ID),
-        (call._replace(y_stride=5), X_ID, W_ID),
-        (Descriptor(EXPORT, 4, 8, 0, 0, 1), id_of(2), DATA),
-        (Descriptor(EXPORT, 4, 8, 0, 0, 1), id_of(3), DATA + 128),
-    ]
-    forged = Program(made, [], LIST, X + W, [0] * 64).forged()
-    rows = [path_of(forged, tensor)[1] for tensor in (id_of(2), id_of(3))]
-    for row, tensor in zip(rows, (id_of(3), id_of(2)), strict=True):
-        forged.write(ROWS, row, tensor=tensor)
-    before = vector_of(forged, RESULTS, results_row(forged, 1, id_of(2)), "x")
-    for tensor in (id_of(2), id_of(3)):
-        follow(forged, tensor)
-    assert vector_of(forged, RESULTS, results_row(forged, 1, id_of(2)), "x") != before
-    assert forged.refusals() == {"bus depthwise path"}
-
-
-def test_g15_a_sum_among_those_of_a_layer() -> None:
-    """Under the key of a tile, whose results take it, from a row without a call. With no channels both of its sums have one key."""
-    call = Descriptor(DEPTHWISE, 2, 1, 2, 0, 1, 0, 0, CHANNELS, FULL, 0, 0)
-    program = layer(channels=8, listed=[(0, UNIT, UNIT)] * 8)
-    forged = replace(program, calls=[*program.calls, (call, IMPORTED, IMPORTED)]).forged()
-    row = forged.copy_row(ROWS, path_of(forged, id_of(len(program.calls)))[0])
-    forged.write(ROWS, row, tensor=LAYER, channels=0, channels_left=1)
-    for name in ("index", "last", "end", "renewed", "back"):
-        assert not forged.cell(ROWS, row, name)
-    read(forged, row)
-    added = [a + b for a, b in zip(vector_of(forged, ROWS, row, "u"), vector_of(forged, ROWS, row, "t"), strict=True)]
-    assert any(added)
-    honest = vector_of(forged, RESULTS, results_row(forged, 0), "sum")
-    for k, value in enumerate(added):
-        lie(forged, 0, k, honest[k] + value)
-    assert forged.refusals() == {"bus depthwise path"}
+test_one_line_refuses = refused(FORGERIES)
+test_without_the_line_the_verifier_accepts = accepted(PROVEN)
+test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)

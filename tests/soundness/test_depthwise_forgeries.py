@@ -5,8 +5,6 @@ See ``test_single_checks.py``; forgeries of the row of a call are in ``test_dept
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.forge import Forgery
@@ -29,17 +27,16 @@ from tests.soundness.depthwise_forging import (
     read,
     walk,
 )
-from tests.soundness.single import accepted_without, refused_by
+from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused
 from tests.soundness.tensor_forging import descriptor_word, lane, padding_row, put, results_row, signed, vector_of
 from zkvm.riscv.chips.tensor.depthwise import CONSTANT, STRIPS, SUMS_OF, WEIGHTS
 
-Forged = tuple[Forgery, str]
 VECTORS_READ = [stem for stems in STRIPS for stem in stems] + list(WEIGHTS)
 NOTHING = [[0] * 8] * len(X)
 FEWER, LAST, END = Step(last=0), Step(), Step(end=1)
 
 
-def named(make: Callable[[], Forged], name: str) -> Callable[[], Forged]:
+def named(make: Attack, name: str) -> Attack:
     make.__name__ = name
     return make
 
@@ -47,7 +44,7 @@ def named(make: Callable[[], Forged], name: str) -> Callable[[], Forged]:
 # --- sums ----------------------------------------------------------------------------------------------------------------------------
 
 
-def g15_another_sum(stem: str, k: int) -> Callable[[], Forged]:
+def g15_another_sum(stem: str, k: int) -> Attack:
     def make() -> Forged:
         forged = depthwise()
         forged.add(ROWS, path_of(forged)[1], **{f"{stem}{k}": 640})
@@ -57,7 +54,7 @@ def g15_another_sum(stem: str, k: int) -> Callable[[], Forged]:
     return named(make, f"g15_another_sum_{stem}{k}")
 
 
-def g15_padding_contributes(stem: str, k: int) -> Callable[[], Forged]:
+def g15_padding_contributes(stem: str, k: int) -> Attack:
     """Products of a row that is on no path, to the sum of a result."""
 
     def make() -> Forged:
@@ -76,7 +73,7 @@ def g15_padding_contributes(stem: str, k: int) -> Callable[[], Forged]:
     return named(make, f"g15_padding_contributes_to_{stem}{k}")
 
 
-def g15_a_vector_of_nobody(stem: str) -> Callable[[], Forged]:
+def g15_a_vector_of_nobody(stem: str) -> Attack:
     def make() -> Forged:
         forged = depthwise()
         row = path_of(forged)[3]
@@ -186,7 +183,7 @@ def g15_an_end_that_counts_twice() -> Forged:
     return forged, f"{ROWS}: end is boolean"
 
 
-FORGERIES: tuple[Callable[[], Forged], ...] = (
+FORGERIES: tuple[Attack, ...] = (
     *(g15_another_sum(stem, k) for stem in SUMS_OF for k in range(8)),
     *(g15_padding_contributes(stem, k) for stem in SUMS_OF for k in range(8)),
     *map(g15_a_vector_of_nobody, VECTORS_READ),
@@ -207,24 +204,9 @@ PROVEN = (g15_x_elsewhere, g15_a_window_is_left_out, g15_padding_ends_a_channel)
 """Proven in every run of the tests; all of them in the slow tests."""
 
 
-def name_of(make: Callable[[], Forged]) -> str:
-    return make.__name__
-
-
-@pytest.mark.parametrize("make", FORGERIES, ids=name_of)
-def test_one_line_refuses(make: Callable[[], Forged]) -> None:
-    refused_by(*make())
-
-
-@pytest.mark.parametrize("make", PROVEN, ids=name_of)
-def test_without_the_line_the_verifier_accepts(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("make", [make for make in FORGERIES if make not in PROVEN], ids=name_of)
-def test_without_the_line_the_verifier_accepts_every_one(make: Callable[[], Forged], monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted_without(*make(), monkeypatch)
+test_one_line_refuses = refused(FORGERIES)
+test_without_the_line_the_verifier_accepts = accepted(PROVEN)
+test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES, PROVEN)
 
 
 # --- what several lines refuse ---------------------------------------------------------------------------------------------------------

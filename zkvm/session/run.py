@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from zkvm.errors import Cancelled, ElfError, GuestTrap, UsageError
 from zkvm.riscv.records import Execution, Image
 from zkvm.session import memory
-from zkvm.session.resources import prove_extra
+from zkvm.session.resources import Progress, prove_extra
 
 if TYPE_CHECKING:
     from zkvm.riscv.vm.state import MachineState
@@ -275,3 +275,14 @@ def session_of(execution: Execution) -> Session:
     return Session(
         execution.cycles, execution.exit_code, execution.journal, execution.stdout, execution.stderr, execution.seconds.get("execute", 0.0)
     )
+
+
+def stoppable(progress: Progress | None, env: ExecutorEnv) -> Progress:
+    """Progress that first asks whether to go on: every phase begins with it."""
+
+    def step(phase: str, share: float) -> None:
+        env.check()
+        if progress is not None:
+            progress(phase, share)
+
+    return step

@@ -8,16 +8,8 @@ import pytest
 
 from tests.riscv.chips.test_tensors import satisfied
 from tests.riscv.vm.digest_programs import with_digest
-from tests.riscv.vm.tensor_programs import (
-    CHANNELS,
-    CONSTANTS,
-    FUNCTIONS,
-    PATTERNS,
-    VECTORS,
-    Script,
-    random_bounds,
-    random_vectors,
-)
+from tests.riscv.vm.random_tensors import random_bounds, random_vectors
+from tests.riscv.vm.tensor_programs import CHANNELS, CONSTANTS, FUNCTIONS, PATTERNS, VECTORS, Script
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.riscv.isa.tensors import COMBINE, IMPORT, IN_VECTORS, NAMES, WINDOWED, WORDS, Descriptor
 from zkvm.riscv.isa.tensors import FUNCTIONS as BY_FUNCTION

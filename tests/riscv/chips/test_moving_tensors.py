@@ -9,18 +9,8 @@ import pytest
 from tests.proving import prove_and_verify
 from tests.riscv.chips.memory_rows import shape
 from tests.riscv.chips.test_tensors import satisfied
-from tests.riscv.vm.tensor_programs import (
-    CONSTANTS,
-    FUNCTIONS,
-    VECTORS,
-    Script,
-    bounds,
-    meaning,
-    outcome,
-    program,
-    random_moves,
-    random_vectors,
-)
+from tests.riscv.vm.random_tensors import random_moves, random_vectors
+from tests.riscv.vm.tensor_programs import CONSTANTS, FUNCTIONS, VECTORS, Script, bounds, meaning, outcome, program
 from tests.sample_moves import constant, of_second
 from zkvm.riscv.chips.tensor.uses import element_uses, entry_uses, pattern_uses
 from zkvm.riscv.isa.tensors import APPLY, EXPORT, GATHER, INT16_OFFSET, LINEAR, MAXIMUM, Descriptor

@@ -8,7 +8,8 @@ import pytest
 
 from tests.riscv.chips.test_tensors import satisfied
 from tests.riscv.vm.digest_programs import random_digests, with_digest
-from tests.riscv.vm.tensor_programs import Script, bounds, private_extremes, random_layer, random_vectors
+from tests.riscv.vm.random_tensors import private_extremes, random_layer, random_vectors
+from tests.riscv.vm.tensor_programs import Script, bounds
 from zkvm.riscv.isa.tensors import DIGEST, SCALED, Descriptor
 
 ALL = bounds(-(2**15), 2**15 - 1)

@@ -8,20 +8,8 @@ import pytest
 
 from tests.proving import prove_and_verify
 from tests.riscv.chips.memory_rows import shape
-from tests.riscv.vm.tensor_programs import (
-    CHANNELS,
-    CONSTANTS,
-    VECTORS,
-    Script,
-    bounds,
-    meaning,
-    outcome,
-    program,
-    random_bounds,
-    random_channels,
-    random_layer,
-    random_vectors,
-)
+from tests.riscv.vm.random_tensors import random_bounds, random_channels, random_layer, random_vectors
+from tests.riscv.vm.tensor_programs import CHANNELS, CONSTANTS, VECTORS, Script, bounds, meaning, outcome, program
 from zkvm.riscv.chips.tensor import uses
 from zkvm.riscv.header import ImageHeader, closings, preprocessed_chips
 from zkvm.riscv.isa.tensors import EXPORT, LINEAR, LOAD, Descriptor

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from tests.riscv.vm.tensor_programs import CONSTANTS, Script, random_bounds, random_channels, random_vectors
+from tests.riscv.vm.random_tensors import random_bounds, random_channels, random_vectors
+from tests.riscv.vm.tensor_programs import CONSTANTS, Script
 from zkvm.riscv.isa.tensors import COMBINE, EXPORT, MULTIPLY, Descriptor
 
 WEIGHTS = (0, 1, 2, 2**15, 2**16 - 1, 2**31, 2**32 - 1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from tests.riscv.vm.tensor_programs import CONSTANTS, Script, random_bounds, random_channels, random_vectors
+from tests.riscv.vm.random_tensors import random_bounds, random_channels, random_vectors
+from tests.riscv.vm.tensor_programs import CONSTANTS, Script
 from zkvm.riscv.isa.tensors import CHANNEL_LANES, DEPTHWISE, EXPORT, SCALED_DEPTHWISE, Descriptor
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from tests.riscv.vm.tensor_programs import CONSTANTS, Script, Vectors, digest_of, random_vectors
+from tests.riscv.vm.random_tensors import random_vectors
+from tests.riscv.vm.tensor_programs import CONSTANTS, Script, Vectors, digest_of
 from zkvm.riscv.isa.tensors import DIGEST, EXPORT, Descriptor
 
 

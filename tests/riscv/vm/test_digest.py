@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.riscv.vm.digest_programs import random_digests, with_digest
-from tests.riscv.vm.tensor_programs import CONSTANTS, Script, bounds, digest_of, meaning, outcome, program, random_layer, random_vectors
+from tests.riscv.vm.random_tensors import random_layer, random_vectors
+from tests.riscv.vm.tensor_programs import CONSTANTS, Script, bounds, digest_of, meaning, outcome, program
 from zkvm.errors import GuestTrap
 from zkvm.riscv.isa.poseidon2 import permute
 from zkvm.riscv.isa.tensors import CHANNEL, DIGEST, SCALED, Descriptor, channels_in, is_scale

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.riscv.vm.memory_bus import check_memory_bus, check_state_bus
+from tests.riscv.vm.random_tensors import random_layer, random_moves, random_vectors
 from tests.riscv.vm.tensor_programs import (
     CHANNELS,
     CONSTANTS,
@@ -25,9 +26,6 @@ from tests.riscv.vm.tensor_programs import (
     meaning,
     outcome,
     program,
-    random_layer,
-    random_moves,
-    random_vectors,
     vector_bytes,
 )
 from tests.riscv.vm.windows import channel_of
