@@ -64,7 +64,8 @@ def free(rows: RowModel) -> list[Expr]:
 def free_in_moves(rows: RowModel) -> list[Expr]:
     """What the chips that move elements look up, and how often what they make is read."""
     row = rows.chip.row
-    lanes = {"tensor_elements": ("x", "multiplicity"), "tensor_gather": ("place", "x"), "tensor_maxima": ("x",), "tensor_apply": ("x", "m", "y")}
+    lanes: dict[str, tuple[str, ...]] = {"tensor_elements": ("x", "multiplicity"), "tensor_gather": ("place", "x"), "tensor_maxima": ("x",)}
+    lanes["tensor_apply"] = ("x", "m", "y")
     found = [row[f"{stem}{k}"] for stem in lanes[rows.chip.name] for k in range(8)]
     if rows.chip.name == "tensor_elements":
         return [row.tensor, row.index, row.zeros, row.real, *found]
