@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import invoke
+from tests.cli.running import guest, invoke
 from tests.session.test_segments import LENGTH, PROGRAM, Stop, proofs_in, prove, stop_at
 from zkvm.errors import CheckpointError, LimitError, UsageError
 from zkvm.session import totals
@@ -127,6 +127,20 @@ def test_more_segments_than_verifiers_accept(tmp_path: Path) -> None:
         prove(work, policy=Policy(max_segments=2))
     assert not proofs_in(work)
     assert prove(work, policy=Policy(max_segments=3)).receipt.segments == 3
+
+
+@pytest.mark.parametrize("why", ["limit", "trap"])
+def test_a_run_that_cannot_be_proven_leaves_nothing(tmp_path: Path, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its guest's memory is in pages of the first segments."""
+    program, work = tmp_path / "guest.elf", tmp_path / "work"
+    program.write_bytes(PROGRAM if why == "limit" else guest([*[("nop",)] * (LENGTH + 10), ("ebreak",)]))
+    if why == "limit":
+        monkeypatch.setattr(totals, "MAX_INSTRUCTIONS", 30_000)
+    outcome = invoke("run", program, "--out", tmp_path / "r", "--params", "fast", "--segment-cycles", str(LENGTH), "--resume", work)
+    assert outcome.code != 0
+    assert ("rows of instructions" if why == "limit" else "ebreak") in outcome.err
+    assert "the work so far" not in outcome.err
+    assert [path.name for path in tmp_path.iterdir()] == ["guest.elf"]
 
 
 def test_bits_that_verifiers_demand(tmp_path: Path) -> None:

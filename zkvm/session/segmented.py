@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zkvm.errors import FormatError, LimitError, ProvingError
+from zkvm.errors import FormatError, GuestError, LimitError, ProvingError, UsageError
 from zkvm.riscv.machine import memory_machine, segment_machine
 from zkvm.riscv.records import Execution, LastMemory
 from zkvm.riscv.segments import memory_part, segment_part, segmented_statement
@@ -26,7 +26,7 @@ from zkvm.session.resources import Progress
 from zkvm.session.run import ExecutorEnv
 from zkvm.session.setting import Setting, shape_of
 from zkvm.session.totals import Totals
-from zkvm.session.workdir import PLAN, WorkDir
+from zkvm.session.workdir import PLAN, WorkDir, discard
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.crypto.hashes import blake3
 from zkvm.stark.field.extension import Ext
@@ -300,7 +300,12 @@ def prove_segmented(
     pages: MutableMapping[bytes, bytes] = {} if work is None else work.pages
     known = None if work is None else work.load(PLAN)
     if known is None:
-        plan = plan_run(setting, env, pages, lengths, totals, progress)
+        try:
+            plan = plan_run(setting, env, pages, lengths, totals, progress)
+        except (GuestError, UsageError):  # which the next attempt would end with too: nothing is worth keeping
+            if work is not None:
+                discard(work.folder)
+            raise
         if work is not None:
             work.save(PLAN, plan.to_bytes())
     else:
