@@ -2,7 +2,8 @@
 
 Rows of a call are on a path because buses balance; a circle of rows would balance without a call. A circle comes back to each number in its
 tuples. So in each row that moves on some number grows by one, and no row takes it back: with fewer rows than p nothing comes back. The
-paths of states, words of memory, zero words and chains have an order that is range-checked instead.
+paths of states, words of memory, zero words and chains have an order that is range-checked instead, and those between segments the order of
+these.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import pytest
 
 from tests.soundness.polynomials import Polynomial, plus, substitute
 from tests.soundness.test_padding import CHIPS, differences, settings
-from zkvm.riscv.chips.buses import CHAIN, MEMORY, STATE, ZERO_LIST
+from zkvm.riscv.chips.buses import CHAIN, MEMORY, SEGMENT_STATE, SEGMENT_WORD, STATE, ZERO_LIST
 from zkvm.riscv.chips.tensor.digesting import DigestChip
 from zkvm.stark.air.builder import BusBuilder, Pair
 from zkvm.stark.air.chip import Chip
 from zkvm.stark.air.columns import Row
 from zkvm.stark.field.goldilocks import P
 
-ORDERED = {STATE, MEMORY, ZERO_LIST, CHAIN}
+ORDERED = {STATE, MEMORY, ZERO_LIST, CHAIN, SEGMENT_STATE, SEGMENT_WORD}
 Steps = dict[str, tuple[tuple[int, ...], ...]]
 STEPS: Steps = {
     "tensor_import: path": ((1, 1),),
