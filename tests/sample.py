@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from functools import cache
 
 from tests.riscv.vm.tensor_programs import bounds, channel_bytes, vector_bytes
@@ -31,7 +32,7 @@ EXPORTED = 3 * 8 + 3
 """What is compressed."""
 TAPS, OUTPUTS = 3, 19
 CONSTANT = [[(7 * v * v + 11 * k + 3 * v * k) % 200 - 100 if 8 * (v // TAPS) + k < OUTPUTS else 0 for k in range(8)] for v in range(9)]
-CHANNEL_LIST = [(1000 * c - 9000, (1 << 22) + c if c % 3 else -(1 << 25), 1 << 26) for c in range(OUTPUTS)]
+CHANNEL_LIST = [(1000 * c - 9000, (1 << 22) + c if c % 3 else -(1 << 25), 1 << 26) for c in range(32)]
 
 CALLS: Calls = (
     (Descriptor(IMPORT, len(IMPORTED)), "s4", "zero", "zero", 0),
@@ -39,6 +40,8 @@ CALLS: Calls = (
     (Descriptor(LOAD, 3, 1), "s6", "zero", "s0", LOADED_AT - DATA + 64),
     # Three blocks, hence a tile of two and one of one; channels 0 to 15 and 16 to 18; from the second vectors on.
     (Descriptor(LINEAR, 3, OUTPUTS, TAPS, 16, TAPS, VECTORS, TAPS, CHANNELS, bounds(-300, 500)), "s7", "s4", "zero", 0),
+    # Four tiles that are proven together.
+    (Descriptor(LINEAR, 4, 32, 2, 16, 1, VECTORS, 1, CHANNELS, bounds(-(2**15), 2**15 - 1)), "s9", "s4", "zero", 0),
     # The second operand is a tensor.
     (Descriptor(LINEAR, 2, 8, 2, 16, OUTPUTS, 0, 0, CHANNELS, bounds(-(2**15), 2**15 - 1)), "s8", "s7", "s5", 0),
     (Descriptor(EXPORT, 3, 8, 0, 16, 5), "s9", "s8", "s0", EXPORTED_AT - DATA),
@@ -143,8 +146,9 @@ def sample_image() -> Image:
 
 @cache
 def sample_run() -> Execution:
-    """The sample program's run: a few hundred steps, no refresh."""
-    return execute(sample_image(), INPUT)
+    """The sample program's run: a few hundred steps, no refresh; tiles are proven four at once where that is possible."""
+    run = execute(sample_image(), INPUT)
+    return replace(run, tensor_calls=tuple(replace(call, wide=True) for call in run.tensor_calls))
 
 
 @cache

@@ -34,9 +34,11 @@ from zkvm.riscv.vm.elf import load_image
 FIXED = Options(arithmetic=Arithmetic.FIXED)
 
 
-def layers_of(size: tuple[int, ...], channels: int, multiplier: int, kernel: tuple[int, ...], **attributes: Any) -> tuple[Layer, Layer]:
+def layers_of(
+    size: tuple[int, ...], channels: int, multiplier: int, kernel: tuple[int, ...], *, samples: int = 1, **attributes: Any
+) -> tuple[Layer, Layer]:
     """A depthwise convolution as a layer of all channels, and with windows."""
-    inputs = {"x": normal(1, channels, *size)}
+    inputs = {"x": normal(samples, channels, *size)}
     constants = {"w": normal(channels * multiplier, 1, *kernel, seed=1), "b": normal(channels * multiplier, seed=2)}
     made = helper.make_node("Conv", ["x", "w", "b"], ["y"], name="conv", group=channels, **attributes)
     model = model_of([made], inputs, ["y"], constants)

@@ -59,6 +59,8 @@ class Program:
     entries: Sequence[int] = ()
     last: Sequence[Item] = ()
     """Instructions before those of the last call."""
+    wide: bool = False
+    """Whether whole fours of tiles are proven together."""
 
     def forged(self) -> Forgery:
         """The honest tables of its run."""
@@ -82,7 +84,8 @@ class Program:
             patterns=patterns,
             functions=functions,
         )
-        return forgery(execute(image, vector_bytes(self.imported)))
+        run = execute(image, vector_bytes(self.imported))
+        return forgery(replace(run, tensor_calls=tuple(replace(call, wide=self.wide) for call in run.tensor_calls)))
 
 
 def layer(
@@ -286,17 +289,18 @@ def _leave(forged: Forgery, chip: str, row: int, counts: Sequence[int]) -> None:
 def sums_of(forged: Forgery, tensor: int = LAYER) -> dict[tuple[int, int, int], int]:
     """What the rows of products add up to: by tile, half and power of beta."""
     found: dict[tuple[int, int, int], int] = {}
-    table = forged.tables["tensor_products"]
-    for row in range(table.active):
-        if forged.cell("tensor_products", row, "tensor") != tensor:
-            continue
-        tile = forged.cell("tensor_products", row, "tile")
-        values = {stem: [signed(forged.cell("tensor_products", row, f"{stem}{k}")) for k in range(8)] for stem in "abcd"}
-        for half, stem in enumerate("ab"):
-            for channel, weight in enumerate(values["c"] + values["d"]):
-                for position, x in enumerate(values[stem]):
-                    key = (tile, half, 8 * channel + position)
-                    found[key] = found.get(key, 0) + x * weight
+    for chip, positions, channels in (("tensor_products", "ab", "cd"), ("tensor_wide_products", "abcd", "efgh")):
+        for row in range(forged.tables[chip].active if chip in forged.tables else 0):
+            if forged.cell(chip, row, "tensor") != tensor:
+                continue
+            tile = signed(forged.cell(chip, row, "tile"))
+            across = signed(forged.cell(chip, row, "across")) if len(positions) > 2 else 0
+            for block, stem in enumerate(positions):
+                for channel, weight in enumerate([value for own in channels for value in vector_of(forged, chip, row, own)]):
+                    place = tile + block // 2 * across + channel // 16, block % 2, 8 * (channel % 16)
+                    for position, x in enumerate(vector_of(forged, chip, row, stem)):
+                        key = (*place[:2], place[2] + position)
+                        found[key] = found.get(key, 0) + x * weight
     return found
 
 

@@ -42,6 +42,8 @@ def free(rows: RowModel) -> list[Expr]:
             return [row.last, row.next_two_blocks]
         case "tensor_products":
             return [row[f"{stem}{k}"] for stem in "abcd" for k in range(8)]
+        case "tensor_wide_products":  # how far it is to the tiles of the next positions: a false one has no path
+            return [row.across, *(row[f"{stem}{k}"] for stem in "abcdefgh" for k in range(8))]
         case "tensor_results":
             return [row.multiplicity, row.bias, row.multiplier, *(row[f"sum{k}"] for k in range(8))]
         case "tensor_combine":  # what it looks up, and where a block ends: a false end has no path

@@ -28,6 +28,7 @@ STEPS: Steps = {
     "tensor_words: path": ((3, 1),),
     "tensor_tiles: tiles": ((1, 1),),
     "tensor_products: path": ((3, 1),),
+    **{f"tensor_wide_products: path of {down} {right}": ((3, 1),) for down in (0, 1) for right in (0, 1)},
     "tensor_results: path": ((3, 1),),
     "tensor_gather: path": ((1, 1),),
     "tensor_maxima: path": ((1, 1), (2, -1)),  # the next result, or the next vector of one

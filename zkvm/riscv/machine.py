@@ -52,6 +52,7 @@ from zkvm.riscv.chips.tensor.patterns import FunctionsChip, PatternsChip
 from zkvm.riscv.chips.tensor.products import ProductsChip
 from zkvm.riscv.chips.tensor.results import ResultsChip
 from zkvm.riscv.chips.tensor.tiles import TilesChip
+from zkvm.riscv.chips.tensor.wide import WideProductsChip
 from zkvm.riscv.chips.tensor.words import WordsChip
 from zkvm.riscv.chips.write_rows import WriteRowsChip
 from zkvm.riscv.chips.zero_init import ZeroInitChip
@@ -61,7 +62,7 @@ from zkvm.stark.air.machine import Machine
 SPLIT = (
     RefreshChip, AddChip, AddImmediateChip, BitwiseChip, MultiplyChip, MultiplyImmediateChip,
     BranchEqualChip, BranchLessChip, LoadWordChip, LoadWordRomChip, StoreWordChip, LoadPartChip,
-    ProductsChip, ResultsChip, CombineChip, DigestChip, Poseidon2Chip,
+    ProductsChip, WideProductsChip, ResultsChip, CombineChip, DigestChip, Poseidon2Chip,
 )  # fmt: skip
 """Chips that have a second instance: those that long runs and large networks fill."""
 MAX_ROWS = (1 << 28) - (1 << 8)
@@ -82,7 +83,7 @@ def machine() -> Machine:
             LoadWordChip(), LoadWordRomChip(), StoreWordChip(), LoadPartChip(), StorePartChip(),
             EcallChip(), BrkChip(), ReadRowsChip(), WriteRowsChip(),
             ConstantVectorsChip(), ChannelsChip(), ScaledChannelsChip(),
-            TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), ResultsChip(),
+            TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), WideProductsChip(), ResultsChip(),
             PatternsChip(), FunctionsChip(), ElementsChip(), GatherChip(), MaximaChip(), ApplyChip(),
             CombineCallChip(), CombineChip(), DigestChip(), DepthwiseCallChip(), DepthwiseChip(),
             PermuteChip(), Poseidon2Chip(), CompressionCallChip(), CompressedWordsChip(), MixingChip(),

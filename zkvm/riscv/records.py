@@ -130,6 +130,7 @@ class TensorCall:
         cuts: (v, 2) uint8, how many elements of each vector were above the bounds, and below; none for an operation without products.
         permuted: DIGEST: (2, n, 12) uint64, states before and after each permutation; else nothing.
         words: TENSOR_WORD, what is read or written in RAM, word i of the operation at place i.
+        wide: whether a layer's whole fours of tiles are proven together: the prover's choice, which says nothing of the call.
     """
 
     ecall: int
@@ -143,6 +144,12 @@ class TensorCall:
     cuts: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 2), np.uint8))
     permuted: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((2, 0, 12), np.uint64))
     words: NDArray[Any] = field(default_factory=lambda: np.zeros(0, TENSOR_WORD))
+    wide: bool = False
+
+    @property
+    def fours(self) -> tuple[int, int]:
+        """How many times four tiles are proven together, along positions and along channels."""
+        return self.descriptor.fours if self.wide else (0, 0)
 
     @property
     def nbytes(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.riscv.vm.random_tensors import random_bounds, random_channels, random
 from tests.riscv.vm.tensor_programs import CHANNELS, CONSTANTS, VECTORS, Script, bounds, meaning, outcome, program
 from zkvm.riscv.chips.tensor import uses
 from zkvm.riscv.header import ImageHeader, closings, preprocessed_chips
-from zkvm.riscv.isa.tensors import EXPORT, LINEAR, LOAD, Descriptor
+from zkvm.riscv.isa.tensors import EXPORT, LAYERS, LINEAR, LOAD, Descriptor
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.assemble import Item
@@ -25,10 +26,12 @@ from zkvm.stark.tables import build_tables
 ALL = bounds(-(2**15), 2**15 - 1)
 
 
-def satisfied(script: Script) -> Execution:
-    """Run a script; its tables satisfy every constraint, and all buses balance."""
+def satisfied(script: Script, wide: bool = False) -> Execution:
+    """Run a script; its tables satisfy every constraint, and all buses balance. ``wide``: also where whole fours of tiles are one."""
     run = execute(program(script), script.stdin)
     assert outcome(run) == meaning(script)
+    if wide:
+        run = replace(run, tensor_calls=tuple(replace(call, wide=True) for call in run.tensor_calls))
     tables = build_tables(machine(), run, run.image, EXEMPT_MAX, evaluate=tapes.evaluate_columns)
     heights = {table.chip.name: table.height for table in tables}
     header = ImageHeader(
@@ -53,6 +56,7 @@ def test_shapes() -> None:
         "tensor_words": (46, 9, 20, 88),
         "tensor_tiles": (23, 4, 1, 45),
         "tensor_products": (29, 1, 4, 55),
+        "tensor_wide_products": (33, 4, 8, 104),
         "tensor_results": (76, 1, 34, 143),
         "tensor_elements": (10, 0, 10, 35),
         "tensor_gather": (4, 1, 10, 43),
@@ -73,6 +77,21 @@ def test_layers_of_every_shape(size: int) -> None:
 @pytest.mark.parametrize("channels", [1, 8, 9, 15, 16, 17, 24, 32])
 def test_edges_of_tiles(positions: int, channels: int) -> None:
     satisfied(random_layer(random.Random(100 * positions + channels), positions, channels, 3))
+
+
+@pytest.mark.parametrize("positions", [32, 33, 49, 64, 71])
+@pytest.mark.parametrize("channels", [32, 33, 41, 47, 64, 65])
+def test_four_tiles_at_once(positions: int, channels: int) -> None:
+    """Whole fours of tiles, and those that are left beside and below them; sums, and how often vectors are read, are the same."""
+    run = satisfied(random_layer(random.Random(100 * positions + channels), positions, channels, 3), wide=True)
+    assert [call.fours for call in run.tensor_calls if call.fours != (0, 0)] == [(positions // 32 + (positions % 32 > 24), channels // 32)]
+
+
+def test_large_layers_take_four_tiles_at_once() -> None:
+    """What the executor chooses for a layer whose rows are many, and for a smaller one."""
+    for taps, expected in ((4096, (2, 2)), (4095, (0, 0))):
+        run = execute(program(script := random_layer(random.Random(taps), 64, 64, taps)), script.stdin)
+        assert [call.fours for call in run.tensor_calls if call.descriptor.operation in LAYERS] == [expected]
 
 
 def test_many_taps() -> None:

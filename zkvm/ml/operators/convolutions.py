@@ -1,4 +1,4 @@
-"""Convolutions as layers of tensor calls: which element every tap reads at every position."""
+"""Convolutions as layers of tensor calls: which element every tap reads at every position. Samples of a batch are further positions."""
 
 from __future__ import annotations
 
@@ -42,6 +42,17 @@ def of_channels(channel: IntArray, channels: int, size: int) -> IntArray:
     return np.where(channel < 0, -1, channel + np.arange(channels)[:, None, None] * size)
 
 
+def of_samples(index: IntArray, shape: tuple[int, ...]) -> IntArray:
+    """The same for all samples of a value, whose positions follow one another: (..., positions of all samples).
+
+    Args:
+        index: (..., positions) elements of one sample, -1 for a zero.
+        shape: of the value, samples first.
+    """
+    starts = np.arange(shape[0])[:, None] * prod(shape[1:])
+    return np.where(index[..., None, :] < 0, -1, index[..., None, :] + starts).reshape(*index.shape[:-1], -1)
+
+
 def _block_diagonal(kernel: FloatArray, groups: int) -> FloatArray:
     """(channels, channels of a group, taps) -> (channels, all channels times taps), zero outside a channel's group."""
     channels, inner, taps = kernel.shape
@@ -52,11 +63,11 @@ def _block_diagonal(kernel: FloatArray, groups: int) -> FloatArray:
 
 
 def convolution_of(context: Context, node: Node) -> Layer | None:
-    """The layer that a convolution or a normalisation with known statistics is, if it is one of real numbers of one sample."""
+    """The layer that a convolution or a normalisation with known statistics is, if it is one of real numbers."""
     if node.operator not in ("Conv", "BatchNormalization") or node.domain or node.inputs[0] in context.constants:
         return None
     info = context.info(node.inputs[0])
-    if info.kind is not Kind.REAL or len(info.shape) < 3 or info.shape[0] != 1:
+    if info.kind is not Kind.REAL or len(info.shape) < 3:
         return None
     if any(name and name not in context.constants for name in node.inputs[1:]):
         return None
@@ -74,7 +85,7 @@ def convolution_of(context: Context, node: Node) -> Layer | None:
     index = of_channels(windows(sizes, places), info.shape[1], prod(sizes))
     groups = int(node.attributes.get("group", 1))
     weights = _block_diagonal(kernel.reshape(*kernel.shape[:2], -1), groups)
-    return _layer(node, weights, bias, index, kernel[0].size)
+    return _layer(node, weights, bias, of_samples(index, info.shape), kernel[0].size, info.shape[0])
 
 
 def _normalization(context: Context, node: Node, shape: tuple[int, ...]) -> Layer | None:
@@ -82,10 +93,10 @@ def _normalization(context: Context, node: Node, shape: tuple[int, ...]) -> Laye
     factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
     if not np.isfinite(factor).all():
         return None
-    index = np.arange(prod(shape)).reshape(shape[1], 1, -1)
-    return _layer(node, np.diag(factor), shift - mean * factor, index, 1)
+    index = np.arange(prod(shape[1:])).reshape(shape[1], 1, -1)
+    return _layer(node, np.diag(factor), shift - mean * factor, of_samples(index, shape), 1, shape[0])
 
 
-def _layer(node: Node, weights: FloatArray, bias: FloatArray, index: IntArray, products: int) -> Layer:
+def _layer(node: Node, weights: FloatArray, bias: FloatArray, index: IntArray, products: int, samples: int) -> Layer:
     index = np.ascontiguousarray(index).reshape(-1, index.shape[-1])
-    return Layer(node.inputs[0], node.outputs[0], weights, bias, True, index, products)
+    return Layer(node.inputs[0], node.outputs[0], weights, bias, True, index, products, samples)

@@ -64,15 +64,16 @@ def windowed_of(context: Context, node: Node, plain: Layer) -> Layer | None:
     pads = spatial_pads(node, shape[2:], kernel.shape[2:], strides, dilations)
     axes = [_Axis(*numbers) for numbers in zip(shape[2:], kernel.shape[2:], strides, dilations, pads[:rank], positions, strict=True)]
     lines, columns = [_Axis(1, 1, 1, 1, 0, 1), *axes][-2:]
-    arrangement = _arranged(lines, columns)
+    arrangement = _arranged(lines, columns, shape[0])
     weights = np.zeros((len(kernel), arrangement.windows.count * WINDOW_PRODUCTS))
     weights[:, arrangement.places] = kernel.reshape(len(kernel), -1)
     channel = np.arange(len(kernel))[:, None] // (len(kernel) // shape[1])
-    elements = _elements(lines, columns, arrangement)
+    elements = _elements(lines, columns, arrangement, (shape[0], prod(shape[1:])))
     index = np.where(elements < 0, -1, elements + channel * prod(shape[2:]))
     kept = np.arange(lines.positions)[:, None] * arrangement.pitch * LANES + np.arange(columns.positions)
+    kept = np.arange(shape[0])[:, None] * arrangement.size * LANES + kept.reshape(-1)
     windows = Windowed(arrangement.windows, arrangement.blocks, kept.reshape(-1))
-    return Layer(plain.source, plain.result, weights, plain.bias, True, index, plain.products, windows)
+    return Layer(plain.source, plain.result, weights, plain.bias, True, index, plain.products, shape[0], windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class _Arrangement:
     """How planes lie behind one another, all of one size, and where each tap finds its elements and its weight.
 
     Attributes:
-        pitch: blocks of a line. blocks: of a channel of the result. size: of a plane, in blocks.
+        pitch: blocks of a line. blocks: of a channel of the result. size: of a plane of one sample, in blocks. Samples follow one another.
         planes: lines and columns of each.
         windows: of a channel.
         places: (taps,) of the weights among those of the windows.
@@ -94,7 +95,7 @@ class _Arrangement:
     places: IntArray
 
 
-def _arranged(lines: _Axis, columns: _Axis) -> _Arrangement:
+def _arranged(lines: _Axis, columns: _Axis, samples: int) -> _Arrangement:
     parts = sorted({_column_part(columns, tap)[0] for tap in range(columns.taps)})
     pitch = _line(columns, parts) // LANES
     blocks = (lines.positions - 1) * pitch + -(-columns.positions // LANES)
@@ -105,14 +106,15 @@ def _arranged(lines: _Axis, columns: _Axis) -> _Arrangement:
     if lines.taps <= WINDOW_ROWS:  # a window has all rows, wherever they are
         rows = [(0, tap) for tap in range(lines.taps)]
         line_parts = [(phase, 0) for phase in phases]
-        size = max(line for _, line in read) * pitch + blocks + 1
-        starts = [phases.index(phase) * len(parts) * size + line * pitch for phase, line in read] + [0, 0]
-        windows = Windows(len(parts), size if len(parts) > 1 else 0, starts[1] if lines.taps > 1 else 0, starts[2] if lines.taps > 2 else 0)
+        size = _of_sample(max(line for _, line in read) * pitch + blocks + 1, samples)
+        plane = samples * size
+        starts = [phases.index(phase) * len(parts) * plane + line * pitch for phase, line in read] + [0] * (WINDOW_ROWS - lines.taps)
+        windows = Windows(len(parts), plane if len(parts) > 1 else 0, starts[1], starts[2])
     elif len(parts) == len(phases) == 1:  # windows follow one another in one plane
         rows = [divmod(tap, WINDOW_ROWS) for tap in range(lines.taps)]
         line_parts = [(0, 0)]
         count = rows[-1][0] + 1
-        size = (WINDOW_ROWS * count - 1) * step * pitch + blocks + 1
+        size = _of_sample((WINDOW_ROWS * count - 1) * step * pitch + blocks + 1, samples)
         windows = Windows(count, WINDOW_ROWS * step * pitch, step * pitch, 2 * step * pitch)
     else:  # each window has planes of its own
         line_parts, rows = [], []
@@ -123,14 +125,20 @@ def _arranged(lines: _Axis, columns: _Axis) -> _Arrangement:
                 line_parts.append((phase, line))
                 before, row = [len(line_parts) - 1], 0
             rows.append((before[-1] * len(parts), row))
-        size = (WINDOW_ROWS - 1) * step * pitch + blocks + 1
-        windows = Windows(len(line_parts) * len(parts), size, step * pitch, 2 * step * pitch)
+        size = _of_sample((WINDOW_ROWS - 1) * step * pitch + blocks + 1, samples)
+        windows = Windows(len(line_parts) * len(parts), samples * size, step * pitch, 2 * step * pitch)
     places = [
         ((window + parts.index(part)) * WINDOW_ROWS + row) * WINDOW_TAPS + within
         for window, row in rows
         for part, within in (_column_part(columns, tap) for tap in range(columns.taps))
     ]
+    blocks += (samples - 1) * size
     return _Arrangement(pitch, blocks, size, [(line, part) for line in line_parts for part in parts], windows, np.array(places))
+
+
+def _of_sample(size: int, samples: int) -> int:
+    """Blocks of a plane of one sample: of several an even number, as the blocks of a result are."""
+    return size + size % PAIR_BLOCKS if samples > 1 else size
 
 
 def _column_part(columns: _Axis, tap: int) -> tuple[Part, int]:
@@ -148,13 +156,14 @@ def _line(columns: _Axis, parts: list[Part]) -> int:
     return -(-(count - shared) // LANES) * LANES
 
 
-def _elements(lines: _Axis, columns: _Axis, arrangement: _Arrangement) -> IntArray:
-    """For each position of all planes the element of a channel, -1 outside."""
+def _elements(lines: _Axis, columns: _Axis, arrangement: _Arrangement, samples: tuple[int, int]) -> IntArray:
+    """For each position of all planes the element of a channel, -1 outside. ``samples``: how many, and the elements of one."""
     width, made = arrangement.pitch * LANES, []
     beyond = max(_column_part(columns, tap)[1] for tap in range(columns.taps))
     for line_part, part in arrangement.planes:
         line = lines.elements(line_part, -(-arrangement.size // arrangement.pitch))[:, None]
         column = columns.elements(part, width)
         column[columns.positions + beyond :] = -1  # nobody reads them
-        made.append(np.where((line < 0) | (column < 0), -1, line * columns.size + column).reshape(-1)[: arrangement.size * LANES])
+        plane = np.where((line < 0) | (column < 0), -1, line * columns.size + column).reshape(-1)[: arrangement.size * LANES]
+        made += [np.where(plane < 0, -1, plane + sample * samples[1]) for sample in range(samples[0])]
     return np.concatenate(made)

@@ -44,6 +44,7 @@ class Layer:
         channels_first: whether channels come first in both, as in images.
         index: (taps, positions): the element of the source that a tap reads, -1 for a zero; None: the taps are the source's channels.
         products: of an element of the result that are not with zeros by construction; 0: all taps.
+        samples: whose positions follow one another in a channel, while the output has channels within samples.
         windowed: of a layer whose channels have sums of their own: its taps are the weights of their windows, and the index is (channels,
             positions).
     """
@@ -55,12 +56,21 @@ class Layer:
     channels_first: bool
     index: IntArray | None = None
     products: int = 0
+    samples: int = 1
     windowed: Windowed | None = None
 
     @property
     def rearranges(self) -> bool:
         """Whether its taps are not the elements of its input in their order."""
         return self.index is not None and bool((self.index.reshape(-1) != np.arange(self.index.size)).any())
+
+    def read(self, positions: int) -> IntArray | None:
+        """Which elements of the call's result (channels, positions) are those of the output, in order; None if it is the output."""
+        if self.windowed is None and self.samples == 1:
+            return None
+        kept = np.arange(positions) if self.windowed is None else self.windowed.kept
+        index = np.arange(len(self.weights))[:, None] * positions + kept.reshape(self.samples, 1, -1)
+        return index.reshape(-1)
 
     @property
     def result_layout(self) -> Layout:

@@ -253,10 +253,7 @@ def lower_batch_normalization(context: Context, node: Node) -> None:
     scale, shift, mean, variance = (context.required_constant(node, position).astype(np.float64) for position in range(1, 5))
     factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
     source = context.operand(node.inputs[0])
-    if source.shape[0] != 1:
-        raise UsageError(f"BatchNormalization {node.name!r}: batch of {source.shape[0]}; compiled models take one sample")
-    pixels = source.size // len(factor)
-    output = fused_target(context, node.outputs[0])
-    weights, biases, rescaling = quantize_layer(context, node.name, source, factor[:, None], shift - mean * factor, output)
+    samples = source.shape[0]
+    pixels = source.size // (samples * len(factor))
     geometry = Geometry((1, 1, 1), (0, 0, 0), (1, pixels), (0, 1), (0, 1), pixels, pixels)
-    context.add(Linear(node.name, (source,), output, weights.reshape(-1, 1, 1), biases.reshape(-1, 1), geometry, rescaling))
+    _append(context, node, source, factor[:, None], shift - mean * factor, geometry, groups=len(factor), samples=samples)

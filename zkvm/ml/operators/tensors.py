@@ -167,15 +167,16 @@ def _append(
     context.done |= {node.outputs[0], layer.result}
     output.guarded = False, False
     taken, given = layer.layouts(source.size)
-    kept = None if layer.windowed is None else layer.windowed.kept
+    read = layer.read(given.positions)
     wide = _whole(layer, source, any(guarded))
     if wide is not None:
         source, kept = wide
         taken, given = layout_of(source), Layout.of(given.channels, layout_of(source).positions, True)
+        read = (np.arange(given.channels)[:, None] * given.positions + kept).reshape(-1)
     elif layer.index is not None and layer.rearranges:
         source = context.residence.moved([context.residence.resident(source)], layer.index)
     made = output
-    if kept is not None:
+    if read is not None:
         made = context.fresh((given.channels, given.positions), output.lo, output.hi, output.scale, label=output.name)
         made.cut = output.cut
     made.layout = given
@@ -184,12 +185,11 @@ def _append(
         context.add(TensorLinear(node.name, operands, made, *numbers, limit))
     else:
         context.add(TensorDepthwise(node.name, operands, made, *numbers, layer.windowed.windows, layer.products, limit))
-    if kept is not None:
-        index = np.arange(given.channels)[:, None] * given.positions + kept
-        made = context.residence.moved([made], index.reshape(output.shape))
-        if any(guarded):  # what nobody reads may have been cut
-            made = context.in_tensor(made, Layout.of(given.channels, len(kept), True))
-        context.bind(name, made)
+    if read is not None:
+        result = context.residence.moved([made], read.reshape(output.shape))
+        if any(guarded) and len(read) < made.size:  # what nobody reads may have been cut
+            made = result = context.in_tensor(result, Layout.of(given.channels, len(read) // given.channels, True))
+        context.bind(name, result)
     look(context, node.name, made, guarded)
 
 
@@ -197,7 +197,9 @@ def _whole(layer: Layer, source: Value, looked_at: bool) -> tuple[Value, IntArra
     """The tensor of which a layer's input is so many positions of each channel, and these, if the layer does the same at each position and
     costs less at all of them than the input's own tensor would. A result that is looked at has a tensor of its own in the end.
     """
-    if source.moved is None or len(source.moved.sources) > 1 or layer.windowed is not None or layer.index is None or layer.rearranges:
+    if source.moved is None or len(source.moved.sources) > 1 or layer.index is None or layer.rearranges:
+        return None
+    if layer.windowed is not None or layer.samples > 1:
         return None
     held, index = source.moved.sources[0], source.moved.index
     layout, (taken, given) = layout_of(held), layer.layouts(source.size)

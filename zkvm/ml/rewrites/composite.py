@@ -212,17 +212,3 @@ def rewrite_normalization(builder: Builder, node: Node) -> bool:
     variance = builder.reduce("ReduceMean", builder.node("Mul", [centred, centred]), axes)
     builder.node("Div", [centred, builder.node("Sqrt", [variance])], node.outputs[0])
     return True
-
-
-@rewrites("BatchNormalization")
-def rewrite_batch_normalization(builder: Builder, node: Node) -> bool:
-    """Only of several samples: x * factor + offset."""
-    shape = builder.shapes[node.inputs[0]]
-    if shape[0] == 1:
-        return False
-    scale, shift, mean, variance = (builder.required(node, position).astype(np.float64) for position in range(1, 5))
-    factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
-    per_channel = (-1, *[1] * (len(shape) - 2))
-    scaled = builder.node("Mul", [node.inputs[0], builder.constant(factor.reshape(per_channel))])
-    builder.node("Add", [scaled, builder.constant((shift - mean * factor).reshape(per_channel))], node.outputs[0])
-    return True

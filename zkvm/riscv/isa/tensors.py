@@ -79,6 +79,10 @@ SHIFT = 32
 """A rescaled sum is divided by 2 to this power."""
 MAX_LIMIT, MAX_BIAS, MAX_SCALED_BIAS = (1 << 31) - 1, (1 << 48) - 1, 1 << 61
 """Bounds of a channel: of its limit, |bias| and |bias multiplier|."""
+WIDE_BLOCKS, WIDE_CHANNELS = 4, 32
+"""Blocks of positions and channels of four tiles, two by two, that are proven together."""
+WIDE_LEAST = 1 << 14
+"""Taps of such fours that a call must have for that: a table more has columns of its own, which every receipt opens."""
 
 
 class Descriptor(NamedTuple):
@@ -135,6 +139,11 @@ class Descriptor(NamedTuple):
     def halves(self) -> int:
         """How many groups of 8 channels there are, the last perhaps in part."""
         return -(-self.channels // LANES)
+
+    @property
+    def fours(self) -> tuple[int, int]:
+        """How many times a layer has four whole tiles of 16 positions by 16 channels, two by two: along positions, along channels."""
+        return (self.blocks // WIDE_BLOCKS, self.channels // WIDE_CHANNELS) if self.operation in LAYERS else (0, 0)
 
 
 CHANNEL = np.dtype([("bias", np.int64), ("multiplier", np.int32), ("limit", np.uint32)])

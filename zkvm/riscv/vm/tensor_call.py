@@ -61,7 +61,8 @@ class Call:
 
     def record(self, **arrays: NDArray[Any]) -> TensorCall:
         """The record of the call, with these of its arrays."""
-        return TensorCall(self.ecall, self.id, self.words, **arrays)
+        down, right = self.words.fours
+        return TensorCall(self.ecall, self.id, self.words, wide=down * right * self.words.taps >= tensors.WIDE_LEAST, **arrays)
 
     def refuse(self, what: str) -> GuestTrap:
         """The trap for what cannot be proven."""

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from zkvm.riscv.chips.buses import SUMS, TAP_PATH, VECTOR
 from zkvm.riscv.chips.tensor.lanes import TensorChip, calls_of, lane_columns, lanes, put, vector
 from zkvm.riscv.chips.tensor.uses import TILE_BLOCKS, TILE_HALVES, operands
-from zkvm.riscv.isa.tensors import LANES, LAYERS, ROW_BYTES
+from zkvm.riscv.isa.tensors import LANES, LAYERS, ROW_BYTES, WIDE_BLOCKS, WIDE_CHANNELS
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, BusBuilder
 from zkvm.stark.air.chip import Trace
@@ -87,21 +87,22 @@ class ProductsChip(TensorChip):
             buses.contribute(f"half {half}", SUMS, (row.tensor, row.tile, half), positions_of(row, stem), channels)
 
     def rows_of(self, call: TensorCall) -> int:
-        """One a tap of a tile."""
-        return tile_count(call) * call.descriptor.taps
+        """One a tap of a tile that is proven alone."""
+        down, right = call.fours
+        return (tile_count(call) - TILE_BLOCKS * TILE_HALVES * down * right) * call.descriptor.taps
 
     def fill(self, execution: Execution, trace: Trace) -> None:
-        """Every tap of every tile, with its vectors."""
+        """Every tap of every such tile, with its vectors."""
         start = 0
         for call in calls_of(execution, *LAYERS):
-            count = tile_count(call) * call.descriptor.taps
+            count = self.rows_of(call)
             self._fill_call(execution, call, {name: column[start : start + count] for name, column in trace.items()})
             start += count
 
     def _fill_call(self, execution: Execution, call: TensorCall, trace: Trace) -> None:
         if not len(trace["real"]):
             return
-        d, tiles = call.descriptor, tiles_of(call)
+        d, tiles = call.descriptor, alone(call)
         handles = operands(execution, call.ecall)
         taps = np.tile(np.arange(d.taps, dtype=np.int64), len(tiles.tile))
         columns = {"real": np.ones(len(taps), np.int64), "tensor": np.full(len(taps), call.id), "tile": np.repeat(tiles.tile, d.taps)}
@@ -164,6 +165,13 @@ def tiles_of(call: TensorCall) -> Tiles:
         w=d.w // ROW_BYTES + TILE_HALVES * group * d.w_stride,
         last=(group == across - 1).astype(np.int64),
     )
+
+
+def alone(call: TensorCall) -> Tiles:
+    """Those tiles that are not proven four at once."""
+    tiles, (down, right) = tiles_of(call), call.fours
+    kept = (tiles.block >= WIDE_BLOCKS * down) | (tiles.channel >= WIDE_CHANNELS * right)
+    return Tiles(*(getattr(tiles, field.name)[kept] for field in fields(Tiles)))
 
 
 def layers(execution: Execution) -> Iterator[tuple[TensorCall, Tiles]]:

@@ -40,6 +40,8 @@ from zkvm.riscv.isa.tensors import (
     SECOND_OPERAND,
     STRIP_VECTORS,
     W_STEPS,
+    WIDE_BLOCKS,
+    WIDE_CHANNELS,
     WINDOW_VECTORS,
     WINDOWED,
     Y_STEPS,
@@ -90,8 +92,11 @@ def _vector_uses(execution: Execution) -> dict[int, Counts]:
             for tap in range(d.taps if d.blocks else 0):  # of no results, taps may be any word
                 read(first, d.x + ROW_BYTES * d.w_stride * tap, d.blocks, d.x_stride, 1, 1)
         elif d.blocks:
+            down, right = call.fours  # of these one row reads what two would
             read(first, d.x, d.blocks, d.x_stride, d.taps, -(-d.halves // TILE_HALVES))
+            read(first, d.x, WIDE_BLOCKS * down, d.x_stride, d.taps, -right)
             read(second, d.w, d.halves, d.w_stride, d.taps, -(-d.blocks // TILE_BLOCKS))
+            read(second, d.w, WIDE_CHANNELS // LANES * right, d.w_stride, d.taps, -down)
     for call in calls_of(execution, *ELEMENTWISE):
         for handle, place in term_places(execution, call):
             np.add.at(uses[handle], place - (constants.first_vector if handle == 0 and constants is not None else 0), 1)
