@@ -21,13 +21,22 @@ SEQUENCE_RANK = 3
 Constants = dict[str, NDArray[Any]]
 
 
+def _defaults(node: onnx.NodeProto, constants: Constants) -> dict[str, Any]:
+    """What the operator's attributes are if nothing is said."""
+    if node.op_type == "Gemm":
+        return {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
+    if node.op_type == "Conv":
+        return {"kernel_shape": constants[node.input[1]].shape[2:], "strides": [1, 1], "dilations": [1, 1], "pads": [0] * 4, "group": 1}
+    return {"dilations": [1, 1], "pads": [0] * 4} if node.op_type == "MaxPool" else {}
+
+
 def _model(nodes: list[str], shape: list[int], constants: Constants) -> onnx.ModelProto:
     protos = [parser.parse_node(node) for node in nodes]
     for proto in protos:  # other tools know layers by their names, and no defaults
         proto.name = f"{proto.op_type.lower()}_{proto.output[0]}"
-        if proto.op_type == "Gemm":
-            given = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
-            proto.attribute.extend(helper.make_attribute(key, value) for key, value in given.items())
+        present = {attribute.name for attribute in proto.attribute}
+        given = _defaults(proto, constants).items()
+        proto.attribute.extend(helper.make_attribute(key, value) for key, value in given if key not in present)
     graph = helper.make_graph(
         protos,
         "network",

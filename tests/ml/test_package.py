@@ -14,6 +14,7 @@ from onnx import helper
 from tests.ml.models import compiled, model_of, normal, run_guest
 from zkvm import api
 from zkvm.errors import RejectReason, UsageError, VerificationError
+from zkvm.ml import compiler
 from zkvm.ml.calibrate import Method, observed_range
 from zkvm.ml.compiler import Compilation, Options, OutputMode, Precompiles, Privacy, add_measurements
 from zkvm.ml.interface import ModelInterface, Tensor, check_weights
@@ -146,6 +147,16 @@ def test_journal_of_another_length() -> None:
         with pytest.raises(VerificationError, match=reason) as caught:
             model.decode(journal)
         assert caught.value.reason is RejectReason.MODEL
+
+
+def test_a_guest_that_would_run_for_long_is_not_run_for_its_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card says so; the model is compiled all the same."""
+    sample = {"x": normal(1, 4)}
+    made = compiled(model_of([helper.make_node("Relu", ["x"], ["y"])], sample, ["y"]), [sample])
+    monkeypatch.setattr(compiler, "MEASURED", made.graph.cost - 1)
+    add_measurements(made, [sample], profiled_run)
+    assert "execution" not in made.model.card
+    assert made.model.card["not_executed"].startswith(f"about {made.graph.cost} instructions")
 
 
 def test_card() -> None:

@@ -120,6 +120,8 @@ def _show(model: CompiledModel, directory: Path, as_json: bool) -> None:
     _show_accuracy(card["accuracy"])
     if "execution" in card:
         _show_execution(card["execution"])
+    if "not_executed" in card:
+        line("cycles", f"not counted: {card['not_executed']}")
     if model.weights == "private":
         line("public", f"{SHOWN_OF_PRIVATE}; not for others: {WEIGHTS}, {OWNERS_CARD}")
         line("weights digest", f"{model.weights_digest} (publish it: verifiers refuse runs with other weights)")

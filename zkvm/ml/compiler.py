@@ -33,6 +33,8 @@ from zkvm.ml.samples import Data, Sample, fitted, load_samples, samples_of
 from zkvm.ml.twin import Original, refuse_leaks
 
 RUNTIME = Path(__file__).resolve().parent / "runtime"
+MEASURED = 1 << 27
+"""Estimated instructions up to which a guest is run for its card: it takes half a minute, and a run ends at 2^28 if nothing is said."""
 A_LOOK = 32
 """Samples, and drawn inputs, that a trial is judged by before it is judged by all."""
 Value = TypeVar("Value", str, int)
@@ -224,7 +226,10 @@ def add_measurements(compilation: Compilation, samples: Sequence[Sample], execut
     compilation.model.card["accuracy"] = found.as_json() | {"domain": input_domain(imported, samples, options.domain).describe()}
     runs = options.privacy.saturate or not GraphModel(graph, imported.inputs).evaluate(samples[0]).saturated
     if execute is not None and runs:
-        compilation.model.card["execution"] = card.execution(compilation, samples[0], execute)
+        if graph.cost > MEASURED:
+            compilation.model.card["not_executed"] = f"about {graph.cost} instructions: only what has at most {MEASURED} is run here"
+        else:
+            compilation.model.card["execution"] = card.execution(compilation, samples[0], execute)
     return found
 
 

@@ -39,7 +39,7 @@ from zkvm.stark.protocol.shape import ProofShape
 getcontext().prec = 60
 HERE = Path(__file__).parent
 PER_DEGREE = math.log2(P)
-FUNCTIONS, CONSTRAINTS, FINGERPRINTS = 4400, 4150, 1200
+FUNCTIONS, CONSTRAINTS, FINGERPRINTS = 4700, 4250, 1300
 """More batched functions, constraints, and fingerprints (all tables together, per row of the tallest) than the machine has."""
 every_set = pytest.mark.parametrize("chosen", PARAMETERS, ids=lambda chosen: f"{chosen.name}-{chosen.security_bits}")
 
