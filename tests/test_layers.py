@@ -100,7 +100,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "segments": ("riscv", "session", "stark.protocol", "stark.prover.preprocessed", "verifier"),
     "api": ("errors", "segments", "riscv", "stark", "verifier", "session"),
     "poseidon2": ("errors", "riscv.isa.poseidon2"),
-    "__init__": ("errors", "api", "poseidon2", "session", "stark.protocol.params", "verifier"),
+    "progress": (),
+    "__init__": ("errors", "api", "poseidon2", "progress", "session", "stark.protocol.params", "verifier"),
     "guest": ("errors", "files"),
     "guest.python": ("errors", "guest"),
     # What guests compute by system calls, for CPython.
@@ -131,6 +132,7 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "guest.python": frozenset({"numpy"}),
     "ml": frozenset({"numpy", "onnx", "onnxruntime", "onnxslim"}),
     **dict.fromkeys(("ml.__init__", "ml.interface", "ml.package", "ml.samples"), frozenset({"numpy"})),
+    "progress": frozenset({"rich", "IPython"}),
     "cli": frozenset({"numpy", "rich", "typer"}),
     "__main__": frozenset(),
 }

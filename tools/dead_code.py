@@ -23,7 +23,9 @@ IN_A_CHILD = "called by its name in a process of its own"
 KEPT = {
     "check_joint": "the checker of joint buses: zkvm check does not cut runs",
     "compile_model": COMMAND,
+    "completion": COMMAND,
     "disasm": COMMAND,
+    "doctor": COMMAND,
     "soundness": COMMAND,
     "prove_in_turn": IN_A_CHILD,
     "prove_repeatedly": IN_A_CHILD,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ZkvmError,
     )
     from zkvm.poseidon2 import poseidon2_compress, poseidon2_hash
+    from zkvm.progress import ProgressBar
     from zkvm.session.prediction import Prediction
     from zkvm.session.profiling import Profile, profile
     from zkvm.session.run import ExecutorEnv, Session
@@ -41,6 +42,7 @@ _HOMES = {
         "UsageError", "VerificationError", "ZkvmError",
     ),
     "zkvm.poseidon2": ("poseidon2_compress", "poseidon2_hash"),
+    "zkvm.progress": ("ProgressBar",),
     "zkvm.stark.protocol.params": ("Policy",),
     "zkvm.session.prediction": ("Prediction",),
     "zkvm.session.profiling": ("Profile", "profile"),
@@ -61,6 +63,7 @@ __all__ = [
     "Policy",
     "Prediction",
     "Profile",
+    "ProgressBar",
     "ProveInfo",
     "ProvingError",
     "Receipt",

@@ -15,8 +15,8 @@ from pathlib import Path
 CHUNK = 1 << 20
 
 
-def read_at_most(path: str | os.PathLike[str], limit: int) -> bytes | None:
-    """The content of a file, pipe or device; None if it is longer, of which little more than ``limit`` bytes are then read.
+def read_at_most(path: str | os.PathLike[str] | int, limit: int) -> bytes | None:
+    """The content of a file, pipe, device or open descriptor; None if it is longer, of which little more than ``limit`` bytes are read.
 
     Raises:
         OSError: it cannot be read.
@@ -24,18 +24,18 @@ def read_at_most(path: str | os.PathLike[str], limit: int) -> bytes | None:
     return read_kinds(path, {b"": limit})
 
 
-def read_kinds(path: str | os.PathLike[str], limits: Mapping[bytes, int]) -> bytes | None:
+def read_kinds(path: str | os.PathLike[str] | int, limits: Mapping[bytes, int]) -> bytes | None:
     """The content of a file, pipe or device that may be of several kinds; None if it is longer than its kind can be.
 
     Args:
-        path: of the file.
+        path: of the file; or a descriptor, which stays open.
         limits: first bytes of a kind, and the most bytes that a file of it has. What begins otherwise is no file of these kinds:
             only its beginning is read.
 
     Raises:
         OSError: it cannot be read.
     """
-    with open(path, "rb") as file:
+    with open(path, "rb", closefd=not isinstance(path, int)) as file:
         content = bytearray(file.read(max(map(len, limits))))
         limit = next((limit for magic, limit in limits.items() if content.startswith(magic)), None)
         if limit is None:

@@ -350,7 +350,7 @@ def test_the_command_says_how_it_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     options: list[str | Path] = ["--out", tmp_path / "r", "--params", "fast", "--segment-cycles", str(LENGTH), "--resume", work]
     outcome = invoke("run", program, *options)
     assert outcome.code != 0
-    assert f"the same command with --resume {work} goes on" in outcome.err
+    assert f"the same command with --work-dir {work} goes on" in outcome.err
     assert len(proofs_in(work)) == 2
     monkeypatch.setattr(segmented, "prove_number", own)
     outcome = invoke("run", program, *options)

@@ -85,7 +85,7 @@ def test_a_journal_that_the_guest_did_not_write() -> None:
 
 
 def test_more_security_than_the_proof_has() -> None:
-    assert reason(echo_receipt(), policy=Policy(min_security_bits=128)) is RejectReason.POLICY
+    assert reason(echo_receipt(), policy=Policy(min_security=128)) is RejectReason.POLICY
 
 
 @pytest.mark.parametrize(

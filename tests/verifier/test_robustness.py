@@ -159,9 +159,9 @@ def test_parameters_are_the_known_ones() -> None:
 
 def test_policy_is_the_callers() -> None:
     with pytest.raises(VerificationError) as caught:
-        verify_proof(WIDE, honest_statement(), honest_proof(), Policy(min_security_bits=128))
+        verify_proof(WIDE, honest_statement(), honest_proof(), Policy(min_security=128))
     assert caught.value.reason is RejectReason.POLICY
-    verify_proof(WIDE, honest_statement(), honest_proof(), Policy(min_security_bits=0))
+    verify_proof(WIDE, honest_statement(), honest_proof(), Policy(min_security=0))
 
 
 def paths() -> list[tuple[str, ...]]:

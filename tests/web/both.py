@@ -62,7 +62,7 @@ def verify_by_both(machine: Any, statement: Any, proof: Any, policy: Any, transc
     draws = transcript._frozen if type(transcript) is Frozen else None
     theirs = None
     if data is not None:
-        answer = judge().seal(machine, statement, data, policy.min_security_bits, policy.regime, draws)
+        answer = judge().seal(machine, statement, data, policy.min_security, policy.regime, draws)
         theirs = "accepted" if answer["accepted"] else answer["reason"]
     try:
         shape = original(machine, statement, proof, policy, transcript)

@@ -59,7 +59,7 @@ def claim_of(answer: dict[str, Any]) -> dict[str, Any]:
 def agreed(judge: Judge, data: bytes, image_id: str, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
     """What both say."""
     ours = verdict(data, image_id, policy=policy, exit_code=exit_code)
-    options = {"minSecurity": policy.min_security_bits, "regime": policy.regime, "exitCode": exit_code, "allowDev": policy.allow_dev}
+    options = {"minSecurity": policy.min_security, "regime": policy.regime, "exitCode": exit_code, "allowDev": policy.allow_dev}
     theirs = claim_of(judge.receipt(data, image_id, **options))
     ours.pop("detail", None)
     assert ours == theirs

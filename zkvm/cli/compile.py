@@ -7,16 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from zkvm.cli.model import bad_input
+from zkvm.cli.model import bad_input, samples_in
 from zkvm.cli.options import JsonOption
 from zkvm.cli.output import emit, line
 from zkvm.errors import UsageError
 from zkvm.ml import MISSING
 from zkvm.ml.package import OWNERS_CARD, SHOWN_OF_PRIVATE, WEIGHTS, CompiledModel, profiled_run
-from zkvm.ml.samples import load_samples
 
 CalibrationOption = Annotated[
-    Path, typer.Option("--calibration", metavar="DATA", help='typical inputs: .npy, .npz or {"input_data": [[...]]}', show_default=False)
+    Path,
+    typer.Option(
+        "--calibration",
+        metavar="DATA|-",
+        help='typical inputs: .npy, .npz or {"input_data": [[...]]}; - is standard input',
+        show_default=False,
+    ),
 ]
 ShapeOption = Annotated[list[str] | None, typer.Option("--shape", metavar="NAME=D,D,...", help="shape of an input with open dimensions")]
 ArithmeticOption = Annotated[
@@ -43,7 +48,7 @@ RARE = 1e-6
 def compile_model(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="the model", show_default=False)],
     calibration: CalibrationOption,
-    directory: Annotated[Path, typer.Option("-o", "--directory", metavar="DIR", help="the directory to write", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="the directory to write", show_default=False)],
     shape: ShapeOption = None,
     method: Annotated[str, typer.Option("--method", metavar="minmax|percentile|mse", help="how ranges follow from the data")] = "minmax",
     activation_bits: Annotated[int, typer.Option("--activation-bits", metavar="8|16", help="8 is faster, 16 more exact")] = 16,
@@ -91,12 +96,12 @@ def compile_model(
     )
     with bad_input():
         imported = compiler.import_file(model, options)
-        samples = load_samples(calibration, imported.inputs)
+        samples = samples_in(calibration, imported.inputs)
         compilation = compiler.compile_imported(imported, samples, options)
     found = compiler.add_measurements(compilation, samples, profiled_run if measure else None)
     found.demand()
-    compilation.save(directory)
-    _show(compilation.model, directory, as_json)
+    compilation.save(out)
+    _show(compilation.model, out, as_json)
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

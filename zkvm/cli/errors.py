@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from zkvm.cli.options import named
 from zkvm.errors import (
     CheckpointError,
     ElfError,
@@ -129,9 +130,9 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputFileError(f"{path}: {error.strerror}") from error
+        raise InputFileError(f"{named(path)}: {error.strerror}") from error
     except FormatError as error:
-        raise InputFileError(f"{path}: {error.detail}") from error
+        raise InputFileError(f"{named(path)}: {error.detail}") from error
 
 
 def check_writable(path: Path) -> None:

@@ -24,12 +24,12 @@ def build(
             metavar="SOURCE...", help="C, C++, assembly files, objects, archives, in link order; or one Python file", show_default=False
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="GUEST.elf", help="the program to write", show_default=False)],
-    include: Annotated[list[Path] | None, typer.Option("-I", "--include", metavar="DIR", help="directory for #include")] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="GUEST.elf", help="the program to write", show_default=False)],
+    include: Annotated[list[Path] | None, typer.Option("-I", "--include-directory", metavar="DIR", help="directory for #include")] = None,
     define: Annotated[list[str] | None, typer.Option("-D", "--define", metavar="NAME[=VALUE]", help="preprocessor macro")] = None,
-    optimization: Annotated[str, typer.Option("-O", "--optimize", metavar="0|1|2|3|s|z", help="optimization level")] = "3",
+    optimization: Annotated[str, typer.Option("-O", "--optimization", metavar="0|1|2|3|s|z", help="optimization level")] = "3",
     debug: Annotated[
-        bool, typer.Option("-g/-s", "--debug/--strip", help="keep line tables for messages and profiles; the image ID is the same")
+        bool, typer.Option("-g/-s", "--debug-lines/--strip", help="keep line tables for messages and profiles; the image ID is the same")
     ] = True,
     libc: Annotated[str, typer.Option("--libc", metavar="musl|none", help="the C library and C++'s, or only what zkvm.h has")] = "musl",
     exceptions: Annotated[bool, typer.Option("--exceptions", help="C++ with exceptions; their tables are part of the program")] = False,
@@ -44,20 +44,20 @@ def build(
 
     if optimization not in ("0", "1", "2", "3", "s", "z"):
         raise UsageError(f"-O {optimization}: choose 0, 1, 2, 3, s or z")
-    check_writable(output)
+    check_writable(out)
     if any(source.suffix == PYTHON_SUFFIX for source in sources):
         if len(sources) > 1 or include or define or no_runtime or exceptions or checks or libc != "musl":
             raise UsageError(
                 "a Python file is built alone, without -I, -D, --libc, --exceptions and --no-runtime: what it imports comes with it"
             )
-        build_python(sources[0], output, optimization, debug, as_json)
+        build_python(sources[0], out, optimization, debug, as_json)
         return
     pairs = [item.partition("=") for item in define or []]
     defines = {name: value if equals else "1" for name, equals, value in pairs}
-    with writing(output):
+    with writing(out):
         toolchain.build(
             sources,
-            output,
+            out,
             include_directories=include or [],
             defines=defines,
             optimization=optimization,
@@ -68,7 +68,7 @@ def build(
             checks=checks,
             warn=lambda text: print(text, file=sys.stderr),
         )
-    _report(output, {}, as_json)
+    _report(out, {}, as_json)
 
 
 def build_python(source: Path, output: Path, optimization: str, debug: bool, as_json: bool) -> None:

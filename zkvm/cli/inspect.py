@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from zkvm.cli.errors import InputFileError, reading
-from zkvm.cli.options import JsonOption, ProgramArgument
+from zkvm.cli.options import JsonOption, ProgramArgument, named, source
 from zkvm.cli.output import emit, line, shown, size
 from zkvm.cli.screen import screen
 from zkvm.errors import ElfError, FormatError
@@ -17,7 +17,9 @@ from zkvm.files import read_kinds
 FileArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="RECEIPT|GUEST.elf|DIR", help="a receipt, a program, or a directory that zkvm compile wrote", show_default=False
+        metavar="RECEIPT|GUEST.elf|DIR|-",
+        help="a receipt or a program (- is standard input), or a directory that zkvm compile wrote",
+        show_default=False,
     ),
 ]
 
@@ -34,20 +36,20 @@ def inspect(file: FileArgument, as_json: JsonOption = False) -> None:
         program, model = program_of(file), model_view(file)
         file = program
     with reading(file):
-        data = read_kinds(file, {MAGIC: MAX_RECEIPT_BYTES, SEGMENTS_MAGIC: MAX_SEGMENTED_BYTES, ELF_MAGIC: MAX_ELF_BYTES})
+        data = read_kinds(source(file), {MAGIC: MAX_RECEIPT_BYTES, SEGMENTS_MAGIC: MAX_SEGMENTED_BYTES, ELF_MAGIC: MAX_ELF_BYTES})
     if data is None:
-        raise InputFileError(f"{file}: longer than any receipt or program")
+        raise InputFileError(f"{named(file)}: longer than any receipt or program")
     if data.startswith((MAGIC, SEGMENTS_MAGIC)):
         try:
             view = Receipt.from_bytes(data).to_json()
         except FormatError as error:
-            raise InputFileError(f"{file}: {error.detail}") from error
+            raise InputFileError(f"{named(file)}: {error.detail}") from error
         emit({"kind": "receipt"} | view) if as_json else show_receipt(view)
         return
     try:
         view = program_view(data, not as_json)
     except ElfError as error:
-        raise InputFileError(f"{file}: not a receipt, and no program: {error}") from error
+        raise InputFileError(f"{named(file)}: not a receipt, and no program: {error}") from error
     if as_json:
         emit({"kind": "program"} | view if model is None else {"kind": "model", "model": model} | view)
         return

@@ -7,11 +7,12 @@ import os
 import sys
 import warnings
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+import zkvm
 from zkvm.cli import errors
 from zkvm.errors import ZkvmError
 from zkvm.files import open_standard_streams
@@ -31,12 +32,18 @@ COMMANDS = {
         "Show the proven security of a proof term by term, for the worst case: every table present and as tall as the tallest.",
     ),
     "compile": ("compile:compile_model", "Compile an ONNX model to a guest whose answers are the model's."),
+    "doctor": ("doctor:doctor", "Show what is installed and what this machine has; names what is wrong with it."),
+    "completion": ("completion:completion", "Print the script with which a shell completes commands, options and files."),
 }
 """Name -> module and function, and the first line of its help. A command's module is imported when the command is given: each needs other
 packages, and a list of commands needs none."""
+HELP = "Run a RISC-V program, prove the run, verify the receipt."
 EPILOG = (
     "Exit codes: 0 done or accepted, 1 rejected or the guest exited non-zero, 2 usage, 3 bad input file, 4 guest trap, 5 limit reached."
 )
+
+COMPLETE_VARIABLE = "_ZKVM_COMPLETE"
+"""Set by the scripts of ``zkvm completion`` when they ask for what could come next."""
 
 
 class Commands(TyperGroup):
@@ -84,14 +91,26 @@ class Commands(TyperGroup):
 app = typer.Typer(
     name="zkvm",
     cls=Commands,
-    help="Run a RISC-V program, prove the run, verify the receipt.",
     epilog=EPILOG,
-    add_completion=False,
+    add_completion=COMPLETE_VARIABLE in os.environ,  # the shell's script asks; otherwise nothing is loaded for it
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 for _name, (_, _text) in COMMANDS.items():
     app.command(_name, help=_text)(lambda: None)  # stands in the list until it is loaded
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"zkvm {zkvm.__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=HELP)
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version and end")] = False,
+) -> None:
+    """Options that come before a command."""
 
 
 def load(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,13 @@ from typing import Any
 from zkvm import api
 from zkvm.cli.errors import InputFileError
 from zkvm.cli.journal import decoded, read_model, show_decoded
+from zkvm.cli.options import named, source
 from zkvm.cli.output import emit, line
 from zkvm.errors import InexactError, UsageError
+from zkvm.files import read_at_most
 from zkvm.ml.interface import FLAG, METADATA, SATURATED_EXIT, tensor_json
 from zkvm.ml.package import GUEST, CompiledModel
-from zkvm.ml.samples import Sample, load_samples
+from zkvm.ml.samples import MAX_FILE_BYTES, Port, Sample, load_samples, read_samples
 
 
 @contextmanager
@@ -128,12 +130,12 @@ def model_run(directory: Path, input_file: Path | None, sample: int | None = Non
     model, samples = model_and_samples(directory, input_file)
     if sample is None and len(samples) > 1:
         raise InputFileError(
-            f"{input_file}: {len(samples)} samples, and a run takes one: choose it with --sample N, from 0 to {len(samples) - 1}, "
+            f"{_named(input_file)}: {len(samples)} samples, and a run takes one: choose it with --sample N, from 0 to {len(samples) - 1}, "
             "or see all of them with zkvm run --execute-only --all"
         )
     if sample is not None and sample >= len(samples):
-        raise InputFileError(f"{input_file}: no sample {sample}: there are {len(samples)}, numbered from 0")
-    return _with_input(model, directory, samples[sample or 0], str(input_file))
+        raise InputFileError(f"{_named(input_file)}: no sample {sample}: there are {len(samples)}, numbered from 0")
+    return _with_input(model, directory, samples[sample or 0], _named(input_file))
 
 
 def model_and_samples(directory: Path, input_file: Path | None) -> tuple[CompiledModel, list[Sample]]:
@@ -145,10 +147,28 @@ def model_and_samples(directory: Path, input_file: Path | None) -> tuple[Compile
     """
     program_of(directory)
     if input_file is None:
-        raise UsageError("a compiled model needs an input: --input x.npy, x.npz or x.json")
+        raise UsageError("a compiled model needs an input: --input x.npy, x.npz, x.json or -")
     with bad_input():
         model = CompiledModel.load(directory)
-        return model, load_samples(input_file, model.inputs)
+        return model, samples_in(input_file, model.inputs)
+
+
+def samples_in(path: Path, inputs: Sequence[Port]) -> list[Sample]:
+    """All samples of a file, or of the standard input, where the content tells its kind.
+
+    Raises:
+        UsageError: they cannot be read, or do not fit the inputs.
+    """
+    if source(path) == path:
+        return load_samples(path, inputs)
+    data = read_at_most(source(path), MAX_FILE_BYTES)
+    if data is None:
+        raise UsageError(f"{named(path)}: more than {MAX_FILE_BYTES} bytes")
+    return read_samples(data, inputs, named(path))
+
+
+def _named(path: Path | None) -> str:
+    return "" if path is None else named(path)
 
 
 def _with_input(model: CompiledModel, directory: Path, sample: Sample, named: str) -> ModelRun:
@@ -176,7 +196,7 @@ def execute_all(directory: Path, input_file: Path | None, limits: tuple[int | No
         InputFileError: not a compiled model, or a sample does not fit it.
     """
     model, samples = model_and_samples(directory, input_file)
-    runs = [_with_input(model, directory, sample, f"{input_file}, sample {number}") for number, sample in enumerate(samples)]
+    runs = [_with_input(model, directory, sample, f"{_named(input_file)}, sample {number}") for number, sample in enumerate(samples)]
     program, views = model.elf, []
     for number, run in enumerate(runs):
         session = api.execute(program, run.stdin, max_cycles=limits[0], max_memory=limits[1])

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from zkvm.cli.errors import DONE, REJECTED, check_writable, writing
-from zkvm.cli.options import CyclesOption, InputOption, JsonOption, ProgramArgument, SampleOption
+from zkvm.cli.options import (
+    CyclesOption,
+    InputOption,
+    JsonOption,
+    ParamsOption,
+    ProgramArgument,
+    SampleOption,
+    SecurityOption,
+    ThreadsOption,
+)
 from zkvm.cli.output import emit, line
 from zkvm.cli.run import read_guest, show_prediction
 from zkvm.cli.screen import guest_environment, screen
@@ -30,13 +39,13 @@ def profile(
     input_file: InputOption = None,
     sample: SampleOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="flame graph: FILE.html (self-contained) or FILE.json (speedscope)")
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="flame graph: FILE.html (self-contained) or FILE.json (speedscope)")
     ] = None,
-    params: Annotated[str, typer.Option("--params", metavar="fast|balanced|compact", help="of the proof that is predicted")] = "balanced",
-    security: Annotated[int, typer.Option("--security", metavar="100|128", help="its proven bits")] = DEFAULT_SECURITY,
-    threads: Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="its threads (default: all)")] = None,
+    params: ParamsOption = "balanced",
+    security: SecurityOption = DEFAULT_SECURITY,
+    threads: ThreadsOption = None,
     max_cycles: CyclesOption = None,
-    rows: Annotated[int, typer.Option("--rows", metavar="N", min=1, help="lines of each list")] = SHOWN,
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="lines of each list")] = SHOWN,
     as_json: JsonOption = False,
 ) -> None:
     """Execute the guest and show its cycles and its proving cost by function, source line and chip."""
@@ -56,7 +65,7 @@ def profile(
     if as_json:
         emit(result.to_json())
     else:
-        show(result, rows)
+        show(result, top)
         if out is not None:
             line("flame graph", out)
     raise typer.Exit(REJECTED if result.session.exit_code else DONE)

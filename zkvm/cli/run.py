@@ -19,10 +19,14 @@ from zkvm.cli.options import (
     CyclesOption,
     InputOption,
     JsonOption,
+    ParamsOption,
     ProgramArgument,
     RegimeOption,
     SampleOption,
     SecurityOption,
+    ThreadsOption,
+    named,
+    source,
 )
 from zkvm.cli.output import by_regime, emit, line, shown, size
 from zkvm.cli.screen import guest_environment, screen
@@ -62,20 +66,24 @@ SegmentOption = Annotated[
         "--segment-cycles", metavar="N", min=1, help="prove in segments of N instructions (default: if it does not fit one proof)"
     ),
 ]
-ResumeOption = Annotated[
+WorkOption = Annotated[
     Path | None,
-    typer.Option("--resume", metavar="DIR", help="where the work on segments is kept, and goes on (default: RECEIPT.segments)"),
+    typer.Option(
+        "--work-dir", "--resume", metavar="DIR", help="where the work on segments is kept, and goes on (default: RECEIPT.segments)"
+    ),
 ]
 
 
 def run(
     guest: ProgramArgument,
     input_file: InputOption = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="RECEIPT", help="the receipt's file (default: GUEST.receipt here)")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="RECEIPT", help="the receipt's file (default: GUEST.receipt here)")
+    ] = None,
     execute_only: Annotated[bool, typer.Option("--execute-only", help="no proof: cycles, journal, where the cycles went")] = False,
     sample: SampleOption = None,
     every: Annotated[bool, typer.Option("--all", help="with --execute-only: every sample of a compiled model's input")] = False,
-    params: Annotated[str, typer.Option("--params", metavar="fast|balanced|compact", help="speed against size")] = "balanced",
+    params: ParamsOption = "balanced",
     security: SecurityOption = DEFAULT_SECURITY,
     regime: RegimeOption = BEST,
     no_zk: Annotated[bool, typer.Option("--no-zk", help="do not hide the private input")] = False,
@@ -84,8 +92,8 @@ def run(
     max_cycles: CyclesOption = None,
     max_memory: MemoryOption = None,
     segment_cycles: SegmentOption = None,
-    resume: ResumeOption = None,
-    threads: Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="worker threads (default: all)")] = None,
+    work_dir: WorkOption = None,
+    threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Execute the guest, prove the run, verify the receipt, write it, print the journal."""
@@ -112,7 +120,7 @@ def run(
         raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
     if model is not None:
         model.refuse_saturation(max_cycles, limit)
-    work = resume or target.with_name(f"{target.name}.segments")
+    work = work_dir or target.with_name(f"{target.name}.segments")
     with screen(not as_json) as view, no_collection(), resumable(work):
         info = api.prove(
             program,
@@ -143,7 +151,7 @@ def resumable(work: Path) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Cancelled, ZkvmError) as error:
         if begun(work) and not isinstance(error, CheckpointError):  # which says what to do
-            print(f"the work so far is in {work}, private data among it: the same command with --resume {work} goes on", file=sys.stderr)
+            print(f"the work so far is in {work}, private data among it: the same command with --work-dir {work} goes on", file=sys.stderr)
         raise
 
 
@@ -237,9 +245,11 @@ def read_guest_input(path: Path | None) -> bytes:
         return b""
     limit = memory.available_bytes() // INPUT_SHARE
     with reading(path):
-        data = read_at_most(path, limit)
+        data = read_at_most(source(path), limit)
     if data is None:
-        raise LimitError(f"{path}: the input has more than {size(limit)}, a quarter of the memory that is left: choose a smaller one")
+        raise LimitError(
+            f"{named(path)}: the input has more than {size(limit)}, a quarter of the memory that is left: choose a smaller one"
+        )
     return data
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from zkvm.progress import started_bar
 from zkvm.session.run import ExecutorEnv, Sink
 
 BEFORE_BAR = ("load", "execute")
@@ -44,7 +45,7 @@ class Screen:
             return
         self._replace("")
         if self._bar is None and name:
-            self._bar = _started_bar()
+            self._bar = started_bar()
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=share, description=name)
 
@@ -76,18 +77,6 @@ def screen(wanted: bool) -> Iterator[Screen]:
         yield shown
     finally:
         shown.close()
-
-
-def _started_bar() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description:<9}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
-    bar = Bar(*columns, console=Console(stderr=True), transient=True)
-    bar.add_task("", total=1.0)
-    bar.start()
-    return bar
 
 
 def write_bytes(stream: Any, data: bytes) -> None:

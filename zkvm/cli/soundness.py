@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from zkvm.cli.errors import DONE, REJECTED
-from zkvm.cli.options import JsonOption, RegimeOption
+from zkvm.cli.options import JsonOption, ParamsOption, RegimeOption, SecurityOption
 from zkvm.cli.output import emit, line, size
 from zkvm.errors import UsageError
 from zkvm.riscv.machine import machine
@@ -21,8 +21,8 @@ NOT_REACHED = "NOT REACHED: every verifier refuses such a proof"
 
 
 def soundness(
-    params: Annotated[str, typer.Option("--params", metavar="fast|balanced|compact", help="parameter set")] = "balanced",
-    security: Annotated[int, typer.Option("--security", metavar="100|128", help="its claim")] = DEFAULT_SECURITY,
+    params: ParamsOption = "balanced",
+    security: SecurityOption = DEFAULT_SECURITY,
     rows: Annotated[str, typer.Option("--rows", metavar="2^N", help="height of the tallest table")] = "2^20",
     regime: RegimeOption = BEST,
     as_json: JsonOption = False,

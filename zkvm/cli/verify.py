@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zkvm.cli.errors import DONE, REJECTED, reading
-from zkvm.cli.options import JsonOption, RegimeOption
+from zkvm.cli.options import JsonOption, ReceiptArgument, RegimeOption, source
 from zkvm.cli.output import by_regime, emit, line, shown
 from zkvm.errors import UsageError, VerificationError
 from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, Policy
 
 if TYPE_CHECKING:
     from zkvm.ml.interface import ModelInterface
-
-ReceiptArgument = Annotated[Path, typer.Argument(metavar="RECEIPT", help="the receipt's file", show_default=False)]
 
 
 def verify(
@@ -52,7 +50,7 @@ def verify(
 
     named = [] if image_id is None else [parse_image_id(image_id)]
     with reading(receipt):
-        data = read_receipt(receipt)
+        data = read_receipt(source(receipt))
     interface = None
     if model is not None:
         from zkvm.cli.journal import read_model

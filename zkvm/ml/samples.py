@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,8 @@ Data = NDArray[Any] | Mapping[str, Any] | Sequence[Any]
 """Samples in Python: an array (of a model with one input), a dictionary of arrays by name, a list with one array per input, or a list of
 such dictionaries. Nested lists of numbers do for arrays."""
 MAX_FILE_BYTES = 1 << 31
+MAGICS = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz"}
+"""First bytes of files, by suffix; others are JSON."""
 INT32 = np.iinfo(np.int32)
 UNREADABLE = (OSError, ValueError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error)
 """What readers of files raise on damaged ones."""
@@ -57,21 +61,48 @@ def load_samples(path: Path, inputs: Sequence[Port]) -> list[Sample]:
     Raises:
         InputError: the file cannot be read, or does not fit the inputs: another shape, layout or type.
     """
-    try:
+    with _refused_as(str(path)):
         if path.stat().st_size > MAX_FILE_BYTES:
             raise InputError(f"{path.stat().st_size} bytes; files of at most {MAX_FILE_BYTES} are read")
-        if path.suffix == ".npy":
-            content: Any = np.load(path, allow_pickle=False)
-        elif path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                content = {name: archive[name] for name in archive.files}
-        else:
-            content = _input_data(json.loads(path.read_text()), inputs)
-        return samples_of(content, inputs)
+        with path.open("rb") as file:
+            return samples_of(_content(file, path.suffix, inputs), inputs)
+
+
+def read_samples(data: bytes, inputs: Sequence[Port], name: str) -> list[Sample]:
+    """All samples of a file's content, whose first bytes tell which of the kinds of :func:`load_samples` it is.
+
+    Args:
+        data: the content.
+        inputs: of the model.
+        name: what messages call it.
+
+    Raises:
+        InputError: it cannot be read, or does not fit the inputs.
+    """
+    suffix = next((suffix for magic, suffix in MAGICS.items() if data.startswith(magic)), "")
+    with _refused_as(name):
+        return samples_of(_content(BytesIO(data), suffix, inputs), inputs)
+
+
+@contextmanager
+def _refused_as(name: str) -> Iterator[None]:
+    """Names what cannot be read or does not fit."""
+    try:
+        yield
     except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+        raise InputError(f"{name}: cannot be read: {error}") from error
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{name}: {error}") from error
+
+
+def _content(file: BinaryIO, suffix: str, inputs: Sequence[Port]) -> Any:
+    """What a file of this suffix holds."""
+    if suffix == ".npy":
+        return np.load(file, allow_pickle=False)
+    if suffix == ".npz":
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    return _input_data(json.loads(file.read()), inputs)
 
 
 def samples_of(data: Data, inputs: Sequence[Port]) -> list[Sample]:

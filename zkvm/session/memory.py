@@ -33,12 +33,19 @@ def available_bytes() -> int:
     return max(min(candidates, default=UNLIMITED), 0)
 
 
+def total_bytes() -> int:
+    """Memory of the machine; 0 where the system does not tell."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
 def _of_machine() -> Iterator[int]:
     with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):
         lines = MEMORY_INFORMATION.read_text().splitlines()
         yield next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if total_bytes():
+        yield total_bytes()
 
 
 def _of_groups() -> Iterator[int]:

@@ -28,7 +28,7 @@ ACCEPTED, REJECTED, USAGE, BAD_INPUT, LIMIT, INTERRUPTED = 0, 1, 2, 3, 5, 130
 def parser() -> argparse.ArgumentParser:
     """The arguments."""
     result = argparse.ArgumentParser(prog="python -m zkvm.verifier", description="Verify a receipt.")
-    result.add_argument("receipt", type=Path, help="the receipt's file")
+    result.add_argument("receipt", type=Path, metavar="RECEIPT|-", help="the receipt's file; - is standard input")
     result.add_argument("--image-id", metavar="HEX", help="image ID of the program that you trust")
     result.add_argument(
         "--elf",
@@ -85,12 +85,14 @@ def _verify(options: argparse.Namespace) -> int:
         UsageError: no program is named, or pyelftools is missing.
         LimitError: the program is too large.
     """
+    piped = str(options.receipt) == "-"
+    name = "standard input" if piped else str(options.receipt)
     try:
-        data = read_receipt(options.receipt)
+        data = read_receipt(0 if piped else options.receipt)
     except OSError as error:
-        return _fail(BAD_INPUT, f"{options.receipt}: {error.strerror}", options.json)
+        return _fail(BAD_INPUT, f"{name}: {error.strerror}", options.json)
     except FormatError as error:
-        return _fail(BAD_INPUT, f"{options.receipt}: {error.detail}", options.json)
+        return _fail(BAD_INPUT, f"{name}: {error.detail}", options.json)
     named = [] if options.image_id is None else [parse_image_id(options.image_id)]
     if options.elf is not None:
         named.append(bytes.fromhex(_computed(options.elf, sys.stderr.isatty() and not options.json)))

@@ -21,6 +21,7 @@ from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.security import proven_bits
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.verifier.verify import verify_proof
+from zkvm.verifier import table
 from zkvm.verifier.segments import SegmentedSeal
 
 MAGIC, SEGMENTS_MAGIC = b"ZKVMRCPT", b"ZKVMSEGS"
@@ -277,9 +278,13 @@ class Receipt:
             }
         return view
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return table.html(self.to_json())
 
-def read_receipt(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a receipt's file, pipe or device; of one that is too long for a receipt no more than that is read.
+
+def read_receipt(path: str | os.PathLike[str] | int) -> bytes:
+    """The bytes of a receipt's file, pipe, device or open descriptor; of one that is too long for a receipt no more than that is read.
 
     Raises:
         OSError: it cannot be read.
@@ -335,14 +340,15 @@ def verdict(data: bytes, *image_ids: str | bytes, policy: Policy = DEFAULT_POLIC
 
 
 def parse_image_id(image_id: str | bytes) -> bytes:
-    """An image ID as 32 bytes, from those or from 64 hexadecimal digits.
+    """An image ID as 32 bytes, from those or from 64 hexadecimal digits, with or without ``0x`` before them.
 
     Raises:
         UsageError: it is neither.
     """
     if isinstance(image_id, str):
+        digits = image_id.removeprefix("0x")
         try:
-            image_id = bytes.fromhex(image_id) if len(image_id) == 2 * DIGEST_BYTES else b""
+            image_id = bytes.fromhex(digits) if len(digits) == 2 * DIGEST_BYTES else b""
         except ValueError:
             image_id = b""
     if len(image_id) != DIGEST_BYTES:

@@ -124,7 +124,7 @@ class Policy:
     """What a verifier accepts; given by the caller, never by the proof.
 
     Attributes:
-        min_security_bits: proven bits that the proof's actual shape must reach.
+        min_security: proven bits that the proof's actual shape must reach.
         allow_dev: accept dev receipts, in which nothing is proven.
         regime: which theorems these bits may rest on: ``best`` (those of 2025 too), ``bciks20`` (those of 2020) or ``unique``
             (unique decoding alone).
@@ -134,7 +134,7 @@ class Policy:
         UsageError: there is no such regime.
     """
 
-    min_security_bits: int = DEFAULT_DEMAND
+    min_security: int = DEFAULT_DEMAND
     allow_dev: bool = False
     regime: str = BEST
     max_segments: int = 1 << 12
@@ -149,6 +149,6 @@ class Policy:
         Raises:
             VerificationError: POLICY, it has fewer.
         """
-        if not bits >= self.min_security_bits:  # a demand that is no number is not met
+        if not bits >= self.min_security:  # a demand that is no number is not met
             where = "" if self.regime == BEST else f" under regime {self.regime!r}"
-            raise VerificationError(RejectReason.POLICY, f"{bits:.1f} proven bits for this shape{where}, {self.min_security_bits} demanded")
+            raise VerificationError(RejectReason.POLICY, f"{bits:.1f} proven bits for this shape{where}, {self.min_security} demanded")
