@@ -1,0 +1,14 @@
+"""Settings of the site's generator, Sphinx; ``tools/build_site.py`` runs it."""
+
+project = "zkvm"
+html_title = "zkvm"
+extensions = ["myst_parser"]
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4
+myst_url_schemes = {"http": None, "https": None, "mailto": None, "reference": "reference/{{path}}"}
+html_theme = "furo"
+html_static_path = ["pictures"]
+html_show_sphinx = False
+html_copy_source = False
+pygments_style = "friendly"
+pygments_dark_style = "native"
