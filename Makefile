@@ -6,7 +6,7 @@ JOBS ?= 2
 RUN = $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint wheel guests docs
+.PHONY: help setup demo test test-long lint wheel guests docs site links
 
 help:
 	@echo "make demo       prove and verify one image classification"
@@ -15,7 +15,9 @@ help:
 	@echo "make lint       style, types, and names that nothing uses"
 	@echo "make wheel      build the wheel, install it bare elsewhere, verify a receipt with it"
 	@echo "make guests     rebuild the committed guest programs"
-	@echo "make docs       generated pages, test vectors, and the API reference in build/reference"
+	@echo "make docs       generated pages and pictures, test vectors, and the site in build/site"
+	@echo "make site       the site alone; a warning or a broken link is an error"
+	@echo "make links      ask every server that the pages link to"
 
 # The stamp is written last, so that an interrupted installation is done again.
 $(VENV)/.installed: pyproject.toml
@@ -52,4 +54,12 @@ docs: setup
 	$(RUN) tools/make_vectors.py
 	$(RUN) tools/web_machine.py
 	$(RUN) tools/web_page.py
-	$(RUN) -W error -m pdoc -d google -o build/reference zkvm zkvm.guest zkvm.guest.toolchain zkvm.ml
+	$(RUN) tools/tour.py
+	$(RUN) tools/draw.py
+	$(RUN) tools/build_site.py
+
+site: setup
+	$(RUN) tools/build_site.py
+
+links: setup
+	$(RUN) tools/build_site.py --external

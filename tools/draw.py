@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import subprocess
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -17,10 +18,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools.svg import COLOURS, FAINT, INK, Picture  # noqa: E402
-from tools.tour import Run, parts, proven  # noqa: E402
-from zkvm.riscv.machine import machine  # noqa: E402
-from zkvm.stark.air.chip import Chip  # noqa: E402
+from tools.svg import COLOURS, FAINT, INK, Picture
+from tools.tour import Run, parts, proven
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.chip import Chip
 
 FOLDER = ROOT / "docs" / "pictures"
 WIDTH = 520
@@ -30,13 +31,13 @@ RANGES = "range16 range15 range14 range7 bytes and power".split()
 
 def pipeline(run: Run) -> Picture:
     """From the source to the verdict, with the tour's numbers."""
-    heights = [entry.height for entry in run.tables]
+    heights, proof = [entry.height for entry in run.tables], run.proof
     stages = (
         ("source", "main.c, C or Python or a model", "zkvm build, zkvm compile"),
         ("program", f"ELF, {len(run.elf):,} bytes; its image ID names it", "the interpreter, private input"),
         ("run", f"{run.execution.cycles} instructions, {len(run.receipt.journal)} bytes of journal", "one row an instruction"),
         ("tables", f"{len(run.tables)} tables, {min(heights):,} to {max(heights):,} rows", "commit, challenge, commit, ..."),
-        ("proof", f"{len(run.proof.openings)} openings, {len(run.proof.fri_roots)} layers, {run.proof.parameters[1]} queries", "claim, journal"),
+        ("proof", f"{len(proof.openings)} openings, {len(proof.fri_roots)} layers, {proof.parameters[1]} queries", "claim, journal"),
         ("receipt", f"{len(run.receipt.to_bytes()):,} bytes: all that is sent", "numpy, the image ID"),
         ("verdict", f"accepted, {run.receipt.security_bits()} proven bits", ""),
     )  # fmt: skip
@@ -53,26 +54,34 @@ def pipeline(run: Run) -> Picture:
     return picture
 
 
+def loaded_to_verify() -> set[str]:
+    """The modules that a process loads to verify receipts."""
+    code = "import sys, zkvm.verifier.receipt; print(*(name for name in sys.modules if name.startswith('zkvm.')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
 def wings() -> Picture:
-    """Which packages prove, which verify, and what they share."""
+    """The two wings and what joins them; which packages a verifier loads."""
     columns = (
-        ("prover only", 12, ("zkvm.session", "zkvm.riscv.vm", "zkvm.riscv.fills", "zkvm.stark.tables", "zkvm.stark.prover",
-                             "zkvm.stark.kernels"), "numba: compiled, fast", "#fdf1e7", "#dfb48f"),
-        ("both read", 182, ("zkvm.riscv.machine", "zkvm.riscv.chips", "zkvm.riscv.header", "zkvm.stark.air", "zkvm.stark.protocol",
-                            "zkvm.stark.field", "zkvm.stark.crypto"), "each rule written once", "#eef3f8", "#b9c6d3"),
-        ("verifier only", 352, ("zkvm.verifier", "zkvm.stark.verifier"), "numpy: small, readable", "#eaf5ec", "#9cc4a4"),
-    )  # fmt: skip
-    rows = max(len(names) for _, _, names, *_ in columns)
-    picture = Picture(WIDTH, 72 + 34 * rows + 12, "Packages of the prover, of the verifier, and of both")
-    for title, left, names, note, fill, edge in columns:
-        for name in names:
-            if not any((ROOT / name.replace(".", "/")).with_suffix(suffix).exists() for suffix in ("", ".py")):
-                raise FileNotFoundError(f"the picture shows {name}, which is not there")
-        picture.text(left + 78, 26, title, 15, anchor="middle", bold=True)
-        picture.text(left + 78, 46, note, 11.5, FAINT, anchor="middle")
+        ("riscv: the machine", 14, ("isa", "vm", "chips", "machine", "header", "segments", "fills", "kernels"), "zkvm.riscv"),
+        ("stark: the proof system", 274, ("field", "crypto", "air", "protocol", "verifier", "tables", "prover", "kernels"), "zkvm.stark"),
+    )
+    loaded, ends = loaded_to_verify(), {True: ("#eaf5ec", "#9cc4a4"), False: ("#fdf1e7", "#dfb48f")}
+    rows = max(len(names) for _, _, names, _ in columns)
+    picture = Picture(WIDTH, 60 + 34 * rows + 94, "The two wings of the package, and what joins them")
+    for title, left, names, package in columns:
+        picture.text(left + 116, 26, title, 15, anchor="middle", bold=True)
         for number, name in enumerate(names):
-            picture.box(left, 60 + 34 * number, 156, 28, fill, edge)
-            picture.text(left + 10, 79 + 34 * number, name, 12.5)
+            picture.box(left, 40 + 34 * number, 232, 28, *ends[f"{package}.{name}" in loaded])
+            picture.text(left + 10, 59 + 34 * number, f"{package}.{name}", 12.5)
+        picture.line(left + 116, 42 + 34 * rows, left + 116, 67 + 34 * rows, arrow=True)
+    for number, (name, verifies) in enumerate((("zkvm.verifier: receipts, image IDs", True), ("zkvm.api, session: runs, proofs", False))):
+        picture.box(14 + 260 * number, 70 + 34 * rows, 232, 28, *ends[verifies])
+        picture.text(24 + 260 * number, 89 + 34 * rows, name, 12.5)
+    for number, (verifies, words) in enumerate(((True, "loaded to verify a receipt: numpy"), (False, "only to run and prove"))):
+        picture.box(40 + 250 * number, 122 + 34 * rows, 18, 14, *ends[verifies])
+        picture.text(64 + 250 * number, 134 + 34 * rows, words, 12, FAINT)
     return picture
 
 
@@ -98,7 +107,7 @@ def bus_graph(chips: Sequence[Chip], title: str) -> Picture:
         for number, name in enumerate(side):
             y = 40 + (height - 50) * (number + 0.5) / len(side)
             picture.text(edge + (-6 if anchor == "end" else 6), y + 4, name, 11.5, anchor=anchor)
-            for bus in on[name]:
+            for bus in sorted(on[name]):
                 picture.curve(edge, y, bus_edge, places[bus], COLOURS[names.index(bus) % len(COLOURS)])
     for number, name in enumerate(names):
         picture.box(208, places[name] - 9, 104, 18, "#ffffff", COLOURS[number % len(COLOURS)])
@@ -155,7 +164,7 @@ def bars(title: str, entries: Sequence[tuple[str, float, str]]) -> Picture:
     return picture
 
 
-def receipt_bytes(run: Run) -> Picture:
+def bytes_of_receipt(run: Run) -> Picture:
     """Where the bytes of the tour's receipt are."""
     entries = [(str(name), float(str(size).replace(",", "")), str(size)) for name, size, share in parts(run) if share]
     return bars(f"Bytes of the receipt of hello: {len(run.receipt.to_bytes()):,}", entries)
@@ -211,7 +220,7 @@ def pictures() -> Iterator[tuple[str, Picture]]:
     yield "buses", bus_graph([chip for chip in firsts if chip.name in here], "The buses of the guest hello, and the chips on them")
     yield "all-buses", bus_graph(firsts, "All buses of the machine, and the chips on them")
     yield "rounds", rounds(run)
-    yield "bytes", receipt_bytes(run)
+    yield "bytes", bytes_of_receipt(run)
     yield "phases", phases(measured)
     yield "growth", growth(measured)
 

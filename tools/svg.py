@@ -8,8 +8,6 @@ FONT = "font-family=\"system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif\""
 GROUND, INK, FAINT = "#ffffff", "#1c2530", "#7a8794"
 COLOURS = ("#2f6db5", "#c2571a", "#3a8a4d", "#8a4fa3", "#b8860b", "#2a8c8c", "#b03a5b", "#5b6abf", "#6b7a2a", "#996633")
 """Tell neighbours apart; each has enough contrast against the ground for text."""
-CHARACTER = 0.56
-"""Width of an average character, as a part of the font's size."""
 
 
 class Picture:
@@ -25,9 +23,7 @@ class Picture:
         self.width, self.height, self.title = width, height, title
         self._parts: list[str] = []
 
-    def text(
-        self, x: float, y: float, words: str, size: float = 13, colour: str = INK, anchor: str = "start", bold: bool = False
-    ) -> None:
+    def text(self, x: float, y: float, words: str, size: float = 13, colour: str = INK, anchor: str = "start", bold: bool = False) -> None:
         """Words at a place.
 
         Args:

@@ -16,36 +16,36 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tools.tour_text import TEMPLATE  # noqa: E402
-from zkvm import api  # noqa: E402
-from zkvm.cli.guest import instructions  # noqa: E402
-from zkvm.errors import VerificationError  # noqa: E402
-from zkvm.riscv.fills import fill_rows  # noqa: E402
-from zkvm.riscv.header import run_statement  # noqa: E402
-from zkvm.riscv.isa import opcodes  # noqa: E402
-from zkvm.riscv.machine import machine  # noqa: E402
-from zkvm.riscv.records import Execution  # noqa: E402
-from zkvm.riscv.vm.elf import parse_elf  # noqa: E402
-from zkvm.session.run import ExecutorEnv, read_elf, run_image  # noqa: E402
-from zkvm.stark.air.check import table_entries  # noqa: E402
-from zkvm.stark.air.table import Table  # noqa: E402
-from zkvm.stark.crypto.transcript import Transcript  # noqa: E402
-from zkvm.stark.field.extension import Ext  # noqa: E402
-from zkvm.stark.field.goldilocks import P  # noqa: E402
-from zkvm.stark.protocol.params import parameters  # noqa: E402
-from zkvm.stark.protocol.proof import Proof  # noqa: E402
-from zkvm.stark.protocol.steps import DOMAIN  # noqa: E402
-from zkvm.stark.prover.counting import merge_tuples  # noqa: E402
-from zkvm.stark.prover.prove import prove_tables  # noqa: E402
-from zkvm.stark.prover.randomness import SEED_BYTES, Randomness  # noqa: E402
-from zkvm.stark.prover.roots import roots_with  # noqa: E402
-from zkvm.stark.prover.tapes import evaluate_columns  # noqa: E402
-from zkvm.stark.tables import build_tables  # noqa: E402
-from zkvm.verifier.image import image_columns, image_header  # noqa: E402
-from zkvm.verifier.receipt import Claim, Receipt, journal_digest  # noqa: E402
+from zkvm.cli.guest import instructions
+from zkvm.errors import VerificationError
+from zkvm.riscv.fills import fill_rows
+from zkvm.riscv.header import run_statement
+from zkvm.riscv.isa import opcodes
+from zkvm.riscv.machine import machine
+from zkvm.riscv.records import Execution
+from zkvm.riscv.vm.elf import parse_elf
+from zkvm.session.run import ExecutorEnv, read_elf, run_image
+from zkvm.stark.air.check import table_entries
+from zkvm.stark.air.table import Table
+from zkvm.stark.crypto.transcript import Transcript
+from zkvm.stark.field.extension import Ext
+from zkvm.stark.field.goldilocks import P
+from zkvm.stark.protocol.params import parameters
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.steps import DOMAIN
+from zkvm.stark.prover.counting import merge_tuples
+from zkvm.stark.prover.prove import prove_tables
+from zkvm.stark.prover.randomness import SEED_BYTES, Randomness
+from zkvm.stark.prover.roots import roots_with
+from zkvm.stark.prover.tapes import evaluate_columns
+from zkvm.stark.tables import build_tables
+from zkvm.verifier.image import image_columns, image_header
+from zkvm.verifier.receipt import Claim, Receipt, journal_digest
 
 GUEST = ROOT / "guest_programs" / "hello"
 PAGE = ROOT / "docs" / "tour.md"
+TEMPLATE = Path(__file__).with_name("tour_template.md")
+"""The words; the numbers come from the run."""
 SEED = b"the tour of docs/tour.md".ljust(SEED_BYTES, b"\0")
 PARAMETERS = ("balanced", 128)
 FOLLOWED = "add_immediate"
@@ -184,7 +184,12 @@ def layers(run: Run) -> Iterator[tuple[object, ...]]:
     """FRI's layers: values in each, its root, and the challenge that folds it."""
     points = run.proof.parameters[0] << max(run.proof.log_heights)
     for number, root in enumerate(run.proof.fri_roots):
-        yield number, points >> 3 * number, f"`{root.hex()[:16]}...`", f"`{extension(run.transcript.drawn[f'folding challenge {number}'])[:21]}...`"
+        yield (
+            number,
+            points >> 3 * number,
+            f"`{root.hex()[:16]}...`",
+            f"`{extension(run.transcript.drawn[f'folding challenge {number}'])[:21]}...`",
+        )
 
 
 def parts(run: Run) -> Iterator[tuple[object, ...]]:
@@ -211,7 +216,13 @@ def verdicts(run: Run) -> Iterator[tuple[object, ...]]:
     """What the verifier says of the receipt, and of some that differ in one bit."""
     data, identity = run.receipt.to_bytes(), run.receipt.claim.image_id
     journal = data.index(run.receipt.journal)
-    places = {"nothing": None, "the first byte": 0, "a byte of the journal": journal, "the byte in the middle": len(data) // 2, "the last byte": -1}
+    places = {
+        "nothing": None,
+        "the first byte": 0,
+        "a byte of the journal": journal,
+        "the byte in the middle": len(data) // 2,
+        "the last byte": -1,
+    }
     for name, place in places.items():
         changed = bytearray(data)
         if place is not None:
@@ -231,11 +242,10 @@ def page() -> str:
     own = followed(run)
     cells = [(f"`{name}`", shown(int(own.main[number, 0]))) for number, name in enumerate(own.chip.main)]
     half = -(-len(cells) // 2)
+    rows = [(*left, *right) for left, right in zip(cells[:half], [*cells[half:], ("", "")], strict=False)]
     drawn = run.transcript.drawn
-    segments = [
-        (f"0x{entry.address:x}", entry.size, "r" + "w" * entry.writable + "x" * entry.executable) for entry in parsed.segments
-    ]
-    return TEMPLATE.format(
+    segments = [(f"0x{entry.address:x}", entry.size, "r" + "w" * entry.writable + "x" * entry.executable) for entry in parsed.segments]
+    return TEMPLATE.read_text().format(
         source=(GUEST / "main.c").read_text().strip(),
         elf_bytes=f"{len(run.elf):,}",
         segments=table(("address", "bytes", "may"), segments),
@@ -249,7 +259,7 @@ def page() -> str:
         tables=table(("table", "used rows", "height", "main columns", "fixed columns"), table_rows(run)),
         exempt=parameters(*PARAMETERS).exempt,
         followed=FOLLOWED,
-        cells=table(("column", "value", "column", "value"), [(*left, *right) for left, right in zip(cells[:half], [*cells[half:], ("", "")], strict=False)]),
+        cells=table(("column", "value") * 2, rows),
         tuples=table(("bus", "tuple", "cancels with"), tuples(run)),
         main_columns=sum(len(entry.chip.main) for entry in run.tables),
         tallest=1 << max(shape),

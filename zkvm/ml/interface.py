@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -190,14 +191,15 @@ class ModelInterface:
         return blake3(DOMAIN + json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
     @staticmethod
-    def read(path: Path) -> ModelInterface:
+    def read(path: str | os.PathLike[str]) -> ModelInterface:
         """Read the metadata of a compiled model: ``model.json``, or the directory that holds it.
 
         Raises:
             UsageError: not what :meth:`CompiledModel.save` wrote.
         """
+        file = Path(path)
         try:
-            metadata = json.loads((path / METADATA if path.is_dir() else path).read_text())
+            metadata = json.loads((file / METADATA if file.is_dir() else file).read_text())
             if metadata["format"] != FORMAT:
                 raise UsageError(f"{path}: format {metadata['format']}; this version reads {FORMAT}: compile the model again")
             return ModelInterface(

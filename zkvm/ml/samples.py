@@ -6,6 +6,7 @@ Numbers are taken as they are or refused: never another layout, never a fraction
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +49,7 @@ class Port(Protocol):
         """Of the numbers that people write."""
 
 
-def load_samples(path: Path, inputs: Sequence[Port]) -> list[Sample]:
+def load_samples(path: str | os.PathLike[str], inputs: Sequence[Port]) -> list[Sample]:
     """All samples of a file: ``.npy`` (one input), ``.npz`` (by name), else JSON, as EZKL writes it or by name.
 
     JSON is ``{"input_data": [...]}`` with a flat or nested list per input, or for one input the list itself; a list may go on with
@@ -61,11 +62,12 @@ def load_samples(path: Path, inputs: Sequence[Port]) -> list[Sample]:
     Raises:
         InputError: the file cannot be read, or does not fit the inputs: another shape, layout or type.
     """
+    place = Path(path)
     with _refused_as(str(path)):
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"{path.stat().st_size} bytes; files of at most {MAX_FILE_BYTES} are read")
-        with path.open("rb") as file:
-            return samples_of(_content(file, path.suffix, inputs), inputs)
+        if place.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(f"{place.stat().st_size} bytes; files of at most {MAX_FILE_BYTES} are read")
+        with place.open("rb") as file:
+            return samples_of(_content(file, place.suffix, inputs), inputs)
 
 
 def read_samples(data: bytes, inputs: Sequence[Port], name: str) -> list[Sample]:
