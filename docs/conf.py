@@ -9,6 +9,7 @@ myst_url_schemes = {"http": None, "https": None, "mailto": None, "reference": "r
 html_theme = "furo"
 html_static_path = ["pictures"]
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False
 pygments_style = "friendly"
 pygments_dark_style = "native"
