@@ -1,4 +1,4 @@
-"""The figures that the README quotes. Usage: ``python bench/run.py [NAME...] [--runs N]``; prints one JSON object.
+"""The figures that the front page and docs/performance.md quote. Usage: ``python bench/run.py [NAME...] [--runs N]``; prints one JSON object.
 
 Proofs of one kind run in a process of their own, so that peak memory is theirs; a figure is the median of several runs after a warm-up.
 """
@@ -163,7 +163,7 @@ BENCHES: dict[str, Callable[[int], Figures]] = {
 
 def main() -> None:
     """Measure the named figures, all by default."""
-    parser = argparse.ArgumentParser(description="Measure the figures that the README quotes.")
+    parser = argparse.ArgumentParser(description="Measure the figures that the front page quotes.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHES)}; all by default")
     parser.add_argument("--runs", type=int, default=RUNS, help="counted runs of each proof, after a warm-up")
     chosen = parser.parse_args()

@@ -13,3 +13,4 @@ html_show_copyright = False
 html_copy_source = False
 pygments_style = "friendly"
 pygments_dark_style = "native"
+linkcheck_ignore = ["reference/"]  # made beside the pages, and followed there

@@ -118,6 +118,9 @@ def build(out: Path, external: bool) -> int:
         source, fresh = Path(scratch) / "pages", Path(scratch) / "site"
         source.mkdir()
         stage(source)
+        if external:
+            front = on_site((ROOT / "README.md").read_text(), ROOT / "README.md", pages() | {ROOT / "README.md": "front.md"})
+            (source / "front.md").write_text(f"---\norphan: true\n---\n\n{front}")
         builder = "linkcheck" if external else "html"
         command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", "-b", builder, str(source), str(fresh)]
         if subprocess.run(command, check=False).returncode:
