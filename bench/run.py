@@ -1,4 +1,4 @@
-"""The figures that the front page and docs/performance.md quote. Usage: ``python bench/run.py [NAME...] [--runs N]``; prints one JSON object.
+"""The figures that the front page and docs/performance.md quote. Usage: ``python bench/run.py [NAME...] [--runs N]``; prints JSON.
 
 Proofs of one kind run in a process of their own, so that peak memory is theirs; a figure is the median of several runs after a warm-up.
 """
