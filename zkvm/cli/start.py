@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from importlib import import_module
 
 from zkvm.session.resources import no_collection, prove_extra, prove_extra_found
@@ -23,7 +24,10 @@ def load_kernels(modules: tuple[str, ...] = EXECUTOR) -> None:
     with no_collection(), prove_extra():
         for module in modules:
             import_module(module)
-        import_module("zkvm.stark.kernels.library").load()
+        library = import_module("zkvm.stark.kernels.library")
+        if sys.stderr.isatty() and not library.library_path().is_file():
+            print("zkvm: compiling the kernels, once; this takes about a minute", file=sys.stderr, flush=True)
+        library.load()
         gc.freeze()
 
 
