@@ -23,6 +23,7 @@ from tests.receipts import ECHO, TEXT, echo_receipt
 ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^(?:<!-- snippet: (?P<note>[^>]*?) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN = ("sh", "python", "c")
+KINDS = (*RUN, "js")
 CHANGING = re.compile(r"\b[0-9a-f]{64}\b|\d+(?:\.\d+)?")
 """What differs from run to run, and is not compared: image IDs, times, sizes."""
 
@@ -47,7 +48,7 @@ class Snippet:
     def wanted(self) -> bool:
         """Whether it can be executed here."""
         verb, _, what = self.note.partition(" ")
-        return self.language in RUN and verb.rstrip(",") != "skip" and not (verb == "needs" and importlib.util.find_spec(what) is None)
+        return self.language in KINDS and verb.rstrip(",") != "skip" and not (verb == "needs" and importlib.util.find_spec(what) is None)
 
 
 def snippets(text: str) -> Iterator[Snippet]:
@@ -169,10 +170,10 @@ def command_of(snippet: Snippet, folder: Path, page: Page) -> list[str]:
         code = code.replace(old, new)
     if snippet.language == "sh":
         return ["bash", "-e", "-c", code]
-    name = folder / ("snippet.py" if snippet.language == "python" else "snippet.c")
+    name = folder / {"python": "snippet.py", "c": "snippet.c", "js": "snippet.mjs"}[snippet.language]
     name.write_text(page.first + code if snippet.language == "python" else code)
     build = [sys.executable, "-m", "zkvm", "build", str(name), "-o", str(name.with_suffix(".elf"))]
-    return [sys.executable, str(name)] if snippet.language == "python" else build
+    return {"python": [sys.executable, str(name)], "c": build, "js": ["node", str(name)]}[snippet.language]
 
 
 def executed(text: str, page: Page, folder: Path) -> int:
@@ -207,6 +208,19 @@ def test_snippets_do_what_the_page_says(name: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_snippets_of_the_readme(tmp_path: Path) -> None:
     assert executed((ROOT / "README.md").read_text(), Page(echo_and_network, "", HEX), tmp_path) > 0
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_snippets_of_the_verifier_in_javascript(tmp_path: Path) -> None:
+    page = Page(javascript, "", HEX, ("js",))
+    assert executed((ROOT / "web" / "verifier" / "README.md").read_text(), page, tmp_path) > 0
+
+
+def javascript(folder: Path) -> None:
+    """A receipt, and the package where Node looks for it."""
+    echo(folder)
+    (folder / "node_modules").mkdir()
+    (folder / "node_modules" / "zkvm-verifier").symlink_to(ROOT / "web" / "verifier")
 
 
 def echo_and_network(folder: Path) -> None:
