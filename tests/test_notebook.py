@@ -38,6 +38,13 @@ def test_a_dev_receipt_says_so_and_a_journal_cannot_be_markup() -> None:
     assert any("(1,000 bytes)" in entry for entry in long)
 
 
+def test_a_receipt_is_one_line() -> None:
+    identity = zkvm.compute_image_id(ECHO)
+    start = f"<Receipt: image {identity}, exit code 0, {len(TEXT)} bytes of journal, "
+    assert repr(echo_receipt()) == f"{start}one proof>"
+    assert repr(dev_receipt()) == f"{start}dev: nothing is proven>"
+
+
 class Notebook:
     """What of IPython is used: cells' outputs that can be updated."""
 

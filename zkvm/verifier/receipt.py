@@ -64,7 +64,7 @@ class Claim:
     parameters: tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Receipt:
     """A run's public result with its proof.
 
@@ -277,6 +277,10 @@ class Receipt:
                 "opened_positions": len(self.seal.main.rows[0]),
             }
         return view
+
+    def __repr__(self) -> str:
+        proven = "dev: nothing is proven" if self.dev else f"{self.segments} segments" if self.segments else "one proof"
+        return f"<Receipt: image {self.claim.image_id.hex()}, exit code {self.claim.exit_code}, {len(self.journal)} bytes of journal, {proven}>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
