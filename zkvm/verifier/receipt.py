@@ -280,7 +280,7 @@ class Receipt:
 
     def __repr__(self) -> str:
         proven = "dev: nothing is proven" if self.dev else f"{self.segments} segments" if self.segments else "one proof"
-        return f"<Receipt: image {self.claim.image_id.hex()}, exit code {self.claim.exit_code}, {len(self.journal)} bytes of journal, {proven}>"
+        return f"<Receipt: {table.claim(self.claim.image_id, self.claim.exit_code, self.journal)}, {proven}>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -1,4 +1,4 @@
-"""A receipt as a small table, for notebooks."""
+"""A receipt as people see it in Python: a line, in notebooks a small table."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def html(view: Mapping[str, Any]) -> str:
     title = "Dev receipt: nothing is proven" if view["dev"] else "Receipt (not verified by showing it)"
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in _rows(view))
     return f"<table><caption>{escape(title)}</caption>{rows}</table>"
+
+
+def claim(image_id: bytes, exit_code: int, journal: bytes) -> str:
+    """The statement in a line."""
+    return f"image {image_id.hex()}, exit code {exit_code}, {len(journal)} bytes of journal"
 
 
 def _rows(view: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
