@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import zkvm
 from tests.cli.running import invoke
 from tests.receipts import ECHO, TEXT, echo_receipt
+from zkvm.cli import model
 from zkvm.errors import InputError, UsageError
 from zkvm.ml.interface import Tensor
 from zkvm.ml.samples import read_samples
@@ -71,6 +73,22 @@ def test_the_content_tells_the_kind_of_samples(data: bytes) -> None:
     assert sample["x"].tolist() == VALUES
     with pytest.raises(InputError, match="standard input: cannot be read"):
         read_samples(data[: len(data) // 2], [PORT], "standard input")
+
+
+def test_samples_of_a_model_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, archived("npy"))
+    os.close(writing)
+    monkeypatch.setattr(model, "source", lambda path: reading)
+    (sample,) = model.samples_in(Path("-"), [PORT])
+    os.close(reading)
+    assert sample["x"].tolist() == VALUES
+
+
+def test_a_file_called_otherwise_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "x.npy").write_bytes(archived("npy"))
+    (sample,) = model.samples_in(tmp_path / "x.npy", [PORT])
+    assert sample["x"].tolist() == VALUES
 
 
 def test_image_ids_may_begin_with_0x() -> None:
