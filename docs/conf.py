@@ -11,6 +11,7 @@ html_static_path = ["pictures"]
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
+highlight_language = "text"  # of blocks that name none
 pygments_style = "friendly"
 pygments_dark_style = "native"
 linkcheck_ignore = ["reference/"]  # made beside the pages, and followed there
