@@ -19,7 +19,7 @@ from zkvm.ml.answers import Candidate
 from zkvm.ml.arithmetic import FloatArray
 from zkvm.ml.domain import GATE_SEED, Domain, is_near
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.labels import Labels, differing_labels, differing_rows, label_sources
+from zkvm.ml.labels import Labels, differing_labels, differing_rows, label_sources, of_operator
 from zkvm.ml.margins import Margins, Source
 from zkvm.ml.origins import origins_of, span_of
 from zkvm.ml.samples import Sample
@@ -29,6 +29,8 @@ ENOUGH, ENOUGH_DOUBLES = 16, 1
 """From so many numbers on the samples' own range counts too: inputs drawn at the ends of the domain may make that of all much wider. Inputs
 that are doubles may differ in digits that the integer model does not hold, so a single number has to be right to its own size."""
 DOUBLES = "digits of inputs in double precision that lie beyond the 24 bits of a float"
+SIGMOID_NOISE = 5 * 2.0**-25
+"""By how much onnxruntime's float sigmoid is off, however small its result is (``findings/sigmoid-onnxruntime.sh``)."""
 NUMBERS_SHOWN = 8
 ADVICE = (
     "Give typical data (--calibration) and say what the inputs can be (--domain NAME=lo:hi), take 16 bits if these are 8, give features of "
@@ -255,6 +257,7 @@ class _Comparison:
         self.other: onnx_runtime.Session | None = None
         with suppress(onnx_runtime.RuntimeRefusal):
             self.other = onnx_runtime.session(shown)
+        self.noise = dict.fromkeys(of_operator(imported.original, "Sigmoid"), SIGMOID_NOISE)
         self.differences: dict[str, list[tuple[float, Place]]] = {name: [] for name in imported.outputs}
         self.enough = ENOUGH_DOUBLES if _has_doubles(imported) else ENOUGH
         self.margins = {name: Margins() for name in imported.outputs}
@@ -321,7 +324,7 @@ class _Comparison:
             noise = np.abs(real - other)
             difference = np.abs(np.where(equal, 0.0, result.reshape(real.shape) - real))
         difference = np.where(np.isnan(difference), np.inf, difference)
-        difference = np.maximum(difference - float(noise[np.isfinite(noise)].max(initial=0.0)), 0.0)
+        difference = np.maximum(difference - float(noise[np.isfinite(noise)].max(initial=self.noise.get(name, 0.0))), 0.0)
         self.differences[name].append((float(difference.max()), place))
         if finite.any():
             self.spans[name].append((float(real[finite].min()), float(real[finite].max()), int(real.size)))

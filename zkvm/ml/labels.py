@@ -61,6 +61,18 @@ def label_sources(model: onnx.ModelProto) -> dict[str, LabelSource]:
     return {output.name: _quantized(producers, output.name) or _source(producers, output.name) for output in model.graph.output}
 
 
+def of_operator(model: onnx.ModelProto, operator: str) -> set[str]:
+    """Outputs that are results of this operator, perhaps moved."""
+    producers, found = {name: proto for proto in model.graph.node for name in proto.output if name}, set()
+    for output in model.graph.output:
+        name = output.name
+        while name in producers and producers[name].op_type in MOVING:
+            name = producers[name].input[0]
+        if name in producers and producers[name].op_type == operator:
+            found.add(output.name)
+    return found
+
+
 def _quantized(producers: dict[str, onnx.NodeProto], name: str) -> LabelSource | None:
     while name in producers and producers[name].op_type in MOVING:
         name = producers[name].input[0]
