@@ -1,12 +1,15 @@
-"""Writes what the verifier in JavaScript knows of the machine: ``web/verifier/src/machine-data.js``.
+"""Writes what the verifier in JavaScript knows of the machines: ``web/verifier/src/machine-data.js``.
 
-``python tools/web_machine.py`` writes it, ``--check`` compares it with the machine. It holds the text whose BLAKE3 is the machine's digest,
-and the facts that the text does not say outright (``docs/protocol.md``, "Machine").
+``python tools/web_machine.py`` writes it, ``--check`` compares it with the machines. It holds the texts whose BLAKE3 are the machines'
+digests, and the facts that the texts do not say outright (``docs/protocol.md``, "Machine"). Most chips are written once: a second
+instance is ``same`` as a chip before it, a chip of segments ``moved`` from the machine of whole runs, where the terminals begin at another
+runtime constant. ``web/verifier/src/machine.js`` writes the texts out again.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,35 +18,85 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tools.make_vectors import chips
-from zkvm.riscv.machine import machine
+from zkvm.riscv.machine import machine, memory_machine, segment_machine
+from zkvm.riscv.segments import consumes_state
+from zkvm.stark.air.layout import EXTENSION, is_joint
 from zkvm.stark.air.machine import Machine
 
 TARGET = ROOT / "web" / "verifier" / "src" / "machine-data.js"
-FACTS = ("running columns", "last one is a sum", "opened at the next row", "interactions")
+FACTS = ("running columns", "last one is a sum", "opened at the next row", "interactions", "joint")
+CONSTANT = re.compile(r"^5 (\d+) 0$", re.MULTILINE)
+"""A node that is a runtime constant."""
 
 
 def facts(listed: Machine) -> dict[str, dict[str, Any]]:
     """By the name of a chip, what is not in the machine's text; its buses are for pictures."""
     views = zip(chips(listed).items(), listed.chips, strict=True)
     return {
-        name: {key: view[key] for key in FACTS} | {"buses": sorted(bus.id for bus in chip.air_buses.buses)} for (name, view), chip in views
+        name: {key: view[key] for key in FACTS if key in view}
+        | ({"instructions": True} if consumes_state(chip) else {})
+        | ({"joint pairs": pairs} if (pairs := sum(map(is_joint, chip.air_buses.pairs))) else {})
+        | {"buses": sorted(bus.id for bus in chip.air_buses.buses)}
+        for (name, view), chip in views
     }
 
 
-def module(listed: Machine) -> str:
-    """The machine as a module of JavaScript."""
-    text = listed.description
+def first_terminal(listed: Machine) -> int:
+    """The runtime constant at which a machine's terminals begin."""
+    joint = EXTENSION * (1 + listed.joint_powers) if listed.joint_powers else 0
+    return EXTENSION * (1 + listed.powers) + joint
+
+
+def bodies(listed: Machine) -> dict[str, tuple[str, str]]:
+    """By the name of a chip, the first line of its text and the rest."""
+    parts = (part.partition("\n") for part in listed.description.split("\nchip ")[1:])
+    return {head.split(" ")[0]: (head, body) for head, _, body in parts}
+
+
+def moved(body: str, first: int, by: int) -> str:
+    """A chip's text with terminals that begin elsewhere."""
+    return CONSTANT.sub(lambda found: found[0] if int(found[1]) < first else f"5 {int(found[1]) + by} 0", body)
+
+
+def short(listed: Machine, whole: Machine | None) -> str:
+    """A machine's text with each chip written once.
+
+    Args:
+        listed: the machine.
+        whole: another one, whose chips it may have.
+    """
+    known = {} if whole is None else bodies(whole)
+    first = 0 if whole is None else first_terminal(whole)
+    parts, seen = [listed.description.split("\nchip ")[0]], dict[str, str]()
+    for name, (head, body) in bodies(listed).items():
+        if body and body in seen:
+            parts.append(f"{head}\nsame {seen[body]}")
+        elif whole is not None and body and name in known and moved(known[name][1], first, first_terminal(listed) - first) == body:
+            parts.append(f"{head}\nmoved {name}")
+        else:
+            parts.append(f"{head}\n{body}" if body else head)
+        seen.setdefault(body, name)
+    return "\nchip ".join(parts)
+
+
+def entry(name: str, listed: Machine, whole: Machine | None = None) -> list[str]:
+    """A machine as a constant of JavaScript; ``whole``: the machine of which it may have chips and facts."""
+    text = short(listed, whole)
     if any(mark in text for mark in ("`", "\\", "${")):
         raise ValueError("the machine's text would have to be escaped in a template string")
-    lines = [f"  {json.dumps(name)}: {json.dumps(view)}," for name, view in facts(listed).items()]
+    known = {} if whole is None else facts(whole)
+    own = [f"    {json.dumps(chip)}: {json.dumps(view)}," for chip, view in facts(listed).items() if known.get(chip) != view]
+    return [f"export const {name} = {{", f"  maxRows: {listed.max_rows},", "  facts: {", *own, "  },", f"  text: `{text}`,", "};"]
+
+
+def module() -> str:
+    """The machines as a module of JavaScript."""
     return "\n".join(
         [
-            "// Generated by tools/web_machine.py: the machine's text, whose BLAKE3 is its digest, and what it does not say outright.",
-            f"export const maxRows = {listed.max_rows};",
-            "export const facts = {",
-            *lines,
-            "};",
-            f"export const text = `{text}`;",
+            "// Generated by tools/web_machine.py: the machines' texts, whose BLAKE3 are their digests, and what they do not say outright.",
+            *entry("whole", machine()),
+            *entry("segment", segment_machine(), machine()),
+            *entry("memory", memory_machine(), machine()),
             "",
         ]
     )
@@ -54,7 +107,7 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         print(__doc__)
         return 2
-    content = module(machine())
+    content = module()
     if arguments:
         current = TARGET.is_file() and TARGET.read_text() == content
         if not current:

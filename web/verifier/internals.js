@@ -7,6 +7,7 @@ export * as check from "./src/check.js";
 export * as errors from "./src/errors.js";
 export * as field from "./src/field.js";
 export * as fri from "./src/fri.js";
+export * as joint from "./src/joint.js";
 export * as machine from "./src/machine.js";
 export * as merkle from "./src/merkle.js";
 export * as model from "./src/model.js";

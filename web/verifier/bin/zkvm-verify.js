@@ -4,9 +4,10 @@
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { readModel, UsageError, verdict } from "../index.js";
+import { MAGIC_BYTES, mostBytes, tooLong } from "../src/receipt.js";
 
 const ACCEPTED = 0, REJECTED = 1, USAGE = 2, BAD_INPUT = 3, INTERNAL = 70;
-const MAX_RECEIPT_BYTES = 2 ** 23;
+const CHUNK_BYTES = 2 ** 20;
 const HELP = `Usage: zkvm-verify RECEIPT --image-id HEX [options]
 
 Accept a receipt as the proof of a run of a program, or reject it with a reason.
@@ -17,6 +18,7 @@ Accept a receipt as the proof of a run of a program, or reject it with a reason.
   --min-security BITS   proven bits that you demand (100)
   --regime NAME         theorems that these bits may rest on: best, bciks20 or unique (best)
   --exit-code N         exit code that you accept (0)
+  --max-segments N      segments that you accept, of a run that is proven in several (4096)
   --allow-dev           accept a dev receipt, which proves nothing
   --json                print one JSON object
 
@@ -28,6 +30,7 @@ const OPTIONS = {
   "min-security": { type: "string", default: "100" },
   regime: { type: "string", default: "best" },
   "exit-code": { type: "string", default: "0" },
+  "max-segments": { type: "string", default: "4096" },
   "allow-dev": { type: "boolean", default: false },
   json: { type: "boolean", default: false },
   help: { type: "boolean", default: false },
@@ -51,18 +54,20 @@ function integer(text, name) {
 
 /** The bytes of a file, pipe or device; of one that is too long for a receipt no more than that is read. */
 function readReceipt(path) {
-  const buffer = new Uint8Array(MAX_RECEIPT_BYTES + 1);
-  const file = openSync(path, "r");
-  let filled = 0;
+  const file = openSync(path, "r"), chunks = [];
+  let size = 0, most = Infinity;
   try {
-    for (let count = 1; count > 0 && filled < buffer.length; filled += count) {
-      count = readSync(file, buffer, filled, buffer.length - filled, null);
+    for (let count = 1; count > 0 && size <= most; size += count) {
+      const chunk = Buffer.alloc(CHUNK_BYTES);
+      count = readSync(file, chunk, 0, CHUNK_BYTES, null);
+      chunks.push(chunk.subarray(0, count));
+      if (size < MAGIC_BYTES) most = mostBytes(Buffer.concat(chunks).subarray(0, MAGIC_BYTES));
     }
   } finally {
     closeSync(file);
   }
-  if (filled > MAX_RECEIPT_BYTES) throw new InputError(`more than ${MAX_RECEIPT_BYTES} bytes: no receipt is that long`);
-  return buffer.subarray(0, filled);
+  if (size > most) throw new InputError(tooLong(most));
+  return Buffer.concat(chunks);
 }
 
 function reading(path, read) {
@@ -139,6 +144,7 @@ function main(args) {
     regime: values.regime,
     exitCode: integer(values["exit-code"], "exit-code"),
     allowDev: values["allow-dev"],
+    maxSegments: integer(values["max-segments"], "max-segments"),
     model,
     weightsDigest: values["weights-digest"] ?? null,
   });

@@ -17,7 +17,8 @@ export function terminalsByTable(shape, terminals) {
 }
 
 /**
- * The product of all product terminals and of what the verifier sends is what it receives; all sums cancel.
+ * The product of all product terminals and of what the verifier sends is what it receives; all sums cancel. Terminals of joint buses are
+ * left to `checkJointBuses`.
  * @throws {VerificationError} BUS; a zero factor is refused, not divided by
  */
 export function checkBuses(shape, terminals, closings, alpha, beta, progress = () => {}) {
@@ -25,7 +26,7 @@ export function checkBuses(shape, terminals, closings, alpha, beta, progress = (
   shape.tables.forEach(({ chip }, number) => {
     terminals[number].forEach((terminal, rank) => {
       if (chip.hasSum && rank === chip.running.length - 1) total = add(total, terminal);
-      else product = mul(product, terminal);
+      else if (rank >= chip.joint) product = mul(product, terminal);
     });
   });
   for (const closing of closings) {
@@ -47,6 +48,27 @@ export function checkBuses(shape, terminals, closings, alpha, beta, progress = (
   demand(!isZero(product), "BUS", "a product terminal is zero");
   demand(equals(product, received), "BUS", "the grand product does not close");
   demand(isZero(total), "BUS", "the lookup sums do not cancel");
+}
+
+/**
+ * The product of the terminals of the joint buses of all proofs, and of what the verifier sends on them, is what it receives.
+ * @throws {VerificationError} BUS; a zero factor is refused
+ */
+export function checkJointBuses(shapes, terminals, buses, closings, alpha, beta) {
+  let product = element(1), received = element(1);
+  shapes.forEach((shape, part) => {
+    shape.tables.forEach(({ chip }, number) => {
+      for (const terminal of terminals[part][number].slice(0, chip.joint)) product = mul(product, terminal);
+    });
+  });
+  for (const closing of closings) {
+    const bus = buses.find(({ id }) => id === closing.bus);
+    const { below } = combined(fingerprints(bus, closing, 0, closing.count, alpha, beta));
+    if (closing.sent) product = mul(product, below);
+    else received = mul(received, below);
+  }
+  demand(!isZero(product) && !isZero(received), "BUS", "a terminal or closing factor of a joint bus is zero");
+  demand(equals(product, received), "BUS", "the joint buses do not close");
 }
 
 /** alpha - (id + beta x_1 + beta^2 x_2 + ...) for some of the verifier's tuples. */

@@ -6,15 +6,20 @@ import {
   subInto,
 } from "./field.js";
 import { ACTIVE, ADD, BUS, BUS_NEXT, CONSTANT, MAIN, MUL, PAIR, PREPROCESSED, PRODUCT, RUNTIME, START, SUB, TERMINAL } from "./machine.js";
-import { CHUNKS, QUOTIENT_COLUMNS, sum } from "./shape.js";
+import { CHUNKS, EARLY, OPENING_ORDER, QUOTIENT_COLUMNS, sum } from "./shape.js";
 
 /**
  * The sum of lambda^i C_i / (its vanishing polynomial) over all tables equals the quotient at zeta.
+ * @param {object} shape
+ * @param {object} openings
+ * @param {Uint32Array[][]} terminals by table
+ * @param {object} challenges alpha, beta, lambda, zeta; of a joined proof also its jointAlpha and jointBeta
  * @throws {VerificationError} OOD
  */
-export function checkConstraints(shape, openings, terminals, { alpha, beta, lambda, zeta }) {
+export function checkConstraints(shape, openings, terminals, challenges) {
+  const { zeta } = challenges;
   demand(admissible(shape, zeta), "OOD", "the out-of-domain point lies in a domain");
-  const combined = combinedConstraints(shape, openings, terminals, { alpha, beta, lambda, zeta });
+  const combined = combinedConstraints(shape, openings, terminals, challenges);
   const quotient = quotientValue(shape, openings, zeta);
   demand(equals(combined, quotient), "OOD", "the constraints do not equal the quotient at the out-of-domain point");
   return combined;
@@ -28,18 +33,18 @@ function admissible(shape, zeta) {
 }
 
 /**
- * Where each table's columns begin among the openings: those of all tables' preprocessed columns, then main, then bus; after the
- * quotient's those at the next row.
+ * Where each table's columns begin among the openings, by their tree: those of all tables' preprocessed columns, then early, main and bus
+ * ones; after the quotient's those at the next row.
  */
 function openingPlaces(shape) {
   let place = 0;
-  const places = shape.tables.map(() => ({}));
-  ["preprocessed", "main", "bus"].forEach((name, phase) => {
+  const places = shape.tables.map(() => ({ trees: [], next: 0 }));
+  for (const tree of OPENING_ORDER) {
     shape.tables.forEach(({ chip }, number) => {
-      places[number][name] = place;
-      place += chip.widths[phase];
+      places[number].trees[tree] = place;
+      place += chip.widths[tree];
     });
-  });
+  }
   place += QUOTIENT_COLUMNS;
   shape.tables.forEach(({ chip }, number) => {
     places[number].next = place;
@@ -48,12 +53,18 @@ function openingPlaces(shape) {
   return places;
 }
 
-function combinedConstraints(shape, openings, terminals, { alpha, beta, lambda, zeta }) {
+/** A challenge and the powers of another, from the first on: runtime constants. */
+function withPowers(alpha, beta, count) {
+  const all = powers(beta, count + 1);
+  return [alpha, ...Array.from({ length: count }, (_, k) => at(all, k + 1))];
+}
+
+function combinedConstraints(shape, openings, terminals, { alpha, beta, lambda, zeta, jointAlpha, jointBeta }) {
   const { machine, parameters, tallest } = shape;
   const inverses = new Map(shape.heights.map((height) => [height, selectors(height, parameters.exempt, power(zeta, tallest / height))]));
   const places = openingPlaces(shape);
-  const betas = powers(beta, machine.powers + 1);
-  const shared = [alpha, ...Array.from({ length: machine.powers }, (_, k) => at(betas, k + 1))];
+  const joint = machine.jointPowers > 0 ? withPowers(jointAlpha, jointBeta, machine.jointPowers) : [];
+  const shared = [...withPowers(alpha, beta, machine.powers), ...joint];
   let total = element(0), weight = element(1);
   shape.tables.forEach(({ chip, height }, number) => {
     const values = evaluate(chip, openings.words, places[number], runtimeConstants([...shared, ...terminals[number]]));
@@ -98,6 +109,7 @@ function selectors(height, exempt, point) {
  */
 function evaluate(chip, openings, places, runtime) {
   const { nodes, constants } = chip.code;
+  const [preprocessed, main, bus, early] = places.trees, earlyCount = chip.widths[EARLY];
   const count = nodes.length / 3;
   const values = new Uint32Array(K_WORDS * count);
   const leaf = (node, array, place) => values.set(at(array, place), K_WORDS * node);
@@ -106,9 +118,9 @@ function evaluate(chip, openings, places, runtime) {
     const o = K_WORDS * node;
     switch (kind) {
       case CONSTANT: setBase(values, o, constants[a]); break;
-      case MAIN: leaf(node, openings, places.main + a); break;
-      case PREPROCESSED: leaf(node, openings, places.preprocessed + a); break;
-      case BUS: leaf(node, openings, places.bus + a); break;
+      case MAIN: leaf(node, openings, (a < earlyCount ? early : main - earlyCount) + a); break;
+      case PREPROCESSED: leaf(node, openings, preprocessed + a); break;
+      case BUS: leaf(node, openings, bus + a); break;
       case BUS_NEXT: leaf(node, openings, places.next + chip.next.indexOf(a)); break;
       case RUNTIME: leaf(node, runtime, a); break;
       case ADD: addInto(values, o, values, K_WORDS * a, values, K_WORDS * b); break;

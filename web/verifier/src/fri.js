@@ -7,12 +7,12 @@ import {
 } from "./field.js";
 import { checkTree, siblingCount } from "./merkle.js";
 import { FOLDING } from "./parameters.js";
-import { placeOn, positionsOn, QUOTIENT_COLUMNS, sum } from "./shape.js";
+import { BUS, EARLY, placeOn, positionsOn, QUOTIENT_COLUMNS } from "./shape.js";
 
 const SALTED = ["the main tree", "the bus tree", "the quotient tree"];
 
 /**
- * Every tree opens as many leaves and siblings as these positions need.
+ * Every tree opens as many leaves and siblings as these positions need; of a joined proof `seal.early` is the tree of its early columns.
  * @throws {VerificationError} SHAPE
  */
 export function checkCounts(shape, seal, positions) {
@@ -25,7 +25,7 @@ export function checkCounts(shape, seal, positions) {
 }
 
 /**
- * All opened rows of the four trees and of the layers are under their roots.
+ * All opened rows of the trees and of the layers are under their roots.
  * @throws {VerificationError} MERKLE
  */
 export function checkTrees(shape, seal, positions, progress = () => {}) {
@@ -46,6 +46,7 @@ function trees(shape, seal, positions) {
   return [
     tree("the preprocessed tree", seal.preprocessedRoot, preprocessedHeight, seal.preprocessed, seal.counts.preprocessed),
     ...SALTED.map((name, phase) => tree(name, roots[phase], tallest, seal.salted[phase], seal.counts.salted)),
+    ...(seal.early === null ? [] : [tree("the early tree", seal.early.root, shape.earlyHeight, seal.early, seal.early.counts)]),
     ...shape.friHeights.map((height, number) => {
       const { leaves, siblings } = seal.layers[number];
       const opening = { rows: [leaves], salts: null, siblings };
@@ -65,11 +66,14 @@ function pointsOf(height, blowup, shift) {
   };
 }
 
-/** R(x) + the sum of gamma^(e+1) (F_e(x) - v_e) / (x - point_e) at the point x of every position, R the mask: elements of K. */
-export function batchedValues(shape, seal, positions, { zeta, gamma }) {
-  const { tallest, parameters: { blowup }, hereCount, nextCount } = shape;
-  const weights = powers(gamma, hereCount + nextCount + 1).subarray(K_WORDS);
-  const nextWeights = weights.subarray(K_WORDS * hereCount);
+/**
+ * R(x) + the sum of gamma^(e+1) (F_e(x) - v_e) / (x - point_e) at the point x of every position, R the mask: elements of K. Early columns
+ * are there twice: as all others, and with the values and at the point where they were pinned.
+ */
+export function batchedValues(shape, seal, positions, { zeta, gamma, pin = null }) {
+  const { tallest, parameters: { blowup }, hereCount, nextCount, pinnedCount } = shape;
+  const weights = powers(gamma, hereCount + nextCount + pinnedCount + 1).subarray(K_WORDS);
+  const nextWeights = weights.subarray(K_WORDS * hereCount), pinnedWeights = nextWeights.subarray(K_WORDS * nextCount);
   const openings = seal.openings.words;
   const here = { weights, constant: dot(weights, openings, hereCount), point: zeta };
   const after = {
@@ -77,7 +81,11 @@ export function batchedValues(shape, seal, positions, { zeta, gamma }) {
     constant: dot(nextWeights, openings.subarray(K_WORDS * hereCount), nextCount),
     point: mul(zeta, element(rootOfUnity(tallest))),
   };
+  const early = pin === null ? null : {
+    weights: pinnedWeights, constant: dot(pinnedWeights, seal.early.pinned.words, pinnedCount), point: pin,
+  };
   const points = pointsOf(tallest, blowup, cosetShift(tallest));
+  const firstEarly = 2 * shape.firstOf(EARLY);
   const columns = columnsReader(shape, seal, positions);
   const nextColumns = nextPlaces(shape);
   const next = new Uint32Array(2 * nextCount);
@@ -85,7 +93,8 @@ export function batchedValues(shape, seal, positions, { zeta, gamma }) {
     const { row, mask } = columns(position, number);
     nextColumns.forEach((place, k) => next.set(row.subarray(2 * place, 2 * place + 2), 2 * k));
     const x = element(points.x(position));
-    return add(mask, add(quotientAt(row, hereCount, here, x), quotientAt(next, nextCount, after, x)));
+    const value = add(mask, add(quotientAt(row, hereCount, here, x), quotientAt(next, nextCount, after, x)));
+    return early === null ? value : add(value, quotientAt(row.subarray(firstEarly), pinnedCount, early, x));
   });
 }
 
@@ -107,8 +116,13 @@ function dot(a, b, count) {
 
 /** Reads the opened row of a position: all columns in the order of the openings, one array for all positions; and the mask. */
 function columnsReader(shape, seal, positions) {
-  const { tallest, preprocessedHeight, hereCount } = shape;
-  const rank = new Map(positionsOn(positions, tallest, preprocessedHeight).map((place, k) => [place, k]));
+  const { tallest, hereCount } = shape;
+  /** Trees that are shorter than the largest domain: their rows, and which of them belongs to a position. */
+  const shorter = [[seal.preprocessed, shape.preprocessedHeight], ...(seal.early === null ? [] : [[seal.early, shape.earlyHeight]])];
+  const folded = shorter.map(([{ rows }, height]) => {
+    const rank = new Map(positionsOn(positions, tallest, height).map((place, k) => [place, k]));
+    return { rows, inside: (position) => rank.get(placeOn(position, tallest, height)) };
+  });
   const [main, bus, quotient] = seal.salted.map((tree) => tree.rows);
   const row = new Uint32Array(2 * hereCount);
   const quotientWords = 2 * QUOTIENT_COLUMNS;
@@ -119,8 +133,7 @@ function columnsReader(shape, seal, positions) {
       row.set(words, filled);
       filled += words.length;
     };
-    const inside = rank.get(placeOn(position, tallest, preprocessedHeight));
-    seal.preprocessed.rows.forEach((matrix) => put(matrix, inside));
+    for (const { rows, inside } of folded) rows.forEach((matrix) => put(matrix, inside(position)));
     for (const matrix of [...main, ...bus]) put(matrix, number);
     const last = quotient[0].words.subarray(quotient[0].start(number), quotient[0].start(number + 1));
     row.set(last.subarray(0, quotientWords), filled);
@@ -130,10 +143,10 @@ function columnsReader(shape, seal, positions) {
 
 /** Of the columns that are opened at the next row: their places among all columns. */
 function nextPlaces(shape) {
-  let first = sum(shape.tables.map(({ chip }) => chip.widths[0] + chip.widths[1]));
+  let first = shape.firstOf(BUS);
   return shape.tables.flatMap(({ chip }) => {
     const own = chip.next.map((column) => first + column);
-    first += chip.widths[2];
+    first += chip.widths[BUS];
     return own;
   });
 }

@@ -11,6 +11,7 @@ export const LOG_MIN_TALLEST = 15;
 export const LOG_MAX_HEIGHT = 24;
 export const BLOWUPS = [2, 4, 8];
 export const DEFAULT_DEMAND = 100;
+export const DEFAULT_SEGMENTS = 2 ** 12;
 export const REGIMES = Object.freeze(["best", "bciks20", "unique"]);
 
 /** The six known sets; a proof cannot bring others. */

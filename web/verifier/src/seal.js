@@ -5,7 +5,7 @@ import { ascii, Reader, u64, words32 } from "./bytes.js";
 import { FormatError } from "./errors.js";
 import { areCanonical } from "./field.js";
 import { FOLDING, knownSet, LOG_MAX_HEIGHT, LOG_MIN_HEIGHT, LOG_MIN_TALLEST } from "./parameters.js";
-import { Shape, sum } from "./shape.js";
+import { BUS, EARLY, MAIN, PREPROCESSED, Shape, sum } from "./shape.js";
 
 const MAGIC = ascii("ZKVMSEAL");
 const VERSION = 1;
@@ -45,14 +45,58 @@ class Matrix {
  */
 export function decodeSeal(machine, data) {
   const reader = new Reader(data);
+  const seal = readSeal(machine, reader, true);
+  reader.end();
+  return seal;
+}
+
+/** The proof that the next bytes encode; `last`: nothing else may follow. */
+function readSeal(machine, reader, last) {
   reader.constant(MAGIC, "magic bytes of a proof");
   reader.constant(u64(VERSION).subarray(0, 2), "format version");
   const zk = reader.integer(2, "flags", 0, FLAG_ZK) === FLAG_ZK;
   const shape = readShape(machine, reader);
   const counts = readCounts(shape, reader);
   const expected = bodyBytes(shape, counts);
-  if (reader.left !== expected) throw new FormatError(`the body must have ${expected} bytes, not ${reader.left}`);
-  return { zk, shape, ...readBody(shape, counts, reader), counts };
+  if (reader.left < expected || (last && reader.left > expected)) {
+    throw new FormatError(`the body must have ${expected} bytes, not ${reader.left}`);
+  }
+  return { zk, shape, ...readBody(shape, counts, reader), counts, early: null };
+}
+
+/**
+ * One of several joined proofs: as a proof by itself, and then the tree of its early columns with the values to which they are pinned.
+ * @param {object} machine
+ * @param {Uint8Array} data
+ * @throws {FormatError}
+ */
+export function decodePart(machine, data) {
+  const reader = new Reader(data);
+  const seal = decodeNextPart(machine, reader);
+  reader.end();
+  return seal;
+}
+
+/**
+ * The same of the next bytes; returned is what such a proof has in common with the others, and its bytes, to be decoded again: of all
+ * proofs together, which may be large, no more is kept.
+ */
+export function readPart(machine, reader) {
+  const start = reader.position;
+  const { zk, shape, terminals, early: { root, pinned } } = decodeNextPart(machine, reader);
+  return { zk, shape, terminals, root, pinned, data: reader.data.subarray(start, reader.position) };
+}
+
+function decodeNextPart(machine, reader) {
+  const seal = readSeal(machine, reader, false);
+  const { shape, counts } = seal, levels = shape.levels(EARLY);
+  if (levels.length === 0) throw new FormatError("a proof without early columns is joined with nothing");
+  const own = readCount(reader, "the early tree", shape.parameters.blowup * shape.earlyHeight, counts.salted.opened);
+  const expected = DIGEST_BYTES + K_BYTES * shape.pinnedCount + treeBytes(levels, own, true);
+  if (reader.left < expected) throw new FormatError(`${expected} bytes of early columns must follow the proof, ${reader.left} are left`);
+  const root = reader.take(DIGEST_BYTES, "early root");
+  const pinned = readMatrix(reader, "pinned values", shape.pinnedCount, K_BYTES);
+  return { ...seal, early: { root, pinned, ...readTree(reader, "early", levels, own, true), counts: own } };
 }
 
 /** Known parameters, and heights with which every size is defined. */
@@ -68,21 +112,23 @@ function readShape(machine, reader) {
   });
   if (Math.max(...logs) < LOG_MIN_TALLEST) throw new FormatError(`no table has ${2 ** LOG_MIN_TALLEST} rows`);
   const shape = new Shape(machine, parameters, logs);
-  if ([0, 1, 2].some((phase) => shape.levels(phase).length === 0)) {
+  if ([PREPROCESSED, MAIN, BUS].some((tree) => shape.levels(tree).length === 0)) {
     throw new FormatError("a tree would be empty: mandatory tables are absent");
   }
   return shape;
+}
+
+/** Opened leaves, at most `largest`, and siblings of a tree with so many leaves. */
+function readCount(reader, name, leaves, largest) {
+  const opened = reader.integer(2, `opened leaves of ${name}`, 1, Math.min(largest, leaves));
+  return { opened, siblings: reader.integer(4, `siblings of ${name}`, 0, opened * (31 - Math.clz32(leaves))) };
 }
 
 /** Opened leaves and siblings of every tree. A tree opens no more leaves than the one whose positions fold onto it. */
 function readCounts(shape, reader) {
   const { blowup, queries } = shape.parameters;
   let largest = queries;
-  const read = (name, height) => {
-    const leaves = blowup * height;
-    const opened = reader.integer(2, `opened leaves of ${name}`, 1, Math.min(largest, leaves));
-    return { opened, siblings: reader.integer(4, `siblings of ${name}`, 0, opened * (31 - Math.clz32(leaves))) };
-  };
+  const read = (name, height) => readCount(reader, name, blowup * height, largest);
   const salted = read("salted trees", shape.tallest);
   largest = salted.opened;
   const preprocessed = read("preprocessed tree", shape.preprocessedHeight);
@@ -94,30 +140,43 @@ function readCounts(shape, reader) {
   return { salted, preprocessed, layers };
 }
 
+function treeBytes(levels, { opened, siblings }, salted) {
+  return opened * (WORD_BYTES * sum(levels.map((level) => level.width)) + (salted ? SALT_BYTES : 0)) + DIGEST_BYTES * siblings;
+}
+
 function bodyBytes(shape, { salted, preprocessed, layers }) {
-  const width = (levels) => WORD_BYTES * sum(levels.map((level) => level.width));
   const elements = shape.terminalCount + shape.hereCount + shape.nextCount + shape.finalLength;
-  const ofTrees = shape.saltedLevels().map((levels) => (width(levels) + SALT_BYTES) * salted.opened + DIGEST_BYTES * salted.siblings);
+  const ofTrees = shape.saltedLevels().map((levels) => treeBytes(levels, salted, true));
   const ofLayers = layers.map(({ opened, siblings }) => FOLDING * K_BYTES * opened + DIGEST_BYTES * siblings);
   return (
     WORD_BYTES + 3 * DIGEST_BYTES + K_BYTES * elements + DIGEST_BYTES * layers.length +
-    width(shape.levels(0)) * preprocessed.opened + DIGEST_BYTES * preprocessed.siblings + sum(ofTrees) + sum(ofLayers)
+    treeBytes(shape.levels(PREPROCESSED), preprocessed, false) + sum(ofTrees) + sum(ofLayers)
   );
 }
 
-function readBody(shape, counts, reader) {
-  const matrix = (what, rows, rowBytes) => {
-    const result = new Matrix(reader.take(rows * rowBytes, what), rows, rowBytes);
-    if (!areCanonical(result.words)) throw new FormatError(`${what}: an element is not canonical`);
-    return result;
+function readMatrix(reader, what, rows, rowBytes) {
+  const result = new Matrix(reader.take(rows * rowBytes, what), rows, rowBytes);
+  if (!areCanonical(result.words)) throw new FormatError(`${what}: an element is not canonical`);
+  return result;
+}
+
+function readDigests(reader, what, count) {
+  return splitDigests(reader.take(DIGEST_BYTES * count, what));
+}
+
+// In these functions an object's properties are evaluated in the order in which they are written: that of the bytes.
+function readTree(reader, name, levels, { opened, siblings }, salted) {
+  return {
+    rows: levels.map(({ width }) => readMatrix(reader, `${name} rows`, opened, WORD_BYTES * width)),
+    salts: salted ? readMatrix(reader, `${name} salts`, opened, SALT_BYTES) : null,
+    siblings: readDigests(reader, `${name} siblings`, siblings),
   };
-  const digests = (what, count) => splitDigests(reader.take(DIGEST_BYTES * count, what));
-  const tree = (name, levels, { opened, siblings }, salted) => ({
-    rows: levels.map(({ width }) => matrix(`${name} rows`, opened, WORD_BYTES * width)),
-    salts: salted ? matrix(`${name} salts`, opened, SALT_BYTES) : null,
-    siblings: digests(`${name} siblings`, siblings),
-  });
-  // An object's properties are evaluated in the order in which they are written: that of the bytes.
+}
+
+function readBody(shape, counts, reader) {
+  const matrix = (what, rows, rowBytes) => readMatrix(reader, what, rows, rowBytes);
+  const digests = (what, count) => readDigests(reader, what, count);
+  const tree = (name, levels, own, salted) => readTree(reader, name, levels, own, salted);
   return {
     nonce: reader.take(WORD_BYTES, "nonce"),
     ...readRoots(digests),
@@ -125,7 +184,7 @@ function readBody(shape, counts, reader) {
     openings: matrix("openings", shape.hereCount + shape.nextCount, K_BYTES),
     friRoots: digests("FRI roots", shape.friHeights.length),
     final: matrix("final polynomial", shape.finalLength, K_BYTES),
-    preprocessed: tree("preprocessed", shape.levels(0), counts.preprocessed, false),
+    preprocessed: tree("preprocessed", shape.levels(PREPROCESSED), counts.preprocessed, false),
     salted: ["main", "bus", "quotient"].map((name, phase) => tree(name, shape.saltedLevels()[phase], counts.salted, true)),
     layers: counts.layers.map(({ opened, siblings }, number) => ({
       leaves: matrix(`leaves of FRI layer ${number}`, opened, FOLDING * K_BYTES),

@@ -6,12 +6,15 @@
  */
 
 import { P } from "./field.js";
-import { FOLDING, GRINDING_BITS } from "./parameters.js";
+import { FOLDING, GRINDING_BITS, LOG_MAX_HEIGHT, LOG_MIN_TALLEST } from "./parameters.js";
+import { sum } from "./shape.js";
 
 const FIELD = Number(P) ** 3;
 const CONSTRAINT_DEGREE = 3;
 const ROWS_READ = 2;
 const SMALLEST_M = 3, LARGEST_M = 255;
+/** How many heights the tallest table of a proof may have. */
+const TALLEST_HEIGHTS = LOG_MAX_HEIGHT - LOG_MIN_TALLEST + 1;
 /** Collision resistance of digests of 256 bits: no proof claims more. */
 const HASH_BITS = 128;
 
@@ -38,12 +41,23 @@ function radius(rate, m) {
   return 1 - Math.sqrt(rate) * (1 + 1 / (2 * m));
 }
 
+/** What the error terms of a proof depend on; `closingTuples`: how many its statement puts on its own buses. */
+function sizeOf(shape, closingTuples) {
+  const { machine, parameters: { blowup, queries }, tallest, pinnedCount } = shape;
+  return {
+    blowup, queries, tallest, pinned: pinnedCount > 0,
+    openings: shape.hereCount + shape.nextCount + pinnedCount,
+    constraints: shape.constraintCount,
+    interactions: shape.interactions + closingTuples,
+    arity: machine.arity,
+    largestPower: machine.largestPower,
+  };
+}
+
 /** The sum of all error terms under a theorem. */
-function errorProbability(shape, closingTuples, theorem) {
-  const { blowup, queries } = shape.parameters;
-  const { tallest, machine } = shape;
+function errorProbability({ blowup, queries, tallest, ...size }, theorem) {
   const domain = tallest * blowup;
-  let challenges = (shape.hereCount + shape.nextCount) * theorem.exceptional(domain);
+  let challenges = size.openings * theorem.exceptional(domain);
   let folds = 0;
   for (let dimension = tallest / FOLDING; dimension >= 1; dimension /= FOLDING) {
     folds += 1;
@@ -51,25 +65,21 @@ function errorProbability(shape, closingTuples, theorem) {
   }
   const weights = folds * (FOLDING - 1) * theorem.weighted * (domain + 1);
   const query = (1 - theorem.distance) ** queries * 2 ** -GRINDING_BITS;
-  const constraints = theorem.decoded * shape.constraintCount;
+  const constraints = theorem.decoded * size.constraints;
   const degree = CONSTRAINT_DEGREE * (tallest + ROWS_READ - 1) + tallest - 1;
   const outOfDomain = (theorem.decoded * degree) / (FIELD - tallest - domain);
-  const buses = theorem.decoded * (shape.interactions + closingTuples) * (machine.arity + 2);
-  const sums = theorem.decoded * machine.largestPower;
-  return (challenges + weights + constraints + buses + sums) / FIELD + query + outOfDomain;
+  const buses = theorem.decoded * size.interactions * (size.arity + 2);
+  const sums = theorem.decoded * size.largestPower;
+  // The height of a joined proof is chosen after its pin: its early columns may decode under each that there is.
+  const pin = size.pinned ? (TALLEST_HEIGHTS * theorem.decoded) ** 2 * 2 ** (LOG_MAX_HEIGHT - 1) : 0;
+  return (challenges + weights + constraints + buses + sums + pin) / FIELD + query + outOfDomain;
 }
 
-/**
- * Proven bits of a proof of this shape, by the best theorem of a regime at its best radius.
- * @param {object} shape
- * @param {number} closingTuples how many tuples its statement puts on the buses
- * @param {string} regime "best", "bciks20" or "unique"
- * @returns {number} at most 128
- */
-export function provenBits(shape, closingTuples, regime) {
-  const rate = 1 / shape.parameters.blowup;
-  const error = (theorem) => errorProbability(shape, closingTuples, theorem);
-  let smallest = error(uniqueDecoding(rate, shape.tallest));
+/** The smallest sum of errors that the theorems of a regime prove of a proof of this size, at the best radius. */
+function smallestError(size, regime) {
+  const rate = 1 / size.blowup;
+  const error = (theorem) => errorProbability(size, theorem);
+  let smallest = error(uniqueDecoding(rate, size.tallest));
   if (regime !== "unique") {
     const family = regime === "best" ? johnson2025 : johnson2020;
     // Queries fail less with a larger m, all else more: the sum falls up to the best m, and rises from there.
@@ -81,5 +91,46 @@ export function provenBits(shape, closingTuples, regime) {
     }
     smallest = Math.min(smallest, error(family(rate, low)));
   }
-  return Math.min(-Math.log2(smallest), HASH_BITS);
+  return smallest;
+}
+
+function bitsOf(error) {
+  return Math.min(-Math.log2(error), HASH_BITS);
+}
+
+/**
+ * Proven bits of a proof of this shape.
+ * @param {object} shape
+ * @param {number} closingTuples how many tuples its statement puts on the buses
+ * @param {string} regime "best", "bciks20" or "unique"
+ * @returns {number} at most 128
+ */
+export function provenBits(shape, closingTuples, regime) {
+  return bitsOf(smallestError(sizeOf(shape, closingTuples), regime));
+}
+
+/**
+ * Proven bits of proofs that are joined: those of the likeliest way in which a false one is accepted.
+ * @param {object[]} shapes of the proofs
+ * @param {number[]} tuples how many the statement of each puts on its own buses
+ * @param {number} jointTuples how many the verifier puts on the joint buses
+ * @param {string} regime as above
+ * @returns {number} at most 128
+ */
+export function joinedBits(shapes, tuples, jointTuples, regime) {
+  const known = new Map(); // most of many segments are alike
+  let largest = jointError(shapes, jointTuples);
+  shapes.forEach((shape, number) => {
+    const size = sizeOf(shape, tuples[number]), key = Object.values(size).join();
+    if (!known.has(key)) known.set(key, smallestError(size, regime));
+    largest = Math.max(largest, known.get(key));
+  });
+  return bitsOf(largest);
+}
+
+/** The error of the joint buses: pinned columns are one, so nothing multiplies it. */
+function jointError(shapes, jointTuples) {
+  const pairs = sum(shapes.map(({ tables }) => sum(tables.map(({ chip, height }) => height * chip.jointPairs))));
+  const arity = Math.max(...shapes.map(({ machine }) => machine.jointPowers));
+  return ((2 * pairs + jointTuples) * (arity + 2)) / FIELD;
 }

@@ -5,6 +5,10 @@ import { FINAL_COEFFICIENTS, FOLDING } from "./parameters.js";
 export const CHUNKS = 3;
 export const QUOTIENT_COLUMNS = 9;
 export const MASK_COLUMNS = 3;
+/** Trees that hold the tables; only machines with joint buses have early columns. */
+export const PREPROCESSED = 0, MAIN = 1, BUS = 2, EARLY = 3;
+/** Of their columns among the openings. */
+export const OPENING_ORDER = [PREPROCESSED, EARLY, MAIN, BUS];
 
 export const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
@@ -29,24 +33,39 @@ export class Shape {
     this.chunkLength = this.tallest - (parameters.queries + 4);
   }
 
-  /** (height, width) of each level of the preprocessed (0), main (1) or bus (2) tree, short to tall, without empty ones. */
-  levels(phase) {
+  /** (height, width) of each level of a tree, short to tall, without empty ones. */
+  levels(tree) {
     const widths = this.heights.map((height) => ({
       height,
-      width: sum(this.tables.filter((table) => table.height === height).map((table) => table.chip.widths[phase])),
+      width: sum(this.tables.filter((table) => table.height === height).map((table) => table.chip.widths[tree])),
     }));
     return widths.filter(({ width }) => width > 0);
   }
 
   /** Levels of the main, bus and quotient trees, whose leaves lie on the largest domain. */
   saltedLevels() {
-    return [this.levels(1), this.levels(2), [{ height: this.tallest, width: QUOTIENT_COLUMNS + MASK_COLUMNS }]];
+    return [this.levels(MAIN), this.levels(BUS), [{ height: this.tallest, width: QUOTIENT_COLUMNS + MASK_COLUMNS }]];
   }
 
   /** Height of the preprocessed tree's tallest table, which is that of the tree. */
   get preprocessedHeight() {
-    const levels = this.levels(0);
-    return levels[levels.length - 1].height;
+    return tallestOf(this.levels(PREPROCESSED));
+  }
+
+  /** The same of the tree of early columns. */
+  get earlyHeight() {
+    return tallestOf(this.levels(EARLY));
+  }
+
+  /** Early columns, whose values at a point of their own are known before the joint challenges. */
+  get pinnedCount() {
+    return sum(this.tables.map((table) => table.chip.widths[EARLY]));
+  }
+
+  /** Columns among the openings before those of a tree. */
+  firstOf(tree) {
+    const before = OPENING_ORDER.slice(0, OPENING_ORDER.indexOf(tree));
+    return sum(this.tables.map(({ chip }) => sum(before.map((other) => chip.widths[other]))));
   }
 
   get terminalCount() {
@@ -62,6 +81,11 @@ export class Shape {
     return sum(this.tables.map((table) => table.height * table.chip.interactions));
   }
 
+  /** Rows of instructions, padding included. */
+  get instructionRows() {
+    return sum(this.tables.filter((table) => table.chip.instructions).map((table) => table.height));
+  }
+
   /** Columns that are opened at zeta, and those of them that are opened at the next row, too. */
   get hereCount() {
     return sum(this.tables.map((table) => sum(table.chip.widths))) + QUOTIENT_COLUMNS;
@@ -70,6 +94,10 @@ export class Shape {
   get nextCount() {
     return sum(this.tables.map((table) => table.chip.next.length));
   }
+}
+
+function tallestOf(levels) {
+  return levels[levels.length - 1].height;
 }
 
 /** Where positions (j N + K) of the largest domain lie on a smaller one (j n + K mod n): each once, ascending. */

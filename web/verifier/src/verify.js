@@ -7,6 +7,7 @@ import { batchedValues, checkCounts, checkFolds, checkTrees } from "./fri.js";
 import { checkBits, PROTOCOL_VERSION } from "./parameters.js";
 import { provenBits } from "./security.js";
 import { sum } from "./shape.js";
+import { closingTuples } from "./statement.js";
 import { Transcript } from "./transcript.js";
 
 export const DOMAIN = "zkvm proof";
@@ -18,17 +19,24 @@ const GRINDING = "query grinding";
  * @param {object} statement
  * @param {object} seal
  * @param {{minSecurity: number, regime: string}} policy
- * @param {(phase: string, share: number) => void} progress
- * @param {Transcript} [transcript] for tests that replay challenges
+ * @param {object} [more]
+ * @param {(phase: string, share: number) => void} [more.progress]
+ * @param {object} [more.joined] of a proof that is joined with others, what it has from them: its number, their digest, its joint alpha and
+ * beta, and the pin of its early columns
+ * @param {Transcript} [more.transcript] for tests that replay challenges
  * @returns {object} values on the way, which the tests compare with the vectors
  * @throws {VerificationError} with the reason of the first check that fails
  */
-export function verifySeal(machine, statement, seal, policy, progress, transcript = new Transcript(DOMAIN)) {
+export function verifySeal(machine, statement, seal, policy, { progress = () => {}, joined = null, transcript = new Transcript(DOMAIN) } = {}) {
   const { shape } = seal;
   // 0 ----- shape and policy, before any arithmetic; then everything public enters the transcript
   progress("statement", 0);
   checkShape(machine, statement, shape);
   checkSecurity(shape, statement, policy);
+  if (joined !== null) {
+    transcript.absorbBytes("joint digest", joined.digest);
+    transcript.absorbInteger("number", joined.number);
+  }
   absorbStatement(transcript, machine, statement, seal);
   // 1 ----- main columns
   transcript.absorbBytes("main root", seal.mainRoot);
@@ -46,7 +54,9 @@ export function verifySeal(machine, statement, seal, policy, progress, transcrip
   progress("constraints", 0.25);
   transcript.absorbElements("openings", seal.openings.bytes);
   const gamma = transcript.drawElement("batching challenge");
-  const combined = checkConstraints(shape, seal.openings, terminals, { alpha, beta, lambda, zeta });
+  const combined = checkConstraints(shape, seal.openings, terminals, {
+    alpha, beta, lambda, zeta, jointAlpha: joined?.alpha, jointBeta: joined?.beta,
+  });
   // 5 ----- FRI layers
   const folding = seal.friRoots.map((root, number) => {
     transcript.absorbBytes(`fri root ${number}`, root);
@@ -64,7 +74,7 @@ export function verifySeal(machine, statement, seal, policy, progress, transcrip
   checkCounts(shape, opened, positions);
   checkTrees(shape, opened, positions, within(progress, "trees", 0.4, 0.8));
   progress("low degree", 0.8);
-  const batched = batchedValues(shape, opened, positions, { zeta, gamma });
+  const batched = batchedValues(shape, opened, positions, { zeta, gamma, pin: joined?.pin });
   const folded = checkFolds(shape, opened, positions, batched, folding);
   progress("", 1);
   return { positions, combined, batched, folded };
@@ -76,7 +86,7 @@ function within(progress, phase, from, to) {
 }
 
 /** Which tables are present, and the heights that machine and statement fix: SHAPE. */
-function checkShape(machine, statement, shape) {
+export function checkShape(machine, statement, shape) {
   machine.chips.forEach(({ name, mandatory }, number) => {
     const log = shape.logs[number], fixed = statement.fixedLogs[number];
     demand(!mandatory || log > 0, "SHAPE", `mandatory table ${name} is absent`);
@@ -94,11 +104,6 @@ function checkSecurity(shape, statement, { minSecurity, regime }) {
     throw new VerificationError("POLICY", `${bits.toFixed(1)} proven bits for this shape, but its parameters claim ${claimed}`);
   }
   checkBits(provenBits(shape, tuples, regime), minSecurity, regime);
-}
-
-/** How many tuples a statement puts on the buses. */
-export function closingTuples(statement) {
-  return sum(statement.closings.map((closing) => closing.count));
 }
 
 /** Round 0 of the transcript. */

@@ -6,18 +6,21 @@
  *     {kind: "receipt", options}                              what the verifier says of a receipt
  *     {kind: "machine", name, facts, maxRows}                 the data is a machine's text; later questions may name it
  *     {kind: "seal", machine, statement, policy, draws}       what it says of a seal, with the challenges of `draws` if there are any
+ *     {kind: "joint", statement, parts, policy, draws}        what it says of joined proofs; each part has a machine and a statement,
+ *                                                             `draws` an entry for each transcript, in order
  *     {kind: "journal", model, weightsDigest}                 what a journal says of a model
  *     {kind: "bits", parameters, logs, tuples}                proven bits of a shape, under each regime
+ *     {kind: "joined bits", parameters, parts, tuples}        the same of joined proofs; each part has a machine, logs and tuples
  */
 
 import { readSync, writeSync } from "node:fs";
 import { verdict } from "../index.js";
-import { bytes, check, errors, field, machine, model, parameters, seal, security, shape, transcript, verify } from "../internals.js";
+import { bytes, check, errors, field, joint, machine, model, parameters, seal, security, shape, transcript, verify } from "../internals.js";
 
 /** The real transcript, but challenges of a recorded run take the place of those that are drawn; asks for no work. */
 class Replay extends transcript.Transcript {
-  constructor(draws) {
-    super(verify.DOMAIN);
+  constructor(domain, draws) {
+    super(domain);
     this.draws = draws;
   }
 
@@ -36,7 +39,7 @@ class Replay extends transcript.Transcript {
   }
 }
 
-const machines = new Map([["rv32im", check.machine()]]);
+const machines = new Map(Object.values(check.machines()).map((own) => [own.name, own]));
 
 const answers = {
   receipt: ({ options }, data) => {
@@ -44,13 +47,25 @@ const answers = {
     return answer.accepted ? { ...answer, journal: bytes.hex(answer.journal) } : answer;
   },
   machine: ({ name, facts, maxRows }, data) => {
-    machines.set(name, machine.readMachine(new TextDecoder().decode(data), facts, maxRows));
+    machines.set(name, machine.readMachine({ text: new TextDecoder().decode(data), facts, maxRows }));
     return { digest: bytes.hex(machines.get(name).digest) };
   },
   seal: (question, data) => {
     const known = machines.get(question.machine);
-    const recorded = question.draws === null ? undefined : new Replay(question.draws);
-    verify.verifySeal(known, statementOf(question.statement, known), seal.decodeSeal(known, data), question.policy, () => {}, recorded);
+    const recorded = question.draws === null ? undefined : new Replay(verify.DOMAIN, question.draws);
+    const statement = statementOf(question.statement, known);
+    verify.verifySeal(known, statement, seal.decodeSeal(known, data), question.policy, { transcript: recorded });
+    return { accepted: true };
+  },
+  joint: ({ statement, parts, policy, draws }, data) => {
+    const reader = new bytes.Reader(data);
+    const proofs = parts.map((own) => seal.readPart(machines.get(own.machine), reader));
+    reader.end();
+    const statements = parts.map((own) => statementOf(own.statement, machines.get(own.machine)));
+    const together = { fields: fieldsOf(statement.fields), closings: closingsOf(statement.closings) };
+    let begun = 0;
+    const begin = draws === null ? undefined : (domain) => new Replay(domain, draws[begun++] ?? {});
+    joint.verifyJoint(together, statements, proofs, policy, () => {}, begin);
     return { accepted: true };
   },
   journal: ({ model: text, weightsDigest }, data) => {
@@ -62,15 +77,28 @@ const answers = {
     const sizes = new shape.Shape(check.machine(), parameters.knownSet(...numbers), logs);
     return { bits: parameters.REGIMES.map((regime) => security.provenBits(sizes, tuples, regime)) };
   },
+  "joined bits": ({ parameters: numbers, parts, tuples }) => {
+    const shapes = parts.map((own) => new shape.Shape(machines.get(own.machine), parameters.knownSet(...numbers), own.logs));
+    const ownTuples = parts.map((own) => own.tuples);
+    return { bits: parameters.REGIMES.map((regime) => security.joinedBits(shapes, ownTuples, tuples, regime)) };
+  },
 };
 
 function statementOf({ fields, heights, root, closings }, known) {
   return {
-    fields: fields.map(([label, text]) => [label, bytes.fromHex(text)]),
+    fields: fieldsOf(fields),
     fixedLogs: known.chips.map((chip, k) => (chip.widths[0] > 0 ? Math.log2(Math.max(heights[k], 1)) : null)),
     preprocessedRoot: bytes.fromHex(root),
-    closings: closings.map(({ bus, sent, tuples }) => ({ bus, sent, count: tuples.length, words: (k) => tuples[k] })),
+    closings: closingsOf(closings),
   };
+}
+
+function fieldsOf(fields) {
+  return fields.map(([label, text]) => [label, bytes.fromHex(text)]);
+}
+
+function closingsOf(closings) {
+  return closings.map(({ bus, sent, tuples }) => ({ bus, sent, count: tuples.length, words: (k) => tuples[k] }));
 }
 
 function answerTo(question, data) {

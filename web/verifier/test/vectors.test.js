@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { blake3, bytes, check, field, merkle, receipt, transcript, verify } from "../internals.js";
+import { blake3, bytes, check, field, joint, merkle, transcript, verify } from "../internals.js";
 import { bytesOf, jsonOf } from "../support/files.js";
 
 const primitives = jsonOf("vectors/primitives.json");
@@ -74,11 +74,11 @@ test("transcript", () => {
 
 test("every step of a receipt", () => {
   const machine = check.machine();
-  const read = receipt.decodeReceipt(machine, bytesOf("vectors/hello.receipt"));
+  const read = check.decode(bytesOf("vectors/hello.receipt"));
   const demands = { exitCode: 0, allowDev: false };
   const statement = check.checkReceipt(machine, read, bytes.fromHex(steps["image id"]), demands);
   const recorder = new Recorder(verify.DOMAIN);
-  const seen = verify.verifySeal(machine, statement, read.seal, { minSecurity: 100, regime: "best" }, () => {}, recorder);
+  const seen = verify.verifySeal(machine, statement, read.seal, { minSecurity: 100, regime: "best" }, { transcript: recorder });
   assert.equal(bytes.hex(machine.digest), steps["machine digest"]);
   assert.deepEqual(recorder.states, steps.transcript.map(({ label, state }) => ({ label, state })));
   assert.deepEqual(seen.positions, steps.positions);
@@ -89,4 +89,26 @@ test("every step of a receipt", () => {
   const trees = [read.seal.preprocessed, ...read.seal.salted];
   const leaves = trees.map(({ rows, salts }) => merkle.leafDigests(rows, salts).slice(0, 3).map(bytes.hex));
   assert.deepEqual(leaves, ["preprocessed", "main", "bus", "quotient"].map((name) => openings.leaves[name]));
+});
+
+test("the joint transcript of a run in segments", () => {
+  const expected = jsonOf("vectors/segments.json");
+  const machines = check.machines();
+  assert.equal(bytes.hex(machines.segment.digest), expected["segment machine"]);
+  assert.equal(bytes.hex(machines.memory.digest), expected["memory machine"]);
+  const read = check.decode(bytesOf("vectors/segments.receipt"));
+  const policy = { exitCode: 0, allowDev: false, maxSegments: expected.segments, minSecurity: 100, regime: "best" };
+  const statement = check.checkReceipt(machines.whole, read, bytes.fromHex(expected["image id"]), policy);
+  const { proofs } = read.segmented;
+  assert.deepEqual(proofs.map(({ shape }) => Object.fromEntries(shape.tables.map(({ chip, height }) => [chip.name, height]))), expected.heights);
+  const begun = [];
+  joint.verifyJoint(statement.joint, statement.parts, proofs, policy, () => {}, (domain) => {
+    const recorder = new Recorder(domain);
+    begun.push([domain, recorder]);
+    return recorder;
+  });
+  const states = expected["joint transcript"].map(({ label, state }) => ({ label, state }));
+  const domains = [...proofs.map(() => joint.EARLY_DOMAIN), joint.JOINT_DOMAIN, ...proofs.map(() => joint.PART_DOMAIN)];
+  assert.deepEqual(begun.map(([domain]) => domain), domains);
+  assert.deepEqual(begun[proofs.length][1].states, states);
 });
