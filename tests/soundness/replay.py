@@ -43,8 +43,8 @@ class Recorder(Transcript):
 class Frozen(Recorder):
     """Gives the challenges of ``draws`` whatever was absorbed, real ones for other labels; asks for no work."""
 
-    def __init__(self, draws: Draws, labels: Collection[str] | None = None) -> None:
-        super().__init__()
+    def __init__(self, draws: Draws, labels: Collection[str] | None = None, domain: str = DOMAIN) -> None:
+        super().__init__(domain)
         self._frozen = {label: value for label, value in draws.items() if labels is None or label in labels}
 
     def draw_extension(self, label: str) -> tuple[int, int, int]:

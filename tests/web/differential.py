@@ -27,7 +27,7 @@ from zkvm.stark.protocol.params import Policy
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.verifier.verify import verify_proof
-from zkvm.verifier.receipt import Receipt, verdict
+from zkvm.verifier.receipt import DEFAULT_POLICY, Receipt, verdict
 
 FROZEN = Path(__file__).resolve().parents[1] / "compat"
 BODY = re.compile(r"the body must have (\d+) bytes, not (\d+)")
@@ -78,6 +78,33 @@ def frozen_receipts() -> tuple[bytes, ...]:
 def reason_of(answer: dict[str, Any]) -> str:
     """The reason, or that it was accepted."""
     return ACCEPTED if answer["accepted"] else str(answer["reason"])
+
+
+def claim_of(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer of JavaScript with the names of Python; of a refusal the reason alone."""
+    if not answer["accepted"]:
+        return {"accepted": False, "reason": answer["reason"]}
+    numbers = answer["parameters"]
+    names = {"imageId": "image_id", "exitCode": "exit_code", "securityBits": "security_bits", "bitsByRegime": "bits_by_regime"}
+    renamed = {names.get(key, key): value for key, value in answer.items()}
+    return renamed | {"parameters": {"blowup": numbers["blowup"], "queries": numbers["queries"], "exempt_rows": numbers["exemptRows"]}}
+
+
+def agreed(judge: Judge, data: bytes, image_id: str, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
+    """What both say of a receipt: the same claim, or a refusal for the same reason.
+
+    Raises:
+        AssertionError: they do not agree.
+    """
+    ours = verdict(data, image_id, policy=policy, exit_code=exit_code)
+    options = {
+        "minSecurity": policy.min_security, "regime": policy.regime, "exitCode": exit_code, "allowDev": policy.allow_dev,
+        "maxSegments": policy.max_segments,
+    }  # fmt: skip
+    theirs = claim_of(judge.receipt(data, image_id, **options))
+    told = ours.pop("detail", None)
+    assert ours == theirs, told
+    return ours
 
 
 def fitted(data: bytes) -> bytes:

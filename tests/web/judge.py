@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from tools.web_machine import facts
-from zkvm.riscv.machine import machine
+from zkvm.riscv.machine import machine, memory_machine, segment_machine
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.air.table import Closing
-from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND
+from zkvm.stark.protocol.joint import JointStatement, Part, PartProof
+from zkvm.stark.protocol.joint_codec import encode_part
+from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, Policy
+from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.protocol.statement import Statement
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +50,7 @@ class Judge:
         path = node()
         assert path is not None
         self._process = subprocess.Popen([path, str(PACKAGE / "support" / "judge.js")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._machines = {machine().digest: machine().name}
+        self._machines = {own.digest: own.name for own in (machine(), segment_machine(), memory_machine())}
 
     def close(self) -> None:
         """End the process."""
@@ -72,15 +75,28 @@ class Judge:
         draws: Mapping[str, Any] | None = None,
     ) -> Answer:
         """What it says of a seal's bytes, with the challenges of ``draws`` if there are any."""
-        told = {
-            "fields": [[label, field.hex()] for label, field in statement.fields],
-            "heights": list(statement.preprocessed_heights),
-            "root": statement.preprocessed_root.hex(),
-            "closings": [_closing(own) for own in statement.closings],
-        }
-        frozen = None if draws is None else {label: _drawn(value) for label, value in draws.items()}
+        frozen = None if draws is None else _frozen(draws)
         policy = {"minSecurity": minimum, "regime": regime}
-        return self._ask({"kind": "seal", "machine": self._known(subject), "statement": told, "policy": policy, "draws": frozen}, data)
+        told = {"kind": "seal", "machine": self._known(subject), "statement": _statement(statement), "policy": policy, "draws": frozen}
+        return self._ask(told, data)
+
+    def joint(
+        self,
+        statement: JointStatement,
+        parts: Sequence[Part],
+        proofs: Sequence[PartProof],
+        policy: Policy,
+        draws: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Answer:
+        """What it says of joined proofs, with the challenges of ``draws``, one entry for each transcript, if there are any."""
+        told = {
+            "kind": "joint",
+            "statement": {"fields": _fields(statement.fields), "closings": [_closing(own) for own in statement.closings]},
+            "parts": [{"machine": self._known(part.machine), "statement": _statement(part.statement)} for part in parts],
+            "policy": {"minSecurity": policy.min_security, "regime": policy.regime},
+            "draws": None if draws is None else [_frozen(own) for own in draws],
+        }
+        return self._ask(told, b"".join(map(encode_part, proofs)))
 
     def journal(self, model: str, journal: bytes, weights_digest: str | None = None) -> Answer:
         """What it says of a journal of a compiled model; ``model`` is the text of its ``model.json``."""
@@ -90,6 +106,16 @@ class Judge:
         """Proven bits of a shape of the machine itself under each regime."""
         answer = self._ask({"kind": "bits", "parameters": list(parameters), "logs": list(logs), "tuples": tuples}, b"")
         bits: list[float] = answer["bits"]
+        return bits
+
+    def joined_bits(self, shapes: Sequence[ProofShape], tuples: Sequence[int], joint_tuples: int) -> list[float]:
+        """Proven bits of joined proofs under each regime."""
+        parts = [
+            {"machine": self._known(shape.machine), "logs": list(shape.log_heights), "tuples": own}
+            for shape, own in zip(shapes, tuples, strict=True)
+        ]
+        told = {"kind": "joined bits", "parameters": list(shapes[0].parameters.numbers), "parts": parts, "tuples": joint_tuples}
+        bits: list[float] = self._ask(told, b"")["bits"]
         return bits
 
     def _known(self, subject: Machine) -> str:
@@ -111,6 +137,23 @@ class Judge:
         assert isinstance(answer, dict)
         assert "crash" not in answer, answer["crash"]
         return answer
+
+
+def _fields(fields: Sequence[tuple[str, bytes]]) -> list[list[str]]:
+    return [[label, field.hex()] for label, field in fields]
+
+
+def _statement(statement: Statement) -> dict[str, Any]:
+    return {
+        "fields": _fields(statement.fields),
+        "heights": list(statement.preprocessed_heights),
+        "root": statement.preprocessed_root.hex(),
+        "closings": [_closing(own) for own in statement.closings],
+    }
+
+
+def _frozen(draws: Mapping[str, Any]) -> dict[str, Any]:
+    return {label: _drawn(value) for label, value in draws.items()}
 
 
 def _closing(own: Closing) -> dict[str, Any]:

@@ -16,7 +16,18 @@ from hypothesis import strategies as st
 
 from tests.receipts import TEXT, dev_receipt, echo_receipt
 from tests.soundness.manifest import MANIFEST, Row, first, flip, last, mutated
-from tests.web.differential import FROZEN, Subject, compare_many, compare_proof, compare_receipt, frozen_receipts, real, reason_of, toy
+from tests.web.differential import (
+    FROZEN,
+    Subject,
+    agreed,
+    compare_many,
+    compare_proof,
+    compare_receipt,
+    frozen_receipts,
+    real,
+    reason_of,
+    toy,
+)
 from tests.web.judge import ROOT, Judge, needs_node
 from zkvm.errors import UsageError, VerificationError
 from zkvm.riscv.machine import machine
@@ -26,7 +37,7 @@ from zkvm.stark.protocol.codec import encode_proof
 from zkvm.stark.protocol.params import PARAMETERS, REGIMES, Parameters, Policy
 from zkvm.stark.protocol.security import proven_bits
 from zkvm.stark.protocol.shape import ProofShape
-from zkvm.verifier.receipt import DEFAULT_POLICY, MAX_JOURNAL_BYTES, Receipt, journal_digest, verdict
+from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, Receipt, journal_digest, verdict
 
 pytestmark = needs_node
 
@@ -35,6 +46,7 @@ LONG_RUN = (
     "test_protocol", "test_low_degree", "test_manifest", "test_fiat_shamir", "test_sums", "test_policy", "test_shapes",
     "test_verifier_steps",
     "test_forgeries_proven", "test_tensor_forgeries_proven", "test_moving_forgeries_proven", "test_blake3_forgeries_proven",
+    "test_joint_protocol", "test_joint_numbers", "test_segment_limits",
 )  # fmt: skip
 """Files of tests/soundness whose tests verify proofs of cheating provers."""
 
@@ -44,26 +56,6 @@ def judge() -> Iterator[Judge]:
     started = Judge()
     yield started
     started.close()
-
-
-def claim_of(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer of JavaScript with the names of Python; of a refusal the reason alone."""
-    if not answer["accepted"]:
-        return {"accepted": False, "reason": answer["reason"]}
-    numbers = answer["parameters"]
-    names = {"imageId": "image_id", "exitCode": "exit_code", "securityBits": "security_bits", "bitsByRegime": "bits_by_regime"}
-    renamed = {names.get(key, key): value for key, value in answer.items()}
-    return renamed | {"parameters": {"blowup": numbers["blowup"], "queries": numbers["queries"], "exempt_rows": numbers["exemptRows"]}}
-
-
-def agreed(judge: Judge, data: bytes, image_id: str, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
-    """What both say."""
-    ours = verdict(data, image_id, policy=policy, exit_code=exit_code)
-    options = {"minSecurity": policy.min_security, "regime": policy.regime, "exitCode": exit_code, "allowDev": policy.allow_dev}
-    theirs = claim_of(judge.receipt(data, image_id, **options))
-    ours.pop("detail", None)
-    assert ours == theirs
-    return ours
 
 
 @pytest.mark.parametrize("allow_dev", [False, True])
