@@ -34,11 +34,16 @@ export interface VerifyOptions {
   exitCode?: number;
   /** Accept a dev receipt, which proves nothing. */
   allowDev?: boolean;
+  /** Segments that you accept, of a run that was proven in several, each a proof to verify; 4096 if not given. */
+  maxSegments?: number;
   /** A compiled model, of `readModel`: what is not a run of it, with its weights, is refused. */
   model?: Model | null;
   /** Published digest of a compiled model's private weights, 64 hexadecimal digits. */
   weightsDigest?: string | null;
-  /** Called with the phase that begins and the share of the work that is done; at the end with "" and 1. */
+  /**
+   * Called with the phase that begins and the share of the work that is done; at the end with "" and 1. Of a run in segments a phase
+   * begins with its part: "memory: trees", "segment 2 of 3: trees".
+   */
   onProgress?: (phase: string, share: number) => void;
 }
 
@@ -55,7 +60,10 @@ export interface Claim {
   exitCode: number;
   journal: Uint8Array;
   parameters: Parameters;
-  /** Whole proven bits of this proof's shape under the regime that you demanded; 0 for a dev receipt. */
+  /**
+   * Whole proven bits of this proof's shape under the regime that you demanded, of a run in segments those of all its proofs together;
+   * 0 for a dev receipt.
+   */
   securityBits: number;
   regime: Regime;
   bitsByRegime: Record<Regime, number>;
@@ -81,6 +89,19 @@ export function verify(data: Uint8Array | ArrayBuffer, options: VerifyOptions): 
  */
 export function verdict(data: Uint8Array | ArrayBuffer, options: VerifyOptions): Verdict;
 
+/** One of several proofs. */
+export interface PartContents {
+  bytes: number;
+  /** Rows of each table that is there, short to tall. */
+  heights: Record<string, number>;
+}
+
+/** The proof of a segment. */
+export interface SegmentContents extends PartContents {
+  /** How many bytes it writes to the journal. */
+  journalBytes: number;
+}
+
 /** What is inside a receipt. Nothing of it is verified. */
 export interface Contents {
   imageId: string;
@@ -94,8 +115,12 @@ export interface Contents {
   machineDigest: string;
   /** Address of the program's first instruction. */
   entry: number;
-  /** Rows of each table that is there, short to tall; empty for a dev receipt. */
+  /** Rows of each table that is there, short to tall; empty for a dev receipt, and for a run in segments, whose proofs have their own. */
   heights: Record<string, number>;
+  /** Of a run in segments, the proof of its memory; else null. */
+  memory: PartContents | null;
+  /** Of a run in segments, the proofs of these in order; else empty. */
+  segments: SegmentContents[];
 }
 
 /**

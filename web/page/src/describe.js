@@ -1,42 +1,51 @@
 /** What is inside a receipt, as the page shows it; nothing of it is verified. */
 
-import { inspect, machine } from "../../verifier/src/check.js";
-import { facts } from "../../verifier/src/machine-data.js";
-import { decodeReceipt } from "../../verifier/src/receipt.js";
+import { contentsOf, decode } from "../../verifier/src/check.js";
+import { partName } from "../../verifier/src/joint.js";
+import { largeParts } from "../../verifier/src/seal.js";
 
-const K_BYTES = 24, DIGEST_BYTES = 32;
+/** What each large part of a proof holds, in the order in which they are shown. */
+const PARTS = {
+  openings: "values of all columns at one random point",
+  preprocessed: "preprocessed columns: program and constant tables",
+  early: "early columns: what joins the proofs",
+  main: "main columns: the run",
+  bus: "bus columns: what joins the tables",
+  quotient: "quotient: the constraints",
+  layers: "low-degree test",
+};
 
 /**
- * The contents of a receipt, its tables with their buses, and where its bytes go.
+ * The contents of a receipt, its proofs with their tables and buses, and where its bytes go.
  * @param {Uint8Array} data
  * @throws {FormatError} the bytes are no receipt
  */
 export function describe(data) {
-  const known = machine();
-  const { seal } = decodeReceipt(known, data);
-  const names = new Map(known.buses.map(({ id, name }) => [id, name]));
-  const tables = seal === null ? [] : seal.shape.tables.map(({ chip, height }) => {
-    return { name: chip.name, height, columns: chip.widths, buses: facts[chip.name].buses.map((id) => names.get(id)) };
-  });
-  return { ...inspect(data), tables, parts: seal === null ? [] : parts(data, seal) };
+  const receipt = decode(data), { seal, segmented } = receipt;
+  const proofs = segmented === null ? (seal === null ? [] : [seal]) : segmented.proofs;
+  return {
+    ...contentsOf(receipt, data.length),
+    proofs: proofs.map(({ shape }, number) => ({
+      name: segmented === null ? "the run" : partName(number, proofs.length),
+      tables: tablesOf(shape),
+    })),
+    parts: parts(data, proofs),
+  };
 }
 
-/** The proof's parts and their bytes. */
-function parts(data, seal) {
-  const tree = ({ rows, salts, siblings }) => {
-    const ofRows = rows.reduce((total, matrix) => total + matrix.bytes.length, 0);
-    return ofRows + (salts === null ? 0 : salts.bytes.length) + DIGEST_BYTES * siblings.length;
-  };
-  const [main, bus, quotient] = seal.salted.map(tree);
-  const layers = seal.layers.reduce((total, { leaves, siblings }) => total + leaves.bytes.length + DIGEST_BYTES * siblings.length, 0);
-  const listed = [
-    ["values of all columns at one random point", K_BYTES * seal.openings.rows],
-    ["preprocessed columns: program and constant tables", tree(seal.preprocessed)],
-    ["main columns: the run", main],
-    ["bus columns: what joins the tables", bus],
-    ["quotient: the constraints", quotient],
-    ["low-degree test", layers],
-  ];
-  const rest = data.length - listed.reduce((total, [, bytes]) => total + bytes, 0);
-  return [["claim, journal, roots and counts", rest], ...listed].map(([name, bytes]) => ({ name, bytes }));
+function tablesOf({ machine, tables }) {
+  const names = new Map(machine.buses.map(({ id, name }) => [id, name]));
+  return tables.map(({ chip, height }) => {
+    const columns = chip.widths.reduce((total, width) => total + width, 0);
+    return { name: chip.name, height, columns, buses: chip.buses.map((id) => names.get(id)) };
+  });
+}
+
+/** The parts of all proofs and their bytes. */
+function parts(data, proofs) {
+  if (proofs.length === 0) return [];
+  const large = proofs.map(({ shape, counts }) => largeParts(shape, counts));
+  const listed = Object.entries(PARTS).map(([key, name]) => ({ key, name, bytes: large.reduce((total, own) => total + own[key], 0) }));
+  const rest = data.length - listed.reduce((total, { bytes }) => total + bytes, 0);
+  return [{ key: "rest", name: "claim, journal, roots and counts", bytes: rest }, ...listed].filter(({ bytes }) => bytes > 0);
 }

@@ -1,32 +1,49 @@
 /** The page: what the user drops and chooses goes to the worker, and its answers are shown. Nothing leaves the computer. */
 
-import { bytesPicture, busesPicture } from "./pictures.js";
-import { DOES_NOT_PROVE, hidden, outputNote, proves, REASONS, shows } from "./words.js";
+import { bytesPicture, busesPicture, segmentsPicture } from "./pictures.js";
+import { readPasted } from "./policy.js";
+import { DOES_NOT_PROVE, foreign, hidden, ofSegments, outputNote, proves, REASONS, shows } from "./words.js";
 
-const MAX_BYTES = 2 ** 23;
 const SHOWN_BYTES = 4096;
 const SHOWN_VALUES = 200;
+const SHOWN_SEGMENTS = 64;
+const HEAD_BYTES = 8;
 const byId = (id) => document.getElementById(id);
-const state = { receipt: null, modelText: null, question: 0, files: 0 };
+const state = { file: null, head: null, files: 0, modelText: null, question: 0, proofs: [] };
 
 // ----- the worker ------------------------------------------------------------------------------------------------------------------
 
 const ask = startWorker((reply) => {
   if (reply.id !== state.question) return;
-  if (reply.progress !== undefined) byId("progress").value = reply.progress;
+  if (reply.progress !== undefined) showProgress(reply.progress);
   else show(reply);
 });
 
 /** A worker made of the script in this file; where the browser starts none, the script runs in the page. */
 function startWorker(receive) {
   const source = byId("worker-source").textContent;
-  try {
-    const worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
-    worker.addEventListener("message", ({ data }) => receive(data));
+  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+  let worker = null, isBusy = false;
+  const start = () => {
+    worker = new Worker(url);
+    worker.addEventListener("message", ({ data }) => {
+      isBusy = data.progress !== undefined;
+      receive(data);
+    });
     worker.addEventListener("error", () => {
+      worker = null;
       say("refused", "The verifier stopped unexpectedly", ["Load the page again. If it happens again, it is a fault of the page."]);
     });
-    return (question) => worker.postMessage(question);
+  };
+  try {
+    start();
+    return (question) => {
+      // Whoever asks anew does not wait for the answer before: it may take long.
+      if (isBusy) worker?.terminate();
+      if (isBusy || worker === null) start();
+      isBusy = true;
+      worker.postMessage(question);
+    };
   } catch {
     const script = document.createElement("script");
     script.textContent = source;
@@ -40,20 +57,32 @@ function startWorker(receive) {
 async function readReceipt(file) {
   if (file === undefined) return;
   byId("receipt-name").textContent = `${file.name}, ${file.size.toLocaleString("en")} bytes`;
-  state.question += 1; // what is still asked about the file before this one is not shown
-  state.files += 1;
-  const turn = state.files, tooLong = file.size > MAX_BYTES;
-  const bytes = tooLong ? null : new Uint8Array(await file.arrayBuffer());
-  if (turn !== state.files) return;
-  state.receipt = bytes;
-  if (tooLong) refuse({ reason: "FORMAT", detail: `more than ${MAX_BYTES} bytes: no receipt is that long` }, null);
-  else verifyAgain();
+  Object.assign(state, { file, head: null, files: state.files + 1 });
+  verifyAgain();
 }
 
 async function readModelFile(file) {
-  state.modelText = file === undefined ? null : await file.text();
-  byId("model-clear").hidden = file === undefined;
+  useModel(file === undefined ? null : await file.text());
+}
+
+function useModel(text) {
+  state.modelText = text;
+  byId("model-clear").hidden = text === null;
   verifyAgain();
+}
+
+/** Take over what the user pasted. */
+function readPolicy(text) {
+  const note = byId("policy-note");
+  try {
+    const { model, fields } = readPasted(text);
+    for (const [id, value] of Object.entries(fields)) byId(id)[typeof value === "boolean" ? "checked" : "value"] = value;
+    note.textContent = model === null ? `Taken over: ${Object.keys(fields).join(", ") || "nothing"}.` : "Taken over: a compiled model.";
+    if (model === null) verifyAgain();
+    else useModel(model);
+  } catch (error) {
+    note.textContent = `Nothing is taken over. ${error.message}`;
+  }
 }
 
 /** The number in a field; null if there is none, which is refused: an empty field is no demand of 0. */
@@ -73,16 +102,17 @@ function options() {
     regime: byId("regime").value,
     exitCode: numberIn("exit-code"),
     allowDev: byId("allow-dev").checked,
+    maxSegments: numberIn("max-segments"),
     weightsDigest: weightsDigest === "" ? null : weightsDigest,
   };
 }
 
 function verifyAgain() {
-  if (state.receipt === null) return;
-  byId("progress").value = 0;
-  byId("progress").hidden = false;
+  if (state.file === null) return;
+  showProgress({ phase: "", share: 0 });
   state.question += 1;
-  ask({ id: state.question, data: state.receipt, options: options(), modelText: state.modelText });
+  const { question, files, file, modelText } = state;
+  ask({ id: question, number: files, file, options: options(), modelText });
 }
 
 // ----- what is shown ---------------------------------------------------------------------------------------------------------------
@@ -93,13 +123,19 @@ function element(name, ...children) {
   return node;
 }
 
+function showProgress({ phase, share }) {
+  byId("working").hidden = false;
+  byId("progress").value = share;
+  byId("phase").textContent = phase === "" ? "Reading" : `Verifying, ${Math.floor(100 * share)} % done: ${phase}`;
+}
+
 function fill(id, ...children) {
   byId(id).replaceChildren(...children);
 }
 
 /** The answer at the top, in words and not by colour alone. */
 function say(kind, title, sentences) {
-  byId("progress").hidden = true;
+  byId("working").hidden = true;
   const box = byId("verdict");
   box.className = kind;
   fill("verdict", element("h2", title), ...sentences.map((sentence) => element("p", sentence)));
@@ -110,7 +146,7 @@ function show({ contents, verdict, model, wrong }) {
   else if (verdict === null) {
     say("open", "Not verified yet", ["Enter the image ID of the program that you trust."]);
   } else if (verdict.accepted) {
-    say(verdict.dev ? "open" : "accepted", verdict.dev ? "Accepted, but nothing is proven" : "Accepted", proves(verdict));
+    say(verdict.dev ? "open" : "accepted", verdict.dev ? "Accepted, but nothing is proven" : "Accepted", proves(verdict, contents));
   } else refuse(verdict, contents);
   const accepted = wrong === null && verdict !== null && verdict.accepted;
   byId("contents").hidden = contents === null;
@@ -121,10 +157,21 @@ function show({ contents, verdict, model, wrong }) {
   if (accepted && verdict.output) showOutputs(verdict.output, model);
 }
 
-function refuse({ reason, detail }, contents) {
+async function refuse({ reason, detail }, contents) {
   const [what, then] = REASONS[reason];
-  say("refused", `Rejected: ${reason}`, [what, `In detail: ${detail}.`, then]);
-  if (contents === null) for (const id of ["contents", "meaning", "outputs"]) byId(id).hidden = true;
+  const { question, file } = state;
+  const more = contents === null ? await foreignNote(file) : contents.segments.length > 0 ? ofSegments(reason) : null;
+  if (question !== state.question) return;
+  say("refused", `Rejected: ${reason}`, [what, ...(more === null ? [] : [more]), `In detail: ${detail}.`, then]);
+}
+
+/** What a file that is no receipt looks like. */
+async function foreignNote(file) {
+  try {
+    return foreign(new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer()));
+  } catch {
+    return null; // the file is gone
+  }
 }
 
 function showMeaning(verdict, contents) {
@@ -152,6 +199,11 @@ function showContents(contents, verdict) {
     row("Zero knowledge", contents.dev ? "no proof" : contents.zk ? "yes, says the prover" : "no"),
     row("Size", `${contents.receiptBytes.toLocaleString("en")} bytes`),
   ];
+  const { segments, proofs } = contents;
+  if (segments.length > 0) {
+    const [few, all] = [segments, proofs].map(({ length }) => length.toLocaleString("en"));
+    rows.splice(4, 0, row("Segments", `${few}, and memory: ${all} proofs`));
+  }
   if (proven) {
     const { best, bciks20, unique } = verdict.bitsByRegime;
     rows.splice(3, 0, row("Proven bits", `${best} (with theorems of 2020 alone ${bciks20}, with unique decoding alone ${unique})`));
@@ -160,14 +212,42 @@ function showContents(contents, verdict) {
   byId("pictures").hidden = contents.dev;
   if (contents.dev) return;
   fill("bytes-picture", bytesPicture(contents.parts));
-  fill("bytes", ...contents.parts.map(({ name: part, bytes }, k) => {
+  fill("bytes", ...contents.parts.map(({ key, name: part, bytes }) => {
     const line = row(part, bytes.toLocaleString("en"));
-    line.className = `key key-${k}`;
+    line.className = `key part-${key}`;
     return line;
   }));
-  fill("buses-picture", busesPicture(contents.tables));
-  fill("tables", ...contents.tables.map(({ name: table, height, columns, buses }) => {
-    return row(table.replaceAll("_", " "), height.toLocaleString("en"), String(columns[0] + columns[1] + columns[2]), buses.join(", "));
+  showSegments(contents);
+  showProofs(contents.proofs);
+}
+
+function showSegments({ proofs, memory, segments }) {
+  byId("in-segments").hidden = segments.length === 0;
+  if (segments.length === 0) return;
+  fill("segments-picture", segmentsPicture({ memory, segments }));
+  const few = [{ ...memory, journalBytes: 0 }, ...segments].slice(0, SHOWN_SEGMENTS + 1);
+  fill("segments", ...few.map(({ bytes, journalBytes, heights }, k) => {
+    const rows = Object.values(heights);
+    const numbers = [bytes, journalBytes, rows.length, rows.reduce((total, height) => total + height, 0)];
+    return row(proofs[k].name, ...numbers.map((number) => number.toLocaleString("en")));
+  }));
+  const more = segments.length - SHOWN_SEGMENTS;
+  byId("more-segments").textContent = more > 0 ? `and ${more.toLocaleString("en")} segments more` : "";
+}
+
+/** The choice of a proof whose tables are shown: the first segment at first. */
+function showProofs(proofs) {
+  state.proofs = proofs;
+  byId("choose-part").hidden = proofs.length === 1;
+  fill("part", ...proofs.map(({ name }, k) => new Option(name, String(k), false, k === Math.min(1, proofs.length - 1))));
+  showTables();
+}
+
+function showTables() {
+  const { tables } = state.proofs[Number(byId("part").value)];
+  fill("buses-picture", busesPicture(tables));
+  fill("tables", ...tables.map(({ name, height, columns, buses }) => {
+    return row(name.replaceAll("_", " "), height.toLocaleString("en"), String(columns), buses.join(", "));
   }));
 }
 
@@ -212,7 +292,11 @@ byId("model-clear").addEventListener("click", () => {
   byId("model").value = "";
   readModelFile(undefined);
 });
-byId("trust").addEventListener("input", ({ target }) => target.type !== "file" && verifyAgain());
+byId("trust").addEventListener("input", ({ target }) => {
+  if (target.id === "policy") readPolicy(target.value);
+  else if (target.type !== "file") verifyAgain();
+});
+byId("part").addEventListener("change", showTables);
 byId("trust").addEventListener("submit", (event) => event.preventDefault());
 for (const name of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {

@@ -1,4 +1,4 @@
-/** Pictures of a receipt: where its bytes go, and which buses join its tables. Each has a table or text beside it that says the same. */
+/** Pictures of a receipt: where its bytes go, what joins its proofs and its tables. Each has a table or text beside it that says the same. */
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 
@@ -19,13 +19,46 @@ function picture(width, height, title, children) {
 export function bytesPicture(parts) {
   const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
   let x = 0;
-  const pieces = parts.map(({ name, bytes }, k) => {
+  const pieces = parts.map(({ key, name, bytes }) => {
     const width = (600 * bytes) / total;
-    const piece = svg("rect", { x, y: 0, width, height: 40, class: `part part-${k}` }, svg("title", {}, `${name}: ${bytes} bytes`));
+    const piece = svg("rect", { x, y: 0, width, height: 40, class: `part part-${key}` }, svg("title", {}, `${name}: ${bytes} bytes`));
     x += width;
     return piece;
   });
   return picture(600, 40, `Where the ${total} bytes of the receipt go`, pieces);
+}
+
+/** Of more segments than this the first and the last are drawn. */
+const DRAWN = 6, BOX = 84, GAP = 16, LINE = 15, TOP = 34, MIDDLE = 78;
+
+/** Segments from left to right, each a box that takes the state over from the one before; above them memory, which joins their words. */
+export function segmentsPicture({ memory, segments }) {
+  const all = segments.map((own, k) => ({ ...own, number: k + 1 }));
+  const few = all.length <= DRAWN ? all : [...all.slice(0, DRAWN - 2), null, ...all.slice(-1)];
+  const width = few.length * (BOX + GAP) - GAP + 2, height = MIDDLE + 3 * LINE + 14;
+  const label = (text, x, y) => svg("text", { x, y, "text-anchor": "middle", class: "small" }, text);
+  const box = (x, y, wide, high) => svg("rect", { x, y, width: wide, height: high, rx: 5, class: "box" });
+  const nodes = [box(1, 1, width - 2, TOP), label(`memory: ${kilobytes(memory.bytes)}`, width / 2, 22)];
+  few.forEach((own, k) => {
+    const x = 1 + k * (BOX + GAP), center = x + BOX / 2;
+    if (k > 0) nodes.push(svg("path", { d: `M ${x - GAP} ${MIDDLE + 25} h ${GAP - 5} m -4 -4 l 4 4 l -4 4`, class: "arrow" }));
+    if (own === null) {
+      nodes.push(label("\u2026", center, MIDDLE + 28));
+      return;
+    }
+    nodes.push(
+      svg("path", { d: `M ${center} ${TOP + 1} V ${MIDDLE}`, class: "arrow" }), box(x, MIDDLE, BOX, 3 * LINE + 12),
+      label(`segment ${own.number}`, center, MIDDLE + LINE + 2), label(kilobytes(own.bytes), center, MIDDLE + 2 * LINE + 2),
+      label(`writes ${own.journalBytes} B`, center, MIDDLE + 3 * LINE + 2),
+    );
+  });
+  const node = picture(width, height, `Memory and ${segments.length} segments, each of which begins where the one before it ended`, nodes);
+  node.style.maxWidth = `${1.2 * width}px`;
+  return node;
+}
+
+function kilobytes(bytes) {
+  return `${Math.round(bytes / 1000).toLocaleString("en")} kB`;
 }
 
 const ROW = 22, LEFT = 150, RIGHT = 380, WIDTH = 500;

@@ -12,7 +12,7 @@ export const REASONS = {
   CLAIM: ["The parts of the receipt contradict each other.", "It was changed after it was made. Ask for it again."],
   POLICY: [
     "The receipt is not what you demand.",
-    "Change what you demand only if you know why: another exit code, fewer proven bits, or no proof at all.",
+    "Change what you demand only if you know why: another exit code, fewer proven bits, more segments, or no proof at all.",
   ],
   MODEL: [
     "The journal is not one of this model, or the private weights are others than the published ones.",
@@ -26,21 +26,53 @@ export const REASONS = {
   FRI: ["The proof does not hold: the low-degree test fails.", DAMAGED],
 };
 
+/** The first bytes of files that people drop by mistake, and what they are. */
+const FOREIGN = [
+  [[0x7f, 0x45, 0x4c, 0x46], "It looks like a program (an ELF file). Its image ID comes from it: zkvm image-id."],
+  [[0x7b], "It looks like JSON. A model.json belongs under \u201cA compiled model\u201d, a policy under \u201cWhat else you demand\u201d."],
+  [[0x50, 0x4b, 0x03, 0x04], "It looks like an archive (ZIP). Unpack it first."],
+  [[0x1f, 0x8b], "It looks like a compressed file (gzip). Unpack it first."],
+];
+
+/** What a file that is no receipt may be, by its first bytes; null if nobody knows. */
+export function foreign(head) {
+  if (head.length === 0) return "It is empty.";
+  return FOREIGN.find(([magic]) => magic.every((byte, k) => head[k] === byte))?.[1] ?? null;
+}
+
+/** What a refusal may mean besides, of a run in segments; null: nothing more. */
+export function ofSegments(reason) {
+  if (reason !== "BUS") return null;
+  return "Perhaps segments were left out, exchanged or repeated, or come from different runs: their proofs are joined, and do not fit.";
+}
+
+function counted(number, one, many) {
+  return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+}
+
 /** Sentences on what an accepted receipt proves. */
-export function proves({ journal, exitCode, securityBits, dev }) {
+export function proves({ journal, exitCode, securityBits, dev }, { segments }) {
   if (dev) {
     return [
       "Nothing. This is a dev receipt: it only says what somebody's run did, and anybody can write one.",
       "It was accepted because you allowed it.",
     ];
   }
-  const length = journal.length === 1 ? "1 byte" : `${journal.length.toLocaleString("en")} bytes`;
-  return [
+  const sentences = [
     "The program with this image ID, run from its start on some input, " +
-      `wrote exactly the ${length} below and ended with exit code ${exitCode}.`,
+      `wrote exactly the ${counted(journal.length, "byte", "bytes")} below and ended with exit code ${exitCode}.`,
+  ];
+  if (segments.length > 0) {
+    sentences.push(
+      `The run was proven in ${counted(segments.length, "segment", "segments")}, each by a proof of its own, and its memory by one more. ` +
+        "Every segment begins in the state and with the memory in which the one before it ended; none is missing.",
+    );
+  }
+  sentences.push(
     "Whoever made the receipt knew such an input. " +
       `A false proof that somebody tries t times is accepted with a probability of at most t / 2^${securityBits}.`,
-  ];
+  );
+  return sentences;
 }
 
 /** Sentences on what no receipt proves. */
@@ -57,10 +89,16 @@ export function hidden({ zk, dev }) {
 }
 
 /** Sentences on what shows. */
-export function shows({ dev, tables }) {
+export function shows({ dev, proofs, segments }) {
   const always = "The program's image ID, the journal and the exit code.";
   if (dev) return [always];
-  return [always, `The heights of ${tables.length} tables: roughly how often each kind of instruction ran.`];
+  const profile = "roughly how often each kind of instruction ran";
+  if (segments.length === 0) return [always, `The heights of ${proofs[0].tables.length} tables: ${profile}.`];
+  return [
+    always,
+    `That there were ${counted(segments.length, "segment", "segments")}, and how many bytes of the journal each wrote.`,
+    `The heights of each segment's tables: ${profile} in it, and how much memory it touched.`,
+  ];
 }
 
 /** What the outputs of a model mean. */

@@ -1,29 +1,49 @@
 /** The page's worker: reads and verifies what the page sends. Where no worker can start, the page runs this script itself. */
 
 import { verdict } from "../../verifier/src/check.js";
-import { UsageError, VerificationError } from "../../verifier/src/errors.js";
+import { FormatError, UsageError, VerificationError } from "../../verifier/src/errors.js";
 import { readModel } from "../../verifier/src/model.js";
+import { MAGIC_BYTES, mostBytes, tooLong } from "../../verifier/src/receipt.js";
 import { describe } from "./describe.js";
 
+/** The file that was read last: the page asks about it again whenever the user demands something else. */
+const last = { number: -1, bytes: null, contents: null };
+
 /**
- * Answer a question {id, data, options, modelText}: what is inside, and, if there is an image ID, the verdict.
- * @param {object} question
- * @param {(reply: object) => void} post
+ * Read a file and look into it, unless that is done already.
+ * @throws {FormatError} it is too long for a receipt, or is none
  */
-function answer({ id, data, options, modelText }, post) {
+async function look(number, file) {
+  if (last.number === number) return;
+  const most = mostBytes(new Uint8Array(await file.slice(0, MAGIC_BYTES).arrayBuffer()));
+  if (file.size > most) throw new FormatError(tooLong(most));
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  Object.assign(last, { number, bytes, contents: describe(bytes) });
+}
+
+/** Answer a question {id, number, file, options, modelText}: what is inside, and, if there is an image ID, the verdict. */
+async function answer({ id, number, file, options, modelText }, post) {
   const reply = { id, contents: null, verdict: null, model: null, wrong: null };
   try {
     if (modelText !== null) reply.model = readModel(modelText);
-    reply.contents = describe(data);
-    const onProgress = (phase, share) => post({ id, progress: share });
-    if (options !== null) reply.verdict = verdict(data, { ...options, model: reply.model, onProgress });
+    await look(number, file);
+    reply.contents = last.contents;
+    const onProgress = (phase, share) => post({ id, progress: { phase, share } });
+    if (options !== null) reply.verdict = verdict(last.bytes, { ...options, model: reply.model, onProgress });
   } catch (error) {
     if (error instanceof UsageError) reply.wrong = error.message;
     else if (error instanceof VerificationError) reply.verdict = { accepted: false, reason: error.reason, detail: error.detail };
-    else throw error;
+    else reply.wrong = `The file cannot be verified here: ${error.message}`;
   }
   post(reply);
 }
 
-if (typeof document === "undefined") self.addEventListener("message", ({ data }) => answer(data, (reply) => self.postMessage(reply)));
-else globalThis.answerHere = answer;
+let turn = Promise.resolve();
+
+/** One question after the other. */
+function answerInTurn(question, post) {
+  turn = turn.then(() => answer(question, post));
+}
+
+if (typeof document === "undefined") self.addEventListener("message", ({ data }) => answerInTurn(data, (reply) => self.postMessage(reply)));
+else globalThis.answerHere = answerInTurn;

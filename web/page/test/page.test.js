@@ -14,6 +14,8 @@ const PAGE = new URL("../verify.html", import.meta.url).href;
 const COMPAT = new URL("../../../tests/compat/", import.meta.url);
 const INDEX = JSON.parse(readFileSync(new URL("receipts.json", COMPAT), "utf8")).receipts;
 const HELLO = "hello-compact-100", DEV = "echo-dev";
+const SEGMENTS = fileURLToPath(new URL("../../../tests/vectors/segments.receipt", import.meta.url));
+const ELF = fileURLToPath(new URL("../../../guest_programs/hello/hello.elf", import.meta.url));
 const pathOf = (name) => fileURLToPath(new URL(`${name}.receipt`, COMPAT));
 const folder = mkdtempSync(join(tmpdir(), "receipts-"));
 /** Where screenshots go, if somebody wants to look at them. */
@@ -33,6 +35,12 @@ function fileOf(name, bytes) {
   const path = join(folder, name);
   writeFileSync(path, bytes);
   return path;
+}
+
+/** A changed copy of the receipt of a run in segments. */
+function segmentsWith(change) {
+  const bytes = readFileSync(SEGMENTS);
+  return fileOf("segments.receipt", change(bytes) ?? bytes);
 }
 
 const title = () => browser.evaluate("document.querySelector('#verdict h2').textContent");
@@ -110,12 +118,82 @@ test("tampered", { skip }, async () => {
 });
 
 test("garbage, an empty file, and one that is too long", { skip }, async () => {
-  const files = { garbage: Buffer.from("not a receipt"), empty: Buffer.alloc(0), long: Buffer.alloc(2 ** 23 + 1) };
-  for (const [name, bytes] of Object.entries(files)) {
+  const segments = Buffer.alloc(2 ** 24 + 1);
+  segments.write("ZKVMSEGS");
+  const files = {
+    garbage: [Buffer.from("not a receipt"), /In detail/], empty: [Buffer.alloc(0), /It is empty/], json: [Buffer.from("{}"), /looks like JSON/],
+    long: [Buffer.alloc(2 ** 24 + 1), /more than 16777216 bytes/], segments: [segments, /format version/], program: [readFileSync(ELF), /ELF file/],
+  };
+  for (const [name, [bytes, expected]] of Object.entries(files)) {
     await answer(fileOf(name, bytes), "Rejected: FORMAT", { imageId: INDEX[HELLO].image_id });
-    assert.equal(await visible("contents"), false);
+    assert.match(await words("verdict"), expected);
+    assert.deepEqual([await visible("contents"), await visible("working")], [false, false]);
   }
   await picture("garbage");
+});
+
+test("a run in segments", { skip }, async () => {
+  const imageId = INDEX[HELLO].image_id;
+  await answer(SEGMENTS, "Accepted", { imageId });
+  assert.match(await words("verdict"), /exactly the 5 bytes.*proven in 3 segments.*none is missing.*t \/ 2\^103/s);
+  assert.match(await words("facts"), /Proven bits\s+103.*Segments\s+3, and memory: 4 proofs/s);
+  assert.match(await words("shows"), /3 segments/);
+  assert.equal(await browser.evaluate("document.querySelectorAll('#segments tr').length"), 4);
+  assert.equal(await browser.evaluate("document.querySelectorAll('#segments-picture rect').length"), 4);
+  const cells = "[...document.querySelectorAll('#bytes td')].map((cell) => Number(cell.textContent.replaceAll(',', '')))";
+  assert.equal((await browser.evaluate(cells)).reduce((a, b) => a + b), readFileSync(SEGMENTS).length);
+  assert.match(await browser.evaluate("document.getElementById('buses-picture').textContent"), /hand over.*segment state/s);
+  await browser.evaluate("{ const part = document.getElementById('part'); part.value = '0'; part.dispatchEvent(new Event('change')); }");
+  assert.match(await browser.evaluate("document.getElementById('buses-picture').textContent"), /zero init.*segment word/s);
+  await picture("segments");
+  await type("max-segments", "2");
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Rejected: POLICY'");
+  assert.match(await words("verdict"), /3 segments; at most 2 are verified/);
+  await answer(SEGMENTS, "Accepted", { imageId, width: 360 });
+  assert.equal(await browser.evaluate("document.documentElement.scrollWidth <= 360"), true);
+  await picture("segments-phone");
+});
+
+test("segments that are tampered with", { skip }, async () => {
+  const imageId = INDEX[HELLO].image_id;
+  await answer(segmentsWith((bytes) => void (bytes[bytes.length - 100] ^= 1)), "Rejected: MERKLE", { imageId });
+  const exchanged = segmentsWith((bytes) => {
+    const seals = [];
+    for (let at = bytes.indexOf("ZKVMSEAL"); at >= 0; at = bytes.indexOf("ZKVMSEAL", at + 1)) seals.push(at);
+    const part = (k) => bytes.subarray(seals[k], seals[k + 1] ?? bytes.length);
+    assert.equal(seals.length, 4);
+    return Buffer.concat([bytes.subarray(0, seals[0]), part(0), part(2), part(1), part(3)]);
+  });
+  await answer(exchanged, "Rejected: BUS", { imageId });
+  assert.match(await words("verdict"), /exchanged.*The joint buses do not close|exchanged.*the joint buses do not close/s);
+  assert.match(await words("contents-note"), /Nothing of it is proven/);
+  assert.equal(await visible("meaning"), false);
+  await picture("segments-exchanged");
+});
+
+test("a policy that is pasted", { skip }, async () => {
+  await answer(pathOf(HELLO), "Not verified yet");
+  await type("policy", JSON.stringify({ image_id: INDEX[HELLO].image_id, "min-security": 90, regime: "bciks20", allow_dev: true }));
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Accepted'");
+  const values = "['image-id', 'min-security', 'regime', 'exit-code'].map((id) => document.getElementById(id).value)";
+  assert.deepEqual(await browser.evaluate(values), [INDEX[HELLO].image_id, "90", "bciks20", "0"]);
+  assert.equal(await browser.evaluate("document.getElementById('allow-dev').checked"), true);
+  for (const text of ["{", "[]", "7", '{"min_security": "90"}', '{"minimum": 90}', '{"__proto__": 1, "toString": 1}']) {
+    await type("policy", text);
+    assert.match(await browser.evaluate("document.getElementById('policy-note').textContent"), /^Nothing is taken over\./);
+  }
+  assert.equal(await title(), "Accepted");
+  await type("policy", '{"regime": "none"}');
+  await browser.until("document.querySelector('#verdict h2').textContent.startsWith('Something you entered')");
+});
+
+test("who asks again does not wait for the answer before", { skip }, async () => {
+  await answer(SEGMENTS, "Accepted", { imageId: INDEX[HELLO].image_id });
+  for (let demand = 20; demand < 60; demand++) await type("min-security", String(demand));
+  await type("min-security", "104");
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Rejected: POLICY'");
+  await type("min-security", "100");
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Accepted'");
 });
 
 test("a dev receipt", { skip }, async () => {
@@ -169,7 +247,7 @@ test("a compiled model, if there is one", { skip: skip || process.env.PAGE_MODEL
 test("on a phone nothing is wider than the screen, and every field has a name", { skip }, async () => {
   await answer(pathOf(HELLO), "Accepted", { imageId: INDEX[HELLO].image_id, width: 360 });
   assert.equal(await browser.evaluate("document.documentElement.scrollWidth <= 360"), true);
-  const nameless = "[...document.querySelectorAll('input, select')].filter((field) => field.labels.length === 0).map((field) => field.id)";
+  const nameless = "[...document.querySelectorAll('input, select, textarea')].filter((field) => field.labels.length === 0).map((field) => field.id)";
   assert.deepEqual(await browser.evaluate(nameless), []);
   assert.equal(await browser.evaluate("[...document.querySelectorAll('svg')].every((node) => node.getAttribute('aria-label'))"), true);
   await picture("phone");

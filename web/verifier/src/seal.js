@@ -83,8 +83,9 @@ export function decodePart(machine, data) {
  */
 export function readPart(machine, reader) {
   const start = reader.position;
-  const { zk, shape, terminals, early: { root, pinned } } = decodeNextPart(machine, reader);
-  return { zk, shape, terminals, root, pinned, data: reader.data.subarray(start, reader.position) };
+  const { zk, shape, counts, terminals, early } = decodeNextPart(machine, reader);
+  const data = reader.data.subarray(start, reader.position);
+  return { zk, shape, counts: { ...counts, early: early.counts }, terminals, root: early.root, pinned: early.pinned, data };
 }
 
 function decodeNextPart(machine, reader) {
@@ -92,7 +93,7 @@ function decodeNextPart(machine, reader) {
   const { shape, counts } = seal, levels = shape.levels(EARLY);
   if (levels.length === 0) throw new FormatError("a proof without early columns is joined with nothing");
   const own = readCount(reader, "the early tree", shape.parameters.blowup * shape.earlyHeight, counts.salted.opened);
-  const expected = DIGEST_BYTES + K_BYTES * shape.pinnedCount + treeBytes(levels, own, true);
+  const expected = DIGEST_BYTES + largeParts(shape, { ...counts, early: own }).early;
   if (reader.left < expected) throw new FormatError(`${expected} bytes of early columns must follow the proof, ${reader.left} are left`);
   const root = reader.take(DIGEST_BYTES, "early root");
   const pinned = readMatrix(reader, "pinned values", shape.pinnedCount, K_BYTES);
@@ -144,14 +145,21 @@ function treeBytes(levels, { opened, siblings }, salted) {
   return opened * (WORD_BYTES * sum(levels.map((level) => level.width)) + (salted ? SALT_BYTES : 0)) + DIGEST_BYTES * siblings;
 }
 
-function bodyBytes(shape, { salted, preprocessed, layers }) {
-  const elements = shape.terminalCount + shape.hereCount + shape.nextCount + shape.finalLength;
-  const ofTrees = shape.saltedLevels().map((levels) => treeBytes(levels, salted, true));
-  const ofLayers = layers.map(({ opened, siblings }) => FOLDING * K_BYTES * opened + DIGEST_BYTES * siblings);
-  return (
-    WORD_BYTES + 3 * DIGEST_BYTES + K_BYTES * elements + DIGEST_BYTES * layers.length +
-    treeBytes(shape.levels(PREPROCESSED), preprocessed, false) + sum(ofTrees) + sum(ofLayers)
-  );
+/** Bytes of the parts that are large; `counts.early` is there in a joined proof alone. */
+export function largeParts(shape, { salted, preprocessed, layers, early }) {
+  const [main, bus, quotient] = shape.saltedLevels().map((levels) => treeBytes(levels, salted, true));
+  return {
+    openings: K_BYTES * (shape.hereCount + shape.nextCount),
+    preprocessed: treeBytes(shape.levels(PREPROCESSED), preprocessed, false),
+    early: early === undefined ? 0 : K_BYTES * shape.pinnedCount + treeBytes(shape.levels(EARLY), early, true),
+    main, bus, quotient,
+    layers: sum(layers.map(({ opened, siblings }) => FOLDING * K_BYTES * opened + DIGEST_BYTES * siblings)),
+  };
+}
+
+function bodyBytes(shape, counts) {
+  const small = WORD_BYTES + DIGEST_BYTES * (3 + counts.layers.length) + K_BYTES * (shape.terminalCount + shape.finalLength);
+  return small + sum(Object.values(largeParts(shape, counts)));
 }
 
 function readMatrix(reader, what, rows, rowBytes) {

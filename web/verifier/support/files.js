@@ -19,3 +19,7 @@ export const FROZEN = Object.entries(jsonOf("compat/receipts.json").receipts).ma
 
 export const HELLO = FROZEN.find(({ name }) => name === "hello-compact-100");
 export const DEV = FROZEN.find(({ expected }) => expected.dev);
+
+/** A run in segments, which writes "hello", without randomness. */
+const composite = jsonOf("vectors/segments.json");
+export const COMPOSITE = { imageId: composite["image id"], segments: composite.segments, data: bytesOf("vectors/segments.receipt") };

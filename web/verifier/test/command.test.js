@@ -2,9 +2,12 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
-import { DEV, HELLO } from "../support/files.js";
+import { COMPOSITE, DEV, HELLO } from "../support/files.js";
 
 const COMMAND = fileURLToPath(new URL("../bin/zkvm-verify.js", import.meta.url));
 const file = (name) => fileURLToPath(new URL(`../../../tests/compat/${name}.receipt`, import.meta.url));
@@ -36,11 +39,31 @@ test("rejected", () => {
   assert.match(dev.stdout, /nothing is proven/);
 });
 
+test("a run in segments", () => {
+  const path = fileURLToPath(new URL("../../../tests/vectors/segments.receipt", import.meta.url));
+  const { status, stdout } = run(path, "--image-id", COMPOSITE.imageId);
+  assert.equal(status, 0);
+  assert.match(stdout, /journal: 68656c6c6f\nsecurity: 103 bits/);
+  const few = run(path, "--image-id", COMPOSITE.imageId, "--max-segments", "2");
+  assert.equal(few.status, 1);
+  assert.match(few.stderr, /POLICY: 3 segments; at most 2 are verified/);
+});
+
+test("files that are too long are not read", () => {
+  const folder = mkdtempSync(join(tmpdir(), "long-"));
+  const path = join(folder, "long.receipt");
+  writeFileSync(path, Buffer.alloc(2 ** 24 + 1));
+  const { status, stderr } = run(path, "--image-id", ID);
+  rmSync(folder, { recursive: true });
+  assert.equal(status, 3);
+  assert.match(stderr, /more than 16777216 bytes/);
+});
+
 test("usage and files", () => {
   const wrong = [
     [], [file(HELLO.name)], [file(HELLO.name), "--image-id", "12"], [file(HELLO.name), "--image-id", ID, "--regime", "none"],
     [file(HELLO.name), "--image-id", ID, "--min-security", "many"], [file(HELLO.name), file(HELLO.name), "--image-id", ID],
-    [file(HELLO.name), "--image-id", ID, "--unknown"],
+    [file(HELLO.name), "--image-id", ID, "--unknown"], [file(HELLO.name), "--image-id", ID, "--max-segments", "few"],
   ];
   for (const args of wrong) assert.equal(run(...args).status, 2, args.join(" "));
   assert.equal(run("missing.receipt", "--image-id", ID).status, 3);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FormatError, inspect, REASONS, UsageError, VerificationError, verdict, verify } from "../index.js";
-import { DEV, FROZEN, HELLO } from "../support/files.js";
+import { COMPOSITE, DEV, FROZEN, HELLO } from "../support/files.js";
 
 const text = (bytes) => Buffer.from(bytes).toString("hex");
 const refused = (data, options) => {
@@ -51,7 +51,7 @@ test("options that make no sense", () => {
     { imageId: "zz".repeat(32) }, { imageId: new Uint8Array(31) }, { imageId, regime: "Unique" }, { imageId, regime: "" },
     { imageId, weightsDigest: "00" }, { imageId, minSecurity: "100" }, { imageId, minSecurity: null }, { imageId, minSecurty: 128 },
     { imageId, allowDev: 1 }, { imageId, allowDev: "false" }, { imageId, exitCode: "0" }, { imageId, exitCode: null },
-    { imageId, model: {} },
+    { imageId, model: {} }, { imageId, maxSegments: "2" }, { imageId, maxSegments: 1.5 }, { imageId, maxSegments: null },
     { imageId, onProgress: 7 }, null, undefined, "text",
   ];
   for (const options of wrong) assert.throws(() => verdict(HELLO.data, options), UsageError, JSON.stringify(options));
@@ -73,7 +73,10 @@ test("every shorter receipt is refused by its format", () => {
   for (const length of lengths) assert.throws(() => verify(HELLO.data.subarray(0, length), options), FormatError);
   assert.throws(() => verify(new Uint8Array(HELLO.data.length + 1).fill(0), options), FormatError);
   assert.throws(() => verify(Uint8Array.of(...DEV.data, 0), { imageId: DEV.expected.image_id, allowDev: true }), FormatError);
-  assert.throws(() => verify(new Uint8Array(2 ** 23 + 1), options), FormatError);
+  const long = new Uint8Array(2 ** 24 + 1);
+  assert.throws(() => verify(long, options), /no receipt is that long, but those of runs in segments/);
+  long.set(COMPOSITE.data);
+  assert.throws(() => verify(long, options), /bytes too many/);
 });
 
 test("one changed bit anywhere is refused", () => {
@@ -87,6 +90,54 @@ test("one changed bit anywhere is refused", () => {
     reasons.add(refused(data, options));
   }
   for (const reason of ["FORMAT", "CLAIM", "IMAGE_ID", "BUS", "OOD", "MERKLE", "GRINDING"]) assert.ok(reasons.has(reason), reason);
+});
+
+test("a run in segments", () => {
+  const { data, imageId, segments } = COMPOSITE;
+  const claim = verify(data, { imageId, maxSegments: segments });
+  const said = { journal: text(claim.journal), exitCode: claim.exitCode, bits: claim.securityBits, zk: claim.zk, dev: claim.dev };
+  assert.deepEqual(said, { journal: text(Buffer.from("hello")), exitCode: 0, bits: 103, zk: false, dev: false });
+  assert.equal(refused(data, { imageId, maxSegments: segments - 1 }), "POLICY");
+  assert.equal(refused(data, { imageId, minSecurity: 104 }), "POLICY");
+  assert.equal(refused(data, { imageId, exitCode: 1 }), "POLICY");
+  assert.equal(refused(data, { imageId: DEV.expected.image_id }), "IMAGE_ID");
+  assert.equal(verdict(data, { imageId, regime: "unique", minSecurity: 66 }).securityBits, 66);
+});
+
+test("what is inside a run in segments", () => {
+  const inside = inspect(COMPOSITE.data);
+  const proofs = [inside.memory, ...inside.segments];
+  assert.equal(inside.segments.length, COMPOSITE.segments);
+  assert.deepEqual([inside.dev, inside.heights, inspect(HELLO.data).memory, inspect(HELLO.data).segments], [false, {}, null, []]);
+  assert.deepEqual(inside.segments.map(({ journalBytes }) => journalBytes).reduce((a, b) => a + b), 5);
+  assert.ok(inside.memory.heights.ram_image === 512 && inside.segments.every(({ heights }) => heights.hand_over === 512));
+  const bytes = proofs.reduce((total, own) => total + own.bytes, 0);
+  assert.ok(bytes < COMPOSITE.data.length && bytes > COMPOSITE.data.length - 600);
+});
+
+test("progress goes through all proofs of a run in segments", () => {
+  const seen = [];
+  verify(COMPOSITE.data, { imageId: COMPOSITE.imageId, onProgress: (phase, share) => seen.push([phase, share]) });
+  const shares = seen.map(([, share]) => share);
+  assert.deepEqual(shares, [...shares].sort((a, b) => a - b));
+  assert.deepEqual([seen[0], seen[seen.length - 1]], [["decode", 0], ["", 1]]);
+  for (const part of ["memory", "segment 1 of 3", "segment 2 of 3", "segment 3 of 3"]) {
+    assert.ok(seen.filter(([phase]) => phase.startsWith(`${part}: `)).length >= 4, part);
+  }
+});
+
+test("changed bits and shorter files of a run in segments are refused", () => {
+  const { data, imageId } = COMPOSITE;
+  const reasons = new Set();
+  for (let k = 0; k < 90; k++) {
+    const changed = data.slice();
+    changed[k < 40 ? 11 * k : (k * 7919 * 37) % data.length] ^= 1 << (k % 8);
+    reasons.add(refused(changed, { imageId }));
+  }
+  for (const reason of ["FORMAT", "IMAGE_ID", "MERKLE"]) assert.ok(reasons.has(reason), [...reasons].join());
+  for (let length = 0; length < data.length; length += 9973) {
+    assert.throws(() => verify(data.subarray(0, length), { imageId }), FormatError);
+  }
 });
 
 test("random bytes are refused", () => {

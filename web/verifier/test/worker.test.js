@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UsageError, verdict } from "../index.js";
 import { VerifierWorker } from "../worker-node.js";
-import { DEV, HELLO } from "../support/files.js";
+import { COMPOSITE, DEV, HELLO } from "../support/files.js";
 
 test("several receipts at once", async () => {
   const worker = new VerifierWorker();
@@ -12,6 +12,7 @@ test("several receipts at once", async () => {
   const questions = [
     [HELLO.data, { imageId: HELLO.expected.image_id, onProgress: (phase) => phases.push(phase) }],
     [HELLO.data, { imageId: "00".repeat(32) }],
+    [COMPOSITE.data, { imageId: COMPOSITE.imageId }],
     [DEV.data, { imageId: DEV.expected.image_id, allowDev: true }],
   ];
   const answers = await Promise.all(questions.map(([data, options]) => worker.verdict(data, options)));
