@@ -54,7 +54,7 @@ function startWorker(receive) {
 
 // ----- what the user gives ---------------------------------------------------------------------------------------------------------
 
-async function readReceipt(file) {
+function readReceipt(file) {
   if (file === undefined) return;
   byId("receipt-name").textContent = `${file.name}, ${file.size.toLocaleString("en")} bytes`;
   Object.assign(state, { file, head: null, files: state.files + 1 });
@@ -71,7 +71,7 @@ function useModel(text) {
   verifyAgain();
 }
 
-/** Take over what the user pasted. */
+/** Take over what the user pasted, or dropped as a file. */
 function readPolicy(text) {
   const note = byId("policy-note");
   try {
@@ -82,6 +82,7 @@ function readPolicy(text) {
     else useModel(model);
   } catch (error) {
     note.textContent = `Nothing is taken over. ${error.message}`;
+    note.closest("details").open = true;
   }
 }
 
@@ -304,5 +305,10 @@ for (const name of ["dragover", "dragleave", "drop"]) {
     document.body.classList.toggle("dragging", name === "dragover");
   });
 }
-document.addEventListener("drop", ({ dataTransfer }) => readReceipt(dataTransfer.files[0]));
+document.addEventListener("drop", ({ dataTransfer }) => {
+  for (const file of dataTransfer.files) {
+    if (file.name.endsWith(".json")) file.text().then(readPolicy);
+    else readReceipt(file);
+  }
+});
 document.documentElement.dataset.ready = "yes";

@@ -1,6 +1,6 @@
 /** The page's worker: reads and verifies what the page sends. Where no worker can start, the page runs this script itself. */
 
-import { verdict } from "../../verifier/src/check.js";
+import { machine, verdict } from "../../verifier/src/check.js";
 import { FormatError, UsageError, VerificationError } from "../../verifier/src/errors.js";
 import { readModel } from "../../verifier/src/model.js";
 import { MAGIC_BYTES, mostBytes, tooLong } from "../../verifier/src/receipt.js";
@@ -45,5 +45,7 @@ function answerInTurn(question, post) {
   turn = turn.then(() => answer(question, post));
 }
 
-if (typeof document === "undefined") self.addEventListener("message", ({ data }) => answerInTurn(data, (reply) => self.postMessage(reply)));
-else globalThis.answerHere = answerInTurn;
+if (typeof document === "undefined") {
+  self.addEventListener("message", ({ data }) => answerInTurn(data, (reply) => self.postMessage(reply)));
+  machine(); // read before anybody asks
+} else globalThis.answerHere = answerInTurn;

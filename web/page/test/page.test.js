@@ -220,6 +220,10 @@ test("a file that is dropped", { skip }, async () => {
     document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true })); }`);
   await browser.until("document.querySelector('#verdict h2').textContent === 'Accepted'");
   assert.match(await words("receipt-name"), /dropped\.receipt/);
+  await browser.evaluate(`{ const dropped = new DataTransfer();
+    dropped.items.add(new File(['{"min_security": 128}'], "policy.json"));
+    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true })); }`);
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Rejected: POLICY'");
 });
 
 test("a file that is no model", { skip }, async () => {
