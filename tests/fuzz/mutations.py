@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from zkvm.stark.field.goldilocks import P
 from zkvm.stark.protocol.proof import Proof
 
+Proven = TypeVar("Proven")
 CHANGE_BYTES = 8
 HEAD_BYTES = 512
 SPECIAL = (0, 1, P - 1, P, P + 1, 2**64 - 1, 2**63, 2**32, 2**32 - 1, 2**31)
@@ -133,8 +134,8 @@ def changed_array(value: Any, operation: int, place: int, argument: int) -> Any:
     return result
 
 
-def changed_proof(proof: Proof, program: bytes) -> tuple[Proof, list[str]]:
-    """The proof after all changes, and which values were changed."""
+def changed_proof(proof: Proven, program: bytes) -> tuple[Proven, list[str]]:
+    """A proof, or several that are joined, after all changes, and which values were changed."""
     paths = []
     for operation, place, argument in changes(program):
         found = list(slots(proof, lambda new: new))

@@ -105,6 +105,11 @@ def test_commands_verify_it(tmp_path: Path) -> None:
         [sys.executable, "-m", "zkvm.verifier", str(path), "--image-id", proven().image_id], capture_output=True, text=True, check=False
     )
     assert answer.returncode == 0, answer.stderr
+    demanded = ["--image-id", proven().image_id, "--max-segments", "1"]
+    refused = invoke("verify", path, *demanded)
+    assert (refused.code, "POLICY: 2 segments; at most 1" in refused.err) == (1, True)
+    again = subprocess.run([sys.executable, "-m", "zkvm.verifier", str(path), *demanded], capture_output=True, text=True, check=False)
+    assert (again.returncode, "POLICY: 2 segments; at most 1" in again.stderr) == (1, True)
     assert verdict(proven().receipt.to_bytes(), proven().image_id)["accepted"]
 
 

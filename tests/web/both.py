@@ -3,8 +3,8 @@
     python -m pytest -p tests.web.both tests/soundness/test_protocol.py
 
 It takes the place of ``verify_proof`` and ``verify_joint`` before any test imports them. Left out are proof objects that no bytes encode,
-and calls with a verifier or a transcript that a test has changed. At the end it says how often both agreed; a disagreement fails the test in which it
-happens.
+and calls with a verifier or a transcript that a test has changed. At the end it says how often both agreed; a disagreement fails the test
+in which it happens.
 """
 
 from __future__ import annotations

@@ -232,7 +232,8 @@ def changed_draw(label: str, number: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("label", "number", "expected"),
     [
-        ("pin", 0, "FRI"), ("pin", 2, "FRI"), ("joint alpha", 4, "BUS"), ("joint beta", 4, "BUS"), ("beta", 7, "OOD"), ("beta", 8, "BUS"), ("zeta", 6, "OOD"),
+        ("pin", 0, "FRI"), ("pin", 2, "FRI"), ("joint alpha", 4, "BUS"), ("joint beta", 4, "BUS"), ("beta", 7, "OOD"),
+        ("beta", 8, "BUS"), ("zeta", 6, "OOD"),
         ("batching challenge", 8, "FRI"), ("folding challenge 1", 5, "FRI"), ("query positions", 6, "MERKLE"),
     ],
 )  # fmt: skip

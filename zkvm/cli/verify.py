@@ -13,7 +13,7 @@ from zkvm.cli.errors import DONE, REJECTED, reading
 from zkvm.cli.options import JsonOption, ReceiptArgument, RegimeOption, source
 from zkvm.cli.output import by_regime, emit, line, shown
 from zkvm.errors import UsageError, VerificationError
-from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, Policy
+from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, DEFAULT_SEGMENTS, Policy
 
 if TYPE_CHECKING:
     from zkvm.ml.interface import ModelInterface
@@ -40,6 +40,9 @@ def verify(
     min_security: Annotated[int, typer.Option("--min-security", metavar="BITS", help="proven bits that you demand")] = DEFAULT_DEMAND,
     regime: RegimeOption = BEST,
     exit_code: Annotated[int, typer.Option("--exit-code", metavar="N", help="exit code that you accept")] = 0,
+    max_segments: Annotated[
+        int, typer.Option("--max-segments", metavar="N", help="segments that you accept, of a run that is proven in several")
+    ] = DEFAULT_SEGMENTS,
     allow_dev: Annotated[bool, typer.Option("--allow-dev", help="accept a dev receipt, which proves nothing")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,7 +64,7 @@ def verify(
 
         named.append(bytes.fromhex(computed_image_id(elf, not as_json)))
     started = time.perf_counter()
-    answer = verdict(data, *named, policy=Policy(min_security, allow_dev, regime), exit_code=exit_code)
+    answer = verdict(data, *named, policy=Policy(min_security, allow_dev, regime, max_segments), exit_code=exit_code)
     answer["seconds"] = time.perf_counter() - started
     if answer["accepted"] and (interface is not None or weights_digest is not None):
         answer = judged(answer, interface, weights_digest)

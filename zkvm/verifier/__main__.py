@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from zkvm.errors import ElfError, FormatError, LimitError, UsageError, VerificationError
 from zkvm.files import open_standard_streams
-from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, REGIMES, Policy
+from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, DEFAULT_SEGMENTS, REGIMES, Policy
 from zkvm.verifier.receipt import parse_image_id, read_receipt, verdict
 
 if TYPE_CHECKING:
@@ -45,6 +45,13 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--regime", choices=REGIMES, default=BEST, help="theorems that these bits may rest on (default %(default)s)")
     result.add_argument("--exit-code", type=int, default=0, metavar="N", help="exit code that you accept (default 0)")
+    result.add_argument(
+        "--max-segments",
+        type=int,
+        default=DEFAULT_SEGMENTS,
+        metavar="N",
+        help="segments that you accept, of a run that is proven in several (default %(default)s)",
+    )
     result.add_argument("--json", action="store_true", help="print one JSON object")
     return result
 
@@ -99,7 +106,8 @@ def _verify(options: argparse.Namespace) -> int:
     if not named:
         raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
     interface = None if options.model is None else _interface(options.model)
-    answer = verdict(data, *named, policy=Policy(options.min_security, regime=options.regime), exit_code=options.exit_code)
+    policy = Policy(options.min_security, regime=options.regime, max_segments=options.max_segments)
+    answer = verdict(data, *named, policy=policy, exit_code=options.exit_code)
     if answer["accepted"] and (interface is not None or options.weights_digest is not None):
         answer = _judged(answer, interface, options.weights_digest)
     if options.json:

@@ -73,6 +73,8 @@ DEFAULT_SECURITY = 128
 """Proven bits of the set that proofs are made with if nothing is said."""
 DEFAULT_DEMAND = 100
 """Proven bits that a verifier demands if nothing is said: what every known set has, so that no receipt is refused for its age."""
+DEFAULT_SEGMENTS = 1 << 12
+"""Segments that a verifier accepts if nothing is said."""
 BEST, BCIKS20 = "best", "bciks20"
 REGIMES = (BEST, BCIKS20, "unique")
 """Which theorems on proximity count (:mod:`zkvm.stark.protocol.security`): those of 2025 too; those of 2020; unique decoding alone."""
@@ -137,7 +139,7 @@ class Policy:
     min_security: int = DEFAULT_DEMAND
     allow_dev: bool = False
     regime: str = BEST
-    max_segments: int = 1 << 12
+    max_segments: int = DEFAULT_SEGMENTS
 
     def __post_init__(self) -> None:
         """A regime that is misspelt must not become a weaker demand."""
