@@ -1,4 +1,4 @@
-/** Pictures of a receipt: where its bytes go, what joins its proofs and its tables. Each has a table or text beside it that says the same. */
+/** Pictures of a receipt: where its bytes go, what joins its proofs and tables. Each has a table or text beside it that says the same. */
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 

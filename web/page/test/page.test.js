@@ -37,6 +37,10 @@ function fileOf(name, bytes) {
   return path;
 }
 
+/** The sum of the bytes of all parts that are listed. */
+const SHOWN_BYTES = `[...document.querySelectorAll("#bytes td")].map((cell) => Number(cell.textContent.replaceAll(",", "")))
+  .reduce((sum, bytes) => sum + bytes)`;
+
 /** A changed copy of the receipt of a run in segments. */
 function segmentsWith(change) {
   const bytes = readFileSync(SEGMENTS);
@@ -77,9 +81,7 @@ test("accepted", { skip }, async () => {
   assert.match(await words("hidden"), /The input, the memory/);
   assert.match(await words("shows"), /heights of 11 tables/);
   assert.equal(await browser.evaluate("document.querySelectorAll('#buses-picture svg path').length") > 11, true);
-  const cells = "[...document.querySelectorAll('#bytes td')].map((cell) => Number(cell.textContent.replaceAll(',', '')))";
-  const parts = await browser.evaluate(cells);
-  assert.equal(parts.reduce((a, b) => a + b), readFileSync(pathOf(HELLO)).length);
+  assert.equal(await browser.evaluate(SHOWN_BYTES), readFileSync(pathOf(HELLO)).length);
   await picture("accepted");
 });
 
@@ -121,8 +123,10 @@ test("garbage, an empty file, and one that is too long", { skip }, async () => {
   const segments = Buffer.alloc(2 ** 24 + 1);
   segments.write("ZKVMSEGS");
   const files = {
-    garbage: [Buffer.from("not a receipt"), /In detail/], empty: [Buffer.alloc(0), /It is empty/], json: [Buffer.from("{}"), /looks like JSON/],
-    long: [Buffer.alloc(2 ** 24 + 1), /more than 16777216 bytes/], segments: [segments, /format version/], program: [readFileSync(ELF), /ELF file/],
+    garbage: [Buffer.from("not a receipt"), /In detail/], empty: [Buffer.alloc(0), /It is empty/],
+    json: [Buffer.from("{}"), /looks like JSON/],
+    long: [Buffer.alloc(2 ** 24 + 1), /more than 16777216 bytes/], segments: [segments, /format version/],
+    program: [readFileSync(ELF), /ELF file/],
   };
   for (const [name, [bytes, expected]] of Object.entries(files)) {
     await answer(fileOf(name, bytes), "Rejected: FORMAT", { imageId: INDEX[HELLO].image_id });
@@ -140,8 +144,7 @@ test("a run in segments", { skip }, async () => {
   assert.match(await words("shows"), /3 segments/);
   assert.equal(await browser.evaluate("document.querySelectorAll('#segments tr').length"), 4);
   assert.equal(await browser.evaluate("document.querySelectorAll('#segments-picture rect').length"), 4);
-  const cells = "[...document.querySelectorAll('#bytes td')].map((cell) => Number(cell.textContent.replaceAll(',', '')))";
-  assert.equal((await browser.evaluate(cells)).reduce((a, b) => a + b), readFileSync(SEGMENTS).length);
+  assert.equal(await browser.evaluate(SHOWN_BYTES), readFileSync(SEGMENTS).length);
   assert.match(await browser.evaluate("document.getElementById('buses-picture').textContent"), /hand over.*segment state/s);
   await browser.evaluate("{ const part = document.getElementById('part'); part.value = '0'; part.dispatchEvent(new Event('change')); }");
   assert.match(await browser.evaluate("document.getElementById('buses-picture').textContent"), /zero init.*segment word/s);
@@ -251,7 +254,8 @@ test("a compiled model, if there is one", { skip: skip || process.env.PAGE_MODEL
 test("on a phone nothing is wider than the screen, and every field has a name", { skip }, async () => {
   await answer(pathOf(HELLO), "Accepted", { imageId: INDEX[HELLO].image_id, width: 360 });
   assert.equal(await browser.evaluate("document.documentElement.scrollWidth <= 360"), true);
-  const nameless = "[...document.querySelectorAll('input, select, textarea')].filter((field) => field.labels.length === 0).map((field) => field.id)";
+  const fields = "[...document.querySelectorAll('input, select, textarea')]";
+  const nameless = `${fields}.filter((field) => field.labels.length === 0).map((field) => field.id)`;
   assert.deepEqual(await browser.evaluate(nameless), []);
   assert.equal(await browser.evaluate("[...document.querySelectorAll('svg')].every((node) => node.getAttribute('aria-label'))"), true);
   await picture("phone");

@@ -23,7 +23,7 @@ const NO_DIGEST = new Uint8Array(32);
  * @param {object[]} proofs of readPart: the proof of each
  * @param {{minSecurity: number, regime: string}} policy
  * @param {(phase: string, share: number) => void} progress
- * @param {(domain: string, number?: number) => Transcript} begin for tests that watch or replay transcripts
+ * @param {(domain: string) => Transcript} begin for tests that watch or replay transcripts
  * @throws {VerificationError} with the reason of the first check that fails
  */
 export function verifyJoint(statement, parts, proofs, policy, progress, begin = (domain) => new Transcript(domain)) {
@@ -33,7 +33,7 @@ export function verifyJoint(statement, parts, proofs, policy, progress, begin = 
   checkParts(parts, proofs);
   checkSecurity(shapes, parts, statement, policy);
   // b ----- early columns: each tree is pinned, then all enter the joint challenges
-  const pinned = proofs.map((own, number) => pinOf(own, number, parts[number], begin(EARLY_DOMAIN, number)));
+  const pinned = proofs.map((own, number) => pinOf(own, number, parts[number], begin(EARLY_DOMAIN)));
   const joint = jointChallenges(statement, proofs[0], pinned.map(({ digest }) => digest), begin(JOINT_DOMAIN));
   // c ----- the joint buses must close over all proofs
   const terminals = proofs.map((own) => terminalsByTable(own.shape, own.terminals));
@@ -42,12 +42,17 @@ export function verifyJoint(statement, parts, proofs, policy, progress, begin = 
   const total = sum(proofs.map((own) => own.data.length));
   let done = 0;
   proofs.forEach(({ shape, data }, number) => {
-    const share = (phase, own) => phase !== "" && progress(`${partName(number, proofs.length)}: ${phase}`, (done + own * data.length) / total);
-    const alpha = sub(joint.alpha, mul(element(number), joint.beta));
-    const joined = { number, digest: joint.digest, alpha, beta: joint.beta, pin: power(pinned[number].point, MAX_HEIGHT / shape.tallest) };
-    const seal = decodePart(shape.machine, data);
-    verifySeal(shape.machine, parts[number], seal, policy, { progress: share, joined, transcript: begin(PART_DOMAIN, number) });
+    const name = partName(number, proofs.length), first = done;
     done += data.length;
+    const joined = {
+      number, digest: joint.digest, beta: joint.beta,
+      alpha: sub(joint.alpha, mul(element(number), joint.beta)),
+      pin: power(pinned[number].point, MAX_HEIGHT / shape.tallest),
+    };
+    verifySeal(shape.machine, parts[number], decodePart(shape.machine, data), policy, {
+      joined, transcript: begin(PART_DOMAIN),
+      progress: (phase, share) => phase !== "" && progress(`${name}: ${phase}`, (first + share * data.length) / total),
+    });
   });
   progress("", 1);
 }

@@ -27,8 +27,8 @@ const GRINDING = "query grinding";
  * @returns {object} values on the way, which the tests compare with the vectors
  * @throws {VerificationError} with the reason of the first check that fails
  */
-export function verifySeal(machine, statement, seal, policy, { progress = () => {}, joined = null, transcript = new Transcript(DOMAIN) } = {}) {
-  const { shape } = seal;
+export function verifySeal(machine, statement, seal, policy, more = {}) {
+  const { progress = () => {}, joined = null, transcript = new Transcript(DOMAIN) } = more, { shape } = seal;
   // 0 ----- shape and policy, before any arithmetic; then everything public enters the transcript
   progress("statement", 0);
   checkShape(machine, statement, shape);

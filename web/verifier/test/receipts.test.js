@@ -129,13 +129,13 @@ test("progress goes through all proofs of a run in segments", () => {
 test("changed bits and shorter files of a run in segments are refused", () => {
   const { data, imageId } = COMPOSITE;
   const reasons = new Set();
-  for (let k = 0; k < 90; k++) {
+  for (let k = 0; k < 60; k++) {
     const changed = data.slice();
     changed[k < 40 ? 11 * k : (k * 7919 * 37) % data.length] ^= 1 << (k % 8);
     reasons.add(refused(changed, { imageId }));
   }
   for (const reason of ["FORMAT", "IMAGE_ID", "MERKLE"]) assert.ok(reasons.has(reason), [...reasons].join());
-  for (let length = 0; length < data.length; length += 9973) {
+  for (let length = 0; length < data.length; length += 19937) {
     assert.throws(() => verify(data.subarray(0, length), { imageId }), FormatError);
   }
 });
