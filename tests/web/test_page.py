@@ -80,7 +80,7 @@ def run_page_tests(**environment: str) -> str:
 @needs_browser
 @pytest.mark.parametrize("private", [False, True], ids=["public", "private"])
 def test_in_a_browser(tmp_path: Path, private: bool) -> None:
-    """All states of the page; with the receipt of a compiled model, of which the command says the same as ours."""
+    """All states of the page; with the receipt of a compiled model, of which the command says the same as ours. One run is in segments."""
     files = prove_model(tmp_path, private)
     arguments = [files["receipt"], "--image-id", files["imageId"], "--model", files["model"], "--json"]
     command = [str(node()), str(PACKAGE / "bin" / "zkvm-verify.js"), *arguments]
@@ -102,6 +102,8 @@ def prove_model(folder: Path, private: bool) -> dict[str, Any]:
     made = compiled(model_of(nodes, {"x": x}, ["scores"], {"w": normal(4, 3, seed=1)}), [{"x": x}], options)
     made.save(folder / "model")
     integers, _ = made.model.quantize([x])
-    info = api.prove(made.model.elf, made.model.stdin(integers), params="compact", security=100)
+    cycles = 600 if private else None
+    info = api.prove(made.model.elf, made.model.stdin(integers), params="compact", security=100, segment_cycles=cycles)
+    assert (info.receipt.segments > 1) == private
     info.receipt.save(folder / "model.receipt")
     return {"receipt": str(folder / "model.receipt"), "model": str(folder / "model" / "model.json"), "imageId": info.image_id}

@@ -4,6 +4,9 @@ import { contentsOf, decode } from "../../verifier/src/check.js";
 import { partName } from "../../verifier/src/joint.js";
 import { largeParts } from "../../verifier/src/seal.js";
 
+/** Of more proofs than this only the first ones are described. */
+const DESCRIBED = 257;
+
 /** What each large part of a proof holds, in the order in which they are shown. */
 const PARTS = {
   openings: "values of all columns at one random point",
@@ -25,7 +28,7 @@ export function describe(data) {
   const proofs = segmented === null ? (seal === null ? [] : [seal]) : segmented.proofs;
   return {
     ...contentsOf(receipt, data.length),
-    proofs: proofs.map(({ shape }, number) => ({
+    proofs: proofs.slice(0, DESCRIBED).map(({ shape }, number) => ({
       name: segmented === null ? "the run" : partName(number, proofs.length),
       tables: tablesOf(shape),
     })),

@@ -8,15 +8,18 @@ const SHOWN_BYTES = 4096;
 const SHOWN_VALUES = 200;
 const SHOWN_SEGMENTS = 64;
 const HEAD_BYTES = 8;
+/** For so many milliseconds an answer to what was asked before may stay; one about another file may not stay at all. */
+const STALE = 150;
 const byId = (id) => document.getElementById(id);
-const state = { file: null, head: null, files: 0, modelText: null, question: 0, proofs: [] };
+const state = { file: null, files: 0, modelText: null, question: 0, proofs: [], timer: 0 };
 
 // ----- the worker ------------------------------------------------------------------------------------------------------------------
 
 const ask = startWorker((reply) => {
   if (reply.id !== state.question) return;
-  if (reply.progress !== undefined) showProgress(reply.progress);
-  else show(reply);
+  if (reply.progress !== undefined) {
+    if (!byId("working").hidden) showProgress(reply.progress);
+  } else show(reply);
 });
 
 /** A worker made of the script in this file; where the browser starts none, the script runs in the page. */
@@ -57,8 +60,9 @@ function startWorker(receive) {
 function readReceipt(file) {
   if (file === undefined) return;
   byId("receipt-name").textContent = `${file.name}, ${file.size.toLocaleString("en")} bytes`;
-  Object.assign(state, { file, head: null, files: state.files + 1 });
-  verifyAgain();
+  Object.assign(state, { file, files: state.files + 1 });
+  for (const id of ["contents", "meaning", "outputs"]) byId(id).hidden = true;
+  verifyAgain(0);
 }
 
 async function readModelFile(file) {
@@ -108,9 +112,12 @@ function options() {
   };
 }
 
-function verifyAgain() {
+/** Ask about the receipt; what was said before stays for `stale` milliseconds at most. */
+function verifyAgain(stale = STALE) {
   if (state.file === null) return;
-  showProgress({ phase: "", share: 0 });
+  clearTimeout(state.timer);
+  if (stale > 0) state.timer = setTimeout(wait, stale);
+  else wait();
   state.question += 1;
   const { question, files, file, modelText } = state;
   ask({ id: question, number: files, file, options: options(), modelText });
@@ -122,6 +129,14 @@ function element(name, ...children) {
   const node = document.createElement(name);
   node.append(...children);
   return node;
+}
+
+/** Nothing is known yet. */
+function wait() {
+  byId("meaning").hidden = true;
+  byId("outputs").hidden = true;
+  say("open", "Verifying", []);
+  showProgress({ phase: "", share: 0 });
 }
 
 function showProgress({ phase, share }) {
@@ -136,6 +151,7 @@ function fill(id, ...children) {
 
 /** The answer at the top, in words and not by colour alone. */
 function say(kind, title, sentences) {
+  clearTimeout(state.timer);
   byId("working").hidden = true;
   const box = byId("verdict");
   box.className = kind;
@@ -200,9 +216,9 @@ function showContents(contents, verdict) {
     row("Zero knowledge", contents.dev ? "no proof" : contents.zk ? "yes, says the prover" : "no"),
     row("Size", `${contents.receiptBytes.toLocaleString("en")} bytes`),
   ];
-  const { segments, proofs } = contents;
+  const { segments } = contents;
   if (segments.length > 0) {
-    const [few, all] = [segments, proofs].map(({ length }) => length.toLocaleString("en"));
+    const [few, all] = [segments.length, segments.length + 1].map((number) => number.toLocaleString("en"));
     rows.splice(4, 0, row("Segments", `${few}, and memory: ${all} proofs`));
   }
   if (proven) {

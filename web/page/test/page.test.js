@@ -229,6 +229,17 @@ test("a file that is dropped", { skip }, async () => {
   await browser.until("document.querySelector('#verdict h2').textContent === 'Rejected: POLICY'");
 });
 
+test("an answer about another file does not stay", { skip }, async () => {
+  await answer(pathOf(HELLO), "Accepted", { imageId: INDEX[HELLO].image_id });
+  const shown = await browser.evaluate(`(() => { const dropped = new DataTransfer();
+    dropped.items.add(new File(["another"], "another.receipt"));
+    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true }));
+    const hidden = ["contents", "meaning", "outputs"].map((id) => document.getElementById(id).hidden);
+    return [document.querySelector("#verdict h2").textContent, ...hidden]; })()`);
+  assert.deepEqual(shown, ["Verifying", true, true, true]);
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Rejected: FORMAT'");
+});
+
 test("a file that is no model", { skip }, async () => {
   await answer(pathOf(HELLO), "Accepted", { imageId: INDEX[HELLO].image_id });
   await browser.choose("#model", fileOf("model.json", "{}"));

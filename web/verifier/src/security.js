@@ -131,6 +131,6 @@ export function joinedBits(shapes, tuples, jointTuples, regime) {
 /** The error of the joint buses: pinned columns are one, so nothing multiplies it. */
 function jointError(shapes, jointTuples) {
   const pairs = sum(shapes.map(({ tables }) => sum(tables.map(({ chip, height }) => height * chip.jointPairs))));
-  const arity = Math.max(...shapes.map(({ machine }) => machine.jointPowers));
+  const arity = shapes.reduce((most, { machine }) => Math.max(most, machine.jointPowers), 0);
   return ((2 * pairs + jointTuples) * (arity + 2)) / FIELD;
 }
