@@ -54,6 +54,27 @@ def test_the_vectors() -> None:
     assert receipt.claim == whole.claim
 
 
+def test_receipts_that_must_be_refused() -> None:
+    """The vectors that are not about a demand of the caller, which the second verifier does not know."""
+    told, data = json.loads((VECTORS / "segments-refused.json").read_text()), (VECTORS / "segments.receipt").read_bytes()
+    cases = [case for case in told["cases"] if not case["demands"]]
+    assert {case["reason"] for case in told["cases"]} == {
+        "FORMAT",
+        "IMAGE_ID",
+        "CLAIM",
+        "POLICY",
+        "SHAPE",
+        "BUS",
+        "OOD",
+        "MERKLE",
+        "GRINDING",
+    }
+    for case in cases[::5]:
+        changed = b"".join(bytes.fromhex(piece) if isinstance(piece, str) else data[slice(*piece)] for piece in case["pieces"])
+        with pytest.raises(Refused):
+            second(changed, told["image id"])
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_changed_bytes_are_refused_by_both(seed: int) -> None:
     data, image_id = proven(True)

@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np
 
+from tools.refused_vectors import refused
 from zkvm import api
 from zkvm.riscv.header import run_statement
 from zkvm.riscv.machine import machine, memory_machine, segment_machine
@@ -293,6 +294,7 @@ def files() -> dict[str, bytes]:
     made = receipt()
     cut = in_segments()
     views = {"primitives.json": primitives(), "hello.json": run(made), "machine.json": chips(machine()), "segments.json": joint(cut)}
+    views["segments-refused.json"] = refused(cut)
     result = {name: (json.dumps(view, indent=1) + "\n").encode() for name, view in views.items()}
     result |= {"segments.receipt": cut.to_bytes()}
     return result | {"hello.receipt": made.to_bytes(), "machine.txt": machine_text().encode()}

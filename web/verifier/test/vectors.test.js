@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { REASONS, verdict } from "../index.js";
 import { blake3, bytes, check, field, joint, merkle, transcript, verify } from "../internals.js";
 import { bytesOf, jsonOf } from "../support/files.js";
 
@@ -112,4 +113,17 @@ test("the joint transcript of a run in segments", () => {
   const domains = [...proofs.map(() => joint.EARLY_DOMAIN), joint.JOINT_DOMAIN, ...proofs.map(() => joint.PART_DOMAIN)];
   assert.deepEqual(begun.map(([domain]) => domain), domains);
   assert.deepEqual(begun[proofs.length][1].states, states);
+});
+
+test("receipts of runs in segments that must be refused", () => {
+  const told = jsonOf("vectors/segments-refused.json"), original = bytesOf("vectors/segments.receipt");
+  const names = { image_id: "imageId", exit_code: "exitCode", max_segments: "maxSegments", min_security: "minSecurity", regime: "regime" };
+  for (const { what, pieces, demands, reason } of told.cases) {
+    const data = bytes.concat(...pieces.map((piece) => (typeof piece === "string" ? bytes.fromHex(piece) : original.subarray(...piece))));
+    const options = Object.fromEntries(Object.entries(demands).map(([name, value]) => [names[name], value]));
+    const answer = verdict(data, { imageId: told["image id"], ...options });
+    assert.deepEqual([what, answer.accepted, answer.reason], [what, false, reason]);
+  }
+  const reached = new Set(told.cases.map(({ reason }) => reason));
+  assert.deepEqual(REASONS.filter((reason) => !reached.has(reason)), ["MODEL", "FRI"]);
 });
