@@ -90,6 +90,14 @@ function readPolicy(text) {
   }
 }
 
+/** Files that were dropped or pasted: a receipt, a policy, a model. */
+function take(files) {
+  for (const file of files) {
+    if (file.name.endsWith(".json")) file.text().then(readPolicy);
+    else readReceipt(file);
+  }
+}
+
 /** The number in a field; null if there is none, which is refused: an empty field is no demand of 0. */
 function numberIn(id) {
   const value = byId(id).valueAsNumber;
@@ -321,10 +329,6 @@ for (const name of ["dragover", "dragleave", "drop"]) {
     document.body.classList.toggle("dragging", name === "dragover");
   });
 }
-document.addEventListener("drop", ({ dataTransfer }) => {
-  for (const file of dataTransfer.files) {
-    if (file.name.endsWith(".json")) file.text().then(readPolicy);
-    else readReceipt(file);
-  }
-});
+document.addEventListener("drop", ({ dataTransfer }) => take(dataTransfer.files));
+document.addEventListener("paste", ({ clipboardData }) => take(clipboardData.files));
 document.documentElement.dataset.ready = "yes";

@@ -8,6 +8,7 @@ import { MAGIC_BYTES, mostBytes, tooLong } from "../src/receipt.js";
 
 const ACCEPTED = 0, REJECTED = 1, USAGE = 2, BAD_INPUT = 3, INTERNAL = 70;
 const CHUNK_BYTES = 2 ** 20;
+const CLEAR = "\r\x1b[K";
 const HELP = `Usage: zkvm-verify RECEIPT --image-id HEX [options]
 
 Accept a receipt as the proof of a run of a program, or reject it with a reason.
@@ -78,6 +79,11 @@ function reading(path, read) {
   }
 }
 
+/** Overwrites one line of the terminal. */
+function showProgress(phase, share) {
+  process.stderr.write(`${CLEAR}verifying ${Math.floor(100 * share)} % ${phase}`);
+}
+
 /** The answer with the names that `zkvm verify --json` has. */
 function asJson(answer, seconds) {
   if (!answer.accepted) return { ...answer, seconds };
@@ -137,7 +143,7 @@ function main(args) {
   if (values["image-id"] === undefined) throw new UsageError("say which program the receipt must be for: --image-id HEX");
   const data = reading(positionals[0], readReceipt);
   const model = values.model === undefined ? null : reading(values.model, (path) => readModel(readFileSync(path, "utf8")));
-  const started = performance.now();
+  const isShown = process.stderr.isTTY && !values.json, started = performance.now();
   const answer = verdict(data, {
     imageId: values["image-id"],
     minSecurity: integer(values["min-security"], "min-security"),
@@ -147,7 +153,9 @@ function main(args) {
     maxSegments: integer(values["max-segments"], "max-segments"),
     model,
     weightsDigest: values["weights-digest"] ?? null,
+    onProgress: isShown ? showProgress : undefined,
   });
+  if (isShown) process.stderr.write(CLEAR);
   print(answer, asJson(answer, (performance.now() - started) / 1000), values.json);
   return answer.accepted ? ACCEPTED : REJECTED;
 }
