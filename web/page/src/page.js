@@ -8,6 +8,8 @@ const SHOWN_BYTES = 4096;
 const SHOWN_VALUES = 200;
 const SHOWN_SEGMENTS = 64;
 const HEAD_BYTES = 8;
+/** Pixels; narrower screens get a narrower picture. */
+const PHONE = 600;
 /** For so many milliseconds an answer to what was asked before may stay; one about another file may not stay at all. */
 const STALE = 150;
 const byId = (id) => document.getElementById(id);
@@ -270,7 +272,7 @@ function showProofs(proofs) {
 
 function showTables() {
   const { tables } = state.proofs[Number(byId("part").value)];
-  fill("buses-picture", busesPicture(tables));
+  fill("buses-picture", busesPicture(tables, document.documentElement.clientWidth < PHONE));
   fill("tables", ...tables.map(({ name, height, columns, buses }) => {
     return row(name.replaceAll("_", " "), height.toLocaleString("en"), String(columns), buses.join(", "));
   }));

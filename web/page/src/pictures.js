@@ -1,5 +1,7 @@
 /** Pictures of a receipt: where its bytes go, what joins its proofs and tables. Each has a table or text beside it that says the same. */
 
+/** How much a picture is enlarged at most. */
+const LARGEST = 1.3;
 const NAMESPACE = "http://www.w3.org/2000/svg";
 
 function svg(name, attributes, ...children) {
@@ -12,6 +14,14 @@ function svg(name, attributes, ...children) {
 function picture(width, height, title, children) {
   const node = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title, preserveAspectRatio: "xMinYMin meet" });
   node.append(svg("title", {}, title), ...children);
+  return node;
+}
+
+/** The same with letters no smaller than they should be: what is wider than the screen is scrolled. */
+function readable(width, height, title, children) {
+  const node = picture(width, height, title, children);
+  node.style.minWidth = `${width}px`;
+  node.style.maxWidth = `${LARGEST * width}px`;
   return node;
 }
 
@@ -52,34 +62,38 @@ export function segmentsPicture({ memory, segments }) {
       label(`writes ${own.journalBytes} B`, center, MIDDLE + 3 * LINE + 2),
     );
   });
-  const node = picture(width, height, `Memory and ${segments.length} segments, each of which begins where the one before it ended`, nodes);
-  node.style.maxWidth = `${1.2 * width}px`;
-  return node;
+  return readable(width, height, `Memory and ${segments.length} segments, each of which begins where the one before it ended`, nodes);
 }
 
 function kilobytes(bytes) {
   return `${Math.round(bytes / 1000).toLocaleString("en")} kB`;
 }
 
-const ROW = 22, LEFT = 150, RIGHT = 380, WIDTH = 500;
+/** Of a row its height, of a letter its width, between names and lines, and between both sides on a phone and elsewhere. */
+const ROW = 22, LETTER = 7.6, SPACE = 6, NEAR = 70, FAR = 230;
+
+function longest(names) {
+  return LETTER * Math.max(0, ...names.map((name) => name.length)) + SPACE;
+}
 
 /** Tables on the left, buses on the right, a line where a table speaks on a bus. */
-export function busesPicture(tables) {
+export function busesPicture(tables, isNarrow) {
   const buses = [...new Set(tables.flatMap((table) => table.buses))];
+  const left = longest(tables.map(({ name }) => name)), right = left + (isNarrow ? NEAR : FAR), width = right + longest(buses);
   const height = ROW * Math.max(tables.length, buses.length) + 10;
   const place = (k, count) => (height * (k + 0.5)) / count;
   const lines = tables.flatMap((table, k) => {
     const y1 = place(k, tables.length);
     return table.buses.map((bus) => {
-      const y2 = place(buses.indexOf(bus), buses.length), middle = (LEFT + RIGHT) / 2;
-      const d = `M ${LEFT} ${y1} C ${middle} ${y1} ${middle} ${y2} ${RIGHT} ${y2}`;
+      const y2 = place(buses.indexOf(bus), buses.length), middle = (left + right) / 2;
+      const d = `M ${left} ${y1} C ${middle} ${y1} ${middle} ${y2} ${right} ${y2}`;
       return svg("path", { d, class: "line" }, svg("title", {}, `${table.name}: ${bus}`));
     });
   });
   const label = (text, x, y, anchor) => svg("text", { x, y: y + 4, "text-anchor": anchor }, text);
   const labels = [
-    ...tables.map(({ name }, k) => label(name.replaceAll("_", " "), LEFT - 6, place(k, tables.length), "end")),
-    ...buses.map((bus, k) => label(bus, RIGHT + 6, place(k, buses.length), "start")),
+    ...tables.map(({ name }, k) => label(name.replaceAll("_", " "), left - SPACE, place(k, tables.length), "end")),
+    ...buses.map((bus, k) => label(bus, right + SPACE, place(k, buses.length), "start")),
   ];
-  return picture(WIDTH, height, `${tables.length} tables and the ${buses.length} buses that join them`, [...lines, ...labels]);
+  return readable(width, height, `${tables.length} tables and the ${buses.length} buses that join them`, [...lines, ...labels]);
 }
