@@ -35,8 +35,7 @@ def refused(made: Receipt) -> dict[str, Any]:
         data = b"".join(bytes.fromhex(piece) if isinstance(piece, str) else original[slice(*piece)] for piece in pieces)
         own = dict(demands)
         image_id, exit_code = own.pop("image_id", made.claim.image_id.hex()), own.pop("exit_code", 0)
-        names = {"min_security": "min_security_bits", "max_segments": "max_segments", "regime": "regime"}
-        answer = verdict(data, image_id, policy=Policy(**{names[key]: value for key, value in own.items()}), exit_code=exit_code)
+        answer = verdict(data, image_id, policy=Policy(**own), exit_code=exit_code)
         if answer["accepted"]:
             raise ValueError(f"{what} is accepted")
         cases.append({"what": what, "pieces": pieces, "demands": demands, "reason": answer["reason"]})
