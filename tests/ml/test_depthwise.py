@@ -68,7 +68,7 @@ def same(plain: Layer, windowed: Layer, size: int, seed: int) -> None:
     step = TensorDepthwise("conv", (source,), target, kernel, bias, np.full(len(bias), 1 << 28), own.windows, windowed.products)
     made = step.evaluate(x[windowed.index])
     sums = taps_of(plain, windowed, kernel) @ x[plain.index]
-    assert made[:, own.kept].tolist() == ((sums * (1 << 28) + (1 << 31)) >> 32).tolist()
+    assert made[:, own.kept.reshape(-1)].tolist() == ((sums * (1 << 28) + (1 << 31)) >> 32).tolist()
 
 
 def taps_of(plain: Layer, windowed: Layer, kernel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -53,7 +53,15 @@ def of_samples(index: IntArray, shape: tuple[int, ...]) -> IntArray:
     return np.where(index[..., None, :] < 0, -1, index[..., None, :] + starts).reshape(*index.shape[:-1], -1)
 
 
-def _block_diagonal(kernel: FloatArray, groups: int) -> FloatArray:
+def order_of_samples(samples: int, channels: int, positions: int) -> IntArray | None:
+    """Which results (channels, positions of all samples) are (samples, channels, positions), in order; None of one sample."""
+    if samples == 1:
+        return None
+    index = np.arange(channels)[:, None] * (samples * positions) + np.arange(positions)
+    return (np.arange(samples)[:, None, None] * positions + index).reshape(-1)
+
+
+def block_diagonal(kernel: FloatArray, groups: int) -> FloatArray:
     """(channels, channels of a group, taps) -> (channels, all channels times taps), zero outside a channel's group."""
     channels, inner, taps = kernel.shape
     weights = np.zeros((groups, channels // groups, groups, inner * taps))
@@ -84,7 +92,7 @@ def convolution_of(context: Context, node: Node) -> Layer | None:
     places = [steps(taps[axis], positions[axis], strides[axis], dilations[axis], pads[axis]) for axis in range(rank)]
     index = of_channels(windows(sizes, places), info.shape[1], prod(sizes))
     groups = int(node.attributes.get("group", 1))
-    weights = _block_diagonal(kernel.reshape(*kernel.shape[:2], -1), groups)
+    weights = block_diagonal(kernel.reshape(*kernel.shape[:2], -1), groups)
     return _layer(node, weights, bias, of_samples(index, info.shape), kernel[0].size, info.shape[0])
 
 
@@ -99,4 +107,5 @@ def _normalization(context: Context, node: Node, shape: tuple[int, ...]) -> Laye
 
 def _layer(node: Node, weights: FloatArray, bias: FloatArray, index: IntArray, products: int, samples: int) -> Layer:
     index = np.ascontiguousarray(index).reshape(-1, index.shape[-1])
-    return Layer(node.inputs[0], node.outputs[0], weights, bias, True, index, products, samples)
+    order = order_of_samples(samples, len(weights), index.shape[1] // samples)
+    return Layer(node.inputs[0], node.outputs[0], weights, bias, True, index, products, order)

@@ -72,8 +72,8 @@ def windowed_of(context: Context, node: Node, plain: Layer) -> Layer | None:
     index = np.where(elements < 0, -1, elements + channel * prod(shape[2:]))
     kept = np.arange(lines.positions)[:, None] * arrangement.pitch * LANES + np.arange(columns.positions)
     kept = np.arange(shape[0])[:, None] * arrangement.size * LANES + kept.reshape(-1)
-    windows = Windowed(arrangement.windows, arrangement.blocks, kept.reshape(-1))
-    return Layer(plain.source, plain.result, weights, plain.bias, True, index, plain.products, shape[0], windows)
+    windows = Windowed(arrangement.windows, arrangement.blocks, kept)
+    return Layer(plain.source, plain.result, weights, plain.bias, True, index, plain.products, windowed=windows)
 
 
 @dataclass(frozen=True, slots=True)

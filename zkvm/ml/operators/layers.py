@@ -26,7 +26,7 @@ class Windowed:
     Attributes:
         windows: what they read of the operand's positions.
         blocks: of 8 positions of the result, an even number.
-        kept: which of its positions are those of the layer's output, in order.
+        kept: (samples, positions of one) which of its positions are those of the layer's output.
     """
 
     windows: Windows
@@ -44,7 +44,7 @@ class Layer:
         channels_first: whether channels come first in both, as in images.
         index: (taps, positions): the element of the source that a tap reads, -1 for a zero; None: the taps are the source's channels.
         products: of an element of the result that are not with zeros by construction; 0: all taps.
-        samples: whose positions follow one another in a channel, while the output has channels within samples.
+        order: which of the call's results (channels, positions) the output's elements are; None: all of them, in order.
         windowed: of a layer whose channels have sums of their own: its taps are the weights of their windows, and the index is (channels,
             positions).
     """
@@ -56,7 +56,7 @@ class Layer:
     channels_first: bool
     index: IntArray | None = None
     products: int = 0
-    samples: int = 1
+    order: IntArray | None = None
     windowed: Windowed | None = None
 
     @property
@@ -66,17 +66,15 @@ class Layer:
 
     def read(self, positions: int) -> IntArray | None:
         """Which elements of the call's result (channels, positions) are those of the output, in order; None if it is the output."""
-        if self.windowed is None and self.samples == 1:
-            return None
-        kept = np.arange(positions) if self.windowed is None else self.windowed.kept
-        index = np.arange(len(self.weights))[:, None] * positions + kept.reshape(self.samples, 1, -1)
-        return index.reshape(-1)
+        if self.windowed is None:
+            return self.order
+        return (np.arange(len(self.weights))[:, None] * positions + self.windowed.kept[:, None, :]).reshape(-1)
 
     @property
     def result_layout(self) -> Layout:
         """Of the output of a layer with windows, without what nobody reads."""
         assert self.windowed is not None
-        return Layout.of(len(self.weights), len(self.windowed.kept), True)
+        return Layout.of(len(self.weights), self.windowed.kept.size, True)
 
     def layouts(self, size: int) -> tuple[Layout, Layout]:
         """Of the operand, if the input has so many elements, and of the output."""

@@ -22,6 +22,7 @@ from zkvm.ml.operations.move import Move
 from zkvm.ml.operators.common import fused_target, move, pad_value, spatial_pads
 from zkvm.ml.operators.floatlinear import float_layer
 from zkvm.ml.operators.tensors import gemm_weights, lower_to_tensors
+from zkvm.ml.operators.transposed import transposed_begins
 
 MIN_WEIGHT_MAGNITUDE = 31
 """A layer whose accumulator leaves its largest weight fewer steps than this is refused."""
@@ -204,6 +205,8 @@ def planes(context: Context, name: str, source: Value, taps: int, stride: int, d
 @lowers("ConvTranspose")
 def lower_conv_transpose(context: Context, node: Node) -> None:
     """Transposed convolution: zeros between the inputs, then a convolution with the flipped kernel."""
+    if lower_to_tensors(context, node):
+        return
     kernel = context.required_constant(node, 1).astype(np.float64)
     source = context.operand(node.inputs[0])
     dimensions = kernel.ndim - 2
@@ -215,7 +218,7 @@ def lower_conv_transpose(context: Context, node: Node) -> None:
     spread = pad_value(context, node.name, source, [0] * (2 * source_rank(source)), 0, gaps=[0, 0, *(stride - 1 for stride in strides)])
     reach = [dilation * (taps - 1) for taps, dilation in zip(kernel.shape[2:], dilations, strict=True)]
     wanted = context.info(node.outputs[0]).shape[2:]
-    begins = _transposed_begins(node, dimensions, source.shape[2:], strides, reach, wanted)
+    begins = transposed_begins(node, dimensions, source.shape[2:], strides, reach, wanted)
     pads_begin = [size - begin for size, begin in zip(reach, begins, strict=True)]
     pads_end = [wanted[i] - 1 + reach[i] - (spread.shape[2 + i] - 1) - pads_begin[i] for i in range(dimensions)]
     flipped = np.flip(kernel, axis=tuple(range(2, kernel.ndim)))
@@ -229,20 +232,6 @@ def lower_conv_transpose(context: Context, node: Node) -> None:
 def source_rank(source: Value) -> int:
     """Number of dimensions."""
     return len(source.shape)
-
-
-def _transposed_begins(
-    node: Node, dimensions: int, sizes: tuple[int, ...], strides: list[int], reach: list[int], wanted: tuple[int, ...]
-) -> list[int]:
-    """How much of the full result is cut at the beginning of each axis."""
-    automatic = node.attributes.get("auto_pad", "NOTSET")
-    if automatic == "NOTSET" and "output_shape" not in node.attributes:
-        return list(node.attributes.get("pads", [0] * (2 * dimensions)))[:dimensions]
-    if automatic == "VALID":
-        return [0] * dimensions
-    extra = list(node.attributes.get("output_padding", [0] * dimensions))
-    totals = [strides[i] * (sizes[i] - 1) + extra[i] + reach[i] + 1 - wanted[i] for i in range(dimensions)]
-    return [total // 2 if automatic == "SAME_UPPER" else total - total // 2 for total in totals]
 
 
 @lowers("BatchNormalization")

@@ -15,7 +15,7 @@ import numpy as np
 
 from zkvm.ml.arithmetic import FloatArray, IntArray
 from zkvm.ml.ir import Kind
-from zkvm.ml.layout import LANES, Layout
+from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node, first_output
 from zkvm.ml.operations.depthwise import TensorDepthwise, windows_cost
@@ -26,6 +26,7 @@ from zkvm.ml.operators.convolutions import convolution_of
 from zkvm.ml.operators.depthwise import windowed_of
 from zkvm.ml.operators.layers import MAX_CHANNELS, Layer, Quantized, fits, quantized, quantized_secretly
 from zkvm.ml.operators.sums import TOP, look, rebased
+from zkvm.ml.operators.transposed import transposed_of
 from zkvm.ml.ranges import Precision, TensorInfo, quantization
 from zkvm.ml.value import Value
 
@@ -85,7 +86,7 @@ def _added(context: Context, name: str, shape: tuple[int, ...]) -> tuple[str, Fl
 
 def layer_of(context: Context, node: Node) -> Layer | None:
     """The layer that a node is, if it is one of real numbers with constant weights that a call takes."""
-    layer = dense_of(context, node) or convolution_of(context, node)
+    layer = dense_of(context, node) or convolution_of(context, node) or transposed_of(context, node)
     if layer is None or layer.weights.shape[0] > MAX_CHANNELS:
         return None
     windowed = windowed_of(context, node, layer)
@@ -188,7 +189,7 @@ def _append(
     if read is not None:
         result = context.residence.moved([made], read.reshape(output.shape))
         if any(guarded) and len(read) < made.size:  # what nobody reads may have been cut
-            made = result = context.in_tensor(result, Layout.of(given.channels, len(read) // given.channels, True))
+            made = result = context.in_tensor(result, natural_layout(output.shape))
         context.bind(name, result)
     look(context, node.name, made, guarded)
 
@@ -199,7 +200,7 @@ def _whole(layer: Layer, source: Value, looked_at: bool) -> tuple[Value, IntArra
     """
     if source.moved is None or len(source.moved.sources) > 1 or layer.index is None or layer.rearranges:
         return None
-    if layer.windowed is not None or layer.samples > 1:
+    if layer.windowed is not None or layer.order is not None:
         return None
     held, index = source.moved.sources[0], source.moved.index
     layout, (taken, given) = layout_of(held), layer.layouts(source.size)
