@@ -1,7 +1,7 @@
 """Credit score: an applicant proves to a lender which grade a public scorecard gives to finances that a bank attested, and shows none.
 
-The bank gives its customer the figures with a salt, and publishes their digest. The applicant runs the scorecard on them in the machine. The
-lender has the receipt, the scorecard's source, the bank's digest, and the challenge that it drew for this application.
+The bank gives its customer the figures with a salt, and publishes their digest. The applicant runs the scorecard on them in the machine.
+The lender has the receipt, the scorecard's source, the bank's digest, and the challenge that it drew for this application.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import zkvm
+from zkvm import guest
 
 FIGURES = ("monthly income", "monthly debt service", "months with this bank", "missed payments", "credit used, %")
 EDGES = np.array([[1000, 2000, 3500, 6000], [200, 500, 900, 1500], [6, 24, 60, 120], [1, 2, 4, 8], [30, 50, 75, 90]], np.int32)
@@ -29,7 +30,7 @@ JOURNAL = np.dtype([("challenge", np.uint8, DIGEST), ("finances", np.uint8, DIGE
 
 def digest_of(salt: NDArray[np.uint8], finances: NDArray[np.int32]) -> Any:
     """The digest that the bank publishes; the salt keeps others from trying likely figures."""
-    return zkvm.guest.blake3(np.concatenate((salt, zkvm.guest.blake3(finances))))
+    return guest.blake3(np.concatenate((salt, guest.blake3(finances))))
 
 
 def score_of(finances: NDArray[np.int32]) -> Any:
@@ -41,16 +42,16 @@ def score_of(finances: NDArray[np.int32]) -> Any:
     return score
 
 
-@zkvm.guest
+@guest.program
 def scorecard() -> None:
     """What is proven. Private: salt and finances. Public: the lender's challenge, the digest of the finances, the grade."""
-    challenge = zkvm.guest.read(np.uint8, DIGEST)
-    salt = zkvm.guest.read(np.uint8, DIGEST)
-    finances = zkvm.guest.read(np.int32, len(FIGURES))
+    challenge = guest.read(np.uint8, DIGEST)
+    salt = guest.read(np.uint8, DIGEST)
+    finances = guest.read(np.int32, len(FIGURES))
     assert np.all((finances >= 0) & (finances <= MOST)), "a figure is out of range"
-    zkvm.guest.commit(challenge)
-    zkvm.guest.commit(digest_of(salt, finances))
-    zkvm.guest.commit(int(np.sum(score_of(finances) >= LIMITS)))
+    guest.commit(challenge)
+    guest.commit(digest_of(salt, finances))
+    guest.commit(int(np.sum(score_of(finances) >= LIMITS)))
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,12 @@ class Lender:
         return GRADES[said["grade"]]
 
 
-@zkvm.guest
+@guest.program
 def generous() -> None:
     """Another program that claims grade A for everybody."""
-    zkvm.guest.commit(zkvm.guest.read(np.uint8, DIGEST))
-    zkvm.guest.commit(digest_of(zkvm.guest.read(np.uint8, DIGEST), zkvm.guest.read(np.int32, len(FIGURES))))
-    zkvm.guest.commit(len(LIMITS))
+    guest.commit(guest.read(np.uint8, DIGEST))
+    guest.commit(digest_of(guest.read(np.uint8, DIGEST), guest.read(np.int32, len(FIGURES))))
+    guest.commit(len(LIMITS))
 
 
 def main() -> None:
@@ -131,7 +132,7 @@ def main() -> None:
     sent = apply(alice, lender.challenge("alice"))
     print(f"alice has grade {lender.grade('alice', sent)}, proven in {len(sent)} bytes; the lender saw no figure")
 
-    richer = replace(bob, finances=bob.finances * np.int32([9, 0, 9, 0, 0]))
+    richer = replace(bob, finances=bob.finances * np.array([9, 0, 9, 0, 0], np.int32))
     mine = apply(bob, lender.challenge("bob"))
     receipt = zkvm.Receipt.from_bytes(mine)
     attacks = {
