@@ -1,4 +1,4 @@
-"""Backtest: a fund proves what its secret trading rule would have earned on public prices, and that it is the rule that it registered before.
+"""Backtest: a fund proves what the secret trading rule that it registered would have earned on public prices.
 
 The program is the simulator: it looks at no price before its day, takes fees, and has one free choice, the parameters of the rule. Their
 salted digest is registered with a date; whoever verifies has this digest, the prices, and nothing of the rule.
@@ -23,8 +23,8 @@ MOST_DAYS, MOST_PRICE = 4000, 10**6
 FEE = 10
 """Of every trade, in 1/10000."""
 UNIT = 10_000
-START = np.int64(10**9)
-"""What is invested at first; results are in millionths of it."""
+START, MOST = np.int64(10**9), np.int64(10**12)
+"""What is invested at first, and what 64 bits have room for; results are in millionths of the former."""
 DIGEST = 32
 RESULT = np.dtype([("prices", np.uint8, DIGEST), ("rule", np.uint8, DIGEST), *((name, "<i4") for name in ("earned", "drawdown", "trades"))])
 
@@ -41,7 +41,7 @@ def simulate(prices: NDArray[np.int32], rule: NDArray[np.int32]) -> Any:
         Final wealth, largest drawdown in millionths of the highest wealth, number of trades.
     """
     fast, slow, entry, stop = int(rule[0]), int(rule[1]), np.int64(rule[2]), np.int64(rule[3])
-    sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(prices, dtype=np.int64)))
+    sums = np.concatenate((np.zeros(1, np.int64), np.cumsum(prices.astype(np.int64))))
     wealth, peak, drawdown, trades, invested, top = START, START, np.int64(0), 0, False, np.int64(0)
     for day in range(LONGEST, len(prices)):
         yesterday = np.int64(prices[day - 1])
@@ -56,6 +56,7 @@ def simulate(prices: NDArray[np.int32], rule: NDArray[np.int32]) -> Any:
             invested = wanted
         if invested:
             wealth = wealth * np.int64(prices[day]) // yesterday
+            assert wealth <= MOST, "no rule earns so much"
         peak = max(peak, wealth)
         drawdown = max(drawdown, (peak - wealth) * 1_000_000 // peak)
     return wealth, drawdown, trades
@@ -139,9 +140,8 @@ def main() -> None:
 
     sent = report(rule, year)
     earned, drawdown, trades = investor.result(sent, year)
-    print(
-        f"the registered rule earned {earned:+.2f} % in {trades} trades, drawdown {drawdown:.2f} %, buying and holding {year[-1] / year[LONGEST] - 1:+.2%}"
-    )
+    held = (year[-1] / year[LONGEST] - 1) * 100
+    print(f"the registered rule earned {earned:+.2f} % in {trades} trades, drawdown {drawdown:.2f} %; buying and holding {held:+.2f} %")
 
     mended = year.copy()
     mended[200:] = mended[200:] * 1.2

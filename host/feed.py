@@ -1,4 +1,4 @@
-"""Feed filter: a platform proves that the feed it showed is what the announced ranking makes of a reader's interests, and does not show them.
+"""Feed filter: a platform proves that a feed is what the announced ranking makes of a reader's interests, and does not show these.
 
 The profile is the platform's secret (and the reader's); its salted digest was given out before. An auditor has the pool of posts, the
 digest, and the feed as it was on the reader's screen: a promoted post, a hidden one or another profile is found.
@@ -23,7 +23,8 @@ SHOWN = 10
 PER_HOUR, AGAIN = 25, 2000
 """The announced ranking: interest times topic, less 25 an hour, less 2,000 for every earlier post of the same author."""
 MOST_POSTS = 1000
-NEVER = np.int32(-(1 << 31))
+TAKEN = np.int32(-(1 << 30))
+"""Below every score."""
 DIGEST = 32
 JOURNAL = np.dtype([(name, np.uint8, DIGEST) for name in ("session", "profile", "pool")] + [("feed", "<u4", SHOWN)])
 
@@ -43,7 +44,7 @@ def ranked(posts: NDArray[np.int32], interests: NDArray[np.int32]) -> Any:
         author = posts[best, 0]
         for k in range(len(posts)):
             scores[k] -= AGAIN * np.int32(posts[k, 0] == author)
-        scores[best] = NEVER + (1 << 30)  # so that it stays last, whatever is taken off again
+        scores[best] = TAKEN
     return feed
 
 
