@@ -61,6 +61,24 @@ def test_all_digests(width: int) -> None:
     decoded = made.model.decode(journal)
     assert decoded.digests is not None
     assert list(decoded.digests) == ["weights", "input", "output"]
+    assert decoded.digests["input"] == made.model.input_digest(SAMPLE, SALTS["input"])
+
+
+def test_the_digest_of_a_known_input() -> None:
+    """Of several inputs in order; what does not fit is refused, and other salts and numbers have other digests."""
+    nodes = [helper.make_node("Gemm", ["x", "w"], ["h"]), helper.make_node("Add", ["h", "b"], ["y"])]
+    sample = {"x": normal(1, 6), "b": normal(1, 3, seed=4)}
+    made = compiled(model_of(nodes, sample, ["y"], {"w": normal(6, 3, seed=5)}), [sample], Options(privacy=Privacy(False, True)))
+    integers, _ = made.model.quantize(list(sample.values()))
+    said = made.model.decode(execute(load_image(made.model.elf), made.model.stdin(integers, SALTS), trace=False).journal).digests
+    salt = SALTS["input"]
+    assert said == {"input": made.model.input_digest(sample, salt)}
+    assert made.model.input_digest(sample, bytes(32)) != said["input"] != made.model.input_digest(sample | {"b": sample["b"] + 0.5}, salt)
+    for wrong in (salt[:-1], salt + b"\0"):
+        with pytest.raises(UsageError, match="a salt has 32 bytes"):
+            made.model.input_digest(sample, wrong)
+    with pytest.raises(UsageError, match="no array called 'b'"):
+        made.model.input_digest({"x": sample["x"], "c": sample["b"]}, salt)
 
 
 def test_private_weights_are_not_in_the_program() -> None:

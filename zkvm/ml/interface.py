@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml.layout import OFFSET, Layout
+from zkvm.ml.samples import Data, one_sample
 from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
 from zkvm.stark.protocol.params import Policy
 from zkvm.verifier.receipt import DEFAULT_POLICY, Receipt
 
 FORMAT = 5
 METADATA = "model.json"
-SCALE_BYTES = 8
-FLAG_BYTES = 4
+SCALE_BYTES, FLAG_BYTES = 8, 4
 SATURATED_EXIT = 3
 """How a guest ends in which a value saturated, unless it was compiled to go on."""
 DOMAIN = b"zkvm/model interface/2"
@@ -269,6 +269,21 @@ class ModelInterface:
             tensors[tensor.name] = tensor.dequantize(words[first : first + tensor.size], scales.get(tensor.name))
             first += tensor.size
         return Output(tensors, None, digests or None, None, saturated)
+
+    def input_digest(self, inputs: Data, salt: bytes) -> str:
+        """What ``digests["input"]`` of a run on these inputs is, with ``commit_input``: 64 hexadecimal digits.
+
+        Args:
+            inputs: one sample; numbers outside of what the model was compiled for count as the nearest ones inside.
+            salt: 32 bytes, ``salts["input"]`` of that run.
+
+        Raises:
+            UsageError: the inputs do not fit the model (InputError), or the salt is none.
+        """
+        if len(salt) != DIGEST_BYTES:
+            raise UsageError(f"a salt has {DIGEST_BYTES} bytes, not {len(salt)}")
+        sample = one_sample(inputs, self.inputs)
+        return blake3(salt + b"".join(tensor.encoded(tensor.quantize(sample[tensor.name])[0]) for tensor in self.inputs)).hex()
 
     def _label_tensor(self) -> Tensor | None:
         """The output that ``top1`` shows, as the code generator chooses it, unless the label is a place among scores."""
