@@ -200,7 +200,9 @@ def main() -> None:
         "the same picture once more": sent,
         "a picture from elsewhere": camera.prove(bytes(DIGEST), tests[2]),
         "a network with other filters": other.take(tests[1]),
-        "another label in the journal": replace(receipt, journal=receipt.journal[:-4] + bytes([receipt.journal[-4] ^ 1, 0, 0, 0])).to_bytes(),
+        "another label in the journal": replace(
+            receipt, journal=receipt.journal[:-4] + bytes([receipt.journal[-4] ^ 1, 0, 0, 0])
+        ).to_bytes(),
     }
     for name, receipt_bytes in attacks.items():
         try:
