@@ -1,7 +1,7 @@
 """Game bot: every move of a Connect Four bot comes from the engine that its author registered, and its network stays secret.
 
-The engine is a search of three plies with a small evaluation network, kept up to date move by move. The arena has the engine's image ID and the
-digest of the network, and plays the game itself: a receipt is for one game and one line of moves, so none fits another position.
+The engine is a search of three plies with a small evaluation network, kept up to date move by move. The arena has the engine's image ID
+and the digest of the network, and plays the game itself: a receipt is for one game and one line of moves, so none fits another position.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ def next_move(moves: NDArray[np.uint8], network: Network) -> int:
     own, other = np.uint64(0), np.uint64(0)
     for move in moves:
         column = int(move)
-        assert column < COLUMNS and table.heights[column] < ROWS, "a move that is none"
+        assert column < COLUMNS, "a column that is none"
+        assert table.heights[column] < ROWS, "a column that is full"
         height = int(table.heights[column])
         stone = np.uint64(1) << np.uint64(HEIGHT * column + height)
         assert not won(own | stone), "the game is over"

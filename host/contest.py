@@ -1,7 +1,7 @@
 """Private contest: contestants prove how many of the organiser's test rows their models get right, and nobody sees a weight.
 
-The organiser announces an architecture, and compiles it with weights of no value: the program and the image ID are those of every contestant.
-They commit to their weights first (the digest in what they compile); then the test set is revealed, whose digest was published at the start.
+The organiser announces an architecture, and compiles it with weights of no value: program and image ID are those of every contestant. They
+commit to their weights first (the digest in what they compile); then the test set is revealed, whose digest was published at the start.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ class Organiser:
 def main() -> None:
     """A contest of two, and what is refused."""
     hidden = slice(TRAINING, TRAINING + TESTS)
-    tests = TestSet(*(part[hidden] for part in all_rows()))
+    rows, labels = all_rows()
+    tests = TestSet(rows[hidden], labels[hidden])
     rows, labels = public_rows()
 
     template = compiled(rows, np.random.default_rng(1).permutation(labels))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper
+from onnx import TensorProto, helper
 from skl2onnx import to_onnx
 from sklearn.ensemble import RandomForestClassifier
 
@@ -40,7 +40,7 @@ def some_transactions(count: int, seed: int) -> tuple[Batch, NDArray[np.int64]]:
     return np.stack(columns, axis=1).astype(np.float32).round(2), fraud.astype(np.int64)
 
 
-def monitor(forest: RandomForestClassifier) -> ModelProto:
+def monitor(forest: RandomForestClassifier) -> Any:
     """The forest as a model of a whole batch, whose only output is the number of alarms."""
     model = to_onnx(forest, np.zeros((1, len(COLUMNS)), np.float32), options={"zipmap": False}, target_opset=17)
     graph, label = model.graph, model.graph.output[0].name
@@ -110,9 +110,8 @@ def main() -> None:
         supervisor.closed[day] = bank.close(day, transactions)
 
     sent = bank.report("monday", days["monday"][0])
-    print(
-        f"monday: {supervisor.alarms('monday', sent)} alarms in {BATCH} transactions ({days['monday'][1].sum()} were fraud), {len(sent)} bytes"
-    )
+    alarms, frauds = supervisor.alarms("monday", sent), int(days["monday"][1].sum())
+    print(f"monday: {alarms} alarms in {BATCH} transactions ({frauds} were fraud), {len(sent)} bytes")
 
     transactions, fraud = days["tuesday"]
     hidden = np.where(fraud[:, None] == 1, transactions[np.argmin(fraud)], transactions)

@@ -1,7 +1,8 @@
 """One model for all: a provider whose weights are secret proves to each customer that he is answered by the same model as the others.
 
-The provider publishes what it says of the model (names, shapes, scales, the salted digest of the weights) and the image ID, which follows from the
-architecture alone. A customer draws a challenge, which becomes the salt of his input's digest: so an answer is for his question, and new.
+The provider publishes a description of the model (names, shapes, scales, the salted digest of the weights) and the image ID, which follows
+from the architecture alone. A customer draws a challenge, which becomes the salt of his input's digest: so an answer is for his question,
+and new.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Oracle: instead of running a network, a contract checks a receipt that somebody posted with the network's answer.
 
-The network is public, so anybody can be the poster, and a wrong answer cannot be posted. The contract holds 32 bytes of the network (its image
-ID) and 32 of each round's data (a digest that the data's publisher posts); the round's number is the salt of this digest.
+The network is public, so anybody can be the poster, and a wrong answer cannot be posted. The contract holds 32 bytes of the network (its
+image ID) and 32 of each round's data (a digest that the data's publisher posts); the round's number is the salt of this digest.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ that the picture is his. Weights are private too: the generator is known by the 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -52,7 +53,8 @@ def some_latent(seed: int) -> Vector:
 def pixels_of(said: zkvm.ml.Output) -> NDArray[np.uint8]:
     """The picture that a journal holds: its one output, in 256 shades."""
     (values,) = said.tensors.values()
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8).reshape(WIDTH, WIDTH)
+    picture: NDArray[np.uint8] = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8).reshape(WIDTH, WIDTH)
+    return picture
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def main() -> None:
     mended = picture.copy()
     mended[0] = 255
     second = replace(artist, latent=artist.latent + np.float32(0.5))
-    attacks = {
+    attacks: dict[str, Callable[[], object]] = {
         "a picture that was painted over": lambda: gallery.hang(mended, second.submit()[1]),
         "a picture of another generator": lambda: gallery.hang(*forger.submit()),
         "the same picture once more": lambda: gallery.hang(picture, sent),

@@ -1,8 +1,8 @@
 """Weightless network: a camera proves which digit a private picture shows, by a WiSARD of Bloom filters, without one multiplication.
 
-The network is the one of Z. Susskind and others (Weightless Neural Networks for Efficient Edge Inference, 2022): bits of the picture in a random
-order, cut into tuples; a tuple is hashed, and each class has filters that know which tuples were seen in training. The class most of
-whose filters know theirs wins. Filters are constants of the program, so the image ID is the model.
+The network is the one of Z. Susskind and others (Weightless Neural Networks for Efficient Edge Inference, 2022): bits of the picture in a
+random order, cut into tuples; a tuple is hashed, and each class has filters that know which tuples were seen in training. The class most
+of whose filters know theirs wins. Filters are constants of the program, so the image ID is the model.
 
 ``python host/weightless.py`` trains on the 8 x 8 digits that come with scikit-learn; ``python host/weightless.py FOLDER`` on MNIST's files.
 """
@@ -58,7 +58,8 @@ class Model:
         """What the network says; the guest says the same."""
         known = np.bitwise_and.reduce(self.filters[np.arange(len(self.order))[:, None], self.addresses(pictures)], axis=2)
         votes = (known[:, :, None] >> np.arange(CLASSES, dtype=np.uint16)) & np.uint16(1)
-        return votes.sum(1, dtype=np.int64).argmax(1)
+        best: NDArray[np.int64] = votes.sum(1, dtype=np.int64).argmax(1)
+        return best
 
 
 def train(pictures: Pictures, labels: NDArray[np.int64], levels: Any, tuple_bits: int, address_bits: int, seed: int = 1) -> Model:
