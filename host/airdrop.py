@@ -182,9 +182,9 @@ def main() -> None:
         "a receipt of another airdrop": request(accounts[4], 4, snapshot, secrets.token_bytes(DIGEST), wallet),
         "a history that earns nothing": request(poor, len(accounts), snapshot, contract.airdrop, wallet),
     }
-    for name, receipt_bytes in attacks.items():
+    for name, given in attacks.items():
         try:
-            contract.pay(receipt_bytes)
+            contract.pay(given)
         except (Refused, zkvm.VerificationError) as error:
             print(f"refused, {name}: {error}")
         else:

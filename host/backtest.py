@@ -152,9 +152,9 @@ def main() -> None:
         "a report about another year": report(rule, some_prices(LONGEST + 252, seed=4)),
         "a better result, written into the journal": replace(receipt, journal=receipt.journal[:-12] + bytes(12)).to_bytes(),
     }
-    for name, receipt_bytes in attacks.items():
+    for name, given in attacks.items():
         try:
-            investor.result(receipt_bytes, year)
+            investor.result(given, year)
         except (Refused, zkvm.VerificationError) as error:
             print(f"refused, {name}: {error}")
         else:

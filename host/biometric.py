@@ -179,9 +179,9 @@ def main() -> None:
         "the stranger's own template": unlock(Iris(stranger), probe, challenge),
         "a copy of the template as probe": unlock(template, Iris(template.seen), challenge),
     }
-    for name, receipt_bytes in attacks.items():
+    for name, given in attacks.items():
         try:
-            service.admit("alice", receipt_bytes)
+            service.admit("alice", given)
         except (Refused, zkvm.VerificationError) as error:
             print(f"refused, {name}: {error}")
         else:

@@ -235,9 +235,9 @@ def main() -> None:
         "a move of another game": bot.move(secrets.token_bytes(DIGEST), arena.moves),
         "a network that was not registered": stronger.move(arena.game, arena.moves),
     }
-    for name, receipt_bytes in attacks.items():
+    for name, given in attacks.items():
         try:
-            arena.accept(receipt_bytes)
+            arena.accept(given)
         except (Refused, zkvm.VerificationError) as error:
             print(f"refused, {name}: {error}")
         else:

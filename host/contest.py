@@ -130,7 +130,7 @@ def main() -> None:
     rows, labels = public_rows()
 
     template = compiled(rows, np.random.default_rng(1).permutation(labels))
-    organiser = Organiser(template, template.image_id(), template.input_digest(tests.inputs, tests.salt))
+    organiser = Organiser(template.interface(), template.image_id(), template.input_digest(tests.inputs, tests.salt))
     alice, bob = compiled(rows, labels), compiled(rows[:40], labels[:40], alpha=0.01)
     organiser.committed |= {"alice": alice.weights_digest, "bob": bob.weights_digest}
 
@@ -146,9 +146,9 @@ def main() -> None:
         "bob sends alice's receipt": ("bob", enter(alice, tests)),
         "somebody who did not commit": ("carol", enter(fitted, tests)),
     }
-    for name, (contestant, receipt_bytes) in attacks.items():
+    for name, (contestant, given) in attacks.items():
         try:
-            organiser.score(contestant, receipt_bytes)
+            organiser.score(contestant, given)
         except (Refused, zkvm.VerificationError) as error:
             print(f"refused, {name}: {error}")
         else:

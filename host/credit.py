@@ -142,9 +142,9 @@ def main() -> None:
         "bob sends alice's receipt": ("bob", sent),
         "alice's receipt is sent once more": ("alice", sent),
     }
-    for name, (applicant, receipt_bytes) in attacks.items():
+    for name, (applicant, given) in attacks.items():
         try:
-            lender.grade(applicant, receipt_bytes)
+            lender.grade(applicant, given)
         except (Refused, zkvm.VerificationError) as error:
             print(f"refused, {name}: {error}")
         else:

@@ -138,9 +138,9 @@ def main() -> None:
         "a post that was taken out of the pool": (serve(profile, without, session), session, ranked(without, profile.interests).tolist()),
         "the receipt of an earlier session": (sent, secrets.token_bytes(DIGEST), screen),
     }
-    for name, (receipt_bytes, asked, seen) in attacks.items():
+    for name, (given, asked, seen) in attacks.items():
         try:
-            auditor.check(receipt_bytes, asked, posts, seen)
+            auditor.check(given, asked, posts, seen)
         except (Refused, zkvm.VerificationError) as error:
             print(f"refused, {name}: {error}")
         else:

@@ -104,7 +104,7 @@ class Supervisor:
 def main() -> None:
     """A day, and what is refused."""
     model = agreed()
-    bank, supervisor = Bank(model), Supervisor(model, model.image_id())
+    bank, supervisor = Bank(model), Supervisor(model.interface(), model.image_id())
     days: dict[str, Any] = {"monday": some_transactions(BATCH, seed=2), "tuesday": some_transactions(BATCH, seed=3)}
     for day, (transactions, _) in days.items():
         supervisor.closed[day] = bank.close(day, transactions)
@@ -120,9 +120,9 @@ def main() -> None:
         "monday's report once more": sent,
         "a model that sees less": Bank(agreed(weight=0.01), bank.salts).report("tuesday", transactions),
     }
-    for name, receipt_bytes in attacks.items():
+    for name, given in attacks.items():
         try:
-            supervisor.alarms("tuesday", receipt_bytes)
+            supervisor.alarms("tuesday", given)
         except (Refused, zkvm.VerificationError) as error:
             print(f"refused, {name}: {error}")
         else:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -38,10 +36,9 @@ class Provider:
         model = to_onnx(trained, samples[:1], options={"zipmap": False})
         self.model = zkvm.ml.compile(model, samples, weights="private", commit_input=True, output="top1")
 
-    def publish(self, folder: Path) -> tuple[Path, str]:
-        """What everybody gets: a file that describes the model, and the image ID."""
-        self.model.save(folder)
-        return folder / "model.json", self.model.image_id()
+    def publish(self) -> tuple[zkvm.ml.ModelInterface, str]:
+        """What everybody gets: the description, which is ``model.json`` where models are saved, and the image ID."""
+        return self.model.interface(), self.model.image_id()
 
     def answer(self, sample: Sample, challenge: bytes) -> bytes:
         """The receipt for a customer's question."""
@@ -84,9 +81,7 @@ def main() -> None:
     data: Any = load_breast_cancer()
     samples, labels = data.data.astype(np.float32), data.target
     provider, cheap = Provider(samples[:400], labels[:400]), Provider(samples[:50], labels[:50])
-    with TemporaryDirectory() as folder:
-        path, image_id = provider.publish(Path(folder))
-        public = zkvm.ml.ModelInterface.read(path)
+    public, image_id = provider.publish()
     alice, bob = Customer(public, image_id, samples[450]), Customer(public, image_id, samples[460])
 
     sent = provider.answer(alice.sample, alice.challenge)
@@ -100,9 +95,9 @@ def main() -> None:
         "bob is answered for a slightly other sample": (bob, provider.answer(bob.sample * np.float32(1.01), bob.challenge)),
         "alice asks again, and gets the old answer": (later, sent),
     }
-    for name, (customer, receipt_bytes) in attacks.items():
+    for name, (customer, given) in attacks.items():
         try:
-            customer.read(receipt_bytes)
+            customer.read(given)
         except (Refused, zkvm.VerificationError) as error:
             print(f"refused, {name}: {error}")
         else:

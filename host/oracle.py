@@ -109,7 +109,7 @@ def main() -> None:
     past, now = some_returns(8000, seed=1), some_returns(400, seed=2)
     file, calibration = network(past), windows(past)[0][:1000]
     model = zkvm.ml.compile(file, calibration, domain={"window": (-8, 8)}, commit_input=True, arithmetic="fixed", max_error=0.02)
-    contract = Contract(model, model.image_id())
+    contract = Contract(model.interface(), model.image_id())
     seen, wanted = windows(now)
     for number in (7, 8):
         contract.published[number] = model.input_digest(seen[number : number + 1], salt_of(number))
@@ -129,9 +129,9 @@ def main() -> None:
         "a number that suits the poster": (8, replace(receipt, journal=receipt.journal[:-4] + bytes(4)).to_bytes()),
         "a second answer to round 7": (7, sent),
     }
-    for name, (number, receipt_bytes) in attacks.items():
+    for name, (number, given) in attacks.items():
         try:
-            contract.post(number, receipt_bytes)
+            contract.post(number, given)
         except (Refused, zkvm.VerificationError) as error:
             print(f"refused, {name}: {error}")
         else:

@@ -120,7 +120,7 @@ def main() -> None:
     """A picture is hung and claimed, and what is refused."""
     model, other = generator((0, 3)), generator((2, 7))
     artist, forger = Artist(model, some_latent(seed=3)), Artist(other, some_latent(seed=5))
-    gallery = Gallery(model, model.image_id())
+    gallery = Gallery(model.interface(), model.image_id())
 
     picture, sent = artist.submit()
     title = gallery.hang(picture, sent)

@@ -205,9 +205,9 @@ def main() -> None:
             receipt, journal=receipt.journal[:-4] + bytes([receipt.journal[-4] ^ 1, 0, 0, 0])
         ).to_bytes(),
     }
-    for name, receipt_bytes in attacks.items():
+    for name, given in attacks.items():
         try:
-            label_of(receipt_bytes, image_id, camera.vouched)
+            label_of(given, image_id, camera.vouched)
         except (Refused, zkvm.VerificationError) as error:
             print(f"refused, {name}: {error}")
         else:

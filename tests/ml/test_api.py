@@ -78,6 +78,7 @@ def test_save_and_load(model: zkvm.ml.CompiledModel, tmp_path: Path) -> None:
     assert replace(zkvm.ml.CompiledModel.load(tmp_path / "n"), source=model.source) == model
     public = zkvm.ml.ModelInterface.read(tmp_path / "m" / "model.json")
     assert public.decode(model.execute(X).journal).tensors.keys() == {"y0"}
+    assert public == loaded.interface() != model
 
 
 @pytest.mark.parametrize("form", ["file", "text", "array", "list", "dictionary", "dictionaries"])

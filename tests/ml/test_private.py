@@ -7,6 +7,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,9 @@ def test_measurements_publish_only_the_digest(tmp_path: Path) -> None:
         public = ModelInterface.read(tmp_path / draw)
         assert public.weights_digest == owners.weights_digest
         assert "execution" not in public.card
+        shown = made.model.interface()
+        assert (type(shown), replace(shown, card=public.card)) == (ModelInterface, public)
+        assert json.loads(json.dumps(shown.card)) == public.card
     assert files[0] == files[1]
 
 

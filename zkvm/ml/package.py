@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,7 @@ class CompiledModel(ModelInterface):
             "saturation": self.saturation,
             "weights_digest": self.weights_digest,
             **({"private_vectors": self.private_vectors} if self.private_vectors else {}),
-            "card": public_card(self.card) if self.weights == "private" else self.card,
+            "card": self._public_card(),
         }
         secret = {WEIGHTS: self.private_weights, OWNERS_CARD: _json_bytes(self.card)} if self.weights == "private" else {}
         source = {SOURCE: self.source.encode()} if self.source else {}
@@ -115,6 +115,14 @@ class CompiledModel(ModelInterface):
             return CompiledModel(**known, elf=(directory / GUEST).read_bytes(), private_weights=private)
         except (OSError, ValueError, TypeError) as error:
             raise UsageError(f"{directory}: not a compiled model: {error}") from error
+
+    def interface(self) -> ModelInterface:
+        """What of this is public, as :meth:`save` writes it to ``model.json`` and :meth:`ModelInterface.read` reads it: a verifier's part."""
+        public = {entry.name: getattr(self, entry.name) for entry in fields(ModelInterface)}
+        return ModelInterface(**public | {"card": self._public_card()})
+
+    def _public_card(self) -> dict[str, Any]:
+        return public_card(self.card) if self.weights == "private" else self.card
 
     def fresh_salts(self) -> dict[str, bytes]:
         """A salt for every digest of this model but that of the weights; who knows it can show later what was hashed."""
