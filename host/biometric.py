@@ -37,7 +37,9 @@ def ones(word: np.uint32) -> Any:
     """The number of one-bits."""
     word = word - ((word >> np.uint32(1)) & np.uint32(0x55555555))
     word = (word & np.uint32(0x33333333)) + ((word >> np.uint32(2)) & np.uint32(0x33333333))
-    return (((word + (word >> np.uint32(4))) & np.uint32(0x0F0F0F0F)) * np.uint32(0x01010101)) >> np.uint32(24)
+    word = (word + (word >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
+    word += word >> np.uint32(8)
+    return (word + (word >> np.uint32(16))) & np.uint32(0x3F)
 
 
 def matches(template: NDArray[np.uint16], probe: NDArray[np.uint16]) -> bool:

@@ -1,0 +1,97 @@
+"""Models of host applications: what their journals say is what the model that they were made of says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.neural_network import MLPClassifier
+
+import zkvm
+import zkvm.ml
+from host import contest, fraud, oracle, picture
+
+SALT = {"input": bytes(range(32))}
+
+
+def test_the_oracle_forecasts() -> None:
+    """Much better than the mean does, on hours that the network was not fitted to."""
+    seen, wanted = oracle.windows(oracle.some_sizes(3000, seed=5))
+    session = onnxruntime.InferenceSession(oracle.network(oracle.some_sizes(8000, seed=1)).SerializeToString())
+    forecast = np.array([session.run(None, {"window": window[None]})[0].item() for window in seen])
+    assert np.mean((forecast - wanted) ** 2) < 0.5 * np.var(wanted)
+
+
+@pytest.fixture(scope="module")
+def forest() -> RandomForestClassifier:
+    transactions, wrong = fraud.some_transactions(1000, seed=1)
+    return RandomForestClassifier(5, max_depth=4, random_state=1).fit(transactions, wrong)
+
+
+def test_alarms_are_those_of_the_forest(forest: RandomForestClassifier) -> None:
+    days = [fraud.some_transactions(fraud.BATCH, seed)[0] for seed in range(2, 6)]
+    model = zkvm.ml.compile(fraud.monitor(forest), [{"X": day} for day in days], commit_input=True)
+    for day in days:
+        said = model.decode(model.execute(day, salts=SALT).journal)
+        assert said.tensors["alarms"] == forest.predict(day).sum()
+        assert said.digests == {"input": model.input_digest(day, SALT["input"])}
+
+
+@pytest.fixture(scope="module")
+def contestants() -> list[tuple[MLPClassifier, zkvm.ml.CompiledModel]]:
+    """Two networks of the announced architecture, one of them untrained; and both compiled."""
+    rows, labels = contest.public_rows()
+    networks = contest.trained(rows, labels), contest.trained(rows, np.random.default_rng(1).permutation(labels))
+    return [(network, contest.compiled(network)) for network in networks]
+
+
+def test_the_count_is_that_of_the_network(contestants: Any) -> None:
+    rows, labels = contest.all_rows()
+    for network, model in contestants:
+        for start in (0, contest.TRAINING):
+            taken = slice(start, start + contest.TESTS)
+            tests = contest.TestSet(rows[taken], labels[taken], SALT["input"])
+            said = model.decode(model.execute(tests.inputs, salts=SALT).journal)
+            assert abs(said.tensors["count"] - (network.predict(tests.rows) == tests.truth).sum()) <= 1
+
+
+def test_weights_change_neither_the_program_nor_what_is_announced(contestants: Any) -> None:
+    (_, alice), (_, template) = contestants
+    assert alice.elf == template.elf
+    announced = replace(template.interface(), weights_digest=alice.weights_digest)
+    assert announced == replace(alice.interface(), card=announced.card)
+    assert alice.weights_digest != template.weights_digest
+
+
+@pytest.mark.usefixtures("unproven")
+def test_only_what_was_committed_counts(contestants: Any) -> None:
+    (_, alice), (_, template) = contestants
+    rows, labels = contest.all_rows()
+    tests = contest.TestSet(rows[-contest.TESTS :], labels[-contest.TESTS :])
+    organiser = contest.Organiser(template.interface(), template.image_id(), template.input_digest(tests.inputs, tests.salt))
+    organiser.committed["alice"] = alice.weights_digest
+    assert organiser.score("alice", contest.enter(alice, tests)) > 56
+    with pytest.raises(contest.Refused, match="no weights were committed in time"):
+        organiser.score("bob", contest.enter(alice, tests))
+    with pytest.raises(zkvm.VerificationError, match="MODEL: the run's private weights have the digest"):
+        organiser.score("alice", contest.enter(template, tests))
+    for other in (replace(tests, truth=~tests.truth), replace(tests, salt=bytes(32)), replace(tests, rows=rows[: contest.TESTS])):
+        with pytest.raises(contest.Refused, match="these are not the test rows"):
+            organiser.score("alice", contest.enter(alice, other))
+
+
+def test_the_gallery_sees_what_the_generator_draws() -> None:
+    """Other vectors give other pictures, and what is shown is what the owner of the weights computes."""
+    model = picture.generator((0, 3))
+    drawn = []
+    for seed in (3, 8):
+        said = model.decode(model.execute(picture.some_latent(seed), salts=SALT).journal)
+        drawn.append(picture.pixels_of(said))
+        assert said.digests is not None
+        assert said.digests["input"] == model.input_digest(picture.some_latent(seed), SALT["input"])
+    three, zero = (pixels.astype(int) for pixels in drawn)
+    assert three[4:6, 2].max() < zero[4:6, 2].min()  # a three is open on the left, a zero is not
