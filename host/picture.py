@@ -36,8 +36,8 @@ def generator(digits: tuple[int, ...], seed: int = 1) -> zkvm.ml.CompiledModel:
     pictures, labels = load_digits(return_X_y=True)
     pictures = pictures[np.isin(labels, digits)] / 16
     latent = PCA(LATENT, whiten=True, random_state=seed).fit_transform(pictures).astype(np.float32)
-    network = MLPRegressor(hidden_layer_sizes=(64,), learning_rate_init=0.01, random_state=seed)
-    for _ in range(150):
+    network = MLPRegressor(hidden_layer_sizes=(64,), learning_rate_init=0.02, random_state=seed)
+    for _ in range(50):
         network.partial_fit(latent, pictures)
     model = to_onnx(network, latent[:1], target_opset=17)
     drawn = np.random.default_rng(seed).standard_normal((500, LATENT)).astype(np.float32)

@@ -193,7 +193,7 @@ def posts(count: int, seed: int) -> Any:
 
 
 def request(pool: Any, interests: Any) -> bytes:
-    return CHALLENGE + SALT + np.asarray(interests, np.int32).tobytes() + words(len(pool)) + pool.tobytes()
+    return CHALLENGE + SALT + words(*interests) + words(len(pool)) + words(*pool.reshape(-1))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
