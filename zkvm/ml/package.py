@@ -117,7 +117,7 @@ class CompiledModel(ModelInterface):
             raise UsageError(f"{directory}: not a compiled model: {error}") from error
 
     def interface(self) -> ModelInterface:
-        """What of this is public, as :meth:`save` writes it to ``model.json`` and :meth:`ModelInterface.read` reads it: a verifier's part."""
+        """A verifier's part: what of this is public, as :meth:`save` writes it to ``model.json``."""
         public = {entry.name: getattr(self, entry.name) for entry in fields(ModelInterface)}
         return ModelInterface(**public | {"card": self._public_card()})
 
