@@ -103,8 +103,8 @@ def test_a_model_returns_a_challenge() -> None:
     shapes = {"x": (TensorProto.FLOAT, [1, 4]), "challenge": (TensorProto.INT32, [8])}
     outputs = {"y": (TensorProto.FLOAT, [1, 4]), "same": (TensorProto.INT32, [8])}
     nodes = [helper.make_node("Tanh", ["x"], ["y"]), helper.make_node("Identity", ["challenge"], ["same"])]
-    ends = [[helper.make_tensor_value_info(name, *info) for name, info in group.items()] for group in (shapes, outputs)]
-    file = helper.make_model(helper.make_graph(nodes, "g", *ends), opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    given, returned = ([helper.make_tensor_value_info(name, *info) for name, info in group.items()] for group in (shapes, outputs))
+    file = helper.make_model(helper.make_graph(nodes, "g", given, returned), opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     x, drawn = np.full((1, 4), 0.5, np.float32), np.frombuffer(SALT["input"][::-1] + bytes([255]) * 4, "<i4")
     model = zkvm.ml.compile(file, {"x": x, "challenge": drawn[:8]}, domain={"x": (-1, 1), "challenge": (-(2**31), 2**31 - 1)})
     for challenge in (drawn[:8], drawn[1:]):
