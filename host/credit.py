@@ -124,7 +124,7 @@ def generous() -> None:
 
 
 def main() -> None:
-    """One application, and four that are refused."""
+    """Two applications, and what is refused."""
     bank = Bank()
     alice, bob = bank.attest("alice", 3600, 450, 70, 0, 35), bank.attest("bob", 1200, 950, 8, 3, 95)
     lender = Lender(zkvm.compute_image_id(scorecard), bank.published)
