@@ -87,7 +87,7 @@ def test_only_what_was_committed_counts(contestants: Any) -> None:
 
 
 def test_the_gallery_sees_what_the_generator_draws() -> None:
-    """Other vectors give other pictures, and what is shown is what the owner of the weights computes, to what `compile` allows, a hundredth."""
+    """What is shown is what the owner of the weights computes, to a hundredth, which is what `compile` allows."""
     model, content = picture.generator(), json.loads(picture.WEIGHTS.read_text())
     first, first_bias, second, second_bias = (np.array(content[name]) / content["scale"] for name in list(content)[1:])
     for seed in (3, 8):
