@@ -112,7 +112,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     # Private weights are digested as the guest digests them.
     "ml.private": ("errors", "ml", "riscv.vm.digest"),
     # A compiled model runs and proves itself.
-    "ml.package": ("errors", "files", "ml", "api", "session", "verifier.receipt"),
+    "ml.package": ("errors", "files", "ml", "api", "session", "stark.crypto.hashes", "verifier.receipt"),
     "cli": ("",),  # anything: nothing imports it
     "__main__": ("cli",),
 }  # fmt: skip

@@ -17,10 +17,10 @@ from tests.ml.models import Array, agreed, compiled, model_of, normal, run_guest
 from zkvm.errors import GuestTrap, UsageError, VerificationError
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compiler import Compilation, Options, OutputMode, Precompiles, Privacy, float_outputs
-from zkvm.ml.interface import ModelInterface, weights_digest
+from zkvm.ml.interface import ModelInterface
 from zkvm.ml.operations.tensors import TensorLinear, private_channels
 from zkvm.ml.operators.layers import Layer, private_limit, quantized_secretly
-from zkvm.ml.package import CompiledModel
+from zkvm.ml.package import CompiledModel, weights_digest
 from zkvm.ml.samples import Sample
 from zkvm.ml.value import Value
 from zkvm.riscv.isa.tensors import DIGEST, SCALED, channels_in

@@ -24,9 +24,8 @@ from zkvm.ml.compilation import Arithmetic, Compilation, Options, Precompiles
 from zkvm.ml.domain import MAX_DRAWN, Declared, drawn_count, input_domain
 from zkvm.ml.gate import Agreement, Limits, as_array, measure
 from zkvm.ml.importer import MAX_WORDS, ImportedModel, import_model, load_model
-from zkvm.ml.interface import weights_digest
 from zkvm.ml.ir import Graph
-from zkvm.ml.package import CompiledModel, Execute, profiled_run
+from zkvm.ml.package import CompiledModel, Execute, profiled_run, weights_digest
 from zkvm.ml.private import private_input
 from zkvm.ml.ranges import Precision, TensorInfo
 from zkvm.ml.samples import Data, Sample, fitted, load_samples, samples_of

@@ -30,8 +30,6 @@ DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, 
 """Kinds of tensors, and the numbers that people write for them."""
 MAX_ELEMENTS = 1 << 30
 """More than any guest's memory holds."""
-VECTOR_BYTES, DIGEST_VECTORS = 16, 2
-"""Bytes of a vector of private weights, and vectors of their digest."""
 NAN = 0x7FC00000
 """The bits of every NaN that a guest gets or gives."""
 MAX_WORD = (1 << 16) - 1
@@ -308,19 +306,6 @@ def check_weights(journal: bytes, weights_digest: str) -> None:
     found = journal[DIGEST_BYTES : 2 * DIGEST_BYTES]
     if found != expected:
         raise _refused(f"the run's private weights have the digest {found.hex() or '(none)'}, not {expected.hex()}")
-
-
-def weights_digest(private_weights: bytes, vectors: int) -> str:
-    """What a guest commits to: BLAKE3 of the salt, the private words, and the lanes of the digest of the private vectors, as words; 64
-    hexadecimal digits.
-
-    Args:
-        private_weights: what the guest reads: salt, words, vectors, the last two of which are the digest of the others.
-        vectors: how many, with the digest; 0: there are none.
-    """
-    words = private_weights[: len(private_weights) - VECTOR_BYTES * vectors]
-    digest = private_weights[-DIGEST_VECTORS * VECTOR_BYTES :] if vectors else b""
-    return blake3(words + np.frombuffer(digest, "<i2").astype("<i4").tobytes()).hex()
 
 
 def _refused(detail: str) -> VerificationError:

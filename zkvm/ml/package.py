@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from zkvm.errors import GuestError, InputError, UsageError
 from zkvm.files import write_folder
-from zkvm.ml.interface import FORMAT, METADATA, REFUSE, ModelInterface, Output, Tensor, tensor_json, weights_digest
+from zkvm.ml.interface import FORMAT, METADATA, REFUSE, ModelInterface, Output, Tensor, tensor_json
 from zkvm.ml.samples import Data, Sample, fitted, one_sample, place_of
+from zkvm.stark.crypto.hashes import blake3
 
 if TYPE_CHECKING:
     from zkvm.session.run import Session
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 GUEST, WEIGHTS, SOURCE, OWNERS_CARD = "model.elf", "weights.bin", "model.c", "card.private.json"
 SALT_BYTES = 32
+VECTOR_BYTES, DIGEST_VECTORS = 16, 2
+"""Bytes of a vector of private weights, and vectors of their digest."""
 PUBLIC_CARD = ("operators", "parameters", "macs", "activation_bits", "weight_bits", "activation_words", "constant_words", "layers")
 """Entries of a private model's card that everybody may read, because they follow from the architecture."""
 PUBLIC_LAYER = ("name", "kind", "output_shape", "macs")
@@ -229,6 +232,19 @@ class CompiledModel(ModelInterface):
     def _stdin(self, inputs: Data, salts: Mapping[str, bytes] | None) -> bytes:
         integers, _ = self.words(one_sample(inputs, self.inputs))
         return self.stdin(integers, salts)
+
+
+def weights_digest(private_weights: bytes, vectors: int) -> str:
+    """What a guest commits to: BLAKE3 of the salt, the private words, and the lanes of the digest of the private vectors, as words; 64
+    hexadecimal digits.
+
+    Args:
+        private_weights: what the guest reads: salt, words, vectors, the last two of which are the digest of the others.
+        vectors: how many, with the digest; 0: there are none.
+    """
+    words = private_weights[: len(private_weights) - VECTOR_BYTES * vectors]
+    digest = private_weights[-DIGEST_VECTORS * VECTOR_BYTES :] if vectors else b""
+    return blake3(words + np.frombuffer(digest, "<i2").astype("<i4").tobytes()).hex()
 
 
 def _finished(session: Session) -> Session:
