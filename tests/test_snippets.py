@@ -152,6 +152,7 @@ ELSEWHERE = {
     "python-guests.md": "tests/guest/python/test_page.py",
     "extending.md": "tests/test_extending.py",
     "tour.md": "tests/tools/test_site.py",
+    "applications.md": "tests/host/test_stories.py",
 }
 """Pages whose own tests execute them."""
 NOT_RUN = {"security.md": "the long campaigns, each of which is the command of a test's slow form", "zero-knowledge.md": "", "air.md": ""}
