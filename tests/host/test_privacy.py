@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 import zkvm
-from host import airdrop, backtest, biometric, credit, feed, weightless
+from host import airdrop, backtest, biometric, credit, feed, one_model, weightless
 from zkvm.riscv.machine import machine
 from zkvm.session.bound import padding
 from zkvm.session.run import ExecutorEnv, read_elf, run_image
@@ -46,13 +47,18 @@ def private_inputs(name: str, rng: np.random.Generator) -> tuple[Any, list[bytes
         return feed.ranking, [
             salt + words(rng.integers(-100, 100, feed.TOPICS) * scale) + words(40) + words(posts) for scale in (0, 1, 9, 10)
         ]
+    if name == "one_model":
+        data: Any = load_breast_cancer()
+        samples = ((data.data - data.data.mean(0)) / data.data.std(0)).astype(np.float32)
+        answering = one_model.Provider(samples[:50], data.target[:50]).model
+        return answering.elf, [answering.stdin(answering.quantize([sample])[0]) for sample in samples[-RUNS:]]
     pictures, labels, tests, _ = weightless.small_digits()
     model = weightless.train(pictures, labels, (1, 5, 9, 13), 12, 10)
     drawn = [tests[0], tests[1], np.zeros(64, np.uint8), np.full(64, 255, np.uint8)]
     return weightless.program_of(model, 64), [salt[:32] + picture.tobytes() for picture in drawn]
 
 
-@pytest.mark.parametrize("name", ["credit", "biometric", "airdrop", "backtest", "feed", "weightless"])
+@pytest.mark.parametrize("name", ["credit", "one_model", "biometric", "airdrop", "backtest", "feed", "weightless"])
 def test_heights_tell_nothing_of_what_is_private(name: str) -> None:
     program, inputs = private_inputs(name, np.random.default_rng(1))
     _, image = read_elf(program)
