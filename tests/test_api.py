@@ -13,6 +13,7 @@ from tests.receipts import ECHO, GUESTS, HELLO, TEXT
 from zkvm import api
 from zkvm.errors import ElfError, GuestError, LimitError, ProvingError, UsageError
 from zkvm.riscv.records import Image
+from zkvm.session import preparing
 from zkvm.session.resources import prove_extra, thread_count
 from zkvm.verifier.receipt import MAX_JOURNAL_BYTES
 
@@ -145,13 +146,13 @@ def test_guests_in_the_repository_have_one_image_id_each() -> None:
 def test_the_image_is_committed_beside_the_run(monkeypatch: pytest.MonkeyPatch, threads: int, limit: int | None, beside: bool) -> None:
     """Not where there is one thread, nor before a limit of memory is checked."""
     seen: list[tuple[bool, int]] = []
-    committed_image = api._committed_image
+    committed_image = preparing.committed_image
 
     def spy(image: Image, blowup: int, threads: int) -> tuple[Any, ...]:
         seen.append((threading.current_thread() is not threading.main_thread(), threads))
         return committed_image(image, blowup, threads)
 
-    monkeypatch.setattr(api, "_committed_image", spy)
+    monkeypatch.setattr(api, "committed_image", spy)
     receipt = zkvm.prove(FILE, params="fast", dev=True, threads=threads, max_memory=limit).receipt
     assert seen == [(beside, threads)]
     assert receipt.claim.image_id.hex() == zkvm.compute_image_id(FILE)
@@ -164,7 +165,7 @@ def test_errors_beside_each_other(monkeypatch: pytest.MonkeyPatch, threads: int)
     def fail(image: Image, blowup: int, threads: int) -> None:
         raise LimitError("the program is too large")
 
-    monkeypatch.setattr(api, "_committed_image", fail)
+    monkeypatch.setattr(api, "committed_image", fail)
     with pytest.raises(LimitError, match="cycles"):
         zkvm.prove(FILE, threads=threads, max_cycles=3)
     with pytest.raises(LimitError, match="the program is too large"):

@@ -88,20 +88,33 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     ),
     "session.workdir": ("errors", "files"),
     # The driver of proofs in segments: executes, fills, proves.
-    "session.segmented": (
-        "errors", "riscv", "session", "stark.air", "stark.crypto.hashes", "stark.field.extension", "stark.protocol", "stark.prover",
-        "stark.tables", "stark.kernels.counting",
+    "session.segmented": ("errors", "riscv.segments", "session", "stark.air", "stark.protocol"),
+    "session.cutting": (
+        "errors", "riscv", "session", "stark.air", "stark.crypto.hashes", "stark.prover.memory", "stark.tables",
     ),
+    # What a worker does.
+    "session.pieces": ("errors", "riscv", "session", "stark.crypto.hashes", "stark.field", "stark.protocol", "stark.prover"),
+    # Who has proofs from others looks at them.
+    "session.checking": ("errors", "stark.crypto.transcript", "stark.protocol", "stark.verifier"),
+    "session.preparing": ("riscv", "session.resources", "stark.kernels", "stark.prover", "verifier.image"),
+    "session.child": ("session.resources",),
+    "session.cluster": ("errors", "session"),
+    "session.queue": ("errors", "session.child", "session.memory", "session.resources"),
     "session.setting": (
         "riscv", "stark.air", "stark.crypto.hashes", "stark.protocol", "stark.prover", "stark.tables", "stark.kernels.counting",
     ),
-    "session.plan": ("errors", "riscv.records", "stark.crypto.hashes", "stark.prover.randomness"),
+    "session.plan": (
+        "errors", "riscv.records", "riscv.vm.checkpoint", "session.pieces", "stark.crypto.hashes", "stark.field", "stark.protocol",
+        "stark.prover.joint",
+    ),
     "session.speed": ("riscv.machine", "stark.air", "stark.kernels.ntt", "session.memory", "session.resources"),
-    "segments": ("riscv", "session", "stark.protocol", "stark.prover.preprocessed", "verifier"),
+    "segments": ("errors", "riscv", "session", "stark.protocol", "stark.prover", "verifier"),
     "api": ("errors", "segments", "riscv", "stark", "verifier", "session"),
+    "forecast": ("riscv", "session", "stark.protocol", "stark.prover.memory", "verifier.receipt"),
+    "many": ("errors", "api", "session", "stark.protocol.params"),
     "poseidon2": ("errors", "riscv.isa.poseidon2"),
     "progress": (),
-    "__init__": ("errors", "api", "poseidon2", "progress", "session", "stark.protocol.params", "verifier"),
+    "__init__": ("errors", "api", "many", "poseidon2", "progress", "session", "stark.protocol.params", "verifier"),
     "guest": ("errors", "files"),
     "guest.python": ("errors", "guest"),
     # What guests compute by system calls, for CPython.
@@ -112,7 +125,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     # Private weights are digested as the guest digests them.
     "ml.private": ("errors", "ml", "riscv.vm.digest"),
     # A compiled model runs and proves itself.
-    "ml.package": ("errors", "files", "ml", "api", "session", "stark.crypto.hashes", "verifier.receipt"),
+    "ml.package": ("errors", "files", "ml", "api", "many", "session", "stark.crypto.hashes", "verifier.receipt"),
     "cli": ("",),  # anything: nothing imports it
     "__main__": ("cli",),
 }  # fmt: skip
@@ -130,6 +143,8 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "riscv.vm": frozenset({"numpy", "elftools"}),
     "guest": frozenset({"elftools"}),
     "guest.python": frozenset({"numpy"}),
+    # Whoever proves on one machine has no use for it.
+    "session.cluster": frozenset({"numpy", "dask", "distributed"}),
     "ml": frozenset({"numpy", "onnx", "onnxruntime", "onnxslim"}),
     **dict.fromkeys(("ml.__init__", "ml.interface", "ml.package", "ml.samples"), frozenset({"numpy"})),
     "progress": frozenset({"rich", "IPython"}),
@@ -137,7 +152,7 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "__main__": frozenset(),
 }
 
-HEAVY = ("numba", "llvmlite", "rich", "typer", "click", "elftools", "capstone", "onnx", "onnxruntime", "ziglang")
+HEAVY = ("numba", "llvmlite", "dask", "distributed", "rich", "typer", "click", "elftools", "capstone", "onnx", "onnxruntime", "ziglang")
 
 
 def imported_modules(source: str) -> set[str]:

@@ -30,7 +30,7 @@ KEPT = {
     "prove_in_turn": IN_A_CHILD,
     "prove_repeatedly": IN_A_CHILD,
     "send_group": IN_A_CHILD,
-    "receipt_bytes": "a field of a row that is written as a whole",
+    "coordinator": "a field of a row that is written as a whole",
     "write_u32": "a public method, for hosts",
     "assemble": "the assembler of the tests",
     "run_reference": "the kernel's readable twin",

@@ -21,15 +21,18 @@ from zkvm.session.bound import PadTo, check_padding, padding
 from zkvm.session.demand import check_demand
 from zkvm.session.limits import TableLimits
 from zkvm.session.memory import out_of_memory
-from zkvm.session.resources import Clock, Progress, no_collection, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
+from zkvm.session.preparing import choose_pages, committed_image, prepare_prover
+from zkvm.session.resources import Clock, Progress, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, Told, environment, read_elf, run_image, session_of, stoppable
 from zkvm.session.workdir import begun, check_segments
+from zkvm.session.workers import Client, check_workers, workers_of
 from zkvm.stark.protocol.params import BLOWUPS, DEFAULT_SECURITY, Parameters, Policy, parameters
 from zkvm.stark.tables import Padding, build_tables
 from zkvm.verifier.image import Matrices, image_columns, image_header, image_id
 from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
 
 if TYPE_CHECKING:
+    from zkvm.session.segmented import Accounts
     from zkvm.stark.air.check import Failure
     from zkvm.stark.protocol.proof import Proof
     from zkvm.stark.prover.preprocessed import Preprocessed
@@ -47,6 +50,7 @@ class ProveInfo:
         peak_memory_bytes: largest resident size of this process so far; 0 where the system does not tell.
         seconds: by phase, in order, then ``verify`` (the self-check) and ``total``; ``execute`` includes sorting the steps, ``image`` is
             what is left of the image's commitment after it.
+        accounts: of a run in segments, what each part took, and who did it; else None.
     """
 
     receipt: Receipt
@@ -55,6 +59,7 @@ class ProveInfo:
     security_bits: int
     peak_memory_bytes: int
     seconds: dict[str, float] = field(default_factory=dict)
+    accounts: Accounts | None = None
 
     @property
     def cycles(self) -> int:
@@ -200,6 +205,8 @@ def prove(
     stderr: Sink | None = None,
     segment_cycles: int | Literal["auto"] | None = None,
     work_dir: str | os.PathLike[str] | None = None,
+    jobs: int | None = None,
+    client: Client | None = None,
 ) -> ProveInfo:
     """Run a guest and prove the run.
 
@@ -224,6 +231,9 @@ def prove(
         segment_cycles: None: one proof. Else the run is proven in segments (``docs/segments.md``) of so many instructions; or "auto":
             only if it does not fit one proof, in segments as long as memory allows.
         work_dir: where the work on segments is kept, private data among it, and goes on; None: in memory. It is the caller's to delete.
+        jobs: child processes that prove the segments, ``threads`` (None: one) in each; None: this process does. With them, or a client,
+            the run is cut in any case, and ``max_memory`` is what each of them may take.
+        client: a ``distributed.Client``, or the address of a Dask scheduler, whose workers prove the segments (``docs/cluster.md``).
 
     Returns:
         The receipt and the figures. A guest that exits with another code than 0 is proven too: the code is part of the claim.
@@ -233,9 +243,10 @@ def prove(
         GuestTrap: the guest did something that cannot be proven.
         LimitError: a limit was reached, or the run is too long for one proof.
         CheckpointError: the working directory is of another run, or damaged.
+        WorkerError: workers died, cannot be reached, are of another version, or compute wrongly; the working directory goes on.
         Cancelled: the environment asked for it; nothing is left behind but the working directory.
         UsageError: unknown parameters, padding or length of segments, a policy that they do not meet, options beside an environment,
-            less than one thread or cycle, or the ``prove`` extra is missing.
+            less than one thread, cycle or job, or the ``prove`` extra is missing.
         ProvingError: a bug of this package.
     """
     started = time.perf_counter()
@@ -244,11 +255,12 @@ def prove(
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
     clock = Clock(stoppable(progress, env))
     with clock("load"):
-        _prepare_prover()
+        prepare_prover()
         file, image = read_elf(elf)
     demanded = replace(policy or Policy(security), allow_dev=dev)
 
-    cut = segment_cycles is not None and not dev and (segment_cycles != "auto" or begun(work_dir))
+    shared = check_workers(client, jobs)
+    cut = not dev and (shared or (segment_cycles is not None and (segment_cycles != "auto" or begun(work_dir))))
     check_segments(segment_cycles, pad_to, cut)
     if segment_cycles == "auto":
         env = replace(env, stdout=Told.of(env.stdout), stderr=Told.of(env.stderr))
@@ -264,9 +276,12 @@ def prove(
         from zkvm.segments import prove_run
 
         with clock("image"):
-            header, _, committed = _committed_image(image, chosen.blowup, workers)
-        done = prove_run(image, header, committed, env, chosen, zk, workers, pad_to, segment_cycles, work_dir, clock, demanded)
-        return _proven(clock, started, done[0], done[1], demanded if verify else None)
+            header, _, committed = committed_image(image, chosen.blowup, workers)
+        check = partial(_self_check, policy=demanded) if verify else None
+        run = (file, image, header, committed, env, chosen, zk, workers, pad_to, segment_cycles, work_dir, clock, demanded, check)
+        with workers_of(client, jobs, env) as pool:
+            receipt, session, accounts = prove_run(*run, pool, threads or 1)
+        return replace(_proven(clock, started, receipt, session, None), accounts=accounts)
     execution, heights, (header, columns, committed) = found
     if not dev and policy is not None:
         check_demand(policy, execution, header, chosen, heights)
@@ -286,36 +301,6 @@ def _proven(clock: Clock, started: float, receipt: Receipt, session: Session, de
     return ProveInfo(receipt, session, receipt.header.image_id().hex(), receipt.security_bits(), peak_memory_bytes(), clock.seconds)
 
 
-def _prepare_prover() -> None:
-    """Load the compiled kernels first, so that no phase's seconds hold that of another's imports; keep memory between phases."""
-    with no_collection(), prove_extra():
-        import zkvm.riscv.vm.executor
-        import zkvm.stark.prover.prove  # noqa: F401
-        from zkvm.stark.kernels import library
-        from zkvm.stark.prover.memory import keep_freed_pages
-        from zkvm.stark.prover.tape_file import recall_tapes
-
-        library.load()
-        keep_freed_pages()
-        _choose_pages(0)  # for the image, until the size of the proof is known
-        recall_tapes(machine())  # two threads will ask for them: they are derived once
-
-
-def _choose_pages(size: int) -> None:
-    with prove_extra():
-        from zkvm.stark.prover.memory import choose_pages
-    choose_pages(size)
-
-
-def _committed_image(image: Image, blowup: int, threads: int) -> tuple[ImageHeader, Matrices, Preprocessed]:
-    """The image's header, preprocessed columns and their commitment under one blowup."""
-    with prove_extra():
-        from zkvm.stark.prover.roots import roots_with
-    columns = image_columns(image)
-    committed, roots = roots_with(machine(), columns, blowup, threads)
-    return image_header(image, columns, roots), columns, committed
-
-
 def _execute_and_commit(
     clock: Clock, file: bytes, image: Image, env: ExecutorEnv, chosen: Parameters, provers: int, pad_to: PadTo, threads: int
 ) -> tuple[Execution, Padding, tuple[ImageHeader, Matrices, Preprocessed]]:
@@ -325,17 +310,17 @@ def _execute_and_commit(
     the execution waits for it: the image is remembered, so that the next attempt has it.
     """
     with ThreadPoolExecutor(1) as beside:
-        early = beside.submit(_committed_image, image, chosen.blowup, threads) if threads > 1 and env.max_memory is None else None
+        early = beside.submit(committed_image, image, chosen.blowup, threads) if threads > 1 and env.max_memory is None else None
         limits = TableLimits(image, chosen, pad_to if isinstance(pad_to, int) else 0, provers, env.max_memory, MAX_JOURNAL_BYTES)
         with clock("execute"):
             execution = run_image(file, image, env, trace=provers > 0, limits=limits if provers else None)
             limits.pad_to = padding(pad_to, execution) if provers else 0
             if provers:
-                _choose_pages(limits.check(execution))
+                choose_pages(limits.check(execution))
             else:
                 limits.check_journal(len(execution.journal))
         with clock("image"):
-            return execution, limits.pad_to, early.result() if early else _committed_image(image, chosen.blowup, threads)
+            return execution, limits.pad_to, early.result() if early else committed_image(image, chosen.blowup, threads)
 
 
 def _seal(

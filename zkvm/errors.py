@@ -80,6 +80,10 @@ class CheckpointError(ZkvmError):
     """What a run in segments goes on from is missing, damaged, or of another run: says which part."""
 
 
+class WorkerError(ZkvmError):
+    """A process or machine that works for this one died, cannot be reached, is of another version, or made what is no proof: says which."""
+
+
 class Cancelled(ZkvmError):
     """The caller asked to stop: nothing was produced and nothing is left running."""
 

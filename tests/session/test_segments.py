@@ -21,9 +21,10 @@ from zkvm.riscv.machine import machine, segment_machine
 from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.assemble import Item
 from zkvm.riscv.vm.cuts import SegmentedRun, survey
-from zkvm.session import segmented
+from zkvm.session import cutting, pieces, segmented
+from zkvm.session.cutting import Lengths
+from zkvm.session.pieces import Piece
 from zkvm.session.run import ExecutorEnv, Told
-from zkvm.session.segmented import Lengths
 from zkvm.session.setting import Setting
 from zkvm.stark.protocol.joint_codec import encode_part
 from zkvm.stark.protocol.params import parameters
@@ -116,8 +117,8 @@ def test_lengths_that_are_none() -> None:
 
 def test_segments_are_as_long_as_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not fit is cut again at half its length, and its output is not said twice."""
-    monkeypatch.setattr(segmented, "FIRST_CYCLES", 16000)
-    monkeypatch.setattr(segmented, "LEAST_CYCLES", 500)
+    monkeypatch.setattr(cutting, "FIRST_CYCLES", 16000)
+    monkeypatch.setattr(cutting, "LEAST_CYCLES", 500)
     counted: list[int] = []
 
     def fits(self: Lengths, execution: Execution) -> bool:
@@ -152,11 +153,11 @@ def test_lengths_fill_tables() -> None:
     cells = []
     for cycles in (70_000, length):
         own = SegmentedRun(image).segment(cycles)
-        found = huge._cost(segment_machine(), segmented._rows_of(own), 0)
+        found = huge._cost(segment_machine(), cutting._rows_of(own), 0)
         assert found is not None
         cells.append(found / cycles)
     assert cells[1] < cells[0]
-    least = huge._cost(segment_machine(), segmented._rows_of(execution), 0)
+    least = huge._cost(segment_machine(), cutting._rows_of(execution), 0)
     assert least is not None
     tight = Lengths(setting, None, predicted(setting, execution))
     assert tight.fits(execution)
@@ -178,7 +179,7 @@ def refuse(self: object, *arguments: object) -> None:
 
 
 def test_what_does_not_fit_in_any_segment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmented, "LEAST_CYCLES", 4000)
+    monkeypatch.setattr(cutting, "LEAST_CYCLES", 4000)
     monkeypatch.setattr("zkvm.session.limits.TableLimits._check_heights", refuse)
     monkeypatch.setattr("zkvm.segments.memory_budget", lambda limit: 0)
     with pytest.raises(LimitError, match="takes more memory than there is for its proof, and it is as short as can be"):
@@ -238,7 +239,7 @@ def test_tensors_are_not_parted() -> None:
     run = SegmentedRun(sample_image(), INPUT)
     run.segment(11)
     with pytest.raises(LimitError, match="tensors are alive all the time"):
-        segmented._next_segment(run, 10_000, Never(), living, 1 << 20)  # type: ignore[arg-type]
+        cutting._next_segment(run, 10_000, Never(), living, 1 << 20)  # type: ignore[arg-type]
 
 
 def test_a_segment_is_cut_again() -> None:
@@ -339,20 +340,20 @@ def test_killed_and_gone_on_with(tmp_path: Path, moment: str) -> None:
 def test_the_command_says_how_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program, work = tmp_path / "guest.elf", tmp_path / "kept"
     program.write_bytes(PROGRAM)
-    own = segmented.prove_number
+    own = pieces.prove_piece
 
-    def interrupted(setting: object, plan: object, number: int, *rest: object) -> object:
-        if number == 2:
+    def interrupted(setting: Setting, piece: Piece, *rest: object) -> object:
+        if piece.number == 2:
             raise KeyboardInterrupt
-        return own(setting, plan, number, *rest)  # type: ignore[arg-type]
+        return own(setting, piece, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(segmented, "prove_number", interrupted)
+    monkeypatch.setattr(segmented, "prove_piece", interrupted)
     options: list[str | Path] = ["--out", tmp_path / "r", "--params", "fast", "--segment-cycles", str(LENGTH), "--resume", work]
     outcome = invoke("run", program, *options)
     assert outcome.code != 0
     assert f"the same command with --work-dir {work} goes on" in outcome.err
     assert len(proofs_in(work)) == 2
-    monkeypatch.setattr(segmented, "prove_number", own)
+    monkeypatch.setattr(segmented, "prove_piece", own)
     outcome = invoke("run", program, *options)
     assert outcome.code == 0
     assert "segments" in outcome.out

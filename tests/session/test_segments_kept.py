@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.riscv.vm.test_cuts import same
 from tests.session.test_segments import LENGTH, PROGRAM, Stop, counter, proofs_in, prove, stop_at
 from zkvm.api import load_image
 from zkvm.errors import CheckpointError, ProvingError
-from zkvm.session import segmented
+from zkvm.session import pieces, segmented
 from zkvm.session.plan import Plan
 from zkvm.session.workdir import FolderPages, WorkDir
 from zkvm.stark.protocol.joint_codec import encode_part
@@ -88,20 +89,21 @@ def test_only_the_owner_reads_it(tmp_path: Path) -> None:
 def test_a_part_is_the_same_whoever_proves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And another execution than that which was committed to is refused."""
     made: list[tuple[object, ...]] = []
-    own = segmented.prove_number
+    own = pieces.prove_piece
 
     def keep(*arguments: object) -> object:
         made.append(arguments)
         return own(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(segmented, "prove_number", keep)
+    monkeypatch.setattr(segmented, "prove_piece", keep)
     info = prove(tmp_path / "work")
     assert info.receipt.segmented is not None
     for arguments, proof in zip(made, info.receipt.segmented.proofs, strict=True):
         assert encode_part(own(*arguments)) == encode_part(proof)  # type: ignore[arg-type]
-    setting, plan, _, part, challenges, stdin, pages, _ = made[2]
+    setting, piece, _ = made[2]
+    other = replace(piece, number=1)  # type: ignore[type-var]
     with pytest.raises(ProvingError, match="part 1 of the run came out otherwise than before"):
-        own(setting, plan, 1, part, challenges, stdin, pages)  # type: ignore[arg-type]
+        own(setting, other)  # type: ignore[arg-type]
 
 
 def test_a_fresh_secret_for_every_run() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,32 +14,41 @@ from numpy.typing import NDArray
 
 from zkvm.errors import CheckpointError
 from zkvm.riscv.records import Image, LastMemory
+from zkvm.riscv.vm.checkpoint import Checkpoint
+from zkvm.session.pieces import Piece, Stretch, Terms, source
 from zkvm.stark.crypto.hashes import blake3
-from zkvm.stark.prover.randomness import Randomness
+from zkvm.stark.field.extension import Ext
+from zkvm.stark.protocol.joint import Challenges
+from zkvm.stark.prover.joint import last_share, share_of
 
 _MEMORY = ("ram_last", "ram_segment", "zero_address", "zero_last", "zero_segment")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Cut:
     """A segment before it is proven.
 
     Attributes:
         begin: its checkpoint, as bytes.
         cycles: executed instructions, from the run's begin, at its end.
+        read: bytes of the input that are read by then.
         gaps: of each word of its boundary.
         journal: what it writes.
-        digest: what stands for it in the joint challenge, 32 bytes.
     """
 
     begin: bytes
     cycles: int
+    read: int
     gaps: NDArray[np.uint64]
     journal: bytes
-    digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+def derived_seed(secret: bytes, purpose: str, number: int, also: bytes = b"") -> bytes:
+    """The seed of a part for one purpose, 32 bytes; ``also``: what else it depends on. Nothing leads from it to the secret."""
+    return blake3(f"zkvm/segments/1:{purpose}:{number}:".encode() + also, secret)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
     """A run that has been cut, with everything that its proofs depend on.
 
@@ -48,9 +58,9 @@ class Plan:
         cycles: executed instructions.
         cuts: its segments.
         memory: where its words stand at its end.
-        memory_digest: what stands for the proof of memory in the joint challenge.
         output: what the guest wrote to fd 1 and 2.
         seconds: of the execution.
+        digests: what stands for each proof in the joint challenge, 32 bytes, memory first; empty as long as they are not known.
     """
 
     secret: bytes
@@ -58,28 +68,54 @@ class Plan:
     cycles: int
     cuts: tuple[Cut, ...]
     memory: LastMemory
-    memory_digest: bytes
     output: tuple[bytes, bytes]
     seconds: float = 0.0
+    digests: tuple[bytes, ...] = ()
 
     @property
     def journal(self) -> list[bytes]:
         """What each segment writes."""
         return [cut.journal for cut in self.cuts]
 
-    def seed(self, zk: bool, purpose: str, number: int, also: bytes = b"") -> Randomness:
-        """The randomness of a part for one purpose; ``also``: what else it depends on."""
-        if not zk:
-            return Randomness.zeros()
-        return Randomness(blake3(f"zkvm/segments/1:{purpose}:{number}:".encode() + also, self.secret))
+    def piece(
+        self, number: int, terms: Terms, stdin: bytes, pages: MutableMapping[bytes, bytes], challenges: Challenges | None = None
+    ) -> Piece:
+        """What one proof is made from.
+
+        Args:
+            number: of the proof; 0: of the run's memory.
+            terms: of all proofs.
+            stdin: the private input.
+            pages: contents of pages by their hash.
+            challenges: of all proofs; None: they are not known yet.
+        """
+        digest = self.digests[number] if self.digests else b""
+        rest = b"" if challenges is None else derived_seed(self.secret, "rest", number, challenges.digest)
+        early = derived_seed(self.secret, "early", number)
+        if not number:
+            words = tuple(getattr(self.memory, name) for name in _MEMORY)
+            shares = [self._share(terms.zk, own) for own in range(1, len(self.cuts) + 1)]
+            return Piece(number, terms, words, last_share(shares), early, rest, digest, challenges)
+        cut, before = self.cuts[number - 1], self.cuts[: number - 1]
+        start = Checkpoint.from_bytes(cut.begin)
+        first = sum(len(own.journal) for own in before)
+        stretch = Stretch(cut.begin, cut.cycles, cut.gaps, pages, stdin[start.position : cut.read], cut.journal, first)
+        return Piece(number, terms, stretch, self._share(terms.zk, number), early, rest, digest, challenges)
+
+    def _share(self, zk: bool, number: int) -> Ext:
+        return share_of(source(zk, derived_seed(self.secret, "share", number)))
 
     def to_bytes(self) -> bytes:
         """What :meth:`from_bytes` reads."""
         arrays: dict[str, NDArray[Any]] = {f"gaps {number}": cut.gaps for number, cut in enumerate(self.cuts)}
         arrays |= {name: getattr(self.memory, name) for name in _MEMORY}
-        cuts = [[cut.begin.hex(), cut.cycles, cut.journal.hex(), cut.digest.hex()] for cut in self.cuts]
+        cuts = [[cut.begin.hex(), cut.cycles, cut.read, cut.journal.hex()] for cut in self.cuts]
         text = {"secret": self.secret.hex(), "exit code": self.exit_code, "cycles": self.cycles, "cuts": cuts}
-        text |= {"memory": self.memory_digest.hex(), "output": [part.hex() for part in self.output], "seconds": self.seconds}
+        text |= {
+            "digests": [digest.hex() for digest in self.digests],
+            "output": [part.hex() for part in self.output],
+            "seconds": self.seconds,
+        }
         arrays["text"] = np.frombuffer(json.dumps(text).encode(), np.uint8)
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]
@@ -103,9 +139,11 @@ class Plan:
             text = json.loads(arrays["text"].tobytes())
             words = LastMemory(image, *(arrays[name] for name in _MEMORY))
             cuts = tuple(
-                Cut(bytes.fromhex(begin), cycles, arrays[f"gaps {number}"], bytes.fromhex(journal), bytes.fromhex(digest))
-                for number, (begin, cycles, journal, digest) in enumerate(text["cuts"])
+                Cut(bytes.fromhex(begin), cycles, read, arrays[f"gaps {number}"], bytes.fromhex(journal))
+                for number, (begin, cycles, read, journal) in enumerate(text["cuts"])
             )
         stdout, stderr = (bytes.fromhex(part) for part in text["output"])
-        secret, digest = bytes.fromhex(text["secret"]), bytes.fromhex(text["memory"])
-        return cls(secret, text["exit code"], text["cycles"], cuts, words, digest, (stdout, stderr), text["seconds"])
+        digests = tuple(map(bytes.fromhex, text["digests"]))
+        return cls(
+            bytes.fromhex(text["secret"]), text["exit code"], text["cycles"], cuts, words, (stdout, stderr), text["seconds"], digests
+        )

@@ -103,6 +103,10 @@ class WorkDir:
         """Write a file."""
         write_folder(self.folder, {name: data + _hash(data)}, {name})
 
+    def drop(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        (self.folder / name).unlink(missing_ok=True)
+
     def load(self, name: str) -> bytes | None:
         """The content of a file; None if it is missing or damaged."""
         try:

@@ -195,6 +195,11 @@ class SegmentedRun:
         self._host = Host(stdin, sinks_of(stdout, stderr), position=self.at.position)
         self._before = self.at
 
+    @property
+    def read(self) -> int:
+        """Bytes of the input that are read so far."""
+        return self._host.position
+
     def rewind(self, execution: Execution) -> None:
         """Go back to where the last segment began, to cut it elsewhere. What it wrote to its host was written.
 
@@ -274,7 +279,8 @@ class SegmentedRun:
     def _boundary(self, records: NDArray[np.void]) -> tuple[NDArray[np.void], NDArray[np.void]]:
         """The words that the segment accesses, and its refreshes, from what the interpreter recorded as refreshes."""
         opening = records["t_prev"] == UNTOUCHED
-        opened = np.sort(records[opening], order="address")
+        opened = records[opening]
+        opened = opened[np.argsort(opened["address"])]  # numpy sorts numbers many times faster than records
         boundary = np.zeros(len(opened), BOUNDARY_WORD)
         boundary["address"], boundary["before"], boundary["first"] = opened["address"], opened["value"], opened["time"]
         registers = opened["address"] >= REGISTER_BASE
