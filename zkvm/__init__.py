@@ -23,8 +23,10 @@ if TYPE_CHECKING:
         RejectReason,
         UsageError,
         VerificationError,
+        WorkerError,
         ZkvmError,
     )
+    from zkvm.many import Proven, prove_many
     from zkvm.poseidon2 import poseidon2_compress, poseidon2_hash
     from zkvm.progress import ProgressBar
     from zkvm.session.prediction import Prediction
@@ -39,8 +41,9 @@ _HOMES = {
     "zkvm.api": ("ProveInfo", "check", "compute_image_id", "execute", "load_image", "prove"),
     "zkvm.errors": (
         "Cancelled", "ElfError", "FormatError", "Frame", "GuestError", "GuestTrap", "LimitError", "ProvingError", "RejectReason",
-        "UsageError", "VerificationError", "ZkvmError",
+        "UsageError", "VerificationError", "WorkerError", "ZkvmError",
     ),
+    "zkvm.many": ("Proven", "prove_many"),
     "zkvm.poseidon2": ("poseidon2_compress", "poseidon2_hash"),
     "zkvm.progress": ("ProgressBar",),
     "zkvm.stark.protocol.params": ("Policy",),
@@ -65,12 +68,14 @@ __all__ = [
     "Profile",
     "ProgressBar",
     "ProveInfo",
+    "Proven",
     "ProvingError",
     "Receipt",
     "RejectReason",
     "Session",
     "UsageError",
     "VerificationError",
+    "WorkerError",
     "ZkvmError",
     "check",
     "compute_image_id",
@@ -80,6 +85,7 @@ __all__ = [
     "poseidon2_hash",
     "profile",
     "prove",
+    "prove_many",
 ]
 
 

@@ -23,12 +23,14 @@ from zkvm.errors import (
     LimitError,
     UsageError,
     VerificationError,
+    WorkerError,
     ZkvmError,
 )
 from zkvm.session import memory
 
-DONE, REJECTED, USAGE, BAD_INPUT, TRAP, LIMIT = range(6)
-"""0 done or accepted; 1 rejected, failed check, inexact model, or a guest that exited non-zero; 2 usage; 3 bad input; 4 trap; 5 a limit."""
+DONE, REJECTED, USAGE, BAD_INPUT, TRAP, LIMIT, WORKERS = range(7)
+"""0 done or accepted; 1 rejected, failed check, inexact model, or a guest that exited non-zero; 2 usage; 3 bad input; 4 trap; 5 a limit;
+6 workers that cannot go on."""
 INTERNAL = 70
 """A bug of this package (EX_SOFTWARE of sysexits.h)."""
 INTERRUPTED = 130
@@ -56,6 +58,8 @@ def exit_code(error: BaseException) -> int:
             return USAGE
         case GuestTrap():
             return TRAP
+        case WorkerError():
+            return WORKERS
         case LimitError() | MemoryError():
             return LIMIT
         case ImportError() | RuntimeError() if any(text in str(error) for text in NO_MEMORY):

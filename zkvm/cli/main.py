@@ -39,7 +39,8 @@ COMMANDS = {
 packages, and a list of commands needs none."""
 HELP = "Run a RISC-V program, prove the run, verify the receipt."
 EPILOG = (
-    "Exit codes: 0 done or accepted, 1 rejected or the guest exited non-zero, 2 usage, 3 bad input file, 4 guest trap, 5 limit reached."
+    "Exit codes: 0 done or accepted, 1 rejected or the guest exited non-zero, 2 usage, 3 bad input file, 4 guest trap, 5 limit reached, "
+    "6 workers failed."
 )
 
 COMPLETE_VARIABLE = "_ZKVM_COMPLETE"

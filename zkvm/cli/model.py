@@ -16,8 +16,10 @@ from zkvm.cli.output import emit, line
 from zkvm.errors import InexactError, UsageError
 from zkvm.files import read_at_most
 from zkvm.ml.interface import FLAG, METADATA, SATURATED_EXIT, tensor_json
-from zkvm.ml.package import GUEST, CompiledModel
+from zkvm.ml.package import GUEST, SATURATION_ADVICE, CompiledModel
 from zkvm.ml.samples import MAX_FILE_BYTES, Port, Sample, load_samples, read_samples
+
+NO_INPUT = "a compiled model needs an input: --input x.npy, x.npz, x.json or -"
 
 
 @contextmanager
@@ -98,10 +100,7 @@ class ModelRun:
             return
         session = api.execute(self.elf, self.stdin, max_cycles=max_cycles, max_memory=max_memory, stderr=lambda data: None)
         if session.exit_code == SATURATED_EXIT:
-            raise InexactError(
-                f"{session.stderr.decode(errors='replace').strip()}; nothing was proven. Compile with data or a --domain that hold "
-                "inputs like this one, with --arithmetic float, or with --saturate"
-            )
+            raise InexactError(f"{session.stderr.decode(errors='replace').strip()}; nothing was proven. {SATURATION_ADVICE}")
 
     def view(self, journal: bytes) -> dict[str, Any]:
         """The JSON keys that a compiled model adds."""
@@ -147,7 +146,7 @@ def model_and_samples(directory: Path, input_file: Path | None) -> tuple[Compile
     """
     program_of(directory)
     if input_file is None:
-        raise UsageError("a compiled model needs an input: --input x.npy, x.npz, x.json or -")
+        raise UsageError(NO_INPUT)
     with bad_input():
         model = CompiledModel.load(directory)
         return model, samples_in(input_file, model.inputs)
@@ -180,6 +179,29 @@ def _with_input(model: CompiledModel, directory: Path, sample: Sample, named: st
     return ModelRun(model, directory / GUEST, model.stdin(integers, salts), saturated, salts)
 
 
+def all_runs(directory: Path, input_file: Path) -> list[ModelRun]:
+    """A compiled model with every sample of a file.
+
+    Raises:
+        InputFileError: not a compiled model, or a sample does not fit it.
+    """
+    model, samples = model_and_samples(directory, input_file)
+    single = len(samples) == 1
+    said = named(input_file)
+    names = [said if single else f"{said}, sample {number}" for number in range(len(samples))]
+    return [_with_input(model, directory, sample, name) for sample, name in zip(samples, names, strict=True)]
+
+
+def refused_exits(directory: Path) -> dict[int, str]:
+    """Exit codes of runs of a compiled model that are not proven, and what is said of them.
+
+    Raises:
+        InputFileError: not a compiled model.
+    """
+    with bad_input():
+        return CompiledModel.load(directory).refused_exits()
+
+
 def execute_all(directory: Path, input_file: Path | None, limits: tuple[int | None, int | None], as_json: bool) -> bool:
     """Run a compiled model on every sample of a file, without proving, and print what it gives; whether all runs ended well.
 
@@ -195,9 +217,11 @@ def execute_all(directory: Path, input_file: Path | None, limits: tuple[int | No
         UsageError: no input.
         InputFileError: not a compiled model, or a sample does not fit it.
     """
-    model, samples = model_and_samples(directory, input_file)
-    runs = [_with_input(model, directory, sample, f"{_named(input_file)}, sample {number}") for number, sample in enumerate(samples)]
-    program, views = model.elf, []
+    program_of(directory)
+    if input_file is None:
+        raise UsageError(NO_INPUT)
+    runs = all_runs(directory, input_file)
+    program, views = runs[0].model.elf, []
     for number, run in enumerate(runs):
         session = api.execute(program, run.stdin, max_cycles=limits[0], max_memory=limits[1])
         view = {"exit_code": session.exit_code, "journal": session.journal.hex(), "cycles": session.cycles}

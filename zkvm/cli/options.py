@@ -58,5 +58,16 @@ RegimeOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="worker threads of the proof (default: all)")]
+InputsOption = Annotated[
+    Path | None,
+    typer.Option("--inputs", metavar="FOLDER", help="a receipt for each file in it, in the folder --out; what is done is kept"),
+]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", metavar="N", min=1, help="so many worker processes here, of --threads each (1)", show_default=False)
+]
+WorkersOption = Annotated[
+    str | None,
+    typer.Option("--workers", metavar="ADDRESS", help="workers of a Dask cluster (docs/cluster.md)", show_default=False),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
 CyclesOption = Annotated[int | None, typer.Option("--max-cycles", metavar="N", min=1, help="stop the guest after so many instructions")]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -18,6 +18,8 @@ from zkvm.cli.errors import DONE, FRAMES_REPORTED, REJECTED, check_writable, rea
 from zkvm.cli.options import (
     CyclesOption,
     InputOption,
+    InputsOption,
+    JobsOption,
     JsonOption,
     ParamsOption,
     ProgramArgument,
@@ -25,6 +27,7 @@ from zkvm.cli.options import (
     SampleOption,
     SecurityOption,
     ThreadsOption,
+    WorkersOption,
     named,
     source,
 )
@@ -43,6 +46,7 @@ from zkvm.stark.protocol.params import BEST, DEFAULT_SECURITY, MAX_HEIGHT, MIN_H
 
 if TYPE_CHECKING:
     from zkvm.cli.model import ModelRun
+    from zkvm.forecast import Forecast
     from zkvm.session.prediction import Prediction
     from zkvm.session.profiling import Profile
 
@@ -94,19 +98,33 @@ def run(
     segment_cycles: SegmentOption = None,
     work_dir: WorkOption = None,
     threads: ThreadsOption = None,
+    inputs: InputsOption = None,
+    jobs: JobsOption = None,
+    workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Execute the guest, prove the run, verify the receipt, write it, print the journal."""
     if max_memory is not None and not max_memory > 0:
         raise UsageError(f"--max-memory {max_memory}: a positive number of GiB is needed")
     limit = None if max_memory is None else int(min(max_memory, 1 << 20) * GIB)
+    padding, policy = parse_padding(pad_to, guest.is_dir()), Policy(regime=regime)
+    proof: dict[str, Any] = {"params": params, "security": security, "zk": not no_zk, "dev": dev, "policy": policy, "pad_to": padding}
+    proof |= {"threads": threads, "jobs": jobs, "client": workers}
+    if inputs is not None:
+        from zkvm.cli.batch import Batch, refuse_others
+
+        refuse_others({"--input": input_file, "--sample": sample, "--execute-only": execute_only, "--all": every, "--work-dir": work_dir})
+        load_kernels(PROVER)
+        proof |= {"max_cycles": max_cycles, "max_memory": limit, "segment_cycles": segment_cycles}
+        raise typer.Exit(Batch(guest, inputs, out or Path(f"{guest.stem}.receipts"), proof, as_json).run())
     target = out or Path(f"{guest.stem}.receipt")
     if not execute_only:
         check_writable(target)
-    padding, policy = parse_padding(pad_to, guest.is_dir()), Policy(regime=regime)
     if every:
         run_all(guest, input_file, execute_only and sample is None, (max_cycles, limit), as_json)
     program, stdin, model = read_guest(guest, input_file, sample)
+    if execute_only and workers is not None:
+        raise UsageError("--execute-only asks no cluster: --jobs N predicts for N workers like this machine")
     load_kernels(PROVER)
     if execute_only:
         from zkvm.session.profiling import profile as profile_run
@@ -116,7 +134,15 @@ def run(
             profile = profile_run(
                 program, env, params=params, security=security, threads=threads, pad_to=padding if isinstance(padding, int) else 0
             )
-        show_execution(profile, as_json, model)
+            expected = None
+            if segment_cycles or jobs or does_not_fit(profile, limit):
+                from zkvm.forecast import forecast
+
+                height = padding if isinstance(padding, int) else 0
+                options = {"params": params, "security": security, "threads": threads, "pad_to": height, "segment_cycles": segment_cycles}
+                silent = ExecutorEnv(stdin, max_cycles=max_cycles, max_memory=limit, progress=env.progress)
+                expected = forecast(program, silent, profile.session.cycles, workers=jobs, **options)  # type: ignore[arg-type]
+        show_execution(profile, as_json, model, expected)
         raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
     if model is not None:
         model.refuse_saturation(max_cycles, limit)
@@ -125,13 +151,7 @@ def run(
         info = api.prove(
             program,
             guest_environment(stdin, view, as_json, max_cycles, limit),
-            params=params,
-            security=security,
-            zk=not no_zk,
-            dev=dev,
-            policy=policy,
-            pad_to=padding,
-            threads=threads,
+            **proof,
             progress=view.phase if view.on else None,
             segment_cycles=segment_cycles or "auto",
             work_dir=work,
@@ -253,7 +273,13 @@ def read_guest_input(path: Path | None) -> bytes:
     return data
 
 
-def show_execution(profile: Profile, as_json: bool, model: ModelRun | None = None) -> None:
+def does_not_fit(profile: Profile, limit: int | None) -> bool:
+    """Whether a run is too long for one proof, or for one here."""
+    free = memory.available_bytes() if limit is None else limit
+    return profile.prediction is None or profile.prediction.memory_bytes > free
+
+
+def show_execution(profile: Profile, as_json: bool, model: ModelRun | None = None, expected: Forecast | None = None) -> None:
     """The result of an execution without proof, and what a proof would take."""
     session, prediction = profile.session, profile.prediction
     functions = sorted(profile.functions, key=lambda entry: (-entry.cycles, entry.name))
@@ -261,6 +287,7 @@ def show_execution(profile: Profile, as_json: bool, model: ModelRun | None = Non
         view = {"exit_code": session.exit_code, "journal": session.journal.hex(), "cycles": session.cycles}
         view |= {"seconds": {"execute": session.seconds}, "functions": {entry.name: entry.cycles for entry in functions}}
         view |= {"cells": profile.cells, "prediction": None if prediction is None else asdict(prediction)}
+        view["segments"] = None if expected is None else asdict(expected)
         if profile.ending:
             view["frames"] = [frame._asdict() for frame in profile.ending[:FRAMES_REPORTED]]
         extra = {} if model is None or session.exit_code else model.view(session.journal)
@@ -275,6 +302,14 @@ def show_execution(profile: Profile, as_json: bool, model: ModelRun | None = Non
     line("cycles", session.cycles)
     line("time", f"{session.seconds:.3f} s")
     show_prediction(prediction)
+    if expected is not None:
+        by = f"on {expected.workers} workers" if expected.workers > 1 else "here"
+        segments = f"{expected.segments} segments of up to {expected.cycles} cycles"
+        line("in segments", f"about {expected.seconds:.0f} s {by}, {segments}, {size(expected.memory_bytes)} each")
+        shared = (
+            f"cutting takes {expected.cut_seconds:.1f} s of it, all proofs {expected.proof_seconds:.0f} s with {expected.threads} threads"
+        )
+        line("", f"{shared}; a receipt of {size(expected.receipt_bytes)}")
     for entry in functions[:FUNCTIONS_SHOWN]:
         line("", f"{100 * entry.cycles / session.cycles:5.1f} %  {entry.cycles:>12}  {entry.name}")
 
@@ -315,6 +350,7 @@ def show_run(info: ProveInfo, target: Path, length: int, as_json: bool, model: M
                 "zk": info.receipt.zk,
                 "dev": info.receipt.dev,
                 "segments": info.receipt.segments,
+                "accounts": None if info.accounts is None else asdict(info.accounts),
                 "receipt": str(target),
             }
             | ({} if model is None or session.exit_code else model.view(session.journal))

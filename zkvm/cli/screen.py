@@ -54,6 +54,10 @@ class Screen:
         self._replace("")
         self._line_ended = data.endswith(b"\n")
 
+    def erase(self) -> None:
+        """A line comes on standard output or error: the one that is shown goes, and comes again."""
+        self._replace("")
+
     def close(self) -> None:
         """Nothing more is shown."""
         self._replace("")

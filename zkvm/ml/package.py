@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from zkvm.errors import GuestError, InputError, UsageError
 from zkvm.files import write_folder
-from zkvm.ml.interface import FORMAT, METADATA, REFUSE, ModelInterface, Output, Tensor, tensor_json
+from zkvm.ml.interface import FLAG, FORMAT, METADATA, REFUSE, SATURATED_EXIT, ModelInterface, Output, Tensor, tensor_json
 from zkvm.ml.samples import Data, Sample, fitted, one_sample, place_of
 from zkvm.stark.crypto.hashes import blake3
 
 if TYPE_CHECKING:
+    from zkvm.many import Proven
     from zkvm.session.run import Session
     from zkvm.verifier.receipt import Receipt
 
@@ -26,6 +27,7 @@ GUEST, WEIGHTS, SOURCE, OWNERS_CARD = "model.elf", "weights.bin", "model.c", "ca
 SALT_BYTES = 32
 VECTOR_BYTES, DIGEST_VECTORS = 16, 2
 """Bytes of a vector of private weights, and vectors of their digest."""
+SATURATION_ADVICE = "Compile with data or a --domain that hold inputs like this one, with --arithmetic float, or with --saturate"
 PUBLIC_CARD = ("operators", "parameters", "macs", "activation_bits", "weight_bits", "activation_words", "constant_words", "layers")
 """Entries of a private model's card that everybody may read, because they follow from the architecture."""
 PUBLIC_LAYER = ("name", "kind", "output_shape", "macs")
@@ -222,6 +224,30 @@ class CompiledModel(ModelInterface):
         stdin = self._stdin(inputs, salts)
         _finished(api.execute(self.elf, stdin))
         return api.prove(self.elf, stdin, **{"pad_to": BY_PROGRAM} | options).receipt
+
+    def prove_many(self, inputs: Iterable[Data], **options: Any) -> Iterator[Proven]:
+        """Prove a run of the guest for each of many samples: by one process or several, as they are free.
+
+        Args:
+            inputs: samples; they are asked for one by one. Digests have salts that nobody knows afterwards.
+            options: of :func:`zkvm.prove_many`. Tables are padded by the program unless ``pad_to`` says otherwise.
+
+        Yields:
+            What came of each, named by its number from 0, as it comes; of a run in which a value left its integers an InexactError.
+
+        Raises:
+            InputError: a sample does not fit the model.
+            UsageError: unknown options, or the ``prove`` extra is missing.
+        """
+        from zkvm.many import prove_many
+        from zkvm.session.bound import BY_PROGRAM
+
+        chosen = {"pad_to": BY_PROGRAM, "refuse": self.refused_exits()} | options
+        yield from prove_many(self.elf, (self._stdin(own, None) for own in inputs), **chosen)
+
+    def refused_exits(self) -> dict[int, str]:
+        """Exit codes of runs that are not proven, and what is said of them."""
+        return {} if self.saturation == FLAG else {SATURATED_EXIT: SATURATION_ADVICE}
 
     def image_id(self) -> str:
         """The image ID of the guest, which verifiers must know: 64 hexadecimal digits."""
