@@ -81,6 +81,14 @@ def echo(folder: Path) -> None:
     (folder / "web").symlink_to(ROOT / "web")
 
 
+def batch(folder: Path) -> None:
+    """A guest with inputs."""
+    echo(folder)
+    (folder / "FOLDER").mkdir()
+    for name in "ab":
+        (folder / "FOLDER" / name).write_text(name)
+
+
 def network(folder: Path) -> None:
     """A small network and data, in EZKL's files and in numpy's."""
     from onnx import TensorProto, helper, numpy_helper
@@ -137,8 +145,9 @@ DOCS = {
     "profiling.md": Page(echo),
     "ml.md": Page(
         network, "", (("model.prove(x)", "model.prove(x, params='fast')"), ("model.run(x)", "model.run(x := np.load('x.npy'))"),
-                      ("image_id)", "model.image_id())"))
+                      ("prove_many(samples,", "prove_many(np.load('samples.npy')[:2], params='fast',"), ("image_id)", "model.image_id())"))
     ),
+    "cluster.md": Page(batch, "import zkvm\n"),
     "command-line.md": Page(shells, replaced=(("~/", "./"),)),
     "poseidon2.md": Page(),
     "guests.md": Page(replaced=INSTALLED, languages=("sh",)),
