@@ -42,6 +42,10 @@ def corrupt(part):
     return bytes(data)
 pieces.encode_part = corrupt
 """
+WRONG_PIN = """
+from zkvm.session import pieces
+pieces.pin_work = lambda program, data, progress: bytes(32)
+"""
 GARBLED = """
 from zkvm.session import cluster
 own = cluster._hash
@@ -189,6 +193,16 @@ def test_a_worker_that_makes_wrong_proofs(tmp_path: Path) -> None:
         cluster.start_workers(1)
         info = prove(cluster, LONG, work_dir=tmp_path / "work")
         info.receipt.verify(zkvm.compute_image_id(LONG))
+
+
+@pytest.mark.slow
+def test_a_worker_that_commits_wrongly(tmp_path: Path) -> None:
+    """Whoever proves what it committed to notices; nothing of that plan can be used."""
+    with local_cluster(tmp_path) as cluster:
+        cluster.start_workers(1, WRONG_PIN)
+        cluster.start_workers(1)
+        with pytest.raises(WorkerError, match=r"is no proof of what was committed to.*begin again, in another directory, without it"):
+            prove(cluster)
 
 
 @pytest.mark.slow
