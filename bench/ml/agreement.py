@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -160,14 +161,14 @@ def missed(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _all(chosen: Sequence[Entry], settings: Settings, jobs: int) -> Iterator[list[Row]]:
-    """The rows of all models, in order."""
-    if jobs < 2:
-        for entry in chosen:
-            yield list(measured(entry, settings))
-        return
-    # Spawned: the exporters' packages start threads, which do not survive a fork.
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        yield from pool.map(measured_by_name, [entry.path for entry in chosen], [settings] * len(chosen))
+    """The rows of all models, in order; each family in processes of its own, because not all exporters can be loaded into one.
+
+    Spawned: the exporters' packages start threads, which do not survive a fork.
+    """
+    for _, family in groupby(chosen, key=lambda entry: entry.path.split("/")[0]):
+        paths = [entry.path for entry in family]
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            yield from pool.map(measured_by_name, paths, [settings] * len(paths))
 
 
 def main() -> int:
