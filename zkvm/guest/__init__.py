@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 
+from zkvm.guest.python import tensors
 from zkvm.guest.python.function import GuestFunction, program
 from zkvm.guest.python.hashes import blake3, poseidon2_compress, poseidon2_hash
 from zkvm.guest.python.io import Run, commit, cycles, log, panic, read, read_available, run
@@ -27,6 +28,7 @@ __all__ = [
     "read",
     "read_available",
     "run",
+    "tensors",
 ]
 
 

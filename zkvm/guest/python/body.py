@@ -29,6 +29,9 @@ class Translator(Protocol):
     def constant_array(self, body: Body, value: Any) -> tuple[Array, str]:
         """Type of an array of the module, and C for it."""
 
+    def define(self, key: Any, text: Callable[[str], str]) -> str:
+        """The C name of a constant outside of functions; ``text`` defines one of a name. It is there once for each key."""
+
     def record_fields(self, cls: type) -> tuple[str, ...] | None:
         """Names of the fields of a class whose values are records; None if it is no such class."""
 

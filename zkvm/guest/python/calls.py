@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from zkvm.guest.python import arrays, guest_calls, numpy_functions, reductions
+from zkvm.guest.python import arrays, guest_calls, numpy_functions, reductions, tensor_calls, tensors
 from zkvm.guest.python.body import Body
 from zkvm.guest.python.expressions import constant, expression
 from zkvm.guest.python.guest_calls import Rule, Words, bound_names
 from zkvm.guest.python.scalars import binary, compare, converted, literal, unary
-from zkvm.guest.python.types import BOOL, FLOAT, INT, Array, Scalar, Tuple, Value, member, same_type, tuple_of
+from zkvm.guest.python.types import BOOL, FLOAT, INT, Array, Scalar, Tensor, Tuple, Value, member, same_type, tuple_of
 
 Fields = Callable[[type], tuple[str, ...] | None]
 
@@ -38,6 +38,8 @@ def call(body: Body, function: Any, node: ast.Call, fields: Fields) -> Value:
     rule = _rule(function)
     if rule is not None:
         return rule(body, given, words)
+    if isinstance(function, tensors.Layer):
+        return tensor_calls.layer(body, function, given, words)
     if isinstance(function, type):
         return _class_call(body, function, given, words, fields)
     original = getattr(function, "__wrapped__", function)
@@ -78,6 +80,8 @@ def _class_call(body: Body, cls: type, given: list[Value], words: Words, fields:
     names = fields(cls)
     if names is None and cls.__module__ == "builtins":
         raise body.refusal(f"{cls.__name__} is not there in a guest", _near(cls.__name__))
+    if issubclass(cls, tensors.Layer):
+        raise body.refusal("a layer made inside a function", "the same at the top of the file: its constants are the program's")
     if names is None:
         raise body.refusal(f"the class {cls.__name__}", "a NamedTuple, or a dataclass with frozen=True")
     if hasattr(cls, "__post_init__"):
@@ -135,6 +139,11 @@ def call_method(body: Body, base: Value, name: str, node: ast.Call) -> Value:
             [dtype] = bound_names(body, "astype", ("dtype",), given, words)
             return _number(body, numpy_functions.dtype_of(body, dtype), base)
         raise body.refusal(f"{base.type} has no method {name} in a guest")
+    if isinstance(base.type, Tensor):
+        if name == "numbers":
+            bound_names(body, "numbers", (), given, words)
+            return tensor_calls.numbers(body, base)
+        raise body.refusal(f"tensors have no method {name} in a guest", "numbers()")
     rule = numpy_functions.METHODS.get(name)
     if rule is None:
         raise body.refusal(f"arrays have no method {name} in a guest", f"one of {', '.join(sorted(numpy_functions.METHODS))}")
@@ -261,6 +270,7 @@ RULES: dict[Any, Rule] = {
     divmod: _divmod,
     dataclasses.replace: _replace,
     **guest_calls.RULES,
+    **tensor_calls.RULES,
     **{getattr(math, name): _math(name) for name in ("sqrt", "exp", "log", "log2", "sin", "cos", "floor", "ceil", "trunc")},
 }
 """What a guest may call of Python's own and of zkvm.guest."""

@@ -12,7 +12,7 @@ from zkvm.guest.python import arrays, views
 from zkvm.guest.python.body import Body, integer
 from zkvm.guest.python.diagnostics import NODE_NAMES
 from zkvm.guest.python.scalars import ARITHMETIC, COMPARISONS, binary, compare, literal, truth, unary
-from zkvm.guest.python.types import BOOL, NONE, Array, Known, Scalar, Tuple, Value, member, same_type, tuple_of
+from zkvm.guest.python.types import BOOL, NONE, Array, Known, Scalar, Tensor, Tuple, Value, member, same_type, tuple_of
 
 
 def expression(body: Body, node: ast.expr) -> Value:
@@ -236,6 +236,8 @@ def _attribute(body: Body, node: ast.Attribute) -> Value:
     kind = base.type
     if isinstance(kind, Array):
         return views.attribute(body, base, node.attr)
+    if isinstance(kind, Tensor) and node.attr == "shape":
+        return tuple_of(tuple(body.call(literal, length) for length in kind.shape))
     if isinstance(kind, Tuple) and kind.cls is not None:
         if node.attr in kind.names:
             return member(base, kind.names.index(node.attr))
@@ -287,7 +289,7 @@ def _call(body: Body, node: ast.Call) -> Value:
         raise body.refusal("* or ** in a call", "the arguments one by one")
     if isinstance(node.func, ast.Attribute):
         base = expression(body, node.func.value)
-        if isinstance(base.type, Array | Scalar) or (isinstance(base.type, Tuple) and node.func.attr not in base.type.names):
+        if isinstance(base.type, Array | Scalar | Tensor) or (isinstance(base.type, Tuple) and node.func.attr not in base.type.names):
             return body.program.call_method(body, base, node.func.attr, node)
     function = expression(body, node.func)
     body.line = line

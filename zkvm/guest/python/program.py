@@ -76,6 +76,7 @@ class Program:
         self.files: dict[str, File] = {}
         self.functions: dict[tuple[Any, ...], Specialization] = {}
         self.arrays: dict[int, tuple[Any, Array, str, str]] = {}
+        self.definitions: dict[Any, tuple[str, str]] = {}
         self.tuples: dict[str, Tuple] = {}
         self.names: set[str] = set()
         self.depth = 0
@@ -109,6 +110,14 @@ class Program:
             self.arrays[id(value)] = (value, kind, name, constant_text(name, kind, np.ascontiguousarray(value)))
         _, kind, name, _ = self.arrays[id(value)]
         return kind, name
+
+    def define(self, key: Any, text: Callable[[str], str]) -> str:
+        """The C name of a constant of tensor calls, which is there once for each key."""
+        if key not in self.definitions:
+            name = f"tensor{len(self.definitions)}"
+            # What the text needs is defined before it.
+            self.definitions[key] = (name, text(name))
+        return self.definitions[key][0]
 
     def record_fields(self, cls: type) -> tuple[str, ...] | None:
         """Names of the fields of a frozen dataclass or NamedTuple; None for another class."""
@@ -268,11 +277,14 @@ class Program:
         texts = [function.text for function in functions]
         call = f"{special.name}(); PY_END(); return 0;" if known else f"int code = (int){special.name}(); PY_END(); return code;"
         constants = [text for _, _, _, text in self.arrays.values()]
+        tensors = [text for _, text in self.definitions.values()]
         return "\n".join(
             [
                 '#include "python.h"',
+                *(["#include <zkvm_tensor.h>"] if tensors else []),
                 *self._definitions([*texts, *constants]),
                 *constants,
+                *tensors,
                 *(f"{function.head};" for function in functions),
                 *texts,
                 f'#line 1 "{LIBRARY_NAME}"',

@@ -135,7 +135,22 @@ class Known:
         return hash(self.kind)
 
 
-Type = Scalar | Array | Tuple | Known
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of :mod:`zkvm.guest.python.tensors`: its shape is known when the program is translated."""
+
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"tensor of {' x '.join(map(str, self.shape))}"
+
+    @property
+    def c(self) -> str:
+        """C's name: a handle."""
+        return "zkvm_tensor"
+
+
+Type = Scalar | Array | Tuple | Known | Tensor
 NONE = Known(None, "None")
 
 
