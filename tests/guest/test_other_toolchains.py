@@ -154,6 +154,21 @@ def test_rust_on_the_runtime_and_the_c_library(tmp_path: Path) -> None:
 
 
 @needs_compiler
+def test_go_on_the_runtime_and_the_c_library(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text("module words\n\ngo 1.21\n")
+    for name in ("go_main.go", "tinygo.json"):
+        shutil.copy(LIBRARY / name, tmp_path)
+    compile_or_skip(("tinygo", "version"), ["tinygo", "build", "-target", "./tinygo.json", "-o", "words.o", "."], tmp_path)
+    guest = build([tmp_path / "words.o", LIBRARY / "tinygo_runtime.c"], tmp_path / "guest.elf")
+    session = zkvm.execute(guest, WORDS.encode())
+    expected = "".join(f"{word} {count}\n" for word, count in sorted(collections.Counter(WORDS.split()).items()))
+    assert (session.journal.decode(), session.exit_code, session.stdout) == (expected, 0, b"6 words\n")
+    assert zkvm.check(guest, WORDS.encode()) == []
+    failed = zkvm.execute(guest, b"\xff")
+    assert (failed.exit_code, failed.stdout) == (134, b"panic: text in ASCII\n")
+
+
+@needs_compiler
 def test_zig_on_the_runtime(tmp_path: Path) -> None:
     flags = ["-target", "riscv32-freestanding-none", "-mcpu=generic_rv32+m", "-OReleaseSmall", "-fsingle-threaded", "-fstrip"]
     compile_or_skip((*ZIG, "version"), [*ZIG, "build-obj", LIBRARY / "zig_main.zig", *flags, "--name", "program"], tmp_path)
