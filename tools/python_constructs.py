@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "python-guests.md"
 CASES = ROOT / "tests" / "guest" / "python"
-FILES = {"Language": "language_cases", "Numbers": "numbers_cases", "Arrays": "array_cases"}
+FILES = {"Language": "language_cases", "Numbers": "numbers_cases", "Arrays": "array_cases", "Tensors": "tensor_cases"}
 BEGIN, END = "<!-- constructs: tools/python_constructs.py writes from here -->\n", "<!-- to here -->\n"
 
 
@@ -31,7 +31,7 @@ def rows(file: Path) -> list[tuple[str, str]]:
 
 
 def table() -> str:
-    """The three tables."""
+    """The tables."""
     parts = []
     for title, name in FILES.items():
         lines = [f"### {title}", "", "| what | for example |", "|---|---|"]

@@ -136,6 +136,22 @@ def shapes() -> None:
     commit(np.zeros(3, m.dtype))
 
 
+def together() -> None:
+    """`np.stack vstack hstack roll repeat tile expand_dims swapaxes flip flipud fliplr eye shape size ndim`
+
+    `rows = np.stack((left, right), axis=1)`
+    """
+    m, a = read(np.int32, (2, 3)), read(np.int32, 5)
+    n = int(a[0] % 9) - 4
+    commit((np.stack((m, m + 1)), np.stack((a, a, -a), axis=1), np.stack((m, m), axis=2), np.stack((m, m), axis=-2)))
+    commit((np.vstack((m, m[1:])), np.vstack((a, a)), np.hstack((m, m[:, :1])), np.hstack((a, a[1:3]))))
+    commit((np.roll(a, n), np.roll(a, 1), np.roll(a[:0], 3), np.repeat(a, 3), np.tile(a, 2), np.repeat(m.ravel()[::2], 2)))
+    commit((np.expand_dims(a, 0), np.expand_dims(m, -1), m.swapaxes(0, 1), np.swapaxes(m[None], 0, 2)))
+    commit((np.flip(m, axis=1), np.flip(m, 0), np.flipud(m), np.fliplr(m)))
+    commit((np.eye(3), np.eye(2, dtype=np.int8), np.shape(m), np.size(m), np.ndim(m), np.ndim(n)))
+    commit(np.expand_dims(a, 1) * m[0])
+
+
 def arithmetic() -> None:
     """Operators and broadcasting element by element
 
@@ -172,10 +188,12 @@ def elementwise() -> None:
     commit((np.maximum(f, 0), np.minimum(f, 0.5), np.abs(f), np.sign(f)))
     commit(np.isnan(np.sqrt(f)))
     commit(np.isnan(np.maximum(np.sqrt(f), 0)))
+    commit((np.isfinite(np.sqrt(f)), np.isinf(f / np.float32(0)), np.invert(a), np.bitwise_not(a > 0), np.logical_xor(a, b > 0)))
+    commit((np.round(f), np.around(f * 100), np.sqrt(a.astype(np.int16) & 0xFFF), np.sqrt(a.astype(np.uint16))))
 
 
 def reductions() -> None:
-    """`sum prod min max mean any all argmin argmax count_nonzero cumsum`, `axis=`; sums of integers in 64 bits, of floats in numpy's order
+    """`sum prod min max mean any all argmin argmax count_nonzero cumsum`, `axis=`, `keepdims=True`; integers add up in 64 bits
 
     `label = np.argmax(scores)`
     """
@@ -190,11 +208,18 @@ def reductions() -> None:
     commit((np.any(a > 0), np.all(a > 0), (a > 0).any(), np.count_nonzero(a > 0), np.count_nonzero(a)))
     commit((np.cumsum(a), m[0].cumsum(), np.cumsum(u[0, 0])))
     commit((np.diff(a), a.sum(dtype=np.int32)))
-    commit((max(a), min(m[0])))
+    commit((max(a), min(m[0]), any(a > 5), all(a != 0)))
+    commit((np.any(m > 9, axis=1), (m > 9).all(axis=0), np.count_nonzero(u, axis=1)))
+    commit(
+        (m - m.mean(axis=1, keepdims=True), m.sum(axis=0, keepdims=True), np.max(a, axis=0, keepdims=True), u.min(axis=-1, keepdims=True))
+    )
+    commit(np.any(u > 200, axis=1, keepdims=True))
+    wide = a.astype(np.int64) * np.int64(2**38 + 12345)
+    commit((np.mean(wide), wide.reshape(3, 3).mean(axis=1), np.mean(wide.astype(np.uint64))))
 
 
 def float_sums() -> None:
-    """Sums and means of floats: as numpy's, bit by bit
+    """Sums, means, `var` and `std` of floats: as numpy's, bit by bit
 
     `np.mean(errors)`
     """
@@ -204,6 +229,7 @@ def float_sums() -> None:
     commit((y.sum(), y[:100].mean(), y[:7].sum()))
     m = x.reshape(30, 10)
     commit((m.sum(axis=0), m.sum(axis=1), m.mean(axis=1), m.sum(axis=0).sum()))
+    commit((np.var(x), np.std(x), y[:77].var(), y.std(), m[0].std(), np.var(read(np.uint8, 9))))
     commit((x.min(), x.max(), np.argmax(x), np.cumsum(x[:9]), np.prod(y[:5] / 1000)))
 
 
@@ -239,7 +265,7 @@ def ordering() -> None:
 
 
 def choosing() -> None:
-    """`a[mask]`, `a[indices]`, `np.take compress flatnonzero bincount array_equal`
+    """`a[mask]`, `a[indices]`, both for rows too; `np.take flatnonzero bincount array_equal`, `x in a`
 
     `kept = values[values > limit]`
     """
@@ -249,7 +275,17 @@ def choosing() -> None:
     commit((a[places], m[places], np.take(a, places)))
     commit((np.flatnonzero(a > 0), np.bincount(np.abs(a) % 6), np.bincount(np.abs(a) % 3, minlength=5)))
     commit((np.array_equal(a, a.copy()), np.array_equal(a, a[1:]), np.array_equal(a, -a)))
-    commit(np.argsort(a)[np.argsort(np.argsort(a))])
+    order = np.argsort(a, kind="stable")
+    commit(order[np.argsort(order, kind="stable")])
+    commit((m[a[:4] > 0], m[m[:, 0] < 0], m[np.zeros(4, np.bool_)]))
+    m[a[:4] > 0] = 7
+    m[places] += 1
+    commit(m)
+    m[places] = m[::-1]
+    commit(m)
+    m[np.array([1, 2])] = a[:3]
+    m[np.array([0])] = m[1:2]
+    commit((m, 7 in m, a[3] in a, 3 not in a[:2]))
 
 
 def memory() -> None:

@@ -100,6 +100,8 @@ def loops() -> None:
         total += prime
     for i, (a, b) in enumerate(x.reshape(2, 2)):
         total += i * int(a % 7) + int(b % 5)
+    for i, value in enumerate(x, n - 3):
+        total += i * int(value % 5)
     for i in reversed(range(3)):
         total = 2 * total % 100003 + i
     for value in reversed(x):

@@ -23,12 +23,14 @@ def ints() -> None:
     commit(n // 7 + m // 7 + m // -7)
     commit(n % 7 + m % 7 + (m - 3) % -7)
     commit(n**2 + 3**4)
+    commit(np.int64(2**40 - 1 + 5 * 2**39) + (0xFFFFFFFF & 0xF0F) - 2**62 // 2**60)
     commit((n << 3) + (m >> 2) + (m << 1))
     commit((n & 0xFF) | (m & 12) ^ ~n)
     commit(-m)
     commit(+n)
     commit(abs(m) + max(n, m, 3) - min(n, m))
     commit(divmod(m, 7))
+    commit((n in (1, 2, m), m not in (n, 3), n.bit_length(), m.bit_count(), math.gcd(n, m), math.isqrt(n * n + n), round(n)))
 
 
 def floats() -> None:
@@ -50,6 +52,7 @@ def floats() -> None:
     commit(float(n) / 3.0)
     commit(max(x, y, 1e-3))
     commit(1e300 * 1e10 - 5e-324)
+    commit((round(x), round(y), round(y * 2)))
 
 
 def truth_values() -> None:

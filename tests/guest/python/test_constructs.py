@@ -10,7 +10,7 @@ from tests.guest.compiled import needs_compiler
 from tests.guest.python.dispatch import cases_of, elf_of, module_of, stdin_of
 from zkvm import guest
 
-FILES = ("numbers_cases", "language_cases", "array_cases")
+FILES = ("numbers_cases", "language_cases", "array_cases", "tensor_cases")
 CASES = [(file, case) for file in FILES for case in cases_of(file)]
 
 

@@ -20,7 +20,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from zkvm import guest
+from zkvm.guest import tensors
 
+DENSE = tensors.Linear(np.ones((3, 4), np.int8), 1 / 4)
+SUM = tensors.Sum(1 / 4)
+PAIRS = tensors.Maximum(2)
+LAST = tensors.Gather([11])
 ITEMS = [1, 2, 3]
 TABLE = np.arange(4, dtype=np.int32)
 HALF = np.zeros(3, np.float16)
@@ -146,7 +151,7 @@ REFUSED = {
     "y = typed(n)": ("missing a required argument", ""),
     "if x:\n        n = 1": ("the truth of an array", "np.any"),
     "if x > 3:\n        n = 1": ("the truth of an array", "np.any"),
-    "y = 1 in x": ("in", "np.any"),
+    "y = 1 in 2": ("in of int", "a tuple or an array"),
     "y = n is 3": ("is", "=="),
     "y = (n > 3) + 1": ("add of bool and int", "int(...)"),
     "y = n & 0.5": ("and of int and float", "integers"),
@@ -176,6 +181,24 @@ REFUSED = {
     "y = x[::2].reshape(2, 1)": ("do not lie one after the other", "copy()"),
     "y = x.reshape(2, 2).T.ravel()": ("do not lie one after the other", "flatten()"),
     "x += 0.5": ("np.float64 into an array of np.int32", "astype"),
+    "y = np.argsort(x)": ("any", 'kind="stable"'),
+    "y = np.sqrt(x.astype(np.int8))": ("np.float16", "np.float32"),
+    "y = tensors.read(n)": ("shape that is not constant", "constants"),
+    "y = tensors.read((3, 4, 5))": ("no shape of a tensor", ""),
+    "y = tensors.read(())": ("no shape of a tensor", ""),
+    "y = tensors.load(x, 4)": ("a tensor of array of np.int32", "np.int16"),
+    "y = DENSE(x)": ("Linear takes 1 tensors", "tensors.read"),
+    "y = DENSE(tensors.read(5))": ("4 channels are wanted, and there are 5", ""),
+    "y = SUM(tensors.read(4))": ("Sum takes 2 tensors", "tensors.load"),
+    "y = SUM(tensors.read(4), tensors.read((4, 1)))": ("tensors of one shape", ""),
+    "y = PAIRS(tensors.read(3))": ("3 channels cannot be compared by 2", ""),
+    "y = LAST(tensors.read((2, 5)))": ("place 11 of a tensor of 10 elements", ""),
+    "y = tensors.Linear(x, 1)": ("a layer made inside a function", "top of the file"),
+    "y = tensors.read(3) + 1": ("an operator on tensor of 3", "numbers or arrays"),
+    "y = tensors.read(3).mean()": ("tensors have no method mean", "numbers()"),
+    "guest.commit(tensors.read(3))": ("commit of tensor of 3", "a number"),
+    "y = tensors.read(3)\n    y = tensors.read(4)": ("y is tensor of 3, and tensor of 4 here", "another name"),
+    "y = typed(x[0], tensors.read(3))": ("typed's w is annotated", "a conversion"),
     "return 0.5": ("main returns float", "exit code"),
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from zkvm.guest.python import arrays, guest_calls, numpy_functions, reductions, tensor_calls, tensors
-from zkvm.guest.python.body import Body
+from zkvm.guest.python.body import Body, integer
 from zkvm.guest.python.expressions import constant, expression
 from zkvm.guest.python.guest_calls import Rule, Words, bound_names
 from zkvm.guest.python.scalars import binary, compare, converted, literal, unary
@@ -135,6 +135,12 @@ def call_method(body: Body, base: Value, name: str, node: ast.Call) -> Value:
             return body.program.call_function(body, function, [base, *given], words)
         raise body.refusal(f"{base.type} has no method {name}")
     if isinstance(base.type, Scalar):
+        if name in INTEGER_METHODS and base.type == INT:
+            bound_names(body, name, (), given, words)
+            return body.program.library(body, INTEGER_METHODS[name], base)
+        if name == "item" and not base.type.weak:
+            bound_names(body, name, (), given, words)
+            return _number(body, FLOAT if base.type.kind == "f" else base.type if base.type == BOOL else INT, base)
         if name == "astype":
             [dtype] = bound_names(body, "astype", ("dtype",), given, words)
             return _number(body, numpy_functions.dtype_of(body, dtype), base)
@@ -148,6 +154,9 @@ def call_method(body: Body, base: Value, name: str, node: ast.Call) -> Value:
     if rule is None:
         raise body.refusal(f"arrays have no method {name} in a guest", f"one of {', '.join(sorted(numpy_functions.METHODS))}")
     return rule(body, [base, *given], words)
+
+
+INTEGER_METHODS = {"bit_length": "length_in_bits", "bit_count": "ones_in_bits"}
 
 
 # Python's own functions.
@@ -245,6 +254,47 @@ def _replace(body: Body, given: list[Value], words: Words) -> Value:
     return tuple_of(tuple(words.get(name, member(record, number)) for number, name in enumerate(kind.names)), kind.cls, kind.names)
 
 
+def _every(name: str) -> Rule:
+    """``any`` and ``all`` of an array with one axis."""
+
+    def rule(body: Body, given: list[Value], words: Words) -> Value:
+        [values] = bound_names(body, name, ("values",), given, words)
+        if not isinstance(values.type, Array) or values.type.ndim != 1:
+            raise body.refusal(f"{name} of {values.type}", f"np.{name}(array)")
+        return body.program.numpy_call(body, name, [values])
+
+    return rule
+
+
+def _round(body: Body, given: list[Value], words: Words) -> Value:
+    [value] = bound_names(body, "round", ("number",), given, words)
+    if value.type == INT:
+        return value
+    if value.type != FLOAT:
+        raise body.refusal(f"round of {value.type}", "np.rint(...), or round(float(...))")
+    return _number(body, INT, Value(FLOAT, f"py_rint({body.call(converted, value, FLOAT, body.where).code})"))
+
+
+def _whole(name: str, parameters: tuple[str, ...]) -> Rule:
+    """A function of the library of ints."""
+
+    def rule(body: Body, given: list[Value], words: Words) -> Value:
+        values = bound_names(body, name, parameters, given, words)
+        return body.program.library(body, name, *(body.temporary(integer(body, value, "the argument")) for value in values))
+
+    return rule
+
+
+def _limits(kind: type) -> Rule:
+    """``np.iinfo`` and ``np.finfo``, which the translator computes."""
+
+    def rule(body: Body, given: list[Value], words: Words) -> Value:
+        [dtype] = bound_names(body, kind.__name__, ("dtype",), given, words)
+        return constant(body, kind(numpy_functions.dtype_of(body, dtype).dtype))
+
+    return rule
+
+
 def _math(name: str) -> Rule:
     def rule(body: Body, given: list[Value], words: Words) -> Value:
         [value] = bound_names(body, name, ("x",), given, words)
@@ -268,6 +318,13 @@ RULES: dict[Any, Rule] = {
     abs: _abs,
     sum: _sum,
     divmod: _divmod,
+    any: _every("any"),
+    all: _every("all"),
+    round: _round,
+    math.gcd: _whole("greatest_divisor", ("a", "b")),
+    math.isqrt: _whole("whole_root", ("n",)),
+    np.iinfo: _limits(np.iinfo),
+    np.finfo: _limits(np.finfo),
     dataclasses.replace: _replace,
     **guest_calls.RULES,
     **tensor_calls.RULES,

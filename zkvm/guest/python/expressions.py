@@ -152,13 +152,26 @@ def comparison(body: Body, op: ast.cmpop, left: Value, right: Value) -> Value:
             raise body.refusal("is", "==")
         return body.call(literal, (left.type == right.type) == isinstance(op, ast.Is))
     if isinstance(op, ast.In | ast.NotIn):
-        raise body.refusal("in", "np.any(array == value), or comparisons")
+        return _contained(body, op, left, right)
     sign = COMPARISONS[type(op)]
     if isinstance(left.type, Tuple) and isinstance(right.type, Tuple):
         return _compare_tuples(body, sign, left, right)
     if left.is_known and right.is_known and isinstance(left.known, str) and isinstance(right.known, str) and sign in ("==", "!="):
         return body.call(literal, (left.known == right.known) == (sign == "=="))
     return arrays.elementwise(body, [left, right], lambda a, b: body.call(compare, sign, a, b, body.where))
+
+
+def _contained(body: Body, op: ast.cmpop, left: Value, right: Value) -> Value:
+    """``x in tuple``, ``x in array``."""
+    if isinstance(right.type, Array) and isinstance(left.type, Scalar):
+        same = arrays.elementwise(body, [left, right], lambda a, b: body.call(compare, "==", a, b, body.where))
+        code = body.program.numpy_call(body, "any", [same]).code
+    elif isinstance(right.type, Tuple):
+        same_ones = [comparison(body, ast.Eq(), left, member(right, number)) for number in range(len(right.type.items))]
+        code = " || ".join(found.code for found in same_ones) or "0"
+    else:
+        raise body.refusal(f"in of {right.type}", "a tuple or an array of numbers")
+    return body.temporary(Value(BOOL, f"(!({code}))" if isinstance(op, ast.NotIn) else f"({code})"))
 
 
 def _compare_tuples(body: Body, sign: str, left: Value, right: Value) -> Value:

@@ -120,6 +120,12 @@ def iterable(body: Body, node: ast.expr, called: Any) -> tuple[Callable[[str], V
             raise body.refusal(f"{called.__name__} with names of arguments", "without them")
         if called is range:
             return _range_items(body, node)
+        if called is enumerate and len(node.args) == 2:
+            first = body.keep(body.temporary(integer(body, expression(body, node.args[1]), "where enumerate begins")))
+            item, length = iterable(body, node.args[0], _called(body, node.args[0]))
+            return lambda counter: tuple_of((_count_from(body, first, counter), item(counter))), length
+        if called is not zip and len(node.args) != 1:
+            raise body.refusal(f"{called.__name__} of {len(node.args)} arguments")
         parts = [iterable(body, argument, _called(body, argument)) for argument in node.args]
         if called is enumerate:
             [(item, length)] = parts
@@ -142,6 +148,11 @@ def iterable(body: Body, node: ast.expr, called: Any) -> tuple[Callable[[str], V
         listed = ", ".join(member(value, number).code for number in range(len(kind.items)))
         return lambda counter: Value(kind.items[0], f"((const {kind.items[0].c}[]){{{listed}}})[{counter}]"), str(len(kind.items))
     raise body.refusal(f"a loop over {kind}", "range, an array, a tuple of numbers of one type, enumerate, zip or reversed")
+
+
+def _count_from(body: Body, first: Value, counter: str) -> Value:
+    add = "py_add_natural" if first.natural else "py_add"
+    return body.temporary(Value(INT, f"{add}({first.code}, (int32_t){counter}, {body.where})", natural=first.natural))
 
 
 def _called(body: Body, node: ast.expr) -> Any:

@@ -269,39 +269,3 @@ def _transpose(body: Body, array: Value, axes: Value | None) -> Value:
     if sorted(order) != list(range(ndim)):  # type: ignore[type-var]
         raise body.refusal("an order of axes that does not name each once")
     return views.transposed(body, array, [axis for axis in order if axis is not None])
-
-
-@rule("concatenate", "arrays axis=")
-def _concatenate(body: Body, given: Value, axis: Value | None) -> Value:
-    if not isinstance(given.type, Tuple):
-        raise body.refusal(f"concatenate of {given.type}", "a tuple of arrays")
-    parts = [array_of(body, member(given, n)) for n in range(len(given.type.items))]
-    ndim = kind_of(parts[0]).ndim
-    if any(kind_of(part).ndim != ndim for part in parts):
-        raise body.refusal("arrays with different numbers of axes")
-    along = the_axis(body, axis, ndim) or 0
-    dtype = arrays.first_type(body, [Value(kind_of(part).dtype, "0") for part in parts])
-    shape = arrays.shape_of(parts[0])
-    for part in parts[1:]:
-        for number, (own, length) in enumerate(zip(arrays.shape_of(part), shape, strict=True)):
-            if number != along:
-                body.emit(f"if (PY_RARE({own} != {length})) py_length_panic({body.where}, {own}, {length});")
-    lengths = [f"{part.code}.shape[{along}]" for part in parts]
-    total = lengths[0]
-    for length in lengths[1:]:
-        total = f"py_add_natural({total}, {length}, {body.where})"
-    shape[along] = body.temporary(Value(INT, total)).code
-    made = arrays.allocate(body, dtype, shape)
-    begin = "0"
-    for part, length in zip(parts, lengths, strict=True):
-        end = f"{begin} + {length}"
-        bounds = [views.Cut(None, None, None)] * along + [views.Cut(Value(INT, begin), Value(INT, end), None)]
-        arrays.fill(body, views.view(body, made, views.expanded(body, made, list(bounds))), part)
-        begin = end
-    return made
-
-
-@rule("flip", "array")
-def _flip(body: Body, array: Value) -> Value:
-    back = views.Cut(None, None, body.call(literal, -1))
-    return views.view(body, array, [back] * kind_of(array_of(body, array)).ndim)

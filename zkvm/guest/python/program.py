@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from zkvm.guest.python import calls, library, numpy_functions
+from zkvm.guest.python import calls, library, library_order, numpy_functions
 from zkvm.guest.python.annotations import check_annotation, promised
 from zkvm.guest.python.body import Body
 from zkvm.guest.python.diagnostics import RefusedError, Source
@@ -27,7 +27,8 @@ PASSES = 10_000
 """Far more than a function's variables take to settle: each pass makes the type of one wider, or finds one that may be negative."""
 DEEPEST = 200
 """Functions that lead to each other; more are one that calls itself with ever new types."""
-LIBRARY = Path(library.__file__)
+LIBRARIES = (library, library_order)
+LIBRARY_FILES = tuple(Path(str(module.__file__)) for module in LIBRARIES)
 LIBRARY_NAME = "zkvm/python/library.py"
 """In profiles; panics name the line that calls it."""
 
@@ -137,11 +138,11 @@ class Program:
 
     def library(self, body: Body, name: str, *arguments: Value) -> Value:
         """A call of a function of the library."""
-        return self.call_function(body, getattr(library, name), list(arguments), {})
+        return self.call_function(body, _library(name), list(arguments), {})
 
     def library_function(self, name: str) -> Value:
         """A function of the library, as a value."""
-        function = getattr(library, name)
+        function = _library(name)
         return Value(Known(function, f"the function {name}"), "0", function, True)
 
     def numpy_call(self, body: Body, name: str, arguments: list[Value]) -> Value:
@@ -317,8 +318,8 @@ def read_file(path: Path, root: Path) -> File:
     """A Python file with its functions."""
     text = path.read_text(encoding="utf-8")
     name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-    if path == LIBRARY:
-        name = LIBRARY_NAME
+    if path in LIBRARY_FILES:
+        name = f"zkvm/python/{path.name}"
     functions: dict[tuple[int, str], list[ast.FunctionDef | ast.Lambda]] = {}
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
@@ -357,4 +358,9 @@ def written_names(node: ast.AST) -> frozenset[str]:
 
 
 def _is_library(function: Any) -> bool:
-    return Path(function.__code__.co_filename) == LIBRARY
+    return Path(function.__code__.co_filename) in LIBRARY_FILES
+
+
+def _library(name: str) -> Any:
+    """A function of the library."""
+    return next(getattr(module, name) for module in LIBRARIES if hasattr(module, name))

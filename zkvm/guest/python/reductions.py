@@ -10,7 +10,8 @@ from zkvm.guest.python import arrays, views
 from zkvm.guest.python.body import Body, integer
 from zkvm.guest.python.numpy_functions import METHODS, RULES, Rule, Words, array_of, dtype_of, kind_of, rule, the_axis
 from zkvm.guest.python.scalars import binary, converted, literal
-from zkvm.guest.python.types import BOOL, FLOAT64, INT, INT64, NONE, Scalar, Value
+from zkvm.guest.python.shapes import WHOLE
+from zkvm.guest.python.types import BOOL, FLOAT64, INT, INT64, NONE, Array, Scalar, Value
 from zkvm.guest.python.ufuncs import ufunc
 
 
@@ -61,15 +62,38 @@ def _summed(body: Body, array: Value, axis: Value | None, dtype: Value | None) -
     return _along(body, array, along, wanted, "add_floats_along_axis" if floats else "add_along_axis")
 
 
-rule("sum", "array axis= dtype=", "sum")(_summed)
+def keeping(reduce: Callable[..., Value]) -> Callable[..., Value]:
+    """A reduction with ``keepdims``: the axis stays, with length 1."""
+
+    def apply(body: Body, array: Value, axis: Value | None, keepdims: Value | None, *more: Value | None) -> Value:
+        array = array_of(body, array)
+        result = reduce(body, array, axis, *more)
+        if keepdims is None or keepdims.known is False:
+            return result
+        if keepdims.known is not True or axis is None:
+            raise body.refusal("keepdims that is not True, or without an axis", "keepdims=True and a constant axis")
+        along = the_axis(body, axis, kind_of(array).ndim) or 0
+        if isinstance(result.type, Scalar):
+            made = arrays.allocate(body, result.type.strong, ["1"])
+            body.emit(f"{made.code}.data[0] = {result.code};")
+            return made
+        shape = arrays.shape_of(result)
+        return arrays.reshaped(body, result, [*shape[:along], "1", *shape[along:]])
+
+    return apply
 
 
-@rule("mean", "array axis=", "mean")
+rule("sum", "array axis= keepdims= dtype=", "sum")(keeping(_summed))
+
+
 def _mean(body: Body, array: Value, axis: Value | None) -> Value:
-    array = array_of(body, array)
     kind = kind_of(array)
     along = the_axis(body, axis, kind.ndim)
     count = Value(INT, f"{array.code}.shape[{along}]" if along is not None else arrays.size_of(array))
+    if kind.dtype.kind in "iu" and kind.dtype.width == 8:
+        array = arrays.copy(body, array, FLOAT64)  # numpy adds floats, which is the same as long as sums of integers are exact in them
+    elif kind.dtype.kind in "iu" and kind.dtype.width == 4:
+        body.emit(f'if (PY_RARE({count.code} > 1 << 21)) py_panic({body.where}, "ValueError: the mean of more than 2097152 integers");')
     total = _summed(body, array, axis, None)
     result = kind.dtype if kind.dtype.kind == "f" else FLOAT64
     divisor = body.temporary(body.call(converted, count, result, body.where))
@@ -78,6 +102,24 @@ def _mean(body: Body, array: Value, axis: Value | None) -> Value:
         return body.call(binary, "div", body.call(converted, x, result, body.where, explicit=True), divisor, body.where)
 
     return ufunc(body, [total], divide)
+
+
+rule("mean", "array axis= keepdims=", "mean")(keeping(_mean))
+
+
+@rule("var", "array", "var")
+def _var(body: Body, array: Value) -> Value:
+    flat = arrays.flat(body, array_of(body, array))
+    if kind_of(flat).dtype.kind != "f":
+        flat = arrays.copy(body, flat, FLOAT64)
+    dtype = kind_of(flat).dtype
+    count = body.temporary(body.call(converted, Value(INT, arrays.size_of(flat)), dtype, body.where, explicit=True))
+    return body.program.library(body, "spread", flat, _zero(body, dtype), count)
+
+
+@rule("std", "array", "std")
+def _std(body: Body, array: Value) -> Value:
+    return body.program.numpy_call(body, "sqrt", [_var(body, array)])
 
 
 @rule("prod", "array", "prod")
@@ -103,25 +145,26 @@ def _extreme(name: str, place: bool = False) -> Callable[..., Value]:
     return apply
 
 
-rule("min amin", "array axis=", "min")(_extreme("smallest"))
-rule("max amax", "array axis=", "max")(_extreme("largest"))
+rule("min amin", "array axis= keepdims=", "min")(keeping(_extreme("smallest")))
+rule("max amax", "array axis= keepdims=", "max")(keeping(_extreme("largest")))
 rule("argmin", "array axis=", "argmin")(_extreme("place_of_smallest", place=True))
 rule("argmax", "array axis=", "argmax")(_extreme("place_of_largest", place=True))
 
 
-@rule("any", "array", "any")
-def _any(body: Body, array: Value) -> Value:
-    return body.program.library(body, "any_of", arrays.flat(body, array_of(body, array)))
+def _counted(name: str, dtype: Scalar) -> Callable[..., Value]:
+    def apply(body: Body, array: Value, axis: Value | None) -> Value:
+        array = array_of(body, array)
+        along = the_axis(body, axis, kind_of(array).ndim)
+        if along is None or kind_of(array).ndim == 1:
+            return body.program.library(body, name, arrays.flat(body, array))
+        return _along(body, array, along, dtype, "along_axis", _function(body, name))
+
+    return apply
 
 
-@rule("all", "array", "all")
-def _all(body: Body, array: Value) -> Value:
-    return body.program.library(body, "all_of", arrays.flat(body, array_of(body, array)))
-
-
-@rule("count_nonzero", "array")
-def _count(body: Body, array: Value) -> Value:
-    return body.program.library(body, "count_nonzero", arrays.flat(body, array_of(body, array)))
+rule("any", "array axis= keepdims=", "any")(keeping(_counted("any_of", BOOL)))
+rule("all", "array axis= keepdims=", "all")(keeping(_counted("all_of", BOOL)))
+rule("count_nonzero", "array axis=")(_counted("count_nonzero", INT64))
 
 
 @rule("cumsum", "array", "cumsum")
@@ -227,6 +270,8 @@ def _vector(body: Body, array: Value, what: str) -> Value:
 
 @rule("argsort", "array kind=", "argsort")
 def _argsort(body: Body, array: Value, kind: Value | None) -> Value:
+    if kind is None or kind.known not in ("stable", "mergesort"):
+        raise body.refusal("argsort whose order of equal elements is any", 'kind="stable"')
     return body.program.library(body, "order_of", _vector(body, array, "argsort"))
 
 
@@ -261,6 +306,36 @@ def _take(body: Body, array: Value, indices: Value) -> Value:
     return arrays.reshaped(body, out, [f"{places.code}.shape[0]", *shape[1:]])
 
 
+def take_flagged(body: Body, array: Value, flags: Value) -> Value:
+    """``array[flags]`` with flags for the first axis."""
+    return _take(body, array, flagged(body, array, flags))
+
+
+def flagged(body: Body, array: Value, flags: Value) -> Value:
+    """The places of flags for the first axis of an array."""
+    length = f"{flags.code}.shape[0]"
+    text = '"IndexError: boolean index did not match indexed array"'
+    body.emit(f"if (PY_RARE({length} != {array.code}.shape[0])) py_panic({body.where}, {text});")
+    return body.program.library(body, "flat_places", flags)
+
+
+def put_rows(body: Body, array: Value, places: Value, value: Value) -> None:
+    """``array[places] = value`` of several axes: row by row, in the order of the places."""
+    if isinstance(value.type, Array) and value.type.ndim == kind_of(array).ndim:
+        own, length = f"{value.code}.shape[0]", f"{places.code}.shape[0]"
+        body.emit(f"if (PY_RARE({own} != {length} && {own} != 1)) py_length_panic({body.where}, {own}, {length});")
+    if isinstance(value.type, Array):
+        value = arrays.copy(body, value)
+    [counter] = arrays.loops(body, [f"{places.code}.shape[0]"])
+    index = body.temporary(Value(kind_of(places).dtype, arrays.element(places, [counter])))
+    row = views.view(body, array, [index, *[WHOLE] * (kind_of(array).ndim - 1)])
+    if isinstance(value.type, Array) and value.type.ndim == kind_of(array).ndim:
+        which = Value(Scalar("uint32"), f"({value.code}.shape[0] == 1 ? 0u : {counter})", natural=True)
+        value = views.view(body, value, [which, *[WHOLE] * (value.type.ndim - 1)])
+    arrays.fill(body, row, value)
+    arrays.close(body, 1)
+
+
 @rule("flatnonzero", "array")
 def _flatnonzero(body: Body, array: Value) -> Value:
     return body.program.library(body, "flat_places", arrays.flat(body, array_of(body, array)))
@@ -293,5 +368,6 @@ def _fill(body: Body, array: Value, value: Value) -> Value:
 
 
 del RULES["fill"]
+RULES["compress_rows"] = lambda body, given, words: take_flagged(body, *given)
 BY_OBJECT: dict[object, Rule] = {getattr(np, name): found for name, found in RULES.items() if hasattr(np, name)}
 """By numpy's function."""

@@ -172,6 +172,13 @@ def _always_fits(value: Value, kind: Scalar) -> bool:
     return bool((mine.min >= theirs.min or value.natural) and mine.max <= theirs.max)
 
 
+def _foldable(op: str, right: int) -> bool:
+    """Whether the translator computes an operator of two known ints, in any width; what raises an error is left to the run."""
+    if op in ("lshift", "rshift", "pow"):
+        return 0 <= right < 64
+    return op != "div" and not (op in ("floordiv", "mod") and right == 0)
+
+
 def binary(op: str, left: Value, right: Value, where: str) -> Value:
     """An operator between two numbers.
 
@@ -180,9 +187,8 @@ def binary(op: str, left: Value, right: Value, where: str) -> Value:
     """
     assert isinstance(left.type, Scalar)
     assert isinstance(right.type, Scalar)
-    if left.is_known and right.is_known and op != "div" and left.type == right.type == INT and 0 <= right.known < 64:
-        if not (op in ("floordiv", "mod") and right.known == 0):
-            return literal(PYTHON[op](left.known, right.known))
+    if left.is_known and right.is_known and left.type == right.type == INT and _foldable(op, right.known):
+        return literal(PYTHON[op](left.known, right.known))
     kind = result_type(op, left.type, right.type)
     if kind == FLOAT and op == "div" and left.type == right.type == INT:
         left, right = converted(left, INT, where), converted(right, INT, where)

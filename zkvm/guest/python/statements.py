@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from zkvm.guest.python import arrays, views
+from zkvm.guest.python import arrays, reductions, views
 from zkvm.guest.python.body import Body
 from zkvm.guest.python.diagnostics import NODE_NAMES, quoted
 from zkvm.guest.python.expressions import condition, expression, operate
@@ -121,6 +121,9 @@ def _store_chosen(body: Body, array: Value, chosen: Value, value: Value) -> None
     if array.type.constant:
         raise body.refusal("an assignment to an array of the module, which is constant", "a copy: array.copy()")
     flags = chosen.type.dtype.kind == "b"
+    if array.type.ndim > 1 and chosen.type.ndim == 1 and chosen.type.dtype.kind in "biu":
+        reductions.put_rows(body, array, reductions.flagged(body, array, chosen) if flags else chosen, value)
+        return
     if not array.type.dense or (array.type.ndim != chosen.type.ndim if flags else array.type.ndim != 1):
         raise body.refusal("an assignment by flags or indices to this array", "a loop")
     if isinstance(value.type, Scalar):

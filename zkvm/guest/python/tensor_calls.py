@@ -111,7 +111,8 @@ def layer(body: Body, function: tensors.Layer, given: list[Value], words: Words)
         RefusedError: its operands are no tensors, or of other shapes.
     """
     if words or len(given) != function.operands or not all(isinstance(value.type, Tensor) for value in given):
-        raise body.refusal(f"{type(function).__name__} takes {function.operands} tensors", "tensors.read(shape) or tensors.load(array, shape)")
+        what = f"{type(function).__name__} takes {function.operands} tensors"
+        raise body.refusal(what, "tensors.read(shape) or tensors.load(array, shape)")
     kinds = [value.type for value in given if isinstance(value.type, Tensor)]
     shape = _checked(body, function.result, *(kind.shape for kind in kinds))
     call, name = MAKERS[type(function)](body, function, kinds)
@@ -194,7 +195,8 @@ def _function(body: Body, function: tensors.Function, kinds: Sequence[Tensor]) -
     text = ",\n".join(", ".join(map(str, row)) for row in function.values.reshape(-1, 32).tolist())
     key = ("ZKVM_FUNCTION", function.values.tobytes())
     name = body.program.define(key, lambda name: f"ZKVM_FUNCTION({name}) = {{{text}}};")
-    return "apply", _descriptor(body, "zkvm_apply", f"ZKVM_APPLY(.vectors = {_vectors(kinds[0])}, .x_stride = 1, .function = ZKVM_AT({name}))")
+    fields = f".vectors = {_vectors(kinds[0])}, .x_stride = 1, .function = ZKVM_AT({name})"
+    return "apply", _descriptor(body, "zkvm_apply", f"ZKVM_APPLY({fields})")
 
 
 MAKERS: dict[type[tensors.Layer], Maker] = {

@@ -74,7 +74,10 @@ def _vectors(elements: Any) -> Any:
 
 
 def read(shape: int | Sequence[int]) -> Tensor:
-    """A tensor of the private input, which :func:`encode` writes: 16 bytes for each 8 positions of a channel. The run traps if it ends before."""
+    """A tensor of the private input, as :func:`encode` writes it: 16 bytes for each 8 positions of a channel.
+
+    The run traps if the input ends before.
+    """
     channels, positions = counts(shape)
     return Tensor(shape, io.read(np.int16, (blocks_of(positions) * channels, LANES)))
 
@@ -160,8 +163,9 @@ class Rescaling(Layer):
         self.low, self.high = int(low), int(high)
         self.limit = max(1, int(np.abs(self.multiplier).max()))
         if self.limit >= 1 << 31 or taps * self.limit > ONE:
-            raise ValueError(f"the scale is at most 1 / {taps} and below 1 / 2, with {taps} products in a sum: make constants larger, and it smaller")
-        if np.abs(self.bias).max() >= 1 << 48 or max(abs(int(b) * int(m)) for b, m in zip(self.bias, self.multiplier, strict=True)) > 1 << 61:
+            raise ValueError(f"a sum of {taps} products has a scale of at most 1 / {taps}, and below 1 / 2: give constants more digits")
+        scaled = [abs(int(b) * int(m)) for b, m in zip(self.bias, self.multiplier, strict=True)]
+        if np.abs(self.bias).max() >= 1 << 48 or max(scaled) > 1 << 61:
             raise ValueError("a bias is below 2^48, and times its scale at most 2^29")
         if not INT16[0] <= self.low <= self.high <= INT16[1]:
             raise ValueError("low and high are from -32768 to 32767, low first")
@@ -228,9 +232,7 @@ class _Elementwise(Rescaling):
 class Sum(_Elementwise):
     """``(x * first + y * second + bias) * scale``, element by element."""
 
-    def __init__(
-        self, scale: float, first: int = 1, second: int = 1, bias: int = 0, low: int = INT16[0], high: int = INT16[1]
-    ) -> None:
+    def __init__(self, scale: float, first: int = 1, second: int = 1, bias: int = 0, low: int = INT16[0], high: int = INT16[1]) -> None:
         """``scale`` is below 1 / 2: x + y is ``Sum(1 / 4, first=4, second=4)``.
 
         Args:
@@ -330,7 +332,7 @@ class Function(Layer):
         """``values``: 65,536 integers of 16 bits, that of -32768 first."""
         table = np.asarray(values)
         if table.shape != (1 << 16,) or table.dtype.kind not in "iu" or np.any((table < INT16[0]) | (table > INT16[1])):
-            raise ValueError("a function has 65536 integers from -32768 to 32767, for np.arange(-32768, 32768)")
+            raise ValueError("a function has 65536 values from -32768 to 32767, those for np.arange(-32768, 32768)")
         self.values = table.astype(np.int16)
 
     def result(self, *shapes: Shape) -> Shape:

@@ -64,6 +64,16 @@ def _logical_not(body: Body, a: Value) -> Value:
     return ufunc(body, [a], lambda x: body.call(unary, ast.Not, x, body.where))
 
 
+@rule("logical_xor", "a b")
+def _logical_xor(body: Body, a: Value, b: Value) -> Value:
+    return ufunc(body, [a, b], lambda x, y: Value(BOOL, f"(!{truth(x)} != !{truth(y)})"))
+
+
+@rule("invert bitwise_not", "a")
+def _invert(body: Body, a: Value) -> Value:
+    return ufunc(body, [a], lambda x: body.call(unary, ast.Invert, x, body.where))
+
+
 @rule("negative", "a")
 def _negative(body: Body, a: Value) -> Value:
     return ufunc(body, [a], lambda x: body.call(unary, ast.USub, x, body.where))
@@ -158,7 +168,10 @@ def _real(function: str, keeps_integers: bool = False) -> Callable[..., Value]:
             if kind.kind != "f":
                 if keeps_integers:
                     return body.call(converted, x, kind.strong, body.where)
-                x, kind = body.call(converted, x, FLOAT64, body.where), FLOAT64
+                if kind.width == 1:
+                    raise body.refusal(f"{function} of 8-bit integers, which is np.float16", "x.astype(np.float32)")
+                kind = Scalar("float32") if kind.width == 2 else FLOAT64
+                x = body.call(converted, x, kind, body.where, explicit=True)
             single = kind.width == 4
             if function == "rint":
                 return Value(kind.strong, f"(({kind.c})py_rint({x.code}))")
@@ -175,6 +188,18 @@ for _function in ("floor", "ceil", "trunc", "rint"):
     rule(_function, "a")(_real(_function, keeps_integers=True))
 
 
-@rule("isnan", "a")
-def _isnan(body: Body, a: Value) -> Value:
-    return ufunc(body, [a], lambda x: Value(BOOL, f"({x.code} != {x.code})"))
+rule("round around", "a")(_real("rint", keeps_integers=True))  # halves to the even neighbour, all of them
+
+
+def _kind_of_float(test: str) -> Callable[..., Value]:
+    """Whether a number is of some kind, by C for x - x: 0, or NaN for NaN and infinities."""
+
+    def apply(body: Body, a: Value) -> Value:
+        return ufunc(body, [a], lambda x: Value(BOOL, test.replace("x", x.code)))
+
+    return apply
+
+
+rule("isnan", "a")(_kind_of_float("(x != x)"))
+rule("isfinite", "a")(_kind_of_float("(x - x == 0)"))
+rule("isinf", "a")(_kind_of_float("(x == x && x - x != 0)"))

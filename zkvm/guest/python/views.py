@@ -70,7 +70,9 @@ def subscript(body: Body, array: Value, parts: list[Index]) -> Value:
         if kind.dtype == BOOL:
             if kind.ndim == array.type.ndim:
                 return body.program.library(body, "compress", *(arrays.flat(body, side) for side in (array, chosen)))
-            raise body.refusal("flags with other axes than the array", "flags of the array's shape")
+            if kind.ndim == 1:
+                return body.program.numpy_call(body, "compress_rows", [array, chosen])
+            raise body.refusal("flags with other axes than the array", "flags of the array's shape, or of its first axis")
         return body.program.numpy_call(body, "take", [array, chosen])
     if any(isinstance(part, Value) and isinstance(part.type, Array) for part in parts):
         raise body.refusal("an index array beside other indices", "a loop, or one index array")
