@@ -31,7 +31,6 @@ KEPT = {
     "prove_repeatedly": IN_A_CHILD,
     "send_group": IN_A_CHILD,
     "coordinator": "a field of a row that is written as a whole",
-    "write_u32": "a public method, for hosts",
     "assemble": "the assembler of the tests",
     "run_reference": "the kernel's readable twin",
     "from_header": "reads the committed weights for the test of the committed guest",

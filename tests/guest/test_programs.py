@@ -39,6 +39,10 @@ ALL = (LOADS | STORES | BRANCHES | PRODUCTS | SHIFTS | LOGIC | {"add", "sub", "s
 }
 
 
+HASHING = ("python_mastermind", "python_merkle", "python_tree")
+PYTHON = ("python_dense", "python_mastermind", "python_merkle", "python_tree")
+
+
 def cases() -> list[Any]:
     return [pytest.param(folder, case, id=f"{folder.name}-{case['name']}") for folder in guest_folders() for case in load_cases(folder)]
 
@@ -52,7 +56,16 @@ def executed(elf: Path, stdin: bytes) -> dict[str, int]:
 
 
 def test_there_are_guests() -> None:
-    assert [folder.name for folder in guest_folders()] == ["all_instructions", "attention", "digits", "echo", "hello", "mixed", "sudoku"]
+    assert [folder.name for folder in guest_folders()] == [
+        "all_instructions",
+        "attention",
+        "digits",
+        "echo",
+        "hello",
+        "mixed",
+        *PYTHON,
+        "sudoku",
+    ]
 
 
 @pytest.mark.parametrize("folder", guest_folders(), ids=lambda folder: folder.name)
@@ -62,10 +75,11 @@ def test_committed_files_follow_from_the_sources(folder: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize(("folder", "case"), cases())
 def test_executor_agrees_with_the_record(folder: Path, case: dict[str, Any]) -> None:
-    """The emulator does not know tensor calls: with them the journal is the same."""
+    """The emulator knows neither tensor calls nor hashes: with them the journal is the same."""
     elf, stdin = elf_path(folder).read_bytes(), bytes.fromhex(case["input"])
     seen = execute(load_image(elf, tensors=False), stdin, trace=False)
-    assert (seen.journal.hex(), seen.exit_code, seen.cycles) == (case["journal"], case["exit_code"], case["cycles"])
+    assert (seen.journal.hex(), seen.exit_code) == (case["journal"], case["exit_code"])
+    assert seen.cycles <= case["cycles"] if folder.name in HASHING else seen.cycles == case["cycles"]
     called = execute(load_image(elf), stdin, trace=False)
     assert (called.journal, called.exit_code) == (seen.journal, seen.exit_code)
 

@@ -13,7 +13,8 @@ import zkvm
 from tests.guest.compiled import needs_compiler
 from tests.guest.python.dispatch import cases_of
 from tests.guest.python.sources import built
-from zkvm.guest.python import calls, io, numpy_functions
+from zkvm.guest import tensors
+from zkvm.guest.python import calls, io, numpy_functions, tensor_calls
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "python-guests.md").read_text()
@@ -36,6 +37,8 @@ def test_every_case_has_a_description_and_an_example() -> None:
 
 
 def test_the_page_names_what_guests_call() -> None:
+    for name in (*(rule.__name__ for rule in tensor_calls.RULES), *(kind.__name__ for kind in tensor_calls.MAKERS), "encode", "t.numbers"):
+        assert f"`{name}(" in PAGE or f"tensors.{name}(" in PAGE
     for function in (io.read, io.read_available, io.commit, io.log, io.panic, io.cycles, io.run):
         assert f"`{function.__name__}(" in PAGE
     assert {io.read, io.commit, io.log, io.panic} <= set(calls.RULES)
@@ -66,3 +69,11 @@ def test_the_second_example(tmp_path: Path) -> None:
         [sys.executable, "host.py"], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.stdout == np.uint32(144).tobytes().hex() + "\n", done.stderr
+
+
+@needs_compiler
+def test_the_third_example() -> None:
+    elf, x = built(EXAMPLES[2]), np.arange(98) - 20
+    hidden = np.maximum((np.arange(-392, 392).reshape(8, 98) // 8 @ x + np.arange(8) * 100 + 64) >> 7, 0)
+    assert zkvm.execute(elf, tensors.encode(x)).journal == np.argmax((hidden[:4] * 4 + 4) >> 3).tobytes()
+    assert zkvm.execute(elf, tensors.encode(x * 300)).stderr.endswith(b"AssertionError: a value saturates\n")

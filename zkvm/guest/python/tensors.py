@@ -113,8 +113,8 @@ def load(numbers: Any, shape: int | Sequence[int]) -> Tensor:
     return Tensor(shape, _vectors(array.reshape(channels, positions)))
 
 
-def cuts() -> tuple[np.uint32, np.uint32]:
-    """How many elements the last of :class:`Linear`, :class:`Sum` and :class:`Product` cut to its upper and to its lower bound."""
+def cuts() -> tuple[Any, Any]:
+    """How many elements the last of :class:`Linear`, :class:`Sum` and :class:`Product` cut to its upper and to its lower bound, as ``np.uint32``."""
     return np.uint32(_cuts[0]), np.uint32(_cuts[1])
 
 
