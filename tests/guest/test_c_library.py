@@ -79,6 +79,30 @@ def test_jumps_atomics_thread_locals_arguments_and_the_end() -> None:
     assert lines()["unterminatedend"] == ["after main"], "what is in a buffer is written when main returns"
 
 
+ZEROS = r"""#include <zkvm.h>
+static _Thread_local uint32_t count, many[30];
+static uint32_t after = 7, table[3] = {1, 2, 3}, never[5];
+int main(void) {
+    uint32_t x = zkvm_read_u32();
+    count += x;
+    many[x] = 9;
+    zkvm_commit(&count, 4);
+    zkvm_commit(many, sizeof many);
+    after += x;
+    uint32_t rest[] = {after, table[0], table[1], table[2], never[x]};
+    zkvm_commit(rest, sizeof rest);
+    return 0;
+}
+"""
+
+
+def test_thread_locals_that_are_all_zero_lie_apart_from_other_data(tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text(ZEROS)
+    guest = build([tmp_path / "main.c"], tmp_path / "guest.elf", libc="none")
+    session = zkvm.execute(guest, struct.pack("<I", 2))
+    assert struct.unpack("<36I", session.journal) == (2, 0, 0, 9, *[0] * 27, 9, 1, 2, 3, 0)
+
+
 ATOMICS = r"""#include <stdatomic.h>
 #include <zkvm.h>
 struct triple { uint32_t a, b, c; };

@@ -46,11 +46,11 @@ def build(
         raise UsageError(f"-O {optimization}: choose 0, 1, 2, 3, s or z")
     check_writable(out)
     if any(source.suffix == PYTHON_SUFFIX for source in sources):
-        if len(sources) > 1 or include or define or no_runtime or exceptions or checks or libc != "musl":
+        if len(sources) > 1 or include or define or no_runtime or exceptions or libc != "musl":
             raise UsageError(
                 "a Python file is built alone, without -I, -D, --libc, --exceptions and --no-runtime: what it imports comes with it"
             )
-        build_python(sources[0], out, optimization, debug, as_json)
+        build_python(sources[0], out, optimization, debug, checks, as_json)
         return
     pairs = [item.partition("=") for item in define or []]
     defines = {name: value if equals else "1" for name, equals, value in pairs}
@@ -71,12 +71,12 @@ def build(
     _report(out, {}, as_json)
 
 
-def build_python(source: Path, output: Path, optimization: str, debug: bool, as_json: bool) -> None:
+def build_python(source: Path, output: Path, optimization: str, debug: bool, checks: bool, as_json: bool) -> None:
     """Translate and compile one Python file, and say with which software: constants of the file are computed by it."""
     from zkvm.guest.python.build import build, versions
 
     with writing(output):
-        build(source, output, optimization=optimization, debug_lines=debug)
+        build(source, output, optimization=optimization, debug_lines=debug, checks=checks)
     _report(output, {"built_with": versions()}, as_json)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import zkvm
+from tests.cli.running import invoke
 from tests.guest.compiled import needs_compiler
 from tests.guest.python.dispatch import cases_of, elf_of, module_of, stdin_of
 from tests.guest.python.sources import built
@@ -80,6 +81,48 @@ def test_what_would_not_be_cpythons_answer_is_a_panic() -> None:
         line = 3 * number + 6
         assert (session.exit_code, session.journal) == (1, b""), text
         assert session.stderr.decode().startswith(f"main.py:{line}: {message}"), text
+
+
+WRAPPING = {
+    "x + y": "leaves its width",
+    "-x - y": "leaves its width",
+    "x * y": "leaves its width",
+    "x << np.int32(2)": "leaves its width",
+    "x ** np.int32(3)": "leaves its width",
+    "np.full(3, x) + y": "leaves its width",
+    "np.sum(np.full(3, x), dtype=np.int32)": "leaves its width",
+    "-np.int32(-x - 1)": "leaves its width",
+    "(np.int64(x) + y)": "",
+    "np.uint32(x) * np.uint32(y)": "",
+    "x - y": "",
+    "np.int32(3) ** np.int32(19)": "",
+    "np.int32(-1) << np.int32(31)": "",
+}
+
+
+@needs_compiler
+def test_checks_panic_where_signed_integers_wrap(tmp_path: Path) -> None:
+    lines = [
+        "import numpy as np",
+        "from zkvm import guest",
+        "def main():",
+        "    case, x, y = guest.read(np.uint32), guest.read(np.int32), guest.read(np.int32)",
+    ]
+    for number, text in enumerate(WRAPPING):
+        lines += [f"    if case == {number}:", f"        guest.commit({text})"]
+    source = tmp_path / "main.py"
+    source.write_text("\n".join(lines))
+    assert invoke("build", source, "-o", tmp_path / "checked.elf", "--checks").code == 0
+    checked, plain = (tmp_path / "checked.elf").read_bytes(), built(source.read_text())
+    for number, (text, message) in enumerate(WRAPPING.items()):
+        stdin = np.array([number, 2**31 - 1, 2**31 - 2], np.int32).tobytes()
+        session, wrapped = zkvm.execute(checked, stdin), zkvm.execute(plain, stdin)
+        assert (wrapped.exit_code, wrapped.stderr) == (0, b""), text
+        if message:
+            assert session.stderr.decode().startswith(f"main.py:{2 * number + 6}: OverflowError: "), text
+            assert (session.exit_code, message in session.stderr.decode()) == (1, True), text
+        else:
+            assert session.journal == wrapped.journal, text
 
 
 @needs_compiler

@@ -23,7 +23,7 @@ MODULE = "zkvm_guest_main"
 """The name under which a guest's file is imported: not ``__main__``, so that what stands under ``if __name__ == ...`` does not run."""
 
 
-def build(source: Path | str, output: Path | str, *, optimization: str = "3", debug_lines: bool = False) -> Path:
+def build(source: Path | str, output: Path | str, *, optimization: str = "3", debug_lines: bool = False, checks: bool = False) -> Path:
     """Translate and compile a Python file with a function ``main``.
 
     The file is imported, so its constants are computed by CPython; ``main`` and what it calls are translated.
@@ -33,6 +33,7 @@ def build(source: Path | str, output: Path | str, *, optimization: str = "3", de
         output: the ELF file to write; replaced only if everything succeeds.
         optimization: Clang's level: ``0``, ``1``, ``2``, ``3``, ``s`` or ``z``.
         debug_lines: keep line tables (not loaded, not part of the image ID).
+        checks: signed integers of numpy that leave their width panic.
 
     Returns:
         The path of the ELF file.
@@ -48,10 +49,12 @@ def build(source: Path | str, output: Path | str, *, optimization: str = "3", de
     main = getattr(module, MAIN, None)
     if not callable(main):
         raise GuestError(f"{path}: no function {MAIN}: it is where a guest begins")
-    return build_function(main, output, optimization=optimization, debug_lines=debug_lines)
+    return build_function(main, output, optimization=optimization, debug_lines=debug_lines, checks=checks)
 
 
-def build_function(function: Callable[[], Any], output: Path | str, *, optimization: str = "3", debug_lines: bool = False) -> Path:
+def build_function(
+    function: Callable[[], Any], output: Path | str, *, optimization: str = "3", debug_lines: bool = False, checks: bool = False
+) -> Path:
     """The same for a function without parameters, whatever its name.
 
     Raises:
@@ -63,7 +66,13 @@ def build_function(function: Callable[[], Any], output: Path | str, *, optimizat
         path = Path(scratch) / "guest.c"
         path.write_text(translate(function), encoding="utf-8")
         return toolchain.build(
-            [path], output, include_directories=[RUNTIME], optimization=optimization, debug_lines=debug_lines, libc="none"
+            [path],
+            output,
+            include_directories=[RUNTIME],
+            defines={"PY_CHECKS": "1"} if checks else {},
+            optimization=optimization,
+            debug_lines=debug_lines,
+            libc="none",
         )
 
 

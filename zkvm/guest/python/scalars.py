@@ -17,7 +17,6 @@ ARITHMETIC: dict[type[ast.operator], str] = {
 BITS = {"and": "&", "or": "|", "xor": "^"}
 FLOAT_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 COMPARISONS: dict[type[ast.cmpop], str] = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
-DIVIDES = ("floordiv", "mod", "pow")
 PYTHON: dict[str, Callable[[Any, Any], Any]] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "floordiv": lambda a, b: a // b,
     "mod": lambda a, b: a % b, "pow": lambda a, b: a**b, "lshift": lambda a, b: a << b, "rshift": lambda a, b: a >> b,
@@ -202,8 +201,7 @@ def binary(op: str, left: Value, right: Value, where: str) -> Value:
         return _float_operator(op, a, b, kind, where)
     if kind == INT:
         return _int_operator(op, left, right, where)
-    place = f", {where}" if op in DIVIDES else ""
-    return Value(kind, f"py_{op}_{kind.c}({a}, {b}{place})", natural=kind.kind == "u")
+    return Value(kind, f"py_{op}_{kind.c}({a}, {b}, {where})", natural=kind.kind == "u")
 
 
 def _int_operator(op: str, left: Value, right: Value, where: str) -> Value:
@@ -262,7 +260,7 @@ def unary(op: type[ast.unaryop], value: Value, where: str) -> Value:
         return Value(kind, f"(-{value.code})")
     if kind == INT:
         return Value(INT, f"py_sub(0, {value.code}, {where})")
-    return Value(kind, f"py_sub_{kind.c}(0, {value.code})")
+    return Value(kind, f"py_sub_{kind.c}(0, {value.code}, {where})")
 
 
 def truth(value: Value) -> str:

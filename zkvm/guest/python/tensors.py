@@ -114,7 +114,7 @@ def load(numbers: Any, shape: int | Sequence[int]) -> Tensor:
 
 
 def cuts() -> tuple[Any, Any]:
-    """How many elements the last of :class:`Linear`, :class:`Sum` and :class:`Product` cut to its upper and to its lower bound, as ``np.uint32``."""
+    """How many elements the last of :class:`Linear`, :class:`Sum` and :class:`Product` cut to its upper bound and to its lower one."""
     return np.uint32(_cuts[0]), np.uint32(_cuts[1])
 
 

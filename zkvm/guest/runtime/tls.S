@@ -9,3 +9,6 @@ set_thread_pointer:
 
     .section .thread_pointer, "a", @progbits
     .word set_thread_pointer
+
+# Nothing, but in the file: of zeros alone the linker would make a section that takes no addresses, and put .data into the same place.
+    .section .tdata.begin, "awT", @progbits

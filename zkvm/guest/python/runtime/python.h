@@ -204,17 +204,34 @@ PY_INLINE int32_t py_pow(int32_t a, int32_t b, const char *where) {
     return result;
 }
 
-/* ---- numpy's integers: they wrap ---- */
+/* ---- numpy's integers: they wrap; with PY_CHECKS those with a sign panic instead ---- */
 
+#ifdef PY_CHECKS
+#define PY_WRAPS(SIGNED, overflow, where) \
+    (SIGNED && PY_RARE(overflow) ? py_panic(where, "OverflowError: a signed integer of numpy leaves its width (--checks)") : (void)0)
+#else
+#define PY_WRAPS(SIGNED, overflow, where) ((void)0)
+#endif
+
+#define PY_WRAPPING_OPERATOR(name, sign, builtin, T, U, W, SIGNED) \
+    PY_INLINE T py_##name##_##T(T a, T b, const char *where) { \
+        T result; \
+        PY_WRAPS(SIGNED, builtin(a, b, &result), where); \
+        return (T)((W)(U)a sign (W)(U)b); \
+    }
 #define PY_WRAPPING(T, U, W, BITS, SIGNED) \
-    PY_INLINE T py_add_##T(T a, T b) { return (T)((W)(U)a + (W)(U)b); } \
-    PY_INLINE T py_sub_##T(T a, T b) { return (T)((W)(U)a - (W)(U)b); } \
-    PY_INLINE T py_mul_##T(T a, T b) { return (T)((W)(U)a * (W)(U)b); } \
-    PY_INLINE T py_lshift_##T(T a, T b) { return (U)b < BITS ? (T)((W)(U)a << (U)b) : (T)0; } \
-    PY_INLINE T py_rshift_##T(T a, T b) { return (U)b < BITS ? (T)(a >> b) : (T)(SIGNED && a < 0 ? -1 : 0); } \
+    PY_WRAPPING_OPERATOR(add, +, __builtin_add_overflow, T, U, W, SIGNED) \
+    PY_WRAPPING_OPERATOR(sub, -, __builtin_sub_overflow, T, U, W, SIGNED) \
+    PY_WRAPPING_OPERATOR(mul, *, __builtin_mul_overflow, T, U, W, SIGNED) \
+    PY_INLINE T py_lshift_##T(T a, T b, const char *where) { \
+        T result = (U)b < BITS ? (T)((W)(U)a << (U)b) : (T)0; \
+        PY_WRAPS(SIGNED, a != 0 && ((U)b >= BITS || (T)(result >> b) != a), where); \
+        return result; \
+    } \
+    PY_INLINE T py_rshift_##T(T a, T b, const char *where) { return (U)b < BITS ? (T)(a >> b) : (T)(SIGNED && a < 0 ? -1 : 0); } \
     PY_INLINE T py_floordiv_##T(T a, T b, const char *where) { \
         if (PY_RARE(b == 0)) py_zero_panic(where); \
-        if (SIGNED && PY_RARE(b == (T)-1)) return py_sub_##T(0, a); \
+        if (SIGNED && PY_RARE(b == (T)-1)) return py_sub_##T(0, a, where); \
         T quotient = (T)(a / b); \
         return (T)(quotient - (SIGNED && (a % b != 0) & ((a ^ b) < 0))); \
     } \
@@ -228,8 +245,8 @@ PY_INLINE int32_t py_pow(int32_t a, int32_t b, const char *where) {
         if (SIGNED && PY_RARE(b < 0)) py_panic(where, "ValueError: integers to negative integer powers are not allowed"); \
         T result = 1; \
         for (; b != 0; b = (T)(b >> 1)) { \
-            if (b & 1) result = py_mul_##T(result, a); \
-            a = py_mul_##T(a, a); \
+            if (b & 1) result = py_mul_##T(result, a, where); \
+            if (b > 1) a = py_mul_##T(a, a, where); \
         } \
         return result; \
     }
