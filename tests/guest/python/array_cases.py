@@ -81,11 +81,15 @@ def slices() -> None:
 
 
 def assignments() -> None:
-    """`a[1:4] = x`, `a[:] = b`, `m[mask] = 0`, in-place operators, overlapping sources
+    """`a[1:4] = x`, `a[:] = b`, `m[i] = (x, y)`, `m[mask] = 0`, in-place operators, overlapping sources
 
     `a[1:] = a[:-1]`
     """
     a, b = read(np.int32, 6), read(np.int32, 6)
+    pairs = np.zeros((3, 2), np.uint8)
+    pairs[0], pairs[1:, 1] = (a[0], 255), (1, a[1])
+    pairs[2, ::-1] = pairs[2, 1], pairs[0, 1]
+    commit(pairs)
     a[1:] = a[:-1]
     commit(a)
     a[::-1][:3] = a[:3]
@@ -166,6 +170,8 @@ def arithmetic() -> None:
     commit((u + 200, u * u, u + np.uint8(100), u.astype(np.float32) * 0.1))
     commit((a < b, a == a, (a > 0) & (b > 0), ~(a > 0), (a > 0) | (b > 0)))
     commit((2 - a, 100 // (u | 1), 1 / (u + 1.0)))
+    high = a > b
+    commit((a * high, u + high, a / 2 - high, a[0] - high[1], high * u[0], np.int64(3) ** high, a << high))
     commit((a**2, u**3))
     commit((np.add(a, b), np.multiply(u, 3), np.subtract(a, 1), np.bitwise_and(a, b), np.left_shift(u, 1)))
     commit((np.equal(a, b), np.less(a, b), np.logical_not(a > 0), np.logical_and(a, u), np.logical_or(a, u)))

@@ -119,7 +119,7 @@ def test_random_programs_use_and_give_back_memory_rightly(seed: int) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("file", ["language_cases", "array_cases"])
+@pytest.mark.parametrize("file", ["language_cases", "array_cases", "tensor_cases"])
 def test_no_construct_keeps_memory(file: str, tmp_path: Path) -> None:
     (tmp_path / f"{file}.py").write_text((FOLDER / f"{file}.py").read_text())
     (tmp_path / "main.py").write_text(elf_text(file))

@@ -95,7 +95,8 @@ def result_type(op: str, left: Scalar, right: Scalar) -> Scalar:
     if BOOL in (left, right):
         if left == right and op in BITS:
             return BOOL
-        raise Mismatch(f"{op} of {left} and {right}", "int(...) around the truth value")
+        if left == right or left.weak or right.weak:  # Python's truth values add up to ints, numpy's do not
+            raise Mismatch(f"{op} of {left} and {right}", "int(...) around the truth value")
     floats = "f" in (left.kind, right.kind)
     if floats and op in (*BITS, "lshift", "rshift"):
         raise Mismatch(f"{op} of {left} and {right}", "integers")

@@ -111,7 +111,27 @@ def store(body: Body, array: Value, parts: list[views.Index], value: Value) -> N
         return
     if any(isinstance(part, Value) and isinstance(part.type, Array) for part in parts):
         raise body.refusal("an index array beside other indices", "a loop, or one index array")
-    arrays.fill(body, views.view(body, array, views.expanded(body, array, parts)), value)
+    target = views.view(body, array, views.expanded(body, array, parts))
+    if isinstance(value.type, Tuple):
+        _store_items(body, target, value)
+        return
+    arrays.fill(body, target, value)
+
+
+def _store_items(body: Body, target: Value, value: Value) -> None:
+    """``array[...] = (x, y)``: each number as if it were assigned alone."""
+    kind = target.type
+    assert isinstance(kind, Array)
+    assert isinstance(value.type, Tuple)
+    count = len(value.type.items)
+    if kind.constant:
+        raise body.refusal("an assignment to an array of the module, which is constant", "a copy: array.copy()")
+    if kind.ndim != 1 or not all(isinstance(item, Scalar) for item in value.type.items):
+        raise body.refusal(f"{value.type} into an array with {kind.ndim} axes", "numbers, into one axis")
+    body.emit(f"if (PY_RARE({target.code}.shape[0] != {count})) py_length_panic({body.where}, {count}, {target.code}.shape[0]);")
+    items = [body.temporary(arrays.cast(body, member(value, number), kind.dtype)).code for number in range(count)]
+    for number, item in enumerate(items):
+        body.emit(f"{arrays.element(target, [f'{number}u'])} = {item};")
 
 
 def _store_chosen(body: Body, array: Value, chosen: Value, value: Value) -> None:
