@@ -7,6 +7,7 @@ Wisconsin (Diagnostic)" (UCI, W. Wolberg, O. Mangasarian, N. Street, W. Street, 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -26,7 +27,7 @@ HIDDEN = (120, 84)
 SEED = 0
 MOST_WEIGHT, MOST_ELEMENT = 127, 30000
 DEPTH = 5
-HELD_OUT = 114
+HELD_OUT, SHOWN = 114, 40
 
 Floats = NDArray[np.float64]
 
@@ -95,7 +96,9 @@ def main() -> None:
     np.savez_compressed(GUESTS / "python_dense" / "weights.npz", **quantized(*train_dense(digits), digits.train_images))
     arrays, rows, diagnoses = tree()
     np.savez_compressed(GUESTS / "python_tree" / "tree.npz", **arrays)
-    np.savez_compressed(GUESTS / "python_tree" / "held_out.npz", rows=rows[:40], diagnoses=diagnoses[:40])
+    patients = [{"diagnosis": int(label), "row": [float(f"{x:.9g}") for x in row]} for row, label in zip(rows, diagnoses, strict=True)]
+    lines = ",\n".join("  " + json.dumps(patient) for patient in patients[:SHOWN])
+    (GUESTS / "python_tree" / "held_out.json").write_text(f"[\n{lines}\n]\n")
 
 
 if __name__ == "__main__":

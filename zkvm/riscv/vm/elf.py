@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from zkvm.errors import ElfError, UsageError
 from zkvm.files import read_kinds
 from zkvm.riscv.records import Image
+from zkvm.riscv.vm.demangle import readable
 from zkvm.riscv.vm.image import MAX_SEGMENT_BYTES, TENSORS, Program, build_image
 from zkvm.riscv.vm.segment import Segment
 
@@ -170,4 +171,4 @@ def _symbols(file: bytes) -> tuple[tuple[int, str], ...]:
             name = texts[start : texts.index(0, start)].decode(errors="replace")
             if name:
                 names[address] = min(names.get(address, name), name)
-    return tuple(sorted(names.items()))
+    return tuple((address, readable(name)) for address, name in sorted(names.items()))
