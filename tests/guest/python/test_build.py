@@ -141,6 +141,26 @@ def main() -> None:
     assert {(frame.file, frame.line) for frame in caught.value.frames} >= {("main.py", 5), ("main.py", 7)}
 
 
+@needs_compiler
+def test_a_panic_shows_the_calls_with_lines_of_python() -> None:
+    text = """
+import numpy as np
+from zkvm import guest
+def score(x, limit: int):
+    assert x[0] < limit, "too large"
+    return x[0] * 2
+def main() -> None:
+    rows = guest.read(np.int32, (2, 3))
+    for row in rows:
+        guest.commit(score(row, 5))
+"""
+    elf = built(text)
+    assert zkvm.profile(elf, np.ones(6, np.int32).tobytes()).ending == ()
+    ending = zkvm.profile(elf, np.full(6, 9, np.int32).tobytes()).ending
+    assert [(frame.file, frame.line) for frame in ending if frame.file == "main.py"] == [("main.py", 5), ("main.py", 10)]
+    assert "score" in next(frame.function for frame in ending if frame.file == "main.py")
+
+
 @zkvm.guest.program
 def doubled() -> int:
     """A guest in a host's file."""

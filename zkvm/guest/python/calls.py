@@ -51,12 +51,31 @@ def call(body: Body, function: Any, node: ast.Call, fields: Fields) -> Value:
     raise body.refusal(f"{package + '.' if package not in ('', 'builtins') else ''}{name} is not there in a guest", _near(name))
 
 
+INSTEAD = {
+    "print": "zkvm.guest.log(...)",
+    "str": "zkvm.guest.log takes texts and numbers",
+    **dict.fromkeys(("open", "input", "frombuffer", "fromfile"), "zkvm.guest.read(dtype, shape)"),
+    **dict.fromkeys(("nonzero", "argwhere"), "np.flatnonzero(...)"),
+    **dict.fromkeys(("sorted", "lexsort", "partition", "argpartition"), 'np.sort, or np.argsort with kind="stable"'),
+    **dict.fromkeys(("median", "percentile", "quantile"), "np.sort, and an element of it"),
+    **dict.fromkeys(("einsum", "tensordot", "inner", "vdot", "kron"), "@, or operators and sum with axis="),
+    **dict.fromkeys(("linspace", "logspace", "load", "loadtxt", "meshgrid"), "the same outside of functions: a constant"),
+    **dict.fromkeys(("list", "tuple", "dict", "set", "map", "filter"), "an array: np.empty(n, dtype), filled in a loop"),
+    "pow": "x ** n % m, or a loop",
+    "pad": "np.zeros, and an assignment to a part of it",
+    "average": "np.mean",
+    "allclose": "np.all(np.abs(a - b) <= limit)",
+    "convolve": "a loop over slices",
+    "isin": "value in array, in a loop",
+    "squeeze": "array[0]",
+    "reduce": "np.sum, np.prod, np.min, np.max, or a loop",
+    "accumulate": "np.cumsum, or a loop",
+}
+"""What to write instead of some names that people try."""
+
+
 def _near(name: str) -> str:
-    if name == "print":
-        return "zkvm.guest.log(...)"
-    if name in ("open", "input"):
-        return "zkvm.guest.read(dtype, shape)"
-    return "a function of your own; docs/python-guests.md lists what there is"
+    return INSTEAD.get(name.rpartition(".")[2], "a function of your own; docs/python-guests.md lists what there is")
 
 
 def _argument(body: Body, node: ast.expr) -> Value:
