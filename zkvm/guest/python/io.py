@@ -44,6 +44,7 @@ class _State:
     at: int = 0
     journal: bytearray = field(default_factory=bytearray)
     logged: list[str] = field(default_factory=list)
+    cuts: tuple[int, int] = (0, 0)
 
 
 _state: ContextVar[_State] = ContextVar("zkvm_guest_run")
@@ -75,6 +76,18 @@ def _running() -> _State:
         return _state.get()
     except LookupError:
         raise UsageError("outside of a run: call zkvm.guest.run(main, stdin), or build a guest with zkvm build") from None
+
+
+def note_cuts(above: int, below: int) -> None:
+    """Keep how many elements a layer cut, for :func:`last_cuts`; outside of a run nobody asks."""
+    state = _state.get(None)
+    if state is not None:
+        state.cuts = (above, below)
+
+
+def last_cuts() -> tuple[int, int]:
+    """What :func:`note_cuts` kept in this run."""
+    return _running().cuts
 
 
 def read(dtype: Any, shape: int | tuple[int, ...] | None = None) -> Any:

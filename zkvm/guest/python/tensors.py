@@ -21,7 +21,6 @@ MOST_CHANNELS = 1 << 16
 ONE = 1 << 32
 """What a multiplier counts: a sum times it, divided by this, is an element."""
 Shape = tuple[int, ...]
-_cuts = (0, 0)
 
 
 def counts(shape: int | Sequence[int]) -> tuple[int, int]:
@@ -115,7 +114,8 @@ def load(numbers: Any, shape: int | Sequence[int]) -> Tensor:
 
 def cuts() -> tuple[Any, Any]:
     """How many elements the last of :class:`Linear`, :class:`Sum` and :class:`Product` cut to its upper bound and to its lower one."""
-    return np.uint32(_cuts[0]), np.uint32(_cuts[1])
+    above, below = io.last_cuts()
+    return np.uint32(above), np.uint32(below)
 
 
 class Layer:
@@ -172,9 +172,8 @@ class Rescaling(Layer):
 
     def rescaled(self, sums: Any) -> Any:
         """Elements of sums (blocks, channels, 8), in 16 bits."""
-        global _cuts
         whole = ((sums + self.bias[:, None]) * self.multiplier[:, None] + (ONE >> 1)) >> 32
-        _cuts = (int(np.count_nonzero(whole > self.high)), int(np.count_nonzero(whole < self.low)))
+        io.note_cuts(int(np.count_nonzero(whole > self.high)), int(np.count_nonzero(whole < self.low)))
         return np.clip(whole, self.low, self.high).astype(np.int16).reshape(-1, LANES)
 
 
