@@ -10,6 +10,7 @@ RNG = np.random.default_rng(7)
 WIDE = tensors.Linear(RNG.integers(-128, 128, (10, 12)), 1 / 64, RNG.integers(-900, 900, 10))
 RELU = tensors.Linear(RNG.integers(-32768, 32768, (3, 10)), RNG.random(3) / 10, 5, low=0, high=20000)
 UNCUT = tensors.Linear(np.eye(12, dtype=np.int8) * 4, 1 / 12, 1)
+MATMUL = tensors.Matmul(1 / 6, bias=-4, high=9999)
 REVERSED = tensors.Gather(np.arange(40).reshape(5, 8)[:, ::-1] - 1)
 FLATTENED = tensors.Gather(np.arange(27))
 WINDOWS = tensors.Gather([[4 * (y + i) + x + j for y in range(3) for x in range(3)] for i in range(2) for j in range(2)])
@@ -46,6 +47,16 @@ def layers() -> None:
     flat = UNCUT(tensors.load(read(np.uint8, 12), 12))
     assert tensors.cuts() == (0, 0), "a value saturates"
     commit(flat.numbers())
+
+
+def products_of_tensors() -> None:
+    """`tensors.Matmul(scale, bias, low, high)`: `w.T @ x` of two tensors of the run
+
+    `scores = tensors.Matmul(1 / 64)(queries, keys)`
+    """
+    queries, keys, one = tensors.read((6, 9)), tensors.read((6, 16)), tensors.read(6)
+    commit((MATMUL(queries, keys).numbers(), tensors.cuts(), MATMUL(one, keys).numbers()))
+    commit(MATMUL(keys, keys).shape)
 
 
 def twice(x: tensors.Tensor) -> tensors.Tensor:

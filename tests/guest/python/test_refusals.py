@@ -24,6 +24,7 @@ from zkvm.guest import tensors
 
 DENSE = tensors.Linear(np.ones((3, 4), np.int8), 1 / 4)
 SUM = tensors.Sum(1 / 4)
+MATMUL = tensors.Matmul(1 / 4)
 PAIRS = tensors.Maximum(2)
 LAST = tensors.Gather([11])
 ITEMS = [1, 2, 3]
@@ -193,6 +194,8 @@ REFUSED = {
     "y = DENSE(tensors.read(5))": ("4 channels are wanted, and there are 5", ""),
     "y = SUM(tensors.read(4))": ("Sum takes 2 tensors", "tensors.load"),
     "y = SUM(tensors.read(4), tensors.read((4, 1)))": ("tensors of one shape", ""),
+    "y = MATMUL(tensors.read((4, 3)), tensors.read((4, 9)))": ("a multiple of 8", ""),
+    "y = MATMUL(tensors.read(5), tensors.read((5, 8)))": ("at most 1 / 5", ""),
     "y = PAIRS(tensors.read(3))": ("3 channels cannot be compared by 2", ""),
     "y = LAST(tensors.read((2, 5)))": ("place 11 of a tensor of 10 elements", ""),
     "y = tensors.Linear(x, 1)": ("a layer made inside a function", "top of the file"),

@@ -116,11 +116,14 @@ def layer(body: Body, function: tensors.Layer, given: list[Value], words: Words)
     kinds = [value.type for value in given if isinstance(value.type, Tensor)]
     shape = _checked(body, function.result, *(kind.shape for kind in kinds))
     call, name = MAKERS[type(function)](body, function, kinds)
-    return _made(body, shape, f"zkvm_tensor_{call}(&{name}, {', '.join(value.code for value in given)}{SECOND.get(call, '')})")
+    operands = [value.code for value in given]
+    if call in BINARY and len(operands) == 1:
+        operands.append("ZKVM_CONSTANT_VECTORS")
+    return _made(body, shape, f"zkvm_tensor_{call}(&{name}, {', '.join(operands)})")
 
 
-SECOND = {"linear": ", ZKVM_CONSTANT_VECTORS", "gather": ", ZKVM_CONSTANT_VECTORS"}
-"""What stands for the operand that a call has not in Python."""
+BINARY = ("linear", "gather", "combine", "multiply")
+"""Calls that have two operands; where Python gives one, constants are the other."""
 
 
 def _descriptor(body: Body, kind: str, initializer: str) -> str:
@@ -152,6 +155,13 @@ def _linear(body: Body, function: tensors.Linear, kinds: Sequence[Tensor]) -> tu
     name = _constant_rows(body, "ZKVM_VECTORS", padded.reshape(-1, LANES, taps).transpose(0, 2, 1).reshape(-1, LANES))
     blocks = blocks_of(counts(kinds[0].shape)[1])
     fields = f".blocks = {blocks}, .channels = {channels}, .taps = {taps}, .x_stride = {taps}, .w = ZKVM_AT({name}), .w_stride = {taps}"
+    return "linear", _descriptor(body, "zkvm_linear", f"ZKVM_LINEAR({fields}, {_channels(body, function, channels)})")
+
+
+def _matmul(body: Body, function: tensors.Matmul, kinds: Sequence[Tensor]) -> tuple[str, str]:
+    taps, channels = kinds[1].shape
+    blocks = blocks_of(counts(kinds[0].shape)[1])
+    fields = f".blocks = {blocks}, .channels = {channels}, .taps = {taps}, .x_stride = {taps}, .w_stride = {taps}"
     return "linear", _descriptor(body, "zkvm_linear", f"ZKVM_LINEAR({fields}, {_channels(body, function, channels)})")
 
 
@@ -201,6 +211,7 @@ def _function(body: Body, function: tensors.Function, kinds: Sequence[Tensor]) -
 
 MAKERS: dict[type[tensors.Layer], Maker] = {
     tensors.Linear: _linear,
+    tensors.Matmul: _matmul,
     tensors.Sum: _sum,
     tensors.Product: _product,
     tensors.Gather: _gather,

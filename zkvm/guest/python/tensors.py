@@ -113,7 +113,7 @@ def load(numbers: Any, shape: int | Sequence[int]) -> Tensor:
 
 
 def cuts() -> tuple[Any, Any]:
-    """How many elements the last of :class:`Linear`, :class:`Sum` and :class:`Product` cut to its upper bound and to its lower one."""
+    """How many elements the last layer that rescales cut to its upper bound and to its lower one."""
     above, below = io.last_cuts()
     return np.uint32(above), np.uint32(below)
 
@@ -148,7 +148,7 @@ class Rescaling(Layer):
 
     Attributes:
         bias: int64 of each channel.
-        multiplier: int64 of each channel: the scale times 2^32, rounded.
+        multiplier: int64 of each channel: the scale times 2^32, without fraction, so that 1 / taps is not too much.
         limit: the greatest multiplier's size.
         low: least element.
         high: greatest element.
@@ -156,7 +156,7 @@ class Rescaling(Layer):
 
     def __init__(self, taps: int, channels: int, scale: Any, bias: Any, low: int, high: int) -> None:
         """``taps``: products in a sum. ``scale`` and ``bias``: a number, or one for each channel."""
-        self.multiplier = np.broadcast_to(np.rint(np.asarray(scale, np.float64) * ONE), channels).astype(np.int64)
+        self.multiplier = np.broadcast_to(np.trunc(np.asarray(scale, np.float64) * ONE), channels).astype(np.int64)
         if np.asarray(bias).dtype.kind not in "iu":
             raise ValueError("a bias is an integer, in the units of the sum")
         self.bias = np.broadcast_to(np.asarray(bias, np.int64), channels).copy()
@@ -211,6 +211,41 @@ class Linear(Rescaling):
         """The vectors of the result."""
         [x] = tensors
         return self.rescaled(self.weights.astype(np.int64) @ x.vectors.reshape(-1, self.weights.shape[1], LANES).astype(np.int64))
+
+
+class Matmul(Rescaling):
+    """The product of two tensors: ``w.T @ x`` times ``scale``, x of (taps, positions) and w of (taps, channels)."""
+
+    operands = 2
+
+    def __init__(self, scale: float, bias: int = 0, low: int = INT16[0], high: int = INT16[1]) -> None:
+        """Called with x and w, the result has w's positions for channels, a multiple of 8, and x's positions.
+
+        Args:
+            scale: what sums are multiplied by; at most 1 / taps.
+            bias: integer that is added before.
+            low: least element of the result.
+            high: greatest element.
+
+        Raises:
+            ValueError: a number is outside what can be proven.
+        """
+        super().__init__(1, 1, scale, bias, low, high)
+
+    def result(self, *shapes: Shape) -> Shape:
+        """The shape of the result."""
+        x, w = shapes
+        if x[0] != w[0] or len(w) != 2 or w[1] % LANES:
+            raise ValueError(f"shapes (taps, positions) and (taps, a multiple of {LANES}) are wanted, and there are {x} and {w}")
+        if x[0] * self.limit > ONE:
+            raise ValueError(f"a sum of {x[0]} products has a scale of at most 1 / {x[0]}")
+        return (w[1], *x[1:])
+
+    def compute(self, *tensors: Tensor) -> Any:
+        """The vectors of the result."""
+        x, w = tensors
+        taps = x.shape[0]
+        return self.rescaled(_elements(w.vectors, taps).T.astype(np.int64) @ x.vectors.reshape(-1, taps, LANES).astype(np.int64))
 
 
 class _Elementwise(Rescaling):
