@@ -33,6 +33,8 @@ RUNTIME_SOURCES = tuple(
 THREAD_POINTER = SDK / "runtime" / "tls.S"
 CHECKS = SDK / "runtime" / "checks.c"
 NO_ARGUMENTS = SDK / "runtime" / "arguments.S"
+DIVISION = SDK / "runtime" / "division.c"
+DIVISIONS = ("__divsf3", "__divdf3")
 LAST_CONSTRUCTORS = ("__zkvm_run", "no_arguments")
 """Functions that call main with no arguments, or prepare that."""
 CPP_SUFFIXES = (".cpp", ".cc", ".cxx")
@@ -204,7 +206,7 @@ class _Build:
         """Links the program; the compiler's warnings.
 
         What few programs need is linked in only when a first attempt shows that this one does, so that the others do not change by it,
-        nor wait for it: the libraries, the thread pointer, and main's arguments after constructors.
+        nor wait for it: the libraries, division of floats, the thread pointer, and main's arguments after constructors.
         """
         warnings = ""
         extra: list[str] = []
@@ -264,8 +266,9 @@ def _needed(program: Path) -> list[str]:
         table, symbols = elf.get_section_by_name(".init_array"), elf.get_section_by_name(".symtab")
         constructors = table is not None and table["sh_size"] != 0
         prepared = isinstance(symbols, SymbolTableSection) and any(symbols.get_symbol_by_name(name) for name in LAST_CONSTRUCTORS)
+        divides = isinstance(symbols, SymbolTableSection) and any(symbols.get_symbol_by_name(name) for name in DIVISIONS)
         threads = any(segment["p_memsz"] != 0 for segment in elf.iter_segments("PT_TLS"))
-    return [str(THREAD_POINTER)] * threads + [str(NO_ARGUMENTS)] * (constructors and not prepared)
+    return [str(DIVISION)] * divides + [str(THREAD_POINTER)] * threads + [str(NO_ARGUMENTS)] * (constructors and not prepared)
 
 
 def _checked_library(libc: str, *, runtime: bool, exceptions: bool, checks: bool) -> str:

@@ -184,7 +184,8 @@ def _real(function: str, keeps_integers: bool = False) -> Callable[..., Value]:
 
 for _function in ("sqrt", "exp", "log", "log2", "log10", "exp2", "sin", "cos", "tan"):
     rule(_function, "a")(_real(_function))
-for _function in ("floor", "ceil", "trunc", "rint"):
+rule("rint", "a")(_real("rint"))
+for _function in ("floor", "ceil", "trunc"):
     rule(_function, "a")(_real(_function, keeps_integers=True))
 
 
