@@ -191,11 +191,11 @@ def float32s() -> None:
     commit(np.float64(1.0) / np.float64(0.0))
     commit(np.sqrt(np.abs(a)))
     commit(np.sqrt(np.abs(x)))
-    commit(
-        (np.floor(x), np.ceil(x), np.trunc(x), np.rint(x), np.rint(a), np.rint(np.int32(a)), np.round(np.int8(a)), np.rint(np.uint16(a)))
-    )
+    commit((np.floor(x), np.ceil(x), np.trunc(x), np.rint(x), np.rint(a)))
     commit((np.rint(np.float64(2.5)), np.rint(np.float64(-0.4)), np.floor(a), np.ceil(b)))
     commit((np.maximum(a, b), np.minimum(x, y), np.isnan(x)))
+    k = read(np.int32)
+    commit((np.rint(k), np.rint(np.uint16(k)), np.rint(np.int64(k)), np.round(np.int8(k)), np.floor(np.uint8(k))))
 
 
 def mathematics() -> None:
