@@ -33,10 +33,11 @@ KINDS = ("any", "near one", "ends", "subnormal", "small", "large")
 def numbers(kind: str, dtype: str, seed: int) -> Any:
     """Floats by their bits: any, from 1/8 to 8, those where something begins or ends, subnormal, with the least or greatest exponents."""
     random = np.random.default_rng(seed)
+    unsigned: Any
     bits, unsigned = (23, np.uint32) if dtype == "float32" else (52, np.uint64)
     width = 8 * np.dtype(unsigned).itemsize
     sign, fraction, most = 1 << (width - 1), (1 << bits) - 1, (1 << (width - 1 - bits)) - 1
-    found = random.integers(0, 1 << width, COUNT, dtype=unsigned)
+    found: Any = random.integers(0, 1 << width, COUNT, dtype=unsigned)
     if kind == "ends":
         ends = [
             0,
@@ -57,7 +58,7 @@ def numbers(kind: str, dtype: str, seed: int) -> Any:
         return ((found & unsigned(sign | fraction)) >> random.integers(0, bits, COUNT).astype(unsigned)).view(dtype)
     ranges = {"near one": (most // 2 - 3, most // 2 + 3), "small": (0, bits + 3), "large": (most - bits - 3, most)}
     if kind in ranges:
-        exponents = random.integers(*ranges[kind], COUNT).astype(unsigned) << unsigned(bits)
+        exponents: Any = random.integers(*ranges[kind], COUNT).astype(unsigned) << unsigned(bits)
         return ((found & unsigned(sign | fraction)) | exponents).view(dtype)
     return found.view(dtype)
 
@@ -71,8 +72,8 @@ def test_quotients_are_rounded_to_the_nearest(left: str) -> None:
         sides[1], sides[3] = (np.roll(side, 1) for side in (sides[1], sides[3]))
         journal = zkvm.execute(elf, b"".join(side.tobytes() for side in sides)).journal
         with np.errstate(all="ignore"):
-            expected = sides[0] / sides[1], sides[2] / sides[3]
-        found = np.frombuffer(journal[: 4 * COUNT], np.float32), np.frombuffer(journal[4 * COUNT :], np.float64)
+            expected: tuple[Any, Any] = sides[0] / sides[1], sides[2] / sides[3]
+        found: tuple[Any, Any] = np.frombuffer(journal[: 4 * COUNT], np.float32), np.frombuffer(journal[4 * COUNT :], np.float64)
         for wanted, got in zip(expected, found, strict=True):
             assert np.array_equal(np.isnan(wanted), np.isnan(got))
             valid = ~np.isnan(wanted)
