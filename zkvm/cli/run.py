@@ -127,23 +127,7 @@ def run(
         raise UsageError("--execute-only asks no cluster: --jobs N predicts for N workers like this machine")
     load_kernels(PROVER)
     if execute_only:
-        from zkvm.session.profiling import profile as profile_run
-
-        with screen(not as_json) as view:
-            env = guest_environment(stdin, view, as_json, max_cycles, limit)
-            profile = profile_run(
-                program, env, params=params, security=security, threads=threads, pad_to=padding if isinstance(padding, int) else 0
-            )
-            expected = None
-            if segment_cycles or jobs or does_not_fit(profile, limit):
-                from zkvm.forecast import forecast
-
-                height = padding if isinstance(padding, int) else 0
-                options = {"params": params, "security": security, "threads": threads, "pad_to": height, "segment_cycles": segment_cycles}
-                silent = ExecutorEnv(stdin, max_cycles=max_cycles, max_memory=limit, progress=env.progress)
-                expected = forecast(program, silent, profile.session.cycles, workers=jobs, **options)  # type: ignore[arg-type]
-        show_execution(profile, as_json, model, expected)
-        raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
+        execute_and_predict((program, stdin, model), (max_cycles, limit), proof, segment_cycles, as_json)
     if model is not None:
         model.refuse_saturation(max_cycles, limit)
     work = work_dir or target.with_name(f"{target.name}.segments")
@@ -162,6 +146,38 @@ def run(
         discard(work)
     show_run(info, target, length, as_json, model)
     raise typer.Exit(REJECTED if info.session.exit_code else DONE)
+
+
+def execute_and_predict(
+    guest: tuple[Path, bytes, ModelRun | None],
+    limits: tuple[int | None, int | None],
+    proof: dict[str, Any],
+    segment_cycles: int | None,
+    as_json: bool,
+) -> NoReturn:
+    """``--execute-only``: what the guest does, and what proving it would take.
+
+    Raises:
+        Exit: always, if the run ends.
+    """
+    from zkvm.session.profiling import profile as profile_run
+
+    program, stdin, model = guest
+    max_cycles, max_memory = limits
+    options = {name: proof[name] for name in ("params", "security", "threads")}
+    options["pad_to"] = proof["pad_to"] if isinstance(proof["pad_to"], int) else 0
+    expected = None
+    with screen(not as_json) as view:
+        env = guest_environment(stdin, view, as_json, max_cycles, max_memory)
+        profile = profile_run(program, env, **options)
+        if segment_cycles or proof["jobs"] or does_not_fit(profile, max_memory):
+            from zkvm.forecast import forecast
+
+            silent = ExecutorEnv(stdin, max_cycles=max_cycles, max_memory=max_memory, progress=env.progress)
+            workers, cycles = proof["jobs"], profile.session.cycles
+            expected = forecast(program, silent, cycles, workers=workers, segment_cycles=segment_cycles, **options)
+    show_execution(profile, as_json, model, expected)
+    raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
 
 
 @contextmanager

@@ -70,20 +70,26 @@ def verify(
         answer = judged(answer, interface, weights_digest)
     if as_json:
         emit(answer)
-    elif answer["accepted"]:
-        print("accepted" if not answer["dev"] else "accepted as a DEV RECEIPT: nothing is proven")
-        line("image ID", answer["image_id"])
-        line("exit code", answer["exit_code"])
-        line("journal", shown(bytes.fromhex(answer["journal"])))
-        if interface is not None:
-            from zkvm.cli.journal import show_decoded
-
-            show_decoded(answer)
-        line("security", f"{answer['security_bits']} bits, proven ({by_regime(answer['bits_by_regime'])})")
-        line("zero knowledge", "yes" if answer["zk"] else "no")
     else:
-        print(f"zkvm: rejected: {answer['reason']}: {answer['detail']}", file=sys.stderr)
+        show(answer, interface is not None)
     raise typer.Exit(DONE if answer["accepted"] else REJECTED)
+
+
+def show(answer: dict[str, Any], of_model: bool) -> None:
+    """The answer in words."""
+    if not answer["accepted"]:
+        print(f"zkvm: rejected: {answer['reason']}: {answer['detail']}", file=sys.stderr)
+        return
+    print("accepted" if not answer["dev"] else "accepted as a DEV RECEIPT: nothing is proven")
+    line("image ID", answer["image_id"])
+    line("exit code", answer["exit_code"])
+    line("journal", shown(bytes.fromhex(answer["journal"])))
+    if of_model:
+        from zkvm.cli.journal import show_decoded
+
+        show_decoded(answer)
+    line("security", f"{answer['security_bits']} bits, proven ({by_regime(answer['bits_by_regime'])})")
+    line("zero knowledge", "yes" if answer["zk"] else "no")
 
 
 def judged(answer: dict[str, Any], interface: ModelInterface | None, weights_digest: str | None) -> dict[str, Any]:
