@@ -18,7 +18,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import FromFloat, ToFloat
 from zkvm.ml.operations.unary import Requantize
 from zkvm.ml.ranges import Precision, TensorInfo, kind_of, quantization, widest
-from zkvm.ml.residence import Residence
+from zkvm.ml.residence import InMemory, Residence
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +176,23 @@ class Context:
         return self.fresh(shape, value.lo, value.hi, value.scale, value.kind, label=value.name)
 
     def in_memory(self, value: Value) -> Value:
-        """The value as words in RAM; see :class:`~zkvm.ml.residence.Residence`."""
+        """The value as words in RAM; see :class:`~zkvm.ml.residence.Residence`.
+
+        Raises:
+            InMemory: it is an input that the guest makes a tensor as it comes, or has the origin of one that it is made of.
+        """
+        if value.resident and value.origin:
+            raise InMemory(self._input_of(value).name)
         return self.residence.in_memory(value)
+
+    def _input_of(self, value: Value) -> Value:
+        """The input whose origin a value in tensors has: gathers and maxima keep it."""
+        makers = {id(operation.output): operation for operation in self.graph.operations}
+        while True:
+            owner = value.storage() if value.moved is None else value.moved.sources[0]
+            if id(owner) not in makers:
+                return owner
+            value = makers[id(owner)].inputs[0]
 
     def in_tensor(self, value: Value, layout: Layout) -> Value:
         """The value as a tensor of this layout; see :class:`~zkvm.ml.residence.Residence`."""
