@@ -16,6 +16,7 @@ from zkvm.ml.compiler import Arithmetic, Options, Precompiles
 from zkvm.ml.operations.depthwise import TensorDepthwise
 from zkvm.ml.operations.linear import Linear
 from zkvm.ml.operations.rearranging import TensorMaximum
+from zkvm.ml.operations.tensor_combining import TensorCombine
 from zkvm.ml.operations.tensors import TensorLinear
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
@@ -88,6 +89,43 @@ def test_a_residual_block_with_a_normalization(precompiles: Precompiles) -> None
     made = network(nodes, (SAMPLES, 3, 8, 8), constants, options=Options(arithmetic=Arithmetic.FIXED, precompiles=precompiles))
     assert (TensorLinear in kinds(made)) == (precompiles is Precompiles.AUTO)
     assert (Linear in kinds(made)) == (precompiles is Precompiles.NONE)
+
+
+def perceptron(channels: int) -> tuple[list[Any], dict[str, Any]]:
+    """Two dense layers, and between them a normalization that no layer takes into its weights."""
+    nodes = [
+        node("Gemm", "x w", "h"), node("Relu", "h", "r"), node("BatchNormalization", "r scale shift mean variance", "n"),
+        node("Gemm", "n w2", "y"),
+    ]  # fmt: skip
+    return nodes, {
+        "w": weights(12, channels), "w2": weights(channels, 5, seed=1), "scale": weights(channels, seed=2),
+        "shift": weights(channels, seed=3), "mean": weights(channels, seed=4),
+        "variance": np.abs(weights(channels, seed=5)) + np.float32(0.5),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_normalization_of_rows(private: bool) -> None:
+    """A layer between layers, whatever the number of rows."""
+    nodes, constants = perceptron(24)
+    options = Options(arithmetic=Arithmetic.FIXED, privacy=Privacy(private_weights=private))
+    assert calls(network(nodes, (9, 12), constants, tolerance=0.01, options=options)) == 3 * [TensorLinear]
+
+
+def test_a_normalization_of_rows_in_loops() -> None:
+    """One operation for all rows, and for all samples: code does not grow with their number."""
+    options = Options(arithmetic=Arithmetic.FIXED, precompiles=Precompiles.NONE)
+    nodes, constants = perceptron(24)
+    assert kinds(network(nodes, (9, 12), constants, options=options)) == 3 * [Linear]
+    constants = {name: array for name, array in constants.items() if not name.startswith("w")}
+    for shape in ((2, 24), (3, 24, 5)):
+        assert kinds(network([node("BatchNormalization", "x scale shift mean variance", "y")], shape, constants, options=options)) == [Linear]
+
+
+def test_a_normalization_of_many_channels() -> None:
+    """Products and sums: a layer would multiply each channel with all others' zeros."""
+    nodes, constants = perceptron(130)
+    assert TensorCombine in calls(network(nodes, (16, 12), constants))
 
 
 def test_private_weights() -> None:

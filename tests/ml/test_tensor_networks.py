@@ -132,6 +132,16 @@ def test_functions_and_averages() -> None:
     assert [kind for kind in calls(made) if kind is not TensorSums or kind in expected][-6:] == expected
 
 
+def test_an_input_whose_maxima_are_read_in_memory() -> None:
+    """It is words then: as a tensor that comes as it is it has an origin, which its maxima keep."""
+    nodes = [
+        node("MaxPool", "x", "p", kernel_shape=[2, 2], strides=[2, 2]), node("Sigmoid", "p", "s"),
+        node("BatchNormalization", "s scale shift mean variance", "y"),
+    ]  # fmt: skip
+    constants = {name: np.full(2, value, np.float32) for value, name in enumerate(("mean", "scale", "shift", "variance"))}
+    network(nodes, (1, 2, 10, 3), constants)
+
+
 @pytest.mark.parametrize("parts", [2, 3, 4])
 def test_concatenations(parts: int) -> None:
     """Channels of several tensors, of scales that differ, in odd numbers, padded, turned and cut."""

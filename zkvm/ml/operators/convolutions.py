@@ -13,6 +13,9 @@ from zkvm.ml.node import Node
 from zkvm.ml.operators.common import spatial_pads
 from zkvm.ml.operators.layers import Layer
 
+MAX_DIAGONAL = 1 << 11
+"""Channels of a normalization whose weights are worth a matrix with nothing but a diagonal."""
+
 
 def windows(sizes: tuple[int, ...], places: list[IntArray]) -> IntArray:
     """Elements that windows read of one channel: (taps, positions), -1 outside.
@@ -75,12 +78,12 @@ def convolution_of(context: Context, node: Node) -> Layer | None:
     if node.operator not in ("Conv", "BatchNormalization") or node.domain or node.inputs[0] in context.constants:
         return None
     info = context.info(node.inputs[0])
-    if info.kind is not Kind.REAL or len(info.shape) < 3:
-        return None
-    if any(name and name not in context.constants for name in node.inputs[1:]):
+    if info.kind is not Kind.REAL or any(name and name not in context.constants for name in node.inputs[1:]):
         return None
     if node.operator == "BatchNormalization":
         return _normalization(context, node, info.shape)
+    if len(info.shape) < 3:
+        return None
     kernel = context.required_constant(node, 1).astype(np.float64)
     bias = context.required_constant(node, 2).astype(np.float64) if node.has(2) else np.zeros(len(kernel))
     if not np.isfinite(kernel).all():
@@ -99,8 +102,10 @@ def convolution_of(context: Context, node: Node) -> Layer | None:
 def _normalization(context: Context, node: Node, shape: tuple[int, ...]) -> Layer | None:
     scale, shift, mean, variance = (context.required_constant(node, position).astype(np.float64) for position in range(1, 5))
     factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
-    if not np.isfinite(factor).all():
+    if not np.isfinite(factor).all() or len(factor) > MAX_DIAGONAL:
         return None
+    if len(shape) <= 2:  # rows of channels, as of a dense layer
+        return Layer(node.inputs[0], node.outputs[0], np.diag(factor), shift - mean * factor, False, products=1)
     index = np.arange(prod(shape[1:])).reshape(shape[1], 1, -1)
     return _layer(node, np.diag(factor), shift - mean * factor, of_samples(index, shape), 1, shape[0])
 

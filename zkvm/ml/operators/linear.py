@@ -242,7 +242,8 @@ def lower_batch_normalization(context: Context, node: Node) -> None:
     scale, shift, mean, variance = (context.required_constant(node, position).astype(np.float64) for position in range(1, 5))
     factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
     source = context.operand(node.inputs[0])
-    samples = source.shape[0]
-    pixels = source.size // (samples * len(factor))
-    geometry = Geometry((1, 1, 1), (0, 0, 0), (1, pixels), (0, 1), (0, 1), pixels, pixels)
-    _append(context, node, source, factor[:, None], shift - mean * factor, geometry, groups=len(factor), samples=samples)
+    samples, channels = source.shape[0], len(factor)
+    pixels = source.size // (samples * channels)
+    positions, steps = ((1, samples), (0, channels)) if pixels == 1 else ((samples, pixels), (channels * pixels, 1))
+    geometry = Geometry((1, 1, 1), (0, 0, 0), positions, steps, steps, pixels, pixels)
+    _append(context, node, source, factor[:, None], shift - mean * factor, geometry, groups=channels)

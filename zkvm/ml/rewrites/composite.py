@@ -7,6 +7,9 @@ import numpy as np
 from zkvm.ml.node import Node
 from zkvm.ml.rewrites.builder import Builder, rewrites
 
+LARGE_DIAGONAL = 128
+"""Channels up to which a layer whose weights are a diagonal costs no more than a product and a sum."""
+
 
 def _axes(builder: Builder, node: Node, rank: int) -> list[int]:
     axes = node.attributes.get("axes")
@@ -211,4 +214,17 @@ def rewrite_normalization(builder: Builder, node: Node) -> bool:
     centred = builder.node("Sub", [source, builder.reduce("ReduceMean", source, axes)])
     variance = builder.reduce("ReduceMean", builder.node("Mul", [centred, centred]), axes)
     builder.node("Div", [centred, builder.node("Sqrt", [variance])], node.outputs[0])
+    return True
+
+
+@rewrites("BatchNormalization")
+def rewrite_batch_normalization(builder: Builder, node: Node) -> bool:
+    """Only of several rows of many channels: x * factor + offset."""
+    shape = builder.shapes[node.inputs[0]]
+    if len(shape) != 2 or shape[0] == 1 or shape[1] <= LARGE_DIAGONAL:
+        return False
+    scale, shift, mean, variance = (builder.required(node, position).astype(np.float64) for position in range(1, 5))
+    factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
+    scaled = builder.node("Mul", [node.inputs[0], builder.constant(factor)])
+    builder.node("Add", [scaled, builder.constant(shift - mean * factor)], node.outputs[0])
     return True
