@@ -118,8 +118,9 @@ def test_a_normalization_of_rows_in_loops() -> None:
     nodes, constants = perceptron(24)
     assert kinds(network(nodes, (9, 12), constants, options=options)) == 3 * [Linear]
     constants = {name: array for name, array in constants.items() if not name.startswith("w")}
+    alone = [node("BatchNormalization", "x scale shift mean variance", "y")]
     for shape in ((2, 24), (3, 24, 5)):
-        assert kinds(network([node("BatchNormalization", "x scale shift mean variance", "y")], shape, constants, options=options)) == [Linear]
+        assert kinds(network(alone, shape, constants, options=options)) == [Linear]
 
 
 def test_a_normalization_of_many_channels() -> None:
