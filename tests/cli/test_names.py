@@ -19,6 +19,7 @@ TERMINAL = {
 }  # fmt: skip
 RUN_ONLY = {
     "--execute-only": "a function of its own: execute", "--all": "of a file of inputs", "--regime": "a part of policy",
+    "--inputs": "a function of its own: prove_many", "--workers": "an address; in Python a client of the cluster too",
 }  # fmt: skip
 SWITCHES = {"--no-zk": "zk", "--no-runtime": "runtime", "--no-measure": "measure"}
 """What is on in Python is switched off in the command line."""
@@ -27,7 +28,7 @@ REPEATED = {"--shape": "shapes", "--define": "defines", "--include-directory": "
 HOOKS = {"elf", "stdin", "progress", "stdout", "stderr", "warn", "sources", "model", "threads", "self"}
 """Of Python: arguments of commands, and functions that are called meanwhile."""
 PAIRS: list[tuple[str, Callable[..., Any], Mapping[str, str], set[str]]] = [
-    ("run", zkvm.prove, RUN_ONLY, {"policy", "verify"}),
+    ("run", zkvm.prove, RUN_ONLY, {"policy", "verify", "client"}),
     ("profile", zkvm.profile, {"--top": "of what is printed"}, {"pad_to", "max_memory"}),
     ("check", zkvm.check, {}, set()),
     ("compile", zkvm.ml.compile, {}, set()),
@@ -56,4 +57,4 @@ def test_one_name_for_one_option(command: str, function: Callable[..., Any], onl
 def test_the_demands_of_a_verifier() -> None:
     names = {name.removeprefix("--").replace("-", "_") for name in long_options("verify")}
     assert names >= {"image_id", "exit_code"} & set(inspect.signature(zkvm.Receipt.verify).parameters)
-    assert set(inspect.signature(zkvm.Policy).parameters) - names == {"max_segments"}
+    assert set(inspect.signature(zkvm.Policy).parameters) - names == set()
