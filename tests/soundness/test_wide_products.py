@@ -170,7 +170,7 @@ PROVEN: tuple[Attack, ...] = (g18_another_vector("d"), g18_padding_that_contribu
 FORGERIES: tuple[Attack, ...] = (
     *PROVEN,
     *map(g18_another_vector, "abcefgh"),
-    *(g18_padding_that_contributes(stem, lane) for stem in "efgh" for lane in range(8) if (stem, lane) != ("h", 7)),
+    *(g18_padding_that_contributes(stem, lane) for stem in "efgh" for lane in (0, 6)),
 )
 
 test_one_line_refuses = refused(FORGERIES)

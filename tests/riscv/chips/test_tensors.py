@@ -79,8 +79,8 @@ def test_edges_of_tiles(positions: int, channels: int) -> None:
     satisfied(random_layer(random.Random(100 * positions + channels), positions, channels, 3))
 
 
-@pytest.mark.parametrize("positions", [32, 33, 49, 64, 71])
-@pytest.mark.parametrize("channels", [32, 33, 41, 47, 64, 65])
+@pytest.mark.parametrize("positions", [32, 49, 71])
+@pytest.mark.parametrize("channels", [32, 41, 65])
 def test_four_tiles_at_once(positions: int, channels: int) -> None:
     """Whole fours of tiles, and those that are left beside and below them; sums, and how often vectors are read, are the same."""
     run = satisfied(random_layer(random.Random(100 * positions + channels), positions, channels, 3), wide=True)
