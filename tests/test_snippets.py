@@ -159,6 +159,7 @@ SHORT = ("tutorial.md", "from-ezkl.md", "from-risc-zero.md", "command-line.md")
 ELSEWHERE = {
     "guests.md": "tests/guest/test_documentation.py",
     "python-guests.md": "tests/guest/python/test_page.py",
+    "toolchains.md": "tests/guest/test_other_toolchains.py",
     "extending.md": "tests/test_extending.py",
     "tour.md": "tests/tools/test_site.py",
     "applications.md": "tests/host/test_stories.py",

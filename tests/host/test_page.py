@@ -9,8 +9,8 @@ from tests.host.test_stories import PROGRAMS
 from tests.test_layers import ROOT
 
 PAGE = (ROOT / "docs" / "applications.md").read_text()
-SMALLER = {"digits", "sudoku"}
-"""Programs that are only a receipt; guests and command line are tested with them."""
+SMALLER = {"digits", "sudoku"} | {path.stem for path in (ROOT / "host").glob("python_*.py")}
+"""Programs that are only a receipt; guests, guests in Python and command line are tested with them."""
 SAYS = ("Proven", "Hidden", "Not proven", "Refused")
 
 
