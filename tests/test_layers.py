@@ -126,6 +126,10 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "ml.private": ("errors", "ml", "riscv.vm.digest"),
     # A compiled model runs and proves itself.
     "ml.package": ("errors", "files", "ml", "api", "many", "session", "stark.crypto.hashes", "verifier.receipt"),
+    "serve": (
+        "errors", "files", "api", "ml.interface", "ml.package", "ml.samples", "session", "stark.crypto.hashes", "stark.protocol.params",
+        "verifier.receipt",
+    ),
     "cli": ("",),  # anything: nothing imports it
     "__main__": ("cli",),
 }  # fmt: skip
@@ -148,11 +152,27 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "ml": frozenset({"numpy", "onnx", "onnxruntime", "onnxslim"}),
     **dict.fromkeys(("ml.__init__", "ml.interface", "ml.package", "ml.samples"), frozenset({"numpy"})),
     "progress": frozenset({"rich", "IPython"}),
+    "serve": frozenset({"numpy", "starlette", "uvicorn", "prometheus_client"}),
     "cli": frozenset({"numpy", "rich", "typer"}),
     "__main__": frozenset(),
 }
 
-HEAVY = ("numba", "llvmlite", "dask", "distributed", "rich", "typer", "click", "elftools", "capstone", "onnx", "onnxruntime", "ziglang")
+HEAVY = (
+    "numba",
+    "llvmlite",
+    "dask",
+    "distributed",
+    "rich",
+    "typer",
+    "click",
+    "elftools",
+    "capstone",
+    "onnx",
+    "onnxruntime",
+    "ziglang",
+    "starlette",
+    "uvicorn",
+)
 
 
 def imported_modules(source: str) -> set[str]:

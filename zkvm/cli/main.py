@@ -32,6 +32,7 @@ COMMANDS = {
         "Show the proven security of a proof term by term, for the worst case: every table present and as tall as the tallest.",
     ),
     "compile": ("compile:compile_model", "Compile an ONNX model to a guest whose answers are the model's."),
+    "serve": ("serve:serve", "Answer requests over HTTP: verify receipts, prove runs of known programs."),
     "doctor": ("doctor:doctor", "Show what is installed and what this machine has; names what is wrong with it."),
     "completion": ("completion:completion", "Print the script with which a shell completes commands, options and files."),
 }
