@@ -18,7 +18,6 @@ from zkvm.errors import UsageError
 from zkvm.session.memory import GIB, available_bytes
 from zkvm.session.resources import thread_count
 
-MIB = 1 << 20
 SHARE = 0.9
 """Part of the free memory that the processes may take together, if nothing else is said."""
 
@@ -41,7 +40,7 @@ def serve(
     max_upload: Annotated[int, typer.Option("--max-upload", metavar="MIB", min=1, help="a receipt or an input")] = 16,
     max_memory: Annotated[
         float | None,
-        typer.Option("--max-memory", metavar="GIB", min=0.1, help="of one process (default: shares of what is free)", show_default=False),
+        typer.Option("--max-memory", metavar="GIB", help="of one process (default: shares of what is free)", show_default=False),
     ] = None,
     max_seconds: Annotated[float, typer.Option("--max-seconds", metavar="N", min=1, help="that one proof may take")] = 3600,
     max_kept: Annotated[int, typer.Option("--max-kept", metavar="N", min=1, help="ended jobs that are kept")] = 100,
@@ -51,7 +50,7 @@ def serve(
     as_json: JsonOption = False,
 ) -> None:
     """Answer requests over HTTP: verify receipts, prove runs of known programs."""
-    from zkvm.serve.settings import LOOPBACK, MISSING, Settings
+    from zkvm.serve.settings import LOOPBACK, MIB, MISSING, Settings
 
     try:
         from zkvm.serve.endpoints import Service
@@ -61,18 +60,27 @@ def serve(
         if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "prometheus_client"):
             raise
         raise UsageError(MISSING) from error
+    if max_memory is not None and not max_memory > 0:
+        raise UsageError(f"--max-memory {max_memory}: a positive number of GiB is needed")
     if images is not None:
         load_committer()
-    local = _is_loopback(host)
+    cores, local = thread_count(None), _is_loopback(host)
     names = tuple(name.lower() for name in allow_host or ())
     share = int(SHARE * available_bytes() / (jobs if images is not None else 1))
     with ExitStack() as stack:
         folder = state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zkvm-serve-")))
         settings = Settings(
-            folder, images, jobs, concurrency or thread_count(None), max_queue, max_upload * MIB,
-            share if max_memory is None else int(max_memory * GIB), max_seconds, max_kept,
+            state=folder,
+            images=images,
+            jobs=jobs,
+            concurrency=concurrency or cores,
+            max_queue=max_queue,
+            max_upload=max_upload * MIB,
+            max_memory=share if max_memory is None else int(min(max_memory, 1 << 20) * GIB),
+            max_seconds=max_seconds,
+            max_kept=max_kept,
             hosts=(*LOOPBACK, host.lower(), *names) if local or names else (),
-        )  # fmt: skip
+        )
         sock = stack.enter_context(listening(host, port))
         service = Service(settings)
         address, number = sock.getsockname()[:2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -70,5 +71,12 @@ def serve(service: Service, sock: socket.socket, begun: Callable[[], object]) ->
         application(service), log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=END_SECONDS, lifespan="on",
         proxy_headers=False,
     )  # fmt: skip
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)  # the server raises them again when everything is closed
     begun()
     _Server(config, service).run([sock])
+
+
+def _end(number: int, frame: object) -> None:
+    """A signal is how a service ends: no failure, and what was made for it is cleaned up."""
+    raise SystemExit(0)
