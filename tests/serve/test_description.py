@@ -15,7 +15,17 @@ from zkvm.serve.app import application
 from zkvm.serve.endpoints import Service
 from zkvm.serve.openapi import JSON, PROVE, SCHEMAS, VERIFY
 
-TYPES = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict, "array": list, "null": type(None)}
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict, "array": list, "null": type(None),
+}  # fmt: skip
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "object": dict,
+    "array": list,
+    "null": type(None),
+}
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +87,12 @@ def test_answers_are_as_described(service: tuple[TestClient, Service]) -> None:
     data = dev_receipt().to_bytes()
     job = client.post("/v1/proofs?image=echo&dev=true", content=b"x").json()["id"]
     finished(client, job)
+    verify, proofs, own = "/v1/verify", "/v1/proofs", "/v1/proofs/{job}"
     asked = [
-        ("POST", "/v1/verify", "?image=echo&allow_dev=true", data), ("POST", "/v1/verify", "?image=echo", data),
-        ("POST", "/v1/verify", "", b""), ("GET", "/v1/images", "", b""), ("POST", "/v1/proofs", "?image=echo&dev=true", b"x"), ("POST", "/v1/proofs", "?image=no", b""),
-        ("GET", "/v1/proofs/{job}", "", b""), ("GET", "/v1/proofs/{job}/receipt", "", b""), ("GET", "/v1/proofs/{job}/events", "", b""),
-        ("GET", "/health", "", b""), ("GET", "/metrics", "", b""), ("GET", "/openapi.json", "", b""),
-        ("DELETE", "/v1/proofs/{job}", "", b""),
-        ("GET", "/v1/proofs/{job}/receipt", "", b""),
+        ("POST", verify, "?image=echo&allow_dev=true", data), ("POST", verify, "?image=echo", data), ("POST", verify, "", b""),
+        ("POST", proofs, "?image=echo&dev=true", b"x"), ("POST", proofs, "?image=no", b""), ("GET", own, "", b""),
+        ("GET", f"{own}/receipt", "", b""), ("GET", f"{own}/events", "", b""), ("GET", "/v1/images", "", b""), ("GET", "/health", "", b""),
+        ("GET", "/metrics", "", b""), ("GET", "/openapi.json", "", b""), ("DELETE", own, "", b""), ("GET", f"{own}/receipt", "", b""),
     ]  # fmt: skip
     for method, path, query, body in asked:
         response = client.request(method, path.format(job=job) + query, content=body)

@@ -168,13 +168,14 @@ def test_a_stream_follows_a_job_until_it_is_cancelled(tmp_path: Path, replaced: 
 def test_limits_of_time_bugs_and_deaths_end_a_job_and_not_the_service(
     tmp_path: Path, replaced: Callable[[Work], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    works = ((jobs.wait_work, "limit"), (jobs.broken_work, "internal"), (jobs.dying_work, "worker"))
-    with serving(tmp_path, max_seconds=0.5) as (client, _):
-        for work, expected in works:
-            replaced(work)
+    works = ((jobs.broken_work, 3600.0, "internal"), (jobs.dying_work, 3600.0, "worker"), (jobs.wait_work, 0.5, "limit"))
+    for work, seconds, expected in works:
+        replaced(work)
+        with serving(tmp_path, max_seconds=seconds) as (client, _):
             view = finished(client, submitted(client))
             assert (view["state"], view["error"]["code"]) == ("failed", expected)
             assert "secret" not in view["error"]["message"]
+            assert client.get("/health").status_code == 200
     assert "a secret" in caplog.text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from starlette.requests import Request
@@ -208,4 +208,4 @@ def test_a_verification_that_takes_too_long_is_stopped(tmp_path: Path, monkeypat
 @pytest.mark.parametrize("name", ["jobs", "concurrency", "max_queue", "max_upload", "max_memory", "max_seconds", "max_kept"])
 def test_limits_that_allow_nothing_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=name):
-        Settings(tmp_path, **{name: 0})
+        Settings(tmp_path, **cast(Any, {name: 0}))

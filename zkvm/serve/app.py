@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -31,6 +33,8 @@ TRACEBACK_VARIABLE = "ZKVM_TRACEBACK"
 CODES = {404: "not_found", 405: "method_not_allowed"}
 NO_ROUTE = "none"
 """The route of a request for what is not there, in logs and metrics: what is asked for could be anything."""
+LINGER_SECONDS = 5.0
+"""What a client that is refused has to send the rest."""
 CLIENT_GONE = 499
 """What is logged for a client that went away before its answer."""
 
@@ -49,21 +53,52 @@ def application(service: Service) -> Starlette:
         routes=[Route(own.path, own.endpoint, methods=[own.method]) for own in service.operations()],
         lifespan=lifespan,
         middleware=[Middleware(Around, service=service)],
-        exception_handlers={Refusal: _refused, HTTPException: _no_route},
+        exception_handlers={HTTPException: _no_route},
     )
     app.router.redirect_slashes = False
     return app
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return error.response()
-
-
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = f"{error.detail}: GET /openapi.json describes what there is"
-    return Refusal(error.status_code, CODES.get(error.status_code, "bad_request"), message, error.headers).response()
+    raise Refusal(error.status_code, CODES.get(error.status_code, "bad_request"), message, error.headers)
+
+
+class Upload:
+    """The body of a request, of which a refusal has perhaps not read everything."""
+
+    def __init__(self, receive: Receive, headers: Headers) -> None:
+        """Nothing is read yet.
+
+        Args:
+            receive: gives the parts.
+            headers: of the request.
+        """
+        self._receive = receive
+        length = headers.get("content-length", "")
+        self._announced = int(length) if length.isdecimal() and len(length) < 19 else None
+        asks = headers.get("expect", "").lower() == "100-continue"
+        self._left = bool(self._announced or "transfer-encoding" in headers) and not asks
+
+    async def receive(self) -> Message:
+        """The next part."""
+        message = await self._receive()
+        self._left = self._left and message["type"] == "http.request" and message.get("more_body", False)
+        return message
+
+    async def drain(self, limit: int) -> None:
+        """Read what is left and forget it: a client that is still sending would be cut off before it sees why it is refused.
+
+        Args:
+            limit: about twice as many bytes are read at most; what announces more is cut off.
+        """
+        if self._announced is not None and self._announced > 2 * limit:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while self._left and limit > 0:
+                    limit -= len((await self.receive()).get("body", b""))
 
 
 class Around:
@@ -95,10 +130,12 @@ class Around:
                 MutableHeaders(scope=message).update({"X-Request-ID": name, "X-Content-Type-Options": "nosniff"})
             await send(message)
 
+        upload = Upload(receive, headers)
         try:
             self._check(headers)
-            await self._app(scope, receive, answer)
+            await self._app(scope, upload.receive, answer)
         except Refusal as refusal:
+            await upload.drain(self._service.settings.max_upload)
             await refusal.response()(scope, receive, answer)
         except ClientDisconnect:
             status = CLIENT_GONE
