@@ -163,6 +163,7 @@ ELSEWHERE = {
     "extending.md": "tests/test_extending.py",
     "tour.md": "tests/tools/test_site.py",
     "applications.md": "tests/host/test_stories.py",
+    "serve.md": "tests/serve/test_page.py",
 }
 """Pages whose own tests execute them."""
 NOT_RUN = {"security.md": "the long campaigns, each of which is the command of a test's slow form", "zero-knowledge.md": "", "air.md": ""}
