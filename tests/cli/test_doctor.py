@@ -32,7 +32,7 @@ def test_this_machine_is_well() -> None:
     outcome = invoke("doctor", "--json")
     view = outcome.json
     assert (outcome.code, view["problems"], view["zkvm"]) == (0, [], zkvm.__version__)
-    assert view["extras"] == {"prove": True, "guest": True, "ml": True}
+    assert view["extras"] == dict.fromkeys(("prove", "guest", "ml", "cluster", "serve"), True)
     assert set(view["packages"]) == {"numpy", "pyelftools", "rich", "typer", "numba", "ziglang", "onnx", "onnxruntime", "onnxslim"}
     assert view["processor"]["vector_bits"] in (256, 512)
     assert view["kernels"]["file"] == str(library_path())
@@ -49,7 +49,7 @@ def test_readable_form() -> None:
 def test_without_extras() -> None:
     result = run_without_extras(WITHOUT_EXTRAS, base=True)
     assert result.returncode == 0, result.stderr
-    assert '"extras": {"prove": false, "guest": false, "ml": false}' in result.stdout
+    assert '"extras": {"prove": false, "guest": false, "ml": false, "cluster": false, "serve": false}' in result.stdout
     assert '"kernels": null' in result.stdout
     assert '"target": null' in result.stdout
 

@@ -22,7 +22,7 @@ from zkvm.session.resources import prove_extra_found, thread_count
 
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)\s*(?P<range>[^;]*)(?:;\s*extra\s*==\s*['\"](?P<extra>\w+)['\"])?")
 COMPARISONS = {"==": "__eq__", ">=": "__ge__", "<": "__lt__"}
-EXTRAS = ("prove", "guest", "ml")
+EXTRAS = ("prove", "guest", "ml", "cluster", "serve")
 """Those that users install; the others are for the tests."""
 FEATURES = ("avx2", "avx512f", "avx512ifma", "bmi2", "adx", "neon", "sve")
 """Of the processor, those that matter to kernels."""
