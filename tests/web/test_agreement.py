@@ -62,7 +62,9 @@ def judge() -> Iterator[Judge]:
 @pytest.mark.parametrize("regime", REGIMES)
 @pytest.mark.parametrize("demand", [0, 66, 67, 76, 88, 100, 103, 104, 128, 129])
 def test_policies(judge: Judge, demand: int, regime: str, allow_dev: bool) -> None:
-    for path in FROZEN.glob("*.receipt"):
+    paths = sorted(FROZEN.glob("*.receipt"))
+    assert paths
+    for path in paths:
         data = path.read_bytes()
         image = Receipt.from_bytes(data).claim.image_id.hex()
         agreed(judge, data, image, Policy(demand, allow_dev, regime))
