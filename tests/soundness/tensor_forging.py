@@ -17,6 +17,7 @@ from zkvm.riscv.chips.tensor.lanes import ROW
 from zkvm.riscv.isa import opcodes
 from zkvm.riscv.isa.calls import TENSOR
 from zkvm.riscv.isa.tensors import EXPORT, IMPORT, LINEAR, Descriptor
+from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.assemble import CHANNELS, DATA, EXIT, RODATA, VECTORS, Item, assemble
 from zkvm.riscv.vm.executor import execute
 from zkvm.stark.field.goldilocks import P
@@ -64,6 +65,10 @@ class Program:
 
     def forged(self) -> Forgery:
         """The honest tables of its run."""
+        return forgery(self.executed())
+
+    def executed(self) -> Execution:
+        """Its run."""
         items: list[Item] = []
         for number, (_, first, second) in enumerate(self.calls):
             items += self.last if number == len(self.calls) - 1 else ()
@@ -85,7 +90,7 @@ class Program:
             functions=functions,
         )
         run = execute(image, vector_bytes(self.imported))
-        return forgery(replace(run, tensor_calls=tuple(replace(call, wide=self.wide) for call in run.tensor_calls)))
+        return replace(run, tensor_calls=tuple(replace(call, wide=self.wide) for call in run.tensor_calls))
 
 
 def layer(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.forge import Forgery
+from tests.proving import FAST, prove_execution
+from tests.second_parts import Refused
+from tests.second_verifier import Closing, Statement, verify_seal
+from tests.soundness.cheating import skip_own_checks
 from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused
 from tests.soundness.tensor_forging import (
     LAYER,
@@ -18,7 +24,15 @@ from tests.soundness.tensor_forging import (
     sums_of,
     vector_of,
 )
+from tools.make_vectors import chips
+from zkvm.errors import VerificationError
 from zkvm.riscv.chips.tensor.wide import WideProductsChip
+from zkvm.riscv.machine import machine
+from zkvm.stark.air.builder import Argument
+from zkvm.stark.air.table import Table
+from zkvm.stark.protocol.codec import encode_proof
+from zkvm.stark.protocol.params import Policy
+from zkvm.stark.verifier.verify import verify_proof
 
 PRODUCTS, WIDE = "tensor_products", "tensor_wide_products"
 BLOCKS, CHANNELS, TAPS = 5, 40, 2
@@ -49,6 +63,42 @@ def test_honest(forged: Forgery) -> None:
     for own in (alone, forged):
         assert own.refusals() == set()
         assert own.refusals(recount=False) == set()
+
+
+@pytest.mark.parametrize("result", [0, 1])
+def test_a_proof_before_two_verifiers(result: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours and the one that was written from the pages accept the honest table, and refuse it with one product changed."""
+    skip_own_checks(monkeypatch)
+    honest = replace(layer(BLOCKS, CHANNELS, TAPS), wide=True)
+
+    def change(tables: Sequence[Table]) -> None:
+        table = next(table for table in tables if table.chip.name == WIDE)
+        table.main[table.chip.main.index("a0"), 0] += np.uint64(result)
+
+    statement, proof = prove_execution(honest.executed(), FAST, forge=change)
+    accepted = [True, True]
+    try:
+        verify_proof(machine(), statement, proof, Policy(FAST.security_bits))
+    except VerificationError:
+        accepted[0] = False
+    logs = {
+        chip.name: height.bit_length() - 1 for chip, height in zip(machine().chips, statement.preprocessed_heights, strict=True) if height
+    }
+    own = [
+        Closing(entry.bus.id, [tuple(row) for row in entry.values.tolist()], entry.sent, entry.bus.argument is Argument.LOGUP)
+        for entry in statement.closings
+    ]
+    fixed = {chip.name: logs.get(chip.name, 0) for chip in machine().chips if len(chip.preprocessed)}
+    try:
+        verify_seal(
+            encode_proof(proof),
+            machine().description,
+            chips(machine()),
+            Statement(dict(statement.fields), fixed, statement.preprocessed_root, own),
+        )
+    except Refused:
+        accepted[1] = False
+    assert accepted == [not result, not result]
 
 
 def test_a_tap_may_be_here_or_there(forged: Forgery) -> None:
