@@ -45,6 +45,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
         "riscv.isa.opcodes", "riscv.records", "riscv.operations", "riscv.kernels",
         "stark.field.goldilocks", "stark.kernels.source",
     ),
+    # Line numbers, for profiles.
+    "riscv.vm.dwarf": ("riscv.vm",),
     "riscv.vm": ("errors", "files", "riscv.isa", "riscv.records", "riscv.kernels", "stark.crypto.hashes"),
     # The compression that a guest may call is the one of the proof system.
     "riscv.vm.compression": ("riscv.vm", "riscv.isa", "riscv.records", "stark.crypto.compression"),
@@ -144,7 +146,8 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "stark.kernels.width": frozenset({"llvmlite"}),
     "stark.kernels.source": frozenset({"numpy", "numba", "llvmlite"}),
     "riscv.kernels.source": frozenset({"numpy", "numba"}),
-    "riscv.vm": frozenset({"numpy", "elftools"}),
+    "riscv.vm": frozenset({"numpy"}),
+    "riscv.vm.dwarf": frozenset({"numpy", "elftools"}),
     "guest": frozenset({"elftools"}),
     "guest.python": frozenset({"numpy"}),
     # Whoever proves on one machine has no use for it.

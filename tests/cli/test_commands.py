@@ -299,7 +299,7 @@ def test_without_the_prove_extra(receipt: Path) -> None:
     assert without("numba", "verify", receipt, "--image-id", echo_id()).returncode == 0
     assert without("elftools", "verify", receipt, "--image-id", echo_id()).returncode == 0
     assert without("numba", "inspect", receipt).returncode == 0
-    assert without("elftools", "disasm", HELLO).returncode == 2
+    assert without("elftools", "disasm", HELLO).returncode == 0
 
 
 def bare(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

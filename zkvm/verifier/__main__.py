@@ -1,6 +1,6 @@
 """The stand-alone verifier: ``python -m zkvm.verifier RECEIPT --image-id HEX`` or ``--elf GUEST.elf``.
 
-It needs numpy and the standard library, and pyelftools if it is to read an ELF file. Exit codes: 0 accepted, 1 rejected, 2 usage, or the
+It needs numpy and the standard library. Exit codes: 0 accepted, 1 rejected, 2 usage, or the
 output cannot be written, 3 a file cannot be read, or is no receipt or program, 5 out of memory, or the program is too large,
 130 interrupted.
 """
@@ -89,7 +89,7 @@ def _verify(options: argparse.Namespace) -> int:
     Raises:
         OSError: it cannot be printed.
         ElfError: the program cannot be read, or is none.
-        UsageError: no program is named, or pyelftools is missing.
+        UsageError: no program is named.
         LimitError: the program is too large.
     """
     piped = str(options.receipt) == "-"

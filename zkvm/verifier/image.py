@@ -37,7 +37,6 @@ def read_image(elf: bytes | str | os.PathLike[str]) -> Image:
 
     Raises:
         ElfError: the file cannot be read, or is not a program for this machine.
-        UsageError: pyelftools is not installed.
     """
     if isinstance(elf, bytes):
         return load_image(elf, symbols=False)
@@ -86,7 +85,6 @@ def image_id(elf: bytes | str | os.PathLike[str], progress: Progress | None = No
     Raises:
         ElfError: the file cannot be read, or is not a program for this machine.
         LimitError: a table would be too long.
-        UsageError: pyelftools is not installed.
     """
     image = read_image(elf)
     columns = image_columns(image)

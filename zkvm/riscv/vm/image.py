@@ -169,7 +169,8 @@ def check_gaps(gaps: tuple[tuple[int, int], ...], origins: Words) -> None:
         if np.any((origins >= start) & (origins < end)):
             raise ElfError(f"gap [0x{4 * start:x}, 0x{4 * end:x}) holds words of the RAM image or of ROM")
         previous = end
-    if np.unique(origins).size != origins.size:
+    ordered = np.sort(origins)
+    if np.any(ordered[1:] == ordered[:-1]):
         raise ElfError("a word belongs to RAM and to ROM")
 
 
@@ -195,10 +196,10 @@ def _merge(parts: list[tuple[Words, Words]]) -> tuple[Words, Words]:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     index = np.concatenate([part[0] for part in parts])
     value = np.concatenate([part[1] for part in parts])
-    merged, inverse = np.unique(index, return_inverse=True)
-    total = np.zeros_like(merged)
-    np.add.at(total, inverse, value)
-    return merged, total
+    order = np.argsort(index, kind="stable")
+    ordered = index[order]
+    first = np.flatnonzero(np.concatenate([np.ones(min(len(ordered), 1), np.bool_), ordered[1:] != ordered[:-1]]))
+    return ordered[first], np.add.reduceat(value[order], first) if first.size else value
 
 
 def _gaps(ranges: list[tuple[int, int]], taken: Words) -> tuple[tuple[int, int], ...]:

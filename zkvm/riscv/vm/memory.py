@@ -17,6 +17,13 @@ OUTSIDE, ZERO, DATA, ROM = 0, 1, 2, 3
 """Origins of a word: none, a gap, the RAM image, read-only."""
 
 
+def distinct_pages(pages: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers of pages, ascending, each once. ``numpy.unique`` would import numpy's masked arrays at the start of every run."""
+    named = np.zeros(PAGE_COUNT, np.bool_)
+    named[pages] = True
+    return np.flatnonzero(named)
+
+
 class PagedMemory:
     """The 2^30 words of guest memory, of which only touched pages take space.
 
@@ -76,7 +83,7 @@ class PagedMemory:
     def _place(self, addresses: NDArray[np.uint64], values: NDArray[np.uint64], origin: int) -> None:
         """Initial words of the image."""
         words = (addresses // np.uint64(4)).astype(np.int64)
-        pages = np.unique(words // PAGE_WORDS)
+        pages = distinct_pages(words // PAGE_WORDS)
         self._allocate(pages[self.page_table[pages] == ABSENT], OUTSIDE)
         index = self.page_table[words // PAGE_WORDS].astype(np.int64) * PAGE_WORDS + words % PAGE_WORDS
         self.values[index] = values
@@ -107,7 +114,7 @@ class PagedMemory:
         pages = words // PAGE_WORDS
         slots = self.page_table[pages].astype(np.int64)
         if np.any(slots == LAZY):
-            self._allocate(np.unique(pages[slots == LAZY]), ZERO)
+            self._allocate(distinct_pages(pages[slots == LAZY]), ZERO)
             slots = self.page_table[pages].astype(np.int64)
         index = slots * PAGE_WORDS + words % PAGE_WORDS
         index[slots < 0] = -1

@@ -14,7 +14,7 @@ from zkvm.riscv.isa.rv32im import REGISTER_NAMES
 from zkvm.riscv.isa.semantics import LOADS, REGISTER_FORM, STORES, TAKEN
 from zkvm.riscv.kernels import interpreter as kernel
 from zkvm.riscv.records import REFRESH, STEP, Image
-from zkvm.riscv.vm.memory import PAGE_COUNT, PAGE_WORDS, PagedMemory
+from zkvm.riscv.vm.memory import PAGE_COUNT, PAGE_WORDS, PagedMemory, distinct_pages
 
 FIRST_CAPACITY = 1 << 22
 """Records that the first buffers hold: 300 MB of address space, of which only what is filled takes memory."""
@@ -186,9 +186,10 @@ def decode_program(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32],
         code_rows: (k, 1024) int32, by word of the page the row in ``program``, -1 if there is none.
     """
     op, pc = rows["op"].astype(np.int64), rows["pc"].astype(np.int64)
-    pages, slots = np.unique(pc // (4 * PAGE_WORDS), return_inverse=True)
+    pages = distinct_pages(pc // (4 * PAGE_WORDS))
     code_pages = np.full(PAGE_COUNT, -1, np.int32)
     code_pages[pages] = np.arange(len(pages))
+    slots = code_pages[pc // (4 * PAGE_WORDS)]
     code_rows = np.full((len(pages), PAGE_WORDS), -1, np.int32)
     code_rows[slots, pc // 4 % PAGE_WORDS] = np.arange(len(rows))
 

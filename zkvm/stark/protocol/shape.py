@@ -172,6 +172,17 @@ def tree_positions(positions: NDArray[np.int64], tallest: int, height: int) -> N
     return positions // tallest * height + positions % tallest % height
 
 
+def opened_positions(positions: NDArray[np.int64], tallest: int, height: int) -> NDArray[np.int64]:
+    """What is opened there for all queries: the distinct positions, ascending."""
+    return distinct(tree_positions(positions, tallest, height))
+
+
+def distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The values of an array, ascending, each once: ``numpy.unique``, which would import numpy's masked arrays at a verifier's start."""
+    ordered = np.sort(values)
+    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if ordered.size else ordered
+
+
 def shared_params(alpha: Ext, beta: Ext, powers: int) -> list[int]:
     """Runtime constants that all chips of a machine with so many powers share: alpha, beta, ... beta^powers, flattened."""
     values: list[Ext] = [alpha]

@@ -13,7 +13,7 @@ from zkvm.stark.crypto.transcript import Transcript
 from zkvm.stark.field.extension import Ext
 from zkvm.stark.protocol.joint import Joined
 from zkvm.stark.protocol.params import GRINDING_BITS, PROTOCOL_VERSION
-from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.protocol.shape import ProofShape, distinct
 from zkvm.stark.protocol.statement import Statement
 
 DOMAIN = "zkvm proof"
@@ -90,4 +90,4 @@ class Steps:
             VerificationError: GRINDING.
         """
         self.transcript.grind_check(GRINDING_LABEL, nonce, GRINDING_BITS)
-        return np.unique(self.transcript.draw_indices("query positions", count, bound))
+        return distinct(self.transcript.draw_indices("query positions", count, bound))

@@ -20,7 +20,7 @@ from zkvm.stark.kernels.ntt import evaluate_coset
 from zkvm.stark.protocol.joint import Joined, all_params
 from zkvm.stark.protocol.params import FOLDING, GRINDING_BITS, Parameters
 from zkvm.stark.protocol.proof import LayerOpening, Proof, TreeOpening
-from zkvm.stark.protocol.shape import BUS_TREE, MAIN_TREE, MASK_COLUMNS, QUOTIENT_COLUMNS, ProofShape, tree_positions
+from zkvm.stark.protocol.shape import BUS_TREE, MAIN_TREE, MASK_COLUMNS, QUOTIENT_COLUMNS, ProofShape, opened_positions
 from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.protocol.steps import DOMAIN, Steps
 from zkvm.stark.prover.columns import Committed, extend
@@ -306,7 +306,7 @@ def commit_quotient(shape: ProofShape, chunks: U64, randomness: Randomness, thre
 def open_tree(tree: MerkleTree, positions: NDArray[np.int64], shape: ProofShape, *, salted: bool = True) -> TreeOpening:
     """Rows of a tree at the query positions; a shorter tree at the positions folded onto it."""
     height = tree.leaf_count // shape.parameters.blowup
-    opening = tree.open(np.unique(tree_positions(positions, shape.tallest, height)))
+    opening = tree.open(opened_positions(positions, shape.tallest, height))
     return TreeOpening(tuple(opening.rows), opening.salts if salted else None, opening.siblings)
 
 
@@ -314,6 +314,6 @@ def open_layers(layers: Sequence[MerkleTree], positions: NDArray[np.int64], shap
     """Leaves of every FRI layer at the query positions."""
     opened = []
     for tree, height in zip(layers, shape.fri_heights, strict=True):
-        leaves, siblings = tree.open_fri(np.unique(tree_positions(positions, shape.tallest, height // FOLDING)))
+        leaves, siblings = tree.open_fri(opened_positions(positions, shape.tallest, height // FOLDING))
         opened.append(LayerOpening(leaves, siblings))
     return tuple(opened)

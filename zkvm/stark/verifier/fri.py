@@ -16,7 +16,17 @@ from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
 from zkvm.stark.protocol.joint import Joined, lifted_pin
 from zkvm.stark.protocol.params import FOLDING
 from zkvm.stark.protocol.proof import Proof, TreeOpening
-from zkvm.stark.protocol.shape import BUS_TREE, OPENING_ORDER, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape, tree_positions, tree_width
+from zkvm.stark.protocol.shape import (
+    BUS_TREE,
+    OPENING_ORDER,
+    PREPROCESSED,
+    QUOTIENT_COLUMNS,
+    ProofShape,
+    distinct,
+    opened_positions,
+    tree_positions,
+    tree_width,
+)
 
 Array = NDArray[np.uint64]
 
@@ -40,7 +50,7 @@ def check_trees(
 
     def opened(names: Sequence[str], roots: Sequence[bytes], height: int, trees: Sequence[TreeOpening]) -> OpenedTrees:
         """Trees over one domain."""
-        indices = np.unique(tree_positions(positions, tallest, height))
+        indices = opened_positions(positions, tallest, height)
         rows, salts, siblings = zip(*((tree.rows, tree.salts, tree.siblings) for tree in trees), strict=True)
         return OpenedTrees(names, roots, blowup * height, indices, rows, salts, siblings)
 
@@ -66,7 +76,7 @@ def opened_columns(shape: ProofShape, proof: Proof, positions: NDArray[np.int64]
     def spread(tree: TreeOpening, height: int) -> list[Array]:
         """Rows of a tree that is shorter than the largest domain, at each position."""
         inside = tree_positions(positions, shape.tallest, height)
-        rank = np.searchsorted(np.unique(inside), inside)
+        rank = np.searchsorted(distinct(inside), inside)
         return [rows[rank] for rows in tree.rows]
 
     quotient = proof.quotient.rows[0]
@@ -153,12 +163,15 @@ def check_low_degree(shape: ProofShape, proof: Proof, positions: NDArray[np.int6
     eighth_roots = goldilocks.powers(pow(root_of_unity(FOLDING), -1, P), FOLDING)
     for number, (height, layer, challenge) in enumerate(zip(shape.fri_heights, proof.layers, challenges, strict=True)):
         short = height // FOLDING
-        indices, first, rank = np.unique(tree_positions(positions, height, short), return_index=True, return_inverse=True)
+        inside = tree_positions(positions, height, short)
+        indices = distinct(inside)
+        rank = np.searchsorted(indices, inside)
         leaves = layer.leaves.reshape(len(indices), FOLDING, EXTENSION)
         slots = positions % height // short
         if not np.array_equal(leaves[rank, slots], values):
             raise VerificationError(RejectReason.FRI, f"layer {number} does not continue what came before")
-        x = goldilocks.mul(x, eighth_roots[slots])[first]  # a leaf's slot m is at its slot 0 times w_8^m
+        x, above = np.empty(indices.shape, np.uint64), x
+        x[rank] = goldilocks.mul(above, eighth_roots[slots])  # a leaf's slot m is at its slot 0 times w_8^m: all of a leaf agree
         values = fold(leaves, x, challenge)
         positions, x = indices, goldilocks.pow_(x, FOLDING)
     if not np.array_equal(goldilocks.matmul(goldilocks.power_table(x, shape.final_length), proof.final), values):

@@ -22,7 +22,7 @@ from zkvm.stark.protocol.shape import (
     PREPROCESSED,
     QUOTIENT_COLUMNS,
     ProofShape,
-    tree_positions,
+    opened_positions,
 )
 from zkvm.stark.protocol.statement import Statement
 
@@ -137,10 +137,10 @@ def check_openings(shape: ProofShape, proof: Proof, positions: NDArray[np.int64]
         trees.append(("early", joined.tree, shape.levels(EARLY_TREE)))
     for name, opening, levels in trees:
         height = levels[-1][0]
-        inside = np.unique(tree_positions(positions, tallest, height))
+        inside = opened_positions(positions, tallest, height)
         _check_tree(name, opening, levels, inside, blowup * height, salted=name != "preprocessed")
     for number, (height, layer) in enumerate(zip(shape.fri_heights, proof.layers, strict=True)):
-        leaves = np.unique(tree_positions(positions, tallest, height // FOLDING))
+        leaves = opened_positions(positions, tallest, height // FOLDING)
         _check_layer(number, layer, leaves, blowup * height // FOLDING)
 
 
