@@ -5,21 +5,27 @@
 
 #define DIGEST_TAG 0x7a6b
 
-zkvm_tensor zkvm_tensor_import(const zkvm_import *descriptor) {
-    uint32_t id = tensor_call(descriptor, 0, 0);
-    if (machine == SERVED) return (zkvm_tensor){id};
+/* A call is short, and once in a program. What it means is computed apart from it, so that a call that the machine serves does not save the
+ * registers that this takes. */
+#define CALL __attribute__((noinline))
+#define IN_C static __attribute__((noinline))
+
+IN_C zkvm_tensor import_in_c(const zkvm_import *descriptor) {
     zkvm_tensor made = make(descriptor->vectors);
     zkvm_read_exact(lanes_at(made.handle, 0), descriptor->vectors * VECTOR_BYTES);
     return made;
+}
+
+CALL zkvm_tensor zkvm_tensor_import(const zkvm_import *descriptor) {
+    uint32_t id = tensor_call(descriptor, 0, 0);
+    return machine == SERVED ? (zkvm_tensor){id} : import_in_c(descriptor);
 }
 
 static void check_words(uint32_t words) {
     if (words != 1 && words != LANES) zkvm_panic("1 or 8 elements of a vector have words");
 }
 
-zkvm_tensor zkvm_tensor_load(const zkvm_load *descriptor, const int32_t *numbers) {
-    uint32_t id = tensor_call(descriptor, 0, (uint32_t)(uintptr_t)numbers);
-    if (machine == SERVED) return (zkvm_tensor){id};
+IN_C zkvm_tensor load_in_c(const zkvm_load *descriptor, const int32_t *numbers) {
     check_words(descriptor->words);
     zkvm_tensor made = make(descriptor->vectors);
     for (uint32_t vector = 0; vector < descriptor->vectors; vector++) {
@@ -33,9 +39,12 @@ zkvm_tensor zkvm_tensor_load(const zkvm_load *descriptor, const int32_t *numbers
     return made;
 }
 
-void zkvm_tensor_export(const zkvm_export *descriptor, zkvm_tensor x, int32_t *numbers) {
-    tensor_call(descriptor, x.handle, (uint32_t)(uintptr_t)numbers);
-    if (machine == SERVED) return;
+CALL zkvm_tensor zkvm_tensor_load(const zkvm_load *descriptor, const int32_t *numbers) {
+    uint32_t id = tensor_call(descriptor, 0, (uint32_t)(uintptr_t)numbers);
+    return machine == SERVED ? (zkvm_tensor){id} : load_in_c(descriptor, numbers);
+}
+
+IN_C void export_in_c(const zkvm_export *descriptor, zkvm_tensor x, int32_t *numbers) {
     check_words(descriptor->words);
     if (descriptor->vectors == 0) return;
     check_operand(x, descriptor->x, (uint64_t)(descriptor->vectors - 1) * descriptor->x_stride);
@@ -43,6 +52,11 @@ void zkvm_tensor_export(const zkvm_export *descriptor, zkvm_tensor x, int32_t *n
         const int16_t *lanes = lanes_at(x.handle, descriptor->x + vector * descriptor->x_stride * VECTOR_BYTES);
         for (uint32_t lane = 0; lane < descriptor->words; lane++) *numbers++ = lanes[lane];
     }
+}
+
+CALL void zkvm_tensor_export(const zkvm_export *descriptor, zkvm_tensor x, int32_t *numbers) {
+    tensor_call(descriptor, x.handle, (uint32_t)(uintptr_t)numbers);
+    if (machine != SERVED) export_in_c(descriptor, x, numbers);
 }
 
 /* The sums of a channel for 8 positions. `w` is the channel's lane of the first tap. */
@@ -112,13 +126,16 @@ static zkvm_tensor rescaled(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor
     return made;
 }
 
-zkvm_tensor zkvm_tensor_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w) {
-    uint32_t id = rescaling_call(layer, x.handle, w.handle);
-    if (machine == SERVED) return (zkvm_tensor){id};
+IN_C zkvm_tensor linear_in_c(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w) {
     check_linear(layer, x, w);
     const struct zkvm_channel *channels = (const struct zkvm_channel *)(uintptr_t)layer->channel_list;
     if (layer->blocks != 0) check_channels(channels, layer->channels, layer->taps);
     return rescaled(layer, x, w, channels);
+}
+
+CALL zkvm_tensor zkvm_tensor_linear(const zkvm_linear *layer, zkvm_tensor x, zkvm_tensor w) {
+    uint32_t id = rescaling_call(layer, x.handle, w.handle);
+    return machine == SERVED ? (zkvm_tensor){id} : linear_in_c(layer, x, w);
 }
 
 /* The channel that a vector holds. */
@@ -139,9 +156,7 @@ static const struct zkvm_channel *channels_in(zkvm_tensor w, uint32_t start, uin
     return channels;
 }
 
-zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *layer, zkvm_tensor x, zkvm_tensor w) {
-    uint32_t id = rescaling_call(layer, x.handle, w.handle);
-    if (machine == SERVED) return (zkvm_tensor){id};
+IN_C zkvm_tensor scaled_linear_in_c(const zkvm_scaled_linear *layer, zkvm_tensor x, zkvm_tensor w) {
     zkvm_linear same = {
         layer->operation, layer->blocks, layer->channels, layer->taps, layer->x, layer->x_stride, layer->w, layer->w_stride,
         layer->channel_list, layer->bounds,
@@ -152,6 +167,11 @@ zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *layer, zkvm_tens
     return rescaled(&same, x, w, channels_in(w, layer->channel_list, layer->channels, layer->limit));
 }
 
+CALL zkvm_tensor zkvm_tensor_scaled_linear(const zkvm_scaled_linear *layer, zkvm_tensor x, zkvm_tensor w) {
+    uint32_t id = rescaling_call(layer, x.handle, w.handle);
+    return machine == SERVED ? (zkvm_tensor){id} : scaled_linear_in_c(layer, x, w);
+}
+
 /* Element `place` - 1 of a tensor; place 0 is the number 0. */
 static int16_t element(zkvm_tensor tensor, uint32_t place) {
     if (place == 0) return 0;
@@ -159,9 +179,7 @@ static int16_t element(zkvm_tensor tensor, uint32_t place) {
     return lanes_at(tensor.handle, 0)[place - 1];
 }
 
-zkvm_tensor zkvm_tensor_gather(const zkvm_gather *descriptor, zkvm_tensor x, zkvm_tensor y) {
-    uint32_t id = tensor_call(descriptor, x.handle, y.handle);
-    if (machine == SERVED) return (zkvm_tensor){id};
+IN_C zkvm_tensor gather_in_c(const zkvm_gather *descriptor, zkvm_tensor x, zkvm_tensor y) {
     zkvm_tensor made = make(descriptor->vectors);
     int16_t *lanes = lanes_at(made.handle, 0);
     const uint32_t *places = (const uint32_t *)(uintptr_t)descriptor->pattern;
@@ -171,13 +189,16 @@ zkvm_tensor zkvm_tensor_gather(const zkvm_gather *descriptor, zkvm_tensor x, zkv
     return made;
 }
 
+CALL zkvm_tensor zkvm_tensor_gather(const zkvm_gather *descriptor, zkvm_tensor x, zkvm_tensor y) {
+    uint32_t id = tensor_call(descriptor, x.handle, y.handle);
+    return machine == SERVED ? (zkvm_tensor){id} : gather_in_c(descriptor, x, y);
+}
+
 static const int16_t *vector_of(zkvm_tensor x, uint32_t start, uint32_t number) {
     return lanes_at(x.handle, start + number * VECTOR_BYTES);
 }
 
-zkvm_tensor zkvm_tensor_maximum(const zkvm_maximum *descriptor, zkvm_tensor x) {
-    uint32_t id = tensor_call(descriptor, x.handle, 0);
-    if (machine == SERVED) return (zkvm_tensor){id};
+IN_C zkvm_tensor maximum_in_c(const zkvm_maximum *descriptor, zkvm_tensor x) {
     zkvm_tensor made = make(descriptor->vectors);
     if (descriptor->vectors == 0) return made;
     if (descriptor->taps == 0) zkvm_panic("a maximum of no vectors");
@@ -193,9 +214,12 @@ zkvm_tensor zkvm_tensor_maximum(const zkvm_maximum *descriptor, zkvm_tensor x) {
     return made;
 }
 
-zkvm_tensor zkvm_tensor_apply(const zkvm_apply *descriptor, zkvm_tensor x) {
+CALL zkvm_tensor zkvm_tensor_maximum(const zkvm_maximum *descriptor, zkvm_tensor x) {
     uint32_t id = tensor_call(descriptor, x.handle, 0);
-    if (machine == SERVED) return (zkvm_tensor){id};
+    return machine == SERVED ? (zkvm_tensor){id} : maximum_in_c(descriptor, x);
+}
+
+IN_C zkvm_tensor apply_in_c(const zkvm_apply *descriptor, zkvm_tensor x) {
     zkvm_tensor made = make(descriptor->vectors);
     if (descriptor->vectors == 0) return made;
     check_operand(x, descriptor->x, (uint64_t)(descriptor->vectors - 1) * descriptor->x_stride);
@@ -208,9 +232,12 @@ zkvm_tensor zkvm_tensor_apply(const zkvm_apply *descriptor, zkvm_tensor x) {
     return made;
 }
 
-zkvm_tensor zkvm_tensor_relative(const zkvm_relative *descriptor, zkvm_tensor x, zkvm_tensor w) {
-    uint32_t id = tensor_call(descriptor, x.handle, w.handle);
-    if (machine == SERVED) return (zkvm_tensor){id};
+CALL zkvm_tensor zkvm_tensor_apply(const zkvm_apply *descriptor, zkvm_tensor x) {
+    uint32_t id = tensor_call(descriptor, x.handle, 0);
+    return machine == SERVED ? (zkvm_tensor){id} : apply_in_c(descriptor, x);
+}
+
+IN_C zkvm_tensor relative_in_c(const zkvm_relative *descriptor, zkvm_tensor x, zkvm_tensor w) {
     if (descriptor->channels == 0) zkvm_panic("blocks have no channels");
     if ((uint64_t)descriptor->blocks * descriptor->channels >= 1u << 27) zkvm_panic("a tensor has too many vectors");
     uint32_t vectors = descriptor->blocks * descriptor->channels;
@@ -226,6 +253,11 @@ zkvm_tensor zkvm_tensor_relative(const zkvm_relative *descriptor, zkvm_tensor x,
         for (uint32_t lane = 0; lane < LANES; lane++) lanes[lane] = function[own[lane] - taken[lane] + 65535];
     }
     return made;
+}
+
+CALL zkvm_tensor zkvm_tensor_relative(const zkvm_relative *descriptor, zkvm_tensor x, zkvm_tensor w) {
+    uint32_t id = tensor_call(descriptor, x.handle, w.handle);
+    return machine == SERVED ? (zkvm_tensor){id} : relative_in_c(descriptor, x, w);
 }
 
 /* Panics unless an operand has the vectors that an elementwise call reads of it. */
@@ -262,11 +294,14 @@ static zkvm_tensor combined(const zkvm_combine *call, zkvm_tensor x, zkvm_tensor
 }
 
 /* Which operation it is the descriptor says, here as in the machine. */
-zkvm_tensor zkvm_tensor_combine(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor y) {
-    uint32_t id = rescaling_call(descriptor, x.handle, y.handle);
-    if (machine == SERVED) return (zkvm_tensor){id};
+IN_C zkvm_tensor combine_in_c(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor y) {
     int multiplies = descriptor->operation == ZKVM_TENSOR_MULTIPLY;
     return combined(descriptor, x, multiplies ? x : y, multiplies ? y : ZKVM_CONSTANT_VECTORS);
+}
+
+CALL zkvm_tensor zkvm_tensor_combine(const zkvm_combine *descriptor, zkvm_tensor x, zkvm_tensor y) {
+    uint32_t id = rescaling_call(descriptor, x.handle, y.handle);
+    return machine == SERVED ? (zkvm_tensor){id} : combine_in_c(descriptor, x, y);
 }
 
 zkvm_tensor zkvm_tensor_multiply(const zkvm_multiply *descriptor, zkvm_tensor x, zkvm_tensor w) {
@@ -298,9 +333,7 @@ static void add_row(int64_t sums[LANES], const int16_t *x, uint32_t step, const 
     }
 }
 
-zkvm_tensor zkvm_tensor_depthwise(const zkvm_depthwise *call, zkvm_tensor x, zkvm_tensor w) {
-    uint32_t id = rescaling_call(call, x.handle, w.handle);
-    if (machine == SERVED) return (zkvm_tensor){id};
+IN_C zkvm_tensor depthwise_in_c(const zkvm_depthwise *call, zkvm_tensor x, zkvm_tensor w) {
     check_depthwise(call, x, w);
     int scaled = call->operation == ZKVM_TENSOR_SCALED_DEPTHWISE;
     uint64_t products = (uint64_t)WINDOW_PRODUCTS * call->windows;
@@ -327,6 +360,11 @@ zkvm_tensor zkvm_tensor_depthwise(const zkvm_depthwise *call, zkvm_tensor x, zkv
     return made;
 }
 
+CALL zkvm_tensor zkvm_tensor_depthwise(const zkvm_depthwise *call, zkvm_tensor x, zkvm_tensor w) {
+    uint32_t id = rescaling_call(call, x.handle, w.handle);
+    return machine == SERVED ? (zkvm_tensor){id} : depthwise_in_c(call, x, w);
+}
+
 /* Element `number` of a state; of lanes, `count` of them make it. */
 static void absorb(zkvm_poseidon2_state *state, uint32_t number, const int16_t *lanes, uint32_t count) {
     uint64_t element = 0;
@@ -335,9 +373,7 @@ static void absorb(zkvm_poseidon2_state *state, uint32_t number, const int16_t *
     state->words[2 * number + 1] = (uint32_t)(element >> 32);
 }
 
-void zkvm_tensor_digest(const zkvm_tensor_digest_check *descriptor, zkvm_tensor x) {
-    tensor_call(descriptor, x.handle, 0);
-    if (machine == SERVED) return;
+IN_C void digest_in_c(const zkvm_tensor_digest_check *descriptor, zkvm_tensor x) {
     check_operand(x, descriptor->x, (uint64_t)3 * descriptor->rows + 1);
     zkvm_poseidon2_state state = {{0}}, given = {{0}};
     state.words[16] = DIGEST_TAG;
@@ -351,4 +387,9 @@ void zkvm_tensor_digest(const zkvm_tensor_digest_check *descriptor, zkvm_tensor 
     for (uint32_t word = 0; word < 8; word++) {
         if (state.words[word] != given.words[word]) zkvm_panic("vectors are not the digest of those before them");
     }
+}
+
+CALL void zkvm_tensor_digest(const zkvm_tensor_digest_check *descriptor, zkvm_tensor x) {
+    tensor_call(descriptor, x.handle, 0);
+    if (machine != SERVED) digest_in_c(descriptor, x);
 }

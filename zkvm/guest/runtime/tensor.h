@@ -16,10 +16,23 @@ static enum { UNKNOWN, SERVED, NOT_SERVED } machine;
 
 struct zkvm_tensor_cuts zkvm_tensor_cuts;
 
+/* In a branch: it stays one. A receipt opens every column of every table that is there, so calls branch on equality, which every program
+ * does, and need no comparisons and no logic. */
+#define STAYS_BRANCH __asm__ volatile("")
+
+static void know(uint32_t result) {
+    if (machine != UNKNOWN) return;
+    machine = SERVED;
+    if (result == ENOSYS_RESULT) {
+        STAYS_BRANCH;
+        machine = NOT_SERVED;
+    }
+}
+
 static uint32_t tensor_call(const void *descriptor, uint32_t first, uint32_t second) {
     if (machine == NOT_SERVED) return ENOSYS_RESULT;
     uint32_t result = (uint32_t)zkvm_syscall(ZKVM_SYS_TENSOR, (uint32_t)(uintptr_t)descriptor, first, second);
-    if (machine == UNKNOWN) machine = result == ENOSYS_RESULT ? NOT_SERVED : SERVED;
+    know(result);
     return result;
 }
 
@@ -34,8 +47,12 @@ static uint32_t rescaling_call(const void *descriptor, uint32_t first, uint32_t 
     register uint32_t a1 __asm__("a1") = first;
     register uint32_t a2 __asm__("a2") = second;
     __asm__ volatile("ecall" : "+r"(a0), "+r"(a1), "+r"(a2) : "r"(a7) : "memory");
-    if (machine == UNKNOWN) machine = a0 == ENOSYS_RESULT ? NOT_SERVED : SERVED;
-    zkvm_tensor_cuts = machine == SERVED ? (struct zkvm_tensor_cuts){a1, a2} : (struct zkvm_tensor_cuts){0, 0};
+    zkvm_tensor_cuts = (struct zkvm_tensor_cuts){a1, a2};
+    know(a0);
+    if (machine == NOT_SERVED) {
+        STAYS_BRANCH;
+        zkvm_tensor_cuts = (struct zkvm_tensor_cuts){0, 0};
+    }
     return a0;
 }
 

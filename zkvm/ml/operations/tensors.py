@@ -90,8 +90,8 @@ class RescalingCall(Operation):
     def emit_watch(self, code: CodeWriter) -> None:
         """Append what remembers that the call cut results that are watched."""
         counts = [f"zkvm_tensor_cuts.{side}" for side, watched in zip(("below", "above"), self.watched, strict=True) if watched]
-        if counts:
-            code.line(f"saturated |= ({' | '.join(counts)}) != 0;")
+        for count in counts:
+            code.line(f"watch_count({count});")
 
 
 @dataclass(eq=False)

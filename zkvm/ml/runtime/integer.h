@@ -44,6 +44,15 @@ INLINE void watch(const int32_t *results, int count, int32_t low, int32_t high) 
     saturated |= found;
 }
 
+/* The same of a tensor call, which counts what it cuts: a branch on equality, and no comparison or logic, whose tables few other instructions
+ * of such models would need. */
+INLINE void watch_count(uint32_t cuts) {
+    if (cuts != 0) {
+        __asm__ volatile("");
+        saturated = (int32_t)cuts;
+    }
+}
+
 /* Ends a run whose answer would rest on a saturated value; the message names the layer. */
 _Noreturn static __attribute__((unused)) void saturation(const char *layer) {
     zkvm_printf("a value is beyond what calibration expected, and would be cut: layer %s\n", layer);
