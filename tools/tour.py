@@ -93,7 +93,7 @@ def proven() -> Run:
     def filled() -> list[Table]:
         return build_tables(
             machine(), execution, image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns, merge=merge_tuples,
-            fill=fill_rows, split=chosen.splits,
+            fill=fill_rows, split_price=chosen.split_price,
         )  # fmt: skip
 
     statement = run_statement(header, chosen, execution.journal, execution.exit_code)

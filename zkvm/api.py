@@ -178,7 +178,7 @@ def check(elf: Elf, stdin: bytes | ExecutorEnv = b"", *, max_cycles: int | None 
     header = image_header(image, columns, (bytes(32),) * len(BLOWUPS))  # the roots do not matter to the tuples
     try:
         tables = build_tables(
-            machine(), execution, image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns, split=chosen.splits
+            machine(), execution, image, chosen.exempt, preprocessed=columns, evaluate=evaluate_columns, split_price=chosen.split_price
         )
     except ProvingError as error:
         return [Failure("tables", "lookup without an entry", str(error))]
@@ -354,7 +354,7 @@ def _seal(
             fill=fill_rows,
             threads=threads,
             pad_to=pad_to,
-            split=chosen.splits,
+            split_price=chosen.split_price,
         )
     statement = run_statement(header, chosen, execution.journal, execution.exit_code)
     seal, seconds = prove_tables(

@@ -149,7 +149,7 @@ class Built:
         rows >>= self.random.integers(0, 16, (positions, 1))
         rows[-1] = 0
         bits, halvings = int(self.random.integers(23, 39)), max(2, (channels - 1).bit_length())
-        epsilon = int(self.random.choice(np.array([0, 1, (1 << 31) - 1, int(self.random.integers(1 << 31))])))
+        epsilon = int(self.random.choice(np.array([1, (1 << 31) - 1, int(self.random.integers(1, 1 << 31))])))
         output, first = self.value((positions, 2)), int(self.random.integers(3))
         tensor = self.residence.in_tensor(source, layout)
         self.graph.outputs.append(self.add(RowDeviations("deviations", (tensor,), output, bits, halvings, epsilon, 5 - first, first)))

@@ -13,8 +13,11 @@ from tests.ml.tensor_graphs import INT16, Built
 from zkvm.ml.ir import Value
 from zkvm.ml.layout import LANES, Layout
 from zkvm.ml.operations.rearranging import TensorMove
+from zkvm.ml.operations.tensors import CALL_CELLS, CELLS, CONSTANT_CELLS, TILE_CELLS, VECTOR_CELLS, layer_cost
 from zkvm.ml.operators.layers import Layer, quantized
 from zkvm.ml.residence import Reordered
+from zkvm.riscv.isa.tensors import LINEAR, Descriptor
+from zkvm.session.profiling import columns_of
 
 
 @pytest.mark.parametrize("start", range(1, 34, 8))
@@ -27,6 +30,19 @@ def test_layers(start: int, tmp_path: Path) -> None:
         made.add_layer(other[2], size, other[3])
         made.add_layer(1, other[0], size)
     made.check(tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 1 << 14), (32, 32, (1 << 14) - 1), (71, 65, 1 << 13), (7, 300, 1 << 15)])
+def test_a_layer_costs_its_rows(shape: tuple[int, int, int]) -> None:
+    """Rows of single tiles and of fours are those that the executor makes, and their cells those of the chips."""
+    positions, channels, taps = shape
+    layout = Layout(channels, positions)
+    single, wide = Descriptor(LINEAR, layout.blocks, channels, taps).product_rows
+    columns = columns_of()
+    tiles = -(-layout.blocks // 2) * -(-channels // 16)
+    cells = tiles * TILE_CELLS + layout.vectors * VECTOR_CELLS + -(-channels // LANES) * taps * CONSTANT_CELLS + CALL_CELLS
+    cells += single * columns["tensor_products"] + wide * columns["tensor_wide_products"]
+    assert layer_cost(layout, taps) == cells // CELLS
 
 
 @pytest.mark.parametrize("seed", range(3))

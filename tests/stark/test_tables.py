@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -92,19 +93,34 @@ def test_a_run_that_does_not_fit_has_its_own_heights() -> None:
     assert tables.heights_for(machine, rows, None, EXEMPT, {"step": 100}) == tables.heights_for(machine, rows, None, EXEMPT)
 
 
-def test_a_set_for_small_receipts_has_one_table_a_chip() -> None:
-    """The second instance saves padding of the trace; its columns would be opened."""
-    image = guest_image("hello")
-    rows = {chip.name: 0 for chip in machine().chips if chip.first is None} | {"add": 5000}
-    heights = {
-        parameters(name).splits: dict(
-            zip(
-                (chip.name for chip in machine().chips),
-                tables.heights_for(machine(), rows, image, parameters(name).exempt, split=parameters(name).splits),
-                strict=True,
-            )
-        )
-        for name in ("balanced", "compact")
-    }
-    assert (heights[True]["add"], heights[True]["add_2"]) == (4096, 2048)
-    assert (heights[False]["add"], heights[False]["add_2"]) == (8192, 0)
+@pytest.mark.parametrize(
+    ("name", "rows", "expected"),
+    [
+        ("fast", 5000, (4096, 2048)),
+        ("balanced", 5000, (8192, 0)),  # of this run's cells it would save less than it added to the columns
+        ("balanced", 40_000, (32_768, 8192)),
+        ("compact", 40_000, (65_536, 0)),
+    ],
+)
+def test_a_second_instance_saves_more_than_its_columns(name: str, rows: int, expected: tuple[int, int]) -> None:
+    """How much it has to save is the prover's choice, and a set says what it is for."""
+    chosen = parameters(name)
+    used = {chip.name: 0 for chip in machine().chips if chip.first is None} | {"add": rows}
+    heights = tables.heights_for(machine(), used, guest_image("hello"), chosen.exempt, split_price=chosen.split_price)
+    found = dict(zip((chip.name for chip in machine().chips), heights, strict=True))
+    assert (found["add"], found["add_2"]) == expected
+
+
+def test_what_a_second_instance_saves_is_weighed() -> None:
+    """More rows than all columns have on average, times the price."""
+    machine = Machine("toy split", (StepChip(), AuditChip(), SquaresChip(), second_instance(StepChip)), MAX_ROWS)
+    rows = {"step": 10_000, "audit": 20_000, "squares": 0}
+    widths = {code.chip.name: sum(code.widths[1:]) for code in machine.codes}
+    one = tables.heights_for(machine, rows, None, EXEMPT, split_price=inf)
+    two = tables.heights_for(machine, rows, None, EXEMPT)
+    present = [(widths[chip.name], height) for chip, height in zip(machine.chips, one, strict=True) if height]
+    average = sum(width * height for width, height in present) / sum(width for width, _ in present)
+    price = (sum(one) - sum(two)) / average
+    assert price > 0
+    assert tables.heights_for(machine, rows, None, EXEMPT, split_price=0.999 * price) == two
+    assert tables.heights_for(machine, rows, None, EXEMPT, split_price=1.001 * price) == one

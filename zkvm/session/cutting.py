@@ -113,7 +113,7 @@ class Lengths:
         """Committed cells of a part with so many rows of each chip, and bytes of records; None: it does not fit."""
         setting = self.setting
         try:
-            heights = heights_for(own, rows, setting.image, setting.chosen.exempt, setting.pad_to, split=setting.chosen.splits)
+            heights = heights_for(own, rows, setting.image, setting.chosen.exempt, setting.pad_to, split_price=setting.chosen.split_price)
         except LimitError:
             return None
         shape = shape_of(own, setting.chosen, heights)

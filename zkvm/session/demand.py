@@ -25,7 +25,7 @@ def check_demand(policy: Policy, execution: Execution, header: ImageHeader, chos
     Raises:
         UsageError: it will not.
     """
-    heights = planned_heights(machine(), execution, execution.image, chosen.exempt, pad_to, split=chosen.splits)
+    heights = planned_heights(machine(), execution, execution.image, chosen.exempt, pad_to, split_price=chosen.split_price)
     shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
     tuples = run_statement(header, chosen, execution.journal, execution.exit_code).closing_tuples
     try:

@@ -76,7 +76,7 @@ class TableLimits:
         so_far = f"the guest has not ended after {state.cycles} cycles, in {symbol_at(state.image, state.pc)}"
         try:
             heights = heights_for(
-                machine(), _rows(self.used, refreshes), self.image, self.chosen.exempt, self.pad_to, split=self.chosen.splits
+                machine(), _rows(self.used, refreshes), self.image, self.chosen.exempt, self.pad_to, split_price=self.chosen.split_price
             )
         except LimitError as error:
             raise RunTooLong(f"{so_far}, and can no longer be proven: {error}, or run it without a proof (--execute-only)") from error
@@ -93,7 +93,9 @@ class TableLimits:
         """
         self.check_journal(len(execution.journal))
         try:
-            heights = planned_heights(machine(), execution, self.image, self.chosen.exempt, self.pad_to, split=self.chosen.splits)
+            heights = planned_heights(
+                machine(), execution, self.image, self.chosen.exempt, self.pad_to, split_price=self.chosen.split_price
+            )
         except LimitError as error:
             raise RunTooLong(str(error)) from error
         records = [execution.steps, execution.refreshes, execution.ecalls, execution.reads, execution.writes]

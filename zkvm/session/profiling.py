@@ -177,7 +177,7 @@ def profile(
     recorder.finish(execution)
     rows = used_rows(recorder, execution)
     try:
-        heights = heights_for(machine(), rows, image, chosen.exempt, pad_to, split=chosen.splits)
+        heights = heights_for(machine(), rows, image, chosen.exempt, pad_to, split_price=chosen.split_price)
         shape = ProofShape(machine(), chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
         prediction = predict(shape, threads)
     except LimitError:
@@ -292,7 +292,7 @@ def near_boundaries(rows: dict[str, int], image: Image, chosen: Parameters, pad_
                     image,
                     chosen.exempt,
                     pad_to,
-                    split=chosen.splits,
+                    split_price=chosen.split_price,
                 )
             )
         except LimitError:

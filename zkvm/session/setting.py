@@ -59,7 +59,7 @@ class Setting:
             fill=fill_rows,
             threads=self.threads,
             pad_to=self.pad_to,
-            split=self.chosen.splits,
+            split_price=self.chosen.split_price,
         )
 
     def early_tables(self, machine: Machine, record: Execution | LastMemory) -> list[Table]:
@@ -73,7 +73,7 @@ class Setting:
         Raises:
             LimitError: a table would be too tall.
         """
-        heights = planned_heights(machine, record, self.image, self.chosen.exempt, self.pad_to, split=self.chosen.splits)
+        heights = planned_heights(machine, record, self.image, self.chosen.exempt, self.pad_to, split_price=self.chosen.split_price)
         return shape_of(machine, self.chosen, heights)
 
 

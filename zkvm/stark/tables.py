@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from math import inf
 from threading import Lock, get_ident
 from typing import Any
 
@@ -58,8 +59,38 @@ def split_heights(used: int, exempt: int) -> tuple[int, int]:
     return (half, second) if half + second <= whole - whole // 4 else (whole, 0)
 
 
+def split_tables(machine: Machine, used: Mapping[str, int], heights: Mapping[str, int], exempt: int, price: float) -> dict[str, int]:
+    """Heights of both instances of the chips that get a second one.
+
+    A second table has columns of its own, which every query opens. So it has to save more rows than all columns have on average: then it
+    saves a larger share of the cells, and so of the time, than it adds to the columns, and so to the receipt.
+
+    Args:
+        machine: the machine.
+        used: rows that each chip uses.
+        heights: of its single table.
+        exempt: exempt rows at the end of every table.
+        price: times that average it has to save; 0: a quarter of its single table is enough; infinite: there is no second table.
+
+    Returns:
+        The heights by name.
+    """
+    least = 0.0
+    if 0 < price < inf:
+        widths = {code.chip.name: sum(code.widths[1:]) for code in machine.codes}
+        cells = sum(widths[name] * height for name, height in heights.items())
+        least = price * cells / sum(widths[name] for name, height in heights.items() if height)
+    made: dict[str, int] = {}
+    for chip in machine.chips if price < inf else ():
+        if chip.first is not None and heights[chip.first]:
+            first, second = split_heights(used[chip.first], exempt)
+            if second and heights[chip.first] - first - second > least:
+                made |= {chip.first: first, chip.name: second}
+    return made
+
+
 def planned_heights(
-    machine: Machine, execution: Any, image: Any, exempt: int, pad_to: Padding = 0, *, split: bool = True
+    machine: Machine, execution: Any, image: Any, exempt: int, pad_to: Padding = 0, *, split_price: float = 0
 ) -> tuple[int, ...]:
     """Height of every chip's table for this execution, 0 = absent.
 
@@ -67,11 +98,11 @@ def planned_heights(
         LimitError: see :func:`heights_for`.
     """
     rows = {chip.name: chip.rows(execution) for chip in machine.chips if chip.first is None}
-    return heights_for(machine, rows, image, exempt, pad_to, split=split)
+    return heights_for(machine, rows, image, exempt, pad_to, split_price=split_price)
 
 
 def heights_for(
-    machine: Machine, rows: Mapping[str, int], image: Any, exempt: int, pad_to: Padding = 0, *, split: bool = True
+    machine: Machine, rows: Mapping[str, int], image: Any, exempt: int, pad_to: Padding = 0, *, split_price: float = 0
 ) -> tuple[int, ...]:
     """Height of every chip's table from how many rows each chip uses.
 
@@ -83,7 +114,7 @@ def heights_for(
         pad_to: so that runs which fit have the same heights. A power of two: every table whose height the image does not fix is present
             and has at least this height, but those of calls that the run does not make; tables are then not split, since a second
             instance would tell how far a run exceeds it. Or rows by chip: heights are those of a run that uses at least so many.
-        split: whether second instances may save padding; they make receipts larger.
+        split_price: what second instances have to save, see :func:`split_tables`.
 
     Returns:
         The heights in the order of the chips; 0: the table is absent.
@@ -91,25 +122,22 @@ def heights_for(
     Raises:
         LimitError: a table would exceed the largest height, or all together the bound that keeps times from wrapping.
     """
-    splittable = {chip.first for chip in machine.chips}
     least, room = (pad_to, {}) if isinstance(pad_to, int) else (0, pad_to)
+    chips = [chip for chip in machine.chips if chip.first is None]
+    used = {chip.name: max(rows[chip.name], room.get(chip.name, 0)) for chip in chips}
     heights: dict[str, int] = {}
-    for chip in machine.chips:
-        if chip.first is not None:
-            continue
-        used = max(rows[chip.name], room.get(chip.name, 0))
+    for chip in chips:
         if len(chip.preprocessed):
             heights[chip.name] = preprocessed_height(chip, image)
-        elif least and (used or not chip.by_call):
-            heights[chip.name] = max(least, table_height(used, exempt))
-        elif not used and not chip.mandatory:
-            heights[chip.name] = 0
-        elif split and chip.name in splittable:
-            heights[chip.name], heights[second_name(chip.name)] = split_heights(used, exempt)
+        elif least and (used[chip.name] or not chip.by_call):
+            heights[chip.name] = max(least, table_height(used[chip.name], exempt))
         else:
-            heights[chip.name] = table_height(used, exempt)
+            heights[chip.name] = table_height(used[chip.name], exempt) if used[chip.name] or chip.mandatory else 0
+    if not least:
+        heights |= split_tables(machine, used, heights, exempt, split_price)
+    for chip in chips:
         if heights[chip.name] > MAX_HEIGHT:
-            raise LimitError(f"table {chip.name} needs {used} rows; at most {MAX_HEIGHT - exempt} fit: prove a shorter run")
+            raise LimitError(f"table {chip.name} needs {used[chip.name]} rows; at most {MAX_HEIGHT - exempt} fit: prove a shorter run")
     if sum(heights.values()) >= machine.max_rows:
         raise LimitError(
             f"the tables of this run have {sum(heights.values())} rows; fewer than {machine.max_rows} can be proven: prove a shorter run"
@@ -174,7 +202,7 @@ def build_tables(
     fill: Fill = fill_rows,
     threads: int = 1,
     pad_to: Padding = 0,
-    split: bool = True,
+    split_price: float = 0,
 ) -> list[Table]:
     """Fill the present tables, in machine order.
 
@@ -190,7 +218,7 @@ def build_tables(
         fill: :func:`fill_rows`, or its kernel.
         threads: how many fill.
         pad_to: see :func:`heights_for`.
-        split: see :func:`heights_for`.
+        split_price: see :func:`split_tables`.
 
     Returns:
         The tables.
@@ -200,7 +228,7 @@ def build_tables(
         ProvingError: a row asks for a tuple that is in no table.
     """
     columns = preprocess(machine, image) if preprocessed is None else preprocessed
-    heights = planned_heights(machine, execution, image, exempt, pad_to, split=split)
+    heights = planned_heights(machine, execution, image, exempt, pad_to, split_price=split_price)
     present = {chip.name: (chip, height) for chip, height in zip(machine.chips, heights, strict=True) if height}
 
     tables = {

@@ -358,6 +358,25 @@ def test_more_than_a_proof_holds_is_a_limit() -> None:
         execute(program(script), script.stdin, max_memory=1 << 28)
 
 
+@pytest.mark.parametrize(("shape", "rows"), [((4, 32, 1 << 14), (0, 1 << 14)), ((4, 32, (1 << 14) - 1), (4 * ((1 << 14) - 1), 0)),
+                                             ((9, 65, 1 << 13), ((5 * 5 - 16) << 13, 4 << 13))])  # fmt: skip
+def test_rows_of_products(shape: tuple[int, int, int], rows: tuple[int, int]) -> None:
+    """Of a layer's single tiles and of its fours, which only large layers have."""
+    blocks, channels, taps = shape
+    assert Descriptor(tensors.LINEAR, blocks, channels, taps).product_rows == rows
+    assert Descriptor(tensors.MAXIMUM, blocks, channels, taps).wide is False
+
+
+def test_room_for_products_is_that_of_their_tables() -> None:
+    """A layer with 2^28 taps of single tiles and more, a fourth in tables of fours: it is not its products that do not fit."""
+    script = script_of(layer(blocks=2**15, x_stride=0, channels=64, taps=1 << 12))
+    with pytest.raises(LimitError, match="execution needs"):
+        execute(program(script), script.stdin, max_memory=1 << 28)
+    script = script_of(layer(blocks=2**15, x_stride=0, channels=32, taps=1 << 16))
+    with pytest.raises(LimitError, match="a tensor call needs 536870912 rows of one table"):
+        execute(program(script), script.stdin)
+
+
 def test_operations_have_names_and_words() -> None:
     assert set(tensors.NAMES) == set(tensors.WORDS)
     assert max(tensors.WORDS.values()) == len(Descriptor._fields)

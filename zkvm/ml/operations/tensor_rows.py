@@ -68,7 +68,7 @@ class RowDeviations(Operation):
 
     Attributes:
         bits: from 23 to 38. halvings: such that 2^halvings is at least the number of channels, and at least 1.
-        epsilon: in units of 2^-16 of those of the first range, below 2^31.
+        epsilon: in units of 2^-16 of those of the first range, from 1 to below 2^31, so that no root is of 0.
         ranges: how many. first: the first one's unit is 16^first, below which all sums are little beside epsilon.
     """
 

@@ -24,14 +24,18 @@ CELLS = 40
 """Cells of an instruction: in what follows a call's cells are counted in instructions."""
 TILE_CELLS, TAP_CELLS, VECTOR_CELLS, CONSTANT_CELLS, CALL_CELLS = 55, 55, 144, 11, 400
 """Of a tile, a tap of it, a vector of a result, a constant vector, and a call with its instructions."""
+FOUR, WIDE_LEAST, WIDE_CELLS = 4 * LANES, 1 << 14, 104
+"""Positions and channels of four tiles that are proven together, taps of them that a layer must have for that, and cells of such a tap."""
 
 
 def layer_cost(layout: Layout, taps: int) -> int:
     """Instructions that cost what a layer does whose result has this layout."""
     halves = -(-layout.channels // LANES)
     tiles = -(-layout.blocks // 2) * -(-layout.channels // TILE)
+    fours = (LANES * layout.blocks // FOUR) * (layout.channels // FOUR)
+    saved = fours * taps * (4 * TAP_CELLS - WIDE_CELLS) if fours * taps >= WIDE_LEAST else 0
     cells = tiles * (TILE_CELLS + taps * TAP_CELLS) + layout.vectors * VECTOR_CELLS + halves * taps * CONSTANT_CELLS + CALL_CELLS
-    return cells // CELLS
+    return (cells - saved) // CELLS
 
 
 def moving_cost(size: int) -> int:

@@ -68,7 +68,7 @@ def normalized_in_tensors(context: Context, node: Node, gain: FloatArray, offset
     rows = context.in_tensor(source, layout)
     rows = _centred(context, node.name, rows, layout, ratio) if centred else rows
     parts = context.fresh((layout.positions, 2), 0, FULL, label=node.name)
-    units = round(small / (1 << (SQUARE_BITS * first)))
+    units = max(1, round(small / (1 << (SQUARE_BITS * first))))
     context.add(RowDeviations(node.name, (rows,), parts, bits, halvings, units, ranges, first))
     output = fused_target(context, result)
     most = float(np.max(np.sqrt(len(gain)) * np.abs(gain) + np.abs(offset))) * ROOM / scale + 1

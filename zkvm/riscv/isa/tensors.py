@@ -9,6 +9,7 @@ What the operations mean: ``docs/tensors.md``. Numbers and places of words are p
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -144,6 +145,18 @@ class Descriptor(NamedTuple):
     def fours(self) -> tuple[int, int]:
         """How many times a layer has four whole tiles of 16 positions by 16 channels, two by two: along positions, along channels."""
         return (self.blocks // WIDE_BLOCKS, self.channels // WIDE_CHANNELS) if self.operation in LAYERS else (0, 0)
+
+    @property
+    def wide(self) -> bool:
+        """Whether a layer is so large that the executor has its fours of tiles proven together."""
+        return math.prod(self.fours) * self.taps >= WIDE_LEAST
+
+    @property
+    def product_rows(self) -> tuple[int, int]:
+        """Rows that a layer then has in the tables of products: of single tiles, and of fours."""
+        tiles = -(-self.blocks // (WIDE_BLOCKS // 2)) * -(-self.channels // (WIDE_CHANNELS // 2))
+        fours = math.prod(self.fours) * self.wide
+        return (tiles - 4 * fours) * self.taps, fours * self.taps
 
 
 CHANNEL = np.dtype([("bias", np.int64), ("multiplier", np.int32), ("limit", np.uint32)])

@@ -61,8 +61,7 @@ class Call:
 
     def record(self, **arrays: NDArray[Any]) -> TensorCall:
         """The record of the call, with these of its arrays."""
-        down, right = self.words.fours
-        return TensorCall(self.ecall, self.id, self.words, wide=down * right * self.words.taps >= tensors.WIDE_LEAST, **arrays)
+        return TensorCall(self.ecall, self.id, self.words, wide=self.words.wide, **arrays)
 
     def refuse(self, what: str) -> GuestTrap:
         """The trap for what cannot be proven."""

@@ -171,7 +171,7 @@ def _linear(call: Call) -> TensorCall:
     if words.taps == 0:
         raise call.refuse("its sums have no products")
     call.check_room(words.blocks * words.channels, (1 + 3 * 4) * ROW_BYTES)
-    call.check_room(-(-words.blocks // 2) * -(-words.channels // 16) * words.taps, 0)
+    call.check_room(max(words.product_rows), 0)
     x = call.vectors(call.first, words.x, (words.blocks, words.x_stride), (words.taps if words.blocks else 0, 1))
     w = call.vectors(call.second, words.w, (words.halves if words.blocks else 0, words.w_stride), (words.taps, 1))
     if words.operation == SCALED:  # the descriptor says it, also for no blocks

@@ -6,6 +6,7 @@ The numbers, not the names, enter the transcript and the receipt. Query counts a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from zkvm.errors import RejectReason, UsageError, VerificationError
 
@@ -49,10 +50,10 @@ class Parameters:
         return self.blowup, self.queries, self.exempt
 
     @property
-    def splits(self) -> bool:
-        """Whether the prover spreads the rows of a chip over two tables where that saves padding. A table more has columns of its own to
-        open, which a set for small receipts does not pay."""
-        return self.name != "compact"
+    def split_price(self) -> float:
+        """What a second table of a chip has to save (:func:`zkvm.stark.tables.split_tables`): the prover's choice, by what the set is for.
+        It has columns of its own to open, so ``fast`` has one wherever it saves time, and ``compact`` none."""
+        return {"fast": 0.0, "compact": inf}.get(self.name, 1.0)
 
     @property
     def chunk_blinding(self) -> int:
