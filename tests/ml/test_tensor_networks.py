@@ -24,6 +24,7 @@ from zkvm.ml.operators import tensors
 from zkvm.ml.samples import Sample
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
+from zkvm.session.profiling import profile
 
 FIXED = Options(arithmetic=Arithmetic.FIXED)
 Constants = dict[str, Any]
@@ -80,6 +81,24 @@ def test_a_convolutional_network() -> None:
     assert execute(load_image(made.model.elf), made.model.stdin(words), trace=False).cycles < 1500
     eight = network(LENET, (1, 1, 14, 14), LENET_WEIGHTS, tolerance=0.1, options=Options(precision=Precision(8, 8)))
     assert TensorLinear in [type(operation) for operation in eight.graph.operations]
+
+
+UNNEEDED = {"compare", "bitwise", "multiply", "branch_less", "load_part", "store_part"}
+"""Tables whose columns a receipt of a network in tensor calls does not have to open."""
+
+
+def tables_of(made: Compilation, sample: Sample) -> set[str]:
+    """The tables of a run."""
+    words, _ = made.model.quantize([sample["x"]])
+    return {chip.name for chip in profile(made.model.elf, made.model.stdin(words)).chips}
+
+
+def test_tables_that_a_network_does_not_need() -> None:
+    """Calls branch on equality, and so does what looks at how much they cut."""
+    samples: list[Sample] = [{"x": normal(1, 1, 14, 14, seed=seed)} for seed in range(5)]
+    made = compiled(model_of(LENET, samples[0], ["y"], LENET_WEIGHTS), samples, FIXED)
+    assert any(any(operation.watched) for operation in made.graph.operations if isinstance(operation, TensorLinear))
+    assert not tables_of(made, samples[0]) & UNNEEDED
 
 
 @pytest.mark.parametrize(

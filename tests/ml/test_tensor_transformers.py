@@ -8,8 +8,9 @@ import pytest
 
 from tests.ml.models import Array, check, compiled, model_of
 from tests.ml.models import normal as drawn
-from tests.ml.test_tensor_networks import FIXED, network, node, weights
+from tests.ml.test_tensor_networks import FIXED, UNNEEDED, network, node, tables_of, weights
 from zkvm import api
+from zkvm.ml.compiler import Compilation
 from zkvm.ml.ir import View, evaluate
 from zkvm.ml.operations.matmul import MatrixProduct
 from zkvm.ml.operations.rearranging import TensorMaximum
@@ -19,6 +20,7 @@ from zkvm.ml.operations.tensor_products import TensorProduct
 from zkvm.ml.operations.tensor_rows import RowDeviations, RowReciprocals
 from zkvm.ml.operations.tensors import TensorExport, TensorLinear, TensorLoad
 from zkvm.ml.operators import tensor_combining
+from zkvm.ml.samples import Sample
 
 
 @pytest.fixture(autouse=True)
@@ -157,16 +159,30 @@ def test_lowest_scores_are_looked_at() -> None:
     assert layer.watched[0]
 
 
-def test_a_proof() -> None:
-    nodes = [
-        node("LayerNormalization", "x g b", "n", axis=-1),
-        node("MatMul", "n w", "h"),
-        node("Softmax", "h", "p"),
-        node("MatMul", "p v", "y"),
-    ]
+NORMALIZED = [
+    node("LayerNormalization", "x g b", "n", axis=-1),
+    node("MatMul", "n w", "h"),
+    node("Softmax", "h", "p"),
+    node("MatMul", "p v", "y"),
+]
+
+
+def normalized() -> tuple[Compilation, list[Sample]]:
+    """Rows that are normalised, and products of their softmax."""
     constants = {"g": weights(24) + 1, "b": weights(24, seed=4), "w": weights(24, 32), "v": weights(32, 8, seed=1)}
-    samples = [{"x": drawn(1, 8, 24, seed=seed)} for seed in range(5)]
-    made = compiled(model_of(nodes, samples[0], ["y"], constants), samples, FIXED)
+    samples: list[Sample] = [{"x": drawn(1, 8, 24, seed=seed)} for seed in range(5)]
+    return compiled(model_of(NORMALIZED, samples[0], ["y"], constants), samples, FIXED), samples
+
+
+def test_tables_that_rows_do_not_need() -> None:
+    """Reciprocals of sums and of roots take shifts, sums and quotients: neither comparisons nor logic, nor products of words."""
+    made, samples = normalized()
+    assert {RowDeviations, RowReciprocals} <= {type(operation) for operation in made.graph.operations}
+    assert not tables_of(made, samples[0]) & UNNEEDED
+
+
+def test_a_proof() -> None:
+    made, samples = normalized()
     assert TensorMultiply in [type(operation) for operation in made.graph.operations]
     receipt = made.model.prove(samples[0]["x"], params="fast")
     results = evaluate(made.graph, made.model.quantize([samples[0]["x"]])[0])

@@ -51,6 +51,7 @@ class CodeWriter:
     Attributes:
         pointer_of: C expression of the first word of an activation.
         private_weights: whether what depends on the weights is read from the input instead of lying in the program.
+        goes_on: whether a run in which a value saturated goes on.
         tables: (name, words) of every constant array of the program, in order.
         guard: which limits of the current operation's output count as saturation: 1 the lower, 2 the upper one. watched: whether all its
             results went through a cut that looks; only if the weights are public.
@@ -59,6 +60,7 @@ class CodeWriter:
 
     pointer_of: Callable[[Value], str]
     private_weights: bool = False
+    goes_on: bool = False
     tables: list[tuple[str, NDArray[np.int32]]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     guard: int = 0

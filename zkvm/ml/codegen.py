@@ -76,7 +76,7 @@ def generate(graph: Graph, privacy: Privacy, interface_digest: bytes) -> Generat
     def pointer(value: Value) -> str:
         return f"(arena + {plan.offsets[id(value.storage())]})"
 
-    code = CodeWriter(pointer, privacy.private_weights)
+    code = CodeWriter(pointer, privacy.private_weights, privacy.saturate)
     functions: list[tuple[str, str]] = []
     bodies: list[str] = []
     for number, operation in enumerate(graph.operations):

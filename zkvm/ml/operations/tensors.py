@@ -94,8 +94,10 @@ class RescalingCall(Operation):
     def emit_watch(self, code: CodeWriter) -> None:
         """Append what remembers that the call cut results that are watched."""
         counts = [f"zkvm_tensor_cuts.{side}" for side, watched in zip(("below", "above"), self.watched, strict=True) if watched]
-        for count in counts:
-            code.line(f"watch_count({count});")
+        if counts and code.goes_on:  # nobody may count by its steps in which layers values saturated
+            code.line(f"saturated |= ({' | '.join(counts)}) != 0;")
+        elif counts:
+            code.lines += [f"    watch_count({count});" for count in counts]
 
 
 @dataclass(eq=False)
