@@ -62,15 +62,15 @@ def split_heights(used: int, exempt: int) -> tuple[int, int]:
 def split_tables(machine: Machine, used: Mapping[str, int], heights: Mapping[str, int], exempt: int, price: float) -> dict[str, int]:
     """Heights of both instances of the chips that get a second one.
 
-    A second table has columns of its own, which every query opens. So it has to save more rows than all columns have on average: then it
-    saves a larger share of the cells, and so of the time, than it adds to the columns, and so to the receipt.
+    A second table has columns of its own, which every query opens. If it saves more rows than all columns have on average, it saves a
+    larger share of the cells, and so of the time, than it adds to the columns, and so to the receipt.
 
     Args:
         machine: the machine.
         used: rows that each chip uses.
         heights: of its single table.
         exempt: exempt rows at the end of every table.
-        price: times that average it has to save; 0: a quarter of its single table is enough; infinite: there is no second table.
+        price: times that average it has to save at least; 0: a quarter of its single table is enough; infinite: there is no second table.
 
     Returns:
         The heights by name.

@@ -52,8 +52,9 @@ class Parameters:
     @property
     def split_price(self) -> float:
         """What a second table of a chip has to save (:func:`zkvm.stark.tables.split_tables`): the prover's choice, by what the set is for.
-        It has columns of its own to open, so ``fast`` has one wherever it saves time, and ``compact`` none."""
-        return {"fast": 0.0, "compact": inf}.get(self.name, 1.0)
+        It has columns of its own to open, so ``fast`` has one wherever it saves time, and ``compact`` none. To ``balanced`` a part of the
+        time is worth three times that part of the receipt."""
+        return {"fast": 0.0, "compact": inf}.get(self.name, 1 / 3)
 
     @property
     def chunk_blinding(self) -> int:
