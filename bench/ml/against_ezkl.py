@@ -1,6 +1,7 @@
 """Proves the same ONNX file with this package and, if it is installed, with EZKL: seconds and peak memory of both, each in its own process.
 
-Models: perceptron 784-128-10, LeNet-5 (28 x 28, padding 2, ReLU, maxima), and the smallest layer, with random weights; or ONNX files given.
+Models: networks of ``networks.py`` with random weights, all attributes written out, which EZKL asks for; or ONNX files with one input. Ours
+are compiled to fixed point, as EZKL computes.
 EZKL runs with private input and parameters and public output, calibrated for resources. Its reference string is made on the spot; that time
 is shown apart, as is the set-up: neither exists here.
 """
@@ -25,24 +26,19 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tools.train_mnist import LENET, dense_nodes, export, initial, lenet_nodes  # noqa: E402
+from bench.ml.networks import NETWORKS, write  # noqa: E402
 from zkvm.session.resources import peak_memory_bytes  # noqa: E402
 
 GIB = 1 << 30
-PERCEPTRON = {"w1": (128, 784), "b1": (128,), "w2": (10, 128), "b2": (10,)}
 
 
-def make_models(folder: Path) -> list[Path]:
-    """Write the models with random weights."""
-    from onnx import helper
+def input_of(model: Path) -> tuple[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    """The name of a model's input, and a random one."""
+    import onnx
 
-    random = np.random.default_rng(0)
-    flatten = helper.make_node("Flatten", ["image"], ["flat"], name="flatten")
-    export(folder / "perceptron.onnx", initial(random, PERCEPTRON), [flatten, *dense_nodes("flat", [("w1", "b1"), ("w2", "b2")])])
-    export(folder / "lenet5.onnx", initial(random, LENET), lenet_nodes())
-    tiny = {"w1": (4, 784), "b1": (4,), "w2": (10, 4), "b2": (10,)}
-    export(folder / "tiny.onnx", initial(random, tiny), [flatten, *dense_nodes("flat", [("w1", "b1"), ("w2", "b2")])])
-    return [folder / f"{name}.onnx" for name in ("tiny", "perceptron", "lenet5")]
+    value = onnx.load(str(model)).graph.input[0]
+    shape = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
+    return value.name, np.random.default_rng(1).random(shape, np.float32)
 
 
 class Steps:
@@ -65,12 +61,12 @@ def ours(model: Path, params: str) -> dict[str, Any]:
     from zkvm import api
     from zkvm.ml import compiler
 
-    steps = Steps()
-    sample = {"image": np.random.default_rng(1).random((1, 1, 28, 28), np.float32)}
+    steps, options = Steps(), compiler.Options(arithmetic=compiler.Arithmetic("fixed"))
+    name, values = input_of(model)
     with steps.step("compile"):
-        made = compiler.compile_imported(compiler.import_file(model, compiler.Options()), [sample], compiler.Options())
-        compiler.add_measurements(made, [sample], None).demand()
-    integers, _ = made.model.quantize([sample["image"]])
+        made = compiler.compile_imported(compiler.import_file(model, options), [{name: values}], options)
+        compiler.add_measurements(made, [{name: values}], None)
+    integers, _ = made.model.quantize([values])
     stdin = made.model.stdin(integers)
     for name in ("prove cold", "prove"):
         with steps.step(name):
@@ -86,7 +82,7 @@ def theirs(model: Path) -> dict[str, Any]:
     steps = Steps()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        data = np.random.default_rng(1).random(784).tolist()
+        data = input_of(model)[1].reshape(-1).tolist()
         (folder / "input.json").write_text(json.dumps({"input_data": [data]}))
         paths = {name: str(folder / name) for name in ("input.json", "settings", "compiled", "srs", "witness", "vk", "pk", "proof")}
         arguments = ezkl.PyRunArgs()
@@ -121,16 +117,20 @@ def shown(value: Any) -> str:
 def main() -> None:
     """Every model in a process per system."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", type=Path, nargs="*", help="ONNX files with one input (1, 1, 28, 28); default: the three")
+    parser.add_argument(
+        "models", nargs="*", default=["perceptron", "lenet5"], help=f"{', '.join(NETWORKS)}, or ONNX files; default: perceptron lenet5"
+    )
     parser.add_argument("--params", default="balanced")
     parser.add_argument("--only", choices=("ours", "theirs"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
-        print(json.dumps(ours(arguments.models[0], arguments.params) if arguments.only == "ours" else theirs(arguments.models[0])))
+        path = Path(arguments.models[0])
+        print(json.dumps(ours(path, arguments.params) if arguments.only == "ours" else theirs(path)))
         return
     systems = ["ours", *(["theirs"] if importlib.util.find_spec("ezkl") else [])]
     with tempfile.TemporaryDirectory() as scratch:
-        for model in arguments.models or make_models(Path(scratch)):
+        for given in arguments.models:
+            model = write(given, Path(scratch))[0] if given in NETWORKS else Path(given).resolve()
             for system in systems:
                 command = [sys.executable, __file__, str(model), "--only", system, "--params", arguments.params]
                 result = subprocess.run(command, capture_output=True, text=True, check=False)
