@@ -23,7 +23,8 @@ MAX_ELF_BYTES = 1 << 30
 """Far more than the code and data that the tables can hold; the rest is debug information."""
 CLASS_AT, CLASSES = 4, {1: 32, 2: 64}
 ENDIAN_AT, LITTLE_ENDIAN = 5, 1
-HEADER = struct.Struct("<16s2H5I6H")
+HEADER = struct.Struct("<16s2H4x4I2x4H2x")
+"""Without e_version, e_ehsize and e_shstrndx."""
 EXECUTABLE, RISCV = 2, 243
 """Of e_type and e_machine."""
 TYPES = {1: "ET_REL", 3: "ET_DYN", 4: "ET_CORE"}
@@ -51,17 +52,14 @@ class _Header(NamedTuple):
     ident: bytes
     kind: int
     machine: int
-    version: int
     entry: int
     phoff: int
     shoff: int
     flags: int
-    ehsize: int
     phentsize: int
     phnum: int
     shentsize: int
     shnum: int
-    shstrndx: int
 
 
 def read_program(path: str | os.PathLike[str]) -> bytes:
