@@ -65,6 +65,14 @@ class Judge:
         named = image_id.hex() if isinstance(image_id, bytes) else image_id
         return self._ask({"kind": "receipt", "options": {"imageId": named, **options}}, data)
 
+    def image(self, program: bytes) -> Answer:
+        """The image of a program: entry, stack pointer, gaps, and of each table its height and its hash."""
+        return self._ask({"kind": "image"}, program)
+
+    def image_id(self, program: bytes) -> Answer:
+        """The image ID of a program."""
+        return self._ask({"kind": "image id"}, program)
+
     def seal(
         self,
         subject: Machine,

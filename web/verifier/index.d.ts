@@ -89,6 +89,16 @@ export function verify(data: Uint8Array | ArrayBuffer, options: VerifyOptions): 
  */
 export function verdict(data: Uint8Array | ArrayBuffer, options: VerifyOptions): Verdict;
 
+/**
+ * The image ID of a program, 64 hexadecimal digits, computed from its ELF file (`guest.elf`, or `model.elf` of a compiled model): some
+ * seconds of work. Whoever has the program needs to believe nobody's image ID.
+ * @throws {UsageError} it is no program of this machine
+ */
+export function computeImageId(
+  program: Uint8Array | ArrayBuffer,
+  options?: { onProgress?: (phase: string, share: number) => void },
+): string;
+
 /** One of several proofs. */
 export interface PartContents {
   bytes: number;

@@ -1,5 +1,5 @@
 /** Verifies receipts of zkvm: see README.md; the types are in index.d.ts. */
 
 export { FormatError, REASONS, UsageError, VerificationError, ZkvmError } from "./src/errors.js";
-export { inspect, verdict, verify } from "./src/check.js";
+export { computeImageId, inspect, verdict, verify } from "./src/check.js";
 export { checkJournal as decodeJournal, readModel } from "./src/model.js";

@@ -8,6 +8,11 @@ export class VerifierWorker {
    * Rejected with a UsageError if the options make no sense, and with a ZkvmError if the thread was ended.
    */
   verdict(data: Uint8Array | ArrayBuffer, options: VerifyOptions): Promise<Verdict>;
+  /** As `computeImageId`, but a promise. Rejected with a UsageError if the file is no program. */
+  computeImageId(
+    program: Uint8Array | ArrayBuffer,
+    options?: { onProgress?: (phase: string, share: number) => void },
+  ): Promise<string>;
   /** End the thread; what is not answered yet is rejected. A later call starts another one. */
   terminate(): void;
 }

@@ -13,10 +13,12 @@ const PHONE = 600;
 /** For so many milliseconds an answer to what was asked before may stay; one about another file may not stay at all. */
 const STALE = 150;
 const byId = (id) => document.getElementById(id);
-const state = { file: null, files: 0, modelText: null, question: 0, proofs: [], timer: 0 };
+const state = { file: null, files: 0, programs: 0, onImageId: null, modelText: null, question: 0, proofs: [], timer: 0 };
 
 // ----- the worker ------------------------------------------------------------------------------------------------------------------
 
+/** Computes image IDs: apart, so that a receipt need not wait for it. Started when it is needed. */
+let computing = null;
 const ask = startWorker((reply) => {
   if (reply.id !== state.question) return;
   if (reply.progress !== undefined) {
@@ -50,9 +52,11 @@ function startWorker(receive) {
       worker.postMessage(question);
     };
   } catch {
-    const script = document.createElement("script");
-    script.textContent = source;
-    document.head.append(script);
+    if (globalThis.answerHere === undefined) {
+      const script = document.createElement("script");
+      script.textContent = source;
+      document.head.append(script);
+    }
     return (question) => setTimeout(() => globalThis.answerHere(question, receive));
   }
 }
@@ -65,6 +69,33 @@ function readReceipt(file) {
   Object.assign(state, { file, files: state.files + 1 });
   for (const id of ["contents", "meaning", "outputs"]) byId(id).hidden = true;
   verifyAgain(0);
+}
+
+/** Compute the image ID of a program, and take it over. */
+function readProgram(file) {
+  if (file === undefined) return;
+  const note = byId("program-note");
+  const current = ++state.programs;
+  note.textContent = `${file.name}: computing`;
+  computing ??= startWorker((reply) => state.onImageId(reply));
+  state.onImageId = ({ id, progress, imageId, wrong }) => {
+    if (id !== current) return;
+    if (progress !== undefined) note.textContent = `${file.name}: computing, ${Math.floor(100 * progress.share)} % done`;
+    else if (imageId === null) note.textContent = `${file.name}: ${wrong}. No image ID is taken over from it.`;
+    else {
+      note.textContent = `The image ID above was computed from ${file.name}, ${file.size.toLocaleString("en")} bytes.`;
+      byId("image-id").value = imageId;
+      verifyAgain();
+    }
+  };
+  computing({ id: current, program: file });
+}
+
+/** The image ID is the user's own now: not that of the program, even if it is being computed. */
+function forgetProgram() {
+  state.programs += 1;
+  byId("program").value = "";
+  byId("program-note").textContent = "";
 }
 
 async function readModelFile(file) {
@@ -82,6 +113,7 @@ function readPolicy(text) {
   const note = byId("policy-note");
   try {
     const { model, fields } = readPasted(text);
+    if ("image-id" in fields) forgetProgram();
     for (const [id, value] of Object.entries(fields)) byId(id)[typeof value === "boolean" ? "checked" : "value"] = value;
     note.textContent = model === null ? `Taken over: ${Object.keys(fields).join(", ") || "nothing"}.` : "Taken over: a compiled model.";
     if (model === null) verifyAgain();
@@ -92,10 +124,11 @@ function readPolicy(text) {
   }
 }
 
-/** Files that were dropped or pasted: a receipt, a policy, a model. */
+/** Files that were dropped or pasted: a receipt, a program, a policy, a model. */
 function take(files) {
   for (const file of files) {
     if (file.name.endsWith(".json")) file.text().then(readPolicy);
+    else if (file.name.endsWith(".elf")) readProgram(file);
     else readReceipt(file);
   }
 }
@@ -314,12 +347,14 @@ function numberText(value) {
 // ----- events ----------------------------------------------------------------------------------------------------------------------
 
 byId("receipt").addEventListener("change", ({ target }) => readReceipt(target.files[0]));
+byId("program").addEventListener("change", ({ target }) => readProgram(target.files[0]));
 byId("model").addEventListener("change", ({ target }) => readModelFile(target.files[0]));
 byId("model-clear").addEventListener("click", () => {
   byId("model").value = "";
   readModelFile(undefined);
 });
 byId("trust").addEventListener("input", ({ target }) => {
+  if (target.id === "image-id") forgetProgram();
   if (target.id === "policy") readPolicy(target.value);
   else if (target.type !== "file") verifyAgain();
 });

@@ -28,7 +28,7 @@ export const REASONS = {
 
 /** The first bytes of files that people drop by mistake, and what they are. */
 const FOREIGN = [
-  [[0x7f, 0x45, 0x4c, 0x46], "It looks like a program (an ELF file). Its image ID comes from it: zkvm image-id."],
+  [[0x7f, 0x45, 0x4c, 0x46], "It looks like a program (an ELF file). It belongs under the image ID, which is computed from it."],
   [[0x7b], "It looks like JSON. A model.json belongs under \u201cA compiled model\u201d, a policy under \u201cWhat else you demand\u201d."],
   [[0x50, 0x4b, 0x03, 0x04], "It looks like an archive (ZIP). Unpack it first."],
   [[0x1f, 0x8b], "It looks like a compressed file (gzip). Unpack it first."],

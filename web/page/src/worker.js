@@ -1,10 +1,12 @@
 /** The page's worker: reads and verifies what the page sends. Where no worker can start, the page runs this script itself. */
 
-import { machine, verdict } from "../../verifier/src/check.js";
+import { computeImageId, machine, verdict } from "../../verifier/src/check.js";
 import { FormatError, UsageError, VerificationError } from "../../verifier/src/errors.js";
 import { readModel } from "../../verifier/src/model.js";
 import { MAGIC_BYTES, mostBytes, tooLong } from "../../verifier/src/receipt.js";
 import { describe } from "./describe.js";
+
+const MAX_PROGRAM_BYTES = 2 ** 28;
 
 /** The file that was read last: the page asks about it again whenever the user demands something else. */
 const last = { number: -1, bytes: null, contents: null };
@@ -38,11 +40,24 @@ async function answer({ id, number, file, options, modelText }, post) {
   post(reply);
 }
 
+/** Answer a question {id, program}: the image ID of a file, or what is wrong with it. */
+async function compute({ id, program }, post) {
+  const reply = { id, imageId: null, wrong: null };
+  try {
+    if (program.size > MAX_PROGRAM_BYTES) throw new UsageError("too long for this page");
+    const bytes = new Uint8Array(await program.arrayBuffer());
+    reply.imageId = computeImageId(bytes, { onProgress: (phase, share) => post({ id, progress: { phase, share } }) });
+  } catch (error) {
+    reply.wrong = error instanceof UsageError ? error.message : `it cannot be read here: ${error.message}`;
+  }
+  post(reply);
+}
+
 let turn = Promise.resolve();
 
 /** One question after the other. */
 function answerInTurn(question, post) {
-  turn = turn.then(() => answer(question, post));
+  turn = turn.then(() => (question.program === undefined ? answer(question, post) : compute(question, post)));
 }
 
 if (typeof document === "undefined") {

@@ -16,6 +16,7 @@ const INDEX = JSON.parse(readFileSync(new URL("receipts.json", COMPAT), "utf8"))
 const HELLO = "hello-compact-100", DEV = "echo-dev";
 const SEGMENTS = fileURLToPath(new URL("../../../tests/vectors/segments.receipt", import.meta.url));
 const ELF = fileURLToPath(new URL("../../../guest_programs/hello/hello.elf", import.meta.url));
+const OTHER_ELF = fileURLToPath(new URL("../../../guest_programs/echo/echo.elf", import.meta.url));
 const pathOf = (name) => fileURLToPath(new URL(`${name}.receipt`, COMPAT));
 const folder = mkdtempSync(join(tmpdir(), "receipts-"));
 /** Where screenshots go, if somebody wants to look at them. */
@@ -103,6 +104,24 @@ test("not verified without an image ID; then with it", { skip }, async () => {
     await browser.until("document.querySelector('#verdict h2').textContent.startsWith('Something you entered')");
     await type("exit-code", "0");
   }
+});
+
+test("the program itself, in place of its image ID", { skip }, async () => {
+  await answer(pathOf(HELLO), "Not verified yet");
+  await browser.choose("#program", ELF);
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Accepted'");
+  assert.equal(await browser.evaluate("document.getElementById('image-id').value"), INDEX[HELLO].image_id);
+  assert.match(await words("program-note"), /computed from hello\.elf/);
+  await picture("program");
+  await browser.choose("#program", OTHER_ELF);
+  await browser.until("document.querySelector('#verdict h2').textContent === 'Rejected: IMAGE_ID'");
+  await browser.choose("#program", pathOf(HELLO));
+  await browser.until("document.getElementById('program-note').textContent.includes('No image ID is taken over')");
+  await browser.choose("#program", ELF);
+  await type("image-id", INDEX[DEV].image_id);
+  assert.equal(await words("program-note"), "");
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal(await browser.evaluate("document.getElementById('image-id').value"), INDEX[DEV].image_id);
 });
 
 test("another program", { skip }, async () => {

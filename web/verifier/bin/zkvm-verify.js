@@ -1,19 +1,20 @@
 #!/usr/bin/env node
-/** `zkvm-verify RECEIPT --image-id HEX`: accepts or rejects a receipt, with the exit codes of docs/command-line.md. */
+/** `zkvm-verify RECEIPT --image-id HEX` or `--elf PROGRAM`: accepts or rejects a receipt, with the exit codes of docs/command-line.md. */
 
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { readModel, UsageError, verdict } from "../index.js";
+import { computeImageId, readModel, UsageError, verdict } from "../index.js";
 import { MAGIC_BYTES, mostBytes, tooLong } from "../src/receipt.js";
 
 const ACCEPTED = 0, REJECTED = 1, USAGE = 2, BAD_INPUT = 3, INTERNAL = 70;
 const CHUNK_BYTES = 2 ** 20;
 const CLEAR = "\r\x1b[K";
-const HELP = `Usage: zkvm-verify RECEIPT --image-id HEX [options]
+const HELP = `Usage: zkvm-verify RECEIPT --image-id HEX | --elf PROGRAM [options]
 
 Accept a receipt as the proof of a run of a program, or reject it with a reason.
 
   --image-id HEX        image ID of the program that you trust
+  --elf PROGRAM         the program itself, an ELF file, whose image ID is computed: some seconds
   --model model.json    of a compiled model: refuse what is not its run, with its weights; show the journal's numbers
   --weights-digest HEX  published digest of a compiled model's private weights
   --min-security BITS   proven bits that you demand (100)
@@ -26,6 +27,7 @@ Accept a receipt as the proof of a run of a program, or reject it with a reason.
 Exit codes: 0 accepted, 1 rejected, 2 usage, 3 a file cannot be read.`;
 const OPTIONS = {
   "image-id": { type: "string" },
+  elf: { type: "string" },
   model: { type: "string" },
   "weights-digest": { type: "string" },
   "min-security": { type: "string", default: "100" },
@@ -140,12 +142,14 @@ function main(args) {
     return ACCEPTED;
   }
   if (positionals.length !== 1) throw new UsageError("name one receipt");
-  if (values["image-id"] === undefined) throw new UsageError("say which program the receipt must be for: --image-id HEX");
+  const { elf, "image-id": imageId } = values;
+  if (elf === undefined && imageId === undefined) throw new UsageError("say which program the receipt must be for: --image-id HEX or --elf PROGRAM");
   const data = reading(positionals[0], readReceipt);
   const model = values.model === undefined ? null : reading(values.model, (path) => readModel(readFileSync(path, "utf8")));
   const isShown = process.stderr.isTTY && !values.json, started = performance.now();
+  const computed = elf === undefined ? [] : [reading(elf, (path) => computeImageId(readFileSync(path)))];
   const answer = verdict(data, {
-    imageId: values["image-id"],
+    imageId: [...(imageId === undefined ? [] : [imageId]), ...computed],
     minSecurity: integer(values["min-security"], "min-security"),
     regime: values.regime,
     exitCode: integer(values["exit-code"], "exit-code"),

@@ -3,6 +3,7 @@
 import { blake3, DIGEST_BYTES } from "./blake3.js";
 import { fromHex, hex, sameBytes } from "./bytes.js";
 import { demand, FormatError, UsageError, VerificationError } from "./errors.js";
+import { imageIdOf } from "./image.js";
 import { verifyJoint } from "./joint.js";
 import { memory, segment, whole } from "./machine-data.js";
 import { readMachine } from "./machine.js";
@@ -32,6 +33,15 @@ export function machines() {
 /** The receipt that these bytes encode. */
 export function decode(bytes) {
   return decodeReceipt(machine(), bytes, machines);
+}
+
+/**
+ * The image ID of a program, 64 hexadecimal digits, from its ELF file: what to do instead of believing one.
+ * @throws {UsageError} it is no program of this machine
+ */
+export function computeImageId(program, { onProgress = () => {} } = {}) {
+  if (!isBytes(program)) throw new UsageError("a program's bytes are a Uint8Array or an ArrayBuffer");
+  return imageIdOf(machine(), plainBytes(program), onProgress);
 }
 
 /** An image ID as 32 bytes, from those or from 64 hexadecimal digits, with or without 0x before them. */
@@ -73,10 +83,15 @@ function demands(options) {
   return { ids, minSecurity, regime, exitCode, allowDev, maxSegments, model, weights, onProgress };
 }
 
+/** A view of bytes as such. */
+function plainBytes(data) {
+  return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+}
+
 /** A copy of the bytes, so that nobody changes them between two checks. */
 function bytesOf(data) {
   if (!isBytes(data)) throw new UsageError("a receipt's bytes are a Uint8Array or an ArrayBuffer");
-  const view = ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+  const view = plainBytes(data);
   const most = mostBytes(view.slice(0, MAGIC_BYTES));
   if (view.length > most) throw new FormatError(tooLong(most));
   return view.slice();

@@ -14,13 +14,22 @@ export class Client {
   }
 
   /** As `verdict`, but a promise. */
-  verdict(data, { onProgress = () => {}, ...options } = {}) {
+  verdict(data, options = {}) {
+    return this.ask("verdict", data, options);
+  }
+
+  /** As `computeImageId`, but a promise. */
+  computeImageId(program, options = {}) {
+    return this.ask("computeImageId", program, options);
+  }
+
+  ask(task, data, { onProgress = () => {}, ...options }) {
     return new Promise((resolve, reject) => {
       const id = this.count++;
       this.waiting.set(id, { resolve, reject, onProgress });
       try {
         this.thread ??= this.start((reply) => this.receive(reply), (error) => this.fail(error));
-        this.thread.post({ id, data, options });
+        this.thread.post({ id, task, data, options });
       } catch (error) {
         this.waiting.delete(id);
         reject(error);

@@ -24,6 +24,9 @@ const SETS = [
   ["compact", 8, 76, 160, 128],
 ].map(([name, blowup, queries, exempt, bits]) => Object.freeze({ name, blowup, queries, exempt, bits }));
 
+/** Exempt rows for which every table with preprocessed columns has room. */
+export const MAX_EXEMPT = Math.max(...SETS.map(({ exempt }) => exempt));
+
 /** The known set with these numbers, or undefined. */
 export function knownSet(blowup, queries, exempt) {
   return SETS.find((set) => set.blowup === blowup && set.queries === queries && set.exempt === exempt);

@@ -4,6 +4,8 @@
  * A frame is the length of a question (4 bytes) and of its data (4 bytes), then both; the question is JSON:
  *
  *     {kind: "receipt", options}                              what the verifier says of a receipt
+ *     {kind: "image"}                                         the image of a program: hashes of its own tables, and the rest of its header
+ *     {kind: "image id"}                                      its image ID
  *     {kind: "machine", name, facts, maxRows}                 the data is a machine's text; later questions may name it
  *     {kind: "seal", machine, statement, policy, draws}       what it says of a seal, with the challenges of `draws` if there are any
  *     {kind: "joint", statement, parts, policy, draws}        what it says of joined proofs; each part has a machine and a statement,
@@ -14,8 +16,8 @@
  */
 
 import { readSync, writeSync } from "node:fs";
-import { verdict } from "../index.js";
-import { bytes, check, errors, field, joint, machine, model, parameters, seal, security, shape, transcript, verify } from "../internals.js";
+import { computeImageId, verdict } from "../index.js";
+import { blake3, bytes, check, elf, errors, field, image, joint, machine, model, parameters, seal, security, shape, transcript, verify } from "../internals.js";
 
 /** The real transcript, but challenges of a recorded run take the place of those that are drawn; asks for no work. */
 class Replay extends transcript.Transcript {
@@ -46,6 +48,14 @@ const answers = {
     const answer = verdict(data, options);
     return answer.accepted ? { ...answer, journal: bytes.hex(answer.journal) } : answer;
   },
+  image: (question, data) => {
+    const { tables, entry, stackPointer, gaps } = image.imageOf(elf.readElf(data));
+    const digest = ({ columns }) => bytes.hex(blake3.blake3(bytes.concat(...columns.map(bytes.bytes32))));
+    const own = [...tables].filter(([name]) => name !== "range");
+    const hashes = own.map(([name, table]) => [name, [table.height, digest(table)]]);
+    return { entry, stackPointer, gaps, tables: Object.fromEntries(hashes) };
+  },
+  "image id": (question, data) => ({ imageId: computeImageId(data) }),
   machine: ({ name, facts, maxRows }, data) => {
     machines.set(name, machine.readMachine({ text: new TextDecoder().decode(data), facts, maxRows }));
     return { digest: bytes.hex(machines.get(name).digest) };

@@ -49,6 +49,13 @@ test("a run in segments", () => {
   assert.match(few.stderr, /POLICY: 3 segments; at most 2 are verified/);
 });
 
+test("the program in place of its image ID, or beside it", () => {
+  const program = fileURLToPath(new URL("../../../guest_programs/hello/hello.elf", import.meta.url));
+  assert.equal(run(file(HELLO.name), "--elf", program, "--image-id", ID).status, 0);
+  assert.equal(run(file(HELLO.name), "--elf", program, "--image-id", "00".repeat(32)).status, 1);
+  assert.equal(run(file(HELLO.name), "--elf", file(HELLO.name)).status, 3);
+});
+
 test("files that are too long are not read", () => {
   const folder = mkdtempSync(join(tmpdir(), "long-"));
   const path = join(folder, "long.receipt");
