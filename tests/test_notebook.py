@@ -45,6 +45,16 @@ def test_a_receipt_is_one_line() -> None:
     assert repr(dev_receipt()) == f"{start}dev: nothing is proven>"
 
 
+def test_what_prove_returns_is_a_table_and_a_line() -> None:
+    info = zkvm.prove(ECHO, TEXT, dev=True)
+    texts = texts_of(info._repr_html_())
+    rows = dict(zip(texts[1::2], texts[2::2], strict=True))
+    assert texts[0] == "Dev receipt: nothing is proven"
+    assert (rows["cycles"], rows["proven bits"]) == (f"{info.cycles:,}", "0")
+    assert rows["seconds"] == f"{info.seconds['total']:.2f}"
+    assert repr(info).startswith(f"<ProveInfo: {info.receipt!r}, cycles {info.cycles:,}, proven bits 0, seconds ")
+
+
 class Notebook:
     """What of IPython is used: cells' outputs that can be updated."""
 

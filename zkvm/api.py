@@ -28,6 +28,7 @@ from zkvm.session.workdir import begun, check_segments
 from zkvm.session.workers import Client, check_workers, workers_of
 from zkvm.stark.protocol.params import BLOWUPS, DEFAULT_SECURITY, Parameters, Policy, parameters
 from zkvm.stark.tables import Padding, build_tables
+from zkvm.verifier import table
 from zkvm.verifier.image import Matrices, image_columns, image_header, image_id
 from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, Claim, Receipt, journal_digest
 
@@ -65,6 +66,20 @@ class ProveInfo:
     def cycles(self) -> int:
         """Executed instructions."""
         return self.session.cycles
+
+    def _figures(self) -> dict[str, str]:
+        """What proving took, in words."""
+        seconds = {"seconds": f"{self.seconds['total']:.2f}"} if "total" in self.seconds else {}
+        memory = {"peak memory": f"{self.peak_memory_bytes / (1 << 20):,.0f} MiB"} if self.peak_memory_bytes else {}
+        return {"cycles": f"{self.cycles:,}", "proven bits": str(self.security_bits), **seconds, **memory}
+
+    def __repr__(self) -> str:
+        figures = ", ".join(f"{name} {value}" for name, value in self._figures().items())
+        return f"<ProveInfo: {self.receipt!r}, {figures}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return table.html(self.receipt.to_json(), self._figures())
 
 
 def load_image(elf: Elf) -> Image:

@@ -87,6 +87,7 @@ def test_proof(model: Path) -> None:
         ((), 0),
         (("--model", str(model / "public.json")), 0),
         (("--weights-digest", published), 0),
+        (("--weights-digest", f"0x{published}"), 0),
         (("--model", str(other)), 1),
     ):
         assert stand_alone([str(receipt), "--image-id", outcome.json["image_id"], *arguments]) == code

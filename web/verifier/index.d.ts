@@ -38,7 +38,7 @@ export interface VerifyOptions {
   maxSegments?: number;
   /** A compiled model, of `readModel`: what is not a run of it, with its weights, is refused. */
   model?: Model | null;
-  /** Published digest of a compiled model's private weights, 64 hexadecimal digits. */
+  /** Published digest of a compiled model's private weights, 64 hexadecimal digits, 0x may stand before them. */
   weightsDigest?: string | null;
   /**
    * Called with the phase that begins and the share of the work that is done; at the end with "" and 1. Of a run in segments a phase

@@ -130,16 +130,23 @@ def run(
         execute_and_predict((program, stdin, model), (max_cycles, limit), proof, segment_cycles, as_json)
     if model is not None:
         model.refuse_saturation(max_cycles, limit)
-    work = work_dir or target.with_name(f"{target.name}.segments")
+    proof |= {"segment_cycles": segment_cycles or "auto", "work_dir": work_dir or target.with_name(f"{target.name}.segments")}
+    prove_and_write((program, stdin, model), (max_cycles, limit), proof, target, as_json)
+
+
+def prove_and_write(
+    guest: tuple[Path, bytes, ModelRun | None], limits: tuple[int | None, int | None], proof: dict[str, Any], target: Path, as_json: bool
+) -> NoReturn:
+    """A receipt of the run, verified, in its file; the work on segments is discarded then.
+
+    Raises:
+        Exit: always, if there is a receipt.
+    """
+    program, stdin, model = guest
+    work: Path = proof["work_dir"]
     with screen(not as_json) as view, no_collection(), resumable(work):
-        info = api.prove(
-            program,
-            guest_environment(stdin, view, as_json, max_cycles, limit),
-            **proof,
-            progress=view.phase if view.on else None,
-            segment_cycles=segment_cycles or "auto",
-            work_dir=work,
-        )
+        env = guest_environment(stdin, view, as_json, *limits)
+        info = api.prove(program, env, **proof, progress=view.phase if view.on else None)
     with writing(target):
         length = info.receipt.save(target)
     if info.receipt.segments:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -50,16 +53,12 @@ def serve(
     as_json: JsonOption = False,
 ) -> None:
     """Answer requests over HTTP: verify receipts, prove runs of known programs."""
-    from zkvm.serve.settings import LOOPBACK, MIB, MISSING, Settings
+    from zkvm.serve.settings import LOOPBACK, MIB, Settings
 
-    try:
+    with _serve_extra():
         from zkvm.serve.endpoints import Service
         from zkvm.serve.server import listening
         from zkvm.serve.server import serve as run
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "prometheus_client"):
-            raise
-        raise UsageError(MISSING) from error
     if max_memory is not None and not max_memory > 0:
         raise UsageError(f"--max-memory {max_memory}: a positive number of GiB is needed")
     if images is not None:
@@ -83,27 +82,41 @@ def serve(
         )
         sock = stack.enter_context(listening(host, port))
         service = Service(settings)
-        address, number = sock.getsockname()[:2]
-        url = f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}"
+        if not local:
+            print(
+                f"zkvm: warning: {host} is not this machine alone, and the service asks nobody who they are, without encryption: "
+                "put it behind a proxy (docs/serve.md)",
+                file=sys.stderr,
+            )
         known = [image.view() for image in service.images.all]
+        run(service, sock, partial(_announce, sock, known, folder, state is not None, as_json))
 
-        def begun() -> None:
-            if not local:
-                print(
-                    f"zkvm: warning: {host} is not this machine alone, and the service asks nobody who they are, without encryption: "
-                    "put it behind a proxy (docs/serve.md)",
-                    file=sys.stderr,
-                )
-            if as_json:
-                emit({"url": url, "images": known, "state": str(folder)})
-            else:
-                line("service", url)
-                line("state", folder if state else "not kept (--state DIR keeps it)")
-                for image in known:
-                    line(image["kind"], f"{image['name']} {image['image_id']}")
-            sys.stdout.flush()
 
-        run(service, sock, begun)
+@contextmanager
+def _serve_extra() -> Iterator[None]:
+    """Says what to install if the extra ``serve`` is missing."""
+    from zkvm.serve.settings import MISSING
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "prometheus_client"):
+            raise
+        raise UsageError(MISSING) from error
+
+
+def _announce(sock: socket.socket, images: list[dict[str, str]], state: Path, is_kept: bool, as_json: bool) -> None:
+    """Say where the service listens, what it knows and where its state is."""
+    address, number = sock.getsockname()[:2]
+    url = f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}"
+    if as_json:
+        emit({"url": url, "images": images, "state": str(state)})
+    else:
+        line("service", url)
+        line("state", state if is_kept else "not kept (--state DIR keeps it)")
+        for image in images:
+            line(image["kind"], f"{image['name']} {image['image_id']}")
+    sys.stdout.flush()
 
 
 def _is_loopback(host: str) -> bool:

@@ -293,14 +293,14 @@ def check_weights(journal: bytes, weights_digest: str) -> None:
 
     Args:
         journal: of a compiled model with private weights: it begins with the digests of interface and weights.
-        weights_digest: the published one, 64 hexadecimal digits.
+        weights_digest: the published one, 64 hexadecimal digits, with or without ``0x`` before them.
 
     Raises:
         VerificationError: MODEL.
         UsageError: ``weights_digest`` is none.
     """
     try:
-        expected = bytes.fromhex(_hex_digest(weights_digest))
+        expected = bytes.fromhex(_hex_digest(weights_digest.removeprefix("0x")))
     except ValueError as error:
         raise UsageError(f"--weights-digest: {error}") from error
     found = journal[DIGEST_BYTES : 2 * DIGEST_BYTES]

@@ -10,14 +10,16 @@ SHOWN_BYTES = 64
 """Of a journal; the rest is told by its length."""
 
 
-def html(view: Mapping[str, Any]) -> str:
+def html(view: Mapping[str, Any], more: Mapping[str, str] | None = None) -> str:
     """The table of what a receipt says; it has verified nothing, and says so.
 
     Args:
         view: of :meth:`zkvm.verifier.receipt.Receipt.to_json`.
+        more: rows that follow, by name.
     """
     title = "Dev receipt: nothing is proven" if view["dev"] else "Receipt (not verified by showing it)"
-    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in _rows(view))
+    entries = (*_rows(view), *(more or {}).items())
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in entries)
     return f"<table><caption>{escape(title)}</caption>{rows}</table>"
 
 

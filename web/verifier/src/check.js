@@ -44,9 +44,14 @@ export function computeImageId(program, { onProgress = () => {} } = {}) {
   return imageIdOf(machine(), plainBytes(program), onProgress);
 }
 
+/** Digits of a user, who may write 0x before them. */
+function without0x(value) {
+  return typeof value === "string" ? value.replace(/^0x/, "") : value;
+}
+
 /** An image ID as 32 bytes, from those or from 64 hexadecimal digits, with or without 0x before them. */
 export function parseImageId(value) {
-  const bytes = typeof value === "string" ? fromHex(value.replace(/^0x/, "")) : value;
+  const bytes = typeof value === "string" ? fromHex(without0x(value)) : value;
   if (!(bytes instanceof Uint8Array) || bytes.length !== DIGEST_BYTES) {
     throw new UsageError(`an image ID is ${2 * DIGEST_BYTES} hexadecimal digits (${DIGEST_BYTES} bytes)`);
   }
@@ -79,7 +84,7 @@ function demands(options) {
   checkRegime(regime);
   const ids = (Array.isArray(id) ? id : [id]).map(parseImageId);
   requireThat(ids.length > 0, "a receipt is verified for a program: its image ID is needed");
-  const weights = weightsDigest === null ? null : digestBytes(weightsDigest, "the digest of the weights");
+  const weights = weightsDigest === null ? null : digestBytes(without0x(weightsDigest), "the digest of the weights");
   return { ids, minSecurity, regime, exitCode, allowDev, maxSegments, model, weights, onProgress };
 }
 

@@ -49,6 +49,16 @@ test("a run in segments", () => {
   assert.match(few.stderr, /POLICY: 3 segments; at most 2 are verified/);
 });
 
+test("0x before an image ID and before a digest of weights", () => {
+  assert.equal(run(file(HELLO.name), "--image-id", `0x${ID}`).status, 0);
+  const [plain, marked, twice] = ["", "0x", "0x0x"].map((prefix) => {
+    const { status, stderr } = run(file(HELLO.name), "--image-id", ID, "--weights-digest", `${prefix}${"12".repeat(32)}`);
+    return { status, stderr };
+  });
+  assert.deepEqual(marked, plain);
+  assert.deepEqual([plain.status, twice.status], [1, 2]);
+});
+
 test("the program in place of its image ID, or beside it", () => {
   const program = fileURLToPath(new URL("../../../guest_programs/hello/hello.elf", import.meta.url));
   assert.equal(run(file(HELLO.name), "--elf", program, "--image-id", ID).status, 0);
