@@ -15,3 +15,5 @@ highlight_language = "text"  # of blocks that name none
 pygments_style = "friendly"
 pygments_dark_style = "native"
 linkcheck_ignore = ["reference/"]  # made beside the pages, and followed there
+linkcheck_timeout = 30
+linkcheck_retries = 2

@@ -29,8 +29,6 @@ ELSEWHERE = {
     "web/page/README.md": "browser-page.md",
 }
 """Pages of the site that lie outside docs/, and their names there."""
-NOT_YET = ("applications", "cluster")
-"""Pages that have their place in the navigation before they are written."""
 MODULES = ("zkvm", "zkvm.guest", "zkvm.guest.toolchain", "zkvm.ml")
 LINK = re.compile(r"(?P<text>!?\[[^\]]*\])\((?P<target>[^)\s]+)\)")
 
@@ -68,11 +66,7 @@ def stage(folder: Path) -> None:
     names = pages()
     for page, name in names.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        text = on_site(page.read_text(), page, names)
-        if name == "index.md":
-            there = {Path(other).stem for other in names.values()}
-            text = "\n".join(entry for entry in text.split("\n") if entry not in set(NOT_YET) - there)
-        (folder / name).write_text(text)
+        (folder / name).write_text(on_site(page.read_text(), page, names))
     shutil.copy(DOCS / "conf.py", folder)
     shutil.copytree(DOCS / "pictures", folder / "pictures")
 

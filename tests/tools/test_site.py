@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
@@ -81,6 +84,53 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
     )
     (tmp_path / "two.html").write_text('<h1 id="there"></h1><a href="#there"></a><a href="mailto:nobody"></a>')
     assert [*build_site.broken_links(tmp_path)] == ["one.html: two.html#not: no such place there", "one.html: gone.svg"]
+
+
+EXTERNAL = re.compile(r"""\b[a-z]+://[^\s)>"'`\\]+""")
+OWN_MACHINE = "127.0.0.1"
+
+
+def test_links_to_other_places_are_addresses() -> None:
+    """Whether they lead anywhere only a machine with a network can tell: ``make links``."""
+    found = set()
+    for page in (*build_site.pages(), ROOT / "README.md"):
+        found |= {link.rstrip(".,;") for link in EXTERNAL.findall(page.read_text())}
+    places = {link: urlsplit(link) for link in found}
+    others = {link: place for link, place in places.items() if place.hostname != OWN_MACHINE and place.scheme in ("http", "https")}
+    assert len(others) > 10
+    for link, place in others.items():
+        assert place.scheme == "https", link
+        assert re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", place.netloc), link
+        assert "//" not in place.path, link
+
+
+class Server(BaseHTTPRequestHandler):
+    """Has one page, /here."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(200 if self.path == "/here" else 404)
+        self.end_headers()
+
+    do_GET = do_HEAD
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("path", "code"), [("here", 0), ("gone", 1)])
+def test_links_to_other_places_are_asked_for(path: str, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    server = ThreadingHTTPServer((OWN_MACHINE, 0), Server)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        (tmp_path / "README.md").write_text(f"# Front\n\n[a page](http://{OWN_MACHINE}:{server.server_port}/{path})\n")
+        (tmp_path / "index.md").write_text("# Pages\n")
+        monkeypatch.setattr(build_site, "ROOT", tmp_path)
+        monkeypatch.setattr(build_site, "pages", lambda: {tmp_path / "index.md": "index.md"})
+        monkeypatch.setenv("NO_PROXY", OWN_MACHINE)
+        assert build_site.run(["--external"]) == code
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_links_are_turned_to_where_pages_are_on_the_site() -> None:

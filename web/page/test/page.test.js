@@ -118,9 +118,10 @@ test("the program itself, in place of its image ID", { skip }, async () => {
   await browser.choose("#program", pathOf(HELLO));
   await browser.until("document.getElementById('program-note').textContent.includes('No image ID is taken over')");
   await browser.choose("#program", ELF);
+  await browser.until("document.getElementById('program-note').textContent.includes('computing')");
   await type("image-id", INDEX[DEV].image_id);
   assert.equal(await words("program-note"), "");
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await new Promise((resolve) => setTimeout(resolve, 2000));
   assert.equal(await browser.evaluate("document.getElementById('image-id').value"), INDEX[DEV].image_id);
 });
 
