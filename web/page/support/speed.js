@@ -1,6 +1,7 @@
 /**
- * How long a browser takes to verify a receipt: `node support/speed.js RECEIPT IMAGE_ID [PROGRAM.elf]`; milliseconds of the clock, so on an
- * idle machine. `first` is in a fresh page, with reading the machine and compiling the code, in a worker with its start; `later` the best of nine.
+ * How long a browser takes to verify a receipt: `node support/speed.js RECEIPT IMAGE_ID [PROGRAM.elf]`. Milliseconds of the clock: ask an
+ * idle machine. `first` is in a fresh page, with reading the machine and compiling the code, in a worker with its start; `later` is the
+ * best of nine.
  */
 
 import { readFileSync } from "node:fs";

@@ -143,7 +143,9 @@ function main(args) {
   }
   if (positionals.length !== 1) throw new UsageError("name one receipt");
   const { elf, "image-id": imageId } = values;
-  if (elf === undefined && imageId === undefined) throw new UsageError("say which program the receipt must be for: --image-id HEX or --elf PROGRAM");
+  if (elf === undefined && imageId === undefined) {
+    throw new UsageError("say which program the receipt must be for: --image-id HEX or --elf PROGRAM");
+  }
   const data = reading(positionals[0], readReceipt);
   const model = values.model === undefined ? null : reading(values.model, (path) => readModel(readFileSync(path, "utf8")));
   const isShown = process.stderr.isTTY && !values.json, started = performance.now();

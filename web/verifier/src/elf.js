@@ -34,7 +34,7 @@ export function readElf(file) {
   requireThat(file[4] === CLASS_32 && file[5] === LITTLE_ENDIAN, "it is not of 32 bits, least significant byte first");
   requireThat(view.getUint16(16, true) === EXECUTABLE, "it is not a static executable");
   requireThat(view.getUint16(18, true) === RISC_V, "it is not built for RISC-V");
-  requireThat((view.getUint32(36, true) & UNKNOWN_FLAGS) === 0, "it is built for other instructions than RV32IM, or with another ABI than ilp32");
+  requireThat((view.getUint32(36, true) & UNKNOWN_FLAGS) === 0, "built for other instructions than RV32IM, or another ABI than ilp32");
   const count = view.getUint16(44, true), first = view.getUint32(28, true);
   requireThat(count <= MAX_PROGRAM_HEADERS, `${count} program headers`);
   requireThat(count === 0 || view.getUint16(42, true) === PROGRAM_HEADER_BYTES, "program headers of an unknown length");

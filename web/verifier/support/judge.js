@@ -17,7 +17,8 @@
 
 import { readSync, writeSync } from "node:fs";
 import { computeImageId, verdict } from "../index.js";
-import { blake3, bytes, check, elf, errors, field, image, joint, machine, model, parameters, seal, security, shape, transcript, verify } from "../internals.js";
+import { blake3, bytes, check, elf, errors, field, image, joint, machine, model } from "../internals.js";
+import { parameters, seal, security, shape, transcript, verify } from "../internals.js";
 
 /** The real transcript, but challenges of a recorded run take the place of those that are drawn; asks for no work. */
 class Replay extends transcript.Transcript {
