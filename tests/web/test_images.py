@@ -95,15 +95,17 @@ def test_shared_words_and_gaps(judge: Judge) -> None:
     assert min(seen["accepted"], seen[REFUSED]) > 20, seen
 
 
-def test_changed_files(judge: Judge) -> None:
+@pytest.mark.parametrize("count", [160, pytest.param(5000, marks=pytest.mark.slow)])
+def test_changed_files(judge: Judge, count: int) -> None:
     """Half of the changes are in the headers."""
     rng = random.Random(3)
     bases = [ElfSpec([Header(TEXT, code(), READ | EXECUTE), Header(0x2_0000, b"data", READ | WRITE, size=9)]).build()]
     bases += [path.read_bytes() for path in GUESTS if path.stem in ("echo", "attention")]
     seen: Counter[str] = Counter()
-    for _ in range(160):
+    for _ in range(count):
         program = bytearray(rng.randbytes(CHANGE_BYTES * rng.choice((1, 1, 2))))
         seen[compare(judge, changed_bytes(rng.choice(bases), bytes(program)))] += 1
+    print(dict(seen))
     assert min(seen["accepted"], seen[REFUSED]) > 20, seen
 
 
