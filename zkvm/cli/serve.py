@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from zkvm.cli.start import load_committer
 from zkvm.errors import UsageError
 from zkvm.session.memory import GIB, available_bytes
 from zkvm.session.resources import thread_count
+
+if TYPE_CHECKING:
+    from zkvm.serve.images import Images
 
 SHARE = 0.9
 """Part of the free memory that the processes may take together, if nothing else is said."""
@@ -83,13 +86,8 @@ def serve(
         sock = stack.enter_context(listening(host, port))
         service = Service(settings)
         if not local:
-            print(
-                f"zkvm: warning: {host} is not this machine alone, and the service asks nobody who they are, without encryption: "
-                "put it behind a proxy (docs/serve.md)",
-                file=sys.stderr,
-            )
-        known = [image.view() for image in service.images.all]
-        run(service, sock, partial(_announce, sock, known, folder, state is not None, as_json))
+            _warn(host)
+        run(service, sock, partial(_announce, sock, service.images, folder, state is not None, as_json))
 
 
 @contextmanager
@@ -105,16 +103,22 @@ def _serve_extra() -> Iterator[None]:
         raise UsageError(MISSING) from error
 
 
-def _announce(sock: socket.socket, images: list[dict[str, str]], state: Path, is_kept: bool, as_json: bool) -> None:
+def _warn(host: str) -> None:
+    warning = f"{host} is not this machine alone, and the service asks nobody who they are, without encryption"
+    print(f"zkvm: warning: {warning}: put it behind a proxy (docs/serve.md)", file=sys.stderr)
+
+
+def _announce(sock: socket.socket, images: Images, state: Path, is_kept: bool, as_json: bool) -> None:
     """Say where the service listens, what it knows and where its state is."""
     address, number = sock.getsockname()[:2]
+    known = [image.view() for image in images.all]
     url = f"http://[{address}]:{number}" if ":" in address else f"http://{address}:{number}"
     if as_json:
-        emit({"url": url, "images": images, "state": str(state)})
+        emit({"url": url, "images": known, "state": str(state)})
     else:
         line("service", url)
         line("state", state if is_kept else "not kept (--state DIR keeps it)")
-        for image in images:
+        for image in known:
             line(image["kind"], f"{image['name']} {image['image_id']}")
     sys.stdout.flush()
 
