@@ -8,7 +8,7 @@ from math import floor, prod
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.interface import MAX_WORD
 from zkvm.ml.ir import Kind
-from zkvm.ml.layout import Layout, natural_layout
+from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node, first_output
 from zkvm.ml.operators.sums import SIGNS
@@ -79,7 +79,10 @@ def import_layout(context: Context, model: ImportedModel, name: str) -> Layout |
     if info.kind is not Kind.REAL or context.precision.activation_bits != 16 or not _feeds_layers(context, model, name):
         return None
     found = layouts_read(context, model, name)
-    return (found.pop() if len(found) == 1 else None) or natural_layout(info.shape)
+    layout = (found.pop() if len(found) == 1 else None) or natural_layout(info.shape)
+    if context.private and layout.positions % LANES:  # so that a gather fills lanes without a position: every layer's results are looked at
+        return Layout(1, prod(info.shape))
+    return layout
 
 
 def layers_of_calls(context: Context, model: ImportedModel) -> Container[str]:

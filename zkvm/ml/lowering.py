@@ -23,16 +23,22 @@ from zkvm.ml.residence import InMemory, Residence
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """A tensor's single reader, which only cuts it: its output, the range, and whether the operator alone says this range (a Relu)."""
+    """A tensor's single reader, which only cuts it: its output, the range, and whether the operator alone says this range (a Relu), or has
+    two bounds, which constants say (a Clip)."""
 
     output: str
     low: float
     high: float
     known: bool = False
+    bounded: bool = False
 
 
 EvaluateNode = Callable[[Node, list[NDArray[Any]]], list[NDArray[Any]]]
 """Runs one ONNX node on arrays, in floating point or exactly, as onnxruntime does."""
+
+
+def _never(context: Context, name: str, value: Value) -> Value:
+    raise AssertionError(f"{name}: {value.name} has no origin in {len(context.graph.operations)} operations")
 
 
 @dataclass
@@ -50,6 +56,9 @@ class Context:
         floats: nodes, by their first output, that compute in floats. real_kind: what real numbers are in the node at hand, FLOAT or REAL.
         tensor_calls: whether layers may be tensor calls. only_layers: the tensors that nothing but such calls read.
         checks: values in RAM that are there to be looked at -> the tensors that they copy.
+        floors: tensors of a private model of which what is cut below is nothing, if its row's largest element is high enough: their only
+            reader, a Softmax, looks at that.
+        rebase: makes a value's tensor hold 0 for 0.
     """
 
     tensors: dict[str, TensorInfo]
@@ -70,13 +79,15 @@ class Context:
     tensor_calls: bool = False
     only_layers: set[str] = field(default_factory=set)
     checks: dict[int, int] = field(default_factory=dict)
+    floors: set[str] = field(default_factory=set)
+    rebase: Callable[[Context, str, Value], Value] = field(default=_never)
     residence: Residence = field(init=False)
     _others: dict[str, Value] = field(default_factory=dict)
     _counter: int = 0
 
     def __post_init__(self) -> None:
         """Values are brought to where they are read by operations of this graph."""
-        self.residence = Residence(self.add, self._like)
+        self.residence = Residence(self.add, self._like, self.private)
 
     def constant(self, name: str) -> NDArray[Any] | None:
         """The array of a constant tensor, or nothing."""
@@ -173,7 +184,9 @@ class Context:
         return self._others[name]
 
     def _like(self, shape: tuple[int, ...], value: Value) -> Value:
-        return self.fresh(shape, value.lo, value.hi, value.scale, value.kind, label=value.name)
+        result = self.fresh(shape, value.lo, value.hi, value.scale, value.kind, label=value.name)
+        result.secret = value.secret
+        return result
 
     def in_memory(self, value: Value) -> Value:
         """The value as words in RAM; see :class:`~zkvm.ml.residence.Residence`.
@@ -182,7 +195,9 @@ class Context:
             InMemory: it is an input that the guest makes a tensor as it comes, or has the origin of one that it is made of.
         """
         if value.resident and value.origin:
-            raise InMemory(self._input_of(value).name)
+            if not value.secret:
+                raise InMemory(self._input_of(value).name)
+            value = self.rebase(self, value.name, value)
         return self.residence.in_memory(value)
 
     def _input_of(self, value: Value) -> Value:
@@ -198,17 +213,10 @@ class Context:
         """The value as a tensor of this layout; see :class:`~zkvm.ml.residence.Residence`."""
         return self.residence.in_tensor(value, layout)
 
-    def held(self, name: str, *, exact: bool = False) -> Value | None:
-        """A real value that tensors hold, if they do and layers may be tensor calls.
-
-        Args:
-            name: of the tensor.
-            exact: whether what is done to it follows from its shape alone. Else it has constants that say something about scales, and those
-                of tensor calls are public: of a private model such an operator reads RAM.
-        """
+    def held(self, name: str) -> Value | None:
+        """A real value that tensors hold, if they do and layers may be tensor calls."""
         value = self.values.get(name)
-        resident = value is not None and value.resident and value.kind is Kind.REAL and self.real_kind is Kind.REAL
-        return value if resident and (exact or not self.private) else None
+        return value if value is not None and value.resident and value.kind is Kind.REAL and self.real_kind is Kind.REAL else None
 
     def _converted(self, name: str, value: Value) -> Value:
         """Fixed point as floats, or the other way round in the scale that the tensor's range asks for."""

@@ -23,7 +23,8 @@ from zkvm.ml.node import Node, first_output
 from zkvm.ml.operations.convert import FromFloat
 from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators.quantized import finished, parameters, quantized_range
-from zkvm.ml.operators.unary import clip_range
+from zkvm.ml.operators.sums import rebased
+from zkvm.ml.operators.unary import clip_range, two_bounds
 from zkvm.ml.ranges import Precision, TensorInfo, quantization
 from zkvm.ml.residence import InMemory
 from zkvm.ml.value import Value
@@ -98,7 +99,7 @@ def _lowered(
         return onnx_runtime.run_node(node, arrays, model.opset)
 
     context = Context(dict(tensors), model.constants, precision, Graph([], []), run_node, private)
-    context.floats, context.tensor_calls = floats, calls is not None
+    context.floats, context.tensor_calls, context.rebase = floats, calls is not None, rebased
     context.followers = _followers(model)
     if calls is not None:
         wide = few_bits(model, ("Conv",), layers_of_calls(context, model))
@@ -235,7 +236,8 @@ def _fusions(context: Context, model: ImportedModel) -> dict[str, Fusion]:
         if any(name and name not in context.constants for name in node.inputs[1:]):
             continue
         if context.tensors[node.outputs[0]].kind is Kind.REAL:
-            found[node.inputs[0]] = Fusion(node.outputs[0], *clip_range(context, node), node.operator == "Relu")
+            bounded = node.operator == "Clip" and two_bounds(node)
+            found[node.inputs[0]] = Fusion(node.outputs[0], *clip_range(context, node), node.operator == "Relu", bounded)
     return found
 
 

@@ -15,6 +15,7 @@ from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.ir import Operation, View
 from zkvm.ml.layout import LANES, Layout, flat_layout
 from zkvm.ml.operations.rearranging import TensorConstant, TensorMove, is_pure, sources_of
+from zkvm.ml.operations.tensor_private import TensorPrivate
 from zkvm.ml.operations.tensors import TensorExport, TensorLoad, layout_of
 from zkvm.ml.value import Moved, Value
 
@@ -41,10 +42,12 @@ class Residence:
     Attributes:
         add: appends an operation to the graph; returns its output.
         like: a new value of this shape, with bounds, scale and kind of another one, in RAM.
+        private: whether constants are, but for those that say so.
     """
 
     add: Callable[[Operation], Value]
     like: Callable[[tuple[int, ...], Value], Value]
+    private: bool = False
     _words: dict[tuple[object, ...], Value] = field(default_factory=dict)
     _loaded: dict[int, tuple[Value, Value]] = field(default_factory=dict)
     _gathered: dict[tuple[object, ...], Value] = field(default_factory=dict)
@@ -111,7 +114,8 @@ class Residence:
             result = self.like(value.shape, value)
             if value.data is not None:
                 result.layout = Layout(1, value.size)
-                self.add(TensorConstant(value.name, (), result, value.data))
+                make = TensorPrivate if self.private and value.private else TensorConstant
+                self.add(make(value.name, (), result, value.data))
             else:
                 result.layout = flat_layout(value.size)
                 self.add(TensorLoad(value.name, (value,), result))

@@ -91,7 +91,7 @@ class TensorDepthwise(Operation):
             if weights.any():
                 sums += x[start : start + layout.positions] * weights
         scaled = ((sums + self.bias) * self.multipliers + (1 << (SHIFT - 1))) >> SHIFT
-        return layout.flat(np.clip(scaled, *self.output.limits)).reshape(self.output.shape)
+        return np.clip(layout.flat(scaled) + self.output.origin, *self.output.limits).reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
@@ -99,7 +99,7 @@ class TensorDepthwise(Operation):
         lanes = np.zeros((channels * own.count, WINDOW_VECTORS * LANES), np.int64)
         lanes[:, :WINDOW_PRODUCTS] = self.weights.reshape(-1, WINDOW_PRODUCTS)
         lanes = lanes.reshape(-1, LANES)
-        low, high = self.output.limits
+        low, high = (limit - self.output.origin for limit in self.output.limits)
         begin = f".blocks = {layout_of(self.output).blocks}, .channels = {channels}, .windows = {own.count}, "
         begin += f".window_stride = {own.step * channels}, .w = "
         middle, end = f", .second_row = {own.second * channels}, .channel_list = ", f", .bounds = ZKVM_BOUNDS({low}, {high})"

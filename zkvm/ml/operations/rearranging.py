@@ -7,10 +7,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zkvm.ml.arithmetic import IntArray
-from zkvm.ml.code import CodeWriter
+from zkvm.ml.code import PRIVATE_TENSOR, ROW_BYTES, CodeWriter
 from zkvm.ml.ir import Operation
 from zkvm.ml.layout import LANES, OFFSET, Layout
-from zkvm.ml.operations.tensors import CALL_CELLS, CELLS, SHIFT, TAP_CELLS, TILE_CELLS, VECTOR_CELLS, RescalingCall, layout_of
+from zkvm.ml.operations.tensors import (
+    CALL_CELLS,
+    CELLS,
+    SHIFT,
+    TAP_CELLS,
+    TILE_CELLS,
+    VECTOR_CELLS,
+    RescalingCall,
+    layout_of,
+    private_channels,
+)
 
 GATHER_CELLS, SERVE_CELLS, MAXIMUM_CELLS, APPLY_CELLS, FUNCTION_CELLS = 60, 35, 64, 60, 200_000
 """Of a vector that is gathered, one whose elements are, one that is compared, one that a function is applied to, and a function."""
@@ -87,12 +97,13 @@ class TensorSums(RescalingCall):
     of vectors for every channel.
 
     Attributes:
-        weights: (taps,), int16. bias, multiplier: as in a layer.
+        weights: (taps,), int16. bias, multiplier, limit: as in a layer.
     """
 
     weights: IntArray
     bias: int
     multiplier: int
+    limit: int = 0
 
     @property
     def macs(self) -> int:
@@ -109,15 +120,30 @@ class TensorSums(RescalingCall):
         x = layout_of(self.inputs[0]).matrix(inputs[0].reshape(-1) - self.inputs[0].origin)
         sums = x.reshape(len(x), -1, len(self.weights)) @ self.weights
         scaled = ((sums + self.bias) * self.multiplier + (1 << (SHIFT - 1))) >> SHIFT
-        return layout_of(self.output).flat(scaled).reshape(self.output.shape)
+        return layout_of(self.output).flat(scaled).reshape(self.output.shape) + self.output.origin
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
         taps = len(self.weights)
         weights = np.zeros((taps, LANES), np.int64)
         weights[:, 0] = self.weights
-        _emit_sums(code, self, code.vectors(weights), taps, (self.bias, self.multiplier))
+        if self.limit:
+            self._emit_secretly(code, weights)
+        else:
+            _emit_sums(code, self, code.vectors(weights), taps, (self.bias, self.multiplier))
         self.emit_watch(code)
+
+    def _emit_secretly(self, code: CodeWriter, weights: IntArray) -> None:
+        taps = len(weights)
+        channel = private_channels(np.array([self.bias]), np.array([self.multiplier]), self.limit)
+        at = code.private_vectors(np.concatenate([weights, channel]))
+        call = code.descriptor(
+            "scaled_linear",
+            f".blocks = {layout_of(self.output).vectors}, .channels = 1, .taps = {taps}, .x_stride = {taps}, .w_stride = {taps}, "
+            f"{self.bounds}, .w = {at}, .channel_list = {at + ROW_BYTES * taps}, .limit = {self.limit}",
+        )
+        operands = f"{code.tensor(self.inputs[0])}, {PRIVATE_TENSOR}"
+        code.line(f"{code.tensor(self.output)} = zkvm_tensor_scaled_linear(&{call}, {operands});")
 
 
 def _emit_sums(code: CodeWriter, operation: Operation, weights: str, taps: int, scale: tuple[int, int], constants: str = "") -> None:

@@ -84,6 +84,12 @@ class RescalingCall(Operation):
         """See :class:`Operation`."""
         return np.clip(self.uncut(*inputs), *self.output.limits)
 
+    @property
+    def bounds(self) -> str:
+        """The bounds of the call, of what the output's tensor holds."""
+        low, high = (limit - self.output.origin for limit in self.output.limits)
+        return f".bounds = ZKVM_BOUNDS({low}, {high})"
+
     def saturated(self, inputs: Sequence[IntArray], result: IntArray) -> int:
         """See :class:`Operation`."""
         if not any(watched and (result == limit).any() for watched, limit in zip(self.watched, self.output.limits, strict=True)):
@@ -132,7 +138,7 @@ class TensorLinear(RescalingCall):
         x = layout_of(self.inputs[0]).matrix(inputs[0].reshape(-1) - self.inputs[0].origin)
         sums = (x.astype(np.float64) @ self.weights.T.astype(np.float64)).astype(np.int64)
         scaled = ((sums + self.bias) * self.multipliers + (1 << (SHIFT - 1))) >> SHIFT
-        return layout_of(self.output).flat(scaled).reshape(self.output.shape)
+        return layout_of(self.output).flat(scaled).reshape(self.output.shape) + self.output.origin
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
@@ -141,9 +147,8 @@ class TensorLinear(RescalingCall):
         vectors = np.zeros((blocks * LANES, taps), np.int64)
         vectors[:channels] = self.weights
         lanes = vectors.reshape(blocks, LANES, taps).swapaxes(1, 2).reshape(-1, LANES)
-        low, high = self.output.limits
         shape = f".blocks = {layout_of(self.output).blocks}, .channels = {channels}, .taps = {taps}, .x_stride = {taps}, .w_stride = {taps}"
-        shape += f", .bounds = ZKVM_BOUNDS({low}, {high})"
+        shape += f", {self.bounds}"
         source, target = code.tensor(self.inputs[0]), code.tensor(self.output)
         if self.limit:
             at = code.private_vectors(np.concatenate([lanes, private_channels(self.bias, self.multipliers, self.limit)]))

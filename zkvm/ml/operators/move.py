@@ -96,7 +96,7 @@ def _held(context: Context, node: Node, names: list[str]) -> list[Value]:
     """What is moved, in tensors and of one scale, if they hold all of it that is not constant, and nothing but zeros is filled in."""
     if node.operator == "Pad" and node.has(2) and (context.private or _filling(context, node) != 0):
         return []
-    values = [context.held(name, exact=True) for name in names]
+    values = [context.held(name) for name in names]
     if not any(values) or any(value is None and name not in context.constants for name, value in zip(names, values, strict=True)):
         return []
     return of_one_scale(context, node.name, [value or context.operand(name) for name, value in zip(names, values, strict=True)])

@@ -14,12 +14,12 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, MAXIMUM_CELLS, TensorMove, TensorPeaks, TensorSums, summing_cost
 from zkvm.ml.operations.tensors import CELLS, RescalingCall, layout_of
 from zkvm.ml.operators.common import fused_target, narrowed
-from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized
+from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized, quantized_secretly
+from zkvm.ml.operators.secret import TOP, secret_target, set_bounds
 from zkvm.ml.ranges import quantization
 
 WORD_INSTRUCTIONS, PEAK_INSTRUCTIONS = 6, 150
 """What costs as much as looking at one element in RAM, export included, and at the largest ones of a tensor once they are known."""
-TOP = (1 << 15) - 1
 WEIGHT_BITS = 16
 SIGNS = {"Add": 1.0, "Sub": -1.0}
 """Operators that are sums of two: the sign of the second term."""
@@ -67,6 +67,8 @@ def rebased(context: Context, name: str, source: Value) -> Value:
     if not source.origin:
         return source
     reach = max(abs(source.lo), abs(source.hi)) * source.scale
+    if source.secret:
+        return rescaled_secretly(context, name, source, reach / TOP)
     return rescaled(context, name, source, reach / TOP)
 
 
@@ -87,9 +89,10 @@ def of_one_scale(context: Context, name: str, values: list[Value]) -> list[Value
     """Values in tensors with the coarsest of their scales; none if a constant has no room in a tensor."""
     if not all(value.resident or fits(value.lo, value.hi) for value in values):
         return []
-    if context.private and len(values) > 1:  # how their scales differ says something
-        return []
     found = [context.residence.resident(value) for value in values]
+    if context.private and len(values) > 1:  # how their scales differ says something
+        scale = max(value.scale * value.magnitude / TOP for value in found)
+        return [rescaled_secretly(context, name, value, scale) for value in found]
     if len({(value.scale, value.origin) for value in found}) == 1:
         return found
     based = [rebased(context, name, value) for value in found]
@@ -121,15 +124,10 @@ def append_sum(
     """
     scale, low, high = scale_of(context, result)
     if context.private:
-        return _append_secretly(context, name, result, sources[0], index, np.asarray(weights))
+        return append_secretly(context, name, result, sources, index, np.asarray(weights), bias)
     if not fits(low, high):
         return False
-    values = list(sources)
-    if len(values) > 1 or (index < 0).any():
-        values = [rebased(context, name, value) for value in values]
-    ends = np.cumsum([value.size for value in values])
-    firsts = np.clip(index.reshape(len(index), -1).max(axis=1), 0, None)
-    read = [values[int(place)] for place in np.searchsorted(ends, firsts, side="right")]
+    values, read = _read(context, name, sources, index)
     numbers = integers_of(
         np.array([value.scale * weight for value, weight in zip(read, weights, strict=True)]), bias, values[0].origin, scale
     )
@@ -146,18 +144,54 @@ def append_sum(
     return True
 
 
-def _append_secretly(context: Context, name: str, result: str, source: Value, index: IntArray, weights: FloatArray) -> bool:
-    """The same of a private model: sums and means of elements of one tensor, with weights from its shape and room for all of them."""
-    source = rebased(context, name, source) if (index < 0).any() else source
-    factor = max(1.0, float(np.abs(weights).sum()))
-    numbers = integers_of(weights / factor, 0.0, source.origin, 1.0)
-    assert numbers is not None
-    output = context.fresh(context.info(result).shape, -TOP, TOP, source.scale * factor, label=result)
+def _read(context: Context, name: str, sources: Sequence[Value], index: IntArray) -> tuple[list[Value], list[Value]]:
+    """The sources as a gather takes them, and which of them each term reads."""
+    values = list(sources)
+    if len(values) > 1 or (index < 0).any():
+        values = [rebased(context, name, value) for value in values]
+    ends = np.cumsum([value.size for value in values])
+    firsts = np.clip(index.reshape(len(index), -1).max(axis=1), 0, None)
+    return values, [values[int(place)] for place in np.searchsorted(ends, firsts, side="right")]
+
+
+def append_secretly(
+    context: Context, name: str, result: str, sources: Sequence[Value], index: IntArray, weights: FloatArray, bias: float
+) -> bool:
+    """The same of a private model: the integers of the weights and of what it is rescaled by are private, and it is always looked at."""
+    values, read = _read(context, name, sources, index)
+    _, output, guarded = secret_target(context, result)
     output.layout = natural_layout(output.shape)
-    tensor = gathered(context, [source], index, output.layout)
-    context.add(TensorSums(name, (tensor,), output, numbers.weights[0], int(numbers.bias[0]), int(numbers.multipliers[0])))
-    context.bind(result, output)
+    tensor = gathered(context, values, index, output.layout)
+    reals = np.array([value.scale * weight for value, weight in zip(read, weights, strict=True)])
+    context.add(secret_sum(name, tensor, output, reals, bias, values[0].origin))
+    look(context, name, output, guarded)
     return True
+
+
+def secret_sum(name: str, tensor: Value, output: Value, weights: FloatArray, bias: float, origin: int) -> TensorSums:
+    """A weighted sum of terms, in real numbers, whose integers and what it is rescaled by are private."""
+    layer = Layer("", "", weights[None, :], np.array([bias - output.origin * output.scale]), True)
+    source = Value("", (len(weights),), 0, 0, 1.0, origin=origin)
+    numbers, limit = quantized_secretly(name, layer, source, output.scale, WEIGHT_BITS)
+    return TensorSums(name, (tensor,), output, numbers.weights[0], int(numbers.bias[0]), int(numbers.multipliers[0]), limit)
+
+
+def rescaled_secretly(context: Context, name: str, source: Value, scale: float, ends: tuple[int, int] = (-TOP, TOP)) -> Value:
+    """A value in tensors with another scale and origin 0, cut to these integers, without a look: no scale is published."""
+    output = context.fresh(source.shape, *ends, scale, label=source.name)
+    output.layout = source.layout or natural_layout(source.shape)
+    tensor = context.in_tensor(source, output.layout)
+    return context.add(secret_sum(name, tensor, output, np.array([source.scale]), 0.0, source.origin))
+
+
+def clip_secretly(context: Context, name: str, result: str, source: Value, bounds: tuple[float, float]) -> None:
+    """Append the cut of a private model's tensor to two bounds, which are private."""
+    info = context.info(result)
+    output = context.fresh(source.shape, 0, TOP, label=result)
+    set_bounds(output, result, bounds, max(-info.low, info.high))
+    output.layout = source.layout or natural_layout(source.shape)
+    tensor = context.in_tensor(source, output.layout)
+    context.bind(result, context.add(secret_sum(name, tensor, output, np.array([source.scale]), 0.0, source.origin)))
 
 
 def beyond(output: Value, numbers: Quantized, ends: list[tuple[int, int]], zeros: bool) -> tuple[bool, bool]:

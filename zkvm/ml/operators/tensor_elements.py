@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import FloatArray, IntArray
 from zkvm.ml.ir import Value
 from zkvm.ml.layout import LANES, OFFSET, natural_layout
@@ -18,7 +19,9 @@ from zkvm.ml.operations.tensors import moving_cost
 from zkvm.ml.operators.common import axes_of, spatial_pads
 from zkvm.ml.operators.convolutions import of_channels, steps, windows
 from zkvm.ml.operators.layers import fits
-from zkvm.ml.operators.sums import SIGNS, append_sum, exact_sum, gathered, in_tensors, look, scale_of
+from zkvm.ml.operators.secret import FAR
+from zkvm.ml.operators.secret_functions import function_secretly
+from zkvm.ml.operators.sums import SIGNS, append_sum, exact_sum, gathered, in_tensors, look, rebased, scale_of
 from zkvm.ml.operators.tensor_combining import combination_in_tensors
 from zkvm.ml.operators.tensors import GENEROUS
 
@@ -50,7 +53,7 @@ def _append_maximum(context: Context, node: Node, source: Value, index: IntArray
 
 def max_pool_in_tensors(context: Context, node: Node) -> bool:
     """Append a maximum of windows of a tensor; whether it was. Padding is another element of the window."""
-    source = context.held(node.inputs[0], exact=True)
+    source = context.held(node.inputs[0])
     index = _read(context, node, source) if source is not None else None
     if source is None or index is None or (index.max(axis=0) < 0).any():
         return False
@@ -60,7 +63,7 @@ def max_pool_in_tensors(context: Context, node: Node) -> bool:
 
 def average_pool_in_tensors(context: Context, node: Node) -> bool:
     """Append means of windows of a tensor, if they have the same number of elements; whether it was."""
-    source = context.held(node.inputs[0], exact=not context.fused.get(node.outputs[0]))
+    source = context.held(node.inputs[0])
     index = _read(context, node, source) if source is not None and not node.attributes.get("ceil_mode", 0) else None
     if source is None or index is None or ((index < 0).any() and not node.attributes.get("count_include_pad", 0)):
         return False
@@ -69,7 +72,7 @@ def average_pool_in_tensors(context: Context, node: Node) -> bool:
 
 def reduction_in_tensors(context: Context, node: Node) -> bool:
     """Append a sum, mean or maximum over axes of a tensor; whether it was."""
-    source = context.held(node.inputs[0], exact=not context.fused.get(node.outputs[0]))
+    source = context.held(node.inputs[0])
     if source is None or node.operator not in ("ReduceSum", "ReduceMean", "ReduceMax"):
         return False
     axes = axes_of(context, node, len(source.shape))
@@ -96,20 +99,48 @@ def arithmetic_in_tensors(context: Context, node: Node) -> bool:
     place = 1 if numbers[0] is not None else 0
     source, number = context.held(node.inputs[place]), numbers[1 - place]
     if source is not None and number is not None:
-        if source.shape != shape or not np.isfinite(number):
+        if source.shape != shape or not (context.private or np.isfinite(number)):
             return False
-        return _with_number(context, node, source, number, place)
+        return (_with_secret_number if context.private else _with_number)(context, node, source, number, place)
     if combination_in_tensors(context, node):
         return True
-    if node.operator not in SIGNS or any(array is not None and not np.isfinite(array).all() for array in constants):
+    if node.operator not in SIGNS or not (context.private or all(array is None or np.isfinite(array).all() for array in constants)):
         return False
-    values = [in_tensors(context, node, name) for name in node.inputs]
+    values = [_term(context, node, place) for place in (0, 1)] if context.private else [in_tensors(context, node, name) for name in node.inputs]
     left, right = values
     if left is None or right is None:
         return False
     index = np.stack([np.broadcast_to(np.arange(value.size).reshape(value.shape), shape) for value in (left, right)])
     index[1] += left.size
     return append_sum(context, node.name, result, [left, right], index, [1.0, SIGNS[node.operator]])
+
+
+def _term(context: Context, node: Node, place: int) -> Value | None:
+    """A term of a private model's sum in tensors; of constants what is far beyond the other term and the result is cut, as masks are."""
+    name, other = node.inputs[place], node.inputs[1 - place]
+    if name not in context.constants:
+        return in_tensors(context, node, name)
+    reach = sum(max(-info.low, info.high) for info in (context.info(other), context.info(node.outputs[0])))
+    array = np.nan_to_num(context.constants[name].astype(np.float64), nan=np.nan, posinf=np.inf, neginf=-np.inf)
+    return context.residence.resident(context.quantized_constant(name, np.clip(array, -2 * (reach + FAR), 2 * (reach + FAR))))
+
+
+def _with_secret_number(context: Context, node: Node, source: Value, number: float, place: int) -> bool:
+    """A sum with a number, or a multiple, of a private model: one rescaling, whatever the number is.
+
+    Raises:
+        UsageError: it is not finite, or what is divided by is 0.
+    """
+    if node.operator in SIGNS:
+        sign = SIGNS[node.operator]
+        weight, bias = (1.0, sign * number) if place == 0 else (sign, number)
+    elif node.operator == "Mul" or (node.operator == "Div" and place == 0):
+        weight, bias = number if node.operator == "Mul" else np.divide(1.0, number) if number else np.inf, 0.0
+    else:
+        return False
+    if not np.isfinite([weight, bias]).all():
+        raise UsageError(f"{node.operator} {node.name!r}: its constant is {number}")
+    return append_sum(context, node.name, node.outputs[0], [source], np.arange(source.size)[None, :], [weight], bias)
 
 
 def _with_number(context: Context, node: Node, source: Value, number: float, place: int) -> bool:
@@ -133,6 +164,8 @@ def function_in_tensors(context: Context, node: Node, name: str, function: Calla
     source = context.held(name)
     if source is None:
         return False
+    if context.private:
+        return function_secretly(context, node, source, function)
     loops = TABLE_INSTRUCTIONS * source.size + 2 * moving_cost(source.size)
     if applying_cost(-(-source.size // LANES)) > loops or not fits(*scale_of(context, node.outputs[0])[1:]):
         return False
@@ -174,9 +207,10 @@ def within(output: Value, samples: FloatArray) -> FloatArray:
 
 def cut_in_tensors(context: Context, node: Node, low: int, high: int) -> bool:
     """Append a cut of the integers in a tensor, if that is not all of them; whether it was."""
-    source, result = context.held(node.inputs[0], exact=node.operator == "Relu"), node.outputs[0]
+    source, result = context.held(node.inputs[0]), node.outputs[0]
     if source is None:
         return False
+    source = rebased(context, node.name, source) if source.secret else source  # whatever the origin is that weights gave it
     if low <= source.lo and source.hi <= high:
         context.bind(result, context.view(source, source.shape))
         return True

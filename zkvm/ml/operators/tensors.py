@@ -25,9 +25,10 @@ from zkvm.ml.operators.common import fused_target, narrowed
 from zkvm.ml.operators.convolutions import convolution_of
 from zkvm.ml.operators.depthwise import windowed_of
 from zkvm.ml.operators.layers import MAX_CHANNELS, Layer, Quantized, fits, quantized, quantized_secretly
-from zkvm.ml.operators.sums import TOP, look, rebased
+from zkvm.ml.operators.secret import secret_target
+from zkvm.ml.operators.sums import look, rebased
 from zkvm.ml.operators.transposed import transposed_of
-from zkvm.ml.ranges import Precision, TensorInfo, quantization
+from zkvm.ml.ranges import TensorInfo, quantization
 from zkvm.ml.value import Value
 
 KEEPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
@@ -135,10 +136,10 @@ def lower_to_tensors(context: Context, node: Node) -> bool:
     if not fits(source.lo - source.origin, source.hi - source.origin):
         return False
     source = rebased(context, node.name, source) if padded else source
-    name = context.fused[layer.result].output if layer.result in context.fused else layer.result
     if context.private:
-        _append_secretly(context, node, layer, source, name)
+        _append_secretly(context, node, layer, source)
         return True
+    name = context.fused[layer.result].output if layer.result in context.fused else layer.result
     ends = (min(source.lo, 0), max(source.hi, 0)) if padded else (source.lo, source.hi)
     info = _range(context, name, layer, (ends[0] * source.scale, ends[1] * source.scale))
     scale, low, high = context.given[name] if name in context.given else quantization(info, context.precision)
@@ -179,7 +180,7 @@ def _append(
     made = output
     if read is not None:
         made = context.fresh((given.channels, given.positions), output.lo, output.hi, output.scale, label=output.name)
-        made.cut = output.cut
+        made.cut, made.origin = output.cut, output.origin
     made.layout = given
     operands, numbers = (context.in_tensor(source, taken),), (integers.weights, integers.bias, integers.multipliers)
     if layer.windowed is None:
@@ -216,22 +217,19 @@ def _whole(layer: Layer, source: Value, looked_at: bool) -> tuple[Value, IntArra
 
 
 def _is_bounded_by_shape(context: Context, layer: Layer) -> bool:
-    """Whether what a result is cut to says nothing about private weights: all of an int16, or what a Relu leaves of it."""
+    """Whether what a result is cut to says nothing about private weights: all of an int16, or what a Relu or a Clip leaves of it."""
     fusion = context.fused.get(layer.result)
-    return (fusion is None or fusion.known) and (fusion.output if fusion else layer.result) not in context.given
+    return (fusion is None or fusion.known or fusion.bounded) and (fusion.output if fusion else layer.result) not in context.given
 
 
-def _append_secretly(context: Context, node: Node, layer: Layer, source: Value, name: str) -> None:
-    """Append a layer with private weights: nothing but its shape is in the image. Its result has all int16 but one, or those that are not
-    negative, and is always looked at.
+def _append_secretly(context: Context, node: Node, layer: Layer, source: Value) -> None:
+    """Append a layer with private weights: nothing but its shape is in the image. Where data say what its result is cut to, that is always
+    looked at.
     """
-    info = replace(context.info(name), guarded=(True, True), tight=name in context.only_layers, most=0)
-    context.tensors[name] = info
-    output = fused_target(context, layer.result)
-    output.scale, _, _ = quantization(info, Precision())
-    output.lo, output.hi, output.cut = 0 if layer.result in context.fused else -TOP, TOP, None
-    integers, limit = quantized_secretly(node.name, layer, source, output.scale, context.precision.weight_bits)
-    _append(context, node, layer, source, (name, output), integers, (output.lo < 0, True), limit)
+    name, output, guarded = secret_target(context, layer.result)
+    shifted = replace(layer, bias=layer.bias - output.origin * output.scale)
+    integers, limit = quantized_secretly(node.name, shifted, source, output.scale, context.precision.weight_bits)
+    _append(context, node, layer, source, (name, output), integers, guarded, limit)
 
 
 def _range(context: Context, name: str, layer: Layer, ends: tuple[float, float]) -> TensorInfo:

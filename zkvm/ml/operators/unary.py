@@ -27,6 +27,8 @@ from zkvm.ml.operators.integers import (
     narrowed_to,
     type_of,
 )
+from zkvm.ml.operators.secret import TOP
+from zkvm.ml.operators.sums import clip_secretly
 from zkvm.ml.operators.tensor_elements import cut_in_tensors, function_in_tensors, within
 
 FINE_ENTRIES = 1 << 11
@@ -156,7 +158,14 @@ def lower_clip(context: Context, node: Node) -> None:
         lower_integer_clip(context, node)
         return
     low, high = clip_range(context, node)
-    if not context.private or node.operator == "Relu":
+    held = context.held(node.inputs[0]) if context.private else None
+    if held is not None:
+        if node.operator == "Relu" and cut_in_tensors(context, node, 0, TOP):
+            return
+        if node.operator == "Clip" and two_bounds(node):
+            clip_secretly(context, node.name, node.outputs[0], held, (low, high))
+            return
+    elif not context.private:
         lo, hi = _cut(context.values[node.inputs[0]], low, high) if node.inputs[0] in context.values else (0, 0)
         if cut_in_tensors(context, node, lo, hi):
             return
@@ -190,6 +199,11 @@ def clip_range(context: Context, node: Node) -> tuple[float, float]:
     if node.has(2):
         high = float(context.required_constant(node, 2).reshape(-1)[0])
     return min(float(low), float(high)), float(high)
+
+
+def two_bounds(node: Node) -> bool:
+    """Whether a Clip has a lower and an upper bound, whatever they are."""
+    return (node.has(1) or "min" in node.attributes) and (node.has(2) or "max" in node.attributes)
 
 
 def rounded(context: Context, name: str, source: Value, mode: str, kind: Kind) -> Value:

@@ -1,0 +1,78 @@
+"""Results of a private model's tensor calls: which integers they have, none of which says anything about the weights.
+
+The bounds of a call are in the image. So a result has all int16 but one, or those that are not negative behind a Relu; behind a Clip those
+from -1 on, which stands for its lower bound, to the one for its upper bound. What these integers are is in private scales and origins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from zkvm.errors import UsageError
+from zkvm.ml.ir import Value
+from zkvm.ml.layout import OFFSET
+from zkvm.ml.lowering import Context
+from zkvm.ml.ranges import Precision, quantization
+
+TOP = OFFSET - 1
+FAR = 17.0
+"""What lies so far below the others of its row is nothing after a softmax, and a little more."""
+DISTANT = 4096.0
+"""How many times wider than what was seen the range of a Clip may be: it takes as many of the integers."""
+
+
+def secret_target(context: Context, result: str) -> tuple[str, Value, tuple[bool, bool]]:
+    """What a call computes that computes a tensor, or what the Relu or Clip that is its only reader makes of it.
+
+    Args:
+        context: of the lowering.
+        result: the tensor.
+
+    Returns:
+        Its name, or that of what the reader makes of it; the value, bound to it, without a layout; and which of its limits are looked at.
+    """
+    fusion = context.fused.get(result)
+    if fusion is not None and (not (fusion.known or fusion.bounded) or fusion.output in context.given):
+        fusion = None
+    name = result if fusion is None else fusion.output
+    info, floor = replace(context.info(name), guarded=(True, True), tight=name in context.only_layers, most=0), False
+    reader = context.followers.get(name)
+    if reader is not None and reader.operator == "Softmax" and not reader.domain:
+        reach, floor = max(-info.low, info.high) + FAR, True
+        info = replace(info, low=-reach, high=reach)
+        context.floors.add(name)
+    context.tensors[name] = info
+    scale, _, _ = quantization(info, Precision())
+    output = context.fresh(info.shape, -TOP if fusion is None else 0, TOP, scale, label=name)
+    guarded = fusion is None and not floor, True
+    if fusion is not None:
+        context.done.add(name)
+    if fusion is not None and not fusion.known:
+        set_bounds(output, name, (fusion.low, fusion.high), max(-info.low, info.high))
+        guarded = False, False
+    context.bind(name, output)
+    return name, output, guarded
+
+
+def set_bounds(output: Value, name: str, bounds: tuple[float, float], seen: float) -> None:
+    """Give a value the scale and the origin with which -1 and 2^15 - 2 in its tensor are the bounds of a Clip.
+
+    Args:
+        output: the value.
+        name: of what the Clip gives, for messages.
+        bounds: real numbers.
+        seen: how large what it gives was.
+
+    Raises:
+        UsageError: they are not finite, or much wider than what was seen.
+    """
+    low, width = bounds[0], bounds[1] - bounds[0]
+    if not np.isfinite(width) or width > max(DISTANT * seen, abs(low)):
+        raise UsageError(
+            f"the bounds of the Clip to {name!r} are too far from what it cuts for it to be private in tensor calls; use precompiles none"
+        )
+    output.scale = (max(width, abs(low) / OFFSET) or 1.0) / TOP
+    output.origin = round(low / output.scale) + 1 or 1  # never 0: who needs a 0 for 0 has to make it, whatever the bounds are
+    output.lo, output.hi = output.origin - 1, output.origin + TOP - 1
