@@ -58,6 +58,7 @@ class Context:
         checks: values in RAM that are there to be looked at -> the tensors that they copy.
         floors: tensors of a private model of which what is cut below is nothing, if its row's largest element is high enough: their only
             reader, a Softmax, looks at that.
+        published: results of a private model's calls whose scales may be published if they are outputs.
         rebase: makes a value's tensor hold 0 for 0.
     """
 
@@ -80,6 +81,7 @@ class Context:
     only_layers: set[str] = field(default_factory=set)
     checks: dict[int, int] = field(default_factory=dict)
     floors: set[str] = field(default_factory=set)
+    published: set[str] = field(default_factory=set)
     rebase: Callable[[Context, str, Value], Value] = field(default=_never)
     residence: Residence = field(init=False)
     _others: dict[str, Value] = field(default_factory=dict)

@@ -157,6 +157,11 @@ def _owner(value: Value) -> Value:
     return value
 
 
+def owners(value: Value) -> tuple[Value, ...]:
+    """The tensors whose elements a value has, that are no views."""
+    return tuple(source.storage() for source in _parts(value).sources)
+
+
 def _parts(value: Value) -> Moved:
     return value.moved or Moved((_owner(value),), np.arange(value.size))
 

@@ -121,5 +121,6 @@ class RowDeviations(Operation):
                 f".w_stride = 0, .channel_list = ZKVM_AT({scales}), .bounds = ZKVM_BOUNDS(0, {FULL})",
             )
             code.line(f"zkvm_tensor_export(&{export}, zkvm_tensor_linear(&{layer}, {source}, {source}), squares);")
-            numbers = f"{rows}, {self.ranges}, {self.first}, {self.bits}, {self.epsilon}u, {self.least}u"
+            epsilon = f"(uint32_t){code.number(self.epsilon)}" if code.private_weights else f"{self.epsilon}u"
+            numbers = f"{rows}, {self.ranges}, {self.first}, {self.bits}, {epsilon}, {self.least}u"
             code.line(f"row_deviations(squares, {target} + {2 * LANES * block}, {numbers});")

@@ -15,6 +15,8 @@ from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operators.common import integer_binary
+from zkvm.ml.operators.sums import append_secretly
+from zkvm.ml.residence import owners
 
 
 def quantized_range(zero_point: NDArray[Any]) -> tuple[int, int]:
@@ -68,6 +70,9 @@ def _zero_point(context: Context, zero_point: NDArray[Any]) -> Value:
 
 def finished(context: Context, name: str) -> Value:
     """An output of the model: a quantized one as the integers that the model gives, zero point and all."""
+    held = context.held(name) if context.private and name not in context.given else None
+    if held is not None and held.secret and not {source.name for source in owners(held)} <= context.published:
+        append_secretly(context, name, name, [held], np.arange(held.size).reshape(1, *held.shape), np.ones(1), 0.0)
     value = context.operand(name)
     if name not in context.zero_points or value.kind is not Kind.REAL:
         return value

@@ -49,7 +49,9 @@ def secret_target(context: Context, result: str) -> tuple[str, Value, tuple[bool
     guarded = fusion is None and not floor, True
     if fusion is not None:
         context.done.add(name)
-    if fusion is not None and not fusion.known:
+    if fusion is None or fusion.known:
+        context.published.add(output.name)
+    else:
         set_bounds(output, name, (fusion.low, fusion.high), max(-info.low, info.high))
         guarded = False, False
     context.bind(name, output)

@@ -31,7 +31,7 @@ UNIT = 2.0**-15
 """Of what a table answers."""
 PRODUCT_MULTIPLIER = 1 << 17
 """Products of two elements in units of 2^15: none of them is cut, whatever they stand for."""
-WORD_INSTRUCTIONS = 20
+WORD_INSTRUCTIONS = 36
 """Of an element that a private model reads a table for in RAM, the ways there and back included."""
 
 

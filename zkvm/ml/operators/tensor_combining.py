@@ -12,6 +12,7 @@ from math import floor
 import numpy as np
 from numpy.typing import NDArray
 
+from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import FloatArray, IntArray
 from zkvm.ml.ir import Value
 from zkvm.ml.layout import LANES, OFFSET, natural_layout
@@ -22,6 +23,7 @@ from zkvm.ml.operations.tensor_combining import TensorCombine, TensorMultiply, c
 from zkvm.ml.operations.tensors import SHIFT
 from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import fits
+from zkvm.ml.operators.secret_functions import PRODUCT_MULTIPLIER, product_scale
 from zkvm.ml.operators.sums import SIGNS, TOP, in_tensors, integers_of, look, rebased, scale_of
 
 MASK_WEIGHT, MASK_MULTIPLIER = 1 << 14, 1 << 18
@@ -111,6 +113,8 @@ def _term(context: Context, node: Node, name: str, shape: tuple[int, ...], limit
 
 def combination_in_tensors(context: Context, node: Node) -> bool:
     """Append the sum, difference or product of two values with as many elements, of which a tensor holds one; whether it was."""
+    if context.private:
+        return node.operator in ("Mul", "Div") and product_secretly(context, node)
     place = 0 if context.held(node.inputs[0]) is not None else 1
     result = context.fused[node.outputs[0]].output if node.outputs[0] in context.fused else node.outputs[0]
     held, scale = context.held(node.inputs[place]), scale_of(context, node.outputs[0])
@@ -193,6 +197,45 @@ def _product(context: Context, node: Node, result: str, x: Value, term: Term) ->
     return True
 
 
+def product_secretly(context: Context, node: Node) -> bool:
+    """Append the product of two tensors of a private model, or of one by constants or their inverses, which broadcast; whether it was. Its
+    scale is the product of theirs.
+
+    Raises:
+        UsageError: constants or their inverses are not finite.
+    """
+    place = 0 if context.held(node.inputs[0]) is not None else 1
+    held, name, shape = context.held(node.inputs[place]), node.inputs[1 - place], context.info(node.outputs[0]).shape
+    constants = context.constants.get(name)
+    if held is None or held.shape != shape or (node.operator == "Div" and (place or constants is None)):
+        return False
+    if not tables_pay(context, _saved("Mul", held.size)):
+        return False
+    x = rebased(context, node.name, held)
+    if constants is None:
+        other = in_tensors(context, node, name)
+        if other is None:
+            return False
+        other = rebased(context, node.name, other)
+    else:
+        reals = constants.astype(np.float64)
+        reals = reals if node.operator == "Mul" else np.divide(1.0, reals, where=reals != 0, out=np.full_like(reals, np.inf))
+        if not np.isfinite(reals).all():
+            raise UsageError(f"{node.operator} {node.name!r}: constants, or their inverses, are not finite")
+        other = context.residence.resident(context.quantized_constant(name, reals))
+    index = np.broadcast_to(np.arange(other.size).reshape(other.shape), shape)
+    term = Term(other.scale, other.lo, other.hi, context.residence.moved([other], np.ascontiguousarray(index)) if other.shape != shape else other)
+    output = context.fresh(tuple(shape), -TOP, TOP, product_scale(x, other), label=node.outputs[0])
+
+    def make(source: Value, factor: Value | None, place: slice, part: Value) -> None:
+        del place
+        assert factor is not None
+        context.add(TensorMultiply(node.name, (source, factor), part, np.array([PRODUCT_MULTIPLIER])))
+
+    bind_parts(context, node.outputs[0], output, _each(context, node.name, x, term, output, make))
+    return True
+
+
 def _beyond(x: Value) -> float:
     """What brings every number of a value far below every other."""
     return 2 * x.magnitude * x.scale + 2 * FAR
@@ -231,6 +274,8 @@ def masked_in_tensors(context: Context, node: Node, x: Value, mask: NDArray[np.b
 def choice_in_tensors(context: Context, node: Node) -> bool:
     """Append a choice between a tensor and what masks put in its place, by a constant condition; whether it was."""
     condition, result = context.constants.get(node.inputs[0]), node.outputs[0]
+    if context.private:  # what a mask is, is private
+        return False
     places = [place for place in (1, 2) if context.held(node.inputs[place]) is not None]
     if condition is None or len(places) != 1 or not context.tensor_calls or not context.info(result).masked:
         return False

@@ -11,6 +11,7 @@ from math import ceil, floor, log2
 
 import numpy as np
 
+from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import FloatArray
 from zkvm.ml.ir import Kind, Value
 from zkvm.ml.layout import LANES, Layout
@@ -18,10 +19,12 @@ from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
 from zkvm.ml.operations.tensor_combining import TensorCombine, TensorMultiply, combining_cost
 from zkvm.ml.operations.tensor_rows import FRACTION_BITS, FULL, SQUARE_BITS, RowDeviations
-from zkvm.ml.operations.tensors import SHIFT, TensorLinear
+from zkvm.ml.operations.tensors import SHIFT, TensorLinear, layout_of
 from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import MAX_BIAS, fits
-from zkvm.ml.operators.sums import in_tensors, integers_of, look, rebased, scale_of
+from zkvm.ml.operators.secret import TOP
+from zkvm.ml.operators.secret_functions import PRODUCT_MULTIPLIER, product_scale
+from zkvm.ml.operators.sums import append_sum, in_tensors, integers_of, look, rebased, scale_of
 from zkvm.ml.operators.tensor_combining import looked_at, tables_pay
 
 MAX_MULTIPLIER = (1 << 17) - 4
@@ -46,6 +49,9 @@ def normalized_in_tensors(context: Context, node: Node, gain: FloatArray, offset
         return False
     if not tables_pay(context, NORM_INSTRUCTIONS * held.size - 2 * combining_cost(-(-held.size // LANES))):
         return False
+    if context.private:
+        _append_secretly(context, node, held, gain, offset, centred, epsilon)
+        return True
     scale, low, high = scale_of(context, result)
     halvings = ceil(log2(len(gain)))
     factors = gain * np.sqrt(len(gain) / 2.0**halvings) / scale  # of c R, in units of the output
@@ -78,6 +84,50 @@ def normalized_in_tensors(context: Context, node: Node, gain: FloatArray, offset
     context.add(TensorMultiply(node.name, (rows, numbers), output, multipliers, bias, True))
     look(context, node.name, output, guarded)
     return True
+
+
+def _append_secretly(
+    context: Context, node: Node, held: Value, gain: FloatArray, offset: FloatArray, centred: bool, epsilon: float
+) -> None:
+    """The same of a private model: first without gains and offsets, in a scale that follows from the length of the rows; then these.
+
+    Raises:
+        UsageError: epsilon is very much larger than the squares.
+    """
+    length = len(gain)
+    halvings, ranges, ratio = ceil(log2(length)), 1, 0.5 if centred else 1.0
+    source = rebased(context, node.name, held)
+    layout = Layout.of(length, source.size // length, False)
+    reach = ROOM * length**0.5
+    factor = (length / 2.0**halvings) ** 0.5 / (reach / FULL)
+    bits = max(MIN_BITS, ceil(SHIFT + log2(factor) - log2(MAX_MULTIPLIER)))
+    while FULL << (SQUARE_BITS * (ranges - 1)) <= FULL**2:
+        ranges += 1
+    units = round(epsilon * (ratio / source.scale) ** 2 * length / 2.0**halvings * 2.0**FRACTION_BITS)
+    if units >= 1 << 31:
+        raise UsageError(f"{node.operator} {node.name!r}: its epsilon is too large for what it normalises; use precompiles none")
+    rows = context.in_tensor(source, layout)
+    rows = _centred(context, node.name, rows, layout, ratio) if centred else rows
+    parts = context.fresh((layout.positions, 2), 0, FULL, label=node.name)
+    context.add(RowDeviations(node.name, (rows,), parts, bits, halvings, units, ranges))
+    normal = context.fresh(held.shape, -TOP, TOP, reach / FULL, label=node.outputs[0])
+    normal.layout = layout
+    numbers = context.in_tensor(parts, Layout.of(2, layout.positions, False))
+    multiplier = np.round([factor * 2.0 ** (SHIFT - bits)]).astype(np.int64)
+    context.add(TensorMultiply(node.name, (rows, numbers), normal, multiplier, np.zeros(1, np.int64), True))
+    _adjusted(context, node, normal, gain, offset)
+
+
+def _adjusted(context: Context, node: Node, normal: Value, gain: FloatArray, offset: FloatArray) -> None:
+    """Append gains and offsets of the channels of a private model's tensor, which are private."""
+    index, layout = np.broadcast_to(np.arange(len(gain)), normal.shape), layout_of(normal)
+    gains, offsets = (context.residence.resident(context.quantized_constant(node.name, numbers)) for numbers in (gain, offset))
+    factors = context.in_tensor(context.residence.moved([gains], np.ascontiguousarray(index)), layout)
+    scaled = context.fresh(normal.shape, -TOP, TOP, product_scale(normal, gains), label=node.outputs[0])
+    scaled.layout = layout
+    context.add(TensorMultiply(node.name, (normal, factors), scaled, np.array([PRODUCT_MULTIPLIER])))
+    both = np.stack([np.arange(normal.size).reshape(normal.shape), normal.size + index])
+    append_sum(context, node.name, node.outputs[0], [scaled, offsets], both, [1.0, 1.0])
 
 
 def _centred(context: Context, name: str, rows: Value, layout: Layout, ratio: float) -> Value:

@@ -15,13 +15,22 @@ from zkvm.ml.ir import Value
 from zkvm.ml.layout import LANES, OFFSET, Layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
-from zkvm.ml.operations.rearranging import LAST_ENTRY, MAXIMUM_CELLS, TensorMaximum, TensorRelative, applying_cost, summing_cost
-from zkvm.ml.operations.tensor_combining import TensorMultiply, combining_cost
+from zkvm.ml.operations.rearranging import (
+    LAST_ENTRY,
+    MAXIMUM_CELLS,
+    TensorApply,
+    TensorMaximum,
+    TensorRelative,
+    applying_cost,
+    summing_cost,
+)
+from zkvm.ml.operations.tensor_combining import TensorCombine, TensorMultiply, combining_cost
 from zkvm.ml.operations.tensor_products import TensorProduct
 from zkvm.ml.operations.tensor_rows import FULL, RANGE_BITS, ROW_INSTRUCTIONS, RowReciprocals
-from zkvm.ml.operations.tensors import CELLS, TensorLinear
+from zkvm.ml.operations.tensors import CELLS, TensorLinear, layout_of
 from zkvm.ml.operators.layers import fits
-from zkvm.ml.operators.sums import look, rebased
+from zkvm.ml.operators.secret import TOP
+from zkvm.ml.operators.sums import look, rebased, rescaled_secretly, secret_sum
 from zkvm.ml.operators.tensor_combining import bind_parts, sources_of, tables_pay
 
 SUM_WEIGHT, SUM_MULTIPLIER = 1 << 14, 1 << 17
@@ -29,6 +38,10 @@ SUM_WEIGHT, SUM_MULTIPLIER = 1 << 14, 1 << 17
 QUOTIENT_MULTIPLIER = 8
 """What makes e R units of 2^-15."""
 MAX_LENGTH = 1 << 15
+DIFFERENCES_REACH = 11.5
+"""How far below the largest element of a row of a private model an exponential is less than half of its unit, and a little more."""
+HALF_WEIGHT, HALF_MULTIPLIER = 1 << 14, 1 << 17
+"""What makes halves of differences."""
 ROW_ELEMENT_INSTRUCTIONS = 60
 """Of an element of a softmax in RAM, the ways there and back included."""
 
@@ -45,15 +58,17 @@ def softmax_in_tensors(context: Context, node: Node) -> bool:
     source = rebased(context, node.name, held)
     if length > MAX_LENGTH or not fits(source.lo, source.hi):
         return False
-    if context.info(node.inputs[0]).masked and source.lo != -OFFSET and not _uncut(context, node.name, source):
+    if not context.private and context.info(node.inputs[0]).masked and source.lo != -OFFSET and not _uncut(context, node.name, source):
         return False
     parts = [part for part in sources_of(source) if part.layout is not None and part.layout == _rows(part.size, length)]
     if sum(part.size for part in parts) != source.size:
         parts = [context.in_tensor(source, _rows(source.size, length))]
     output = context.fresh(source.shape, 0, FULL, 2.0**-15, label=node.outputs[0])
+    output.secret = False
     entries = np.round(np.exp(np.arange(-LAST_ENTRY, 1) * source.scale) * FULL).astype(np.int64)
     context.graph.errors[node.name] = 0.5
-    made = [_softmax(context, node.name, part, length, (entries, number > 0)) for number, part in enumerate(parts)]
+    floor = node.inputs[0] in context.floors
+    made = [_softmax(context, node.name, part, length, (entries, number > 0), floor) for number, part in enumerate(parts)]
     bind_parts(context, node.outputs[0], output, made)
     return True
 
@@ -86,7 +101,38 @@ def _rows(size: int, length: int) -> Layout:
     return Layout.of(length, size // length, False)
 
 
-def _softmax(context: Context, name: str, source: Value, length: int, table: tuple[IntArray, bool]) -> Value:
+def _exponentials(context: Context, name: str, source: Value, largest: Value, floor: bool) -> Value:
+    """Those of a private model, whose differences are brought to a known scale; they are 0 before it ends.
+
+    Args:
+        context: of the lowering.
+        name: of the node.
+        source: one tensor, whose channels are the elements of a row.
+        largest: of each row.
+        floor: whether what was cut below counts as nothing: then every row has an element that is far enough above that.
+    """
+    layout = layout_of(source)
+    if floor:
+        above = context.fresh(largest.shape, 0, TOP, 2 * source.scale, label=name)
+        above.layout = layout_of(largest)
+        least = DIFFERENCES_REACH - TOP * source.scale
+        context.add(secret_sum(name, largest, above, np.array([source.scale]), -least, 0))
+        context.checks[id(above)] = id(largest)
+        look(context, name, above, (True, False))
+    halves = context.fresh(source.shape, -OFFSET, 0, 2 * source.scale, label=name)
+    halves.layout = layout
+    half = np.array([HALF_WEIGHT])
+    context.add(TensorCombine(name, (source, largest), halves, half, -half, 0, HALF_MULTIPLIER))
+    known = rescaled_secretly(context, name, halves, DIFFERENCES_REACH / OFFSET, (-OFFSET, 0))
+    entries = np.round(np.exp(np.arange(-OFFSET, OFFSET) * known.scale) * FULL)
+    entries[0], entries[OFFSET:] = 0, FULL
+    shared = any(isinstance(operation, TensorApply) and np.array_equal(operation.entries, entries) for operation in context.graph.operations)
+    result = context.fresh(source.shape, 0, FULL, label=name)
+    result.layout = layout
+    return context.add(TensorApply(name, (known,), result, entries.astype(np.int64), shared))
+
+
+def _softmax(context: Context, name: str, source: Value, length: int, table: tuple[IntArray, bool], floor: bool) -> Value:
     """Of one tensor, whose channels are the elements of a row. ``table``: of exponentials, and whether another call reads it, too."""
     rows = source.size // length
 
@@ -96,7 +142,10 @@ def _softmax(context: Context, name: str, source: Value, length: int, table: tup
         return value
 
     largest = context.add(TensorMaximum(name, (source,), fresh(1, source.lo, source.hi), length))
-    exponentials = context.add(TensorRelative(name, (source, largest), fresh(length, 0, FULL), *table))
+    if context.private:
+        exponentials = _exponentials(context, name, source, largest, floor)
+    else:
+        exponentials = context.add(TensorRelative(name, (source, largest), fresh(length, 0, FULL), *table))
     ranges = 1
     while 2 << (RANGE_BITS * (ranges - 1)) < length:
         ranges += 1
@@ -107,5 +156,5 @@ def _softmax(context: Context, name: str, source: Value, length: int, table: tup
     context.add(RowReciprocals(name, (context.in_memory(sums),), parts))
     numbers = context.in_tensor(parts, Layout.of(2, rows, False))
     result = fresh(length, 0, FULL)
-    result.scale = 2.0**-15
+    result.scale, result.secret = 2.0**-15, False
     return context.add(TensorMultiply(name, (exponentials, numbers), result, np.array([QUOTIENT_MULTIPLIER]), parts=True))
