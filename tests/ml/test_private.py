@@ -23,15 +23,18 @@ from tests.ml.models import agreed, compiled, model_of, normal, run_guest
 from tests.ml.test_classical import boosted
 from tests.ml.weights import DRAWS, FAMILIES, KINDS
 from zkvm.errors import GuestError, GuestTrap, UsageError, VerificationError
-from zkvm.ml import compiler
+from zkvm.ml import compiler, residence
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.code import PRIVATE, CodeWriter
-from zkvm.ml.compiler import Compilation, Options, OutputMode, Privacy, add_measurements, build_guest, float_outputs
+from zkvm.ml.compiler import Compilation, Options, OutputMode, Precompiles, Privacy, add_measurements, build_guest, float_outputs
 from zkvm.ml.interface import ModelInterface
 from zkvm.ml.ir import evaluate
 from zkvm.ml.operations.binary import Sum, elementwise
+from zkvm.ml.operations.rearranging import TensorConstant
 from zkvm.ml.operations.select import Lookup
+from zkvm.ml.operations.tensor_private import TensorPrivate
 from zkvm.ml.operations.trees import Trees
+from zkvm.ml.operators import sums
 from zkvm.ml.package import CompiledModel, profiled_run
 from zkvm.ml.twin import refuse_leaks
 from zkvm.riscv.isa import opcodes
@@ -167,7 +170,8 @@ def worst_error(made: Compilation, integers: list[NDArray[np.int64]], expected: 
 def test_an_operation_that_forgets_is_found(twins: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """A number in the text, or a choice of code by a weight: the twin's code differs, and nothing is compiled."""
     twins()
-    private("sum of layers")
+    options = replace(PRIVATE_WEIGHTS, precompiles=Precompiles.NONE)
+    private("sum of layers", options=options)
 
     def literal(self: Sum, code: CodeWriter) -> None:
         elementwise(code, self, f"(a * {self.left} + b * {self.right}) >> {code.shift(self.shift)}")
@@ -180,7 +184,32 @@ def test_an_operation_that_forgets_is_found(twins: Callable[[], None], monkeypat
     for leaking in (literal, chosen):
         monkeypatch.setattr(Sum, "emit", leaking)
         with pytest.raises(GuestError, match="would tell something"):
-            compiled(model, samples, PRIVATE_WEIGHTS)
+            compiled(model, samples, options)
+
+
+def test_a_call_that_forgets_is_found(twins: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sum of tensors whose weights are in the image: the twin's differ, and nothing is compiled."""
+    twins()
+    model, samples = FAMILIES["sum of layers"](DRAWS["other"]())
+    compiled(model, samples, PRIVATE_WEIGHTS)
+
+    secret_sum = sums.secret_sum
+    monkeypatch.setattr(sums, "secret_sum", lambda *arguments: replace(secret_sum(*arguments), limit=0))
+    with pytest.raises(GuestError, match="would tell something"):
+        compiled(model, samples, PRIVATE_WEIGHTS)
+
+
+def test_a_constant_in_the_image_is_found(twins: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    twins()
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["s"], name="scores"), helper.make_node("Add", ["s", "b"], ["y"], name="shifted")]
+    samples = [{"x": normal(6, 32, seed=number)} for number in range(3)]
+    model = model_of(
+        [*nodes, helper.make_node("Relu", ["s"], ["r"], name="cut")], samples[0], ["y", "r"], {"w": normal(32, 40), "b": normal(40)}
+    )
+    assert any(isinstance(operation, TensorPrivate) for operation in compiled(model, samples, PRIVATE_WEIGHTS).graph.operations)
+    monkeypatch.setattr(residence, "TensorPrivate", TensorConstant)
+    with pytest.raises(GuestError, match="would tell something"):
+        compiled(model, samples, PRIVATE_WEIGHTS)
 
 
 HOSTILE: dict[str, Callable[[np.random.Generator, int], NDArray[Any]]] = {

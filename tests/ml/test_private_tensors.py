@@ -42,7 +42,7 @@ NODES = [
     node("Flatten", "r2", "f"), node("Gemm", "f w3 b3", "h3"), node("Gemm", "f w4", "h4"),
     node("Add", "h3 h4", "s"), node("Gemm", "s w5", "y"),
 ]  # fmt: skip
-"""Layers, pools of both kinds, a Relu by itself; and a sum of two tensors, whose scales are secret, in ordinary code."""
+"""Layers, pools of both kinds, a Relu by itself; and a sum of two tensors, whose scales are secret."""
 
 
 def network(seed: int = 0, size: float = 1.0) -> tuple[onnx.ModelProto, list[Sample]]:
@@ -78,9 +78,9 @@ def test_guest_integer_model_and_float_model_agree() -> None:
     image = load_image(compilation.model.elf)
     run = execute(image, compilation.model.stdin(compilation.model.quantize([samples[0]["x"]])[0]))
     operations = [call.descriptor.operation for call in run.tensor_calls]
-    assert operations.count(SCALED) == 5
+    assert operations.count(SCALED) == 7, "layers, means of windows and the sum"
     assert operations.count(DIGEST) == 1
-    assert run.cycles < 60_000
+    assert run.cycles < 3_000
 
 
 def test_nothing_of_the_weights_is_public(tmp_path: Path) -> None:

@@ -155,8 +155,9 @@ def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, wei
     unit, step = limit // OFFSET, BIAS_UNIT // limit
     top, shift = (1 << (weight_bits - 1)) - 1, 16 - weight_bits
     size = scale / (source.scale * 2.0**SHIFT)  # the step of weights with the multiplier 1
-    # Of the 2^31 steps of a bias half are for it, and half for what the input's origin adds.
-    most = np.abs(layer.bias) / (size * source.scale * step * (1 << 30))
+    # Of the 2^31 steps of a bias half are for it, with what the input's origin adds, and half for what rounded weights do to that.
+    offset = layer.bias + source.origin * source.scale * layer.weights.sum(axis=1)
+    most = np.abs(offset) / (size * source.scale * step * (1 << 30))
     needed = np.maximum(np.abs(layer.weights).max(axis=1) / (size * (top << shift)), most)
     factors = np.maximum(np.ceil(np.minimum(needed / unit, OFFSET)), 1).astype(np.int64)
     steps = factors * unit * size

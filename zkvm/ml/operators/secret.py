@@ -14,6 +14,7 @@ from zkvm.errors import UsageError
 from zkvm.ml.ir import Value
 from zkvm.ml.layout import OFFSET
 from zkvm.ml.lowering import Context
+from zkvm.ml.operators.layers import Layer, private_limit
 from zkvm.ml.ranges import Precision, quantization
 
 TOP = OFFSET - 1
@@ -21,6 +22,11 @@ FAR = 17.0
 """What lies so far below the others of its row is nothing after a softmax, and a little more."""
 DISTANT = 4096.0
 """How many times wider than what was seen the range of a Clip may be: it takes as many of the integers."""
+NARROWEST = 2.0**-100
+"""The least difference of bounds."""
+MOST_OFFSET, LEAST_LIMIT = 2.0**24, 2.0**18
+"""How far from the middle of a Clip's bounds a layer's offset may be, in integers of the result; the limit of a call over the factors that
+its weights may be in these."""
 
 
 def secret_target(context: Context, result: str) -> tuple[str, Value, tuple[bool, bool]]:
@@ -58,6 +64,24 @@ def secret_target(context: Context, result: str) -> tuple[str, Value, tuple[bool
     return name, output, guarded
 
 
+def counted(layer: Layer, output: Value, source: Value) -> Layer:
+    """A layer whose results count from the output's origin.
+
+    The bounds of a Clip may be so close that from one integer of the source to the next its result is beyond both. No call has such
+    factors. Then results change less around the middle of both bounds, and nothing else: as if the source were a few integers off.
+    """
+    if not output.origin:
+        return layer
+    middle = output.scale * (output.lo + output.hi) / 2
+    distance = np.abs(layer.bias + source.origin * source.scale * layer.weights.sum(axis=1) - middle) / (output.scale * MOST_OFFSET)
+    gain = np.abs(layer.weights).max(axis=1) * source.scale / (output.scale * private_limit(layer.weights.shape[1]) / LEAST_LIMIT)
+    excess = np.maximum(np.maximum(distance, gain), 1.0)
+    bias = middle + (layer.bias + source.origin * source.scale * layer.weights.sum(axis=1) - middle) / excess
+    weights = layer.weights / excess[:, None]
+    bias -= source.origin * source.scale * weights.sum(axis=1)
+    return replace(layer, weights=weights, bias=bias - output.origin * output.scale)
+
+
 def set_bounds(output: Value, name: str, bounds: tuple[float, float], seen: float) -> None:
     """Give a value the scale and the origin with which -1 and 2^15 - 2 in its tensor are the bounds of a Clip.
 
@@ -71,10 +95,10 @@ def set_bounds(output: Value, name: str, bounds: tuple[float, float], seen: floa
         UsageError: they are not finite, or much wider than what was seen.
     """
     low, width = bounds[0], bounds[1] - bounds[0]
-    if not np.isfinite(width) or width > max(DISTANT * seen, abs(low)):
+    if not np.isfinite(width) or (seen and width > max(DISTANT * seen, abs(low))):
         raise UsageError(
             f"the bounds of the Clip to {name!r} are too far from what it cuts for it to be private in tensor calls; use precompiles none"
         )
-    output.scale = (max(width, abs(low) / OFFSET) or 1.0) / TOP
+    output.scale = max(width, abs(low) / OFFSET, NARROWEST) / TOP
     output.origin = round(low / output.scale) + 1 or 1  # never 0: who needs a 0 for 0 has to make it, whatever the bounds are
     output.lo, output.hi = output.origin - 1, output.origin + TOP - 1

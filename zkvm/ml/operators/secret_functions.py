@@ -56,8 +56,12 @@ def function_secretly(context: Context, node: Node, source: Value, function: Cal
         return False
     entries = np.clip(entries, -TOP, TOP)
     vectors = -(-source.size // LANES)
-    shared = any(isinstance(operation, TensorApply) and np.array_equal(operation.entries, entries) for operation in context.graph.operations)
-    cost = applying_cost(vectors, shared) + (summing_cost(vectors, 1) if reach else 0) + (combining_cost(vectors) if operator in GATED else 0)
+    shared = any(
+        isinstance(operation, TensorApply) and np.array_equal(operation.entries, entries) for operation in context.graph.operations
+    )
+    cost = (
+        applying_cost(vectors, shared) + (summing_cost(vectors, 1) if reach else 0) + (combining_cost(vectors) if operator in GATED else 0)
+    )
     if cost > WORD_INSTRUCTIONS * source.size:
         return False
     source = rebased(context, node.name, source)
@@ -90,4 +94,6 @@ def _product(context: Context, node: Node, source: Value, factor: Value) -> Valu
     assert factor.layout is not None
     output = context.fresh(source.shape, -TOP, TOP, product_scale(source, factor), label=node.outputs[0])
     output.layout = factor.layout
-    return context.add(TensorMultiply(node.name, (context.in_tensor(source, factor.layout), factor), output, np.array([PRODUCT_MULTIPLIER])))
+    return context.add(
+        TensorMultiply(node.name, (context.in_tensor(source, factor.layout), factor), output, np.array([PRODUCT_MULTIPLIER]))
+    )

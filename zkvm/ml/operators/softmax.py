@@ -49,7 +49,8 @@ def lower_softmax(context: Context, node: Node) -> None:
     output = context.fresh(rows.shape, 0, units if units > 256 else 255, 1.0 / units, label=node.outputs[0])
     output.secret = False
     info = context.tensors.get(node.inputs[0])
-    floor = source.limits[0] if info is not None and info.masked else None
+    masked = (info is not None and info.masked) or node.inputs[0] in context.floors
+    floor = source.limits[0] if masked else None
     context.add(Softmax(node.name, (rows,), output, length, entries, reach, bits, units, difference, floor))
     back = np.argsort(order)
     index = np.arange(output.size).reshape(output.shape).transpose(back)

@@ -15,7 +15,7 @@ from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, MAXIM
 from zkvm.ml.operations.tensors import CELLS, RescalingCall, layout_of
 from zkvm.ml.operators.common import fused_target, narrowed
 from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized, quantized_secretly
-from zkvm.ml.operators.secret import TOP, secret_target, set_bounds
+from zkvm.ml.operators.secret import TOP, counted, secret_target, set_bounds
 from zkvm.ml.ranges import quantization
 
 WORD_INSTRUCTIONS, PEAK_INSTRUCTIONS = 6, 150
@@ -170,8 +170,8 @@ def append_secretly(
 
 def secret_sum(name: str, tensor: Value, output: Value, weights: FloatArray, bias: float, origin: int) -> TensorSums:
     """A weighted sum of terms, in real numbers, whose integers and what it is rescaled by are private."""
-    layer = Layer("", "", weights[None, :], np.array([bias - output.origin * output.scale]), True)
     source = Value("", (len(weights),), 0, 0, 1.0, origin=origin)
+    layer = counted(Layer("", "", weights[None, :], np.array([bias]), True), output, source)
     numbers, limit = quantized_secretly(name, layer, source, output.scale, WEIGHT_BITS)
     return TensorSums(name, (tensor,), output, numbers.weights[0], int(numbers.bias[0]), int(numbers.multipliers[0]), limit)
 

@@ -224,7 +224,9 @@ def product_secretly(context: Context, node: Node) -> bool:
             raise UsageError(f"{node.operator} {node.name!r}: constants, or their inverses, are not finite")
         other = context.residence.resident(context.quantized_constant(name, reals))
     index = np.broadcast_to(np.arange(other.size).reshape(other.shape), shape)
-    term = Term(other.scale, other.lo, other.hi, context.residence.moved([other], np.ascontiguousarray(index)) if other.shape != shape else other)
+    term = Term(
+        other.scale, other.lo, other.hi, context.residence.moved([other], np.ascontiguousarray(index)) if other.shape != shape else other
+    )
     output = context.fresh(tuple(shape), -TOP, TOP, product_scale(x, other), label=node.outputs[0])
 
     def make(source: Value, factor: Value | None, place: slice, part: Value) -> None:

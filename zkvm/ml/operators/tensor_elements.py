@@ -106,7 +106,9 @@ def arithmetic_in_tensors(context: Context, node: Node) -> bool:
         return True
     if node.operator not in SIGNS or not (context.private or all(array is None or np.isfinite(array).all() for array in constants)):
         return False
-    values = [_term(context, node, place) for place in (0, 1)] if context.private else [in_tensors(context, node, name) for name in node.inputs]
+    values = (
+        [_term(context, node, place) for place in (0, 1)] if context.private else [in_tensors(context, node, name) for name in node.inputs]
+    )
     left, right = values
     if left is None or right is None:
         return False

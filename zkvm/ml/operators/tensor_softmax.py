@@ -126,7 +126,9 @@ def _exponentials(context: Context, name: str, source: Value, largest: Value, fl
     known = rescaled_secretly(context, name, halves, DIFFERENCES_REACH / OFFSET, (-OFFSET, 0))
     entries = np.round(np.exp(np.arange(-OFFSET, OFFSET) * known.scale) * FULL)
     entries[0], entries[OFFSET:] = 0, FULL
-    shared = any(isinstance(operation, TensorApply) and np.array_equal(operation.entries, entries) for operation in context.graph.operations)
+    shared = any(
+        isinstance(operation, TensorApply) and np.array_equal(operation.entries, entries) for operation in context.graph.operations
+    )
     result = context.fresh(source.shape, 0, FULL, label=name)
     result.layout = layout
     return context.add(TensorApply(name, (known,), result, entries.astype(np.int64), shared))

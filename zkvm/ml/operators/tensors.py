@@ -25,7 +25,7 @@ from zkvm.ml.operators.common import fused_target, narrowed
 from zkvm.ml.operators.convolutions import convolution_of
 from zkvm.ml.operators.depthwise import windowed_of
 from zkvm.ml.operators.layers import MAX_CHANNELS, Layer, Quantized, fits, quantized, quantized_secretly
-from zkvm.ml.operators.secret import secret_target
+from zkvm.ml.operators.secret import counted, secret_target
 from zkvm.ml.operators.sums import look, rebased
 from zkvm.ml.operators.transposed import transposed_of
 from zkvm.ml.ranges import TensorInfo, quantization
@@ -227,8 +227,7 @@ def _append_secretly(context: Context, node: Node, layer: Layer, source: Value) 
     looked at.
     """
     name, output, guarded = secret_target(context, layer.result)
-    shifted = replace(layer, bias=layer.bias - output.origin * output.scale)
-    integers, limit = quantized_secretly(node.name, shifted, source, output.scale, context.precision.weight_bits)
+    integers, limit = quantized_secretly(node.name, counted(layer, output, source), source, output.scale, context.precision.weight_bits)
     _append(context, node, layer, source, (name, output), integers, guarded, limit)
 
 

@@ -1,0 +1,120 @@
+"""Networks with private weights run in tensor calls: the same bits in every execution, and nothing published that other weights change."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.ml.models import agreed, compiled
+from tests.ml.private_networks import NETWORKS
+from tools.emulator import emulate
+from zkvm.errors import UsageError
+from zkvm.ml.card import error_relative_to_range
+from zkvm.ml.compiler import Compilation, Options, Privacy, float_outputs
+from zkvm.ml.ir import View
+from zkvm.ml.operations.tensor_rows import RowDeviations, RowReciprocals
+from zkvm.ml.operations.tensors import TensorExport, TensorLoad
+from zkvm.ml.operators import secret_functions, tensor_combining
+from zkvm.ml.operators.secret import NARROWEST, TOP, set_bounds
+from zkvm.ml.value import Value
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
+
+PRIVATE = Options(privacy=Privacy(private_weights=True))
+FIRST, OTHERS = (0, 1.0), [(2, 3.0), *(pytest.param(*draw, marks=pytest.mark.slow) for draw in ((1, 1.0), (3, 0.3)))]
+"""Seeds and sizes of weights."""
+LOOPS = {"gated": ["Softmax_y"]}
+"""What does not pay for calls: it reads a tensor of which what is cut below counts as nothing."""
+ROWS = (TensorExport, TensorLoad, RowDeviations, RowReciprocals)
+"""What instructions do: a root or a quotient for each row, and the ways there and back."""
+
+
+@pytest.fixture(autouse=True)
+def _cheap_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks this small do not pay for tables."""
+    monkeypatch.setattr(tensor_combining, "ELEMENTWISE_COST", -(1 << 30))
+    monkeypatch.setattr(secret_functions, "WORD_INSTRUCTIONS", 1 << 30)
+
+
+@cache
+def made(name: str, seed: int = 0, size: float = 1.0) -> Compilation:
+    return compiled(*NETWORKS[name](seed, size), PRIVATE)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_all_executions_agree(name: str, tmp_path: Path) -> None:
+    """Integer model, machine, and the calls as C under an emulator; the float model within 0.2 %. All but rows' numbers are calls."""
+    compilation, samples = made(name), NETWORKS[name](0, 1.0)[1]
+    loops = [operation for operation in compilation.graph.operations if operation.output.layout is None]
+    assert [operation.name for operation in loops if not isinstance(operation, (View, *ROWS))] == LOOPS.get(name, [])
+    for sample, expected in zip(samples, float_outputs(compilation.imported, samples), strict=True):
+        results = agreed(compilation, compilation.model.quantize([sample["x"]])[0])
+        for value, result, real in zip(compilation.graph.outputs, results, expected, strict=True):
+            assert error_relative_to_range(value.dequantize(result), real) < 0.002
+    stdin = compilation.model.stdin(compilation.model.quantize([samples[0]["x"]])[0])
+    run = execute(load_image(compilation.model.elf), stdin, trace=False)
+    assert run.exit_code == 0
+    assert execute(load_image(compilation.model.elf, tensors=False), stdin, trace=False).journal == run.journal
+    (tmp_path / "guest.elf").write_bytes(compilation.model.elf)
+    assert emulate(tmp_path / "guest.elf", stdin).journal == run.journal
+
+
+@pytest.mark.parametrize(("seed", "size"), OTHERS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_nothing_of_the_weights_is_public(name: str, seed: int, size: float, tmp_path: Path) -> None:
+    """Other weights, larger and smaller, and other bounds of a Clip: the same bytes but for the digest."""
+    published = []
+    for number, draw in enumerate((FIRST, (seed, size))):
+        model = made(name, *draw).model
+        model.save(tmp_path / str(number))
+        metadata = json.loads((tmp_path / str(number) / "model.json").read_text())
+        assert metadata.pop("weights_digest") == model.weights_digest
+        published.append((model.elf, model.source, metadata))
+    assert published[0] == published[1]
+    assert made(name).model.weights_digest != made(name, seed, size).model.weights_digest
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_published_scales_are_powers_of_two(name: str) -> None:
+    """Those of outputs, which the journal shows: none is a product of scales inside, or follows from the bounds of a Clip."""
+    for value in made(name).graph.outputs:
+        assert np.log2(value.scale) == round(np.log2(value.scale))
+
+
+@pytest.mark.parametrize(
+    "name", ["transformer", *(pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS if name != "transformer")]
+)
+def test_a_proof_says_what_the_integer_model_does(name: str) -> None:
+    compilation, samples = made(name), NETWORKS[name](0, 1.0)[1]
+    results = agreed(compilation, compilation.model.quantize([samples[0]["x"]])[0])
+    receipt = compilation.model.prove(samples[0], params="fast")
+    shown = compilation.model.interface().verify(receipt, compilation.model.image_id())
+    assert receipt.journal == compilation.journal(results)
+    assert shown.digests == {"weights": compilation.model.weights_digest}
+
+
+def test_bounds_of_a_clip_are_the_same_integers() -> None:
+    """Whatever they are, and with an origin that is never 0: who needs a 0 for 0 has to make it for all of them."""
+    for low, high in (
+        (0.0, 6.0),
+        (-1.0, 1.0),
+        (-1 / TOP, 1.0 - 1 / TOP),
+        (3.0, 3.5),
+        (-7.0, -6.0),
+        (2.0, 2.0),
+        (0.0, 0.0),
+        (-1e-30, 1e-30),
+    ):
+        output = Value("y", (1,), 0, TOP)
+        set_bounds(output, "y", (low, high), 5.0)
+        assert output.origin != 0
+        assert (output.lo - output.origin, output.hi - output.origin) == (-1, TOP - 1)
+        assert abs(output.lo * output.scale - low) <= output.scale
+        assert abs(output.hi * output.scale - high) <= max(1.5 * output.scale, abs(high) / TOP, NARROWEST)
+    for low, high in ((0.0, np.inf), (-np.inf, 1.0), (0.0, 1e6)):
+        with pytest.raises(UsageError, match="too far from what it cuts"):
+            set_bounds(Value("y", (1,), 0, TOP), "y", (low, high), 5.0)
