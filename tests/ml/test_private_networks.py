@@ -11,6 +11,7 @@ import pytest
 
 from tests.ml.models import agreed, compiled
 from tests.ml.private_networks import NETWORKS
+from tests.ml.test_private import counts_by_chip
 from tools.emulator import emulate
 from zkvm.errors import UsageError
 from zkvm.ml.card import error_relative_to_range
@@ -24,7 +25,7 @@ from zkvm.ml.value import Value
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
-PRIVATE = Options(privacy=Privacy(private_weights=True))
+PRIVATE = Options(privacy=Privacy(private_weights=True, saturate=True))
 FIRST, OTHERS = (0, 1.0), [(2, 3.0), *(pytest.param(*draw, marks=pytest.mark.slow) for draw in ((1, 1.0), (3, 0.3)))]
 """Seeds and sizes of weights."""
 LOOPS = {"gated": ["Softmax_y"]}
@@ -76,6 +77,20 @@ def test_nothing_of_the_weights_is_public(name: str, seed: int, size: float, tmp
         published.append((model.elf, model.source, metadata))
     assert published[0] == published[1]
     assert made(name).model.weights_digest != made(name, seed, size).model.weights_digest
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_counts_are_the_same_for_all_weights_and_inputs(name: str) -> None:
+    """Rows of every chip, which the heights of a proof's tables tell roughly."""
+    counts, random = [], np.random.default_rng(0)
+    for draw in (FIRST, (2, 3.0)):
+        compilation = made(name, *draw)
+        (value,) = compilation.graph.inputs
+        for part in (1.0, 0.3, 0.0):
+            reach = part * random.uniform(-1, 1, value.shape)
+            integers = np.round(np.where(reach < 0, -reach * value.lo, reach * value.hi)).astype(np.int64)
+            counts.append(counts_by_chip(compilation, [integers]))
+    assert counts[1:] == counts[:1] * (len(counts) - 1)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

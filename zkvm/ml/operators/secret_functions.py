@@ -1,7 +1,7 @@
 """Functions of the elements of a private model's tensors: tables of known numbers, whatever the weights are.
 
-A table is in the image, and so are the scales of what it is asked and what it answers. Elements are brought to its scale first, by a private
-factor. What lies beyond its reach has the function's value at its end.
+A table is in the image, and so are the scales of what it is asked and what it answers. Elements are brought to its scale first, by a
+private factor. What lies beyond its reach has the function's value at its end.
 """
 
 from __future__ import annotations

@@ -23,8 +23,9 @@ from zkvm.ml.operations.tensor_combining import TensorCombine, TensorMultiply, c
 from zkvm.ml.operations.tensors import SHIFT
 from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import fits
+from zkvm.ml.operators.secret import TOP
 from zkvm.ml.operators.secret_functions import PRODUCT_MULTIPLIER, product_scale
-from zkvm.ml.operators.sums import SIGNS, TOP, in_tensors, integers_of, look, rebased, scale_of
+from zkvm.ml.operators.sums import SIGNS, in_tensors, integers_of, look, rebased, scale_of
 
 MASK_WEIGHT, MASK_MULTIPLIER = 1 << 14, 1 << 18
 """A factor of one; the multiplier is such that 2^15 times an int16 is beyond all elements."""
@@ -223,10 +224,10 @@ def product_secretly(context: Context, node: Node) -> bool:
         if not np.isfinite(reals).all():
             raise UsageError(f"{node.operator} {node.name!r}: constants, or their inverses, are not finite")
         other = context.residence.resident(context.quantized_constant(name, reals))
-    index = np.broadcast_to(np.arange(other.size).reshape(other.shape), shape)
-    term = Term(
-        other.scale, other.lo, other.hi, context.residence.moved([other], np.ascontiguousarray(index)) if other.shape != shape else other
-    )
+    if other.shape != shape:
+        index = np.broadcast_to(np.arange(other.size).reshape(other.shape), shape)
+        other = context.residence.moved([other], np.ascontiguousarray(index))
+    term = Term(other.scale, other.lo, other.hi, other)
     output = context.fresh(tuple(shape), -TOP, TOP, product_scale(x, other), label=node.outputs[0])
 
     def make(source: Value, factor: Value | None, place: slice, part: Value) -> None:

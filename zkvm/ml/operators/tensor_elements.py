@@ -106,10 +106,7 @@ def arithmetic_in_tensors(context: Context, node: Node) -> bool:
         return True
     if node.operator not in SIGNS or not (context.private or all(array is None or np.isfinite(array).all() for array in constants)):
         return False
-    values = (
-        [_term(context, node, place) for place in (0, 1)] if context.private else [in_tensors(context, node, name) for name in node.inputs]
-    )
-    left, right = values
+    left, right = [_term(context, node, place) if context.private else in_tensors(context, node, node.inputs[place]) for place in (0, 1)]
     if left is None or right is None:
         return False
     index = np.stack([np.broadcast_to(np.arange(value.size).reshape(value.shape), shape) for value in (left, right)])
@@ -118,12 +115,18 @@ def arithmetic_in_tensors(context: Context, node: Node) -> bool:
 
 
 def _term(context: Context, node: Node, place: int) -> Value | None:
-    """A term of a private model's sum in tensors; of constants what is far beyond the other term and the result is cut, as masks are."""
+    """A term of a private model's sum in tensors; of constants what is far beyond the other term and the result is cut, as masks are.
+
+    Raises:
+        UsageError: a constant is not a number.
+    """
     name, other = node.inputs[place], node.inputs[1 - place]
     if name not in context.constants:
         return in_tensors(context, node, name)
     reach = sum(max(-info.low, info.high) for info in (context.info(other), context.info(node.outputs[0])))
-    array = np.nan_to_num(context.constants[name].astype(np.float64), nan=np.nan, posinf=np.inf, neginf=-np.inf)
+    array = context.constants[name].astype(np.float64)
+    if np.isnan(array).any():
+        raise UsageError(f"{node.operator} {node.name!r}: the constant {name!r} holds NaN")
     return context.residence.resident(context.quantized_constant(name, np.clip(array, -2 * (reach + FAR), 2 * (reach + FAR))))
 
 
