@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,8 @@ def residual(seed: int, size: float) -> Made:
 TOKENS, HEADS, WIDTH = 11, 2, 8
 
 
-def transformer(seed: int, size: float) -> Made:
-    """Attention with a mask, normalisation in front and behind, and Gelu."""
+def transformer(seed: int, size: float, chosen: bool = False) -> Made:
+    """Attention with a mask, which is added or chosen, normalisation in front and behind, and Gelu."""
     width, weights = HEADS * WIDTH, Weights(seed, size)
     weights.drawn(
         wq=(width, width), wk=(width, width), wv=(width, width), wo=(width, width), up=(width, 3 * width), down=(3 * width, width),
@@ -84,6 +85,7 @@ def transformer(seed: int, size: float) -> Made:
     )  # fmt: skip
     weights.positive(g1=(width,), root=(1,))
     weights["g2"] = (weights.random.standard_normal(width) * size).astype(np.float32)
+    weights["never"] = np.float32(-np.inf)
     weights["mask"] = np.triu(np.full((TOKENS, TOKENS), -1e9, np.float32), 1)
     turned = {"q": [0, 2, 1, 3], "k": [0, 2, 3, 1], "v": [0, 2, 1, 3]}
     nodes = [node("LayerNormalization", "x g1 o1", "n")]
@@ -91,12 +93,13 @@ def transformer(seed: int, size: float) -> Made:
         nodes += [node("MatMul", f"n w{name}", f"{name}p"), node("Reshape", f"{name}p split", f"{name}s"),
                   node("Transpose", f"{name}s", name, perm=order)]  # fmt: skip
     nodes += [
-        node("MatMul", "q k", "s"), node("Div", "s root", "d"), node("Add", "d mask", "m"), node("Softmax", "m", "p", axis=-1),
+        node("MatMul", "q k", "s"), node("Div", "s root", "d"),
+        node("Where", "seen d never", "m") if chosen else node("Add", "d mask", "m"), node("Softmax", "m", "p", axis=-1),
         node("MatMul", "p v", "a"), node("Transpose", "a", "at", perm=[0, 2, 1, 3]), node("Reshape", "at whole", "aw"),
         node("MatMul", "aw wo", "ao"), node("Add", "x ao", "h"), node("RMSNormalization", "h g2", "l"), node("MatMul", "l up", "u"),
         node("Gelu", "u", "g"), node("MatMul", "g down", "e"), node("Add", "h e", "b"), node("LayerNormalization", "b g2 o2", "y"),
     ]  # fmt: skip
-    shapes = {"split": np.array([1, TOKENS, HEADS, WIDTH]), "whole": np.array([1, TOKENS, width])}
+    shapes = {"split": np.array([1, TOKENS, HEADS, WIDTH]), "whole": np.array([1, TOKENS, width]), "seen": weights["mask"] == 0}
     samples: list[Sample] = [{"x": normal(1, TOKENS, width, seed=number)} for number in range(4)]
     return model_of(nodes, samples[0], ["y"], {**weights, **shapes}, opset=23), samples
 
@@ -118,5 +121,5 @@ def gated(seed: int, size: float) -> Made:
 
 
 NETWORKS: dict[str, Callable[[int, float], Made]] = {
-    "inverted": inverted, "residual": residual, "transformer": transformer, "gated": gated
+    "inverted": inverted, "residual": residual, "transformer": transformer, "gated": gated, "chosen": partial(transformer, chosen=True)
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -15,17 +16,23 @@ from tests.ml.test_private import counts_by_chip
 from tools.emulator import emulate
 from zkvm.errors import UsageError
 from zkvm.ml.card import error_relative_to_range
+from zkvm.ml.code import DIGEST_VECTORS, ROW_BYTES
 from zkvm.ml.compiler import Compilation, Options, Privacy, float_outputs
 from zkvm.ml.ir import View
+from zkvm.ml.layout import LANES
 from zkvm.ml.operations.tensor_rows import RowDeviations, RowReciprocals
 from zkvm.ml.operations.tensors import TensorExport, TensorLoad
 from zkvm.ml.operators import secret_functions, tensor_combining
 from zkvm.ml.operators.secret import NARROWEST, TOP, set_bounds
+from zkvm.ml.package import SALT_BYTES
 from zkvm.ml.value import Value
+from zkvm.riscv.vm.digest import digest_of
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
 PRIVATE = Options(privacy=Privacy(private_weights=True, saturate=True))
+SOME = [pytest.param(name, marks=pytest.mark.slow if name == "chosen" else ()) for name in NETWORKS]
+"""``make test`` leaves out those that are like another one."""
 FIRST, OTHERS = (0, 1.0), [(2, 3.0), *(pytest.param(*draw, marks=pytest.mark.slow) for draw in ((1, 1.0), (3, 0.3)))]
 """Seeds and sizes of weights."""
 LOOPS = {"gated": ["Softmax_y"]}
@@ -65,7 +72,7 @@ def test_all_executions_agree(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("seed", "size"), OTHERS)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SOME)
 def test_nothing_of_the_weights_is_public(name: str, seed: int, size: float, tmp_path: Path) -> None:
     """Other weights, larger and smaller, and other bounds of a Clip: the same bytes but for the digest."""
     published = []
@@ -79,7 +86,7 @@ def test_nothing_of_the_weights_is_public(name: str, seed: int, size: float, tmp
     assert made(name).model.weights_digest != made(name, seed, size).model.weights_digest
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SOME)
 def test_counts_are_the_same_for_all_weights_and_inputs(name: str) -> None:
     """Rows of every chip, which the heights of a proof's tables tell roughly."""
     counts, random = [], np.random.default_rng(0)
@@ -91,6 +98,23 @@ def test_counts_are_the_same_for_all_weights_and_inputs(name: str) -> None:
             integers = np.round(np.where(reach < 0, -reach * value.lo, reach * value.hi)).astype(np.int64)
             counts.append(counts_by_chip(compilation, [integers]))
     assert counts[1:] == counts[:1] * (len(counts) - 1)
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_any_private_numbers_end_the_run(name: str, tmp_path: Path) -> None:
+    """Whoever proves chooses them, with their digest: the guest stays within its arrays, and the calls as C say the same."""
+    compilation, random = made(name), np.random.default_rng(0)
+    model, count = compilation.model, compilation.model.private_vectors - DIGEST_VECTORS
+    start = len(model.private_weights) - ROW_BYTES * model.private_vectors
+    vectors = np.frombuffer(model.private_weights[start:], "<i2").reshape(-1, LANES)[:count]
+    drawn = np.where(vectors != 0, random.integers(-(1 << 15), 1 << 15, vectors.shape), 0).astype(np.int16)
+    words = random.integers(0, 256, start - SALT_BYTES, np.uint8).tobytes()
+    changed = model.private_weights[:SALT_BYTES] + words + np.concatenate([drawn, digest_of(drawn)]).astype("<i2").tobytes()
+    stdin = replace(model, private_weights=changed).stdin(model.quantize([NETWORKS[name](0, 1.0)[1][0]["x"]])[0])
+    run = execute(load_image(model.elf), stdin, trace=False)
+    assert run.exit_code == 0
+    (tmp_path / "guest.elf").write_bytes(model.elf)
+    assert emulate(tmp_path / "guest.elf", stdin).journal == run.journal
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -14,6 +14,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.compare import Compare, Select
 from zkvm.ml.operators.common import aligned, broadcast, broadcast_pair, integer_binary, rescaled_to
 from zkvm.ml.operators.tensor_combining import choice_in_tensors
+from zkvm.ml.operators.tensor_elements import choice_secretly
 
 COMPARISONS = {"Less": "<", "LessOrEqual": "<=", "Greater": ">", "GreaterOrEqual": ">=", "Equal": "=="}
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
@@ -81,7 +82,7 @@ def lower_logic(context: Context, node: Node) -> None:
 @lowers("Where", words=True)
 def lower_where(context: Context, node: Node) -> None:
     """Choice by a condition."""
-    if choice_in_tensors(context, node):
+    if choice_secretly(context, node) if context.private else choice_in_tensors(context, node):
         return
     condition = context.operand(node.inputs[0])
     names = node.inputs[1:3]

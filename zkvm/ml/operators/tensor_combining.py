@@ -64,8 +64,13 @@ def parts_of(context: Context, value: Value) -> list[Value]:
 
 def bind_parts(context: Context, result: str, output: Value, parts: list[Value]) -> None:
     """Bind a tensor to what it consists of."""
+    context.bind(result, of_parts(context, output, parts))
+
+
+def of_parts(context: Context, output: Value, parts: list[Value]) -> Value:
+    """What consists of several tensors as one value."""
     index = np.arange(output.size).reshape(output.shape)
-    context.bind(result, context.residence.moved(parts, index) if len(parts) > 1 else context.view(parts[0], output.shape))
+    return context.residence.moved(parts, index) if len(parts) > 1 else context.view(parts[0], output.shape)
 
 
 def looked_at(context: Context, result: str, output: Value, low: int, high: int) -> tuple[bool, bool]:
@@ -224,6 +229,13 @@ def product_secretly(context: Context, node: Node) -> bool:
         if not np.isfinite(reals).all():
             raise UsageError(f"{node.operator} {node.name!r}: constants, or their inverses, are not finite")
         other = context.residence.resident(context.quantized_constant(name, reals))
+    context.bind(node.outputs[0], multiplied_secretly(context, node, x, other))
+    return True
+
+
+def multiplied_secretly(context: Context, node: Node, x: Value, other: Value) -> Value:
+    """Append the product of two values in tensors, of origin 0, of which the second broadcasts to the first."""
+    shape = x.shape
     if other.shape != shape:
         index = np.broadcast_to(np.arange(other.size).reshape(other.shape), shape)
         other = context.residence.moved([other], np.ascontiguousarray(index))
@@ -235,8 +247,7 @@ def product_secretly(context: Context, node: Node) -> bool:
         assert factor is not None
         context.add(TensorMultiply(node.name, (source, factor), part, np.array([PRODUCT_MULTIPLIER])))
 
-    bind_parts(context, node.outputs[0], output, _each(context, node.name, x, term, output, make))
-    return True
+    return of_parts(context, output, _each(context, node.name, x, term, output, make))
 
 
 def _beyond(x: Value) -> float:
@@ -277,8 +288,6 @@ def masked_in_tensors(context: Context, node: Node, x: Value, mask: NDArray[np.b
 def choice_in_tensors(context: Context, node: Node) -> bool:
     """Append a choice between a tensor and what masks put in its place, by a constant condition; whether it was."""
     condition, result = context.constants.get(node.inputs[0]), node.outputs[0]
-    if context.private:  # what a mask is, is private
-        return False
     places = [place for place in (1, 2) if context.held(node.inputs[place]) is not None]
     if condition is None or len(places) != 1 or not context.tensor_calls or not context.info(result).masked:
         return False

@@ -22,9 +22,11 @@ from zkvm.ml.operators.layers import fits
 from zkvm.ml.operators.secret import FAR
 from zkvm.ml.operators.secret_functions import function_secretly
 from zkvm.ml.operators.sums import SIGNS, append_sum, exact_sum, gathered, in_tensors, look, rebased, scale_of
-from zkvm.ml.operators.tensor_combining import combination_in_tensors
+from zkvm.ml.operators.tensor_combining import combination_in_tensors, multiplied_secretly, tables_pay
 from zkvm.ml.operators.tensors import GENEROUS
 
+CHOICE_INSTRUCTIONS = 16
+"""Of an element that is chosen in RAM, less what calls do."""
 TABLE_INSTRUCTIONS = 12
 """Of an element that a table in RAM is read for."""
 
@@ -123,11 +125,39 @@ def _term(context: Context, node: Node, place: int) -> Value | None:
     name, other = node.inputs[place], node.inputs[1 - place]
     if name not in context.constants:
         return in_tensors(context, node, name)
-    reach = sum(max(-info.low, info.high) for info in (context.info(other), context.info(node.outputs[0])))
-    array = context.constants[name].astype(np.float64)
+    return context.residence.resident(_cut_constant(context, node, context.constants[name].astype(np.float64), other))
+
+
+def _cut_constant(context: Context, node: Node, array: FloatArray, other: str) -> Value:
+    """Constants beside another term, or in its place, cut where they are far beyond this and the result."""
     if np.isnan(array).any():
-        raise UsageError(f"{node.operator} {node.name!r}: the constant {name!r} holds NaN")
-    return context.residence.resident(context.quantized_constant(name, np.clip(array, -2 * (reach + FAR), 2 * (reach + FAR))))
+        raise UsageError(f"{node.operator} {node.name!r}: a constant is not a number")
+    reach = 2 * (FAR + sum(max(-info.low, info.high) for info in (context.info(other), context.info(node.outputs[0]))))
+    return context.quantized_constant(node.name, np.clip(array, -reach, reach))
+
+
+def choice_secretly(context: Context, node: Node) -> bool:
+    """Append a private model's choice between a tensor and constants, by a constant condition; whether it was. It is the tensor times ones
+    and zeros, and the others where these are, cut where they are far beyond everything, as masks are.
+
+    Raises:
+        UsageError: a constant is not a number.
+    """
+    result, shape = node.outputs[0], context.info(node.outputs[0]).shape
+    condition, places = context.constants.get(node.inputs[0]), [place for place in (1, 2) if context.held(node.inputs[place]) is not None]
+    if condition is None or len(places) != 1 or not context.tensor_calls:
+        return False
+    held, others = context.held(node.inputs[places[0]]), context.constants.get(node.inputs[3 - places[0]])
+    if held is None or others is None or held.shape != shape or not tables_pay(context, CHOICE_INSTRUCTIONS * held.size):
+        return False
+    kept = (condition if places[0] == 1 else ~condition).astype(np.float64)
+    ones = context.residence.resident(context.quantized_constant(node.name, kept))
+    product = multiplied_secretly(context, node, rebased(context, node.name, held), ones)
+    filled = np.where(kept == 0, *np.broadcast_arrays(others.astype(np.float64), 0.0))
+    terms = product, context.residence.resident(_cut_constant(context, node, filled, node.inputs[places[0]]))
+    index = np.stack([np.broadcast_to(np.arange(value.size).reshape(value.shape), shape) for value in terms])
+    index[1] += product.size
+    return append_sum(context, node.name, result, terms, index, [1.0, 1.0])
 
 
 def _with_secret_number(context: Context, node: Node, source: Value, number: float, place: int) -> bool:
