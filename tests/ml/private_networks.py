@@ -109,15 +109,17 @@ def gated(seed: int, size: float) -> Made:
     weights = Weights(seed, size)
     weights.drawn(w=(24, 32), v=(24, 32), mean=(1, 24), shift=(32,), last=(32, 6))
     weights.positive(deviation=(1, 24), gain=(32,))
+    weights.bounds("low", "high")
     weights["number"] = np.float32(-0.7 * size)
     nodes = [
         node("Sub", "x mean", "c"), node("Div", "c deviation", "n"), node("MatMul", "n w", "a"), node("MatMul", "n v", "b"),
         node("Sigmoid", "a", "s"), node("Mul", "b s", "g"), node("Tanh", "g", "t"), node("Mul", "t gain", "k"), node("Add", "k shift", "l"),
         node("LeakyRelu", "l", "r", alpha=0.1), node("HardSwish", "r", "h"), node("Mul", "number h", "o"), node("Sub", "number o", "q"),
+        node("Clip", "q low high", "cut"), node("Neg", "cut", "opposite"),
         node("Erf", "q", "e"), node("MatMul", "e last", "z"), node("Softmax", "z", "y", axis=-1),
     ]  # fmt: skip
     samples: list[Sample] = [{"x": normal(5, 24, seed=number)} for number in range(4)]
-    return model_of(nodes, samples[0], ["y", "g"], weights), samples
+    return model_of(nodes, samples[0], ["y", "g", "opposite"], weights), samples
 
 
 NETWORKS: dict[str, Callable[[int, float], Made]] = {

@@ -35,8 +35,8 @@ SOME = [pytest.param(name, marks=pytest.mark.slow if name == "chosen" else ()) f
 """``make test`` leaves out those that are like another one."""
 FIRST, OTHERS = (0, 1.0), [(2, 3.0), *(pytest.param(*draw, marks=pytest.mark.slow) for draw in ((1, 1.0), (3, 0.3)))]
 """Seeds and sizes of weights."""
-LOOPS = {"gated": ["Softmax_y"]}
-"""What does not pay for calls: it reads a tensor of which what is cut below counts as nothing."""
+LOOPS = {"gated": ["Neg_opposite", "Softmax_y"]}
+"""What has no call, and reads what a Clip leaves; what does not pay for calls, and reads a tensor of which what is cut below is nothing."""
 ROWS = (TensorExport, TensorLoad, RowDeviations, RowReciprocals)
 """What instructions do: a root or a quotient for each row, and the ways there and back."""
 

@@ -18,7 +18,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import FromFloat, ToFloat
 from zkvm.ml.operations.unary import Requantize
 from zkvm.ml.ranges import Precision, TensorInfo, kind_of, quantization, widest
-from zkvm.ml.residence import InMemory, Residence
+from zkvm.ml.residence import InMemory, Residence, owners
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ EvaluateNode = Callable[[Node, list[NDArray[Any]]], list[NDArray[Any]]]
 
 
 def _never(context: Context, name: str, value: Value) -> Value:
-    raise AssertionError(f"{name}: {value.name} has no origin in {len(context.graph.operations)} operations")
+    raise AssertionError(f"{name}: {value.name} has another scale in {len(context.graph.operations)} operations")
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Context:
         floors: tensors of a private model of which what is cut below is nothing, if its row's largest element is high enough: their only
             reader, a Softmax, looks at that.
         published: results of a private model's calls whose scales may be published if they are outputs.
-        rebase: makes a value's tensor hold 0 for 0.
+        settle: gives a value in tensors a power of two as scale, and no origin.
     """
 
     tensors: dict[str, TensorInfo]
@@ -82,9 +82,10 @@ class Context:
     checks: dict[int, int] = field(default_factory=dict)
     floors: set[str] = field(default_factory=set)
     published: set[str] = field(default_factory=set)
-    rebase: Callable[[Context, str, Value], Value] = field(default=_never)
+    settle: Callable[[Context, str, Value], Value] = field(default=_never)
     residence: Residence = field(init=False)
     _others: dict[str, Value] = field(default_factory=dict)
+    _settled_values: dict[str, Value] = field(default_factory=dict)
     _counter: int = 0
 
     def __post_init__(self) -> None:
@@ -178,7 +179,7 @@ class Context:
             if kind_of(array.dtype) is Kind.REAL and self.real_kind is Kind.FLOAT:
                 return self.float_constant(name, array)
             self.values[name] = self.quantized_constant(name, array)
-        value = self.in_memory(self.values[name])
+        value = self.in_memory(self._settled(name))
         if {value.kind, self.real_kind} != {Kind.REAL, Kind.FLOAT}:
             return value
         if name not in self._others:
@@ -197,10 +198,26 @@ class Context:
             InMemory: it is an input that the guest makes a tensor as it comes, or has the origin of one that it is made of.
         """
         if value.resident and value.origin:
-            if not value.secret:
-                raise InMemory(self._input_of(value).name)
-            value = self.rebase(self, value.name, value)
+            raise InMemory(self._input_of(value).name)
         return self.residence.in_memory(value)
+
+    def publishable(self, value: Value) -> bool:
+        """Whether the scale of a value in tensors may be that of an output: it says no more than what is documented."""
+        return not value.secret or all(source.name in self.published for source in owners(value))
+
+    def follows(self, output: Value, *sources: Value) -> None:
+        """Say that a result has the scale of its sources."""
+        if all(map(self.publishable, sources)):
+            self.published.add(output.name)
+
+    def _settled(self, name: str) -> Value:
+        """A value that RAM is to hold, in a scale with which instructions go on: one that may be published."""
+        value = self.values[name]
+        if not (self.private and value.resident and value.kind is Kind.REAL) or self.publishable(value):
+            return value
+        if name not in self._settled_values:
+            self._settled_values[name] = self.settle(self, name, value)
+        return self._settled_values[name]
 
     def _input_of(self, value: Value) -> Value:
         """The input whose origin a value in tensors has: gathers and maxima keep it."""

@@ -23,7 +23,7 @@ from zkvm.ml.node import Node, first_output
 from zkvm.ml.operations.convert import FromFloat
 from zkvm.ml.operators import FLOAT_LOWERINGS, LOWERINGS
 from zkvm.ml.operators.quantized import finished, parameters, quantized_range
-from zkvm.ml.operators.sums import rebased
+from zkvm.ml.operators.sums import settled
 from zkvm.ml.operators.unary import clip_range, two_bounds
 from zkvm.ml.ranges import Precision, TensorInfo, quantization
 from zkvm.ml.residence import InMemory
@@ -99,7 +99,7 @@ def _lowered(
         return onnx_runtime.run_node(node, arrays, model.opset)
 
     context = Context(dict(tensors), model.constants, precision, Graph([], []), run_node, private)
-    context.floats, context.tensor_calls, context.rebase = floats, calls is not None, rebased
+    context.floats, context.tensor_calls, context.settle = floats, calls is not None, settled
     context.followers = _followers(model)
     if calls is not None:
         wide = few_bits(model, ("Conv",), layers_of_calls(context, model))

@@ -16,7 +16,6 @@ from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operators.common import integer_binary
 from zkvm.ml.operators.sums import append_secretly
-from zkvm.ml.residence import owners
 
 
 def quantized_range(zero_point: NDArray[Any]) -> tuple[int, int]:
@@ -71,8 +70,8 @@ def _zero_point(context: Context, zero_point: NDArray[Any]) -> Value:
 def finished(context: Context, name: str) -> Value:
     """An output of the model: a quantized one as the integers that the model gives, zero point and all."""
     held = context.values.get(name)
-    if context.private and held is not None and held.resident and held.secret and name not in context.given:
-        if not {source.name for source in owners(held)} <= context.published:  # its scale would tell more than the output's range
+    if context.private and held is not None and held.resident and held.kind is Kind.REAL and name not in context.given:
+        if not context.publishable(held):  # its scale would tell more than the output's range
             append_secretly(context, name, name, [held], np.arange(held.size).reshape(1, *held.shape), np.ones(1), 0.0)
     value = context.operand(name)
     if name not in context.zero_points or value.kind is not Kind.REAL:

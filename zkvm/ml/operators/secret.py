@@ -29,23 +29,24 @@ MOST_OFFSET, LEAST_LIMIT = 2.0**24, 2.0**18
 its weights may be in these."""
 
 
-def secret_target(context: Context, result: str) -> tuple[str, Value, tuple[bool, bool]]:
+def secret_target(context: Context, result: str, *, clips: bool = True) -> tuple[str, Value, tuple[bool, bool]]:
     """What a call computes that computes a tensor, or what the Relu or Clip that is its only reader makes of it.
 
     Args:
         context: of the lowering.
         result: the tensor.
+        clips: whether a Clip is merged, too.
 
     Returns:
         Its name, or that of what the reader makes of it; the value, bound to it, without a layout; and which of its limits are looked at.
     """
     fusion = context.fused.get(result)
-    if fusion is not None and (not (fusion.known or fusion.bounded) or fusion.output in context.given):
+    if fusion is not None and (not (fusion.known or (fusion.bounded and clips)) or fusion.output in context.given):
         fusion = None
     name = result if fusion is None else fusion.output
     info, floor = replace(context.info(name), guarded=(True, True), tight=name in context.only_layers, most=0), False
     reader = context.followers.get(name)
-    if reader is not None and reader.operator == "Softmax" and not reader.domain:
+    if fusion is None and reader is not None and reader.operator == "Softmax" and not reader.domain:
         reach, floor = max(-info.low, info.high) + FAR, True
         info = replace(info, low=-reach, high=reach)
         context.floors.add(name)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zkvm.ml.arithmetic import FloatArray, IntArray
+from zkvm.ml.arithmetic import FloatArray, IntArray, power_of_two_at_least
 from zkvm.ml.ir import Graph, Kind, Value
 from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
@@ -92,7 +92,10 @@ def of_one_scale(context: Context, name: str, values: list[Value]) -> list[Value
     found = [context.residence.resident(value) for value in values]
     if context.private and len(values) > 1:  # how their scales differ says something
         scale = max(value.scale * value.magnitude / TOP for value in found)
-        return [rescaled_secretly(context, name, value, scale) for value in found]
+        results = [rescaled_secretly(context, name, value, scale) for value in found]
+        for result in results:
+            context.follows(result, *found)
+        return results
     if len({(value.scale, value.origin) for value in found}) == 1:
         return found
     based = [rebased(context, name, value) for value in found]
@@ -182,6 +185,13 @@ def rescaled_secretly(context: Context, name: str, source: Value, scale: float, 
     output.layout = source.layout or natural_layout(source.shape)
     tensor = context.in_tensor(source, output.layout)
     return context.add(secret_sum(name, tensor, output, np.array([source.scale]), 0.0, source.origin))
+
+
+def settled(context: Context, name: str, source: Value) -> Value:
+    """A value of a private model in tensors with a power of two as scale, in which it has room, and origin 0."""
+    result = rescaled_secretly(context, name, source, power_of_two_at_least(source.scale * source.magnitude / TOP))
+    context.published.add(result.name)
+    return result
 
 
 def clip_secretly(context: Context, name: str, result: str, source: Value, bounds: tuple[float, float]) -> None:

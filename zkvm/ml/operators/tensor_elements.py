@@ -49,6 +49,7 @@ def _append_maximum(context: Context, node: Node, source: Value, index: IntArray
     shape = context.info(node.outputs[0]).shape
     output = context.fresh(shape, source.lo, source.hi, source.scale, label=node.outputs[0])
     output.layout, output.origin = natural_layout(shape), source.origin
+    context.follows(output, source)
     tensor = gathered(context, [source], index, output.layout)
     context.bind(node.outputs[0], context.add(TensorMaximum(node.name, (tensor,), output, len(index))))
 
@@ -252,6 +253,7 @@ def cut_in_tensors(context: Context, node: Node, low: int, high: int) -> bool:
     if not fits(low, high):  # a tensor may hold its numbers less an origin
         return False
     output = context.fresh(source.shape, low, high, source.scale, label=result)
+    context.follows(output, source)
     output.layout = source.layout or natural_layout(source.shape)
     context.bind(result, exact_sum(context, node.name, source, output))
     return True

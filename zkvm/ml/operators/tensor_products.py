@@ -48,7 +48,7 @@ def product_in_tensors(context: Context, node: Node) -> bool:
     if not context.tensor_calls or min(map(len, shapes)) < 2 or not any(context.held(name) for name in node.inputs):
         return False
     fusion = context.fused.get(node.outputs[0])
-    known = fusion is None or fusion.known
+    known = fusion is None or fusion.known or context.private
     if (node.outputs[0] if fusion is None else fusion.output) in context.given or not known:
         return False  # the scale follows from the multiplier, and limits would be others
     batch = tuple(np.broadcast_shapes(shapes[0][:-2], shapes[1][:-2]))
@@ -122,7 +122,7 @@ def product_secretly(context: Context, node: Node, left: Value, right: Value) ->
     """The same of a private model: the multiplier is private, and so is a number that alone multiplies or divides the result."""
     batch = tuple(np.broadcast_shapes(left.shape[:-2], right.shape[:-2]))
     result, factor = _scaled_result(context, node)
-    name, output, guarded = secret_target(context, result)
+    name, output, guarded = secret_target(context, result, clips=False)
     taps, (rows, channels) = left.shape[-1], output.shape[-2:]
     limit = private_limit(taps)
     ratio = left.scale * right.scale * 2.0**SHIFT * factor / (limit // OFFSET)

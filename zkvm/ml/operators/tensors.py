@@ -129,7 +129,7 @@ def lower_to_tensors(context: Context, node: Node) -> bool:
     if layer is None:
         return False
     held = context.values[layer.source]
-    if not worthwhile(layer, held.size, held.layout, held.resident) or (context.private and not _is_bounded_by_shape(context, layer)):
+    if not worthwhile(layer, held.size, held.layout, held.resident) or (context.private and _is_given(context, layer)):
         return False
     source = held if held.resident else narrowed(context, node.name, context.operand(layer.source))
     padded = layer.index is not None and bool((layer.index < 0).any())
@@ -181,6 +181,7 @@ def _append(
     if read is not None:
         made = context.fresh((given.channels, given.positions), output.lo, output.hi, output.scale, label=output.name)
         made.cut, made.origin = output.cut, output.origin
+        context.follows(made, output)
     made.layout = given
     operands, numbers = (context.in_tensor(source, taken),), (integers.weights, integers.bias, integers.multipliers)
     if layer.windowed is None:
@@ -191,6 +192,7 @@ def _append(
         result = context.residence.moved([made], read.reshape(output.shape))
         if any(guarded) and len(read) < made.size:  # what nobody reads may have been cut
             made = result = context.in_tensor(result, natural_layout(output.shape))
+            context.follows(made, output)
         context.bind(name, result)
     look(context, node.name, made, guarded)
 
@@ -216,10 +218,10 @@ def _whole(layer: Layer, source: Value, looked_at: bool) -> tuple[Value, IntArra
     return (held, index[0]) if more < gathering_cost(taken.vectors, layout.vectors) else None
 
 
-def _is_bounded_by_shape(context: Context, layer: Layer) -> bool:
-    """Whether what a result is cut to says nothing about private weights: all of an int16, or what a Relu or a Clip leaves of it."""
+def _is_given(context: Context, layer: Layer) -> bool:
+    """Whether the model itself says in which integers a layer's result is held: with private ones it would be rounded twice."""
     fusion = context.fused.get(layer.result)
-    return (fusion is None or fusion.known or fusion.bounded) and (fusion.output if fusion else layer.result) not in context.given
+    return (fusion.output if fusion else layer.result) in context.given
 
 
 def _append_secretly(context: Context, node: Node, layer: Layer, source: Value) -> None:
