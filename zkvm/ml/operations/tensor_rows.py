@@ -69,6 +69,7 @@ class RowDeviations(Operation):
     Attributes:
         bits: from 23 to 38. halvings: such that 2^halvings is at least the number of channels, and at least 1.
         epsilon: in units of 2^-16 of those of the first range, from 1 to below 2^31, so that no root is of 0.
+        skipped: ranges that are not asked, in a private model: the units of epsilon are those of the range behind them.
         ranges: how many. first: the first one's unit is 16^first, below which all sums are little beside epsilon.
     """
 
@@ -77,6 +78,7 @@ class RowDeviations(Operation):
     epsilon: int
     ranges: int
     first: int = 0
+    skipped: int = 0
 
     @property
     def least(self) -> int:
@@ -99,9 +101,10 @@ class RowDeviations(Operation):
         x = layout_of(self.inputs[0]).matrix(inputs[0].reshape(-1))
         sums = (((x * x).sum(axis=1)[:, None] * self._multipliers()) + (1 << (SHIFT - 1))) >> SHIFT
         rows = np.minimum(sums, FULL)
-        places = np.argmax(np.concatenate([rows[:, :-1] < FULL, np.ones((len(rows), 1), np.bool_)], axis=1), axis=1)
+        uncut = np.concatenate([rows[:, :-1] < FULL, np.ones((len(rows), 1), np.bool_)], axis=1)
+        places = np.argmax(uncut & (np.arange(self.ranges) >= self.skipped), axis=1)
         squares = np.take_along_axis(rows, places[:, None], axis=1)[:, 0] << FRACTION_BITS
-        squares += self.epsilon >> (SQUARE_BITS * places)
+        squares += self.epsilon >> (SQUARE_BITS * (places - self.skipped))
         roots = np.maximum([isqrt(int(square)) for square in squares], self.least)
         numbers = ((1 << (self.bits + FRACTION_BITS // 2)) // roots) >> (SQUARE_BITS // 2 * (self.first + places))
         return np.stack([numbers & FULL, numbers >> PART_BITS], axis=1).reshape(self.output.shape)
@@ -113,6 +116,8 @@ class RowDeviations(Operation):
         export = code.descriptor("export", f".vectors = {channels}, .words = {LANES}, .x_stride = 1")
         code.line(f"static int32_t squares[{channels * LANES}];")
         source, target = code.tensor(self.inputs[0]), code.pointer(self.output)
+        epsilon = f"(uint32_t){code.number(self.epsilon)}" if code.private_weights else f"{self.epsilon}u"
+        skipped = code.number(self.skipped)
         for block in range(layout.blocks):
             start, rows = 2 * LANES * block * layout.channels, min(LANES, layout.positions - LANES * block)
             layer = code.descriptor(
@@ -121,6 +126,5 @@ class RowDeviations(Operation):
                 f".w_stride = 0, .channel_list = ZKVM_AT({scales}), .bounds = ZKVM_BOUNDS(0, {FULL})",
             )
             code.line(f"zkvm_tensor_export(&{export}, zkvm_tensor_linear(&{layer}, {source}, {source}), squares);")
-            epsilon = f"(uint32_t){code.number(self.epsilon)}" if code.private_weights else f"{self.epsilon}u"
-            numbers = f"{rows}, {self.ranges}, {self.first}, {self.bits}, {epsilon}, {self.least}u"
+            numbers = f"{rows}, {self.ranges}, {self.first}, {self.bits}, {epsilon}, {self.least}u, {skipped}"
             code.line(f"row_deviations(squares, {target} + {2 * LANES * block}, {numbers});")

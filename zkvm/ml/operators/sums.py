@@ -21,6 +21,8 @@ from zkvm.ml.ranges import quantization
 WORD_INSTRUCTIONS, PEAK_INSTRUCTIONS = 6, 150
 """What costs as much as looking at one element in RAM, export included, and at the largest ones of a tensor once they are known."""
 WEIGHT_BITS = 16
+MOST_GAIN = 2.0**11
+"""By how much a call multiplies at most, where more makes no difference."""
 SIGNS = {"Add": 1.0, "Sub": -1.0}
 """Operators that are sums of two: the sign of the second term."""
 
@@ -180,11 +182,14 @@ def secret_sum(name: str, tensor: Value, output: Value, weights: FloatArray, bia
 
 
 def rescaled_secretly(context: Context, name: str, source: Value, scale: float, ends: tuple[int, int] = (-TOP, TOP)) -> Value:
-    """A value in tensors with another scale and origin 0, cut to these integers, without a look: no scale is published."""
+    """A value in tensors with another scale and origin 0, cut to these integers, without a look: no scale is published. Where its scale is
+    so coarse that from one integer to the next it is beyond all of these, it changes less around 0.
+    """
     output = context.fresh(source.shape, *ends, scale, label=source.name)
     output.layout = source.layout or natural_layout(source.shape)
     tensor = context.in_tensor(source, output.layout)
-    return context.add(secret_sum(name, tensor, output, np.array([source.scale]), 0.0, source.origin))
+    unit = min(source.scale, scale * MOST_GAIN)
+    return context.add(secret_sum(name, tensor, output, np.array([unit]), 0.0, source.origin))
 
 
 def settled(context: Context, name: str, source: Value) -> Value:

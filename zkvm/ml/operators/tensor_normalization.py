@@ -103,13 +103,16 @@ def _append_secretly(
     bits = max(MIN_BITS, ceil(SHIFT + log2(factor) - log2(MAX_MULTIPLIER)))
     while FULL << (SQUARE_BITS * (ranges - 1)) <= FULL**2:
         ranges += 1
-    units = round(epsilon * (ratio / source.scale) ** 2 * length / 2.0**halvings * 2.0**FRACTION_BITS)
-    if units >= 1 << 31:
+    small, skipped = epsilon * (ratio / source.scale) ** 2 * length / 2.0**halvings * 2.0**FRACTION_BITS, 0
+    while round(small / (1 << (SQUARE_BITS * skipped))) >= 1 << 31:
+        skipped += 1
+    if skipped >= ranges:
         raise UsageError(f"{node.operator} {node.name!r}: its epsilon is too large for what it normalises; use precompiles none")
     rows = context.in_tensor(source, layout)
     rows = _centred(context, node.name, rows, layout, ratio) if centred else rows
     parts = context.fresh((layout.positions, 2), 0, FULL, label=node.name)
-    context.add(RowDeviations(node.name, (rows,), parts, bits, halvings, units, ranges))
+    units = round(small / (1 << (SQUARE_BITS * skipped)))
+    context.add(RowDeviations(node.name, (rows,), parts, bits, halvings, units, ranges, skipped=skipped))
     normal = context.fresh(held.shape, -TOP, TOP, reach / FULL, label=node.outputs[0])
     normal.layout = layout
     numbers = context.in_tensor(parts, Layout.of(2, layout.positions, False))
