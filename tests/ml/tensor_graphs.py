@@ -151,8 +151,9 @@ class Built:
         bits, halvings = int(self.random.integers(23, 39)), max(2, (channels - 1).bit_length())
         epsilon = int(self.random.choice(np.array([1, (1 << 31) - 1, int(self.random.integers(1, 1 << 31))])))
         output, first = self.value((positions, 2)), int(self.random.integers(3))
-        tensor = self.residence.in_tensor(source, layout)
-        self.graph.outputs.append(self.add(RowDeviations("deviations", (tensor,), output, bits, halvings, epsilon, 5 - first, first)))
+        tensor, skipped = self.residence.in_tensor(source, layout), int(self.random.integers(5 - first))
+        deviations = RowDeviations("deviations", (tensor,), output, bits, halvings, epsilon, 5 - first, first, skipped)
+        self.graph.outputs.append(self.add(deviations))
 
     def add_movement(self, sizes: list[int], layout: Layout) -> None:
         """Elements of several tensors and constants, with zeros between, moved twice."""
