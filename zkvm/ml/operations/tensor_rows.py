@@ -116,7 +116,7 @@ class RowDeviations(Operation):
         export = code.descriptor("export", f".vectors = {channels}, .words = {LANES}, .x_stride = 1")
         code.line(f"static int32_t squares[{channels * LANES}];")
         source, target = code.tensor(self.inputs[0]), code.pointer(self.output)
-        epsilon = f"(uint32_t){code.number(self.epsilon)}" if code.private_weights else f"{self.epsilon}u"
+        epsilon = f"((uint32_t){code.number(self.epsilon)} | 1)" if code.private_weights else f"{self.epsilon}u"
         skipped = code.number(self.skipped)
         for block in range(layout.blocks):
             start, rows = 2 * LANES * block * layout.channels, min(LANES, layout.positions - LANES * block)

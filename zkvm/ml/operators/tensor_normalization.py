@@ -111,7 +111,7 @@ def _append_secretly(
     rows = context.in_tensor(source, layout)
     rows = _centred(context, node.name, rows, layout, ratio) if centred else rows
     parts = context.fresh((layout.positions, 2), 0, FULL, label=node.name)
-    units = max(1, round(small / (1 << (SQUARE_BITS * skipped))))
+    units = round(small / (1 << (SQUARE_BITS * skipped))) | 1  # never 0, whatever whoever proves takes for it
     context.add(RowDeviations(node.name, (rows,), parts, bits, halvings, units, ranges, skipped=skipped))
     normal = context.fresh(held.shape, -TOP, TOP, reach / FULL, label=node.outputs[0])
     normal.layout = layout

@@ -65,26 +65,14 @@ INLINE void row_reciprocals(const int32_t *sums, int32_t *parts, int rows, int r
 INLINE void row_deviations(const int32_t *products, int32_t *parts, int rows, int ranges, int first, int bits, uint32_t epsilon,
                            uint32_t least, int skipped) {
     UNROLL_NOT for (int r = 0; r < rows; r++, products += 9, parts += 2) {
-<<<<<<< HEAD
-        uint32_t place = place_of(products, ranges, 64);
-        uint32_t root = root_of_word(((uint32_t)products[64 * place] << 16) + (epsilon >> (4 * place)));
-        /* A sum above one that was cut is at least 2047, so its root is. A larger epsilon leaves no smaller root either. */
-        if (least > 2047 || epsilon < least * least) root = (uint32_t)choose(root < least, (int32_t)least, (int32_t)root);
+        uint32_t found = place_of(products, ranges, 64), begin = (uint32_t)skipped % (uint32_t)ranges;
+        uint32_t place = (uint32_t)choose(found < begin, (int32_t)begin, (int32_t)found);
+        uint32_t root = root_of_word(((uint32_t)products[64 * place] << 16) + (epsilon >> (4 * (place - begin))));
+        /* A sum above one that was cut is at least 2047, so its root is. A larger epsilon leaves no smaller root either; one that is private
+         * must not decide what is executed. */
+        int needed = !__builtin_constant_p(epsilon) || least > 2047 || epsilon < least * least;
+        if (needed) root = (uint32_t)choose(root < least, (int32_t)least, (int32_t)root);
         put_reciprocal(root, bits - 23, 2 * (place + (uint32_t)first), parts);
-=======
-        int32_t sum = products[0], shift = 0;
-        for (int i = 1; i < ranges; i++) {
-            int32_t full = (sum == FULL_SUM) | (i <= skipped);
-            sum = choose(full, products[64 * i], sum);
-            shift += 2 * full;
-        }
-        uint32_t root = root_of_word(((uint32_t)sum << 16) + (epsilon >> ((2u * (uint32_t)shift - 4u * (uint32_t)skipped) & 31)));
-        root = (uint32_t)choose(root < least, (int32_t)least, (int32_t)root);
-        uint32_t dividend = (uint32_t)1 << 31;
-        uint32_t number = (((dividend / root) << (bits - 23)) + ((dividend % root) << (bits - 23)) / root) >> (shift + 2 * first);
-        parts[0] = (int32_t)(number & FULL_SUM);
-        parts[1] = (int32_t)(number >> 15);
->>>>>>> 11b5a9b (fix(ml): private models whose rows are small beside epsilon, or far beyond a function's reach, compile)
     }
 }
 
