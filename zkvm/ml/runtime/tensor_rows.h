@@ -65,8 +65,8 @@ INLINE void row_reciprocals(const int32_t *sums, int32_t *parts, int rows, int r
 INLINE void row_deviations(const int32_t *products, int32_t *parts, int rows, int ranges, int first, int bits, uint32_t epsilon,
                            uint32_t least, int skipped) {
     UNROLL_NOT for (int r = 0; r < rows; r++, products += 9, parts += 2) {
-        uint32_t found = place_of(products, ranges, 64), begin = (uint32_t)skipped % (uint32_t)ranges;
-        uint32_t place = (uint32_t)choose(found < begin, (int32_t)begin, (int32_t)found);
+        uint32_t place = place_of(products, ranges, 64), begin = (uint32_t)skipped % (uint32_t)ranges;
+        if (!__builtin_constant_p(skipped) || begin) place = (uint32_t)choose(place < begin, (int32_t)begin, (int32_t)place);
         uint32_t root = root_of_word(((uint32_t)products[64 * place] << 16) + (epsilon >> (4 * (place - begin))));
         /* A sum above one that was cut is at least 2047, so its root is. A larger epsilon leaves no smaller root either; one that is private
          * must not decide what is executed. */
