@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.common import ROOT, machine_description
 
 NAMES = (
-    *("credit", "one_model", "biometric", "contest", "oracle", "connect_four"),
+    *("credit", "one_model", "biometric", "contest", "oracle", "draughts"),
     *("backtest", "weightless", "fraud", "feed", "airdrop", "picture"),
 )
 """In the order of the page."""

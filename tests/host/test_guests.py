@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 import zkvm
-from host import airdrop, backtest, biometric, connect_four, credit, feed, weightless
+from host import airdrop, backtest, biometric, credit, feed, weightless
 from zkvm import guest
 
 SALT = bytes(range(32))
 CHALLENGE = bytes([7]) * 32
-COLUMNS = range(connect_four.COLUMNS)
 
 
 def journal_of(program: Any, stdin: bytes) -> bytes:
@@ -225,75 +224,6 @@ def test_feeds_that_end(count: int, change: tuple[int, int] | None, interest: in
     if change is not None:
         pool[change] = 10_001
     assert refusal(feed.ranking, request(pool, [interest] * feed.TOPICS)) == reason
-
-
-NETWORK = connect_four.load_network()
-WEIGHTS = b"".join(part.tobytes() for part in (NETWORK.first, NETWORK.bias, NETWORK.output))
-
-
-def turn(moves: list[int]) -> bytes:
-    return CHALLENGE + connect_four.line_of(moves) + SALT + WEIGHTS
-
-
-def heights(moves: list[int]) -> list[int]:
-    return [moves.count(column) for column in COLUMNS]
-
-
-def four(moves: list[int]) -> bool:
-    """Whether the last move made a row of four, looked for cell by cell."""
-    grid: dict[tuple[int, int], int] = {}
-    for number, column in enumerate(moves):
-        grid[column, moves[:number].count(column)] = number % 2
-    last = (len(moves) - 1) % 2
-    lines = [(column, row, x, y) for column, row in grid for x, y in ((1, 0), (0, 1), (1, 1), (1, -1))]
-    return any(all(grid.get((column + k * x, row + k * y)) == last for k in range(4)) for column, row, x, y in lines)
-
-
-def worth(moves: list[int], depth: int) -> int:
-    """The position's value for who is to move: all lines, no cuts, the network from the whole board."""
-    legal = [column for column in COLUMNS if heights(moves)[column] < connect_four.ROWS]
-    if depth == 0:
-        board = np.zeros(2 * connect_four.CELLS, np.int64)
-        for number, column in enumerate(moves):
-            own = (len(moves) - number) % 2 == 0
-            board[connect_four.ROWS * column + moves[:number].count(column) + (0 if own else connect_four.CELLS)] = 1
-        return int(np.maximum(board @ NETWORK.first + NETWORK.bias, 0) @ NETWORK.output)
-    values = [
-        connect_four.WON - (connect_four.DEPTH - depth) if four([*moves, column]) else -worth([*moves, column], depth - 1)
-        for column in legal
-    ]
-    return max(values, default=0)
-
-
-@pytest.mark.parametrize("moves", [[], [3, 3, 2, 4, 2], [0, 0, 0, 0, 0, 0, 1, 6, 3, 3, 5], [3, 3, 3, 3, 3, 3, 2, 2, 4, 1, 0, 5]], ids=len)
-def test_the_engine_plays_the_best_move_of_a_full_search(moves: list[int]) -> None:
-    said = np.frombuffer(journal_of(connect_four.engine, turn(moves)), connect_four.JOURNAL)[0]
-    legal = [column for column in connect_four.ORDER if heights(moves)[column] < connect_four.ROWS]
-    values = {column: connect_four.WON if four([*moves, column]) else -worth([*moves, column], connect_four.DEPTH - 1) for column in legal}
-    assert said["move"] == max(legal, key=lambda column: values[column])
-    assert said["line"].tobytes() == connect_four.line_of(moves)
-    assert said["network"].tobytes() == connect_four.Bot(NETWORK, SALT).digest
-
-
-@pytest.mark.parametrize(("moves", "move"), [([0, 6, 0, 6, 0, 6], 0), ([6, 0, 5, 0, 6, 0, 6], 0), ([3, 2, 4, 0, 5], 6)], ids=str)
-def test_wins_are_taken_and_stopped(moves: list[int], move: int) -> None:
-    assert np.frombuffer(zkvm.execute(connect_four.engine, turn(moves)).journal, connect_four.JOURNAL)[0]["move"] == move
-
-
-@pytest.mark.parametrize(
-    ("moves", "reason"),
-    [
-        ([7], "a column that is none"),
-        ([0] * 7, "a column that is full"),
-        ([0, 1, 0, 1, 0, 1, 0, 1], "the game is over"),
-    ],
-)
-def test_what_is_no_game_has_no_move(moves: list[int], reason: str) -> None:
-    assert refusal(connect_four.engine, turn(moves)) == reason
-
-
-def test_a_full_board_has_no_move() -> None:
-    assert refusal(connect_four.engine, CHALLENGE + words(connect_four.CELLS) + bytes(42) + SALT + WEIGHTS) == "the board is full"
 
 
 @pytest.fixture(scope="module")

@@ -36,15 +36,6 @@ PROGRAMS = {
             "a copy of the template as probe": "the sensor took no such picture for this attempt",
         },
     ),
-    "connect_four": (
-        "you play 3, the bot plays [0-6]",
-        {
-            "the receipt of the move before": "the move was made in another position",
-            "a move for another position": "the move was made in another position",
-            "a move of another game": "the move was made in another game",
-            "a network that was not registered": "this is not the network that was registered",
-        },
-    ),
     "contest": (
         "alice: 63 of 64 right",
         {
@@ -62,6 +53,15 @@ PROGRAMS = {
             "bob edits the grade in his receipt": "CLAIM: ",
             "bob sends alice's receipt": "the receipt was made for another application",
             "alice's receipt is sent once more": "the receipt was made for another application",
+        },
+    ),
+    "draughts": (
+        r"you play 11-15, the bot plays \d+[-x]\d+",
+        {
+            "the receipt of an earlier move": "the move was made in another position",
+            "a move for another position": "the move was made in another position",
+            "a move of another game": "the move was made in another game",
+            "a network that was not registered": "this is not the network that was registered",
         },
     ),
     "feed": (
