@@ -27,6 +27,8 @@ HASHES = 2
 """Places of a filter that one tuple has; it is known if all of them are."""
 ADDRESS = 16
 """Bits of a hash in a word that holds both."""
+ON_MNIST = ((64, 128), 28, 12)
+"""Levels, bits of a tuple, bits of an address."""
 DIGEST = 32
 JOURNAL = np.dtype([("picture", np.uint8, DIGEST), ("label", "<i4")])
 Pictures = NDArray[np.uint8]
@@ -182,7 +184,7 @@ def main() -> None:
     """Train, prove one picture, and show what is refused."""
     if len(sys.argv) > 1:
         pictures, labels, tests, answers = mnist(Path(sys.argv[1]))
-        model = train(pictures, labels, (64, 128), 28, 11)
+        model = train(pictures, labels, *ON_MNIST)
     else:
         pictures, labels, tests, answers = small_digits()
         model = train(pictures, labels, (1, 5, 9, 13), 12, 10)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -247,3 +250,33 @@ def test_its_guest_says_what_it_says(digits: Any) -> None:
         assert said["label"] == label
     said = np.frombuffer(journal_of(program, SALT + tests[0].tobytes()), weightless.JOURNAL)[0]
     assert said["picture"].tobytes() == weightless.digest_of(np.frombuffer(SALT, np.uint8), tests[0]).tobytes()
+
+
+def written(folder: Path, name: str, pictures: Any, labels: Any, pack: Any) -> None:
+    """MNIST's two files of a part, as they are or packed."""
+    ending = "" if pack is bytes else ".gz"
+    header = b"".join(size.to_bytes(4, "big") for size in (2051, len(pictures), 28, 28))
+    (folder / f"{name}-images-idx3-ubyte{ending}").write_bytes(pack(header + pictures.tobytes()))
+    (folder / f"{name}-labels-idx1-ubyte{ending}").write_bytes(pack(header[:8] + labels.tobytes()))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "packed"])
+def test_the_files_of_mnist_are_read(pack: Any, tmp_path: Path) -> None:
+    """With and without the part to train on, of which the test files then have all but the last 2,000."""
+    rng = np.random.default_rng(1)
+    parts = [(rng.integers(0, 256, (count, 784), np.uint8), rng.integers(0, 10, count, np.uint8)) for count in (30, 2005)]
+    written(tmp_path, "t10k", *parts[1], pack)
+    alone = weightless.mnist(tmp_path)
+    written(tmp_path, "train", *parts[0], pack)
+    both = weightless.mnist(tmp_path)
+    expected = ((*(part[:5] for part in parts[1]), *(part[5:] for part in parts[1])), (*parts[0], *parts[1]))
+    for found, wanted in zip((alone, both), expected, strict=True):
+        assert all(np.array_equal(one, other) for one, other in zip(found, wanted, strict=True))
+
+
+@pytest.mark.skipif("MNIST" not in os.environ, reason="MNIST in the environment names no folder of its four files")
+def test_the_weightless_network_reads_mnist() -> None:
+    pictures, labels, tests, answers = weightless.mnist(Path(os.environ["MNIST"]))
+    assert (len(pictures), len(tests)) == (60_000, 10_000)
+    right = np.mean(weightless.train(pictures, labels, *weightless.ON_MNIST).labels(tests) == answers)
+    assert right == pytest.approx(0.9406, abs=0.001)
