@@ -83,7 +83,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "session.memory": ("errors",),
     # What a proof would take is known before it starts.
     "session.limits": (
-        "errors", "riscv", "session.memory", "session.profiling", "stark.protocol", "stark.tables", "stark.prover.memory",
+        "errors", "riscv", "session.bound", "session.memory", "session.profiling", "stark.protocol", "stark.tables", "stark.prover.memory",
     ),
     "session.run": (
         "errors", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.memory", "session.resources",
@@ -91,11 +91,13 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "session.workdir": ("errors", "files"),
     # The driver of proofs in segments: executes, fills, proves.
     "session.segmented": ("errors", "riscv.segments", "session", "stark.air", "stark.protocol"),
-    "session.cutting": (
-        "errors", "riscv", "session", "stark.air", "stark.crypto.hashes", "stark.prover.memory", "stark.tables",
-    ),
+    "session.cutting": ("errors", "riscv", "session", "stark.crypto.hashes", "stark.tables"),
+    "session.lengths": ("errors", "riscv", "session", "stark.air", "stark.prover.memory", "stark.tables"),
+    "session.bound": ("errors", "riscv", "session", "stark.air", "stark.protocol", "stark.tables"),
     # What a worker does.
-    "session.pieces": ("errors", "riscv", "session", "stark.crypto.hashes", "stark.field", "stark.protocol", "stark.prover"),
+    "session.pieces": (
+        "errors", "riscv", "session", "stark.crypto.hashes", "stark.field", "stark.protocol", "stark.prover", "stark.tables",
+    ),
     # Who has proofs from others looks at them.
     "session.checking": ("errors", "stark.crypto.transcript", "stark.protocol", "stark.verifier"),
     "session.preparing": ("riscv", "session.resources", "stark.kernels", "stark.prover", "verifier.image"),
@@ -103,11 +105,11 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "session.cluster": ("errors", "session"),
     "session.queue": ("errors", "session.child", "session.memory", "session.resources"),
     "session.setting": (
-        "riscv", "stark.air", "stark.crypto.hashes", "stark.protocol", "stark.prover", "stark.tables", "stark.kernels.counting",
+        "riscv", "session.bound", "stark.air", "stark.crypto.hashes", "stark.protocol", "stark.prover", "stark.tables", "stark.kernels.counting",
     ),
     "session.plan": (
         "errors", "riscv.records", "riscv.vm.checkpoint", "session.pieces", "stark.crypto.hashes", "stark.field", "stark.protocol",
-        "stark.prover.joint",
+        "stark.prover.joint", "stark.tables",
     ),
     "session.speed": ("riscv.machine", "stark.air", "stark.kernels.ntt", "session.memory", "session.resources"),
     "segments": ("errors", "riscv", "session", "stark.protocol", "stark.prover", "verifier"),

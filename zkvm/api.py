@@ -234,7 +234,8 @@ def prove(
         dev: no proof, a dev receipt, which verifiers refuse unless their caller allows it.
         policy: what verifiers will demand, refused before it is proven if the proof would not have it; None: what the set claims.
         pad_to: 0; or a power of two from 2^9 to 2^24: least rows of all tables but the image's, all present: heights then tell less;
-            or "program": as tall as any run may need whose loops are as long, whatever its other branches.
+            or "program": as tall as any run may need whose loops are as long, whatever its other branches; of a run in segments also the
+            places where it is cut follow from the program.
         threads: workers; None: as many as this process may use.
         max_cycles: instructions after which the guest is stopped; None: 2^28.
         max_memory: bytes that the run may take, and the proof as predicted, or it is stopped before it is proven; None: what this process
@@ -276,16 +277,14 @@ def prove(
 
     shared = check_workers(client, jobs)
     cut = not dev and (shared or (segment_cycles is not None and (segment_cycles != "auto" or begun(work_dir))))
-    check_segments(segment_cycles, pad_to, cut)
+    check_segments(segment_cycles)
     if segment_cycles == "auto":
         env = replace(env, stdout=Told.of(env.stdout), stderr=Told.of(env.stderr))
     try:
         found = None if cut else _execute_and_commit(clock, file, image, env, chosen, 0 if dev else workers, pad_to, workers)
-    except RunTooLong as error:
+    except RunTooLong:
         if segment_cycles is None:
             raise
-        if not isinstance(pad_to, int):  # without its padding the heights would tell more than the caller wants
-            raise RunTooLong(f"{error}; or prove it in segments, padded to a height (--pad-to 2^N)") from error
         found = None
     if found is None:
         from zkvm.segments import prove_run

@@ -11,7 +11,9 @@ from zkvm.riscv.machine import memory_machine, segment_machine
 from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.checkpoint import Checkpoint
 from zkvm.session import memory
-from zkvm.session.cutting import Cutter, Lengths, memory_budget, shared_lengths
+from zkvm.session.bound import PadTo
+from zkvm.session.cutting import Cutter
+from zkvm.session.lengths import Lengths, memory_budget
 from zkvm.session.pieces import Piece, Stretch, terms_of
 from zkvm.session.prediction import Work, memory_bytes, work_of
 from zkvm.session.preparing import committed_image, prepare_prover
@@ -63,12 +65,11 @@ class Forecast:
 def forecast(
     elf: Elf,
     env: ExecutorEnv,
-    cycles: int,
     *,
     params: str = "balanced",
     security: int = DEFAULT_SECURITY,
     threads: int | None = None,
-    pad_to: int = 0,
+    pad_to: PadTo = 0,
     segment_cycles: int | None = None,
     workers: int | None = None,
 ) -> Forecast:
@@ -77,11 +78,10 @@ def forecast(
     Args:
         elf: the ELF file's content, or its path.
         env: the guest's environment; what the guest writes goes nowhere.
-        cycles: of the run, as executed before.
         params: parameter set.
         security: proven bits of the set.
         threads: of each proof; None: of this process, or one of each worker.
-        pad_to: least rows of tables.
+        pad_to: least rows of tables, or "program".
         segment_cycles: instructions of a segment; None: as many as fit.
         workers: that make proofs at one time, on machines like this one; None: this process makes all of them.
 
@@ -100,13 +100,13 @@ def forecast(
         lengths = Lengths(setting, None, memory_budget(env.max_memory))
     else:
         own = memory.available_bytes() // count if env.max_memory is None else env.max_memory - PROCESS_BYTES
-        lengths = shared_lengths(setting, max(own, 0), cycles, count)
+        lengths = Lengths(setting, None, max(own, 0), count)
     totals, pages = Totals(Policy(), MAX_SEGMENTED_BYTES), _LastPages()
     cutter = Cutter(setting, terms_of(setting, each), replace(env, stdout=None, stderr=None), pages, lengths, totals)
     started, shapes, executed, longest = time.perf_counter(), [], [], 0
     for piece, record in cutter:
         is_segment = isinstance(record, Execution)
-        shapes.append(setting.shape(segment_machine() if is_segment else memory_machine(), record))
+        shapes.append(setting.shape(segment_machine() if is_segment else memory_machine(), record, piece.padding))
         executed.append(record.seconds["execute"] if isinstance(record, Execution) else 0.0)
         longest = max(longest, pages.forget_but(piece))
     cut = time.perf_counter() - started

@@ -85,7 +85,7 @@ def prove_many(
         threads: of each proof; None: one, or without workers as many as this process may use.
         max_cycles: instructions after which a guest is stopped; None: 2^28.
         max_memory: bytes that a run and its proof may take; None: what there is, shared by the jobs.
-        segment_cycles: instructions of a segment; None: runs that do not fit one proof are cut, unless they are padded by the program.
+        segment_cycles: instructions of a segment; None: runs that do not fit one proof are cut.
         verify: check each receipt where it is made.
         jobs: child processes; None: this process does everything, one run after the other.
         client: a ``distributed.Client``, or the address of a Dask scheduler.

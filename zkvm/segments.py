@@ -11,11 +11,9 @@ from pathlib import Path
 from zkvm.errors import ProvingError, WorkerError
 from zkvm.riscv.header import ImageHeader
 from zkvm.riscv.records import Image
-from zkvm.riscv.vm.cuts import survey
-from zkvm.riscv.vm.executor import DEFAULT_MAX_CYCLES
 from zkvm.session.bound import PadTo
 from zkvm.session.checking import wrong_parts
-from zkvm.session.cutting import Lengths, memory_budget, shared_lengths
+from zkvm.session.lengths import Lengths, memory_budget
 from zkvm.session.plan import Plan
 from zkvm.session.pool import Pool
 from zkvm.session.resources import Clock
@@ -61,7 +59,7 @@ def prove_run(
         chosen: the parameters.
         zk: whether the proofs hide their witness.
         threads: workers.
-        pad_to: least rows of tables.
+        pad_to: least rows of tables, or "program": as many as any run may need, and cuts at places that no input moves.
         segment_cycles: instructions of a segment; "auto": as many as fit.
         work_dir: where the work is kept, and where to go on; None: in memory.
         clock: takes the seconds, and tells segments and phases.
@@ -73,7 +71,7 @@ def prove_run(
     Returns:
         The receipt, what the guest did, and what it took.
     """
-    setting = Setting(image, header, committed, chosen, zk, threads, MAX_JOURNAL_BYTES, pad_to if isinstance(pad_to, int) else 0)
+    setting = Setting(image, header, committed, chosen, zk, threads, MAX_JOURNAL_BYTES, pad_to)
     length = segment_cycles if isinstance(segment_cycles, int) else None
     work = None if work_dir is None else WorkDir(Path(work_dir), run_identity(setting, env.stdin, length))
     for sink in (env.stdout, env.stderr):
@@ -83,7 +81,7 @@ def prove_run(
         with clock("segments"):
             lengths = Lengths(setting, length, memory_budget(env.max_memory))
             if pool is not None and length is None:
-                lengths = _shared_lengths(lengths, pool, env, pool_threads)
+                lengths = _shared_lengths(lengths, pool, pool_threads)
             totals = Totals(policy, MAX_SEGMENTED_BYTES)
             task = task_of(program, setting, env, work, lengths, totals, pool, pool_threads, clock.progress)
             plan, proofs = prove_segmented(task)
@@ -94,13 +92,11 @@ def prove_run(
     return receipt, Session(plan.cycles, plan.exit_code, receipt.journal, *plan.output, plan.seconds), task.accounts
 
 
-def _shared_lengths(lengths: Lengths, pool: Pool, env: ExecutorEnv, threads: int) -> Lengths:
+def _shared_lengths(lengths: Lengths, pool: Pool, threads: int) -> Lengths:
     """Lengths for a pool: its workers' memory counts, not that of this process."""
-    limit = DEFAULT_MAX_CYCLES if env.max_cycles is None else env.max_cycles
-    cycles = survey(lengths.setting.image, env.stdin, max_cycles=limit).cycles
     memory = pool.memory
     budget = lengths.budget // pool.size if memory is None else max(memory - PROCESS_BYTES, 0)
-    return shared_lengths(replace(lengths.setting, threads=threads), budget, cycles, pool.size)
+    return Lengths(replace(lengths.setting, threads=threads), None, budget, pool.size)
 
 
 def _receipt(setting: Setting, plan: Plan, proofs: list[PartProof]) -> Receipt:

@@ -137,8 +137,6 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
         zkvm.prove(PROGRAM, params="fast", client=f"127.0.0.1:{free_port()}")
     with pytest.raises(UsageError, match="choose one"):
         zkvm.prove(PROGRAM, client="127.0.0.1:1", jobs=1)
-    with pytest.raises(UsageError, match="pad segments to a height"):
-        zkvm.prove(PROGRAM, client="127.0.0.1:1", pad_to="program")
 
 
 @pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "cluster:8786"])

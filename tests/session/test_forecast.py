@@ -17,19 +17,18 @@ from zkvm.session.run import ExecutorEnv
 def test_what_is_predicted_is_what_is_cut() -> None:
     said: list[bytes] = []
     env = ExecutorEnv(stdout=said.append)
-    cycles = zkvm.execute(PROGRAM).cycles
-    expected = forecast(PROGRAM, env, cycles, params="fast", segment_cycles=LENGTH, threads=1)
+    expected = forecast(PROGRAM, env, params="fast", segment_cycles=LENGTH, threads=1)
     info = zkvm.prove(PROGRAM, params="fast", segment_cycles=LENGTH, threads=1)
     assert expected.segments == info.receipt.segments == 3
     assert expected.cycles == LENGTH
     assert expected.receipt_bytes == pytest.approx(len(info.receipt.to_bytes()), rel=0.1)
     assert not said
     assert expected.seconds == pytest.approx(expected.cut_seconds + expected.proof_seconds)
-    shared = forecast(PROGRAM, env, cycles, params="fast", segment_cycles=LENGTH, workers=4)
+    shared = forecast(PROGRAM, env, params="fast", segment_cycles=LENGTH, workers=4)
     assert shared.seconds < shared.proof_seconds
     assert (shared.workers, shared.threads) == (4, 1)
     with pytest.raises(LimitError, match="raise --max-memory"):
-        forecast(PROGRAM, ExecutorEnv(max_memory=1), cycles, params="fast", workers=2)
+        forecast(PROGRAM, ExecutorEnv(max_memory=1), params="fast", workers=2)
 
 
 def test_pieces_go_to_who_is_free_first() -> None:

@@ -179,6 +179,6 @@ def test_padding_by_the_program_is_not_left_out_where_work_goes_on(tmp_path: Pat
     work = tmp_path / "work"
     with pytest.raises(Stop):
         prove(work, progress=stop_at("segment 1"), segment_cycles=LENGTH)
-    with pytest.raises(UsageError, match="padding by the program is for runs that are one proof"):
+    with pytest.raises(CheckpointError, match="is of another run"):
         prove(work, segment_cycles="auto", pad_to="program")
     assert prove(None, segment_cycles=LENGTH, pad_to="program", dev=True).receipt.dev

@@ -21,8 +21,9 @@ from zkvm.riscv.machine import machine, segment_machine
 from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.assemble import Item
 from zkvm.riscv.vm.cuts import SegmentedRun, survey
-from zkvm.session import cutting, pieces, segmented
-from zkvm.session.cutting import Lengths
+from zkvm.session import cutting, lengths, pieces, segmented
+from zkvm.session.cutting import ByLength
+from zkvm.session.lengths import Lengths
 from zkvm.session.pieces import Piece
 from zkvm.session.run import ExecutorEnv, Told
 from zkvm.session.setting import Setting
@@ -31,7 +32,7 @@ from zkvm.stark.protocol.params import parameters
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.prover.memory import LATER_BYTES, predicted_bytes
 from zkvm.stark.prover.preprocessed import commit_preprocessed
-from zkvm.stark.tables import planned_heights
+from zkvm.stark.tables import Padding, planned_heights
 from zkvm.verifier.image import image_columns, image_header
 
 WRITE: list[Item] = [("li", "a7", 64), ("addi", "a1", "sp", -16), ("li", "a2", 4), ("ecall",)]
@@ -102,8 +103,6 @@ def test_padding_holds_for_every_segment() -> None:
     info = prove(None, pad_to=1 << 10)
     view = info.receipt.to_json()["seal"]["segments"]
     assert all(own["heights"]["boundary"] == own["heights"]["divide"] == 1 << 10 for own in view)
-    with pytest.raises(UsageError, match="pad segments to a height"):
-        prove(None, pad_to="program")
 
 
 def test_lengths_that_are_none() -> None:
@@ -121,12 +120,12 @@ def test_segments_are_as_long_as_memory_allows(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(cutting, "LEAST_CYCLES", 500)
     counted: list[int] = []
 
-    def fits(self: Lengths, execution: Execution) -> bool:
+    def fits(self: Lengths, execution: Execution, padding: Padding) -> bool:
         counted.append(len(execution.steps))
         return counted[-1] <= 6000
 
     monkeypatch.setattr(Lengths, "fits", fits)
-    monkeypatch.setattr(Lengths, "following", lambda self, execution, done: 5000)
+    monkeypatch.setattr(Lengths, "following", lambda self, execution, done, most, padding: 5000)
     monkeypatch.setattr("zkvm.session.limits.TableLimits._check_heights", refuse)
     said = bytearray()
     info = prove(None, segment_cycles="auto", stdout=said.extend, verify=False, zk=False)
@@ -144,26 +143,26 @@ def test_lengths_fill_tables() -> None:
     setting = Setting(image, header, commit_preprocessed(machine(), columns, 2), parameters("fast"), True, 1, 1 << 20)
     run = SegmentedRun(image)
     execution = run.segment(70_000)
-    huge, none = Lengths(setting, None, 1 << 40), Lengths(setting, None, 0)
-    assert huge.fits(execution)
-    assert not none.fits(execution)
-    assert none.following(execution, 70_000) == 70_000 - 70_000 // 64
-    length = huge.following(execution, 70_000)
+    huge, none, most = Lengths(setting, None, 1 << 40), Lengths(setting, None, 0), lengths.MOST_CYCLES
+    assert huge.fits(execution, 0)
+    assert not none.fits(execution, 0)
+    assert none.following(execution, 70_000, most, 0) == 70_000 - 70_000 // 64
+    length = huge.following(execution, 70_000, most, 0)
     assert 70_000 < length <= 140_000
     cells = []
     for cycles in (70_000, length):
         own = SegmentedRun(image).segment(cycles)
-        found = huge._cost(segment_machine(), cutting._rows_of(own), 0)
+        found = huge.cost(segment_machine(), lengths.rows_of(own), 0, 0)
         assert found is not None
         cells.append(found / cycles)
     assert cells[1] < cells[0]
-    least = huge._cost(segment_machine(), cutting._rows_of(execution), 0)
+    least = huge.cost(segment_machine(), lengths.rows_of(execution), 0, 0)
     assert least is not None
     tight = Lengths(setting, None, predicted(setting, execution))
-    assert tight.fits(execution)
-    assert tight.following(execution, 70_000) <= 72_000
-    assert Lengths(setting, 123, 0).fits(execution)
-    assert Lengths(setting, 123, 0).following(execution, 70_000) == Lengths(setting, 123, 0).first == 123
+    assert tight.fits(execution, 0)
+    assert tight.following(execution, 70_000, most, 0) <= 72_000
+    assert Lengths(setting, 123, 0).fits(execution, 0)
+    assert Lengths(setting, 123, 0).following(execution, 70_000, most, 0) == 123
 
 
 def predicted(setting: Setting, execution: Execution) -> int:
@@ -190,14 +189,6 @@ def test_what_does_not_fit_in_any_segment(monkeypatch: pytest.MonkeyPatch) -> No
         prove(None, max_cycles=900)
 
 
-def test_a_run_is_not_cut_behind_its_padding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Padding by the program is for one proof: a run that does not fit is not cut without it."""
-    monkeypatch.setattr("zkvm.session.limits.TableLimits._check_heights", refuse)
-    with pytest.raises(LimitError, match="no memory; or prove it in segments, padded to a height"):
-        prove(None, segment_cycles="auto", pad_to="program")
-    assert prove(None, segment_cycles="auto", pad_to=1 << 10).receipt.segments == 1
-
-
 def test_memory_that_cannot_be_proven_here() -> None:
     image = load_image(PROGRAM)
     columns = image_columns(image)
@@ -205,10 +196,10 @@ def test_memory_that_cannot_be_proven_here() -> None:
     setting = Setting(image, header, commit_preprocessed(machine(), columns, 2), parameters("fast"), True, 1, 1 << 20)
     run = SegmentedRun(image)
     run.segment(1 << 20)
-    Lengths(setting, None, 1 << 40).check_memory(run.last_memory())
-    Lengths(setting, 1, 0).check_memory(run.last_memory())
+    Lengths(setting, None, 1 << 40).check_memory(run.last_memory(), 0)
+    Lengths(setting, 1, 0).check_memory(run.last_memory(), 0)
     with pytest.raises(LimitError, match="the run accesses 1 words of memory that begins as zero"):
-        Lengths(setting, None, 0).check_memory(run.last_memory())
+        Lengths(setting, None, 0).check_memory(run.last_memory(), 0)
 
 
 def test_a_journal_longer_than_a_receipt_holds() -> None:
@@ -229,7 +220,10 @@ def test_a_journal_longer_than_a_receipt_holds() -> None:
 class Never:
     """Nothing fits."""
 
-    def fits(self, execution: Execution) -> bool:
+    class setting:
+        pad_to = 0
+
+    def fits(self, execution: Execution, padding: Padding) -> bool:
         return False
 
 
@@ -239,7 +233,7 @@ def test_tensors_are_not_parted() -> None:
     run = SegmentedRun(sample_image(), INPUT)
     run.segment(11)
     with pytest.raises(LimitError, match="tensors are alive all the time"):
-        cutting._next_segment(run, 10_000, Never(), living, 1 << 20)  # type: ignore[arg-type]
+        ByLength(Never(), living, 10_000, 10_000).next_segment(run, 1 << 20)  # type: ignore[arg-type]
 
 
 def test_a_segment_is_cut_again() -> None:

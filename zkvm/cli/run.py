@@ -181,8 +181,8 @@ def execute_and_predict(
             from zkvm.forecast import forecast
 
             silent = ExecutorEnv(stdin, max_cycles=max_cycles, max_memory=max_memory, progress=env.progress)
-            workers, cycles = proof["jobs"], profile.session.cycles
-            expected = forecast(program, silent, cycles, workers=workers, segment_cycles=segment_cycles, **options)
+            options["pad_to"] = proof["pad_to"]
+            expected = forecast(program, silent, workers=proof["jobs"], segment_cycles=segment_cycles, **options)
     show_execution(profile, as_json, model, expected)
     raise typer.Exit(REJECTED if profile.session.exit_code else DONE)
 

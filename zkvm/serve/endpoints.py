@@ -243,7 +243,7 @@ def _options(query: Query, model: bool) -> dict[str, Any]:
     pad_to: int | str = int(padding) if padding.isascii() and padding.isdecimal() and len(padding) < 10 else padding
     options: dict[str, Any] = {"params": query.text("params", "balanced"), "security": query.number("security", DEFAULT_SECURITY)}
     options |= {"zk": query.switch("zk", True), "dev": query.switch("dev", False), "pad_to": pad_to}
-    options["segment_cycles"] = "auto" if isinstance(pad_to, int) else None
+    options["segment_cycles"] = "auto"
     if query.optional("max_cycles") is not None:
         options["max_cycles"] = query.number("max_cycles", 0)
         if options["max_cycles"] < 1:

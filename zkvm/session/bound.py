@@ -11,6 +11,9 @@ What is not bounded this way (loops whose length depends on the data) is counted
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +23,7 @@ from zkvm.riscv.records import Execution, Image
 from zkvm.session.blocks import Block, find_blocks
 from zkvm.session.functions import with_functions
 from zkvm.session.profiling import serving_chips
+from zkvm.stark.air.machine import Machine
 from zkvm.stark.protocol.params import MAX_HEIGHT, MIN_HEIGHT
 from zkvm.stark.tables import Padding
 
@@ -49,35 +53,90 @@ def check_padding(pad_to: PadTo) -> None:
 
 
 def padding(pad_to: PadTo, execution: Execution) -> Padding:
-    """The padding of a run's tables, once the run is known."""
+    """The padding of a whole run's tables, once the run is known."""
     return pad_to if isinstance(pad_to, int) else room(bounded_rows(execution))
 
 
 def room(rows: Rows) -> Rows:
     """Bounds with what they leave free, rounded up."""
-    return {name: _rounded(count + count // SHARE + LEAST) if count else 0 for name, count in rows.items()}
+    return {name: with_room(count) if count else 0 for name, count in rows.items()}
 
 
-def _rounded(count: int) -> int:
-    step = 1 << max(0, count.bit_length() - 1 - STEPS_OF_TWO)
-    return -(-count // step) * step
+def with_room(count: int) -> int:
+    """A number with what it leaves free, rounded up."""
+    more = count + count // SHARE + LEAST
+    return -(-more // _step(more)) * _step(more)
 
 
-def bounded_rows(execution: Execution) -> Rows:
-    """Rows of each chip, by name, that no run exceeds which takes the same loops as this one."""
-    image = execution.image
-    used = {chip.name: chip.rows(execution) for chip in machine().chips if chip.first is None and not len(chip.preprocessed)}
+def rounded_down(count: int) -> int:
+    """A number with so many of its first digits as bounds have."""
+    return count - count % _step(count)
+
+
+def _step(count: int) -> int:
+    return 1 << max(0, count.bit_length() - 1 - STEPS_OF_TWO)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ways:
+    """What an instruction stands for at most, in every run of a program that takes the same loops.
+
+    An instruction is one; with a branch goes the longest way to where its ways meet, with a call of a function without loops the longest
+    way through it, and the instructions on those ways stand for nothing themselves. So each sum over executed instructions is the same for
+    every input, if it is taken between two that stand for something.
+
+    Attributes:
+        names: of the chips that prove instructions.
+        rows: (chips, program rows) int64: rows of each chip.
+        steps: (program rows,) int64: instructions.
+    """
+
+    names: tuple[str, ...]
+    rows: NDArray[np.int64]
+    steps: NDArray[np.int64]
+
+    def bounds(self, counts: NDArray[np.int64]) -> Rows:
+        """Rows of each chip, from how often each instruction was executed: (program rows,)."""
+        return dict(zip(self.names, (self.rows @ counts).tolist(), strict=True))
+
+
+def ways_of(image: Image, counts: NDArray[np.int64]) -> Ways:
+    """What the instructions of a program stand for.
+
+    Args:
+        image: the program.
+        counts: (program rows,) int64, how often a whole run executed each: which functions are entered by their calls alone.
+    """
     names, weights = _weights(image)
-    counts = np.bincount(execution.steps["row"], minlength=len(image.program))
-    blocks = find_blocks(image)
-    blocks, weights, counts = with_functions(image, blocks, weights, counts)
-    bounds = (counts[None, :] * weights).sum(axis=1)
+    weights = np.concatenate([weights, np.ones((1, weights.shape[1]), np.int64)])
+    blocks, weights, inside = with_functions(image, find_blocks(image), weights, counts)
+    total = weights.copy()
     for branch, region in _regions(blocks):
-        rows = np.concatenate([np.arange(blocks[number].first, blocks[number].end) for number in region])
-        times = int(counts[blocks[branch].end - 1])
-        bounds += times * _longest(blocks, branch, region, weights) - (counts[None, rows] * weights[:, rows]).sum(axis=1)
-    bounded = {name: max(used[name], int(bound)) for name, bound in zip(names, bounds, strict=True)}
-    return used | bounded
+        total[:, blocks[branch].end - 1] += _longest(blocks, branch, region, weights)
+        for number in region:
+            inside[blocks[number].first : blocks[number].end] = True
+    total[:, inside] = 0
+    return Ways(tuple(names), total[:-1], total[-1])
+
+
+def counts_of(steps: NDArray[Any], image: Image) -> NDArray[np.int64]:
+    """How often executed instructions, (k,) :data:`zkvm.riscv.records.STEP`, were each of the program: (program rows,) int64."""
+    return np.bincount(steps["row"], minlength=len(image.program)).astype(np.int64, copy=False)
+
+
+def bounded_rows(execution: Execution, ways: Ways | None = None, own: Machine | None = None) -> Rows:
+    """Rows of each chip, by name, that no run exceeds which takes the same loops as this one.
+
+    Args:
+        execution: a run, or a segment of one that begins and ends where every run does.
+        ways: of the whole run; None: this is one.
+        own: its machine; None: that of whole runs.
+    """
+    chips = (own or machine()).chips
+    used = {chip.name: chip.rows(execution) for chip in chips if chip.first is None and not len(chip.preprocessed)}
+    counts = counts_of(execution.steps, execution.image)
+    bounds = (ways or ways_of(execution.image, counts)).bounds(counts)
+    return used | {name: max(used[name], bound) for name, bound in bounds.items()}
 
 
 def _weights(image: Image) -> tuple[list[str], NDArray[np.int64]]:

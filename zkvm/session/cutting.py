@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -14,117 +15,31 @@ from zkvm.riscv.records import Execution, LastMemory
 from zkvm.riscv.vm.cuts import SegmentedRun, choose_cut, survey
 from zkvm.riscv.vm.executor import DEFAULT_MAX_CYCLES
 from zkvm.session import memory
+from zkvm.session.bound import BY_PROGRAM
+from zkvm.session.lengths import FIRST_CYCLES, LEAST_CYCLES, MOST_CYCLES, Lengths, does_not_fit
 from zkvm.session.pieces import Piece, Terms
+from zkvm.session.places import places_of
 from zkvm.session.plan import Cut, Plan
 from zkvm.session.resources import Progress
 from zkvm.session.run import ExecutorEnv
-from zkvm.session.setting import Setting, shape_of
+from zkvm.session.setting import Setting
 from zkvm.session.totals import Totals
-from zkvm.stark.air.machine import Machine
 from zkvm.stark.crypto.hashes import blake3
-from zkvm.stark.prover.memory import LATER_BYTES, predicted_bytes, process_bytes
-from zkvm.stark.tables import heights_for
-
-FIRST_CYCLES = 1 << 18
-"""Length of the first segment, if it is to follow from memory."""
-LEAST_CYCLES, MOST_CYCLES = 1 << 12, 1 << 24
-LENGTH_STEPS, LENGTH_MARGIN = 8, 64
-"""Lengths that are looked at within a factor of two either way; and the part of the best one that is left free, because no two segments
-are alike."""
+from zkvm.stark.tables import Padding
 
 
-def memory_budget(limit: int | None) -> int:
-    """Bytes that the proof of a segment may take beside what this process has; ``limit``: of all, None: what there is."""
-    return memory.available_bytes() if limit is None else max(limit - process_bytes(), 0)
+class Way(Protocol):
+    """How a run is cut."""
 
+    def padding(self, record: Execution | LastMemory) -> Padding:
+        """Of the tables of a part."""
 
-def shared_lengths(setting: Setting, budget: int, cycles: int, workers: int) -> Lengths:
-    """So long that everybody has something to do, and no longer than fits.
-
-    Args:
-        setting: of all proofs.
-        budget: bytes that the proof of a segment may take.
-        cycles: of the run.
-        workers: who prove at one time.
-    """
-    return Lengths(setting, None, budget, min(max(-(-cycles // workers), FIRST_CYCLES), MOST_CYCLES))
-
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """How long segments are.
-
-    Attributes:
-        setting: of all proofs.
-        fixed: instructions of every segment; None: as many as fit.
-        budget: bytes that the proof of a segment may take, if they are not fixed.
-        most: instructions of a segment at most, if they are not fixed.
-    """
-
-    setting: Setting
-    fixed: int | None
-    budget: int
-    most: int = MOST_CYCLES
-
-    @property
-    def first(self) -> int:
-        """Of the first segment."""
-        return min(FIRST_CYCLES, self.most) if self.fixed is None else self.fixed
-
-    def fits(self, execution: Execution) -> bool:
-        """Whether the proof of a segment, as predicted, takes no more than the budget."""
-        return self.fixed is not None or self._cost(segment_machine(), _rows_of(execution), execution.steps.nbytes) is not None
-
-    def check_memory(self, words: LastMemory) -> None:
-        """Whether the proof of a run's memory fits, too.
+    def next_segment(self, run: SegmentedRun, limit: int) -> Execution:
+        """Execute the next segment, up to so many instructions of the run at most.
 
         Raises:
-            LimitError: it does not.
+            LimitError: it does not fit and cannot be cut, or the run has too many cycles.
         """
-        own = memory_machine()
-        rows = {chip.name: chip.rows(words) for chip in own.chips}
-        if self.fixed is None and self._cost(own, rows, 0) is None:
-            touched = len(words.zero_address)
-            raise LimitError(
-                f"the run accesses {touched} words of memory that begins as zero, and the proof of them takes more memory than there is: "
-                "raise --max-memory, choose --params fast, or let the program use less"
-            )
-
-    def following(self, execution: Execution, done: int) -> int:
-        """The length to try for the next segment, if it does what this one of so many instructions did.
-
-        Heights are powers of two, so the cells of an instruction depend on how full the tables are: of the lengths that fit, one with the
-        fewest.
-        """
-        if self.fixed is not None:
-            return self.fixed
-        rows, best = _rows_of(execution), (float("inf"), min(done, self.most))
-        for step in range(-LENGTH_STEPS, LENGTH_STEPS + 1):
-            length = int(done * 2 ** (step / LENGTH_STEPS))
-            if not LEAST_CYCLES <= length <= self.most:
-                continue
-            scaled = {name: -(-count * length // done) for name, count in rows.items()}
-            cells = self._cost(segment_machine(), scaled, execution.steps.itemsize * length)
-            if cells is not None:
-                best = min(best, (cells / length, length))
-        return max(best[1] - best[1] // LENGTH_MARGIN, LEAST_CYCLES)
-
-    def _cost(self, own: Machine, rows: dict[str, int], records: int) -> int | None:
-        """Committed cells of a part with so many rows of each chip, and bytes of records; None: it does not fit."""
-        setting = self.setting
-        try:
-            heights = heights_for(own, rows, setting.image, setting.chosen.exempt, setting.pad_to, split_price=setting.chosen.split_price)
-        except LimitError:
-            return None
-        shape = shape_of(own, setting.chosen, heights)
-        if predicted_bytes(shape, records, LATER_BYTES, setting.threads) > self.budget:
-            return None
-        return sum(sum(table.code.widths) * table.height for table in shape.tables)
-
-
-def _rows_of(execution: Execution) -> dict[str, int]:
-    """Used rows of each chip of a segment."""
-    return {chip.name: chip.rows(execution) for chip in segment_machine().chips if chip.first is None}
 
 
 class Cutter:
@@ -176,20 +91,22 @@ class Cutter:
         """
         setting, env, limit = self._setting, self._env, self._limit
         room = memory.available_bytes() if env.max_memory is None else env.max_memory
-        living = survey(setting.image, env.stdin, max_cycles=limit, max_memory=room).living if setting.image.tensors is not None else ()
+        way = way_to_cut(self._lengths, env, limit, room)
         run = SegmentedRun(setting.image, env.stdin, pages=self._pages, max_memory=room)
-        current = self._lengths.first
         while not run.ended:
             env.check()
             begin = run.at
-            execution, current = _next_segment(run, current, self._lengths, living, limit)
-            self._totals.add_segment(setting.shape(segment_machine(), execution), len(execution.journal))
-            self._add(Cut(begin.to_bytes(), execution.cycles, run.read, execution.boundary["gap"].copy(), execution.journal), execution)
+            execution = way.next_segment(run, limit)
+            padding = way.padding(execution)
+            self._totals.add_segment(setting.shape(segment_machine(), execution, padding), len(execution.journal))
+            gaps = execution.boundary["gap"].copy()
+            self._add(Cut(begin.to_bytes(), execution.cycles, run.read, gaps, execution.journal, padding), execution)
             yield self.plan.piece(run.number, self._terms, env.stdin, self._pages), execution
         words = run.last_memory()
-        self._lengths.check_memory(words)
-        self._totals.add_proof(setting.shape(memory_machine(), words), 2 * len(setting.image.gaps))
-        self.plan = replace(self.plan, exit_code=execution.exit_code, memory=words)
+        padding = way.padding(words)
+        self._lengths.check_memory(words, padding)
+        self._totals.add_proof(setting.shape(memory_machine(), words, padding), 2 * len(setting.image.gaps))
+        self.plan = replace(self.plan, exit_code=execution.exit_code, memory=words, padding=padding)
         yield self.plan.piece(0, self._terms, env.stdin, self._pages), words
 
     def _add(self, cut: Cut, execution: Execution) -> None:
@@ -220,27 +137,72 @@ class Cutter:
             env.progress(execution.cycles)
 
 
-def _next_segment(run: SegmentedRun, length: int, lengths: Lengths, living: Sequence[tuple[int, int]], limit: int) -> tuple[Execution, int]:
-    """The next segment, and the length to try for the one after it.
+@dataclass(slots=True)
+class ByLength:
+    """Cuts after so many instructions, whatever they are.
+
+    Attributes:
+        lengths: of segments.
+        living: of :class:`zkvm.riscv.vm.cuts.Survey`.
+        most: instructions of a segment at most.
+        length: to try for the next one.
+    """
+
+    lengths: Lengths
+    living: Sequence[tuple[int, int]]
+    most: int
+    length: int
+
+    def padding(self, record: Execution | LastMemory) -> Padding:
+        """Of the tables of a part: the same for all."""
+        assert isinstance(self.lengths.setting.pad_to, int)
+        return self.lengths.setting.pad_to
+
+    def next_segment(self, run: SegmentedRun, limit: int) -> Execution:
+        """Execute the next segment.
+
+        Args:
+            run: the run.
+            limit: its last instruction, at most.
+
+        Raises:
+            LimitError: it does not fit and cannot be cut, or the run has too many cycles.
+        """
+        begin = run.at.cycles
+        while True:
+            execution = run.segment(choose_cut(min(begin + self.length, limit), begin, self.living))
+            done, padding = execution.cycles - begin, self.padding(execution)
+            if not run.ended and execution.cycles >= limit:
+                raise LimitError(f"the guest has not ended after {limit} cycles: raise --max-cycles, or look for an endless loop")
+            if self.lengths.fits(execution, padding):
+                if not run.ended:
+                    self.length = self.lengths.following(execution, done, self.most, padding)
+                return execution
+            shorter = min(self.length, done) // 2
+            if shorter < LEAST_CYCLES or choose_cut(begin + shorter, begin, self.living) >= execution.cycles:
+                raise does_not_fit(begin, execution.cycles, bool(self.living))
+            run.rewind(execution)
+            self.length = shorter
+
+
+def way_to_cut(lengths: Lengths, env: ExecutorEnv, limit: int, room: int) -> Way:
+    """How a run is cut: after a number of instructions, or, if its tables are padded by the program, at places of it.
+
+    Args:
+        lengths: of segments.
+        env: the guest's environment.
+        limit: instructions after which the guest is stopped.
+        room: bytes that it may take.
 
     Raises:
-        LimitError: it does not fit and cannot be cut, or the run has too many cycles.
+        GuestTrap, LimitError, Cancelled: of the executions that this may take.
     """
-    while True:
-        begin = run.at.cycles
-        cut = choose_cut(min(begin + length, limit), begin, living)
-        execution = run.segment(cut)
-        if not run.ended and execution.cycles >= limit:
-            raise LimitError(f"the guest has not ended after {limit} cycles: raise --max-cycles, or look for an endless loop")
-        done = execution.cycles - begin
-        if lengths.fits(execution):
-            return execution, length if run.ended else lengths.following(execution, done)
-        shorter = min(length, done) // 2
-        if shorter < LEAST_CYCLES or choose_cut(begin + shorter, begin, living) >= execution.cycles:
-            what = "tensors are alive all the time" if living else "it is as short as can be"
-            raise LimitError(
-                f"the segment from {begin} to {execution.cycles} cycles takes more memory than there is for its proof, and {what}: raise "
-                "--max-memory, or choose --params fast"
-            )
-        run.rewind(execution)
-        length = shorter
+    setting = lengths.setting
+    if setting.pad_to == BY_PROGRAM:
+        return places_of(lengths, env, limit, room)
+    if setting.image.tensors is None and (lengths.fixed is not None or lengths.workers == 1):
+        most = lengths.most(MOST_CYCLES)
+        return ByLength(lengths, (), most, min(FIRST_CYCLES, most) if lengths.fixed is None else lengths.fixed)
+    seen = survey(setting.image, env.stdin, max_cycles=limit, max_memory=room)
+    most = lengths.most(seen.cycles) if lengths.workers > 1 else MOST_CYCLES
+    return ByLength(lengths, seen.living, most, min(FIRST_CYCLES, most) if lengths.fixed is None else lengths.fixed)

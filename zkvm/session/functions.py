@@ -18,8 +18,8 @@ UNKNOWN = -1
 
 def with_functions(
     image: Image, blocks: list[Block], weights: Weights, counts: NDArray[np.int64]
-) -> tuple[list[Block], Weights, NDArray[np.int64]]:
-    """Blocks, weights and counts in which a call of a function without loops is an instruction with the most rows that it can take.
+) -> tuple[list[Block], Weights, NDArray[np.bool_]]:
+    """Blocks and weights in which a call of a function without loops is an instruction with the most rows that it can take.
 
     Args:
         image: the program.
@@ -28,7 +28,7 @@ def with_functions(
         counts: (program rows,), how often one run executed them.
 
     Returns:
-        Blocks, in which such calls are no calls any more; weights, with them; counts, without what happens in such functions.
+        Blocks, in which such calls are no calls any more; weights, with them; (program rows,) bool, what is in such functions.
     """
     calls = call_targets(image)
     functions = _Functions(blocks, weights, calls)
@@ -43,17 +43,17 @@ def with_functions(
         if not excluded:
             break
         functions.exclude(excluded)
-    heavier, fewer = weights.copy(), counts.copy()
+    heavier, inside = weights.copy(), np.zeros(len(counts), np.bool_)
     for row, target in calls.items():
         if target in bounded:
             heavier[:, row] += bounded[target]
     for entry in bounded:
         for number in functions.reach(entry):
-            fewer[blocks[number].first : blocks[number].end] = 0
+            inside[blocks[number].first : blocks[number].end] = True
     changed = [
         replace(block, calls=any(calls[row] not in bounded for row in functions.calls_of[number])) for number, block in enumerate(blocks)
     ]
-    return changed, heavier, fewer
+    return changed, heavier, inside
 
 
 def call_targets(image: Image) -> dict[int, int]:

@@ -35,8 +35,9 @@ from zkvm.stark.protocol.joint_codec import encode_part
 from zkvm.stark.protocol.params import PROTOCOL_VERSION, parameters
 from zkvm.stark.prover.joint import Early, commit_early, prove_part
 from zkvm.stark.prover.randomness import Randomness
+from zkvm.stark.tables import Padding
 
-PIECE_FORMAT = 1
+PIECE_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,12 @@ class Terms:
         security: bits that it claims.
         zk: whether the proofs hide their witness.
         threads: workers of a proof.
-        pad_to: least rows of tables.
     """
 
     params: str
     security: int
     zk: bool
     threads: int
-    pad_to: int
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -91,6 +90,7 @@ class Piece:
         record: what the segment is executed from; or the arrays of :class:`zkvm.riscv.records.LastMemory`, in order.
         share: what the starts of its joint products multiply to.
         early: seed of its early columns.
+        padding: of its tables.
         rest: seed of everything else; empty before the joint challenges are known.
         digest: what stands for it in the joint challenge; empty before it is pinned.
         challenges: those of all proofs; None before they are known.
@@ -101,6 +101,7 @@ class Piece:
     record: Stretch | tuple[NDArray[np.uint64], ...]
     share: Ext
     early: bytes
+    padding: Padding
     rest: bytes = b""
     digest: bytes = b""
     challenges: Challenges | None = None
@@ -164,8 +165,7 @@ def source(zk: bool, seed: bytes) -> Randomness:
 
 def terms_of(setting: Setting, threads: int) -> Terms:
     """A setting's terms, for workers of so many threads."""
-    assert isinstance(setting.pad_to, int)
-    return Terms(setting.chosen.name, setting.chosen.security_bits, setting.zk, threads, setting.pad_to)
+    return Terms(setting.chosen.name, setting.chosen.security_bits, setting.zk, threads)
 
 
 def part_of(setting: Setting, piece: Piece) -> Part:
@@ -194,7 +194,7 @@ def record_of(setting: Setting, piece: Piece) -> Execution | LastMemory:
 def commit_piece(setting: Setting, piece: Piece, record: Execution | LastMemory) -> Early:
     """Commit and pin the early columns."""
     part = part_of(setting, piece)
-    tables = setting.early_tables(part.machine, record)
+    tables = setting.early_tables(part.machine, record, piece.padding)
     early = source(setting.zk, piece.early)
     return commit_early(part, piece.number, setting.chosen, tables, piece.share, early, setting.threads)
 
@@ -213,7 +213,7 @@ def prove_piece(setting: Setting, piece: Piece, progress: Progress | None = None
     """
     assert piece.challenges is not None
     part = part_of(setting, piece)
-    tables = setting.tables(part.machine, record_of(setting, piece))
+    tables = setting.tables(part.machine, record_of(setting, piece), piece.padding)
     early = source(setting.zk, piece.early)
     committed = commit_early(part, piece.number, setting.chosen, tables, piece.share, early, setting.threads)
     if committed.digest != piece.digest:
@@ -256,7 +256,7 @@ def setting_of(program: bytes, terms: Terms) -> Setting:
     prepare_prover()
     image, chosen = load_image(program), parameters(terms.params, terms.security)
     header, _, committed = committed_image(image, chosen.blowup, terms.threads)
-    return Setting(image, header, committed, chosen, terms.zk, terms.threads, 0, terms.pad_to)
+    return Setting(image, header, committed, chosen, terms.zk, terms.threads, 0)
 
 
 def pin_work(program: bytes, data: bytes, progress: Progress) -> bytes:

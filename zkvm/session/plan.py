@@ -20,6 +20,7 @@ from zkvm.stark.crypto.hashes import blake3
 from zkvm.stark.field.extension import Ext
 from zkvm.stark.protocol.joint import Challenges
 from zkvm.stark.prover.joint import last_share, share_of
+from zkvm.stark.tables import Padding
 
 _MEMORY = ("ram_last", "ram_segment", "zero_address", "zero_last", "zero_segment")
 
@@ -34,6 +35,7 @@ class Cut:
         read: bytes of the input that are read by then.
         gaps: of each word of its boundary.
         journal: what it writes.
+        padding: of its tables.
     """
 
     begin: bytes
@@ -41,6 +43,7 @@ class Cut:
     read: int
     gaps: NDArray[np.uint64]
     journal: bytes
+    padding: Padding
 
 
 def derived_seed(secret: bytes, purpose: str, number: int, also: bytes = b"") -> bytes:
@@ -61,6 +64,7 @@ class Plan:
         output: what the guest wrote to fd 1 and 2.
         seconds: of the execution.
         digests: what stands for each proof in the joint challenge, 32 bytes, memory first; empty as long as they are not known.
+        padding: of memory's tables.
     """
 
     secret: bytes
@@ -71,6 +75,7 @@ class Plan:
     output: tuple[bytes, bytes]
     seconds: float = 0.0
     digests: tuple[bytes, ...] = ()
+    padding: Padding = 0
 
     @property
     def journal(self) -> list[bytes]:
@@ -95,12 +100,12 @@ class Plan:
         if not number:
             words = tuple(getattr(self.memory, name) for name in _MEMORY)
             shares = [self._share(terms.zk, own) for own in range(1, len(self.cuts) + 1)]
-            return Piece(number, terms, words, last_share(shares), early, rest, digest, challenges)
+            return Piece(number, terms, words, last_share(shares), early, self.padding, rest, digest, challenges)
         cut, before = self.cuts[number - 1], self.cuts[: number - 1]
         start = Checkpoint.from_bytes(cut.begin)
         first = sum(len(own.journal) for own in before)
         stretch = Stretch(cut.begin, cut.cycles, cut.gaps, pages, stdin[start.position : cut.read], cut.journal, first)
-        return Piece(number, terms, stretch, self._share(terms.zk, number), early, rest, digest, challenges)
+        return Piece(number, terms, stretch, self._share(terms.zk, number), early, cut.padding, rest, digest, challenges)
 
     def _share(self, zk: bool, number: int) -> Ext:
         return share_of(source(zk, derived_seed(self.secret, "share", number)))
@@ -109,12 +114,13 @@ class Plan:
         """What :meth:`from_bytes` reads."""
         arrays: dict[str, NDArray[Any]] = {f"gaps {number}": cut.gaps for number, cut in enumerate(self.cuts)}
         arrays |= {name: getattr(self.memory, name) for name in _MEMORY}
-        cuts = [[cut.begin.hex(), cut.cycles, cut.read, cut.journal.hex()] for cut in self.cuts]
-        text = {"secret": self.secret.hex(), "exit code": self.exit_code, "cycles": self.cycles, "cuts": cuts}
+        cuts = [[cut.begin.hex(), cut.cycles, cut.read, cut.journal.hex(), cut.padding] for cut in self.cuts]
+        text: dict[str, Any] = {"secret": self.secret.hex(), "exit code": self.exit_code, "cycles": self.cycles, "cuts": cuts}
         text |= {
             "digests": [digest.hex() for digest in self.digests],
             "output": [part.hex() for part in self.output],
             "seconds": self.seconds,
+            "padding": self.padding,
         }
         arrays["text"] = np.frombuffer(json.dumps(text).encode(), np.uint8)
         buffer = io.BytesIO()
@@ -139,11 +145,10 @@ class Plan:
             text = json.loads(arrays["text"].tobytes())
             words = LastMemory(image, *(arrays[name] for name in _MEMORY))
             cuts = tuple(
-                Cut(bytes.fromhex(begin), cycles, read, arrays[f"gaps {number}"], bytes.fromhex(journal))
-                for number, (begin, cycles, read, journal) in enumerate(text["cuts"])
+                Cut(bytes.fromhex(begin), cycles, read, arrays[f"gaps {number}"], bytes.fromhex(journal), padding)
+                for number, (begin, cycles, read, journal, padding) in enumerate(text["cuts"])
             )
         stdout, stderr = (bytes.fromhex(part) for part in text["output"])
         digests = tuple(map(bytes.fromhex, text["digests"]))
-        return cls(
-            bytes.fromhex(text["secret"]), text["exit code"], text["cycles"], cuts, words, (stdout, stderr), text["seconds"], digests
-        )
+        secret, counts = bytes.fromhex(text["secret"]), (text["exit code"], text["cycles"])
+        return cls(secret, *counts, cuts, words, (stdout, stderr), text["seconds"], digests, text["padding"])

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from zkvm.errors import FormatError, GuestError, ProvingError, UsageError, WorkerError
 from zkvm.riscv.segments import segmented_statement
-from zkvm.session.cutting import Cutter, Lengths
+from zkvm.session.cutting import Cutter
+from zkvm.session.lengths import Lengths
 from zkvm.session.pieces import Piece, Terms, commit_piece, pin_work, prove_piece, prove_work, terms_of
 from zkvm.session.plan import Plan
 from zkvm.session.pool import Outcome, Pool

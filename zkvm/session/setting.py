@@ -9,6 +9,7 @@ from zkvm.riscv.fills import fill_rows
 from zkvm.riscv.header import ImageHeader
 from zkvm.riscv.machine import machine, memory_machine, segment_machine
 from zkvm.riscv.records import Execution, Image, LastMemory
+from zkvm.session.bound import PadTo
 from zkvm.stark.air.machine import Machine
 from zkvm.stark.air.table import Table
 from zkvm.stark.crypto.hashes import blake3
@@ -33,7 +34,7 @@ class Setting:
         zk: whether the proofs hide their witness.
         threads: workers.
         max_journal: most bytes of a receipt's journal.
-        pad_to: least rows of tables, see :func:`zkvm.stark.tables.heights_for`.
+        pad_to: what the tables of each part are padded to.
     """
 
     image: Image
@@ -43,10 +44,10 @@ class Setting:
     zk: bool
     threads: int
     max_journal: int
-    pad_to: Padding = 0
+    pad_to: PadTo = 0
 
-    def tables(self, machine: Machine, record: Execution | LastMemory) -> list[Table]:
-        """Filled tables of a part."""
+    def tables(self, machine: Machine, record: Execution | LastMemory, padding: Padding) -> list[Table]:
+        """Filled tables of a part; ``padding``: see :func:`zkvm.stark.tables.heights_for`."""
         return build_tables(
             machine,
             record,
@@ -58,22 +59,22 @@ class Setting:
             merge=merge_tuples,
             fill=fill_rows,
             threads=self.threads,
-            pad_to=self.pad_to,
+            pad_to=padding,
             split_price=self.chosen.split_price,
         )
 
-    def early_tables(self, machine: Machine, record: Execution | LastMemory) -> list[Table]:
+    def early_tables(self, machine: Machine, record: Execution | LastMemory, padding: Padding) -> list[Table]:
         """Those with early columns, as they are in :meth:`tables`."""
         early = Machine(machine.name, tuple(chip for chip in machine.chips if chip.early), machine.max_rows)
-        return build_tables(early, record, self.image, self.chosen.exempt, preprocessed=self.committed.columns, pad_to=self.pad_to)
+        return build_tables(early, record, self.image, self.chosen.exempt, preprocessed=self.committed.columns, pad_to=padding)
 
-    def shape(self, machine: Machine, record: Execution | LastMemory) -> ProofShape:
+    def shape(self, machine: Machine, record: Execution | LastMemory, padding: Padding) -> ProofShape:
         """Of the proof of a part.
 
         Raises:
             LimitError: a table would be too tall.
         """
-        heights = planned_heights(machine, record, self.image, self.chosen.exempt, self.pad_to, split_price=self.chosen.split_price)
+        heights = planned_heights(machine, record, self.image, self.chosen.exempt, padding, split_price=self.chosen.split_price)
         return shape_of(machine, self.chosen, heights)
 
 

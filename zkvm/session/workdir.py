@@ -132,18 +132,14 @@ def begun(folder: str | os.PathLike[str] | None) -> bool:
     return folder is not None and (Path(folder) / IDENTITY).exists()
 
 
-def check_segments(cycles: int | str | None, pad_to: int | str, cut: bool) -> None:
+def check_segments(cycles: int | str | None) -> None:
     """Refuse lengths of segments that are none.
 
     Args:
         cycles: of a segment; "auto": as many as fit; None: the run is not cut.
-        pad_to: the padding that is asked for.
-        cut: whether the run is cut in any case.
 
     Raises:
-        UsageError: less than one instruction, or a padding that is for whole runs.
+        UsageError: less than one instruction.
     """
     if cycles is not None and cycles != "auto" and (not isinstance(cycles, int) or cycles < 1):
         raise UsageError(f"segments of {cycles!r} cycles: a positive number, or 'auto'")
-    if cut and not isinstance(pad_to, int):
-        raise UsageError("padding by the program is for runs that are one proof: pad segments to a height, or not at all")

@@ -11,7 +11,7 @@ Nothing that a guest can see depends on the cuts: times and the numbers of tenso
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +29,8 @@ from zkvm.riscv.vm.syscalls import REGISTERS, Host, Sink
 
 MAX_CYCLES = (1 << 30) - 3
 """Instructions of a run: a verifier accepts no segments that have rows for more (``MAX_INSTRUCTIONS`` of :mod:`zkvm.riscv.segments`)."""
+Look = Callable[[NDArray[np.void]], None]
+"""Is lent executed instructions: (k,) :data:`zkvm.riscv.records.STEP`, in order."""
 MAX_SEGMENTS = 1 << 16
 """A word may rest for that many segments: their difference is one range check."""
 
@@ -42,12 +44,16 @@ class Survey:
         exit_code: a 32-bit word.
         journal: the public output.
         living: disjoint ascending (first, last): no cut after first, ..., last instructions, because a tensor is alive there.
+        words: of memory that are accessed; 0 if nobody looked.
+        refreshes: rows for words that rest long, of one proof; 0 if nobody looked.
     """
 
     cycles: int
     exit_code: int
     journal: bytes
     living: tuple[tuple[int, int], ...]
+    words: int = 0
+    refreshes: int = 0
 
 
 def survey(
@@ -59,8 +65,9 @@ def survey(
     stdout: Sink | None = None,
     stderr: Sink | None = None,
     runner: Runner = run_kernel,
+    look: Look | None = None,
 ) -> Survey:
-    """Run a guest without records and see which tensors live how long.
+    """Run a guest without keeping records and see which tensors live how long.
 
     Args:
         image: the program.
@@ -70,18 +77,35 @@ def survey(
         stdout: called with what the guest writes to fd 1, as it does.
         stderr: the same for fd 2.
         runner: the interpreter.
+        look: is lent the executed instructions, in order, some at a time; None: nobody looks, which is three times as fast.
 
     Raises:
         GuestTrap: the guest did something that cannot be proven.
         LimitError: a limit was reached.
     """
-    state = MachineState(image, trace=False, max_memory=max_memory)
+    state = MachineState(image, trace=look is not None, max_memory=max_memory)
     host = Host(stdin, sinks_of(stdout, stderr))
-    if advance(state, host, min(max_cycles, MAX_CYCLES), runner):
+    looking = None if look is None else _Looking(runner, look)
+    if advance(state, host, min(max_cycles, MAX_CYCLES), looking or runner):
         raise not_ended(state)
     # The call of tensor k is executed after k - 1 instructions: a cut after k .. r - 1 of them parts it from a reader r.
     spans = sorted((made, reader - 1) for made, reader in host.tensors.last_use.items())
-    return Survey(state.cycles, int(state.registers[REGISTERS["a0"]]), bytes(host.journal), tuple(_joined(spans)))
+    seen = (0, 0) if looking is None else (state.memory.accessed(), looking.refreshes)
+    return Survey(state.cycles, int(state.registers[REGISTERS["a0"]]), bytes(host.journal), tuple(_joined(spans)), *seen)
+
+
+class _Looking:
+    """An interpreter whose records are lent, and forgotten."""
+
+    def __init__(self, runner: Runner, look: Look) -> None:
+        self._runner, self._look, self.refreshes = runner, look, 0
+
+    def __call__(self, state: MachineState, cycle_limit: int) -> int:
+        status = self._runner(state, cycle_limit)
+        self._look(state.steps[: int(state.counters[kernel.STEPS])])
+        self.refreshes += int(state.counters[kernel.REFRESHES])
+        state.counters[[kernel.STEPS, kernel.REFRESHES]] = 0
+        return status
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -153,6 +153,10 @@ class PagedMemory:
         offset = address - 4 * first
         return self.values[index].astype("<u4").tobytes()[offset : offset + length]
 
+    def accessed(self) -> int:
+        """How many words were accessed, of a run that is recorded."""
+        return int(np.count_nonzero(self.times[: len(self.page_of_slot) * PAGE_WORDS] != self.untouched))
+
     def touched_zeros(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
         """(word indices, values, times of last access) of touched words of gaps, each (n,) uint64, ascending index."""
         used = len(self.page_of_slot) * PAGE_WORDS
