@@ -105,7 +105,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "session.cluster": ("errors", "session"),
     "session.queue": ("errors", "session.child", "session.memory", "session.resources"),
     "session.setting": (
-        "riscv", "session.bound", "stark.air", "stark.crypto.hashes", "stark.protocol", "stark.prover", "stark.tables", "stark.kernels.counting",
+        "riscv", "session.bound", "stark.air", "stark.crypto.hashes", "stark.protocol", "stark.prover", "stark.tables",
+        "stark.kernels.counting",
     ),
     "session.plan": (
         "errors", "riscv.records", "riscv.vm.checkpoint", "session.pieces", "stark.crypto.hashes", "stark.field", "stark.protocol",

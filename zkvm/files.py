@@ -8,9 +8,11 @@ import secrets
 import shutil
 import stat
 import sys
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 CHUNK = 1 << 20
 
@@ -47,6 +49,33 @@ def read_kinds(path: str | os.PathLike[str] | int, limits: Mapping[bytes, int]) 
             if len(content) > limit:
                 return None
     return bytes(content)
+
+
+class FileBytes:
+    """The bytes of an open file, read when they are asked for; who asks for more than there is gets less."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        """``file``: open and regular; its length is that of now.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        self._file, self._lock = file, threading.Lock()
+        self._length = os.fstat(file.fileno()).st_size
+
+    @staticmethod
+    def possible(file: BinaryIO) -> bool:
+        """Whether an open file can be read anywhere and again."""
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, part: slice) -> bytes:
+        first, last, _ = part.indices(self._length)
+        with self._lock:
+            self._file.seek(first)
+            return self._file.read(max(last - first, 0))
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

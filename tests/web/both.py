@@ -115,7 +115,7 @@ class Watched:
         return transcript
 
 
-def verify_joint_by_both(statement: Any, parts: Any, proofs: Any, policy: Any, begin: Any = Transcript) -> Any:
+def verify_joint_by_both(statement: Any, parts: Any, proofs: Any, policy: Any, begin: Any = Transcript, threads: int = 1) -> Any:
     """As ``verify_joint``; what it says is compared."""
     asked = type(policy) is Policy and comparable_parts(parts, proofs)
     watched = Watched(begin)

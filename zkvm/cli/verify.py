@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,29 +44,38 @@ def verify(
     max_segments: Annotated[
         int, typer.Option("--max-segments", metavar="N", help="segments that you accept, of a run that is proven in several")
     ] = DEFAULT_SEGMENTS,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", metavar="N", min=1, help="proofs that are verified at one time, of a run that is proven in several (default: 2)"
+        ),
+    ] = None,
     allow_dev: Annotated[bool, typer.Option("--allow-dev", help="accept a dev receipt, which proves nothing")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Accept a receipt as the proof of a run of a program, or reject it with a reason."""
     if image_id is None and elf is None:
         raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
-    from zkvm.verifier.receipt import parse_image_id, read_receipt, verdict
+    from zkvm.verifier.receipt import open_receipt, parse_image_id, verdict
 
     named = [] if image_id is None else [parse_image_id(image_id)]
-    with reading(receipt):
-        data = read_receipt(source(receipt))
-    interface = None
-    if model is not None:
-        from zkvm.cli.journal import read_model
+    policy = Policy(min_security, allow_dev, regime, max_segments)
+    with ExitStack() as opened:
+        with reading(receipt):
+            data = opened.enter_context(open_receipt(source(receipt)))
+        interface = None
+        if model is not None:
+            from zkvm.cli.journal import read_model
 
-        interface = read_model(model)
-    if elf is not None:
-        from zkvm.cli.inspect import computed_image_id
+            interface = read_model(model)
+        if elf is not None:
+            from zkvm.cli.inspect import computed_image_id
 
-        named.append(bytes.fromhex(computed_image_id(elf, not as_json)))
-    started = time.perf_counter()
-    answer = verdict(data, *named, policy=Policy(min_security, allow_dev, regime, max_segments), exit_code=exit_code)
-    answer["seconds"] = time.perf_counter() - started
+            named.append(bytes.fromhex(computed_image_id(elf, not as_json)))
+        started = time.perf_counter()
+        with reading(receipt):
+            answer = verdict(data, *named, policy=policy, exit_code=exit_code, threads=threads)
+        answer["seconds"] = time.perf_counter() - started
     if answer["accepted"] and (interface is not None or weights_digest is not None):
         answer = judged(answer, interface, weights_digest)
     if as_json:

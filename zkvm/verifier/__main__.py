@@ -11,13 +11,14 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zkvm.errors import ElfError, FormatError, LimitError, UsageError, VerificationError
 from zkvm.files import open_standard_streams
 from zkvm.stark.protocol.params import BEST, DEFAULT_DEMAND, DEFAULT_SEGMENTS, REGIMES, Policy
-from zkvm.verifier.receipt import parse_image_id, read_receipt, verdict
+from zkvm.verifier.receipt import open_receipt, parse_image_id, verdict
 
 if TYPE_CHECKING:
     from zkvm.ml.interface import ModelInterface
@@ -51,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
         default=DEFAULT_SEGMENTS,
         metavar="N",
         help="segments that you accept, of a run that is proven in several (default %(default)s)",
+    )
+    result.add_argument(
+        "--threads", type=int, metavar="N", help="proofs that are verified at one time, of a run that is proven in several (default 2)"
     )
     result.add_argument("--json", action="store_true", help="print one JSON object")
     return result
@@ -94,20 +98,20 @@ def _verify(options: argparse.Namespace) -> int:
     """
     piped = str(options.receipt) == "-"
     name = "standard input" if piped else str(options.receipt)
-    try:
-        data = read_receipt(0 if piped else options.receipt)
-    except OSError as error:
-        return _fail(BAD_INPUT, f"{name}: {error.strerror}", options.json)
-    except FormatError as error:
-        return _fail(BAD_INPUT, f"{name}: {error.detail}", options.json)
-    named = [] if options.image_id is None else [parse_image_id(options.image_id)]
-    if options.elf is not None:
-        named.append(bytes.fromhex(_computed(options.elf, sys.stderr.isatty() and not options.json)))
-    if not named:
-        raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
-    interface = None if options.model is None else _interface(options.model)
-    policy = Policy(options.min_security, regime=options.regime, max_segments=options.max_segments)
-    answer = verdict(data, *named, policy=policy, exit_code=options.exit_code)
+    with ExitStack() as opened:
+        try:
+            data = opened.enter_context(open_receipt(0 if piped else options.receipt))
+        except OSError as error:
+            return _fail(BAD_INPUT, f"{name}: {error.strerror}", options.json)
+        except FormatError as error:
+            return _fail(BAD_INPUT, f"{name}: {error.detail}", options.json)
+        named = _programs(options)
+        interface = None if options.model is None else _interface(options.model)
+        policy = Policy(options.min_security, regime=options.regime, max_segments=options.max_segments)
+        try:
+            answer = verdict(data, *named, policy=policy, exit_code=options.exit_code, threads=options.threads)
+        except OSError as error:
+            return _fail(BAD_INPUT, f"{name}: {error.strerror}", options.json)
     if answer["accepted"] and (interface is not None or options.weights_digest is not None):
         answer = _judged(answer, interface, options.weights_digest)
     if options.json:
@@ -119,6 +123,22 @@ def _verify(options: argparse.Namespace) -> int:
     else:
         print(f"rejected: {answer['reason']}: {answer['detail']}", file=sys.stderr)
     return ACCEPTED if answer["accepted"] else REJECTED
+
+
+def _programs(options: argparse.Namespace) -> list[bytes]:
+    """Image IDs of the programs that are named.
+
+    Raises:
+        ElfError: a program cannot be read, or is none.
+        UsageError: none is named, or pyelftools is missing.
+        LimitError: it is too large.
+    """
+    named = [] if options.image_id is None else [parse_image_id(options.image_id)]
+    if options.elf is not None:
+        named.append(bytes.fromhex(_computed(options.elf, sys.stderr.isatty() and not options.json)))
+    if not named:
+        raise UsageError("say which program the receipt must be for: --image-id HEX, --elf GUEST.elf, or both")
+    return named
 
 
 def _computed(elf: Path, shown: bool) -> str:

@@ -7,15 +7,17 @@ which is the proof. A *dev receipt* has no seal: it says what an unproven run di
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
-from zkvm.files import read_kinds, write_atomically
+from zkvm.files import FileBytes, read_kinds, write_atomically
 from zkvm.riscv.header import MAX_GAP_WORD, MAX_GAPS, ImageHeader, preprocessed_chips, run_statement
 from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
-from zkvm.stark.protocol.codec import Reader, decode_proof, encode_proof
+from zkvm.stark.protocol.codec import Data, Reader, decode_proof, encode_proof
 from zkvm.stark.protocol.params import BEST, BLOWUPS, MAX_HEIGHT, PARAMETERS, REGIMES, Parameters, Policy, parameters_from_numbers
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.security import proven_bits
@@ -37,6 +39,8 @@ MAX_RECEIPT_BYTES = 1 << 24
 stands before it come to less than 5 MB. A test adds it up for every parameter set."""
 MAX_SEGMENTED_BYTES = 1 << 31
 """The same for a run in segments, whose receipt has some MB for each: more than a thousand of them."""
+DEFAULT_THREADS = 2
+"""Of verifying the proofs of a run in segments: more of them wait for each other, because parts are Python's."""
 PARAMETER_NAMES = ("blowup", "queries", "exempt_rows")
 
 DEFAULT_POLICY = Policy()
@@ -107,21 +111,23 @@ class Receipt:
         """
         return parameters_from_numbers(self.claim.parameters)
 
-    def verify(self, image_id: str | bytes, *, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> Claim:
+    def verify(self, image_id: str | bytes, *, policy: Policy = DEFAULT_POLICY, exit_code: int = 0, threads: int | None = None) -> Claim:
         """Accept the receipt as the proof of a run of this program, or refuse it.
 
         Args:
             image_id: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes; never taken from the receipt.
             policy: what else the caller demands.
             exit_code: the one that the caller accepts.
+            threads: how many proofs of a run in segments are verified at one time; None: two, if this process may use two processors.
 
         Returns:
             The claim, now proven (of a dev receipt: only if ``policy.allow_dev``, and unproven).
 
         Raises:
             VerificationError: with the reason of the first check that fails.
-            UsageError: ``image_id`` is not an image ID.
+            UsageError: ``image_id`` is not an image ID, or less than one thread.
         """
+        workers = _threads(threads)
         expected = parse_image_id(image_id)
         self.header.check()
         if self.header.image_id() != expected:
@@ -145,7 +151,7 @@ class Receipt:
         if proven is None or proven.parameters != self.claim.parameters:
             raise VerificationError(RejectReason.CLAIM, "the claim's parameters are not those of the proof")
         if self.segmented is not None:
-            self.segmented.verify(self.header, chosen, self.journal, self.claim.exit_code, policy)
+            self.segmented.verify(self.header, chosen, self.journal, self.claim.exit_code, policy, workers)
         if self.seal is not None:
             verify_proof(machine(), run_statement(self.header, chosen, self.journal, self.claim.exit_code), self.seal, policy)
         return self.claim
@@ -197,8 +203,10 @@ class Receipt:
         return b"" if self.seal is None else encode_proof(self.seal)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Receipt:
+    def from_bytes(cls, data: Data) -> Receipt:
         """The receipt that these bytes encode: strict, every length checked before anything is allocated. Decoding proves nothing.
+
+        Of a run in segments the bytes are kept, and each proof is decoded again when it is needed.
 
         Raises:
             FormatError: the bytes encode no receipt of this version.
@@ -300,15 +308,49 @@ def read_receipt(path: str | os.PathLike[str] | int) -> bytes:
     return data
 
 
-def verdict(data: bytes, *image_ids: str | bytes, policy: Policy = DEFAULT_POLICY, exit_code: int = 0) -> dict[str, Any]:
+@contextmanager
+def open_receipt(path: str | os.PathLike[str] | int) -> Iterator[Data]:
+    """The bytes of a receipt, as :func:`read_receipt` gives them; those of a run in segments stay in their file, and are read when they are
+    asked for.
+
+    Raises:
+        OSError: it cannot be read.
+        FormatError: it is too long.
+    """
+    with nullcontext() if isinstance(path, int) else open(path, "rb") as file:
+        if file is None or not FileBytes.possible(file) or file.read(len(SEGMENTS_MAGIC)) != SEGMENTS_MAGIC:
+            yield read_receipt(path)
+            return
+        data = FileBytes(file)
+        if len(data) > MAX_SEGMENTED_BYTES:
+            raise FormatError(f"more than {MAX_SEGMENTED_BYTES} bytes: no receipt is that long")
+        yield data
+
+
+def _threads(threads: int | None) -> int:
+    """How many proofs are verified at one time.
+
+    Raises:
+        UsageError: less than one.
+    """
+    if threads is not None and threads < 1:
+        raise UsageError(f"{threads} threads: at least 1 is needed")
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, DEFAULT_THREADS) if threads is None else threads
+
+
+def verdict(
+    data: Data, *image_ids: str | bytes, policy: Policy = DEFAULT_POLICY, exit_code: int = 0, threads: int | None = None
+) -> dict[str, Any]:
     """Decode and verify a receipt's bytes: the answer as what JSON can hold, whether accepted or not.
 
     Args:
-        data: the receipt's bytes.
+        data: the receipt's bytes, or those of :func:`open_receipt`.
         *image_ids: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes, at least one; if they differ, nothing is
             accepted.
         policy: what else the caller demands.
         exit_code: the one that the caller accepts.
+        threads: see :meth:`Receipt.verify`.
 
     Returns:
         ``accepted``; with it ``image_id``, ``exit_code``, ``journal`` (hex), ``parameters``, ``security_bits`` (proven, of this
@@ -316,7 +358,8 @@ def verdict(data: bytes, *image_ids: str | bytes, policy: Policy = DEFAULT_POLIC
         ``zk``, ``dev``; without it ``reason`` (of :class:`RejectReason`) and ``detail``.
 
     Raises:
-        UsageError: an image ID is none, or there is none.
+        UsageError: an image ID is none, or there is none, or less than one thread.
+        OSError: the bytes are in a file that cannot be read any more.
     """
     if not image_ids:
         raise UsageError("a receipt is verified for a program: its image ID is needed")
@@ -326,18 +369,19 @@ def verdict(data: bytes, *image_ids: str | bytes, policy: Policy = DEFAULT_POLIC
             if other != expected:
                 raise VerificationError(RejectReason.IMAGE_ID, f"one program is expected, not two: {expected.hex()} and {other.hex()}")
         receipt = Receipt.from_bytes(data)
-        claim = receipt.verify(expected, policy=policy, exit_code=exit_code)
+        claim = receipt.verify(expected, policy=policy, exit_code=exit_code, threads=threads)
     except VerificationError as error:
         return {"accepted": False, "reason": error.reason.value, "detail": error.detail}
+    bits = {regime: receipt.security_bits(regime) for regime in REGIMES}
     return {
         "accepted": True,
         "image_id": claim.image_id.hex(),
         "exit_code": claim.exit_code,
         "journal": receipt.journal.hex(),
         "parameters": dict(zip(PARAMETER_NAMES, claim.parameters, strict=True)),
-        "security_bits": receipt.security_bits(policy.regime),
+        "security_bits": bits[policy.regime],
         "regime": policy.regime,
-        "bits_by_regime": {regime: receipt.security_bits(regime) for regime in REGIMES},
+        "bits_by_regime": bits,
         "zk": receipt.zk,
         "dev": receipt.dev,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -14,7 +15,7 @@ from zkvm.stark.air.machine import Machine
 from zkvm.stark.crypto.hashes import DIGEST_BYTES
 from zkvm.stark.protocol.codec import Reader
 from zkvm.stark.protocol.joint import MAX_PARTS, PartProof
-from zkvm.stark.protocol.joint_codec import encode_part, read_part
+from zkvm.stark.protocol.joint_codec import StoredProofs, encode_part
 from zkvm.stark.protocol.params import BEST, Parameters, Policy
 from zkvm.stark.protocol.proof import ByContent, Proof
 from zkvm.stark.protocol.security import joined_bits
@@ -32,7 +33,7 @@ class SegmentedSeal(ByContent):
     """
 
     lengths: tuple[int, ...]
-    proofs: tuple[PartProof, ...]
+    proofs: tuple[PartProof, ...] | StoredProofs
 
     @property
     def parameters(self) -> tuple[int, int, int]:
@@ -66,15 +67,17 @@ class SegmentedSeal(ByContent):
         Raises:
             VerificationError: SHAPE.
         """
-        if not isinstance(self.proofs, tuple) or not isinstance(self.lengths, tuple) or len(self.proofs) != len(self.lengths) + 1:
+        if not isinstance(self.proofs, tuple | StoredProofs) or not isinstance(self.lengths, tuple):
+            raise VerificationError(RejectReason.SHAPE, "proofs and lengths must be tuples")
+        if len(self.proofs) != len(self.lengths) + 1:
             raise VerificationError(RejectReason.SHAPE, "a run in segments has a proof of its memory and one for each segment")
-        if not all(isinstance(own, PartProof) and isinstance(own.proof, Proof) for own in self.proofs):
+        if isinstance(self.proofs, tuple) and not all(isinstance(own, PartProof) and isinstance(own.proof, Proof) for own in self.proofs):
             raise VerificationError(RejectReason.SHAPE, "a part of a run in segments is no proof")
         if not 2 <= len(self.proofs) <= MAX_PARTS:
             raise VerificationError(RejectReason.SHAPE, f"{len(self.lengths)} segments; there are 1 to {MAX_PARTS - 1}")
 
-    def verify(self, header: ImageHeader, parameters: Parameters, journal: bytes, exit_code: int, policy: Policy) -> None:
-        """Accept the proofs of this run, or refuse them.
+    def verify(self, header: ImageHeader, parameters: Parameters, journal: bytes, exit_code: int, policy: Policy, threads: int = 1) -> None:
+        """Accept the proofs of this run, or refuse them; ``threads``: how many are verified at one time.
 
         Raises:
             VerificationError: with the reason of the first check that fails.
@@ -83,14 +86,22 @@ class SegmentedSeal(ByContent):
         if len(self.lengths) > policy.max_segments:
             raise VerificationError(RejectReason.POLICY, f"{len(self.lengths)} segments; at most {policy.max_segments} are verified")
         statement, parts = segmented_statement(header, parameters, self.parts(journal), exit_code)
-        check_instructions(verify_joint(statement, parts, self.proofs, policy))
+        check_instructions(verify_joint(statement, parts, self.proofs, policy, threads=threads))
 
     def security_bits(self, header: ImageHeader, parameters: Parameters, journal: bytes, exit_code: int, regime: str = BEST) -> float:
         """Proven bits of the likeliest error, those that :meth:`verify` compares. Meaningful for a seal that was accepted."""
         statement, parts = segmented_statement(header, parameters, self.parts(journal), exit_code)
-        shapes = [ProofShape(part.machine, parameters, own.proof.log_heights) for part, own in zip(parts, self.proofs, strict=True)]
+        shapes = [ProofShape(part.machine, parameters, logs) for part, logs in zip(parts, self.log_heights(), strict=True)]
         tuples = [part.statement.closing_tuples for part in parts]
         return joined_bits(shapes, tuples, sum(len(closing.values) for closing in statement.closings), regime)[0]
+
+    def log_heights(self) -> tuple[tuple[int, ...], ...]:
+        """Of the tables of each proof."""
+        return self.proofs.log_heights if isinstance(self.proofs, StoredProofs) else tuple(own.proof.log_heights for own in self.proofs)
+
+    def _encoded(self) -> Iterator[bytes]:
+        """The bytes of each proof."""
+        return map(self.proofs.encoded, range(len(self.proofs))) if isinstance(self.proofs, StoredProofs) else map(encode_part, self.proofs)
 
     def to_bytes(self) -> bytes:
         """The binary form.
@@ -103,7 +114,7 @@ class SegmentedSeal(ByContent):
         except OverflowError as error:
             raise UsageError(f"a number of the receipt does not fit its field: {error}") from error
         digests = segment_machine().digest + memory_machine().digest
-        return b"".join([digests, lengths, *map(encode_part, self.proofs)])
+        return b"".join([digests, lengths, *self._encoded()])
 
     @classmethod
     def read(cls, reader: Reader, journal_bytes: int) -> SegmentedSeal:
@@ -116,15 +127,16 @@ class SegmentedSeal(ByContent):
             reader.constant(machine.digest, f"digest of the machine {machine.name!r} (the receipt was made by another version)")
         count = reader.integer(4, "number of segments", 1, min(MAX_PARTS - 1, reader.left // DIGEST_BYTES))
         lengths = tuple(reader.integer(4, "length of a journal's part", 0, journal_bytes) for _ in range(count))
-        proofs = tuple(read_part(memory_machine() if number == 0 else segment_machine(), reader) for number in range(count + 1))
+        proofs = StoredProofs([memory_machine(), *[segment_machine()] * count], reader)
         reader.end()
         return cls(lengths, proofs)
 
     def to_json(self) -> dict[str, Any]:
         """A readable view of everything but the proofs' numbers."""
-        views = []
-        for machine, own in zip(self.machines(), self.proofs, strict=True):
-            logs = zip(machine.chips, own.proof.log_heights, strict=True)
-            views.append({"bytes": len(encode_part(own)), "heights": {chip.name: 1 << log for chip, log in logs if log}})
+        views: list[dict[str, Any]] = []
+        for machine, data, logs in zip(self.machines(), self._encoded(), self.log_heights(), strict=True):
+            heights = {chip.name: 1 << log for chip, log in zip(machine.chips, logs, strict=True) if log}
+            views.append({"bytes": len(data), "heights": heights})
         segments = [view | {"journal_bytes": length} for view, length in zip(views[1:], self.lengths, strict=True)]
-        return {"bytes": len(self.to_bytes()), "memory": views[0], "segments": segments}
+        size = 2 * DIGEST_BYTES + 4 * (1 + len(self.lengths)) + sum(view["bytes"] for view in views)
+        return {"bytes": size, "memory": views[0], "segments": segments}

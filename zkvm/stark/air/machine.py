@@ -57,7 +57,7 @@ class ChipCode:
         steps = fractions(self.plan, joint_alpha(self.powers))
         return lower(straighten([part for numerator, denominator in steps for part in (*numerator, *denominator)]))
 
-    @property
+    @cached_property
     def next_columns(self) -> tuple[int, ...]:
         """Base bus columns that are also opened at the next row."""
         return tuple(EXTENSION * number + c for number in self.plan.running for c in range(EXTENSION))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,15 @@ FLAG_ZK = 1
 
 WORD, BYTE = np.dtype("<u8"), np.dtype("u1")
 
+
+class Data(Protocol):
+    """Bytes, or what gives them when it is asked for a slice."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
 Counts = tuple[tuple[int, int], ...]
 """(opened leaves, sibling digests): of the main, bus and quotient trees, which share them; of the preprocessed tree; of each FRI layer."""
 
@@ -39,9 +48,14 @@ Counts = tuple[tuple[int, int], ...]
 class Reader:
     """Reads fixed-width values off untrusted bytes; whatever is missing or out of bounds is a :class:`FormatError`."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: Data) -> None:
         self._data = data
         self.position = 0
+
+    @property
+    def kept(self) -> bool:
+        """Whether nobody can change the bytes meanwhile."""
+        return isinstance(self._data, bytes)
 
     @property
     def left(self) -> int:
@@ -64,7 +78,18 @@ class Reader:
         start, self.position = self.position, self.position + count
         if self.position > len(self._data):
             raise FormatError(f"{what}: {count} bytes expected at offset {start}, {len(self._data) - start} are left")
-        return self._data[start : self.position]
+        return self.between(start, self.position, what)
+
+    def between(self, first: int, last: int, what: str) -> bytes:
+        """The bytes at some offsets, wherever the reader is; ``what`` they are is said in the message.
+
+        Raises:
+            FormatError: they are no longer there.
+        """
+        result = self._data[first:last]
+        if len(result) != last - first:
+            raise FormatError(f"{what}: the bytes at offset {first} are gone, the file has changed")
+        return result
 
     def integer(self, width: int, what: str, low: int = 0, high: int | None = None) -> int:
         """An unsigned little-endian integer.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from typing import overload
+
 from zkvm.errors import FormatError, UsageError
 from zkvm.stark.air.layout import EXTENSION
 from zkvm.stark.air.machine import Machine
@@ -60,3 +64,62 @@ def read_part(machine: Machine, reader: Reader) -> PartProof:
         raise FormatError(f"{expected} bytes of early columns must follow the proof, {reader.left} are left")
     root, pinned, *rows, salts, nodes = (read_array(reader, part) for part in parts)
     return PartProof(root.tobytes(), pinned, TreeOpening(tuple(rows), salts, nodes), proof)
+
+
+class StoredProofs(Sequence[PartProof]):
+    """Joined proofs as bytes: decoded once, so that they are known to be proofs, and again whenever one is asked for.
+
+    Attributes:
+        log_heights: of the tables of each.
+        sizes: bytes of each.
+    """
+
+    def __init__(self, machines: Sequence[Machine], reader: Reader) -> None:
+        """Read what follows.
+
+        Args:
+            machines: of the proofs.
+            reader: of bytes that stay the same; a proof that is not what it was is refused.
+
+        Raises:
+            FormatError: the bytes encode no such proofs.
+        """
+        self._machines, self._reader = machines, reader
+        places, logs = [], []
+        for machine in machines:
+            first = reader.position
+            logs.append(read_part(machine, reader).proof.log_heights)
+            places.append((first, reader.position, self._hash(reader.between(first, reader.position, "a proof"))))
+        self._places = tuple(places)
+        self.log_heights = tuple(logs)
+        self.sizes = tuple(last - first for first, last, _ in places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, number: int) -> PartProof: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> tuple[PartProof, ...]: ...
+
+    def __getitem__(self, number: int | slice) -> PartProof | tuple[PartProof, ...]:
+        if isinstance(number, slice):
+            return tuple(self[own] for own in range(*number.indices(len(self))))
+        return read_part(self._machines[number], Reader(self.encoded(number)))
+
+    def encoded(self, number: int) -> bytes:
+        """The bytes of a proof.
+
+        Raises:
+            FormatError: they are not what they were.
+        """
+        first, last, digest = self._places[number]
+        data = self._reader.between(first, last, f"proof {number}")
+        if self._hash(data) != digest:
+            raise FormatError(f"proof {number}: its bytes are not what they were, the file has changed")
+        return data
+
+    def _hash(self, data: bytes) -> bytes:
+        """What a proof's bytes are known by; nothing, if nobody can change them. The standard library's, because there are many."""
+        return b"" if self._reader.kept else hashlib.sha256(data).digest()

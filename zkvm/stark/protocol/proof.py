@@ -5,6 +5,7 @@ Column orders are derived, never sent: trees hold their tables by height, short 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -34,7 +35,7 @@ def _content(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         little = value.dtype.newbyteorder("<")
         return value.shape, little.str, value.astype(little, copy=False).tobytes()
-    return tuple(map(_content, value)) if isinstance(value, list | tuple) else value
+    return tuple(map(_content, value)) if isinstance(value, Sequence) and not isinstance(value, bytes | str) else value
 
 
 @dataclass(frozen=True, slots=True, eq=False)

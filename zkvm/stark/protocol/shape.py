@@ -79,7 +79,7 @@ class ProofShape:
         """N: the height of the tallest table, to which all shorter ones are lifted."""
         return self.tables[-1].height
 
-    @property
+    @cached_property
     def heights(self) -> tuple[int, ...]:
         """The heights that occur, each once, ascending."""
         return tuple(sorted({table.height for table in self.tables}))
@@ -116,27 +116,27 @@ class ProofShape:
         """Number of coefficients of the final polynomial."""
         return self.fri_heights[-1] // FOLDING
 
-    @property
+    @cached_property
     def terminal_count(self) -> int:
         """Number of running columns, and so of published terminals."""
         return sum(len(table.code.plan.running) for table in self.tables)
 
-    @property
+    @cached_property
     def constraint_count(self) -> int:
         """Number of base-field constraints, and so of powers of the constraint challenge."""
         return sum(len(table.code.constraints) for table in self.tables)
 
-    @property
+    @cached_property
     def interactions(self) -> int:
         """Fingerprints over all rows."""
         return sum(table.height * table.code.chip.air_buses.fingerprints for table in self.tables)
 
-    @property
+    @cached_property
     def here_count(self) -> int:
         """Number of columns opened at the out-of-domain point itself."""
         return sum(sum(table.code.widths) for table in self.tables) + QUOTIENT_COLUMNS
 
-    @property
+    @cached_property
     def next_count(self) -> int:
         """Number of columns opened at the next row as well."""
         return sum(len(table.code.next_columns) for table in self.tables)
@@ -152,7 +152,7 @@ class ProofShape:
         first = sum(tree_width(table.code, PREPROCESSED) for table in self.tables)
         return slice(first, first + self.pinned_count)
 
-    @property
+    @cached_property
     def pinned_count(self) -> int:
         """Number of early columns, which were opened before the joint challenges at a point of their own."""
         return sum(tree_width(table.code, EARLY_TREE) for table in self.tables)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,54 +40,88 @@ from zkvm.stark.verifier.shape import check_elements, check_shape, reject
 from zkvm.stark.verifier.verify import verify_proof
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What is kept of each proof while the others are looked at: enough for what they have in common.
+
+    Attributes:
+        shape: of the proof.
+        root: 32 bytes, of its early tree.
+        pinned: (e, 3) uint64, values of its early columns.
+        terminals: (k, 3) uint64.
+    """
+
+    shape: ProofShape
+    root: bytes
+    pinned: NDArray[np.uint64]
+    terminals: NDArray[np.uint64]
+
+
 def verify_joint(
-    statement: JointStatement, parts: Sequence[Part], proofs: Sequence[PartProof], policy: Policy, begin: Begin = Transcript
+    statement: JointStatement,
+    parts: Sequence[Part],
+    proofs: Sequence[PartProof],
+    policy: Policy,
+    begin: Begin = Transcript,
+    threads: int = 1,
 ) -> list[ProofShape]:
-    """Accept or refuse proofs that are joined.
+    """Accept or refuse proofs that are joined. Each is asked for twice, and not kept.
 
     Args:
         statement: what they are about together.
         parts: what each is about, in the order of their numbers, from 0 on.
-        proofs: the proof of each.
+        proofs: the proof of each: the same one whenever it is asked for.
         policy: what the caller demands.
         begin: for tests that replay challenges.
+        threads: how many proofs are verified at one time.
 
     Returns:
         The shape of each proof.
 
     Raises:
-        VerificationError: with the reason of the first check that fails.
+        VerificationError: with the reason of the first check that fails, of the first proof of which it does.
     """
     # a ----- shapes and policy of all proofs, before any arithmetic
-    shapes = check_parts(parts, proofs)
+    known, zk = check_parts(parts, proofs)
+    shapes = [own.shape for own in known]
     check_joined_security(shapes, parts, statement, policy)
     # b ----- early columns: each tree is pinned, then all enter the joint challenge
     points, digests = [], []
-    for number, (part, own, shape) in enumerate(zip(parts, proofs, shapes, strict=True)):
-        logs = early_logs(part.machine, shape.log_heights)
-        transcript, point = pin_transcript(part.machine, shape.parameters, number, logs, own.root, begin)
-        check_pin(shape.parameters.blowup, point)
+    for number, (part, own) in enumerate(zip(parts, known, strict=True)):
+        logs = early_logs(part.machine, own.shape.log_heights)
+        transcript, point = pin_transcript(part.machine, own.shape.parameters, number, logs, own.root, begin)
+        check_pin(own.shape.parameters.blowup, point)
         points.append(point)
         digests.append(part_digest(transcript, own.pinned, part.statement))
-    challenges = joint_challenges(statement, shapes[0].parameters, proofs[0].proof.zk, digests, begin)
+    challenges = joint_challenges(statement, shapes[0].parameters, zk, digests, begin)
     # c ----- the joint buses must close over all proofs
-    check_joint_buses(shapes, [own.proof.terminals for own in proofs], statement.closings, challenges)
+    check_joint_buses(shapes, [own.terminals for own in known], statement.closings, challenges)
+
     # d ----- each proof by itself
-    for number, (part, own, point) in enumerate(zip(parts, proofs, points, strict=True)):
-        joined = Joined(number, challenges, own.root, point, own.pinned, own.early)
+    def verify(number: int) -> None:
+        part, own = parts[number], proofs[number]
+        joined = Joined(number, challenges, own.root, points[number], own.pinned, own.early)
         verify_proof(part.machine, part.statement, own.proof, policy, begin(PART_DOMAIN), joined)
+
+    if threads == 1:
+        for number in range(len(parts)):
+            verify(number)
+        return shapes
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(verify, range(len(parts))))  # in their order: later ones are left when one is refused
     return shapes
 
 
-def check_parts(parts: Sequence[Part], proofs: Sequence[PartProof]) -> list[ProofShape]:
-    """Everything about the proofs that can be checked before any arithmetic.
+def check_parts(parts: Sequence[Part], proofs: Sequence[PartProof]) -> tuple[list[Known], bool]:
+    """Everything about the proofs that can be checked before any arithmetic: what is kept of each, and the zk flag of all.
 
     Raises:
         VerificationError: SHAPE, or POLICY for unknown parameters.
     """
     if not 1 <= len(parts) <= MAX_PARTS or len(parts) != len(proofs):
         raise reject(f"{len(proofs)} proofs for {len(parts)} parts; there are 1 to {MAX_PARTS}")
-    shapes = []
+    known: list[Known] = []
+    common = None
     for part, own in zip(parts, proofs, strict=True):
         if not isinstance(own, PartProof) or not isinstance(own.proof, Proof):
             raise reject("a part is no proof")
@@ -97,10 +133,12 @@ def check_parts(parts: Sequence[Part], proofs: Sequence[PartProof]) -> list[Proo
         if not shape.pinned_count:
             raise reject("a part without early columns is joined with nothing")
         check_elements("pinned values", own.pinned, (shape.pinned_count, EXTENSION))
-        if own.proof.parameters != proofs[0].proof.parameters or own.proof.zk != proofs[0].proof.zk:
+        common = common or (own.proof.parameters, own.proof.zk)
+        if (own.proof.parameters, own.proof.zk) != common:
             raise reject("the parts have different parameters or zk flags")
-        shapes.append(shape)
-    return shapes
+        known.append(Known(shape, own.root, own.pinned, own.proof.terminals))
+    assert common is not None
+    return known, common[1]
 
 
 def check_joined_security(shapes: Sequence[ProofShape], parts: Sequence[Part], statement: JointStatement, policy: Policy) -> None:

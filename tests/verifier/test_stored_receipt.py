@@ -1,0 +1,160 @@
+"""Receipts of runs in segments where they lie: one proof in memory at a time, the same reasons, and nothing that changes unseen."""
+
+from __future__ import annotations
+
+import gc
+import random
+import weakref
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.cli.running import invoke
+from tests.verifier.test_segmented_receipt import bump, flip, proven, refusal, seal_of, with_seal
+from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
+from zkvm.files import FileBytes
+from zkvm.stark.protocol import joint_codec
+from zkvm.stark.protocol.codec import Reader
+from zkvm.stark.protocol.joint import PartProof
+from zkvm.stark.protocol.joint_codec import StoredProofs, encode_part
+from zkvm.stark.protocol.params import Policy
+from zkvm.verifier.__main__ import main
+from zkvm.verifier.receipt import Receipt, open_receipt, read_receipt, verdict
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    result = tmp_path / "run.receipt"
+    proven().receipt.save(result)
+    return result
+
+
+def test_a_file_and_its_bytes_say_the_same(path: Path) -> None:
+    data = path.read_bytes()
+    expected = verdict(data, proven().image_id)
+    assert expected["accepted"]
+    with open_receipt(path) as stored:
+        assert isinstance(stored, FileBytes)
+        receipt = Receipt.from_bytes(stored)
+        assert receipt == proven().receipt
+        assert receipt.to_bytes() == data
+        assert receipt.to_json() == proven().receipt.to_json()
+        assert verdict(stored, proven().image_id) == expected
+
+
+def test_damaged_files_and_their_bytes_say_the_same(path: Path) -> None:
+    honest, chosen = path.read_bytes(), random.Random(1)
+    for number in range(60):
+        data = bytearray(honest)
+        place = chosen.randrange(len(data))
+        data[place] ^= 1 << chosen.randrange(8)
+        path.write_bytes(data[: place + 1] if number % 3 == 0 else data)
+        with open_receipt(path) as stored:
+            answer = verdict(stored, proven().image_id, threads=1 + number % 2)
+        assert answer == verdict(path.read_bytes(), proven().image_id)
+        assert not answer["accepted"]
+
+
+def test_other_kinds_are_read(path: Path) -> None:
+    """What is no regular file, or no run in segments."""
+    with path.open("rb") as file, open_receipt(file.fileno()) as data:
+        assert data == path.read_bytes()
+    path.write_bytes(b"ZKVMRCPT" + bytes(10))
+    with open_receipt(path) as data:
+        assert data == read_receipt(path)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_proof_is_in_memory_at_a_time(path: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many as there are threads; while the file is read, and while it is verified."""
+    count, most, read = [0], [0], joint_codec.read_part
+
+    def gone() -> None:
+        count[0] -= 1
+
+    def counting(machine: Any, reader: Reader) -> PartProof:
+        own = read(machine, reader)
+        weakref.finalize(own.proof.main.rows[0], gone)
+        count[0] += 1
+        most[0] = max(most[0], count[0])
+        return own
+
+    monkeypatch.setattr(joint_codec, "read_part", counting)
+    with open_receipt(path) as stored:
+        receipt = Receipt.from_bytes(stored)
+        assert (count[0], most[0]) == (0, 1)
+        receipt.verify(proven().image_id, threads=threads)
+    gc.collect()
+    assert most[0] <= threads + 1  # the next one, before the last one is let go
+    assert count[0] == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_first_wrong_proof_decides(threads: int) -> None:
+    memory, first, second = seal_of(proven().receipt).proofs
+    opened = replace(first, early=replace(first.early, siblings=bump(first.early.siblings)))
+    folded = replace(second, proof=replace(second.proof, final=bump(second.proof.final)))
+    ground = replace(first, proof=replace(first.proof, main_root=flip(first.proof.main_root)))
+
+    def reason(*proofs: PartProof) -> RejectReason | None:
+        try:
+            with_seal(proofs=proofs).verify(proven().image_id, threads=threads)
+        except VerificationError as error:
+            return error.reason
+        return None
+
+    alone = [reason(memory, opened, second), reason(memory, first, folded), reason(memory, ground, second)]
+    assert len(set(alone)) == 3
+    assert None not in alone
+    assert reason(memory, opened, folded) is alone[0]
+    assert reason(memory, ground, folded) is alone[2]
+    assert refusal(with_seal(proofs=(memory, opened, folded))) is alone[0]
+
+
+def test_a_file_that_changes_is_refused(path: Path) -> None:
+    """While it is verified: what its proofs have in common would be another proof's."""
+    honest = path.read_bytes()
+    with open_receipt(path) as stored:
+        receipt = Receipt.from_bytes(stored)
+        proofs = seal_of(receipt).proofs
+        assert isinstance(proofs, StoredProofs)
+        place = len(honest) - proofs.sizes[-1] // 2
+        with path.open("r+b") as file:
+            file.seek(place)
+            file.write(flip(honest[place : place + 1]))
+        with pytest.raises(FormatError, match="proof 2: its bytes are not what they were, the file has changed"):
+            receipt.verify(proven().image_id)
+        path.write_bytes(honest)
+        receipt.verify(proven().image_id)
+        with path.open("r+b") as file:
+            file.truncate(place)
+        with pytest.raises(FormatError, match="are gone, the file has changed"):
+            receipt.verify(proven().image_id)
+
+
+def test_stored_proofs_are_a_sequence() -> None:
+    seal = seal_of(Receipt.from_bytes(proven().receipt.to_bytes()))
+    own = seal_of(proven().receipt)
+    assert isinstance(seal.proofs, StoredProofs)
+    assert len(seal.proofs) == 3
+    assert [encode_part(proof) for proof in seal.proofs] == [encode_part(proof) for proof in own.proofs]
+    assert seal.proofs[1:] == own.proofs[1:]
+    assert seal.proofs[-1] == own.proofs[2]
+    assert seal.log_heights() == own.log_heights()
+    assert seal == own
+    assert np.array_equal(seal.proofs.sizes, [len(encode_part(proof)) for proof in own.proofs])
+    with pytest.raises(IndexError):
+        seal.proofs[3]
+
+
+def test_threads_that_are_none(path: Path) -> None:
+    with pytest.raises(UsageError, match="0 threads: at least 1 is needed"):
+        proven().receipt.verify(proven().image_id, threads=0)
+    assert main([str(path), "--image-id", proven().image_id, "--threads", "0"]) == 2
+    assert main([str(path), "--image-id", proven().image_id, "--threads", "1"]) == 0
+    assert invoke("verify", path, "--image-id", proven().image_id, "--threads", "2").code == 0
+    assert invoke("verify", path, "--image-id", proven().image_id, "--threads", "0").code == 2
+    proven().receipt.verify(proven().image_id, policy=Policy(128), threads=3)
