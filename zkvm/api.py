@@ -287,13 +287,15 @@ def prove(
             raise
         found = None
     if found is None:
-        from zkvm.segments import prove_run
+        from zkvm.segments import prepare_workers, prove_run
 
-        with clock("image"):
-            header, _, committed = committed_image(image, chosen.blowup, workers)
         check = partial(_self_check, policy=demanded) if verify else None
-        run = (file, image, header, committed, env, chosen, zk, workers, pad_to, segment_cycles, work_dir, clock, demanded, check)
         with workers_of(client, jobs, env) as pool:
+            if pool is not None:
+                prepare_workers(pool, file, chosen, zk, threads or 1)
+            with clock("image"):
+                header, _, committed = committed_image(image, chosen.blowup, workers)
+            run = (file, image, header, committed, env, chosen, zk, workers, pad_to, segment_cycles, work_dir, clock, demanded, check)
             receipt, session, accounts = prove_run(*run, pool, threads or 1)
         return replace(_proven(clock, started, receipt, session, None), accounts=accounts)
     execution, heights, (header, columns, committed) = found

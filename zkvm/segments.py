@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -14,6 +15,7 @@ from zkvm.riscv.records import Image
 from zkvm.session.bound import PadTo
 from zkvm.session.checking import wrong_parts
 from zkvm.session.lengths import Lengths, memory_budget
+from zkvm.session.pieces import Terms, prepare_work
 from zkvm.session.plan import Plan
 from zkvm.session.pool import Pool
 from zkvm.session.resources import Clock
@@ -28,6 +30,11 @@ from zkvm.stark.prover.memory import PROCESS_BYTES
 from zkvm.stark.prover.preprocessed import Preprocessed
 from zkvm.verifier.receipt import MAX_JOURNAL_BYTES, MAX_SEGMENTED_BYTES, Claim, Receipt, journal_digest
 from zkvm.verifier.segments import SegmentedSeal
+
+
+def prepare_workers(pool: Pool, program: bytes, chosen: Parameters, zk: bool, threads: int) -> None:
+    """Let workers load what a run takes, as long as there is nothing to prove; the arguments are those of :func:`prove_run`."""
+    pool.prepare(prepare_work, program, pickle.dumps(Terms(chosen.name, chosen.security_bits, zk, threads)))
 
 
 def prove_run(

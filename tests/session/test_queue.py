@@ -171,6 +171,15 @@ def test_a_pool_asks_for_no_more_than_it_needs() -> None:
     assert b"shared" not in repr(outcomes[5]).encode()
 
 
+@pytest.mark.parametrize("data", [b"good", b"bad"])
+def test_workers_are_prepared_and_nobody_waits(data: bytes) -> None:
+    """Also if that fails: what comes of it is in no outcome."""
+    with Processes(2, lambda: None) as pool:
+        pool.prepare(queue_jobs.append, b"shared ", data)
+        outcomes = list(pool.map(queue_jobs.append, b"shared ", [("0", b"a"), ("1", b"b"), ("2", b"c")]))
+    assert sorted((outcome.name, outcome.checked()) for outcome in outcomes) == [("0", b"shared a"), ("1", b"shared b"), ("2", b"shared c")]
+
+
 def test_a_process_is_killed_in_the_middle_of_a_run() -> None:
     """And the segments are proven all the same."""
     killed: list[int] = []

@@ -136,6 +136,9 @@ class Cluster:
         """Bytes that each of them may take; None: nobody says."""
         return self._max_memory or self._memory
 
+    def prepare(self, function: Work, shared: bytes, data: bytes) -> None:
+        """See :class:`zkvm.session.pool.Pool`: these workers are there, and know what they did before."""
+
     def distrust(self, worker: str) -> None:
         """Give this worker nothing more, if there is another."""
         self._distrusted.add(worker)

@@ -253,10 +253,16 @@ def setting_of(program: bytes, terms: Terms) -> Setting:
         program: the content of the ELF file.
         terms: of all proofs.
     """
-    prepare_prover()
+    prepare_prover(segment_machine(), memory_machine())
     image, chosen = load_image(program), parameters(terms.params, terms.security)
     header, _, committed = committed_image(image, chosen.blowup, terms.threads)
     return Setting(image, header, committed, chosen, terms.zk, terms.threads, 0)
+
+
+def prepare_work(program: bytes, data: bytes, progress: Progress) -> bytes:
+    """What a worker can do before there is a piece: ``data`` are the terms that pieces will have, pickled."""
+    _settings.get(program, pickle.loads(data))
+    return b""
 
 
 def pin_work(program: bytes, data: bytes, progress: Progress) -> bytes:

@@ -16,6 +16,8 @@ from zkvm.session.resources import Progress
 
 Work = Callable[[bytes, bytes, Progress], bytes]
 """What a worker does: called with what all pieces share, a piece, and somebody to tell of progress."""
+PREPARING = "preparing"
+"""Name of what is done before there are pieces."""
 PATIENCE = 0.2
 """Seconds between two questions whether to go on."""
 
@@ -78,6 +80,9 @@ class Pool(Protocol):
             Cancelled: the caller asked for it.
         """
 
+    def prepare(self, function: Work, shared: bytes, data: bytes) -> None:
+        """Do what can be done before there are pieces, if that takes time: ``function``, once for each worker. Nobody waits for it."""
+
     def distrust(self, worker: str) -> None:
         """Give this one, who made what is no proof, nothing more, if there is anybody else."""
 
@@ -114,8 +119,13 @@ class Processes:
         self._queue.close()
 
     def _changed(self, job: Job) -> None:
-        if job.ended:
+        if job.ended and job.name != PREPARING:
             self._ended.put(job)
+
+    def prepare(self, function: Work, shared: bytes, data: bytes) -> None:
+        """See :class:`Pool`: processes start, and load what they need, while this one does something else."""
+        for _ in range(self.size):
+            self._queue.submit(function, shared, data, name=PREPARING)
 
     def map(self, function: Work, shared: bytes, pieces: Iterable[tuple[str, bytes]]) -> Iterator[Outcome]:
         """See :class:`Pool`."""

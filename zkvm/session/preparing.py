@@ -14,13 +14,18 @@ from zkvm.session.resources import no_collection, prove_extra
 from zkvm.verifier.image import Matrices, image_columns, image_header
 
 if TYPE_CHECKING:
+    from zkvm.stark.air.machine import Machine
     from zkvm.stark.prover.preprocessed import Preprocessed
 
     Committed = tuple[ImageHeader, Matrices, Preprocessed]
 
 
-def prepare_prover() -> None:
-    """Load the compiled kernels first, so that no phase's seconds hold that of another's imports; keep memory between phases."""
+def prepare_prover(*machines: Machine) -> None:
+    """Load the compiled kernels first, so that no phase's seconds hold that of another's imports; keep memory between phases.
+
+    Args:
+        *machines: of the proofs; none: that of whole runs.
+    """
     with no_collection(), prove_extra():
         import zkvm.riscv.vm.executor
         import zkvm.stark.prover.prove  # noqa: F401
@@ -31,7 +36,8 @@ def prepare_prover() -> None:
         library.load()
         keep_freed_pages()
         choose_pages(0)  # for the image, until the size of the proof is known
-        recall_tapes(machine())  # two threads will ask for them: they are derived once
+        for own in machines or (machine(),):
+            recall_tapes(own)  # two threads will ask for them: they are derived once
 
 
 def choose_pages(size: int) -> None:

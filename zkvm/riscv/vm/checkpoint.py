@@ -156,8 +156,14 @@ def _content(state: MachineState, page: int) -> bytes:
     """The words of a page that can change; 0 for the others."""
     slot = int(state.memory.page_table[page])
     own = slice(slot * PAGE_WORDS, (slot + 1) * PAGE_WORDS)
-    changeable = np.isin(state.memory.origins[own], (ZERO, DATA))
+    changeable = _changeable(state.memory.origins[own])
     return np.where(changeable, state.memory.values[own], 0).astype("<u4").tobytes()
+
+
+def _changeable(origins: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which words can change, by where they come from."""
+    result: NDArray[np.bool_] = (origins == ZERO) | (origins == DATA)
+    return result
 
 
 def _initial(image: Image, page: int) -> bytes:
@@ -177,7 +183,7 @@ def _write(state: MachineState, page: int, content: NDArray[np.uint32]) -> None:
     """
     index = state.memory.locate(page * PAGE_WORDS + np.arange(PAGE_WORDS, dtype=np.int64))
     mapped = np.flatnonzero(index >= 0)
-    changeable = mapped[np.isin(state.memory.origins[index[mapped]], (ZERO, DATA))]
+    changeable = mapped[_changeable(state.memory.origins[index[mapped]])]
     if np.any(np.delete(content, changeable)):
         raise CheckpointError(f"page 0x{page:x} of the checkpoint is of another program: it holds words that this one cannot write")
     state.memory.values[index[changeable]] = content[changeable]
