@@ -88,7 +88,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "session.run": (
         "errors", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.memory", "session.resources",
     ),
-    "session.workdir": ("errors", "files"),
+    "session.workdir": ("errors", "files", "riscv.vm.checkpoint"),
     # The driver of proofs in segments: executes, fills, proves.
     "session.segmented": ("errors", "riscv.segments", "session", "stark.air", "stark.protocol"),
     "session.cutting": ("errors", "riscv", "session", "stark.crypto.hashes", "stark.tables"),
@@ -100,7 +100,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     ),
     # Who has proofs from others looks at them.
     "session.checking": ("errors", "stark.crypto.transcript", "stark.protocol", "stark.verifier"),
-    "session.preparing": ("riscv", "session.resources", "stark.kernels", "stark.prover", "verifier.image"),
+    "session.preparing": ("riscv", "session.resources", "stark.air.machine", "stark.kernels", "stark.prover", "verifier.image"),
     "session.child": ("session.resources",),
     "session.cluster": ("errors", "session"),
     "session.queue": ("errors", "session.child", "session.memory", "session.resources"),

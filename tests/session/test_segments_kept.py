@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -72,8 +71,9 @@ def test_a_page_that_is_damaged_is_noticed(tmp_path: Path) -> None:
     work = tmp_path / "work"
     with pytest.raises(Stop):
         prove(work, progress=stop_at("segment 2"))
-    for page in (work / "pages").iterdir():
-        page.write_bytes(bytes(4096))
+    (path,) = (work / "pages").iterdir()
+    data = path.read_bytes()
+    path.write_bytes(b"".join(data[first : first + 32] + bytes(4096) for first in range(0, len(data), 32 + 4096)))
     with pytest.raises(CheckpointError, match="is damaged"):
         prove(work)
 
@@ -126,15 +126,30 @@ def test_plans_have_bytes(tmp_path: Path) -> None:
     assert len(plan.cuts) == 3
 
 
-def test_pages_are_files(tmp_path: Path) -> None:
+def test_pages_are_in_a_file(tmp_path: Path) -> None:
+    """Those that are there are there for the next process, but for the half of one that a killed process leaves."""
     pages = FolderPages(tmp_path / "pages")
-    pages[b"\1" * 32] = b"content"
-    assert pages[b"\1" * 32] == b"content"
-    assert list(pages) == [b"\1" * 32]
-    assert len(pages) == 1
-    assert b"\1" * 32 in pages
+    names, contents = [bytes([number]) * 32 for number in range(4)], [bytes([number]) * 4096 for number in range(4)]
+    assert not (tmp_path / "pages").exists()
+    for name, content in zip(names[:2], contents[:2], strict=True):
+        pages[name] = content
+    assert [pages[name] for name in names[:2]] == contents[:2]
+    assert list(pages) == names[:2]
+    assert names[1] in pages
     with pytest.raises(KeyError):
-        _ = pages[b"\2" * 32]
-    del pages[b"\1" * 32]
-    assert not len(pages)
-    assert os.listdir(tmp_path / "pages") == []
+        _ = pages[names[2]]
+    pages[names[0]] = contents[3]
+    pages.close()
+    (path,) = (tmp_path / "pages").iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.write_bytes(path.read_bytes() + names[2] + bytes(100))
+    again = FolderPages(tmp_path / "pages")
+    assert dict(again) == {names[0]: contents[3], names[1]: contents[1]}
+    again[names[3]] = contents[3]
+    again.flush()
+    assert dict(FolderPages(tmp_path / "pages")) == {names[0]: contents[3], names[1]: contents[1], names[3]: contents[3]}
+    del again[names[3]]
+    assert len(again) == 2
+    again.close()
+    path.unlink()
+    assert not FolderPages(tmp_path / "pages")

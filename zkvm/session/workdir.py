@@ -1,7 +1,7 @@
 """The directory of a run that is proven in segments: what has been done, so that it is not done again.
 
 It holds the guest's memory and the secret that hides it in the proofs, so nobody but its owner may read it. Each file is written whole or
-not at all, and ends with a hash of its content: a file that is damaged counts as missing. Pages are named by their hash instead.
+not at all, and ends with a hash of its content: a file that is damaged counts as missing. Pages are together in one, each with its hash.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import os
 import shutil
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import IO
 
 from zkvm.errors import CheckpointError, UsageError
 from zkvm.files import write_folder
+from zkvm.riscv.vm.checkpoint import PAGE_BYTES
 
 HASH_BYTES = 32
-IDENTITY, PLAN, PAGES = "run", "plan", "pages"
+IDENTITY, PLAN, PAGES, CONTENTS = "run", "plan", "pages", "contents"
 
 
 def _hash(data: bytes) -> bytes:
@@ -25,37 +27,66 @@ def _hash(data: bytes) -> bytes:
 
 
 class FolderPages(MutableMapping[bytes, bytes]):
-    """Contents of pages by their hash, each a file."""
+    """Contents of pages by their hash, one after the other in a file, each behind its hash. Of two with one hash the later one counts.
+
+    There are many, so they are not forced to the disk: who reads one checks its hash. What an interrupted process left of the last one is
+    overwritten.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        """``folder``: of the file; made with the first page."""
+        self._path = folder / CONTENTS
+        self._file: IO[bytes] | None = None
+        self._places: dict[bytes, int] = {}
+        self._end = 0
+        with contextlib.suppress(OSError), self._path.open("rb") as file:
+            while len(record := file.read(HASH_BYTES + PAGE_BYTES)) == HASH_BYTES + PAGE_BYTES:
+                self._places[record[:HASH_BYTES]] = self._end
+                self._end += len(record)
 
-    def _path(self, digest: bytes) -> Path:
-        return self._folder / digest.hex()
+    def _opened(self) -> IO[bytes]:
+        if self._file is None:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            mode = "r+b" if self._path.exists() else "w+b"
+            self._file = open(self._path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))
+        return self._file
 
     def __getitem__(self, digest: bytes) -> bytes:
+        place = self._places[digest]
         try:
-            return self._path(digest).read_bytes()
+            file = self._opened()
+            file.seek(place + HASH_BYTES)
+            return file.read(PAGE_BYTES)
         except OSError as error:
             raise KeyError(digest) from error
 
     def __setitem__(self, digest: bytes, content: bytes) -> None:
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        scratch = self._folder / f".{digest.hex()}.{os.getpid()}.part"
-        scratch.write_bytes(content)  # not forced to the disk: there are many, and who reads one checks its hash
-        os.replace(scratch, self._path(digest))
+        assert (len(digest), len(content)) == (HASH_BYTES, PAGE_BYTES)
+        file = self._opened()
+        file.seek(self._end)
+        file.write(digest + content)
+        self._places[digest] = self._end
+        self._end += HASH_BYTES + PAGE_BYTES
 
     def __delitem__(self, digest: bytes) -> None:
-        self._path(digest).unlink()
-
-    def __contains__(self, digest: object) -> bool:
-        return isinstance(digest, bytes) and self._path(digest).exists()
+        del self._places[digest]
 
     def __iter__(self) -> Iterator[bytes]:
-        return (bytes.fromhex(path.name) for path in self._folder.glob("[0-9a-f]*"))
+        return iter(self._places)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self._places)
+
+    def flush(self) -> None:
+        """Hand over to the system what was written."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """The same, and let go of the file as long as nobody asks for a page."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 class WorkDir:
@@ -72,7 +103,7 @@ class WorkDir:
             CheckpointError: it is of another run.
             OSError: it cannot be made.
         """
-        self.folder = folder
+        self.folder, self.pages = folder, FolderPages(folder / PAGES)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         known = self.load(IDENTITY)
         if known is None and any(folder.iterdir()):
@@ -85,11 +116,10 @@ class WorkDir:
         os.chmod(folder, 0o700)
         if known is None:
             self.save(IDENTITY, identity)
-        self.pages = FolderPages(folder / PAGES)
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
-        """Errors of what is in it say where it is, and what to do.
+        """Errors of what is in it say where it is, and what to do; at the end its files are closed.
 
         Raises:
             CheckpointError: something cannot be gone on with.
@@ -98,9 +128,12 @@ class WorkDir:
             yield
         except CheckpointError as error:
             raise CheckpointError(f"{error}; the work in {self.folder} cannot be gone on with: delete it, or choose another one") from error
+        finally:
+            self.pages.close()
 
     def save(self, name: str, data: bytes) -> None:
-        """Write a file."""
+        """Write a file, behind the pages that are there."""
+        self.pages.flush()
         write_folder(self.folder, {name: data + _hash(data)}, {name})
 
     def drop(self, name: str) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from zkvm.stark.air.layout import is_joint
 from zkvm.stark.field.goldilocks import P
@@ -233,8 +234,9 @@ class Bound:
         return min(bits(self.probability), HASH_BITS)
 
 
+@lru_cache(maxsize=256)
 def best_bound(parameters: Parameters, size: Size, regime: str = BEST) -> Bound:
-    """The smallest summed error that the theorems of a regime prove.
+    """The smallest summed error that the theorems of a regime prove. Remembered: most of many segments are alike.
 
     Args:
         parameters: blowup and queries.
@@ -289,6 +291,5 @@ def joined_bits(shapes: Sequence[ProofShape], tuples: Sequence[int], joint_tuple
         regime: which theorems count: ``best``, ``bciks20`` or ``unique``.
     """
     sizes = [(shape.parameters, size_of(shape, own)) for shape, own in zip(shapes, tuples, strict=True)]
-    known = {each: best_bound(*each, regime).probability for each in set(sizes)}  # most of many segments are alike
-    errors = [*(known[each] for each in sizes), joint_term(shapes, joint_tuples).probability]
+    errors = [*(best_bound(*each, regime).probability for each in sizes), joint_term(shapes, joint_tuples).probability]
     return min(bits(max(errors)), HASH_BITS), min(bits(sum(errors)), HASH_BITS)
