@@ -88,7 +88,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "session.run": (
         "errors", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.memory", "session.resources",
     ),
-    "session.workdir": ("errors", "files", "riscv.vm.checkpoint"),
+    "session.workdir": ("errors", "files"),
     # The driver of proofs in segments: executes, fills, proves.
     "session.segmented": ("errors", "riscv.segments", "session", "stark.air", "stark.protocol"),
     "session.cutting": ("errors", "riscv", "session", "stark.crypto.hashes", "stark.tables"),

@@ -13,7 +13,8 @@ from tests.riscv.vm.test_cuts import same
 from tests.session.test_segments import LENGTH, PROGRAM, Stop, counter, proofs_in, prove, stop_at
 from zkvm.api import load_image
 from zkvm.errors import CheckpointError, ProvingError
-from zkvm.session import pieces, segmented
+from zkvm.riscv.vm.checkpoint import PAGE_BYTES
+from zkvm.session import pieces, segmented, workdir
 from zkvm.session.plan import Plan
 from zkvm.session.workdir import FolderPages, WorkDir
 from zkvm.stark.protocol.joint_codec import encode_part
@@ -128,6 +129,7 @@ def test_plans_have_bytes(tmp_path: Path) -> None:
 
 def test_pages_are_in_a_file(tmp_path: Path) -> None:
     """Those that are there are there for the next process, but for the half of one that a killed process leaves."""
+    assert workdir.PAGE_BYTES == PAGE_BYTES
     pages = FolderPages(tmp_path / "pages")
     names, contents = [bytes([number]) * 32 for number in range(4)], [bytes([number]) * 4096 for number in range(4)]
     assert not (tmp_path / "pages").exists()

@@ -16,9 +16,9 @@ from typing import IO
 
 from zkvm.errors import CheckpointError, UsageError
 from zkvm.files import write_folder
-from zkvm.riscv.vm.checkpoint import PAGE_BYTES
 
-HASH_BYTES = 32
+HASH_BYTES, PAGE_BYTES = 32, 4096
+"""Of a page's content, as :mod:`zkvm.riscv.vm.checkpoint` has it, which cannot be imported without kernels."""
 IDENTITY, PLAN, PAGES, CONTENTS = "run", "plan", "pages", "contents"
 
 

@@ -130,7 +130,7 @@ def _programs(options: argparse.Namespace) -> list[bytes]:
 
     Raises:
         ElfError: a program cannot be read, or is none.
-        UsageError: none is named, or pyelftools is missing.
+        UsageError: none is named.
         LimitError: it is too large.
     """
     named = [] if options.image_id is None else [parse_image_id(options.image_id)]
