@@ -14,17 +14,18 @@ from typing import Any
 
 from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
 from zkvm.files import FileBytes, read_kinds, write_atomically
-from zkvm.riscv.header import MAX_GAP_WORD, MAX_GAPS, ImageHeader, preprocessed_chips, run_statement
+from zkvm.riscv.header import ImageHeader, preprocessed_chips, run_statement
 from zkvm.riscv.machine import machine
 from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
 from zkvm.stark.protocol.codec import Data, Reader, decode_proof, encode_proof
-from zkvm.stark.protocol.params import BEST, BLOWUPS, MAX_HEIGHT, PARAMETERS, REGIMES, Parameters, Policy, parameters_from_numbers
+from zkvm.stark.protocol.params import BEST, BLOWUPS, REGIMES, Parameters, Policy, parameters_from_numbers
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.security import proven_bits
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.verifier.verify import verify_proof
 from zkvm.verifier import table
-from zkvm.verifier.segments import SegmentedSeal
+from zkvm.verifier.encoding import encode_header, little, read_header, read_parameters
+from zkvm.verifier.segments import SegmentedSeal, verifier_threads
 
 MAGIC, SEGMENTS_MAGIC = b"ZKVMRCPT", b"ZKVMSEGS"
 """First bytes of a receipt: of a run that is one proof, and of a run in segments."""
@@ -39,8 +40,6 @@ MAX_RECEIPT_BYTES = 1 << 24
 stands before it come to less than 5 MB. A test adds it up for every parameter set."""
 MAX_SEGMENTED_BYTES = 1 << 31
 """The same for a run in segments, whose receipt has some MB for each: more than a thousand of them."""
-DEFAULT_THREADS = 2
-"""Of verifying the proofs of a run in segments: more of them wait for each other, because parts are Python's."""
 PARAMETER_NAMES = ("blowup", "queries", "exempt_rows")
 
 DEFAULT_POLICY = Policy()
@@ -127,7 +126,7 @@ class Receipt:
             VerificationError: with the reason of the first check that fails.
             UsageError: ``image_id`` is not an image ID, or less than one thread.
         """
-        workers = _threads(threads)
+        workers = verifier_threads(threads)
         expected = parse_image_id(image_id)
         self.header.check()
         if self.header.image_id() != expected:
@@ -183,14 +182,14 @@ class Receipt:
         try:
             parts = [
                 SEGMENTS_MAGIC if self.segments else MAGIC,
-                _little(2, FORMAT_VERSION, FLAG_DEV if self.dev else 0),
+                little(2, FORMAT_VERSION, FLAG_DEV if self.dev else 0),
                 machine().digest,
-                _encode_header(self.header),
+                encode_header(self.header),
                 self.claim.image_id,
-                _little(4, self.claim.exit_code),
+                little(4, self.claim.exit_code),
                 self.claim.journal_digest,
-                _little(2, *self.claim.parameters),
-                _little(4, len(self.journal)),
+                little(2, *self.claim.parameters),
+                little(4, len(self.journal)),
                 self.journal,
             ]
         except OverflowError as error:
@@ -214,15 +213,15 @@ class Receipt:
         reader = Reader(data)
         segmented = data[: len(MAGIC)] == SEGMENTS_MAGIC
         reader.constant(SEGMENTS_MAGIC if segmented else MAGIC, "magic bytes of a receipt")
-        reader.constant(_little(2, FORMAT_VERSION), "format version")
+        reader.constant(little(2, FORMAT_VERSION), "format version")
         flags = reader.integer(2, "flags", 0, 0 if segmented else FLAG_DEV)
         reader.constant(machine().digest, "digest of the machine (the receipt was made by another version)")
-        header = _read_header(reader)
+        header = read_header(reader)
         claim = Claim(
             image_id=reader.take(DIGEST_BYTES, "image ID"),
             exit_code=reader.integer(4, "exit code"),
             journal_digest=reader.take(DIGEST_BYTES, "journal digest"),
-            parameters=_read_parameters(reader),
+            parameters=read_parameters(reader),
         )
         journal = reader.take(reader.integer(4, "journal length", 0, MAX_JOURNAL_BYTES), "journal")
         if segmented:
@@ -327,18 +326,6 @@ def open_receipt(path: str | os.PathLike[str] | int) -> Iterator[Data]:
         yield data
 
 
-def _threads(threads: int | None) -> int:
-    """How many proofs are verified at one time.
-
-    Raises:
-        UsageError: less than one.
-    """
-    if threads is not None and threads < 1:
-        raise UsageError(f"{threads} threads: at least 1 is needed")
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(there, DEFAULT_THREADS) if threads is None else threads
-
-
 def verdict(
     data: Data, *image_ids: str | bytes, policy: Policy = DEFAULT_POLICY, exit_code: int = 0, threads: int | None = None
 ) -> dict[str, Any]:
@@ -402,41 +389,3 @@ def parse_image_id(image_id: str | bytes) -> bytes:
     if len(image_id) != DIGEST_BYTES:
         raise UsageError(f"an image ID is {2 * DIGEST_BYTES} hexadecimal digits ({DIGEST_BYTES} bytes)")
     return bytes(image_id)
-
-
-def _little(width: int, *numbers: int) -> bytes:
-    return b"".join(number.to_bytes(width, "little") for number in numbers)
-
-
-def _encode_header(header: ImageHeader) -> bytes:
-    edges = [edge for gap in header.gaps for edge in gap]
-    logs = [height.bit_length() - 1 if height else 0 for height in header.heights]
-    if tuple(1 << log if log else 0 for log in logs) != header.heights:
-        raise UsageError(f"preprocessed heights {header.heights} are not powers of two")
-    return (
-        _little(4, header.entry, header.initial_sp)
-        + _little(1, len(header.gaps))
-        + _little(4, *edges)
-        + _little(1, *logs)
-        + b"".join(header.roots)
-    )
-
-
-def _read_header(reader: Reader) -> ImageHeader:
-    """The image's header; that its numbers are admissible for an image is checked by :meth:`ImageHeader.check`."""
-    entry, initial_sp = reader.integer(4, "entry"), reader.integer(4, "initial stack pointer")
-    count = reader.integer(1, "number of gaps", 0, MAX_GAPS)
-    gaps = tuple(
-        (reader.integer(4, "start of a gap", 1, MAX_GAP_WORD), reader.integer(4, "end of a gap", 1, MAX_GAP_WORD)) for _ in range(count)
-    )
-    logs = [reader.integer(1, f"log height of {name}", 0, MAX_HEIGHT.bit_length() - 1) for name in preprocessed_chips()]
-    heights = tuple(1 << log if log else 0 for log in logs)
-    return ImageHeader(entry, initial_sp, gaps, heights, tuple(reader.take(DIGEST_BYTES, "preprocessed root") for _ in BLOWUPS))
-
-
-def _read_parameters(reader: Reader) -> tuple[int, int, int]:
-    """The parameters of a claim, which must be those of a known set."""
-    numbers = reader.integer(2, "blowup"), reader.integer(2, "queries"), reader.integer(2, "exempt rows")
-    if numbers not in [entry.numbers for entry in PARAMETERS]:
-        raise FormatError(f"unknown parameters (blowup, queries, exempt rows) = {numbers}")
-    return numbers
