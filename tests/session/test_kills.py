@@ -114,6 +114,7 @@ def test_a_kill_in_each_of_many_runs(tmp_path: Path) -> None:
                 assert code == 0
                 took[shared] = took[shared] if lasted else time.monotonic() - begun
             run.check(claim)
+            print(f"{sum(counts.values())} kills: {victim if lasted else 'nobody'}", flush=True)
             cluster.start_workers(WORKERS - len(cluster.running()))
     print(f"{sum(counts.values())} kills, as many right receipts: {dict(counts)}; proofs that were there: {dict(Counter(done))}")
     assert len(set(done)) > 1 or RUNS < 10
