@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = "tests"
 COMMAND = "a command, which the command line finds by its name"
 IN_A_CHILD = "called by its name in a process of its own"
-HEADER_FIELD = "a field of a header that is read as a whole"
 KEPT = {
     "check_joint": "the checker of joint buses: zkvm check does not cut runs",
     "compile_model": COMMAND,
@@ -32,8 +31,7 @@ KEPT = {
     "prove_repeatedly": IN_A_CHILD,
     "send_group": IN_A_CHILD,
     "coordinator": "a field of a row that is written as a whole",
-    "ehsize": HEADER_FIELD,
-    "shstrndx": HEADER_FIELD,
+    "__getitem__": "what a reader of receipts asks of bytes that may lie on the disk",
     "assemble": "the assembler of the tests",
     "run_reference": "the kernel's readable twin",
     "from_header": "reads the committed weights for the test of the committed guest",

@@ -38,7 +38,7 @@ class Weights(dict[str, Array]):
 
     def bounds(self, low: str, high: str) -> None:
         first, width = self.random.normal() * 0.3, self.random.uniform(1, 2)
-        self[low], self[high] = np.float32(first * self.size), np.float32((first + width) * self.size)
+        self[low], self[high] = np.array(first * self.size, np.float32), np.array((first + width) * self.size, np.float32)
 
 
 def inverted(seed: int, size: float) -> Made:
@@ -85,7 +85,7 @@ def transformer(seed: int, size: float, chosen: bool = False) -> Made:
     )  # fmt: skip
     weights.positive(g1=(width,), root=(1,))
     weights["g2"] = (weights.random.standard_normal(width) * size).astype(np.float32)
-    weights["never"] = np.float32(-np.inf)
+    weights["never"] = np.array(-np.inf, np.float32)
     weights["mask"] = np.triu(np.full((TOKENS, TOKENS), -1e9, np.float32), 1)
     turned = {"q": [0, 2, 1, 3], "k": [0, 2, 3, 1], "v": [0, 2, 1, 3]}
     nodes = [node("LayerNormalization", "x g1 o1", "n")]
@@ -110,7 +110,7 @@ def gated(seed: int, size: float) -> Made:
     weights.drawn(w=(24, 32), v=(24, 32), mean=(1, 24), shift=(32,), last=(32, 6))
     weights.positive(deviation=(1, 24), gain=(32,))
     weights.bounds("low", "high")
-    weights["number"] = np.float32(-0.7 * size)
+    weights["number"] = np.array(-0.7 * size, np.float32)
     nodes = [
         node("Sub", "x mean", "c"), node("Div", "c deviation", "n"), node("MatMul", "n w", "a"), node("MatMul", "n v", "b"),
         node("Sigmoid", "a", "s"), node("Mul", "b s", "g"), node("Tanh", "g", "t"), node("Mul", "t gain", "k"), node("Add", "k shift", "l"),
