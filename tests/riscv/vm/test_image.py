@@ -88,6 +88,17 @@ def test_bss_between_segments_is_a_gap_of_its_own() -> None:
     assert image.gaps == ((0x2_0000 // 4, 0x2_000C // 4), (0x3_0008 // 4, LIMIT // 4), STACK)
 
 
+@pytest.mark.parametrize(("start", "size"), [(1, 2), (2, 2), (2, 6), (3, 1), (3, 2), (0, 3)])
+def test_bss_may_begin_within_a_word(start: int, size: int) -> None:
+    """Linkers put a section of bytes wherever the one before ended: all of its words are zeros, and no others."""
+    image = build(Segment(0x2_0000 + start, b"", size, writable=True, executable=False), Segment(0x3_0000, b"a", 1, True, False))
+    assert image.gaps == ((0x2_0000 // 4, -(-(0x2_0000 + start + size) // 4)), (0x3_0004 // 4, LIMIT // 4), STACK)
+    below = Segment(0x2_0000, b"z", 1, writable=True, executable=False)
+    taken = build(below, Segment(0x2_0001, b"", 6, writable=True, executable=False))
+    assert data_rows(taken) == {0x2_0000: ord("z")}
+    assert taken.gaps == ((0x2_0004 // 4, LIMIT // 4), STACK)
+
+
 def test_zeros_behind_read_only_data_are_rom() -> None:
     image = build(Segment(0x2_0000, b"abcd", 12, writable=False, executable=False))
     assert image.rom_address.tolist()[-3:] == [0x2_0000, 0x2_0004, 0x2_0008]

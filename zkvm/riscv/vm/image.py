@@ -84,7 +84,7 @@ def build_image(program: Program, *, tensors: bool = TENSORS) -> Image:
     rom_index, rom_value = _merge([_all_words(s) for s in segments if not s.writable and not (s.kind and tensors)])
     end = max(s.end for s in segments)
     heap_start = -(-end // 16) * 16
-    bss = [(-(-(s.address + len(s.data)) // 4), -(-s.end // 4)) for s in segments if s.writable]
+    bss = [((s.address + len(s.data)) // 4, -(-s.end // 4)) for s in segments if s.writable]
     gaps = _gaps([*bss, (-(-end // 4), heap_limit // 4), (floor // 4, top // 4)], ram_index)
     check_gaps(gaps, np.concatenate([ram_index, rom_index]))
     rows = np.concatenate([simplify(*_instructions(s)) for s in segments if s.executable])
