@@ -18,7 +18,7 @@ from elftools.elf.sections import SymbolTableSection
 from tests.riscv.vm.elf_files import EXECUTE, PT_DYNAMIC, PT_INTERP, READ, TEXT, WRITE, ElfSpec, Header, code
 from zkvm.errors import ElfError, GuestTrap
 from zkvm.riscv.vm.demangle import readable
-from zkvm.riscv.vm.elf import load_image, parse_elf
+from zkvm.riscv.vm.elf import MAX_NAME_BYTES, load_image, parse_elf
 from zkvm.riscv.vm.executor import execute
 
 GOOD = Header(TEXT, code(), READ | EXECUTE)
@@ -205,6 +205,18 @@ def test_an_image_does_not_depend_on_sections() -> None:
         assert image.content_id == expected.content_id
         assert image.program.tobytes() == expected.program.tobytes()
         assert peak < 10 * len(file) + (1 << 20)
+
+
+def test_names_that_share_their_bytes_take_little_memory() -> None:
+    """As many copies of one long string as there are symbols would be a thousand times the file."""
+    file = many_names()
+    tracemalloc.start()
+    symbols = load_image(file).symbols
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [address for address, _ in symbols] == list(range(TEXT, TEXT + 5000))
+    assert {name for _, name in symbols} == {"x" * MAX_NAME_BYTES}
+    assert peak < 2 * len(symbols) * MAX_NAME_BYTES + 10 * len(file)
 
 
 def test_damaged_files_without_names_raise_nothing_else() -> None:

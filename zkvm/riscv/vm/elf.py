@@ -40,6 +40,8 @@ SYMBOL = struct.Struct("<IIIBBH")
 """An entry of a symbol table: where its name is, value, size, kind, visibility, section."""
 SYMBOL_TYPE, FUNCTION, UNDEFINED = 0xF, 2, 0
 SHT_SYMTAB = 2
+MAX_NAME_BYTES = 1 << 10
+"""Of a function's name; the rest of a longer one is not shown. Names may share bytes of the file, and are far longer than it together."""
 MAX_PROGRAM_HEADERS = 1 << 10
 """Far more than linkers make; a count that is written elsewhere because it does not fit the file's header is above this, too."""
 MAX_DATA_BYTES = 1 << 28
@@ -179,11 +181,10 @@ def _symbols(header: _Header, file: bytes) -> tuple[tuple[int, str], ...]:
     if table is None or table[6] >= len(sections):
         return ()
     entries, texts = (file[section[4] : section[4] + section[5]] for section in (table, sections[table[6]]))
-    texts += b"\0"
     names: dict[int, str] = {}
     for start, address, _, kind, _, section in SYMBOL.iter_unpack(entries[: len(entries) // SYMBOL.size * SYMBOL.size]):
         if kind & SYMBOL_TYPE == FUNCTION and section != UNDEFINED and start < len(texts):
-            name = texts[start : texts.index(0, start)].decode(errors="replace")
+            name = texts[start : start + MAX_NAME_BYTES].partition(b"\0")[0].decode(errors="replace")
             if name:
                 names[address] = min(names.get(address, name), name)
     return tuple((address, readable(name)) for address, name in sorted(names.items()))
