@@ -173,3 +173,6 @@ def test_weights_too_large_for_their_results_are_refused_by_name() -> None:
     layer = Layer("x", "y", np.full((1, 4), 1e9), np.zeros(1), False)
     with pytest.raises(UsageError, match="layer 7: its weights are too large for its results to be private"):
         quantized_secretly("layer 7", layer, source, 1e-9, 16)
+    for broken in (replace(layer, weights=np.array([[1, 2, np.inf, 3]])), replace(layer, bias=np.array([np.nan]))):
+        with pytest.raises(UsageError, match="layer 7: a weight is NaN or infinite"):
+            quantized_secretly("layer 7", broken, source, 1.0, 16)

@@ -108,7 +108,7 @@ def rescale(ratios: float | NDArray[np.float64], bound: int, lo: int, hi: int, n
         raise UsageError(f"{name}: its sums can reach {bound}, more than a 32-bit accumulator holds")
     largest = float(np.abs(values).max()) if secret else float(values.max())
     if not np.isfinite(largest) or largest < 0:
-        raise UsageError(f"{name}: rescaling by {largest} is not possible")
+        raise UsageError(f"{name}: rescaling by {largest} is not possible: are its weights finite, and its variances positive?")
     if largest == 0:
         return Rescale((0,) * len(values), FAST_SHIFT, bound, lo, hi, secret)
     # ratio * 2^shift fits 31 bits; frexp gives ratio = m * 2^e with m in [1/2, 1).

@@ -149,8 +149,11 @@ def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, wei
         weight_bits: of the weights, at most.
 
     Raises:
-        UsageError: its weights or biases are too large for its results. It never computes in another way: that would say something of them.
+        UsageError: its weights or biases are not finite, or too large for its results. It never computes otherwise, which
+            would say something of them.
     """
+    if not (np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all()):
+        raise UsageError(f"{name}: a weight is NaN or infinite")
     limit = private_limit(layer.weights.shape[1])
     unit, step = limit // OFFSET, BIAS_UNIT // limit
     top, shift = (1 << (weight_bits - 1)) - 1, 16 - weight_bits
