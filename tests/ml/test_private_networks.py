@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.ml.models import agreed, compiled
-from tests.ml.private_networks import NETWORKS
+from tests.ml.models import agreed, compiled, model_of, normal
+from tests.ml.private_networks import NETWORKS, node
 from tests.ml.test_private import counts_by_chip
 from tools.emulator import emulate
 from zkvm.errors import UsageError
@@ -25,6 +25,7 @@ from zkvm.ml.operations.tensors import TensorExport, TensorLoad
 from zkvm.ml.operators import secret_functions, tensor_combining
 from zkvm.ml.operators.secret import NARROWEST, TOP, set_bounds
 from zkvm.ml.package import SALT_BYTES
+from zkvm.ml.samples import Sample
 from zkvm.ml.value import Value
 from zkvm.riscv.vm.digest import digest_of
 from zkvm.riscv.vm.elf import load_image
@@ -157,3 +158,18 @@ def test_bounds_of_a_clip_are_the_same_integers() -> None:
     for low, high in ((0.0, np.inf), (-np.inf, 1.0), (0.0, 1e6)):
         with pytest.raises(UsageError, match="too far from what it cuts"):
             set_bounds(Value("y", (1,), 0, TOP), "y", (low, high), 5.0)
+
+
+def test_bounds_of_a_clip_may_be_the_wrong_way_round() -> None:
+    """The upper one wins. Which is larger says something of them, so nothing is made of it."""
+    published = []
+    for low, high in ((-0.25, 0.5), (2.0, -3.0), (0.5, -0.25)):
+        constants = {"w": normal(8, 16), "low": np.float32(low), "high": np.float32(high)}
+        nodes = [node("MatMul", "x w", "a"), node("Clip", "a low high", "y")]
+        samples: list[Sample] = [{"x": normal(4, 8, seed=number)} for number in range(4)]
+        compilation = compiled(model_of(nodes, samples[0], ["y"], constants), samples, PRIVATE)
+        published.append(compilation.model.source)
+        (result,), (value,) = agreed(compilation, compilation.model.quantize([samples[0]["x"]])[0]), compilation.graph.outputs
+        (expected,) = float_outputs(compilation.imported, samples[:1])[0]
+        assert np.abs(value.dequantize(result).reshape(expected.shape) - expected).max() < 0.001
+    assert published[1:] == published[:1] * 2

@@ -126,22 +126,7 @@ def twin_of(model: onnx.ModelProto, size: float) -> onnx.ModelProto:
                     attribute.floats[:] = _changed(np.array(attribute.floats, np.float32), random, size).tolist()
                 elif attribute.type == onnx.AttributeProto.FLOAT:
                     attribute.f = float(_changed(np.array([attribute.f], np.float32), random, size)[0])
-    _order_bounds(twin)
     return twin
-
-
-def _order_bounds(model: onnx.ModelProto) -> None:
-    """Exchange the bounds of a Clip that have overtaken one another: the lower one of such a Clip has no effect, and is left out."""
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    tensors |= {node.output[0]: attribute.t for node in model.graph.node for attribute in node.attribute if node.op_type == "Constant"}
-    for node in model.graph.node:
-        if node.op_type != "Clip" or node.domain or not set(node.input[1:3]) <= set(tensors):
-            continue
-        bounds = [tensors[name] for name in node.input[1:3]]
-        arrays = [numpy_helper.to_array(bound) for bound in bounds]
-        if len(bounds) > 1 and arrays[0].size == arrays[1].size == 1 and arrays[0].item() > arrays[1].item():
-            for bound, own, other in zip(bounds, arrays, arrays[::-1], strict=True):
-                bound.CopyFrom(numpy_helper.from_array(np.full_like(own, other.item()), bound.name))
 
 
 def _weights(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

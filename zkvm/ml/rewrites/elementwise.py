@@ -35,15 +35,9 @@ def rewrite_dropout(builder: Builder, node: Node) -> bool:
 
 @rewrites("Clip")
 def rewrite_clip(builder: Builder, node: Node) -> bool:
-    """Computed bounds, or a lower one above the upper one, which wins then."""
-    bounds = [builder.constants.get(name) if name else None for name in (*node.inputs[1:], "", "")[:2]]
-    names = [name for name in node.inputs[1:] if name]
-    if all(name in builder.constants for name in names):
-        low, high = bounds
-        if low is None or high is None or not low.reshape(-1)[0] > high.reshape(-1)[0]:
-            return False
-        builder.node("Clip", [node.inputs[0], node.inputs[2], node.inputs[2]], node.outputs[0])
-        return True
+    """Computed bounds. Constant ones stay, whatever they are, since they may be private."""
+    if all(name in builder.constants for name in node.inputs[1:] if name):
+        return False
     result = builder.node("Max", list(node.inputs[:2])) if node.has(1) else node.inputs[0]
     if node.has(2):
         builder.node("Min", [result, node.inputs[2]], node.outputs[0])
