@@ -59,8 +59,7 @@ class Run:
 
 def children_of(number: int) -> list[int]:
     """The processes that a process has started."""
-    text = Path(f"/proc/{number}/task/{number}/children").read_text()
-    return [int(own) for own in text.split()]
+    return [int(own) for path in Path(f"/proc/{number}/task").glob("*/children") for own in path.read_text().split()]
 
 
 def kill(victim: str, process: subprocess.Popen[bytes], cluster: LocalCluster, generator: random.Random) -> bool:

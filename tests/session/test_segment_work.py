@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,37 @@ def test_what_is_left_of_a_run_is_deleted(tmp_path: Path) -> None:
     discard(work)
     assert not work.exists()
     discard(work)
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_who_is_killed_while_deleting_begins_again(tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is left: the same command ends with a receipt."""
+    work = tmp_path / "work"
+    prove(work, verify=False)
+    left = [step]
+    unlink, rmtree = Path.unlink, shutil.rmtree
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Stop
+
+    def delete(path: Path, missing_ok: bool = False) -> None:
+        count()
+        unlink(path, missing_ok)
+
+    def delete_folder(path: Path, ignore_errors: bool) -> None:
+        count()
+        rmtree(path, ignore_errors)
+
+    monkeypatch.setattr(Path, "unlink", delete)
+    monkeypatch.setattr("zkvm.session.workdir.shutil.rmtree", delete_folder)
+    with pytest.raises(Stop):
+        discard(work)
+    monkeypatch.undo()
+    assert work.exists()
+    info = prove(work)
+    info.receipt.verify(info.image_id)
 
 
 def test_a_page_that_is_damaged_is_written_again(tmp_path: Path) -> None:

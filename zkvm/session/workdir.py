@@ -151,11 +151,15 @@ class WorkDir:
 
 
 def discard(folder: Path) -> None:
-    """Delete what the work on a run has left; what else is in the directory stays, and then the directory too."""
+    """Delete what the work on a run has left; what else is in the directory stays, and then the directory too.
+
+    The plan goes first, so that whoever finds the rest makes a new one; what makes it a run's directory goes last.
+    """
+    with contextlib.suppress(OSError):
+        (folder / PLAN).unlink(missing_ok=True)
     shutil.rmtree(folder / PAGES, ignore_errors=True)
     with contextlib.suppress(OSError):
-        left = [*folder.glob("proof-*-????????????????"), *folder.glob(".zkvm-*.part")]
-        for path in [*left, folder / PLAN, folder / IDENTITY]:  # the last one is what makes it a run's directory
+        for path in [*folder.glob("proof-*-????????????????"), *folder.glob(".zkvm-*.part"), folder / IDENTITY]:
             path.unlink(missing_ok=True)
         folder.rmdir()
 
