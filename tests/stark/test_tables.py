@@ -17,7 +17,7 @@ from zkvm.riscv.fills import fill_rows
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Execution
 from zkvm.riscv.vm.executor import execute
-from zkvm.stark import tables
+from zkvm.stark import multiplicities, tables
 from zkvm.stark.air.check import check_tables
 from zkvm.stark.air.chip import second_instance
 from zkvm.stark.air.machine import Machine
@@ -42,7 +42,7 @@ def test_kernels_build_the_same_tables(name: str, threads: int, monkeypatch: pyt
     """Whole tables, second instances among them, row ranges that end in the middle of a table."""
     monkeypatch.setattr(tables, "SPLIT_MINIMUM", 1 << 9)
     monkeypatch.setattr(tables, "_ROWS", 100)
-    monkeypatch.setattr(tables, "_CHUNK", 1 << 9)
+    monkeypatch.setattr(multiplicities, "_CHUNK", 1 << 9)
     execution = run(name)
     built = [
         tables.build_tables(machine(), execution, execution.image, EXEMPT, **options) for options in ({**KERNELS, "threads": threads}, {})

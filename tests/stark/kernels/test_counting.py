@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zkvm.stark import tables
+from zkvm.stark import multiplicities
 from zkvm.stark.field.goldilocks import P
 from zkvm.stark.prover import counting
 
 SIZE = 1 << 10
-BOTH: tuple[tables.Counter, ...] = (counting.count_values, tables.count_values)
+BOTH: tuple[multiplicities.Counter, ...] = (counting.count_values, multiplicities.count_values)
 
 
 @pytest.mark.parametrize("bad", [None, SIZE - 1, SIZE, 2**32, 2**63, P - 2**32, P - 1])
@@ -50,7 +50,7 @@ def test_merge_tuples(arity: int, slots: int) -> None:
         values = generator.choice(np.array([0, 1, 255, 2**32 - 1, 2**32, 2**63, P - 2**32, P - 1], np.uint64), (arity, size))
         values[0] = generator.integers(0, 3, size)
         counts = generator.choice(np.array([0, 1, P - 1], np.uint64), size)
-        for merge, found in ((counting.merge_tuples, seen), (tables.merge_tuples, expected)):
+        for merge, found in ((counting.merge_tuples, seen), (multiplicities.merge_tuples, expected)):
             for *items, times in merge(values, counts, held).tolist():
                 found[tuple(items)] = found.get(tuple(items), 0) + times
     for *items, times in held[held[:, -1] != 0].tolist():

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.toy import TOY
+from zkvm.stark.multiplicities import counting_bytes
 from zkvm.stark.protocol.params import Parameters, parameters
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.prover.memory import LATER_BYTES, PROCESS_BYTES, SMALL_PROOF, choose_pages, predicted_bytes, process_bytes
-from zkvm.stark.tables import counting_bytes
 
 
 def shape(log: int, chosen: Parameters) -> ProofShape:

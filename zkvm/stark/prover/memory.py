@@ -13,8 +13,8 @@ import numpy as np
 from zkvm.stark.crypto.hashes import DIGEST_BYTES
 from zkvm.stark.crypto.merkle import SALT_WORDS
 from zkvm.stark.field.extension import DEGREE
+from zkvm.stark.multiplicities import counting_bytes
 from zkvm.stark.protocol.shape import MAIN_TREE, MASK_COLUMNS, PREPROCESSED, QUOTIENT_COLUMNS, ProofShape
-from zkvm.stark.tables import counting_bytes
 
 WORD_BYTES = 8
 PROCESS_BYTES = 375 << 20

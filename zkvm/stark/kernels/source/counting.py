@@ -1,4 +1,4 @@
-"""Counting how often each tuple is looked up. Numpy twins of the same names: :mod:`zkvm.stark.tables`."""
+"""Counting how often each tuple is looked up. Numpy twins of the same names: :mod:`zkvm.stark.multiplicities`."""
 
 from __future__ import annotations
 
