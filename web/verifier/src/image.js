@@ -48,7 +48,8 @@ export function imageOf({ entry, segments }) {
   const stackPointer = top - INITIAL_STACK_BYTES;
   const ram = words(segments.filter(({ writable, data }) => writable && data.length > 0), false);
   const rom = words(segments.filter(({ writable, kind }) => !writable && kind === 0), true);
-  const bss = segments.filter(({ writable }) => writable).map((own) => [Math.floor((own.address + own.data.length) / 4), wordAfter(own.end)]);
+  const behind = (own) => [Math.floor((own.address + own.data.length) / 4), wordAfter(own.end)];
+  const bss = segments.filter(({ writable }) => writable).map(behind);
   const gaps = gapsOf([...bss, [wordAfter(end), heapLimit / 4], [floor / 4, top / 4]], ram);
   checkGaps(gaps, ram, rom);
   const registers = Array.from({ length: REGISTER_COUNT }, (_, k) => {
