@@ -47,7 +47,7 @@ def verify(
     threads: Annotated[
         int | None,
         typer.Option(
-            "--threads", metavar="N", min=1, help="proofs that are verified at one time, of a run that is proven in several (default: 2)"
+            "--threads", metavar="N", min=1, help="proofs that are verified at one time, of a run that is proven in several (default: 1)"
         ),
     ] = None,
     allow_dev: Annotated[bool, typer.Option("--allow-dev", help="accept a dev receipt, which proves nothing")] = False,

@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         help="segments that you accept, of a run that is proven in several (default %(default)s)",
     )
     result.add_argument(
-        "--threads", type=int, metavar="N", help="proofs that are verified at one time, of a run that is proven in several (default 2)"
+        "--threads", type=int, metavar="N", help="proofs that are verified at one time, of a run that is proven in several (default 1)"
     )
     result.add_argument("--json", action="store_true", help="print one JSON object")
     return result

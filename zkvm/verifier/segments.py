@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -23,20 +22,16 @@ from zkvm.stark.protocol.security import joined_bits
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.verifier.joint import verify_joint
 
-DEFAULT_THREADS = 2
-"""Of verifying the proofs of a run in segments: more of them wait for each other, because parts are Python's."""
-
 
 def verifier_threads(threads: int | None) -> int:
-    """How many proofs are verified at one time.
+    """How many proofs are verified at one time: one if nothing is said, since threads mostly wait for each other, for parts are Python's.
 
     Raises:
         UsageError: less than one.
     """
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads: at least 1 is needed")
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(there, DEFAULT_THREADS) if threads is None else threads
+    return 1 if threads is None else threads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
