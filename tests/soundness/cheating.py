@@ -20,7 +20,6 @@ from tests.toy import MAX_ROWS, AuditChip, SquaresChip, StepChip, Walk, toy_stat
 from zkvm.errors import VerificationError
 from zkvm.stark.air.builder import Bus, BusBuilder
 from zkvm.stark.air.columns import Row
-from zkvm.stark.air.expression import straighten
 from zkvm.stark.air.machine import ChipCode, Machine
 from zkvm.stark.air.table import Closing, Table
 from zkvm.stark.crypto.transcript import Transcript
@@ -199,9 +198,8 @@ def drop_constraints(machine: Machine, group: int) -> Machine:
 
     def weak(code: ChipCode) -> ChipCode:
         kept = [number for number, own in enumerate(code.groups) if own != group]
-        constraints, groups = tuple(code.constraints[number] for number in kept), tuple(code.groups[number] for number in kept)
-        straight = straighten([constraint.expr for constraint in constraints])
-        return replace(code, constraints=constraints, groups=groups, straight=straight, first=None)
+        outputs, groups = tuple(code.straight.outputs[number] for number in kept), tuple(code.groups[number] for number in kept)
+        return replace(code, groups=groups, straight=replace(code.straight, outputs=outputs), first=None)
 
     codes = tuple(weak(code) for code in machine.codes)
     copy = Machine(f"weak {machine.name}", machine.chips, machine.max_rows)

@@ -13,13 +13,13 @@ import numpy as np
 from zkvm.riscv.machine import machine
 from zkvm.session import memory
 from zkvm.session.resources import prove_extra
-from zkvm.stark.air.machine import chip_code
+from zkvm.stark.air.machine import derive
 
 LDE_SHAPE, LDE_BLOWUP, LDE_RUNS = (4, 1 << 14), 4, 20
 LDE_SECONDS = 1.12e-3
 """Of the fastest low-degree extension of that shape on one core of the reference machine: an AMD EPYC (Zen 4, AVX-512) with two cores,
 virtual."""
-CHIPS, CHIP_SECONDS, CHIP_RUNS = ("divide", "ecall"), 1.75e-3, 10
+CHIPS, CHIP_SECONDS, CHIP_RUNS = ("divide", "ecall"), 1.04e-3, 10
 """Deriving the constraints of these chips stands for what Python does; seconds on the reference machine."""
 
 BURSTS, PAUSE = 3, 0.1
@@ -63,7 +63,7 @@ def kernel_slowness() -> float:
 def python_slowness() -> float:
     """Seconds that Python takes here for what takes it one second on the reference machine."""
     chips = [chip for chip in machine().chips if chip.name in CHIPS]
-    return steadied(_fastest_seconds(lambda: [chip_code(chip, machine().powers) for chip in chips], CHIP_RUNS) / CHIP_SECONDS)
+    return steadied(_fastest_seconds(lambda: [derive(chip) for chip in chips], CHIP_RUNS) / CHIP_SECONDS)
 
 
 def steadied(slowness: float) -> float:

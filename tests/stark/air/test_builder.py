@@ -9,6 +9,7 @@ from zkvm.stark.air.builder import MAX_DEGREE, MAX_POWER, AirBuilder, Argument, 
 from zkvm.stark.air.chip import Chip, Trace
 from zkvm.stark.air.columns import Columns, Row, bit, cell, limb, word
 from zkvm.stark.air.expression import MAIN, PARAM, PRE, Operand, column
+from zkvm.stark.air.layout import EXTENSION
 from zkvm.stark.air.machine import Machine, chip_code
 from zkvm.stark.air.table import closing
 
@@ -252,5 +253,6 @@ def test_closings_hold_tuples_of_their_bus() -> None:
 
 def test_code_of_a_chip_names_every_constraint_once() -> None:
     code = chip_code(StepChip(), TOY.powers)
-    labels = [constraint.label for constraint in code.constraints]
-    assert len(set(labels)) == len(labels) == len(code.groups) == len(code.straight.outputs)
+    labels = code.body.labels
+    assert len(set(labels)) == len(labels) == len(code.body.groups)
+    assert len(code.groups) == len(code.straight.outputs) == len(labels) + EXTENSION * len(code.plan.running)

@@ -14,17 +14,20 @@ from zkvm.stark.air.expression import (  # fmt: skip
     BUS_NEXT,
     CONST,
     MAIN,
+    PAIR,
     PRE,
+    TRIPLE,
     Expr,
     column,
     const,
+    coordinates,
     ext_product,
     ext_step,
-    is_zero,
     lift,
     param,
     straighten,
     total,
+    triple,
     weighted_sum,
 )
 from zkvm.stark.field.extension import Ext, ext_add, ext_mul, ext_sub
@@ -88,7 +91,7 @@ def test_extension_nodes_are_the_extensions_arithmetic(seed: int) -> None:
     value = rng.randrange(P)
     left, right = ((column(MAIN, first), column(MAIN, first + 1), column(MAIN, first + 2)) for first in (0, 3))
     factor = (param(0), param(1), param(2))
-    code = straighten([*ext_product(left, right), *ext_step(left, column(MAIN, 6), factor)])
+    code = straighten([*ext_product(left, right), *coordinates(ext_step(triple(left), column(MAIN, 6), factor))])
     leaves: dict[int, Sequence[Ext]] = {MAIN: [(cell, 0, 0) for cell in (*a, *b, value)]}
     values = [first for first, _, _ in evaluate_point(code, leaves, b)]
     assert tuple(values[:3]) == ext_mul(a, b)
@@ -109,21 +112,35 @@ def test_extension_nodes_at_a_point_are_polynomials() -> None:
     assert results[:3] == results[3:]
 
 
+def test_the_triple_of_an_operations_coordinates_is_written_out_as_they_are() -> None:
+    left, right, factor = (X, Y, Z), (Z, X * Y, const(3)), (param(0), param(1), param(2))
+    product, step = ext_product(left, right), coordinates(ext_step(triple(left), X, factor))
+    for whole in (product, step, ext_product(step, product)):
+        first, second, third = whole
+        pairs = Expr(PAIR, 0, first, Expr(PAIR, 0, second, third))
+        assert triple(whole).kind == TRIPLE
+        for before in ([], [third], [second, first]):
+            assert straighten([*before, triple(whole), *whole]) == straighten([*before, pairs, *whole])
+        assert straighten([*coordinates(triple(whole))]) == straighten(list(whole))
+    others = [product[::-1], (*product[:2], step[2]), (*product[:2], ext_product(left, left)[2]), left, step[:1] * 3]
+    assert {triple(other).kind for other in others} == {PAIR}
+
+
 def test_degrees() -> None:
     assert [expression.degree for expression in (const(5), param(0), X, X + 5, X * Y, X * Y - Z, X * Y * Z, 3 * X - X * X)] == [
         0, 0, 1, 1, 2, 2, 3, 2,
     ]  # fmt: skip
     assert (X * 0).degree == 0
-    triple = (X, X * Y, const(1))
-    assert {part.degree for part in ext_product(triple, (X, Y, Z))} == {3}
-    assert {part.degree for part in ext_step((const(0), const(0), const(0)), X * Y, (param(0), param(1), param(2)))} == {2}
+    assert {part.degree for part in ext_product((X, X * Y, const(1)), (X, Y, Z))} == {3}
+    step = ext_step(triple((const(0), const(0), const(0))), X * Y, (param(0), param(1), param(2)))
+    assert {step.degree, *(part.degree for part in coordinates(step))} == {2}
 
 
 def test_constants_fold_and_reduce() -> None:
     assert const(-1).index == P - 1
     assert (const(3) * const(P - 1) + 4).index == 1
     for expression in (X * 0, 0 * X, const(7) - 7, total()):
-        assert is_zero(expression)
+        assert (expression.kind, expression.index) == (CONST, 0)
     for expression in (X + 0, 0 + X, X * 1, 1 * X, X - 0):
         assert expression is X
     assert lift(X) is X

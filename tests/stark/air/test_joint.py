@@ -91,7 +91,7 @@ def test_runtime_constants_of_joint_challenges_stand_before_the_terminals() -> N
     used = {index for kind, index, _ in code.straight.nodes if kind == PARAM}
     alpha, terminals = EXTENSION * (1 + owner.powers), EXTENSION * (1 + owner.powers + 1 + owner.joint_powers)
     assert used == set(range(terminals + 2 * EXTENSION))
-    joint = {index for kind, index, _ in code.fraction_tape.uniform if kind == PARAM}
+    joint = {index for kind, index, _ in code.fraction_tape.uniform.tolist() if kind == PARAM}
     assert joint == set(range(terminals))
     assert alpha == 9
 

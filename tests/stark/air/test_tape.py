@@ -71,7 +71,7 @@ def test_accumulating_tape_weights_each_constraint_once(code: ChipCode, powers: 
     pre, main, bus = (random_rows(seed + 9, width) for seed, width in enumerate(code.widths))
     following = np.roll(bus, -1, axis=1)
     params = params_of(shared_params((11, 13, 17), (19, 23, 29), powers), [(1, 2, 3)] * len(code.plan.running))
-    weights = random_rows(50, 3 * len(code.constraints))[:, 0].reshape(-1, 3).copy()
+    weights = random_rows(50, 3 * len(code.groups))[:, 0].reshape(-1, 3).copy()
     values = tape_twin.run_tape(lower(code.straight), params, main, pre, bus, following, None)
     expected = np.zeros((9, ROWS), np.uint64)
     for number, group in enumerate(code.groups):

@@ -8,7 +8,21 @@ import numpy as np
 import pytest
 
 from zkvm.stark.air.evaluate import evaluate_columns, evaluate_point
-from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE, Expr, column, const, ext_product, ext_step, param, straighten
+from zkvm.stark.air.expression import (
+    BUS,
+    BUS_NEXT,
+    MAIN,
+    PRE,
+    Expr,
+    column,
+    const,
+    coordinates,
+    ext_product,
+    ext_step,
+    param,
+    straighten,
+    triple,
+)
 from zkvm.stark.air.tape import lower
 from zkvm.stark.field.goldilocks import P, add
 from zkvm.stark.kernels import combine
@@ -38,7 +52,7 @@ def random_expression(rng: random.Random, leaves: list[Expr], depth: int) -> Exp
     if choice == 5:
         constants = (param(0), param(1), param(2))
         start = (param(3) - 5, param(1), param(2)) if rng.randrange(2) else (left, right, left)
-        parts = ext_step(ext_step(start, left, constants), right, constants[::-1])
+        parts = coordinates(ext_step(ext_step(triple(start), left, constants), right, constants[::-1]))
         return parts[0] + parts[2] if rng.randrange(2) else parts[1]
     return left + right if choice == 0 else left - right if choice == 1 else left * right
 

@@ -32,7 +32,7 @@ def tapes_of(described: Machine) -> list[Tape]:
 
 def same(left: list[Tape], right: list[Tape]) -> bool:
     def parts(tape: Tape) -> tuple[object, ...]:
-        return tape.code.tolist(), tape.code.dtype, tape.registers, tape.uniform, tape.outputs
+        return tape.code.tolist(), tape.code.dtype, tape.registers, tape.uniform.tolist(), tape.outputs
 
     return [parts(tape) for tape in left] == [parts(tape) for tape in right]
 

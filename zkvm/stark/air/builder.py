@@ -128,13 +128,15 @@ class AirBuilder:
 
     def __init__(self) -> None:
         self.constraints: list[Constraint] = []
+        self._labels: set[str] = set()
 
     def assert_zero(self, label: str, expr: Expr) -> None:
         """The expression vanishes on every active row."""
         if expr.degree > MAX_DEGREE:
             raise ValueError(f"{label}: degree {expr.degree} exceeds {MAX_DEGREE}")
-        if any(existing.label == label for existing in self.constraints):
+        if label in self._labels:
             raise ValueError(f"two constraints are called {label!r}")
+        self._labels.add(label)
         self.constraints.append(Constraint(label, expr))
 
     def when(self, flag: Expr) -> GatedBuilder:
@@ -180,7 +182,7 @@ class BusBuilder:
         messages = [message for pair in self.pairs for message in (pair.receive, pair.send) if message]
         messages += [lookup.message for lookup in self.lookups]
         messages += [contribution.message for contribution in self.contributions]
-        return {message.bus for message in messages}
+        return set({id(message.bus): message.bus for message in messages}.values())
 
     @property
     def fingerprints(self) -> int:

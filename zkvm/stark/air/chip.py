@@ -157,6 +157,6 @@ def inert(chip: type[Chip]) -> Chip:
     return instance
 
 
-def is_second_of(chip: Chip, first: Chip) -> bool:
-    """Whether :func:`second_instance` made ``chip`` of exactly the class of ``first``: what is derived from one holds for the other."""
-    return vars(type(chip)).get("second_of") is type(first)
+def first_class(chip: Chip) -> type[Chip] | None:
+    """The class of which :func:`second_instance` made ``chip``: what is derived from exactly that class holds for it; None: of none."""
+    return vars(type(chip)).get("second_of")

@@ -7,8 +7,9 @@ with extension scalars at one point, the checker with numpy columns, the prover 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 from zkvm.stark.field.goldilocks import P
@@ -21,6 +22,10 @@ EXT_MUL, EXT_STEP = 10, 13
 """Coordinates 0, 1, 2 of an extension product (kinds 10 to 12: left and right are :func:`triple`) and of ``A - v K`` (kinds 13 to 15: left
 is the triple A, right the pair of the base expression v and the triple K of runtime constants). One node per coordinate keeps every
 expression a base-field polynomial; the tape computes the three together."""
+
+TRIPLE = 16
+"""Kind of an expression that no node has: the :func:`triple` of an extension operation's own coordinates, ``index`` the kind of the first.
+It becomes the nodes that the coordinates and their pairs would, but is one expression: in a fingerprint each step reads the one before."""
 
 Operand: TypeAlias = "Expr | int"
 
@@ -37,28 +42,31 @@ class Expr:
 
     def __add__(self, other: Operand) -> Expr:
         other = lift(other)
-        if self.kind == CONST and other.kind == CONST:
-            return const(self.index + other.index)
-        if is_zero(self):
-            return other
-        return self if is_zero(other) else Expr(ADD, 0, self, other, max(self.degree, other.degree))
+        if self.kind == CONST or other.kind == CONST:
+            if self.kind == other.kind:
+                return const(self.index + other.index)
+            known, rest = (self, other) if self.kind == CONST else (other, self)
+            if known.index == 0:
+                return rest
+        return Expr(ADD, 0, self, other, _larger(self, other))
 
     def __sub__(self, other: Operand) -> Expr:
         other = lift(other)
-        if self.kind == CONST and other.kind == CONST:
-            return const(self.index - other.index)
-        return self if is_zero(other) else Expr(SUB, 0, self, other, max(self.degree, other.degree))
+        if other.kind == CONST:
+            if self.kind == CONST:
+                return const(self.index - other.index)
+            if other.index == 0:
+                return self
+        return Expr(SUB, 0, self, other, _larger(self, other))
 
     def __mul__(self, other: Operand) -> Expr:
         other = lift(other)
-        if self.kind == CONST and other.kind == CONST:
-            return const(self.index * other.index)
-        if is_zero(self) or is_zero(other):
-            return const(0)
-        if self.kind == CONST and self.index == 1:
-            return other
-        if other.kind == CONST and other.index == 1:
-            return self
+        if self.kind == CONST or other.kind == CONST:
+            if self.kind == other.kind:
+                return const(self.index * other.index)
+            known, rest = (self, other) if self.kind == CONST else (other, self)
+            if known.index <= 1:
+                return rest if known.index else known
         return Expr(MUL, 0, self, other, self.degree + other.degree)
 
     def __radd__(self, other: int) -> Expr:
@@ -103,40 +111,61 @@ def lift(value: Operand) -> Expr:
     return value if isinstance(value, Expr) else const(value)
 
 
+def _larger(a: Expr, b: Expr) -> int:
+    """Degree of a sum."""
+    return a.degree if a.degree > b.degree else b.degree
+
+
 def leaves(expr: Expr) -> list[Expr]:
     """The leaves of an expression, left to right."""
     return [expr] if expr.left is None or expr.right is None else [*leaves(expr.left), *leaves(expr.right)]
 
 
-def is_zero(expr: Expr) -> bool:
-    """Whether the expression is the constant zero."""
-    return expr.kind == CONST and expr.index == 0
-
-
 def triple(a: tuple[Expr, Expr, Expr]) -> Expr:
     """Three coordinates as one operand."""
-    inner = Expr(PAIR, 0, a[1], a[2], max(a[1].degree, a[2].degree))
-    return Expr(PAIR, 0, a[0], inner, max(a[0].degree, inner.degree))
+    first, second, third = a
+    alike = first.kind in (EXT_MUL, EXT_STEP) and (second.kind, third.kind) == (first.kind + 1, first.kind + 2)
+    if alike and first.left is second.left is third.left and first.right is second.right is third.right:
+        return Expr(TRIPLE, first.kind, first.left, first.right, first.degree)
+    inner = Expr(PAIR, 0, second, third, _larger(second, third))
+    return Expr(PAIR, 0, first, inner, _larger(first, inner))
+
+
+def coordinates(whole: Expr) -> tuple[Expr, Expr, Expr]:
+    """The coordinates of a :func:`triple`."""
+    left, right = whole.children()
+    if whole.kind == PAIR:
+        return left, *right.children()
+    kind, degree = whole.index, whole.degree
+    return Expr(kind, 0, left, right, degree), Expr(kind + 1, 0, left, right, degree), Expr(kind + 2, 0, left, right, degree)
+
+
+@lru_cache(maxsize=1 << 10)
+def constant_triple(a: tuple[Expr, Expr, Expr]) -> Expr:
+    """Three coordinates made of runtime constants as one operand, which is shared: all chips have the powers of beta.
+
+    Raises:
+        ValueError: one of them depends on a column.
+    """
+    if any(part.degree for part in a):
+        raise ValueError("the factor of a fingerprint step must be made of runtime constants")
+    return triple(a)
 
 
 def ext_product(a: tuple[Expr, Expr, Expr], b: tuple[Expr, Expr, Expr]) -> tuple[Expr, Expr, Expr]:
     """Coordinates of the extension product a b."""
     left, right = triple(a), triple(b)
-    first, second, third = (Expr(EXT_MUL + c, 0, left, right, left.degree + right.degree) for c in range(3))
-    return first, second, third
+    return coordinates(Expr(TRIPLE, EXT_MUL, left, right, left.degree + right.degree))
 
 
-def ext_step(a: tuple[Expr, Expr, Expr], value: Expr, factor: tuple[Expr, Expr, Expr]) -> tuple[Expr, Expr, Expr]:
-    """Coordinates of ``a - value factor``, ``factor`` made of runtime constants: one step of a fingerprint.
+def ext_step(a: Expr, value: Expr, factor: tuple[Expr, Expr, Expr]) -> Expr:
+    """``a - value factor``, one step of a fingerprint: ``a`` and the result are triples, ``factor`` is made of runtime constants.
 
     Raises:
         ValueError: ``factor`` depends on a column.
     """
-    if any(part.degree for part in factor):
-        raise ValueError("the factor of a fingerprint step must be made of runtime constants")
-    left, right = triple(a), Expr(PAIR, 0, value, triple(factor), value.degree)
-    first, second, third = (Expr(EXT_STEP + c, 0, left, right, max(left.degree, value.degree)) for c in range(3))
-    return first, second, third
+    right = Expr(PAIR, 0, value, constant_triple(factor), value.degree)
+    return Expr(TRIPLE, EXT_STEP, a, right, _larger(a, value))
 
 
 def weighted_sum(terms: list[Expr], weights: list[int]) -> Expr:
@@ -168,27 +197,28 @@ class Straight:
     outputs: tuple[int, ...]
 
 
-def straighten(expressions: list[Expr]) -> Straight:
+def straighten(expressions: Sequence[Expr]) -> Straight:
     """Value numbering: equal subexpressions, also across the given expressions, become one node."""
-    nodes: list[tuple[int, int, int]] = []
     numbers: dict[tuple[int, int, int], int] = {}
-    seen: dict[int, int] = {}
+    seen: dict[Expr, int] = {}
+    outputs = tuple(seen[expr] if expr in seen else _number(expr, numbers, seen) for expr in expressions)
+    return Straight(tuple(numbers), outputs)
 
-    def number(expr: Expr) -> int:
-        """Position of an expression that was not seen yet."""
-        if expr.left is None or expr.right is None:
-            key = (expr.kind, expr.index, 0)
-        else:
-            left, right = seen.get(id(expr.left)), seen.get(id(expr.right))
-            left = number(expr.left) if left is None else left
-            right = number(expr.right) if right is None else right
-            key = (expr.kind, right, left) if left > right and expr.kind in (ADD, MUL) else (expr.kind, left, right)
-        position = numbers.setdefault(key, len(nodes))
-        if position == len(nodes):
-            nodes.append(key)
-        seen[id(expr)] = position
-        return position
 
-    # `expressions` keeps every node alive, so an id is never reused while `seen` is in use.
-    outputs = tuple(seen[id(expr)] if id(expr) in seen else number(expr) for expr in expressions)
-    return Straight(tuple(nodes), outputs)
+def _number(expr: Expr, numbers: dict[tuple[int, int, int], int], seen: dict[Expr, int]) -> int:
+    """Position of an expression that was not seen yet."""
+    left, right = expr.left, expr.right
+    if left is None or right is None:
+        key = (expr.kind, expr.index, 0)
+    else:
+        a = seen[left] if left in seen else _number(left, numbers, seen)
+        b = seen[right] if right in seen else _number(right, numbers, seen)
+        kind = expr.kind
+        if kind == TRIPLE:
+            first = numbers.setdefault((expr.index, a, b), len(numbers))
+            second = numbers.setdefault((expr.index + 1, a, b), len(numbers))
+            third = numbers.setdefault((expr.index + 2, a, b), len(numbers))
+            kind, a, b = PAIR, first, numbers.setdefault((PAIR, second, third), len(numbers))
+        key = (kind, b, a) if a > b and (kind == ADD or kind == MUL) else (kind, a, b)
+    position = seen[expr] = numbers.setdefault(key, len(numbers))
+    return position

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 from zkvm.stark.air.builder import MAX_DEGREE, Bus, BusBuilder, Constraint, Contribution, Lookup, Message, Pair
-from zkvm.stark.air.expression import BUS, BUS_NEXT, CONST, MAIN, Expr, column, const, ext_product, ext_step, param
+from zkvm.stark.air.expression import BUS, BUS_NEXT, CONST, MAIN, Expr, column, const, coordinates, ext_product, ext_step, param, triple
 
 EXTENSION = 3
 """Degree of the extension field."""
@@ -175,10 +176,10 @@ def fingerprint(message: Message, joint: int = 0) -> ExtExpr:
     The joint alpha of a proof is less by its number times beta: the first value counts from there.
     """
     first = joint if message.bus.joint else ALPHA
-    result: ExtExpr = (param(first) - message.bus.id, param(first + 1), param(first + 2))
+    result = triple((param(first) - message.bus.id, param(first + 1), param(first + 2)))
     for power, value in enumerate(message.values, 1):
         result = _less(result, value, _power(power, first))
-    return result
+    return coordinates(result)
 
 
 def coefficient(contribution: Contribution) -> ExtExpr:
@@ -191,13 +192,13 @@ def coefficient(contribution: Contribution) -> ExtExpr:
 
 def _weighted(factor: Sequence[tuple[int, Expr]]) -> ExtExpr:
     """Sum of beta^power times value: steps of a fingerprint by the powers' negatives, which are runtime constants too."""
-    zero: ExtExpr = (const(0), const(0), const(0))
-    result = zero
+    result = triple((const(0), const(0), const(0)))
     for power, value in factor:
-        result = _less(result, value, ext_sub(zero, _power(power)))
-    return result
+        result = _less(result, value, _negative(power))
+    return coordinates(result)
 
 
+@cache
 def _power(power: int, alpha: int = ALPHA) -> ExtExpr:
     """beta^power, of the challenges whose alpha stands there."""
     if power == 0:
@@ -206,9 +207,16 @@ def _power(power: int, alpha: int = ALPHA) -> ExtExpr:
     return param(first), param(first + 1), param(first + 2)
 
 
-def _less(result: ExtExpr, value: Expr, factor: ExtExpr) -> ExtExpr:
-    """result - value factor, ``factor`` made of runtime constants."""
-    return ext_sub(result, ext_scale(factor, value)) if value.kind == CONST else ext_step(result, value, factor)
+@cache
+def _negative(power: int) -> ExtExpr:
+    return ext_sub((const(0), const(0), const(0)), _power(power))
+
+
+def _less(result: Expr, value: Expr, factor: ExtExpr) -> Expr:
+    """result - value factor: triples, ``factor`` made of runtime constants."""
+    if value.kind == CONST:
+        return triple(ext_sub(coordinates(result), ext_scale(factor, value)))
+    return ext_step(result, value, factor)
 
 
 def _factor(factor: Factor, joint: int) -> ExtExpr:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from zkvm.stark.air.builder import Argument, Bus, Constraint
-from zkvm.stark.air.chip import Chip, is_second_of
-from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, Straight, column, leaves, param, straighten
+from zkvm.stark.air.chip import Chip, first_class
+from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PARAM, SUB, Straight, column, leaves, straighten
 from zkvm.stark.air.layout import BETA, EXTENSION, BusLayout, bus_constraints, ext, fractions, layout, powers_of, start_cells
 from zkvm.stark.air.tape import Tape, lower
 from zkvm.stark.crypto.hashes import blake3
@@ -22,9 +22,8 @@ class ChipCode:
 
     Attributes:
         chip: the chip.
-        plan: its bus columns.
-        constraints: those on active rows, then start and terminal constraints of the running columns.
-        groups: for each constraint, where it holds: ACTIVE, START or TERMINAL.
+        body: what it shares with the code of the same chip in another machine.
+        groups: for each constraint, where it holds: ACTIVE, START or TERMINAL, in this order.
         straight: the code; its outputs are the constraints in this order. Runtime constants: alpha and the powers of beta, the same of
             joint buses, then the terminals of the running columns, three base values each.
         powers: of the machine: how many powers of beta follow alpha.
@@ -32,17 +31,21 @@ class ChipCode:
     """
 
     chip: Chip
-    plan: BusLayout
-    constraints: tuple[Constraint, ...]
+    body: Body
     groups: tuple[int, ...]
     straight: Straight
     powers: int
     first: ChipCode | None = None
 
+    @property
+    def plan(self) -> BusLayout:
+        """The chip's bus columns."""
+        return self.body.plan
+
     @cached_property
     def widths(self) -> tuple[int, int, int]:
         """Committed base columns: preprocessed, main, bus."""
-        return len(self.chip.preprocessed), len(self.chip.main), self.plan.base_columns
+        return self.first.widths if self.first else (len(self.chip.preprocessed), len(self.chip.main), self.plan.base_columns)
 
     @cached_property
     def constraint_tape(self) -> Tape:
@@ -61,6 +64,41 @@ class ChipCode:
     def next_columns(self) -> tuple[int, ...]:
         """Base bus columns that are also opened at the next row."""
         return tuple(EXTENSION * number + c for number in self.plan.running for c in range(EXTENSION))
+
+    @cached_property
+    def text(self) -> str:
+        """A line for each node, and one for each constraint: its node, and where it holds; all after a line break."""
+        if self.first:
+            return self.first.text
+        constraints = [f"\n{position} {group}" for position, group in zip(self.straight.outputs, self.groups, strict=True)]
+        return "".join([self.body.text, node_lines(self.straight.nodes[len(self.body.straight.nodes) :]), *constraints])
+
+
+@dataclass(frozen=True)
+class Body:
+    """What of a chip's code no machine changes: all but the terminals, whose runtime constants stand after those of the machine's buses.
+
+    Attributes:
+        plan: the chip's bus columns.
+        labels: of the constraints on active rows, then of the start constraints of the running columns.
+        groups: of these constraints.
+        straight: the code; its outputs are these constraints, then the base columns of the running columns.
+    """
+
+    plan: BusLayout
+    labels: tuple[str, ...]
+    groups: tuple[int, ...]
+    straight: Straight
+
+    @cached_property
+    def text(self) -> str:
+        """A line for each node."""
+        return node_lines(self.straight.nodes)
+
+
+def node_lines(nodes: tuple[tuple[int, int, int], ...]) -> str:
+    """Nodes in a machine's description, each after a line break."""
+    return "".join(["\n%d %d %d" % node for node in nodes])  # noqa: UP031  takes the tuple as it is
 
 
 def joint_alpha(powers: int) -> int:
@@ -86,25 +124,21 @@ def check_early(chip: Chip, plan: BusLayout) -> None:
         raise ValueError(f"{chip.name}: its {chip.early} early columns are not those that its joint buses read")
 
 
-def chip_code(chip: Chip, powers: int, joint_powers: int = 0) -> ChipCode:
-    """Derive the code of one chip.
+def derive(chip: Chip, joint: int = 0) -> Body:
+    """The constraints of a chip and of its bus columns.
 
     Args:
         chip: the chip.
-        powers: of the machine: how many powers of beta follow alpha among the runtime constants.
-        joint_powers: the same of the joint challenges; 0: the machine has no joint bus, and they are no constants.
+        joint: the first runtime constant of the joint challenges, of a chip on joint buses.
 
     Raises:
-        ValueError: a constraint or an identity of a bus column has too high a degree (names chip and constraint), the chip's buses
-            need further powers of beta, or its early columns are not what its joint buses need.
+        ValueError: a constraint or an identity of a bus column has too high a degree (names chip and constraint), or the chip's early
+            columns are not what its joint buses need.
     """
-    if powers < powers_of(chip.air_buses.buses):
-        raise ValueError(f"{chip.name}: its buses need {powers_of(chip.air_buses.buses)} powers of beta, not {powers}")
     plan = layout(chip.air_buses, chip.early)
     check_early(chip, plan)
-    terminals = joint_alpha(powers) + (EXTENSION * (1 + joint_powers) if joint_powers else 0)
     try:
-        constraints = [*chip.air_constraints, *bus_constraints(plan, fractions(plan, joint_alpha(powers)))]
+        constraints = [*chip.air_constraints, *bus_constraints(plan, fractions(plan, joint))]
     except ValueError as error:
         raise ValueError(f"{chip.name}: {error}") from error
     groups = [ACTIVE] * len(constraints)
@@ -114,13 +148,37 @@ def chip_code(chip: Chip, powers: int, joint_powers: int = 0) -> ChipCode:
             Constraint(f"running column {rank} starts at its random cells [{c}]", following[c] - cells[c]) for c in range(EXTENSION)
         ]
         groups += [START] * EXTENSION
-    for rank, number in enumerate(plan.running):
-        here, first = ext(BUS, number), terminals + EXTENSION * rank
-        constraints += [
-            Constraint(f"running column {rank} ends at its terminal [{c}]", here[c] - param(first + c)) for c in range(EXTENSION)
-        ]
-        groups += [TERMINAL] * EXTENSION
-    return ChipCode(chip, plan, tuple(constraints), tuple(groups), straighten([constraint.expr for constraint in constraints]), powers)
+    ends = [part for number in plan.running for part in ext(BUS, number)]
+    straight = straighten([*(constraint.expr for constraint in constraints), *ends])
+    return Body(plan, tuple(constraint.label for constraint in constraints), tuple(groups), straight)
+
+
+derived = lru_cache(maxsize=1 << 8)(derive)
+""":func:`derive`, once for all machines that have the chip."""
+
+
+def chip_code(chip: Chip, powers: int, joint_powers: int = 0) -> ChipCode:
+    """Derive the code of one chip.
+
+    Args:
+        chip: the chip.
+        powers: of the machine: how many powers of beta follow alpha among the runtime constants.
+        joint_powers: the same of the joint challenges; 0: the machine has no joint bus, and they are no constants.
+
+    Raises:
+        ValueError: as :func:`derive`, or the chip's buses need further powers of beta.
+    """
+    if powers < powers_of(chip.air_buses.buses):
+        raise ValueError(f"{chip.name}: its buses need {powers_of(chip.air_buses.buses)} powers of beta, not {powers}")
+    body = derived(chip, joint_alpha(powers) if chip.early else 0)
+    first = joint_alpha(powers) + (EXTENSION * (1 + joint_powers) if joint_powers else 0)
+    nodes, outputs, count = list(body.straight.nodes), list(body.straight.outputs), len(body.groups)
+    for number, end in enumerate(outputs[count:]):
+        # A running column ends at its terminal. No other node is about that constant, so this one and the difference are new.
+        nodes += [(PARAM, first + number, 0), (SUB, end, len(nodes))]
+        outputs[count + number] = len(nodes) - 1
+    groups = (*body.groups, *[TERMINAL] * (len(outputs) - count))
+    return ChipCode(chip, body, groups, Straight(tuple(nodes), tuple(outputs)), powers)
 
 
 @dataclass(frozen=True)
@@ -142,17 +200,21 @@ class Machine:
     def codes(self) -> tuple[ChipCode, ...]:
         """Derived code of every chip, in order; a second instance has that of the first."""
         codes: list[ChipCode] = []
+        by_class: dict[type[Chip] | None, ChipCode] = {}
         for chip in self.chips:
-            first = next((code for code in codes if is_second_of(chip, code.chip)), None)
-            codes.append(replace(first, chip=chip, first=first) if first else chip_code(chip, self.powers, self.joint_powers))
+            first = by_class.get(first_class(chip))
+            code = replace(first, chip=chip, first=first) if first else chip_code(chip, self.powers, self.joint_powers)
+            by_class.setdefault(type(chip), code)
+            codes.append(code)
         return tuple(codes)
 
     @cached_property
     def buses(self) -> tuple[Bus, ...]:
         """Every bus used, by id."""
         used: dict[int, Bus] = {}
+        classes = {type(chip) for chip in self.chips}
         for chip in self.chips:
-            for bus in chip.air_buses.buses:
+            for bus in chip.air_buses.buses if first_class(chip) not in classes else ():
                 if bus.id == 0 or used.setdefault(bus.id, bus) != bus:
                     raise ValueError(f"bus id {bus.id} is zero or used twice")
         return tuple(used[number] for number in sorted(used))
@@ -192,9 +254,7 @@ class Machine:
         for code in self.codes:
             pre, main, bus = code.widths
             early = f" {code.chip.early}" if code.chip.early else ""
-            lines.append(f"chip {code.chip.name} {pre} {main} {bus} {code.chip.mandatory}{early}")
-            lines += [f"{kind} {a} {b}" for kind, a, b in code.straight.nodes]
-            lines += [f"{position} {group}" for position, group in zip(code.straight.outputs, code.groups, strict=True)]
+            lines.append(f"chip {code.chip.name} {pre} {main} {bus} {code.chip.mandatory}{early}{code.text}")
         return "\n".join(lines)
 
     def chip_number(self, name: str) -> int:

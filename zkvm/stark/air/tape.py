@@ -53,19 +53,19 @@ class Tape:
     Attributes:
         code: (t, 10) int32 rows (operation, a, b, dst, a1, a2, b1, b2, dst1, dst2).
         registers: number of registers used.
-        uniform: nodes of the constant pool, in the form of :class:`Straight` (leaves CONST and PARAM).
+        uniform: (k, 3) uint64, nodes of the constant pool, in the form of :class:`Straight` (leaves CONST and PARAM).
         outputs: number of accumulated challenge powers or output columns.
     """
 
     code: NDArray[np.int32]
     registers: int
-    uniform: tuple[tuple[int, int, int], ...]
+    uniform: NDArray[np.uint64]
     outputs: int
 
     def pool(self, params: Sequence[int]) -> NDArray[np.uint64]:
         """Values of the constant pool for these runtime constants (base-field integers)."""
         values: list[int] = []
-        for kind, a, b in self.uniform:
+        for kind, a, b in self.uniform.tolist():
             if kind == CONST:
                 values.append(a)
             elif kind == PARAM:
@@ -332,4 +332,4 @@ def lower(program: Straight, groups: Sequence[int] | None = None) -> Tape:
     code = np.zeros((len(state.code), ROW), np.int32)
     for position, row in enumerate(state.code):
         code[position, : len(row)] = row
-    return Tape(code, max(state.registers, 1), tuple(state.pool_nodes), len(program.outputs))
+    return Tape(code, max(state.registers, 1), np.array(state.pool_nodes, np.uint64).reshape(-1, 3), len(program.outputs))

@@ -124,7 +124,7 @@ class ProofShape:
     @cached_property
     def constraint_count(self) -> int:
         """Number of base-field constraints, and so of powers of the constraint challenge."""
-        return sum(len(table.code.constraints) for table in self.tables)
+        return sum(len(table.code.groups) for table in self.tables)
 
     @cached_property
     def interactions(self) -> int:

@@ -270,7 +270,7 @@ def quotient_chunks(
     params: dict[str, list[int]] = {}
     first = 0
     for entry in shape.tables:
-        count, name = len(entry.code.constraints), entry.code.chip.name
+        count, name = len(entry.code.groups), entry.code.chip.name
         powers[name] = all_powers[first : first + count]
         params[name] = params_of(shared, terminals[name])
         first += count

@@ -68,7 +68,7 @@ def pack(tapes: list[Tape]) -> bytes:
     header = json.dumps([[len(tape.code), len(tape.uniform), tape.registers, tape.outputs] for tape in tapes]).encode()
     parts = [len(header).to_bytes(_LENGTH_BYTES, "little"), header]
     for tape in tapes:
-        parts += [tape.code.astype("<i4").tobytes(), np.array(tape.uniform, "<u8").tobytes()]
+        parts += [tape.code.astype("<i4").tobytes(), tape.uniform.astype("<u8").tobytes()]
     content = b"".join(parts)
     return hashlib.sha256(content).digest() + content
 
@@ -83,9 +83,9 @@ def unpack(data: bytes) -> list[Tape] | None:
     for rows, nodes, registers, outputs in json.loads(bytes(content[_LENGTH_BYTES:start])):
         code = np.frombuffer(content, "<i4", ROW * rows, start).reshape(rows, ROW).astype(np.int32)
         start += 4 * ROW * rows
-        uniform = np.frombuffer(content, "<u8", 3 * nodes, start).reshape(nodes, 3)
+        uniform = np.frombuffer(content, "<u8", 3 * nodes, start).reshape(nodes, 3).astype(np.uint64)
         start += 8 * 3 * nodes
-        tapes.append(Tape(code, registers, tuple(map(tuple, uniform.tolist())), outputs))
+        tapes.append(Tape(code, registers, uniform, outputs))
     return tapes
 
 
