@@ -8,6 +8,7 @@ output cannot be written, 3 a file cannot be read, or is no receipt or program, 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 from collections.abc import Sequence
@@ -194,5 +195,6 @@ def _fail(code: int, message: str, as_json: bool) -> int:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # what was imported stays until this process ends: the collector of cyclic garbage need not look at it
     open_standard_streams()
     sys.exit(main())
