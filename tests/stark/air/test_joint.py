@@ -13,9 +13,9 @@ from zkvm.stark.air.builder import AirBuilder, Argument, Bus, BusBuilder
 from zkvm.stark.air.check import check_buses, check_joint
 from zkvm.stark.air.chip import Chip, Trace, inert
 from zkvm.stark.air.columns import Columns, Row, bit, cell
-from zkvm.stark.air.expression import PARAM
-from zkvm.stark.air.layout import EXTENSION, layout, start_cells
-from zkvm.stark.air.machine import Machine, chip_code
+from zkvm.stark.air.expression import BUS, BUS_NEXT, PARAM, param, straighten
+from zkvm.stark.air.layout import EXTENSION, bus_constraints, ext, fractions, layout, start_cells
+from zkvm.stark.air.machine import Machine, chip_code, joint_alpha
 from zkvm.stark.air.table import Table, closing
 
 ACROSS = Bus("across", 1, 2, Argument.PRODUCT, "(proof, value)", joint=True)
@@ -94,6 +94,32 @@ def test_runtime_constants_of_joint_challenges_stand_before_the_terminals() -> N
     joint = {index for kind, index, _ in code.fraction_tape.uniform.tolist() if kind == PARAM}
     assert joint == set(range(terminals))
     assert alpha == 9
+
+
+@pytest.mark.parametrize("described", [machine(), segment_machine(), memory_machine(), machine_of(LinkChip())], ids=lambda own: own.name)
+def test_code_numbers_all_constraints_together(described: Machine) -> None:
+    """Also those of the terminals, which are added to what other machines have too."""
+    joint = joint_alpha(described.powers)
+    terminals = joint + (EXTENSION * (1 + described.joint_powers) if described.joint_powers else 0)
+    for code in described.codes:
+        plan = layout(code.chip.air_buses, code.chip.early)
+        expressions = [own.expr for own in (*code.chip.air_constraints, *bus_constraints(plan, fractions(plan, joint)))]
+        for number, cells in start_cells(plan):
+            expressions += [after - cell for after, cell in zip(ext(BUS_NEXT, number), cells, strict=True)]
+        ends = [here for number in plan.running for here in ext(BUS, number)]
+        expressions += [here - param(terminals + number) for number, here in enumerate(ends)]
+        assert code.straight == straighten(expressions)
+        assert code.text == "".join(
+            [f"\n{kind} {a} {b}" for kind, a, b in code.straight.nodes]
+            + [f"\n{position} {group}" for position, group in zip(code.straight.outputs, code.groups, strict=True)]
+        )
+
+
+def test_machines_that_have_a_chip_share_what_is_derived_from_it() -> None:
+    whole, segment = ({code.chip.name: code for code in own.codes} for own in (machine(), segment_machine()))
+    assert whole["add"].body is segment["add"].body
+    assert whole["add"].straight != segment["add"].straight
+    assert whole["ram_image"].body is not segment["ram_image"].body
 
 
 @pytest.mark.parametrize(
