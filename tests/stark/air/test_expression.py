@@ -98,10 +98,13 @@ def test_extension_nodes_are_the_extensions_arithmetic(seed: int) -> None:
     assert tuple(values[3:]) == ext_sub(a, tuple(value * part % P for part in b))  # type: ignore[arg-type]
 
 
-def test_extension_nodes_at_a_point_are_polynomials() -> None:
+@pytest.mark.parametrize(
+    "chosen", [[random.Random(3).randrange(P) for _ in range(50)], EDGES, (0, P - 1), (P - 1,)], ids=["any", "edges", "extremes", "largest"]
+)
+def test_extension_nodes_at_a_point_are_polynomials(chosen: Sequence[int]) -> None:
     """Each coordinate is a base-field polynomial also where its operands are extension elements: expand it by hand."""
     rng = random.Random(9)
-    values: list[Ext] = [(rng.randrange(P), rng.randrange(P), rng.randrange(P)) for _ in range(6)]
+    values: list[Ext] = [(rng.choice(chosen), rng.choice(chosen), rng.choice(chosen)) for _ in range(6)]
     left, right = ((column(MAIN, first), column(MAIN, first + 1), column(MAIN, first + 2)) for first in (0, 3))
     by_hand = [
         left[0] * right[0] + left[1] * right[2] + left[2] * right[1],

@@ -36,6 +36,22 @@ def test_product(a: Ext, b: Ext) -> None:
     assert ext.mul(ext.from_ext(a), ext.from_ext(b)).tolist() == list(expected)
 
 
+@pytest.mark.parametrize("count", [511, 512, 513, 1500])
+def test_products_of_many(count: int) -> None:
+    """In blocks, also where one operand is for several of the other."""
+    generator = np.random.default_rng(count)
+    a, b = (generator.integers(0, P, (count, 3), dtype=np.uint64) for _ in range(2))
+    a[-1], b[-1], a[0] = P - 1, P - 1, 0
+    expected = [list(polynomial_product(tuple(x), tuple(y))) for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+    assert ext.mul(a, b).tolist() == expected
+    scaled = [list(polynomial_product(tuple(x), tuple(b[-1].tolist()))) for x in a.tolist()]
+    assert ext.mul(a, b[-1]).tolist() == ext.mul(b[-1], a).tolist() == scaled
+    wide = ext.mul(a[:, None], b[-2:])
+    assert wide.shape == (count, 2, 3)
+    assert wide[:, 1].tolist() == scaled
+    assert wide[-1, 1].tolist() == expected[-1]
+
+
 @given(elements, elements)
 def test_linear_operations(a: Ext, b: Ext) -> None:
     assert ext.ext_sub(ext.ext_add(a, b), b) == a
@@ -84,6 +100,10 @@ def test_powers() -> None:
     assert ext.ext_pow(element, 21) == expected
     assert ext.ext_mul(ext.ext_pow(element, -21), expected) == ext.ONE
     assert ext.powers(element, 0).shape == (0, 3)
+    table = ext.power_table([element, ext.ZERO, ext.ONE], 7)
+    assert table[0].tolist() == values[:7].tolist()
+    assert table[1].tolist() == [[1, 0, 0]] + [[0, 0, 0]] * 6
+    assert table[2].tolist() == [[1, 0, 0]] * 7
 
 
 def test_sums_and_dots() -> None:

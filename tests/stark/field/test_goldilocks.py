@@ -72,17 +72,42 @@ def test_inverse_of_any_shape() -> None:
         gl.inv(np.uint64(0))
 
 
+@pytest.mark.parametrize("count", [511, 512, 513, 1024, 1025, 1027, 5000])
+def test_inverse_of_many(count: int) -> None:
+    """First multiplied in pairs."""
+    values = np.random.default_rng(count).integers(1, gl.P, count, dtype=np.uint64)
+    values[: len(EDGES) - 1], values[-1] = EDGES[1:], gl.P - 1
+    assert gl.inv(values).tolist() == [pow(value, -1, gl.P) for value in values.tolist()]
+    for place in (0, count // 2, count - 1):
+        values[place] = 0
+        with pytest.raises(ZeroDivisionError):
+            gl.inv(values)
+        values[place] = 1
+
+
+def test_operands_are_left_as_they_are() -> None:
+    """Also where results are made in their place."""
+    a, b = np.array(EDGES, dtype=np.uint64), np.array(EDGES[::-1], dtype=np.uint64)
+    for operation in (gl.add, gl.sub, gl.mul):
+        operation(a, b)
+        operation(a, a)
+    gl.inv(a[1:])
+    gl.matmul(a[:, None], b[None])
+    assert (a.tolist(), b.tolist()) == (EDGES, EDGES[::-1])
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 8, 33])
 def test_power_table(count: int) -> None:
     values = np.array(EDGES, dtype=np.uint64)
     assert gl.power_table(values, count).tolist() == [[pow(x, i, gl.P) for i in range(count)] for x in EDGES]
 
 
-@pytest.mark.parametrize("inner", [0, 1, 14, 1023, 1024, 1025, 3000])
-def test_matrix_product(inner: int) -> None:
+@pytest.mark.parametrize("inner", [0, 1, 14, 1023, 1024, 1025, 3000, 9000])
+@pytest.mark.parametrize("outer", [4, 40])
+def test_matrix_product(inner: int, outer: int) -> None:
     """The largest values fill the sums of limbs to their bounds."""
     rng = np.random.default_rng(inner)
-    a, b = (rng.integers(0, gl.P, shape, dtype=np.uint64) for shape in ((4, inner), (inner, 3)))
+    a, b = (rng.integers(0, gl.P, shape, dtype=np.uint64) for shape in ((outer, inner), (inner, 3)))
     a[0], b[:, 0] = gl.P - 1, gl.P - 1
     a[1], b[:, 1] = 2**63, 2**64 - 2**32
     if inner == 14:

@@ -65,40 +65,54 @@ def evaluate_point(code: Straight, leaves: Mapping[int, Sequence[Ext]], params: 
     """
     values: list[Any] = []  # three integers; of a pair the two operands' values
     products: dict[tuple[int, int], tuple[Ext, Ext, Ext]] = {}
+    append = values.append
     for kind, a, b in code.nodes:
         if kind == PAIR:
-            values.append((values[a], values[b]))
+            append((values[a], values[b]))
+        elif kind == MUL:
+            append(ext_mul(values[a], values[b]))
+        elif kind == SUB:
+            append(_sub(values[a], values[b]))
+        elif kind == ADD:
+            append(_add(values[a], values[b]))
         elif kind >= EXT_STEP:
             (x0, x1, x2), ((v0, v1, v2), factor) = _coordinate(values[a], kind - EXT_STEP), values[b]
             k, _, _ = _coordinate(factor, kind - EXT_STEP)  # of runtime constants, and so in the base field
-            values.append((x0 - v0 * k, x1 - v1 * k, x2 - v2 * k))
+            append((x0 - v0 * k, x1 - v1 * k, x2 - v2 * k))
         elif kind >= EXT_MUL:
             if (a, b) not in products:
                 products[a, b] = _product(_coordinates(values[a]), _coordinates(values[b]))
-            values.append(products[a, b][kind - EXT_MUL])
-        elif kind == ADD:
-            values.append(_add(values[a], values[b]))
-        elif kind == SUB:
-            values.append(_sub(values[a], values[b]))
-        elif kind == MUL:
-            values.append(ext_mul(values[a], values[b]))
+            append(products[a, b][kind - EXT_MUL])
         elif kind == CONST:
-            values.append((a, 0, 0))
+            append((a, 0, 0))
         elif kind == PARAM:
-            values.append((params[a], 0, 0))
+            append((params[a], 0, 0))
         else:
-            values.append(leaves[kind][a])
+            append(leaves[kind][a])
     return [(x0 % P, x1 % P, x2 % P) for x0, x1, x2 in (values[position] for position in code.outputs)]
 
 
 def _add(a: Ext, b: Ext) -> Ext:
     """a + b, not reduced."""
-    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+    a0, a1, a2 = a
+    b0, b1, b2 = b
+    return a0 + b0, a1 + b1, a2 + b2
 
 
 def _sub(a: Ext, b: Ext) -> Ext:
     """a - b, not reduced."""
-    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
+    a0, a1, a2 = a
+    b0, b1, b2 = b
+    return a0 - b0, a1 - b1, a2 - b2
+
+
+def _mul(a: Ext, b: Ext) -> Ext:
+    """a b, not reduced."""
+    a0, a1, a2 = a
+    b0, b1, b2 = b
+    c3 = a1 * b2 + a2 * b1
+    c4 = a2 * b2
+    return a0 * b0 + c3, a0 * b1 + a1 * b0 + c3 + c4, a0 * b2 + a1 * b1 + a2 * b0 + c4
 
 
 def _coordinate(triple: Any, c: int) -> Ext:
@@ -113,9 +127,18 @@ def _coordinates(triple: Any) -> tuple[Ext, Ext, Ext]:
 
 
 def _product(a: tuple[Ext, Ext, Ext], b: tuple[Ext, Ext, Ext]) -> tuple[Ext, Ext, Ext]:
-    """Coordinates of a product modulo x^3 - x - 1 by Karatsuba, the coordinates themselves being extension elements."""
-    p0, p1, p2 = (ext_mul(x, y) for x, y in zip(a, b, strict=True))
-    s01 = _sub(_sub(ext_mul(_add(a[0], a[1]), _add(b[0], b[1])), p0), p1)
-    s02 = _sub(_sub(ext_mul(_add(a[0], a[2]), _add(b[0], b[2])), p0), p2)
-    s12 = _sub(_sub(ext_mul(_add(a[1], a[2]), _add(b[1], b[2])), p1), p2)
-    return _add(p0, s12), _add(_add(s01, s12), p2), _add(_add(s02, p1), p2)
+    """Coordinates of a product modulo x^3 - x - 1 by Karatsuba, the coordinates themselves being extension elements.
+
+    With p_i = a_i b_i and s_ij = (a_i + a_j) (b_i + b_j) they are p0 - p1 - p2 + s12, s01 + s12 - p0 - 2 p1 and p1 - p0 + s02.
+    """
+    (a0, a1, a2), (b0, b1, b2) = a, b
+    p0, p1, p2 = _mul(a0, b0), _mul(a1, b1), _mul(a2, b2)
+    s01, s02 = _mul(_add(a0, a1), _add(b0, b1)), _mul(_add(a0, a2), _add(b0, b2))
+    crossed = _sub(_mul(_add(a1, a2), _add(b1, b2)), p1)
+    third = _sub(p1, p0)
+    return _reduced(_add(_sub(p0, p2), crossed)), _reduced(_sub(_add(s01, crossed), _add(p0, p1))), _reduced(_add(s02, third))
+
+
+def _reduced(a: Ext) -> Ext:
+    a0, a1, a2 = a
+    return a0 % P, a1 % P, a2 % P

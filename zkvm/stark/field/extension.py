@@ -10,6 +10,7 @@ Product: with c_k = sum over i + j = k of a_i b_j, x^3 = x + 1 and x^4 = x^2 + x
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -25,6 +26,8 @@ ONE: Ext = (1, 0, 0)
 X: Ext = (0, 1, 0)
 """The adjoined root: X^3 = X + 1."""
 DEGREE = 3
+_BLOCK = 1 << 9
+"""Elements that are multiplied at once: their products stay in the processor's cache."""
 
 
 def ext_from_base(value: int) -> Ext:
@@ -112,13 +115,30 @@ def sub(a: FieldArray, b: FieldArray) -> FieldArray:
 
 def mul(a: FieldArray, b: FieldArray) -> FieldArray:
     """a b on arrays (..., 3), broadcasting over the leading axes."""
-    products = goldilocks.mul(a[..., :, None], b[..., None, :])
+    if a.shape != b.shape:
+        a, b = np.broadcast_arrays(a, b)
+    if a.size <= DEGREE * _BLOCK:
+        return _mul(a, b)
+    left, right = a.reshape(-1, DEGREE), b.reshape(-1, DEGREE)
+    result = np.empty_like(left)
+    for first in range(0, len(left), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        result[block] = _mul(left[block], right[block])
+    return result.reshape(a.shape)
+
+
+def _mul(a: FieldArray, b: FieldArray) -> FieldArray:
+    """a b on arrays of one shape (..., 3)."""
+    left, right = (np.ascontiguousarray(np.moveaxis(factor, -1, 0)) for factor in (a, b))
+    products = goldilocks.mul(left[:, None], right)
     plus = goldilocks.add
-    c3 = plus(products[..., 1, 2], products[..., 2, 1])
-    c4 = products[..., 2, 2]
-    c1 = plus(products[..., 0, 1], products[..., 1, 0])
-    c2 = plus(plus(products[..., 0, 2], products[..., 1, 1]), products[..., 2, 0])
-    return np.stack([plus(products[..., 0, 0], c3), plus(plus(c1, c3), c4), plus(c2, c4)], axis=-1)
+    c3 = plus(products[1, 2], products[2, 1])
+    c4 = products[2, 2]
+    result = np.empty_like(a)
+    result[..., 0] = plus(products[0, 0], c3)
+    result[..., 1] = plus(plus(products[0, 1], products[1, 0]), plus(c3, c4))
+    result[..., 2] = plus(plus(products[0, 2], products[1, 1]), plus(products[2, 0], c4))
+    return result
 
 
 def mul_base(a: FieldArray, factor: FieldLike) -> FieldArray:
@@ -150,15 +170,21 @@ def inv(a: FieldArray) -> FieldArray:
 
 
 def powers(element: Ext, count: int) -> FieldArray:
-    """``[1, e, e^2, ...]``: shape (count, 3), by doubling."""
-    result = np.zeros((max(count, 1), DEGREE), dtype=np.uint64)
-    result[0, 0] = 1
-    filled = 1
+    """``[1, e, e^2, ...]``: shape (count, 3)."""
+    table: FieldArray = power_table([element], count)[0]
+    return table
+
+
+def power_table(elements: Sequence[Ext], count: int) -> FieldArray:
+    """Powers 0 to count - 1 of each of k elements: (k, count, 3), by doubling."""
+    result = np.zeros((len(elements), count, DEGREE), dtype=np.uint64)
+    result[:, :1, 0] = 1
+    filled, factors = 1, elements
     while filled < count:
         step = min(filled, count - filled)
-        result[filled : filled + step] = mul(result[:step], from_ext(ext_pow(element, filled)))
-        filled += step
-    return result[:count]
+        result[:, filled : filled + step] = mul(result[:, :step], np.array(factors, np.uint64)[:, None])
+        filled, factors = 2 * filled, [ext_mul(factor, factor) for factor in factors]
+    return result
 
 
 def total(a: FieldArray, axis: int = 0) -> FieldArray:

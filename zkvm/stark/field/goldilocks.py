@@ -33,6 +33,10 @@ _P = np.uint64(P)
 _EPSILON = np.uint64(2**32 - 1)
 _32 = np.uint64(32)
 _LIMB_SCALES = np.array([[pow(2, half + limb, P) for limb in (0, 22, 44)] for half in (0, 32)], dtype=np.uint64)[:, None, :, None]
+_MATMUL_BLOCK = 1 << 13
+"""Elements of a matrix that are split at once: their halves stay in the processor's cache."""
+_INVERSES = 1 << 9
+"""Values that are inverted by Montgomery's trick one after the other; more are first multiplied in pairs."""
 _wrapping = np.errstate(over="ignore")  # numpy warns when a 0-d result wraps, and wrapping is meant here
 
 
@@ -71,23 +75,29 @@ def mul(a: FieldLike, b: FieldLike) -> FieldArray:
     a, b = np.asarray(a, np.uint64), np.asarray(b, np.uint64)
     a_low, a_high = a & _EPSILON, a >> _32
     b_low, b_high = b & _EPSILON, b >> _32
-    low_low = a_low * b_low
-    middle = a_high * b_low + (low_low >> _32)  # at most (2^32-1)^2 + 2^32 - 1 < 2^64
-    middle_low = a_low * b_high + (middle & _EPSILON)  # the same bound
-    high = a_high * b_high + (middle >> _32) + (middle_low >> _32)
+    middle = a_low * b_low
+    middle >>= _32
+    middle += a_high * b_low  # at most (2^32-1)^2 + 2^32 - 1 < 2^64
+    second = a_low * b_high
+    second += middle & _EPSILON  # the same bound
+    high = a_high * b_high
+    high += middle >> _32
+    high += second >> _32
     return _reduce(high, a * b)
 
 
 def _reduce(high: FieldArray, low: FieldArray) -> FieldArray:
-    """``high 2^64 + low`` mod p, canonical."""
+    """``high 2^64 + low`` mod p, canonical; in the place of the two, as new arrays take longer than the arithmetic."""
     top = high >> _32
-    difference = low - top  # wraps at most once; a wrap added 2^64 = 2^32 - 1 mod p
-    difference = np.where(low < top, difference - _EPSILON, difference)
-    term = (high & _EPSILON) * _EPSILON
-    total = difference + term
-    total = np.where(total < term, total + _EPSILON, total)
-    result: FieldArray = np.where(total >= _P, total - _P, total)
-    return result
+    high &= _EPSILON
+    high *= _EPSILON
+    borrow = low < top
+    low -= top  # wraps at most once; a wrap added 2^64 = 2^32 - 1 mod p
+    low -= borrow * _EPSILON
+    low += high
+    low += (low < high) * _EPSILON
+    low -= (low >= _P) * _P
+    return low
 
 
 def total(a: FieldArray, axis: int = 0) -> FieldArray:
@@ -117,22 +127,34 @@ def pow_(a: FieldLike, exponent: int) -> FieldArray:
 
 
 def inv(a: FieldLike) -> FieldArray:
-    """1 / a, elementwise: one inversion for all, and three products of Python integers for each (Montgomery's trick).
+    """1 / a, elementwise: one inversion for all, and three products for each (Montgomery's trick).
 
     Raises:
         ZeroDivisionError: a value is zero.
     """
     array = np.asarray(a, dtype=np.uint64)
-    values = array.ravel().tolist()
-    if 0 in values:
+    if not array.all():
         raise ZeroDivisionError("zero has no inverse")
-    products = list(accumulate(values, lambda x, y: x * y % P, initial=1))
+    return _inverses(array.ravel()).reshape(array.shape)
+
+
+def _inverses(values: FieldArray) -> FieldArray:
+    """Of values that are not zero: (n,) to (n,). Those of pairs' products give those of the pairs, halving while there are many."""
+    if len(values) > _INVERSES:
+        even = len(values) // 2 * 2
+        left, right = values[0:even:2], values[1:even:2]
+        below, result = _inverses(np.concatenate([mul(left, right), values[even:]])), np.empty_like(values)
+        pairs, rest = below[: even // 2], below[even // 2 :]
+        result[0:even:2], result[1:even:2], result[even:] = mul(pairs, right), mul(pairs, left), rest
+        return result
+    numbers = values.tolist()
+    products = list(accumulate(numbers, lambda x, y: x * y % P, initial=1))
     inverse = pow(products[-1], -1, P)
-    for position in range(len(values) - 1, -1, -1):  # inverse of the product of values[: position + 1]
-        value = values[position]
-        values[position] = inverse * products[position] % P
+    for position in range(len(numbers) - 1, -1, -1):  # inverse of the product of numbers[: position + 1]
+        value = numbers[position]
+        numbers[position] = inverse * products[position] % P
         inverse = inverse * value % P
-    return np.array(values, dtype=np.uint64).reshape(array.shape)
+    return np.array(numbers, dtype=np.uint64)
 
 
 def root_of_unity(order: int) -> int:
@@ -180,11 +202,16 @@ def matmul(a: FieldArray, b: FieldArray) -> FieldArray:
     Halves of 32 bits on the left and limbs of 22 bits on the right: 2^10 products of 54 bits add up to less than 2^64, so the sums
     are exact and only they are reduced.
     """
-    halves = np.concatenate([a & _EPSILON, a >> _32])
-    limbs = np.concatenate([b >> np.uint64(shift) & np.uint64(2**22 - 1) for shift in (0, 22, 44)], axis=1)
+    limbs = np.concatenate([b.T >> np.uint64(shift) & np.uint64(2**22 - 1) for shift in (0, 22, 44)])
+    rows, terms = max(_MATMUL_BLOCK // max(len(b), 1), 1), 1 << 10
     result = np.zeros((len(a), b.shape[1]), dtype=np.uint64)
-    for first in range(0, len(b), 1 << 10):
-        sums = halves[:, first : first + (1 << 10)] @ limbs[first : first + (1 << 10)]
+    sums = np.empty((2, len(a), len(limbs)), dtype=np.uint64)
+    for first in range(0, len(b), terms):
+        factors = np.ascontiguousarray(limbs[:, first : first + terms])
+        for row in range(0, len(a), rows):
+            block = a[row : row + rows, first : first + terms]
+            for half, out in zip((block & _EPSILON, block >> _32), sums[:, row : row + rows], strict=True):
+                np.einsum("kw,cw->kc", half, factors, out=out)
         parts = mul(sums.reshape(2, len(a), 3, b.shape[1]), _LIMB_SCALES)
         result = add(result, total(parts.swapaxes(1, 2).reshape(6, len(a), b.shape[1])))
     return result
