@@ -35,8 +35,9 @@ from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.shape import ProofShape, params_of, shared_params, tree_positions
 from zkvm.stark.protocol.steps import DOMAIN, GRINDING_LABEL, Steps
 from zkvm.stark.verifier.constraints import closing_fingerprints, quotient_value, selectors, split_openings, terminals_by_table
-from zkvm.stark.verifier.fri import deep_values, fold, points_at
+from zkvm.stark.verifier.fri import deep_values, fold_for_all, points_at
 from zkvm.stark.verifier.joint import verify_joint
+from zkvm.stark.verifier.lockstep import in_lockstep
 from zkvm.verifier.receipt import Receipt
 
 FOLDER = ROOT / "tests" / "vectors"
@@ -106,7 +107,7 @@ def primitives() -> dict[str, Any]:
             "coset shifts": {str(1 << k): str(coset_shift(1 << k)) for k in (9, 15, 20, 24)},
             "height 512, blowup 4, position 1000": numbers(x[0]),
         },
-        "fold": {"leaf": numbers(eight[0]), "x": numbers(x[0]), "challenge": ext(a), "value": numbers(fold(eight, x, a)[0])},
+        "fold": {"leaf": numbers(eight[0]), "x": numbers(x[0]), "challenge": ext(a), "value": numbers(fold_for_all([(eight, x, a)])[0][0])},
     }  # fmt: skip
 
 
@@ -224,7 +225,8 @@ def constraints(shape: ProofShape, proof: Proof, alpha: Ext, beta: Ext, challeng
         for value, group in zip(values, table.code.groups, strict=True):
             sums[group] = ext_add(sums[group], ext_mul(power, value))
             power = ext_mul(power, challenge)
-        inverses = selectors(table.height, shape.parameters.exempt, ext_pow(zeta, shape.tallest // table.height))
+        point = ext_pow(zeta, shape.tallest // table.height)
+        [[inverses]] = in_lockstep([selectors([table.height], shape.parameters.exempt, [point])])
         for group, inverse in zip((ACTIVE, START, TERMINAL), inverses, strict=True):
             combined = ext_add(combined, ext_mul(sums[group], inverse))
         names = ("active", "start", "terminal")
@@ -246,7 +248,7 @@ def openings(shape: ProofShape, proof: Proof, positions: Any, zeta: Ext, batchin
     trees = {"preprocessed": proof.preprocessed, "main": proof.main, "bus": proof.bus, "quotient": proof.quotient}
     leaves = {name: [leaf.tobytes().hex() for leaf in chain_leaves(tree.rows, tree.salts)[:SHOWN]] for name, tree in trees.items()}
     blowup, shift = shape.parameters.blowup, coset_shift(shape.tallest)
-    values = deep_values(shape, proof, positions, zeta, batching)
+    [values] = in_lockstep([deep_values(shape, proof, positions, zeta, batching)])
     x = points_at(shape.tallest, blowup, shift, positions)
     result: dict[str, Any] = {"leaves": leaves, "x": numbers(x[:SHOWN]), "batched values": numbers(values[:SHOWN]), "layers": []}
     for height, layer, challenge in zip(shape.fri_heights, proof.layers, folding, strict=True):
@@ -254,7 +256,7 @@ def openings(shape: ProofShape, proof: Proof, positions: Any, zeta: Ext, batchin
         indices = np.unique(tree_positions(positions, height, short))
         base = indices // short * height + indices % short
         points = points_at(height, blowup, shift, base)
-        folded = fold(layer.leaves.reshape(len(indices), 8, 3), points, challenge)
+        [folded] = fold_for_all([(layer.leaves.reshape(len(indices), 8, 3), points, challenge)])
         digests = chain_leaves([layer.leaves[:SHOWN]], None)
         result["layers"].append(
             {

@@ -34,6 +34,7 @@ from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.stark.prover.randomness import Randomness
 from zkvm.stark.tables import build_tables
 from zkvm.stark.verifier.constraints import closing_fingerprints, combined_constraints, quotient_value, split_openings
+from zkvm.stark.verifier.lockstep import in_lockstep
 from zkvm.stark.verifier.verify import verify_proof
 
 SQUARES_BUS = SquaresChip().serves[0]
@@ -161,7 +162,7 @@ class Knowledge:
         """By how much the opened quotient misses the constraints at the openings."""
         leaves, columns = split_openings(shape, openings)
         own = [self.terminals[table.code.chip.name] for table in shape.tables]
-        combined = combined_constraints(shape, leaves, own, self.alpha, self.beta, self.challenge, zeta)
+        combined = in_lockstep([combined_constraints(shape, leaves, own, self.alpha, self.beta, self.challenge, zeta)])[0]
         return ext_sub(combined, quotient_value(shape, columns, zeta))
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import RejectReason, VerificationError
-from zkvm.stark.crypto.hashes import blake3_many, message_bytes, run
-from zkvm.stark.crypto.merkle import hash_pairs, multiproof_steps
+from zkvm.stark.crypto.hashes import blake3_many, message_bytes
+from zkvm.stark.crypto.merkle import forest_roots, hash_pairs
 
 U8Array = NDArray[np.uint8]
 U64Array = NDArray[np.uint64]
@@ -28,8 +28,8 @@ def tree_levels(leaves: U8Array) -> list[U8Array]:
 
 
 def multiproof_roots(leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> U8Array:
-    """Result of the verifier's ``multiproof_steps``."""
-    return run(multiproof_steps(leaf_count, indices, leaves, siblings))
+    """The verifier's roots of trees of one size that are opened at the same indices: (trees, k, 32) and (trees, m, 32) to (trees, 32)."""
+    return forest_roots([leaf_count] * len(leaves), [indices] * len(leaves), list(leaves), list(siblings))
 
 
 def verify_multiproof(root: bytes, leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> None:

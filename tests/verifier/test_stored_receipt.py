@@ -1,4 +1,4 @@
-"""Receipts of runs in segments where they lie: one proof in memory at a time, the same reasons, and nothing that changes unseen."""
+"""Receipts of runs in segments where they lie: few proofs in memory at a time, the same reasons, and nothing that changes unseen."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from zkvm.stark.protocol.codec import Reader
 from zkvm.stark.protocol.joint import PartProof
 from zkvm.stark.protocol.joint_codec import StoredProofs, encode_part
 from zkvm.stark.protocol.params import Policy
+from zkvm.stark.verifier import joint as verifying
 from zkvm.verifier.__main__ import main
 from zkvm.verifier.receipt import Receipt, open_receipt, read_receipt, verdict
 
@@ -67,9 +68,9 @@ def test_other_kinds_are_read(path: Path) -> None:
         assert data == read_receipt(path)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_one_proof_is_in_memory_at_a_time(path: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So many as there are threads; while the file is read, and while it is verified."""
+@pytest.mark.parametrize(("threads", "lockstep"), [(1, 1), (2, 1), (1, 2), (1, verifying.LOCKSTEP)])
+def test_few_proofs_are_in_memory_at_a_time(path: Path, threads: int, lockstep: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One while the file is read; while it is verified so many as are in lockstep, for each thread."""
     count, most, read = [0], [0], joint_codec.read_part
 
     def gone() -> None:
@@ -83,17 +84,20 @@ def test_one_proof_is_in_memory_at_a_time(path: Path, threads: int, monkeypatch:
         return own
 
     monkeypatch.setattr(joint_codec, "read_part", counting)
+    monkeypatch.setattr(verifying, "LOCKSTEP", lockstep)
     with open_receipt(path) as stored:
         receipt = Receipt.from_bytes(stored)
         assert (count[0], most[0]) == (0, 1)
         receipt.verify(proven().image_id, threads=threads)
     gc.collect()
-    assert most[0] <= threads + 1  # the next one, before the last one is let go
+    assert most[0] <= threads * lockstep + 1  # the next one, before the last one is let go
     assert count[0] == 0
 
 
+@pytest.mark.parametrize("lockstep", [1, 2, verifying.LOCKSTEP])
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_the_first_wrong_proof_decides(threads: int) -> None:
+def test_the_first_wrong_proof_decides(threads: int, lockstep: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "LOCKSTEP", lockstep)
     memory, first, second = seal_of(proven().receipt).proofs
     opened = replace(first, early=replace(first.early, siblings=bump(first.early.siblings)))
     folded = replace(second, proof=replace(second.proof, final=bump(second.proof.final)))

@@ -46,9 +46,7 @@ def verify(
     ] = DEFAULT_SEGMENTS,
     threads: Annotated[
         int | None,
-        typer.Option(
-            "--threads", metavar="N", min=1, help="proofs that are verified at one time, of a run that is proven in several (default: 1)"
-        ),
+        typer.Option("--threads", metavar="N", min=1, help="threads that verify a run that is proven in several proofs (default: 1)"),
     ] = None,
     allow_dev: Annotated[bool, typer.Option("--allow-dev", help="accept a dev receipt, which proves nothing")] = False,
     as_json: JsonOption = False,

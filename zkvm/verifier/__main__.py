@@ -54,9 +54,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="segments that you accept, of a run that is proven in several (default %(default)s)",
     )
-    result.add_argument(
-        "--threads", type=int, metavar="N", help="proofs that are verified at one time, of a run that is proven in several (default 1)"
-    )
+    result.add_argument("--threads", type=int, metavar="N", help="threads that verify a run that is proven in several proofs (default 1)")
     result.add_argument("--json", action="store_true", help="print one JSON object")
     return result
 

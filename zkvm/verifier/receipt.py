@@ -117,7 +117,7 @@ class Receipt:
             image_id: of the program that the caller trusts, 64 hexadecimal digits or 32 bytes; never taken from the receipt.
             policy: what else the caller demands.
             exit_code: the one that the caller accepts.
-            threads: how many proofs of a run in segments are verified at one time; None: one.
+            threads: that verify a run in segments, each several proofs at one time; None: one.
 
         Returns:
             The claim, now proven (of a dev receipt: only if ``policy.allow_dev``, and unproven).

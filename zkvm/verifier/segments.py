@@ -24,7 +24,7 @@ from zkvm.stark.verifier.joint import verify_joint
 
 
 def verifier_threads(threads: int | None) -> int:
-    """How many proofs are verified at one time: one if nothing is said, since threads mostly wait for each other, for parts are Python's.
+    """How many threads verify: one if nothing is said, since threads mostly wait for each other, for parts are Python's.
 
     Raises:
         UsageError: less than one.
@@ -88,7 +88,7 @@ class SegmentedSeal(ByContent):
             raise VerificationError(RejectReason.SHAPE, f"{len(self.lengths)} segments; there are 1 to {MAX_PARTS - 1}")
 
     def verify(self, header: ImageHeader, parameters: Parameters, journal: bytes, exit_code: int, policy: Policy, threads: int = 1) -> None:
-        """Accept the proofs of this run, or refuse them; ``threads``: how many are verified at one time.
+        """Accept the proofs of this run, or refuse them; ``threads``: that verify, each several proofs at one time.
 
         Raises:
             VerificationError: with the reason of the first check that fails.

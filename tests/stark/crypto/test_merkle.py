@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import blake3 as reference
 import numpy as np
 import pytest
@@ -13,13 +15,14 @@ from tests.stark.trees import multiproof_roots, tree_levels, verify_multiproof
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.stark.crypto.hashes import KEY_LEAF, KEY_NODE
 from zkvm.stark.crypto.merkle import (
-    OpenedTrees,
+    OpenedTree,
     chain_leaves,
     chain_level,
+    check_roots,
+    opened_roots,
     sibling_count,
     sibling_positions,
     subtree_root,
-    verify_trees,
 )
 
 U8Array = NDArray[np.uint8]
@@ -145,45 +148,76 @@ def test_several_trees_of_one_size(proof: Proof) -> None:
     siblings = np.stack([siblings_of(levels, indices) for levels in trees])
     roots = multiproof_roots(leaf_count, indices, leaves, siblings)
     assert [row.tobytes() for row in roots] == [levels[-1][0].tobytes() for levels in trees]
-    with pytest.raises(VerificationError, match="per tree"):
+    with pytest.raises(ValueError, match="shorter"):
         multiproof_roots(leaf_count, indices, leaves, siblings[:2])
 
 
-def opened_trees(names: list[str], leaf_count: int, indices: IndexArray, widths: list[int], seed: int) -> OpenedTrees:
-    """Honest openings of salted trees of two matrices each."""
-    rng = np.random.default_rng(seed)
-    rows, salts, roots, siblings = [], [], [], []
-    for _ in names:
-        matrices = [rng.integers(0, 2**64, (leaf_count, width), dtype=np.uint64) for width in widths]
-        salt = rng.integers(0, 2**64, (leaf_count, 2), dtype=np.uint64)
-        levels = tree_levels(chain_leaves(matrices, salt))
-        roots.append(levels[-1][0].tobytes())
-        rows.append([matrix[indices] for matrix in matrices])
-        salts.append(salt[indices])
-        siblings.append(siblings_of(levels, indices))
-    return OpenedTrees(names, roots, leaf_count, indices, rows, salts, siblings)
+def opened_tree(name: str, leaf_count: int, indices: IndexArray, widths: list[int], salted: bool = True) -> OpenedTree:
+    """An honest opening of a tree of several matrices."""
+    rng = np.random.default_rng(sum(map(ord, name)))
+    matrices = [rng.integers(0, 2**64, (leaf_count, width), dtype=np.uint64) for width in widths]
+    salt = rng.integers(0, 2**64, (leaf_count, 2), dtype=np.uint64) if salted else None
+    levels = tree_levels(chain_leaves(matrices, salt))
+    rows = [matrix[indices] for matrix in matrices]
+    salts = None if salt is None else salt[indices]
+    return OpenedTree(name, levels[-1][0].tobytes(), leaf_count, indices, rows, salts, siblings_of(levels, indices))
+
+
+def refused_trees(groups: list[list[OpenedTree]]) -> list[str]:
+    """Names of the first trees of groups that are refused; all groups at once."""
+    refused = []
+    for group, roots in zip(groups, opened_roots(groups), strict=True):
+        try:
+            check_roots(group, roots)
+        except VerificationError as error:
+            refused.append(str(error).removeprefix("MERKLE: opened leaves do not lead to the root of "))
+    return refused
 
 
 def test_trees_of_any_sizes_together() -> None:
-    """Trees of different heights and leaf lengths run in lockstep; each is refused under its own name."""
+    """Trees of different heights and leaf lengths are climbed at once, some of them alike; each is refused under its own name."""
+    some = as_indices(0, 1, 5, 33, 34, 63)
     groups = [
-        opened_trees(["a", "b"], 64, as_indices(0, 1, 5, 33, 34, 63), [3, 150], 1),
-        opened_trees(["c"], 1, as_indices(0), [1], 2),
-        opened_trees(["d"], 256, as_indices(7, 200), [300, 2, 9], 3),
+        [opened_tree("a", 64, some, [3, 150]), opened_tree("b", 64, as_indices(2, 62), [3, 150])],
+        [opened_tree("c", 1, as_indices(0), [1]), opened_tree("d", 2, as_indices(0, 1), [1], salted=False)],
+        [opened_tree("e", 256, as_indices(7, 200), [300, 2, 9]), opened_tree("f", 64, some, [3, 150])],
+        [opened_tree("g", 64, some, [3, 150], salted=False), opened_tree("h", 1024, as_indices(1023), [5])],
     ]
-    verify_trees(groups)
-    for number, group in enumerate(groups):
-        for tree, name in enumerate(group.names):
-            group.rows[tree][-1][0, 0] ^= np.uint64(1)
-            with pytest.raises(VerificationError, match=f"MERKLE: .*root of {name}$"):
-                verify_trees(groups)
-            group.rows[tree][-1][0, 0] ^= np.uint64(1)
-            if number != 1:  # a tree of one leaf has no siblings
-                group.siblings[tree][-1, 0] ^= np.uint8(1)
-                with pytest.raises(VerificationError, match=f"MERKLE: .*root of {name}$"):
-                    verify_trees(groups)
-                group.siblings[tree][-1, 0] ^= np.uint8(1)
-    verify_trees(groups)
+    assert refused_trees(groups) == []
+    for group in groups:
+        for tree in group:
+            tree.rows[-1][0, 0] ^= np.uint64(1)
+            assert refused_trees(groups) == [tree.name]
+            tree.rows[-1][0, 0] ^= np.uint64(1)
+            if len(tree.siblings):
+                tree.siblings[-1, 0] ^= np.uint8(1)
+                assert refused_trees(groups) == [tree.name]
+                tree.siblings[-1, 0] ^= np.uint8(1)
+            if tree.salts is not None:
+                tree.salts[-1, 1] ^= np.uint64(1 << 63)
+                assert refused_trees(groups) == [tree.name]
+                tree.salts[-1, 1] ^= np.uint64(1 << 63)
+    assert refused_trees(groups) == []
+
+
+def test_siblings_of_one_tree_are_not_taken_for_another() -> None:
+    """Two trees with one sibling too few and one too many: as many as there must be, all together."""
+    first, second = opened_tree("a", 64, as_indices(1, 50), [2]), opened_tree("b", 64, as_indices(1, 50), [2])
+    together = np.concatenate([first.siblings, second.siblings])
+    split = len(first.siblings) - 1
+    wrong = [replace(first, siblings=together[:split]), replace(second, siblings=together[split:])]
+    with pytest.raises(VerificationError, match="expected 2 leaves"):
+        opened_roots([wrong])
+
+
+def test_rows_of_one_tree_are_not_taken_for_another() -> None:
+    """The same with rows and salts, which are hashed together."""
+    first, second = opened_tree("a", 64, as_indices(1, 50), [2]), opened_tree("b", 64, as_indices(1, 50), [2])
+    rows = np.concatenate([first.rows[0], second.rows[0]])
+    with pytest.raises(VerificationError, match="expected 2 rows and salts of a"):
+        opened_roots([[replace(first, rows=[rows[:1]]), replace(second, rows=[rows[1:]])]])
+    with pytest.raises(VerificationError, match="expected 2 rows and salts of b"):
+        opened_roots([[first, replace(second, salts=rows[:3])]])
 
 
 def slow_leaf(rows: list[list[int]], salt: list[int]) -> bytes:

@@ -28,7 +28,8 @@ from zkvm.stark.verifier.constraints import (
     selectors,
     split_openings,
 )
-from zkvm.stark.verifier.fri import fold, points_at
+from zkvm.stark.verifier.fri import fold, fold_for_all, points_at
+from zkvm.stark.verifier.lockstep import in_lockstep
 from zkvm.stark.verifier.shape import check_presence, check_sums
 
 SHAPE = ProofShape(WIDE, BALANCED, (11, 11, 15))
@@ -60,7 +61,7 @@ def test_points_of_the_domains_are_inadmissible(chosen: Parameters, height: int)
 def test_a_point_of_a_domain_is_refused() -> None:
     openings = np.zeros((SHAPE.opening_count, 3), np.uint64)
     with refused(RejectReason.OOD, "lies in a domain"):
-        check_constraints(SHAPE, openings, [[ONE] * 3, [ONE], [ONE]], ALPHA, BETA, POINT, ONE)
+        in_lockstep([check_constraints(SHAPE, openings, [[ONE] * 3, [ONE], [ONE]], ALPHA, BETA, POINT, ONE)])
 
 
 @pytest.mark.parametrize(("height", "exempt"), [(512, 468), (512, 120), (1024, 234)])
@@ -70,8 +71,9 @@ def test_selectors(height: int, exempt: int) -> None:
     product = ONE
     for row in range(height - exempt):
         product = ext_mul(product, ext_sub(POINT, ext_from_base(pow(root, row, P))))
-    active, start, terminal = selectors(height, exempt, POINT)
+    [(active, start, terminal), (other, _, _)] = in_lockstep([selectors([height, 2 * height], exempt, [POINT, BETA])])[0]
     assert ext_mul(active, product) == ONE
+    assert [other] == [factors[0] for factors in in_lockstep([selectors([2 * height], exempt, [BETA])])[0]]
     assert ext_inv(start) == ext_sub(POINT, ext_from_base(pow(root, height - 1, P)))
     assert ext_inv(terminal) == ext_sub(POINT, ext_from_base(pow(root, height - exempt, P)))
 
@@ -102,7 +104,8 @@ def test_fold_is_the_combination_of_the_eight_parts() -> None:
     weights = extension.powers(BETA, FOLDING)
     folded = np.stack([extension.dot(part, weights) for part in parts])
     targets = points_at(short, blowup, pow(shift, FOLDING, P), indices)
-    assert np.array_equal(fold(leaves, x, BETA), evaluate(folded, targets))
+    assert np.array_equal(fold(leaves, x, np.tile(extension.from_ext(BETA), (len(x), 1))), evaluate(folded, targets))
+    assert np.array_equal(fold_for_all([(leaves, x, BETA)])[0], evaluate(folded, targets))
 
 
 def evaluate(coefficients: FieldArray, points: FieldArray) -> FieldArray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -58,12 +59,13 @@ _FIELD: Final = 64
 """Bits between the words of a row of the 4 x 4 state that lie in one Python integer: room for a carry and for rotations."""
 _WORDS: Final = sum(MASK32 << _FIELD * i for i in range(4))
 _ROW: Final = (1 << 4 * _FIELD) - 1
-_SCALAR_SCHEDULE: Final = tuple(_LANE_SCHEDULE.ravel().tolist())
+_SCALAR_SCHEDULE: Final = itemgetter(*_LANE_SCHEDULE.ravel().tolist())
+"""Of a block its words in the order in which the rounds take them."""
+_STATE, _MESSAGE = struct.Struct("<16Q"), struct.Struct(f"<{16 * ROUNDS}Q")
 
 
-def _pack(words: Sequence[int]) -> list[int]:
+def _rows(data: bytes) -> list[int]:
     """Rows of four words each."""
-    data = struct.pack(f"<{len(words)}Q", *words)
     step = 4 * _FIELD // 8
     return [int.from_bytes(data[i : i + step], "little") for i in range(0, len(data), step)]
 
@@ -97,9 +99,10 @@ def compress_scalar(chaining: Sequence[int], block: Sequence[int], counter: int,
     Returns:
         The 16 output words; the first 8 are the next chaining value.
     """
-    first, second, c, d = _pack([*chaining, *INITIAL_VECTOR[:4], counter & MASK32, (counter >> 32) & MASK32, block_length, flags])
+    state = _STATE.pack(*chaining, *INITIAL_VECTOR[:4], counter & MASK32, (counter >> 32) & MASK32, block_length, flags)
+    first, second, c, d = _rows(state)
     a, b = first, second
-    message = iter(_pack([block[i] for i in _SCALAR_SCHEDULE]))
+    message = iter(_rows(_MESSAGE.pack(*_SCALAR_SCHEDULE(block))))
     for _ in range(ROUNDS):
         a, b, c, d = _mix_packed(a, b, c, d, next(message), next(message))
         b = b >> _FIELD | b << 3 * _FIELD & _ROW  # diagonals become columns
@@ -110,7 +113,7 @@ def compress_scalar(chaining: Sequence[int], block: Sequence[int], counter: int,
         c = c >> 2 * _FIELD | c << 2 * _FIELD & _ROW
         d = d >> _FIELD | d << 3 * _FIELD & _ROW
     output = b"".join(row.to_bytes(4 * _FIELD // 8, "little") for row in (a ^ c, b ^ d, c ^ first, d ^ second))
-    return list(struct.unpack("<16Q", output))
+    return list(_STATE.unpack(output))
 
 
 # ----- many compressions as lanes ------------------------------------------------------------------------------------------------

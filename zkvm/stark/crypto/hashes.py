@@ -133,12 +133,21 @@ def blake3(data: bytes, key: bytes | None = None, length: int = DIGEST_BYTES) ->
     key_words, flags = _key_words(key)
     if length < 0:
         raise ValueError("output length must not be negative")
+    return run(_message_root_steps(data, key_words, flags)).output(length)
+
+
+def message_steps(data: bytes) -> Steps[bytes]:
+    """:func:`blake3` of one message in steps: 32 bytes. A short one is hashed at once."""
+    return (yield from _message_root_steps(data, INITIAL_VECTOR, 0)).output(DIGEST_BYTES)
+
+
+def _message_root_steps(data: bytes, key: tuple[int, ...], flags: int) -> Steps[_RootNode]:
+    """The root node of one message."""
     if len(data) <= _SMALL_BYTES:
-        return _small_root(data, key_words, flags).output(length)
+        return _small_root(data, key, flags)
     message = np.frombuffer(data, dtype=np.uint8)[None, :]
-    chaining, block = run(_large_root_steps(message, key_words, flags))
-    node = _RootNode(tuple(chaining[:, 0].tolist()), tuple(block[:, 0].tolist()), BLOCK_BYTES, flags | PARENT)
-    return node.output(length)
+    chaining, block = yield from _large_root_steps(message, key, flags)
+    return _RootNode(tuple(chaining[:, 0].tolist()), tuple(block[:, 0].tolist()), BLOCK_BYTES, flags | PARENT)
 
 
 def _key_words(key: bytes | None) -> tuple[tuple[int, ...], int]:
@@ -183,10 +192,16 @@ def run(task: Steps[T]) -> T:
     try:
         wanted = next(task)
         while True:
-            wanted = task.send(compress_many(wanted))
+            groups = [compress_many(wanted[:, first : first + _LANE_GROUP]) for first in range(0, wanted.shape[1], _LANE_GROUP)]
+            wanted = task.send(groups[0] if len(groups) == 1 else np.concatenate(groups, axis=1))
     except StopIteration as end:
         result: T = end.value
         return result
+
+
+def hash_together(tasks: Sequence[Steps[T]]) -> list[T]:
+    """The results of several hashes in steps, in order."""
+    return run(together(tasks))
 
 
 def _message_words(messages: U8Array) -> U32Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -144,14 +145,66 @@ def _checked_indices(leaf_count: int, indices: IndexArray) -> IndexArray:
     return nodes
 
 
-def multiproof_steps(leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> Steps[U8Array]:
-    """Roots that follow from multiproofs of one index set in several trees of one size, in steps.
+@dataclass(frozen=True, slots=True)
+class OpenedTree:
+    """A tree opened at some indices.
+
+    Attributes:
+        name: for messages.
+        root: 32 bytes.
+        leaf_count: a power of two.
+        indices: (k,) int64, sorted and unique.
+        rows: for each height from short to tall (k, w) uint64, as :func:`leaf_steps` takes them.
+        salts: (k, SALT_WORDS) uint64, or None for a tree without salt.
+        siblings: (m, 32) uint8, with ``m == sibling_count(leaf_count, indices)``.
+    """
+
+    name: str
+    root: bytes
+    leaf_count: int
+    indices: IndexArray
+    rows: Sequence[U64Array]
+    salts: U64Array | None
+    siblings: U8Array
+
+
+def opened_leaves(trees: Sequence[OpenedTree]) -> list[U8Array]:
+    """Digests of the leaves that each tree opens: (k, 32) uint8. Leaves of one length are hashed at once, the others in lockstep.
+
+    Raises:
+        VerificationError: MERKLE, a tree opens other numbers of rows or salts than of leaves.
+    """
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for number, tree in enumerate(trees):
+        parts = tree.rows if tree.salts is None else (*tree.rows, tree.salts)
+        if any(len(part) != len(tree.indices) for part in parts):
+            raise VerificationError(RejectReason.MERKLE, f"expected {len(tree.indices)} rows and salts of {tree.name}")
+        alike.setdefault((tree.salts is None, *(row.shape[1] for row in tree.rows)), []).append(number)
+    tasks = []
+    for numbers in alike.values():
+        rows = [np.concatenate(level) for level in zip(*(trees[number].rows for number in numbers), strict=True)]
+        salts = [own for number in numbers if (own := trees[number].salts) is not None]
+        tasks.append(leaf_steps(rows, np.concatenate(salts) if salts else None))
+    leaves: dict[int, U8Array] = {}
+    for numbers, digests in zip(alike.values(), run(together(tasks)), strict=True):
+        ends = list(accumulate(len(trees[number].indices) for number in numbers))
+        leaves.update(zip(numbers, np.split(digests, ends[:-1]), strict=True))
+    return [leaves[number] for number in range(len(trees))]
+
+
+def forest_roots(
+    leaf_counts: Sequence[int], indices: Sequence[IndexArray], leaves: Sequence[U8Array], siblings: Sequence[U8Array]
+) -> U8Array:
+    """Roots that follow from the multiproofs of several trees, all of which are climbed at once, level by level.
+
+    On a level of ``2^l`` nodes a tree, node ``i`` of tree ``t`` has the number ``t 2^l + i``: as if the trees stood side by side. The
+    highest trees come first; a lower one joins at the level of its leaves.
 
     Args:
-        leaf_count: leaves of each tree, a power of two.
-        indices: (k,) int64, sorted and unique.
-        leaves: (trees, k, 32) uint8, the digests at the indices.
-        siblings: (trees, m, 32) uint8, with ``m == sibling_count(leaf_count, indices)``.
+        leaf_counts: of each tree, a power of two.
+        indices: of each tree (k,) int64, sorted and unique.
+        leaves: of each tree (k, 32) uint8, the digests at the indices.
+        siblings: of each tree (m, 32) uint8, with ``m == sibling_count(leaf_count, indices)``.
 
     Returns:
         (trees, 32) uint8.
@@ -159,66 +212,68 @@ def multiproof_steps(leaf_count: int, indices: IndexArray, leaves: U8Array, sibl
     Raises:
         VerificationError: MERKLE, the indices or the counts do not fit.
     """
-    nodes = _checked_indices(leaf_count, indices)
-    if leaves.ndim != 3 or siblings.ndim != 3 or leaves.shape[0] != siblings.shape[0]:
-        raise VerificationError(RejectReason.MERKLE, "leaves and siblings must be given per tree")
-    trees = leaves.shape[0]
-    expected = sibling_count(leaf_count, nodes)
-    if leaves.shape[1:] != (nodes.size, DIGEST_BYTES) or siblings.shape[1:] != (expected, DIGEST_BYTES):
-        raise VerificationError(
-            RejectReason.MERKLE,
-            f"expected {nodes.size} leaves and {expected} siblings of 32 bytes, got {leaves.shape[1:]} and {siblings.shape[1:]}",
-        )
-    digests, used = leaves, 0
-    for _ in range(leaf_count.bit_length() - 1):
+    for tree in zip(leaf_counts, indices, leaves, siblings, strict=True):
+        _check_counts(*tree)
+    order = sorted(range(len(leaf_counts)), key=lambda number: -leaf_counts[number])
+    unused = np.concatenate([siblings[number] for number in order])
+    following = np.cumsum([0, *(len(siblings[number]) for number in order)])[:-1]  # of each tree, its next sibling
+    nodes, digests, joined = np.empty(0, np.int64), np.empty((0, DIGEST_BYTES), np.uint8), 0
+    for level in range(leaf_counts[order[0]].bit_length() - 1, -1, -1):
+        while joined < len(order) and leaf_counts[order[joined]] == 1 << level:
+            nodes = np.concatenate([nodes, (joined << level) + indices[order[joined]]])
+            digests = np.concatenate([digests, leaves[order[joined]]])
+            joined += 1
+        if level == 0:
+            break
         left_of_pair, alone = _has_partner(nodes)
-        taken = int(np.count_nonzero(alone))
+        owners = nodes[alone] >> level
+        counts = np.bincount(owners, minlength=len(order))
+        before = np.cumsum(counts) - counts
+        taken = unused[(following - before)[owners] + np.arange(len(owners))]
+        following += counts
         mine = np.flatnonzero(left_of_pair | alone)  # the right child of a present pair is consumed by its left sibling
         other = np.where(alone[mine], nodes.size - 1 + np.cumsum(alone)[mine], mine + 1)
         is_right = nodes[mine] & 1 == 1
         children = np.stack([np.where(is_right, other, mine), np.where(is_right, mine, other)], axis=1)
-        known = np.concatenate([digests, siblings[:, used : used + taken]], axis=1)
-        hashed = yield from hash_steps(known[:, children].reshape(-1, 2 * DIGEST_BYTES), KEY_NODE)
-        digests = hashed.reshape(trees, mine.size, DIGEST_BYTES)
-        nodes, used = nodes[mine] >> 1, used + taken
-    return digests[:, 0]
+        digests = hash_pairs(np.concatenate([digests, taken])[children])
+        nodes = nodes[mine] >> 1
+    roots = np.empty_like(digests)
+    roots[order] = digests
+    return roots
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedTrees:
-    """Trees of one size opened at the same indices.
+def _check_counts(leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> None:
+    expected = sibling_count(leaf_count, indices)
+    if leaves.shape != (len(indices), DIGEST_BYTES) or siblings.shape != (expected, DIGEST_BYTES):
+        raise VerificationError(
+            RejectReason.MERKLE,
+            f"expected {len(indices)} leaves and {expected} siblings of 32 bytes, got {leaves.shape} and {siblings.shape}",
+        )
 
-    Attributes:
-        names: of each tree, for messages.
-        roots: of each tree, 32 bytes.
-        leaf_count: leaves of each tree, a power of two.
-        indices: (k,) int64, sorted and unique.
-        rows: of each tree, for each height from short to tall (k, w) uint64, as :func:`leaf_steps` takes them.
-        salts: of each tree, (k, SALT_WORDS) uint64, or None for one without salt.
-        siblings: of each tree, (m, 32) uint8, as :func:`multiproof_steps` takes them.
+
+def opened_roots(groups: Sequence[Sequence[OpenedTree]]) -> list[list[bytes]]:
+    """Roots that follow from what is opened, of all trees of all groups at once: 32 bytes for each.
+
+    Raises:
+        VerificationError: MERKLE, the indices or the counts of a tree do not fit.
     """
-
-    names: Sequence[str]
-    roots: Sequence[bytes]
-    leaf_count: int
-    indices: IndexArray
-    rows: Sequence[Sequence[U64Array]]
-    salts: Sequence[U64Array | None]
-    siblings: Sequence[U8Array]
-
-    def steps(self) -> Steps[U8Array]:
-        """Roots that follow from what is opened, in steps: (trees, 32) uint8."""
-        leaves = yield from together([leaf_steps(rows, salts) for rows, salts in zip(self.rows, self.salts, strict=True)])
-        return (yield from multiproof_steps(self.leaf_count, self.indices, np.stack(leaves), np.stack(self.siblings)))
+    trees = [tree for group in groups for tree in group]
+    roots = forest_roots(
+        [tree.leaf_count for tree in trees],
+        [tree.indices for tree in trees],
+        opened_leaves(trees),
+        [tree.siblings for tree in trees],
+    )
+    each = iter(root.tobytes() for root in roots)
+    return [[next(each) for _ in group] for group in groups]
 
 
-def verify_trees(groups: Sequence[OpenedTrees]) -> None:
-    """Check that all opened rows are under their roots; all trees are hashed in lockstep.
+def check_roots(trees: Sequence[OpenedTree], computed: Sequence[bytes]) -> None:
+    """Check that all opened rows are under their roots; ``computed``: the roots that follow from them (:func:`opened_roots`).
 
     Raises:
         VerificationError: MERKLE, naming the first tree that fails.
     """
-    for group, computed in zip(groups, run(together([group.steps() for group in groups])), strict=True):
-        for name, root, digest in zip(group.names, group.roots, computed, strict=True):
-            if digest.tobytes() != root:
-                raise VerificationError(RejectReason.MERKLE, f"opened leaves do not lead to the root of {name}")
+    for tree, root in zip(trees, computed, strict=True):
+        if root != tree.root:
+            raise VerificationError(RejectReason.MERKLE, f"opened leaves do not lead to the root of {tree.name}")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import FormatError, RejectReason, VerificationError
-from zkvm.stark.crypto.hashes import blake3
+from zkvm.stark.crypto.hashes import Steps, blake3, message_steps, run
 from zkvm.stark.field.goldilocks import P, is_canonical
 
 PROTOCOL_TAG: Final = b"zkvm/transcript/1"
@@ -97,10 +97,20 @@ class Transcript:
         Raises:
             FormatError: an element is not canonical (below p): two encodings of one element must not give two transcripts.
         """
+        run(self.absorbing(label, values))
+
+    def absorbing(self, label: str, values: NDArray[np.uint64]) -> Steps[None]:
+        """:meth:`absorb_elements` as a hash in steps.
+
+        Raises:
+            FormatError: an element is not canonical.
+        """
         array = np.ascontiguousarray(values, dtype=np.uint64)
         if not is_canonical(array):
             raise FormatError(f"transcript {label!r}: element is not canonical")
-        self._absorb(label, Kind.ELEMENTS, array.astype("<u8", copy=False).tobytes())
+        data = array.astype("<u8", copy=False).tobytes()
+        state = yield from message_steps(self._frame(label, Kind.ELEMENTS, data))
+        self._step(state, label, Kind.ELEMENTS, len(data))
 
     def absorb_int(self, label: str, value: int) -> None:
         """Absorb an integer of 64 bits.

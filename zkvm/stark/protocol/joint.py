@@ -10,7 +10,7 @@ transcripts: ``docs/protocol.md``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from zkvm.stark.crypto.transcript import Transcript
 from zkvm.stark.field.extension import ONE, Ext, ext_from_base, ext_mul, ext_pow, ext_scale, ext_sub
 from zkvm.stark.field.goldilocks import P, coset_shift
 from zkvm.stark.protocol.params import MAX_HEIGHT, PROTOCOL_VERSION, Parameters
-from zkvm.stark.protocol.proof import ByContent, Proof, TreeOpening
+from zkvm.stark.protocol.proof import ByContent, LayerOpening, Proof, TreeOpening
 from zkvm.stark.protocol.shape import ProofShape, shared_params
 from zkvm.stark.protocol.statement import Statement
 
@@ -59,6 +59,10 @@ class JointStatement:
     closings: tuple[Closing, ...]
 
 
+NOT_OPENED = TreeOpening((), None, np.zeros((0, DIGEST_BYTES), np.uint8))
+"""Of the early tree, while a proof is made; of all trees, while only the beginnings of proofs are looked at."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PartProof(ByContent):
     """One of several proofs that are joined.
@@ -74,6 +78,13 @@ class PartProof(ByContent):
     pinned: NDArray[np.uint64]
     early: TreeOpening
     proof: Proof
+
+    def without_queries(self) -> PartProof:
+        """What was sent before the query positions were drawn: a small part of it, enough for what the proofs have in common."""
+        layers = (LayerOpening(np.zeros((0, 0), np.uint64), NOT_OPENED.siblings),) * len(self.proof.layers)
+        none = NOT_OPENED
+        proof = replace(self.proof, preprocessed=none, main=none, bus=none, quotient=none, layers=layers)
+        return replace(self, early=none, proof=proof)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +127,6 @@ class Joined:
     tree: TreeOpening
 
 
-NOT_OPENED = TreeOpening((), None, np.zeros((0, DIGEST_BYTES), np.uint8))
-"""Of the early tree, while a proof is made."""
 Begin = Callable[[str], Transcript]
 """Begins a transcript of a domain; tests begin some that replay challenges."""
 

@@ -69,7 +69,10 @@ def read_part(machine: Machine, reader: Reader) -> PartProof:
 class StoredProofs(Sequence[PartProof]):
     """Joined proofs as bytes: decoded once, so that they are known to be proofs, and again whenever one is asked for.
 
+    Of the first reading the beginnings are kept, some per cent of the bytes.
+
     Attributes:
+        beginnings: of each, what was sent before the query positions were drawn.
         log_heights: of the tables of each.
         sizes: bytes of each.
     """
@@ -85,13 +88,14 @@ class StoredProofs(Sequence[PartProof]):
             FormatError: the bytes encode no such proofs.
         """
         self._machines, self._reader = machines, reader
-        places, logs = [], []
+        places, beginnings = [], []
         for machine in machines:
             first = reader.position
-            logs.append(read_part(machine, reader).proof.log_heights)
+            beginnings.append(read_part(machine, reader).without_queries())
             places.append((first, reader.position, self._hash(reader.between(first, reader.position, "a proof"))))
         self._places = tuple(places)
-        self.log_heights = tuple(logs)
+        self.beginnings = tuple(beginnings)
+        self.log_heights = tuple(own.proof.log_heights for own in beginnings)
         self.sizes = tuple(last - first for first, last, _ in places)
 
     def __len__(self) -> int:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.stark.air.machine import Machine
+from zkvm.stark.crypto.hashes import Steps as HashSteps
+from zkvm.stark.crypto.hashes import run
 from zkvm.stark.crypto.transcript import Transcript
 from zkvm.stark.field.extension import Ext
 from zkvm.stark.protocol.joint import Joined
@@ -62,7 +64,11 @@ class Steps:
 
     def openings(self, values: NDArray[np.uint64]) -> Ext:
         """Round 4: openings are fixed; batching challenge."""
-        self.transcript.absorb_elements("openings", values)
+        return run(self.opening_steps(values))
+
+    def opening_steps(self, values: NDArray[np.uint64]) -> HashSteps[Ext]:
+        """:meth:`openings` as a hash in steps: there are many of them, and a verifier hashes those of several proofs at once."""
+        yield from self.transcript.absorbing("openings", values)
         return self.transcript.draw_extension("batching challenge")
 
     def layer(self, number: int, root: bytes) -> Ext:

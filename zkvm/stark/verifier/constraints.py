@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from zkvm.stark.air.evaluate import evaluate_point
 from zkvm.stark.air.expression import BUS, BUS_NEXT, MAIN, PRE
 from zkvm.stark.air.layout import EXTENSION
 from zkvm.stark.air.table import Closing
-from zkvm.stark.field import extension
+from zkvm.stark.field import extension, goldilocks
 from zkvm.stark.field.extension import ONE, ZERO, Ext, ext_add, ext_from_base, ext_inv, ext_mul, ext_pow, ext_sub, to_ext
 from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
 from zkvm.stark.protocol.joint import Joined, all_params
@@ -29,6 +31,7 @@ from zkvm.stark.protocol.shape import (
     params_of,
     tree_width,
 )
+from zkvm.stark.verifier.lockstep import Checks, powers_for_all
 
 _KINDS = {PREPROCESSED: PRE, EARLY_TREE: MAIN, MAIN_TREE: MAIN, BUS_TREE: BUS}
 """What a tree's columns are in constraints: main columns are the early ones, then the others."""
@@ -77,7 +80,7 @@ def check_buses(shape: ProofShape, terminals: Sequence[Sequence[Ext]], closings:
             if not prints.any(axis=1).all():
                 raise VerificationError(RejectReason.BUS, f"a closing factor of bus {closing.bus.name} is zero")
             if closing.bus.argument is Argument.PRODUCT:
-                factor = _product(prints)
+                factor = to_ext(_products(prints[None])[0])
                 product, received = (ext_mul(product, factor), received) if closing.sent else (product, ext_mul(received, factor))
             else:
                 fractions = _sum_of_inverses(prints)
@@ -112,12 +115,12 @@ def _sum_of_inverses(values: NDArray[np.uint64]) -> Ext:
     return ext_mul(to_ext(above[0]), ext_inv(to_ext(below[0])))
 
 
-def _product(values: NDArray[np.uint64]) -> Ext:
-    while len(values) > 1:
-        odd = values[len(values) // 2 * 2 :]
-        half = extension.mul(values[0 : len(values) - len(odd) : 2], values[1 : len(values) : 2])
-        values = np.concatenate([half, odd])
-    return to_ext(values[0]) if len(values) else ONE
+def _products(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Product along the second axis: (m, k, 3) to (m, 3)."""
+    while (count := values.shape[1]) > 1:
+        half = extension.mul(values[:, 0 : count - count % 2 : 2], values[:, 1:count:2])
+        values = np.concatenate([half, values[:, count - count % 2 :]], axis=1)
+    return values[:, 0] if count else np.tile(extension.from_ext(ONE), (len(values), 1))
 
 
 def admissible(shape: ProofShape, zeta: Ext) -> bool:
@@ -126,34 +129,45 @@ def admissible(shape: ProofShape, zeta: Ext) -> bool:
     return ext_pow(zeta, shape.tallest) != ONE and ext_pow(zeta, size) != ext_from_base(pow(coset_shift(shape.tallest), size, P))
 
 
-def selectors(height: int, exempt: int, point: Ext) -> tuple[Ext, Ext, Ext]:
+def selectors(heights: Sequence[int], exempt: int, points: Sequence[Ext]) -> Checks[list[tuple[Ext, Ext, Ext]]]:
     """1 / vanishing polynomial of the groups ACTIVE, START and TERMINAL: of the active rows, of row n - 1 and of row n - h.
 
     The active rows' polynomial is (X^n - 1) / E(X), E the product of X - w_n^i over the exempt rows.
 
     Args:
-        height: rows n of the table.
-        exempt: exempt rows h.
-        point: the out-of-domain point in the table's own domain: zeta^(N/n).
+        heights: rows n of tables.
+        exempt: exempt rows h of each.
+        points: the out-of-domain point in the domain of each: zeta^(N/n).
 
     Returns:
-        The three factors.
+        The three factors for each height.
     """
-    root = root_of_unity(height)
-    exempt_product = ONE
-    row = pow(root, height - exempt, P)
-    terminal = ext_inv(ext_sub(point, ext_from_base(row)))
-    for _ in range(exempt):
-        exempt_product = ext_mul(exempt_product, ext_sub(point, ext_from_base(row)))
-        row = row * root % P
-    active = ext_mul(exempt_product, ext_inv(ext_sub(ext_pow(point, height), ONE)))
-    start = ext_inv(ext_sub(point, ext_from_base(pow(root, height - 1, P))))
-    return active, start, terminal
+    rows = np.stack([_exempt_rows(height, exempt) for height in heights])
+    factors = extension.sub(np.array(points, np.uint64)[:, None], extension.embed(rows))
+    products = yield products_for_all, factors
+    result = []
+    for height, point, product, own in zip(heights, points, products, factors, strict=True):
+        active = ext_mul(to_ext(product), ext_inv(ext_sub(ext_pow(point, height), ONE)))
+        result.append((active, ext_inv(to_ext(own[0])), ext_inv(to_ext(own[-1]))))
+    return result
+
+
+@lru_cache(maxsize=32)
+def _exempt_rows(height: int, exempt: int) -> NDArray[np.uint64]:
+    """w_n^(n - 1) down to w_n^(n - h). Shared: only to be read."""
+    return goldilocks.powers(pow(root_of_unity(height), -1, P), exempt + 1)[1:]
+
+
+def products_for_all(wanted: Sequence[NDArray[np.uint64]]) -> list[NDArray[np.uint64]]:
+    """:func:`_products` of several arrays."""
+    if len({values.shape[1] for values in wanted}) > 1:  # parameters differ
+        return [_products(values) for values in wanted]
+    return np.split(_products(np.concatenate(wanted)), list(accumulate(map(len, wanted)))[:-1])
 
 
 def split_openings(shape: ProofShape, openings: NDArray[np.uint64]) -> tuple[list[dict[int, list[Ext]]], list[Ext]]:
     """Openings as leaves of each table's code, and the quotient's columns."""
-    values = [to_ext(row) for row in openings]
+    values: list[Ext] = [(a0, a1, a2) for a0, a1, a2 in openings.tolist()]
     leaves: list[dict[int, list[Ext]]] = [{} for _ in shape.tables]
     position = 0
     for tree in OPENING_ORDER:
@@ -181,17 +195,18 @@ def combined_constraints(
     challenge: Ext,
     zeta: Ext,
     joined: Joined | None = None,
-) -> Ext:
+) -> Checks[Ext]:
     """Sum of lambda^i C_i / (its vanishing polynomial) over the lifted tables, at zeta; ``leaves`` of :func:`split_openings`."""
-    inverses = {height: selectors(height, shape.parameters.exempt, ext_pow(zeta, shape.tallest // height)) for height in shape.heights}
+    points = [ext_pow(zeta, shape.tallest // height) for height in shape.heights]
+    inverses = dict(zip(shape.heights, (yield from selectors(shape.heights, shape.parameters.exempt, points)), strict=True))
     shared = all_params(shape.machine, alpha, beta, joined)
     values: list[Ext] = []
     vanishing = []
     for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
         values += evaluate_point(table.code.straight, columns, params_of(shared, own))
         vanishing.append(np.array(inverses[table.height], np.uint64)[list(table.code.groups)])
-    weights = extension.mul(extension.powers(challenge, len(values)), np.concatenate(vanishing))
-    return to_ext(extension.dot(np.array(values, np.uint64), weights))
+    powers = yield powers_for_all, (challenge, len(values))
+    return to_ext(extension.dot(np.array(values, np.uint64), extension.mul(powers, np.concatenate(vanishing))))
 
 
 def check_constraints(
@@ -203,7 +218,7 @@ def check_constraints(
     challenge: Ext,
     zeta: Ext,
     joined: Joined | None = None,
-) -> None:
+) -> Checks[None]:
     """The combined constraints of every lifted table over their vanishing polynomials equal the opened quotient at zeta.
 
     Args:
@@ -222,7 +237,8 @@ def check_constraints(
     if not admissible(shape, zeta):
         raise VerificationError(RejectReason.OOD, "the out-of-domain point lies in a domain")
     leaves, quotient = split_openings(shape, openings)
-    if combined_constraints(shape, leaves, terminals, alpha, beta, challenge, zeta, joined) != quotient_value(shape, quotient, zeta):
+    combined = yield from combined_constraints(shape, leaves, terminals, alpha, beta, challenge, zeta, joined)
+    if combined != quotient_value(shape, quotient, zeta):
         raise VerificationError(RejectReason.OOD, "the constraints do not equal the quotient at the out-of-domain point")
 
 

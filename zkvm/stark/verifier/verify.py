@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zkvm.errors import RejectReason, VerificationError
 from zkvm.stark.air.machine import Machine
+from zkvm.stark.crypto.hashes import hash_together
 from zkvm.stark.crypto.transcript import Transcript
 from zkvm.stark.protocol.joint import PART_DOMAIN, Joined
 from zkvm.stark.protocol.params import Policy
@@ -14,6 +15,7 @@ from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.protocol.steps import DOMAIN, Steps
 from zkvm.stark.verifier.constraints import check_buses, check_constraints, terminals_by_table
 from zkvm.stark.verifier.fri import check_low_degree, check_trees, deep_values
+from zkvm.stark.verifier.lockstep import Checks, in_lockstep
 from zkvm.stark.verifier.shape import check_openings, check_shape
 
 
@@ -53,6 +55,18 @@ def verify_proof(
     Raises:
         VerificationError: with the reason of the first check that fails.
     """
+    return in_lockstep([checks(machine, statement, proof, policy, transcript, joined)])[0]
+
+
+def checks(
+    machine: Machine,
+    statement: Statement,
+    proof: Proof,
+    policy: Policy,
+    transcript: Transcript | None = None,
+    joined: Joined | None = None,
+) -> Checks[ProofShape]:
+    """All checks of :func:`verify_proof`, in their order, for :func:`zkvm.stark.verifier.lockstep.in_lockstep`."""
     # 0 ----- shape and policy, before any arithmetic; then everything public enters the transcript
     shape = check_shape(machine, statement, proof)
     check_security(shape, statement, policy)
@@ -69,8 +83,8 @@ def verify_proof(
     # 3 ----- quotient chunks and mask
     zeta = steps.quotient(proof.quotient_root)
     # 4 ----- openings: the constraints must hold at zeta
-    batching = steps.openings(proof.openings)
-    check_constraints(shape, proof.openings, terminals, alpha, beta, challenge, zeta, joined)
+    batching = yield hash_together, steps.opening_steps(proof.openings)
+    yield from check_constraints(shape, proof.openings, terminals, alpha, beta, challenge, zeta, joined)
     # 5 ----- FRI layers
     folding = [steps.layer(number, root) for number, root in enumerate(proof.fri_roots)]
     # 6 ----- final polynomial
@@ -79,7 +93,7 @@ def verify_proof(
     positions = steps.queries(proof.nonce, shape.parameters.queries, shape.parameters.blowup * shape.tallest)
     # 8 ----- openings at the positions: shape, Merkle paths, DEEP quotient, folds
     check_openings(shape, proof, positions, joined)
-    check_trees(shape, proof, statement.preprocessed_root, positions, joined)
-    values = deep_values(shape, proof, positions, zeta, batching, joined)
-    check_low_degree(shape, proof, positions, values, folding)
+    yield from check_trees(shape, proof, statement.preprocessed_root, positions, joined)
+    values = yield from deep_values(shape, proof, positions, zeta, batching, joined)
+    yield from check_low_degree(shape, proof, positions, values, folding)
     return shape
