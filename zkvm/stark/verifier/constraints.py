@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,7 +206,8 @@ def combined_constraints(
         values += evaluate_point(table.code.straight, columns, params_of(shared, own))
         vanishing.append(np.array(inverses[table.height], np.uint64)[list(table.code.groups)])
     powers = yield powers_for_all, (challenge, len(values))
-    return to_ext(extension.dot(np.array(values, np.uint64), extension.mul(powers, np.concatenate(vanishing))))
+    numbers = np.fromiter(chain.from_iterable(values), np.uint64, EXTENSION * len(values)).reshape(-1, EXTENSION)
+    return to_ext(extension.dot(numbers, extension.mul(powers, np.concatenate(vanishing))))
 
 
 def check_constraints(
