@@ -25,7 +25,7 @@ from zkvm.ml.operations.rearranging import TensorMove
 from zkvm.ml.operations.tensors import TensorLinear
 from zkvm.ml.operators.convolutions import convolution_of
 from zkvm.ml.operators.depthwise import windowed_of
-from zkvm.ml.operators.layers import Layer
+from zkvm.ml.operators.layers import MARK_VALUES, MARKS, MAX_MARKED_BIAS, Layer, Quantized
 from zkvm.ml.ranges import Precision, TensorInfo
 from zkvm.ml.value import Kind, Value
 from zkvm.riscv.isa import tensors
@@ -152,6 +152,27 @@ def test_windows_of_usual_kernels() -> None:
         assert windowed.windowed.windows.count == count
 
 
+@pytest.mark.parametrize(
+    ("columns", "stride", "pitch"),
+    [(7, 1, 8), (14, 1, 15), (16, 1, 17), (28, 1, 31), (56, 1, 57), (112, 1, 113), (14, 2, 8), (28, 2, 15), (56, 2, 29), (112, 2, 57)],
+)  # fmt: skip
+def test_how_long_lines_are(columns: int, stride: int, pitch: int) -> None:
+    """The rows of a window have room for two more elements, so a line of three taps may be one element longer or shorter than its blocks;
+    with stride 2, of two taps, three."""
+    _, windowed = layers_of((4, columns), 1, 1, (3, 3), pads=[1] * 4, strides=[stride] * 2)
+    assert windowed.windowed is not None
+    assert windowed.windowed.kept[0, -(-columns // stride)] == pitch
+
+
+def test_two_planes_of_a_large_kernel() -> None:
+    """A window for each line of seven needs the image twice, for five columns and for two; windows of three lines, six times."""
+    _, windowed = layers_of((28, 28), 1, 1, (7, 7), pads=[3] * 4)
+    assert windowed.windowed is not None
+    assert windowed.index is not None
+    assert windowed.windowed.windows.count == 7
+    assert windowed.index.shape[1] < 3 * 28 * 32
+
+
 def mobile(stride: int, kernel: int = 3, multiplier: int = 1) -> tuple[list[Any], dict[str, Any]]:
     """Pointwise, depthwise, pointwise, and these two once more without a cut behind them."""
     attributes = {"group": 8, "pads": [kernel // 2] * 4, "strides": [stride] * 2}
@@ -194,6 +215,92 @@ def test_positions_that_nobody_reads_are_kept() -> None:
     assert wide.layout == Layout(8, 16 * 14, True)
 
 
+def expanding(
+    stride: int, kernel: int, size: int, *, cut: str = "Relu", seed: int = 0, samples: int = 1, bias: float = 1.0
+) -> tuple[list[Any], dict[str, Any], tuple[int, ...]]:
+    """A few channels, many for a depthwise convolution, and a few again."""
+    end = {"Relu": " ", "Clip": " zero six "}[cut]
+    nodes = [
+        node("Conv", "x w0 b0", "a0"), node("Relu", "a0", "r0"), node("Conv", "r0 w1 b1", "a1"), node(cut, f"a1{end}".rstrip(), "r1"),
+        node("Conv", "r1 w2 b2", "a2", group=24, pads=[kernel // 2] * 4, strides=[stride] * 2), node("Relu", "a2", "r2"),
+        node("Conv", "r2 w3 b3", "a3"), node("GlobalAveragePool", "a3", "p"), node("Flatten", "p", "f"), node("Gemm", "f w4", "y"),
+    ]  # fmt: skip
+    constants: dict[str, Any] = {
+        "w0": weights(4, 3, 1, 1, seed=seed), "b0": weights(4), "w1": weights(24, 4, 1, 1, seed=seed + 1), "b1": weights(24) * bias,
+        "w2": weights(24, 1, kernel, kernel, seed=seed + 2), "b2": weights(24, seed=2), "w3": weights(4, 24, 1, 1, seed=seed + 3),
+        "b3": weights(4, seed=3), "w4": weights(4, 10, seed=seed + 4),
+    }  # fmt: skip
+    constants["b1"] = constants["b1"].astype(np.float32)
+    constants |= {"zero": np.float32(0), "six": np.float32(6)} if cut == "Clip" else {}
+    return nodes, constants, (samples, 3, size, size)
+
+
+def gathered(made: Compilation) -> int:
+    """Channels of what is gathered for a depthwise convolution: 0 if it reads what the layer before makes."""
+    real = [operation for operation in made.graph.operations if not isinstance(operation, View)]
+    place = next(place for place, operation in enumerate(real) if isinstance(operation, TensorDepthwise))
+    layout = real[place - 1].output.layout
+    return layout.channels if isinstance(real[place - 1], TensorMove) and layout is not None else 0
+
+
+@pytest.mark.parametrize("cut", ["Relu", "Clip"])
+@pytest.mark.parametrize(("stride", "kernel", "size"), [(1, 3, 14), (1, 3, 15), (2, 3, 28), (1, 5, 28), (2, 5, 28)])
+def test_zeros_are_made_by_the_layer_before(stride: int, kernel: int, size: int, cut: str) -> None:
+    """Its few channels are gathered, with marks, where its result is read; nothing is gathered in between."""
+    nodes, constants, shape = expanding(stride, kernel, size, cut=cut)
+    made = network(nodes, shape, constants)
+    assert not gathered(made)
+    layers = [operation for operation in made.graph.operations if isinstance(operation, TensorLinear)]
+    marked = next(operation for operation in layers if len(operation.weights) == 24)
+    assert marked.weights.shape[1] == 4 + len(MARKS)
+    assert not marked.bias.any()
+
+
+def test_zeros_of_several_samples() -> None:
+    nodes, constants, shape = expanding(1, 3, 14, samples=3)
+    nodes[-2:] = [node("Flatten", "p", "f"), node("Gemm", "f w4", "y")]
+    assert not gathered(network(nodes, shape, constants))
+
+
+@pytest.mark.parametrize("bias", [0.0, 1000.0, 1e6])
+def test_zeros_whatever_the_bias_is(bias: float) -> None:
+    """Weights of marks are int16 with large biases too: the others of the channel take a larger step."""
+    nodes, constants, shape = expanding(1, 3, 14, bias=bias)
+    assert not gathered(network(nodes, shape, constants))
+
+
+def test_marks_say_the_bias() -> None:
+    most = MARK_VALUES[0]
+    bias = np.array([0, 1, -1, most, -most, most // 2, MAX_MARKED_BIAS + most // 2, -MAX_MARKED_BIAS - most // 2, 12345678])
+    made = Quantized(np.zeros((len(bias), 2), np.int64), bias, np.ones(len(bias), np.int64)).with_marks()
+    assert np.abs(made.weights).max() < 1 << 15
+    assert (made.weights[:, 2:] @ np.array(MARK_VALUES)[list(MARKS)]).tolist() == bias.tolist()
+
+
+def test_what_somebody_else_reads_is_gathered() -> None:
+    """The layer before has its own order if its result has two readers, or if it has as many channels before as behind it."""
+    nodes, constants, shape = expanding(1, 3, 14)
+    nodes.insert(6, node("Add", "r1 r2", "s2"))
+    nodes[7] = node("Conv", "s2 w3 b3", "a3")
+    assert gathered(network(nodes, shape, constants)) == 24
+    assert gathered(network(mobile(1, multiplier=2)[0], (1, 4, 14, 14), mobile(1, multiplier=2)[1])) == 16
+
+
+@pytest.mark.parametrize("cut", ["Relu", "Clip"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_private_zeros(stride: int, cut: str) -> None:
+    """The weights of marks are private as all others, and whether there are marks does not depend on them."""
+    codes = []
+    for seed in (0, 20):
+        nodes, constants, shape = expanding(stride, 3, 14 * stride, cut=cut, seed=seed)
+        samples = [{"x": normal(*shape, seed=seed)} for seed in range(3)]
+        options = Options(arithmetic=Arithmetic.FIXED, privacy=Privacy(private_weights=True))
+        made = check(model_of(nodes, samples[0], ["y"], constants), samples, 0.01, options)
+        codes.append(made.model.elf)
+        assert cut == "Clip" or not gathered(made)
+    assert codes[0] == codes[1]
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_private_weights(stride: int) -> None:
     """Weights, biases and multipliers come with the input; the program does not depend on them."""
@@ -213,11 +320,12 @@ def test_a_cheaper_way_is_taken() -> None:
     assert sum(kind is TensorMove for kind in kinds(made)) <= 2
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("private", [False, True])
-def test_a_proof(private: bool) -> None:
-    """Of the smaller block, whose receipt verifies and says what the integer model does."""
-    nodes, constants = mobile(1)
-    samples = [{"x": normal(1, 4, 14, 14, seed=seed)} for seed in range(3)]
+def test_a_proof(private: bool, wide: bool) -> None:
+    """Of the smaller block, and of one that expands, whose receipts verify and say what the integer model does."""
+    nodes, constants, shape = expanding(1, 3, 14) if wide else (*mobile(1), (1, 4, 14, 14))
+    samples = [{"x": normal(*shape, seed=seed)} for seed in range(3)]
     options = Options(arithmetic=Arithmetic.FIXED, privacy=Privacy(private_weights=private))
     made = compiled(model_of(nodes, samples[0], ["y"], constants), samples, options)
     integers, _ = made.model.quantize([samples[0]["x"]])

@@ -26,13 +26,13 @@ class InMemory(Exception):
 
 @dataclass(eq=False)
 class Reordered(View):
-    """The same tensor, under a layout in which its elements have another order."""
+    """The same tensor, under a layout in which its elements have another order, and elements that are always 0 are any zeros."""
 
     index: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
-        return inputs[0].reshape(-1)[self.index].reshape(self.output.shape)
+        return np.append(inputs[0].reshape(-1), 0)[self.index].reshape(self.output.shape)
 
 
 @dataclass
@@ -127,10 +127,9 @@ class Residence:
         result = self.like(value.shape, value)
         result.layout, result.origin = layout, value.origin
         source = part.sources[0]
-        if len(part.sources) == 1 and (part.index >= 0).all() and layout_of(source).vectors == layout.vectors:
-            if (layout_of(source).cells()[part.index] == layout.cells()).all():
-                result.root = source
-                return self.add(Reordered(value.name, (source,), result, part.index))
+        if len(part.sources) == 1 and layout_of(source).vectors == layout.vectors and _lies(source, part.index, layout):
+            result.root = source
+            return self.add(Reordered(value.name, (source,), result, part.index))
         return self.add(TensorMove(value.name, part.sources, result, part.index))
 
     def _merged(self, part: Moved, value: Value, layout: Layout) -> Moved:
@@ -164,6 +163,15 @@ def owners(value: Value) -> tuple[Value, ...]:
 
 def _parts(value: Value) -> Moved:
     return value.moved or Moved((_owner(value),), np.arange(value.size))
+
+
+def _lies(source: Value, index: IntArray, layout: Layout) -> bool:
+    """Whether a tensor holds its elements of these numbers, and zeros for -1, where a layout of as many vectors has them."""
+    held, cells = layout_of(source), layout.cells()
+    zeros = np.zeros(held.vectors * LANES, np.bool_)
+    if source.zeros is not None:
+        zeros[held.cells()] = source.zeros
+    return bool(np.where(index < 0, zeros[cells], held.cells()[index] == cells).all())
 
 
 def _key(part: Moved, value: Value) -> tuple[object, ...]:

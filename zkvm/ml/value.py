@@ -66,6 +66,7 @@ class Value:
         layout: how a tensor of the machine holds it; None: it is in RAM, a word each element.
         origin: the integer for which its tensor holds 0.
         moved: which elements of other tensors it consists of, if no tensor holds it yet: who reads it says how it has to lie.
+        zeros: (size,) whether an element is 0 whatever the input is; None: of no element is it known.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Value:
     layout: Layout | None = None
     origin: int = 0
     moved: Moved | None = None
+    zeros: NDArray[np.bool_] | None = None
 
     @property
     def resident(self) -> bool:

@@ -17,6 +17,10 @@ PRIVATE_BITS = 14
 """A private layer's limit leaves its multipliers a factor of 2^15 to be exact, and its biases all that its sums can be."""
 MAX_CHANNELS, MAX_PRODUCT_LIMIT, MAX_BIAS, MAX_SCALED_BIAS = 1 << 16, 1 << 32, (1 << 48) - 1, 1 << 61
 """What a call takes: channels, taps times the largest multiplier, |bias|, |bias multiplier|."""
+MARK_VALUES, MARKS = (OFFSET - 1, 1), (0, 0, 1)
+"""What marks of positions hold, and for each of their channels which of these."""
+MAX_MARKED_BIAS = (2 * OFFSET - 3) * MARK_VALUES[0]
+"""What the weights of marks make of a bias, and a rounding step less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Layer:
         order: which of the call's results (channels, positions) the output's elements are; None: all of them, in order.
         windowed: of a layer whose channels have sums of their own: its taps are the weights of their windows, and the index is (channels,
             positions).
+        marked: whether its bias is the weights of marks, channels behind its taps, so that it is 0 where all of these are.
     """
 
     source: str
@@ -58,6 +63,12 @@ class Layer:
     products: int = 0
     order: IntArray | None = None
     windowed: Windowed | None = None
+    marked: bool = False
+
+    @property
+    def taps(self) -> int:
+        """Of the call, those of marks included."""
+        return int(self.weights.shape[1]) + (len(MARKS) if self.marked else 0)
 
     @property
     def rearranges(self) -> bool:
@@ -78,7 +89,7 @@ class Layer:
 
     def layouts(self, size: int) -> tuple[Layout, Layout]:
         """Of the operand, if the input has so many elements, and of the output."""
-        channels, taps = self.weights.shape
+        channels, taps = len(self.weights), self.taps
         if self.windowed is not None and self.index is not None:
             return Layout.of(channels, self.index.shape[1], True), Layout.of(channels, self.windowed.blocks * LANES, True)
         if self.index is not None:
@@ -101,6 +112,13 @@ class Quantized:
         ends = [((sums + self.bias) * self.multipliers + (1 << (SHIFT - 1))) >> SHIFT for sums in (least, most)]
         return int(ends[0].min()), int(ends[1].max())
 
+    def with_marks(self) -> Quantized:
+        """The same layer with its bias, at most :data:`MAX_MARKED_BIAS` and half a mark, as weights of marks."""
+        most = MARK_VALUES[0]
+        count = (self.bias + most // 2) // most
+        columns = np.stack([count // 2, count - count // 2, self.bias - count * most], axis=1)
+        return Quantized(np.concatenate([self.weights, columns], axis=1), np.zeros_like(self.bias), self.multipliers)
+
 
 def fits(low: int, high: int) -> bool:
     """Whether all integers between these are elements of a tensor."""
@@ -119,7 +137,9 @@ def quantized(layer: Layer, source: Value, scale: float, weight_bits: int) -> Qu
     top, shift = (1 << (weight_bits - 1)) - 1, 16 - weight_bits
     unit = scale / (source.scale * 2.0**SHIFT)  # the step of weights with the multiplier 1
     needed = np.maximum(np.abs(layer.weights).max(axis=1) / (unit * (top << shift)), np.abs(layer.bias) / (scale * OFFSET))
-    if not needed.max() * layer.weights.shape[1] < MAX_PRODUCT_LIMIT:
+    if layer.marked:
+        needed = np.maximum(needed, np.abs(layer.bias) / (unit * source.scale * MAX_MARKED_BIAS))
+    if not needed.max() * layer.taps < MAX_PRODUCT_LIMIT:
         return None
     multipliers = np.maximum(np.ceil(needed), 1).astype(np.int64)
     steps = multipliers * unit
@@ -127,7 +147,7 @@ def quantized(layer: Layer, source: Value, scale: float, weight_bits: int) -> Qu
     bias = np.round(layer.bias / (steps * source.scale)).astype(np.int64) + source.origin * weights.sum(axis=1)
     largest = max(abs(int(number)) for number in bias)
     scaled = max(abs(int(number) * int(multiplier)) for number, multiplier in zip(bias, multipliers, strict=True))
-    if layer.weights.shape[1] * int(multipliers.max()) > MAX_PRODUCT_LIMIT or largest > MAX_BIAS or scaled > MAX_SCALED_BIAS:
+    if layer.taps * int(multipliers.max()) > MAX_PRODUCT_LIMIT or largest > MAX_BIAS or scaled > MAX_SCALED_BIAS:
         return None
     return Quantized(weights, bias, multipliers)
 
@@ -154,13 +174,15 @@ def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, wei
     """
     if not (np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all()):
         raise UsageError(f"{name}: a weight is NaN or infinite")
-    limit = private_limit(layer.weights.shape[1])
+    limit = private_limit(layer.taps)
     unit, step = limit // OFFSET, BIAS_UNIT // limit
     top, shift = (1 << (weight_bits - 1)) - 1, 16 - weight_bits
     size = scale / (source.scale * 2.0**SHIFT)  # the step of weights with the multiplier 1
     # Of the 2^31 steps of a bias half are for it, with what the input's origin adds, and half for what rounded weights do to that.
     offset = layer.bias + source.origin * source.scale * layer.weights.sum(axis=1)
     most = np.abs(offset) / (size * source.scale * step * (1 << 30))
+    if layer.marked:
+        most = np.maximum(most, np.abs(offset) / (size * source.scale * MAX_MARKED_BIAS))
     needed = np.maximum(np.abs(layer.weights).max(axis=1) / (size * (top << shift)), most)
     factors = np.maximum(np.ceil(np.minimum(needed / unit, OFFSET)), 1).astype(np.int64)
     steps = factors * unit * size

@@ -24,7 +24,8 @@ from zkvm.ml.operations.tensors import TensorLinear, layer_cost, layout_of, movi
 from zkvm.ml.operators.common import fused_target, narrowed
 from zkvm.ml.operators.convolutions import convolution_of
 from zkvm.ml.operators.depthwise import windowed_of
-from zkvm.ml.operators.layers import MAX_CHANNELS, Layer, Quantized, fits, quantized, quantized_secretly
+from zkvm.ml.operators.layers import MARK_VALUES, MAX_CHANNELS, Layer, Quantized, fits, quantized, quantized_secretly
+from zkvm.ml.operators.padded import padded_for, with_marks
 from zkvm.ml.operators.secret import counted, secret_target
 from zkvm.ml.operators.sums import look, rebased
 from zkvm.ml.operators.transposed import transposed_of
@@ -148,10 +149,38 @@ def lower_to_tensors(context: Context, node: Node) -> bool:
         return False
     context.tensors[name] = info
     output = fused_target(context, layer.result)
-    (least, most), (lo, hi) = integers.extremes(ends[0] - source.origin, ends[1] - source.origin), output.limits
-    guarded = output.guarded[0] and least < lo, output.guarded[1] and most > hi
+    guarded = _beyond(output, integers, (ends[0] - source.origin, ends[1] - source.origin))
+    ahead = _ahead(context, layer, source, (name, output), any(guarded))
+    marked = None if ahead is None else quantized(ahead, source, scale, context.precision.weight_bits)
+    if ahead is not None and marked is not None:
+        layer, integers, guarded = ahead, marked, _beyond(output, marked, ends)
     _append(context, node, layer, source, (name, output), integers, guarded)
     return True
+
+
+def _beyond(output: Value, integers: Quantized, ends: tuple[int, int]) -> tuple[bool, bool]:
+    """Which limits of a layer's output are data's, and can be exceeded if its elements are within these."""
+    (least, most), (low, high) = integers.extremes(*ends), output.limits
+    return output.guarded[0] and least < low, output.guarded[1] and most > high
+
+
+def _ahead(context: Context, layer: Layer, source: Value, target: tuple[str, Value], looked_at: bool) -> Layer | None:
+    """The layer with its results where a convolution of single channels reads them that is their only reader, if that costs less."""
+    (name, output), reader = target, context.followers.get(target[0])
+    if reader is None or reader.operator != "Conv" or reader.inputs[0] != name or first_output(reader) in context.floats:
+        return None
+    (low, high), shape = output.limits, context.info(name).shape
+    if layer.index is None or layer.windowed is not None or len(layer.weights) != shape[1] or name in context.given:
+        return None
+    if source.origin or output.origin or not (low <= 0 <= high and source.lo <= 0 <= source.hi):
+        return None
+    windowed = layer_of(context, reader)
+    if windowed is None or windowed.windowed is None or not worthwhile(windowed, prod(shape), None, True):
+        return None
+    held = not layer.rearranges and (
+        source.layout == layer.layouts(source.size)[0] or _whole(layer, context.residence.resident(source), looked_at) is not None
+    )
+    return padded_for(layer, shape, windowed, source.size, held=held)
 
 
 def _append(
@@ -176,13 +205,17 @@ def _append(
         taken, given = layout_of(source), Layout.of(given.channels, layout_of(source).positions, True)
         read = (np.arange(given.channels)[:, None] * given.positions + kept).reshape(-1)
     elif layer.index is not None and layer.rearranges:
-        source = context.residence.moved([context.residence.resident(source)], layer.index)
+        source = _operand(context, layer, source)
     made = output
     if read is not None:
         made = context.fresh((given.channels, given.positions), output.lo, output.hi, output.scale, label=output.name)
         made.cut, made.origin = output.cut, output.origin
+        if layer.marked:
+            made.zeros = np.ones(made.size, np.bool_)
+            made.zeros[read] = False
         context.follows(made, output)
     made.layout = given
+    integers = integers.with_marks() if layer.marked else integers
     operands, numbers = (context.in_tensor(source, taken),), (integers.weights, integers.bias, integers.multipliers)
     if layer.windowed is None:
         context.add(TensorLinear(node.name, operands, made, *numbers, limit))
@@ -190,11 +223,21 @@ def _append(
         context.add(TensorDepthwise(node.name, operands, made, *numbers, layer.windowed.windows, layer.products, limit))
     if read is not None:
         result = context.residence.moved([made], read.reshape(output.shape))
-        if any(guarded) and len(read) < made.size:  # what nobody reads may have been cut
+        if any(guarded) and len(read) < made.size and not layer.marked:  # what nobody reads may have been cut
             made = result = context.in_tensor(result, natural_layout(output.shape))
             context.follows(made, output)
         context.bind(name, result)
     look(context, node.name, made, guarded)
+
+
+def _operand(context: Context, layer: Layer, source: Value) -> Value:
+    """What the taps of a layer read, in the order in which they do."""
+    values, index = [context.residence.resident(source)], layer.index
+    assert index is not None
+    if layer.marked:
+        index = with_marks(index, source.size)
+        values.append(context.residence.resident(context.known_constant("marks", np.array(MARK_VALUES))))
+    return context.residence.moved(values, index)
 
 
 def _whole(layer: Layer, source: Value, looked_at: bool) -> tuple[Value, IntArray] | None:
@@ -229,6 +272,7 @@ def _append_secretly(context: Context, node: Node, layer: Layer, source: Value) 
     looked at.
     """
     name, output, guarded = secret_target(context, layer.result)
+    layer = _ahead(context, layer, source, (name, output), any(guarded)) or layer
     integers, limit = quantized_secretly(node.name, counted(layer, output, source), source, output.scale, context.precision.weight_bits)
     _append(context, node, layer, source, (name, output), integers, guarded, limit)
 
