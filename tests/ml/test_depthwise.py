@@ -269,6 +269,14 @@ def test_zeros_whatever_the_bias_is(bias: float) -> None:
     assert not gathered(network(nodes, shape, constants))
 
 
+def test_a_border_that_is_the_bias() -> None:
+    """A layer before with padding of its own has results, which are its bias, where all that it reads are zeros."""
+    nodes, constants, shape = expanding(1, 3, 12)
+    nodes[2] = node("Conv", "r0 w1 b1", "a1", pads=[1] * 4)
+    constants["b1"] = np.abs(constants["b1"]) + 1
+    assert not gathered(network(nodes, shape, constants))
+
+
 def test_marks_say_the_bias() -> None:
     most = MARK_VALUES[0]
     bias = np.array([0, 1, -1, most, -most, most // 2, MAX_MARKED_BIAS + most // 2, -MAX_MARKED_BIAS - most // 2, 12345678])

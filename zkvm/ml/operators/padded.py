@@ -18,6 +18,9 @@ from zkvm.ml.operations.rearranging import gathering_cost
 from zkvm.ml.operations.tensors import layer_cost
 from zkvm.ml.operators.layers import MARKS, Layer
 
+LEAST_GAIN = 1 + 2.0**-5
+"""By how much the way before has to cost more: less may be lost again in the heights of tables."""
+
 
 def padded_for(layer: Layer, shape: tuple[int, ...], windowed: Layer, size: int, *, held: bool) -> Layer | None:
     """The same layer in the order of planes; None if that costs more, or if these do not hold all its results once.
@@ -42,7 +45,7 @@ def padded_for(layer: Layer, shape: tuple[int, ...], windowed: Layer, size: int,
         return None
     index = np.where(read < 0, -1, layer.index[:, read])
     result = replace(layer, index=index, order=_order(read, places, (samples, channels, positions)), marked=True)
-    return result if _cost(result, size) < _cost_before(layer, windowed, size, held) else None
+    return result if LEAST_GAIN * _cost(result, size) < _cost_before(layer, windowed, size, held) else None
 
 
 def _order(read: IntArray, places: IntArray, shape: tuple[int, int, int]) -> IntArray:
@@ -64,8 +67,11 @@ def _cost_before(layer: Layer, windowed: Layer, size: int, held: bool) -> int:
     return gathers + layer_cost(given, taken.channels) + gathering_cost(windowed.layouts(size)[0].vectors, given.vectors)
 
 
-def with_marks(index: IntArray, size: int) -> IntArray:
-    """What the taps of a layer and its marks read of its input, of so many elements, and of the two numbers of the marks behind it."""
-    inside = (index >= 0).any(axis=0)
-    rows = [np.where(inside, size + number, -1) for number in MARKS]
-    return np.concatenate([index, rows])
+def with_marks(layer: Layer, size: int) -> IntArray:
+    """What the taps of a marked layer and its marks read of its input, of so many elements, and of the two numbers of the marks behind it.
+    Positions of its output have marks, also those whose taps are all in its own padding."""
+    assert layer.index is not None
+    assert layer.order is not None
+    marked = np.zeros(layer.index.shape[1], np.bool_)
+    marked[layer.order % len(marked)] = True
+    return np.concatenate([layer.index, [np.where(marked, size + number, -1) for number in MARKS]])

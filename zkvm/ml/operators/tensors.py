@@ -235,7 +235,7 @@ def _operand(context: Context, layer: Layer, source: Value) -> Value:
     values, index = [context.residence.resident(source)], layer.index
     assert index is not None
     if layer.marked:
-        index = with_marks(index, source.size)
+        index = with_marks(layer, source.size)
         values.append(context.residence.resident(context.known_constant("marks", np.array(MARK_VALUES))))
     return context.residence.moved(values, index)
 
