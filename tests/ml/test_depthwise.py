@@ -21,7 +21,7 @@ from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
 from zkvm.ml.operations import depthwise
 from zkvm.ml.operations.depthwise import TensorDepthwise
-from zkvm.ml.operations.rearranging import TensorMove
+from zkvm.ml.operations.rearranging import TensorApply, TensorMove
 from zkvm.ml.operations.tensors import TensorLinear
 from zkvm.ml.operators.convolutions import convolution_of
 from zkvm.ml.operators.depthwise import windowed_of
@@ -219,9 +219,9 @@ def expanding(
     stride: int, kernel: int, size: int, *, cut: str = "Relu", seed: int = 0, samples: int = 1, bias: float = 1.0
 ) -> tuple[list[Any], dict[str, Any], tuple[int, ...]]:
     """A few channels, many for a depthwise convolution, and a few again."""
-    end = {"Relu": " ", "Clip": " zero six "}[cut]
+    end = " zero six" if cut == "Clip" else ""
     nodes = [
-        node("Conv", "x w0 b0", "a0"), node("Relu", "a0", "r0"), node("Conv", "r0 w1 b1", "a1"), node(cut, f"a1{end}".rstrip(), "r1"),
+        node("Conv", "x w0 b0", "a0"), node("Relu", "a0", "r0"), node("Conv", "r0 w1 b1", "a1"), node(cut, f"a1{end}", "r1"),
         node("Conv", "r1 w2 b2", "a2", group=24, pads=[kernel // 2] * 4, strides=[stride] * 2), node("Relu", "a2", "r2"),
         node("Conv", "r2 w3 b3", "a3"), node("GlobalAveragePool", "a3", "p"), node("Flatten", "p", "f"), node("Gemm", "f w4", "y"),
     ]  # fmt: skip
@@ -267,6 +267,15 @@ def test_zeros_whatever_the_bias_is(bias: float) -> None:
     """Weights of marks are int16 with large biases too: the others of the channel take a larger step."""
     nodes, constants, shape = expanding(1, 3, 14, bias=bias)
     assert not gathered(network(nodes, shape, constants))
+
+
+@pytest.mark.parametrize(("function", "has"), [("HardSwish", False), ("LeakyRelu", False), ("Sigmoid", True)])
+def test_functions_of_zeros(function: str, has: bool) -> None:
+    """A function that is 0 for 0 keeps the order, and the zeros; behind another one, zeros are gathered."""
+    nodes, constants, shape = expanding(1, 3, 28, cut=function)
+    made = network(nodes, shape, constants)
+    assert (gathered(made) > 0) == has
+    assert TensorApply in kinds(made)
 
 
 def test_a_border_that_is_the_bias() -> None:

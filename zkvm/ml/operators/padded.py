@@ -14,7 +14,7 @@ import numpy as np
 
 from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.layout import LANES
-from zkvm.ml.operations.rearranging import gathering_cost
+from zkvm.ml.operations.rearranging import applying_cost, gathering_cost
 from zkvm.ml.operations.tensors import layer_cost
 from zkvm.ml.operators.layers import MARKS, Layer
 
@@ -22,7 +22,7 @@ LEAST_GAIN = 1 + 2.0**-5
 """By how much the way before has to cost more: less may be lost again in the heights of tables."""
 
 
-def padded_for(layer: Layer, shape: tuple[int, ...], windowed: Layer, size: int, *, held: bool) -> Layer | None:
+def padded_for(layer: Layer, shape: tuple[int, ...], windowed: Layer, size: int, *, held: bool, functions: int = 0) -> Layer | None:
     """The same layer in the order of planes; None if that costs more, or if these do not hold all its results once.
 
     Args:
@@ -31,6 +31,7 @@ def padded_for(layer: Layer, shape: tuple[int, ...], windowed: Layer, size: int,
         windowed: the convolution of single channels that alone reads it.
         size: elements of the layer's input.
         held: whether a tensor holds them as the layer reads them.
+        functions: how many there are of each element in between, which are 0 for 0.
     """
     assert layer.index is not None
     assert windowed.index is not None
@@ -45,7 +46,11 @@ def padded_for(layer: Layer, shape: tuple[int, ...], windowed: Layer, size: int,
         return None
     index = np.where(read < 0, -1, layer.index[:, read])
     result = replace(layer, index=index, order=_order(read, places, (samples, channels, positions)), marked=True)
-    return result if LEAST_GAIN * _cost(result, size) < _cost_before(layer, windowed, size, held) else None
+    after, before = _cost(result, size), _cost_before(layer, windowed, size, held)
+    if functions:
+        after += functions * applying_cost(result.layouts(size)[1].vectors, shared=True)
+        before += functions * applying_cost(layer.layouts(size)[1].vectors, shared=True)
+    return result if LEAST_GAIN * after < before else None
 
 
 def _order(read: IntArray, places: IntArray, shape: tuple[int, int, int]) -> IntArray:

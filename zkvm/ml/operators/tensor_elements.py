@@ -215,9 +215,25 @@ def function_in_tensors(context: Context, node: Node, name: str, function: Calla
     guarded = output.guarded[0] and bool(values.min() <= output.lo), output.guarded[1] and bool(values.max() >= output.hi)
     output.guarded = False, False
     context.graph.errors[node.name] = max(float(np.abs(integers - values).max()), context.graph.errors.get(node.name, 0.0))
+    entries = integers[held - source.lo]
+    if _applied_with_zeros(context, node, source, output, entries, any(guarded)):
+        return True
     tensor = context.in_tensor(source, output.layout)
-    context.bind(node.outputs[0], context.add(TensorApply(node.name, (tensor,), output, integers[held - source.lo])))
+    context.bind(node.outputs[0], context.add(TensorApply(node.name, (tensor,), output, entries)))
     look(context, node.name, output, guarded)
+    return True
+
+
+def _applied_with_zeros(context: Context, node: Node, source: Value, output: Value, entries: IntArray, looked_at: bool) -> bool:
+    """Append a function that is 0 for 0 of a whole tensor, of which the source is all but zeros; whether it was. Nothing has to be looked
+    at: among all elements zeros might be taken for ones that were cut."""
+    made = source.moved.sources[0] if source.moved is not None and len(source.moved.sources) == 1 else None
+    if made is None or source.moved is None or made.zeros is None or source.origin or entries[OFFSET] or looked_at:
+        return False
+    wide = context.fresh(made.shape, output.lo, output.hi, output.scale, label=output.name)
+    wide.layout, wide.zeros = made.layout, made.zeros
+    context.add(TensorApply(node.name, (made,), wide, entries))
+    context.bind(node.outputs[0], context.residence.moved([wide], source.moved.index.reshape(source.shape)))
     return True
 
 

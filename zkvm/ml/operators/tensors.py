@@ -34,6 +34,8 @@ from zkvm.ml.value import Value
 
 KEEPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 """Operators whose output is their input under another shape, so that a tensor stays where it is."""
+ZERO_AT_ZERO = ("HardSwish", "Swish", "Gelu", "Mish", "LeakyRelu", "Elu", "Selu", "Celu", "Tanh", "Softsign")
+"""Functions of an element that are 0 where it is."""
 GENEROUS = 8.0
 """How much wider than the range that was seen (and doubled) a bound may be to be the range: it takes three bits, and saves the look."""
 ROUNDED = 1 + 2.0**-10
@@ -167,6 +169,10 @@ def _beyond(output: Value, integers: Quantized, ends: tuple[int, int]) -> tuple[
 def _ahead(context: Context, layer: Layer, source: Value, target: tuple[str, Value], looked_at: bool) -> Layer | None:
     """The layer with its results where a convolution of single channels reads them that is their only reader, if that costs less."""
     (name, output), reader = target, context.followers.get(target[0])
+    functions = 0
+    if reader is not None and reader.operator in ZERO_AT_ZERO and not reader.domain and not context.private:
+        name, functions = first_output(reader), 1
+        reader = context.followers.get(name)
     if reader is None or reader.operator != "Conv" or reader.inputs[0] != name or first_output(reader) in context.floats:
         return None
     (low, high), shape = output.limits, context.info(name).shape
@@ -180,7 +186,7 @@ def _ahead(context: Context, layer: Layer, source: Value, target: tuple[str, Val
     held = not layer.rearranges and (
         source.layout == layer.layouts(source.size)[0] or _whole(layer, context.residence.resident(source), looked_at) is not None
     )
-    return padded_for(layer, shape, windowed, source.size, held=held)
+    return padded_for(layer, shape, windowed, source.size, held=held, functions=functions)
 
 
 def _append(
