@@ -57,6 +57,19 @@ def inverted(seed: int, size: float) -> Made:
     return model_of(nodes, samples[0], ["y"], weights), samples
 
 
+def expanding(seed: int, size: float) -> Made:
+    """The same with a Relu, whose zeros the layer before makes."""
+    weights = Weights(seed, size)
+    weights.drawn(a=(4, 3, 1, 1), ab=(4,), b=(24, 4, 1, 1), bb=(24,), d=(24, 1, 3, 3), db=(24,), p=(4, 24, 1, 1), w=(4, 10))
+    nodes = [
+        node("Conv", "x a ab", "h"), node("Relu", "h", "r"), node("Conv", "r b bb", "g"), node("Relu", "g", "q"),
+        node("Conv", "q d db", "t", pads=[1] * 4, group=24), node("Relu", "t", "u"), node("Conv", "u p", "o"),
+        node("GlobalAveragePool", "o", "m"), node("Flatten", "m", "f"), node("Gemm", "f w", "y"),
+    ]  # fmt: skip
+    samples: list[Sample] = [{"x": normal(1, 3, 14, 14, seed=number)} for number in range(4)]
+    return model_of(nodes, samples[0], ["y"], weights), samples
+
+
 def residual(seed: int, size: float) -> Made:
     """Convolutions with BatchNormalization, and sums of their results."""
     weights = Weights(seed, size)
@@ -123,5 +136,6 @@ def gated(seed: int, size: float) -> Made:
 
 
 NETWORKS: dict[str, Callable[[int, float], Made]] = {
-    "inverted": inverted, "residual": residual, "transformer": transformer, "gated": gated, "chosen": partial(transformer, chosen=True)
+    "inverted": inverted, "expanding": expanding, "residual": residual, "transformer": transformer, "gated": gated,
+    "chosen": partial(transformer, chosen=True),
 }  # fmt: skip
