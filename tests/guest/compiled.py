@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import tempfile
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -25,10 +23,10 @@ def compiled(
     flags: tuple[str, ...] = (),
 ) -> bytes:
     """The ELF file of one source; ``flags``: of the compiler, after the driver's own."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
+    with toolchain.sources_folder() as folder:
+        path = folder / name
         path.write_text(source)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(toolchain, "LINK_FLAGS", (*toolchain.LINK_FLAGS, *flags))
-            elf = toolchain.build([path], Path(folder) / "guest.elf", debug_lines=debug_lines, runtime=runtime, optimization=optimization)
+            elf = toolchain.build([path], folder / "guest.elf", debug_lines=debug_lines, runtime=runtime, optimization=optimization)
         return elf.read_bytes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import zkvm
-from zkvm.guest.toolchain import build
+from zkvm.guest.toolchain import build, sources_folder
 from zkvm.ml import float32
 from zkvm.ml.arithmetic import IntArray
 from zkvm.ml.float32_elementary import signed
@@ -46,11 +45,11 @@ def pairs(random: np.random.Generator, count: int) -> tuple[IntArray, IntArray]:
 @cache
 def built(source: str) -> bytes:
     """The ELF file of a guest that may use the runtime."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "main.c"
+    with sources_folder() as folder:
+        path = folder / "main.c"
         path.write_text(source)
         warnings: list[str] = []
-        elf = build([path], Path(folder) / "guest.elf", include_directories=[RUNTIME], warn=warnings.append)
+        elf = build([path], folder / "guest.elf", include_directories=[RUNTIME], warn=warnings.append)
         assert warnings == [], warnings
         return elf.read_bytes()
 

@@ -6,10 +6,16 @@ the compiler's version is pinned by the ``guest`` extra.
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from zkvm.errors import GuestError, UsageError
@@ -162,6 +168,35 @@ def build(
         linked = job.run([*paths, CHECKS] if checks else paths)
         write_atomically(Path(output), linked.read_bytes())
     return Path(output)
+
+
+@contextmanager
+def sources_folder() -> Iterator[Path]:
+    """An empty folder for generated sources, for all builds of a thread the same; what is in it is removed.
+
+    The compiler keeps what it compiled by its flags, which name the sources' folder (``_prefix_maps``): in a new one it would compile the
+    SDK's library again with every program.
+    """
+    folder = _folder_of(os.getpid(), threading.get_ident())
+    folder.mkdir(exist_ok=True)
+    try:
+        yield folder
+    finally:
+        for path in folder.iterdir():
+            path.unlink()
+
+
+@cache
+def _folder_of(process: int, thread: int) -> Path:
+    """The folder of a thread, which goes with its process, and not with one that was forked from it."""
+    folder = Path(tempfile.mkdtemp(prefix="zkvm-sources-"))
+
+    def remove() -> None:
+        if os.getpid() == process:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
 
 
 @dataclass

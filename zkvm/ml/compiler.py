@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.guest.toolchain import build
+from zkvm.guest.toolchain import build, sources_folder
 from zkvm.ml import card, onnx_runtime
 from zkvm.ml.calibrate import Method, calibrate
 from zkvm.ml.candidate import GraphModel
@@ -187,10 +186,10 @@ def build_guest(source: str) -> bytes:
     Raises:
         UsageError: no compiler is installed. GuestError: a bug of the code generator.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "model.c"
+    with sources_folder() as folder:
+        path = folder / "model.c"
         path.write_text(source)
-        return build([path], Path(scratch) / "model.elf", include_directories=[RUNTIME], libc="none").read_bytes()
+        return build([path], folder / "model.elf", include_directories=[RUNTIME], libc="none").read_bytes()
 
 
 def float_outputs(imported: ImportedModel, samples: Sequence[Sample]) -> list[list[NDArray[Any]]]:

@@ -6,7 +6,6 @@ import importlib.util
 import inspect
 import platform
 import sys
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -62,8 +61,8 @@ def build_function(
         GuestError: it cannot be a guest.
     """
     function = inspect.unwrap(function)
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "guest.c"
+    with toolchain.sources_folder() as folder:
+        path = folder / "guest.c"
         path.write_text(translate(function), encoding="utf-8")
         return toolchain.build(
             [path],
