@@ -20,6 +20,8 @@ from zkvm.stark.field.goldilocks import P
 
 DELTAS = (1, 1 << 16, 1 << 32, P - 1)
 MOST_ROWS = 32
+AT_ONCE = 8
+"""Columns whose cells are changed in copies of the rows that are looked at together."""
 TABLES = ("program", "rom", "range", "constant_vectors", "channels", "patterns", "functions")
 """Tables of lookups: tests/soundness/test_padding.py shows that their padding is mute whatever it holds."""
 CHIPS = [chip.name for chip in machine().chips if chip.first is None]
@@ -37,13 +39,18 @@ def noticed(rows: RowModel, forged: Forgery) -> dict[str, Flags]:
     main, pre = table.main[:, chosen], table.pre[:, chosen]
     before = rows.effect(main, pre)
     assert not rows.refused(main, pre).any()
+    names = list(rows.chip.main)
     result: dict[str, Flags] = {}
-    for number, name in enumerate(rows.chip.main):
-        for delta in DELTAS:
-            changed = main.copy()
-            changed[number] = goldilocks.add(main[number], np.uint64(delta))
-            seen = rows.refused(changed, pre) | (rows.effect(changed, pre) != before)
-            result[name] = np.stack([*result.get(name, []), seen])
+    for start in range(0, len(names), AT_ONCE):
+        group = range(start, min(start + AT_ONCE, len(names)))
+        copies = len(group) * len(DELTAS)
+        changed = np.tile(main, copies).reshape(len(names), len(group), len(DELTAS), len(chosen))
+        for place, number in enumerate(group):
+            for own, delta in enumerate(DELTAS):
+                changed[number, place, own] = goldilocks.add(main[number], np.uint64(delta))
+        cells, same = changed.reshape(len(names), -1), np.tile(pre, copies)
+        seen = rows.refused(cells, same) | (rows.effect(cells, same) != np.tile(before, copies))
+        result |= zip(names[start : group.stop], seen.reshape(len(group), len(DELTAS), -1), strict=True)
     return result
 
 
