@@ -8,6 +8,7 @@ row produces, at the same addresses: otherwise the instruction is not a function
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -122,25 +123,21 @@ class Search:
         result: Flags = accepted & np.any(self._outputs(main) != self.outputs, axis=0)
         return result
 
-    def run(self, count: int, rounds: int = 2) -> list[dict[str, int]]:
+    def run(self, count: int, rounds: int = 2) -> Iterator[dict[str, int]]:
         """Look at up to ``count`` changes of each size; the changed cells of the forgeries found (at most one per chunk)."""
-        found = []
         for size in (1, 2, 3):
             if size > len(self.movable):
                 break
             main, touched = self.candidates(count, size)
             for start in range(0, main.shape[1], CHUNK):
                 part, marks = main[:, start : start + CHUNK].copy(), touched[:, start : start + CHUNK].copy()
-                for _ in range(rounds):
+                for number in range(rounds + 1):
                     bad = np.flatnonzero(self.forged(part))
                     if len(bad):
-                        found.append(self._changes(part[:, bad[0]]))
+                        yield self._changes(part[:, bad[0]])
                         break
-                    self.solve(part, marks)
-                else:
-                    bad = np.flatnonzero(self.forged(part))
-                    found += [self._changes(part[:, bad[0]])] if len(bad) else []
-        return found
+                    if number < rounds:
+                        self.solve(part, marks)
 
     def _changes(self, column: U64) -> dict[str, int]:
         names = list(self.rows.chip.main)
