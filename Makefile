@@ -39,7 +39,7 @@ test-long: setup
 lint: setup
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy
+	$(RUN) -m mypy --num-workers $(JOBS)
 	$(RUN) tools/dead_code.py
 
 wheel: setup
