@@ -6,7 +6,6 @@ the compiler's version is pinned by the ``guest`` extra.
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import subprocess
@@ -172,31 +171,25 @@ def build(
 
 @contextmanager
 def sources_folder() -> Iterator[Path]:
-    """An empty folder for generated sources, for all builds of a thread the same; what is in it is removed.
+    """A new folder for generated sources, which is removed afterwards. All those of a thread have the same name, so none is inside another.
 
-    The compiler keeps what it compiled by its flags, which name the sources' folder (``_prefix_maps``): in a new one it would compile the
-    SDK's library again with every program.
+    The compiler keeps what it compiled by its flags, which name the sources' folder (``_prefix_maps``): under another name it would
+    compile the SDK's library again with every program.
     """
     folder = _folder_of(os.getpid(), threading.get_ident())
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:
-        for path in folder.iterdir():
-            path.unlink()
+        shutil.rmtree(folder)
 
 
 @cache
 def _folder_of(process: int, thread: int) -> Path:
-    """The folder of a thread, which goes with its process, and not with one that was forked from it."""
-    folder = Path(tempfile.mkdtemp(prefix="zkvm-sources-"))
-
-    def remove() -> None:
-        if os.getpid() == process:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return folder
+    """A name that no other thread has, nor a process that was forked from this one."""
+    folder = tempfile.mkdtemp(prefix="zkvm-sources-")
+    os.rmdir(folder)
+    return Path(folder)
 
 
 @dataclass
