@@ -138,6 +138,29 @@ def test_digits_that_the_runtimes_sigmoid_does_not_have(monkeypatch: pytest.Monk
     assert agreement(imported, made.graph, samples, options).error > 0.01
 
 
+@pytest.mark.parametrize(("version", "gains"), [(18, 2), (21, 4)])
+def test_digits_that_the_definition_of_group_normalization_does_not_have(version: int, gains: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of numbers far from 0 the runtime has no variance: no answer, or any other one."""
+    nodes = [helper.make_node("GroupNormalization", ["x", "g", "b"], ["h"], num_groups=2), helper.make_node("Flatten", ["h"], ["f"])]
+    nodes.append(helper.make_node("Gemm", ["f", "w", "c"], ["y"]))
+    samples: list[Sample] = [{"x": 1000 + 0.1 * normal(1, 4, 4, 4, seed=seed)} for seed in range(16)]
+    constants = {"g": 1 + normal(gains) ** 2, "b": normal(gains, seed=1), "w": normal(64, 3, seed=2), "c": normal(3, seed=3, scale=20)}
+    model = model_of(nodes, samples[0], ["y"], constants, opset=version)
+    options = Options(arithmetic=Arithmetic.FLOAT, limits=Limits(accept_inexact=True))
+    imported = import_file(model, options)
+    made = compile_imported(imported, samples, options)
+    found = agreement(imported, made.graph, samples, options)
+    assert found.error < 1e-3
+    assert found.undefined == 0
+    monkeypatch.setattr(onnx_runtime, "centred", lambda model: model)
+    assert not agreement(imported, made.graph, samples, options).error < 0.1
+
+
+def test_a_model_without_groups_is_itself() -> None:
+    model = model_of([helper.make_node("Relu", ["x"], ["y"])], {"x": normal(1, 4)}, ["y"])
+    assert onnx_runtime.centred(model) == model
+
+
 def test_labels_are_counted() -> None:
     """Two scores change places: an error of next to nothing, and another label wherever one of them is the largest."""
     found = judged({"y": lambda array: array[:, [1, 0, 2, 3]]}, Limits(max_error=10))

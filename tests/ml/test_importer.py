@@ -12,9 +12,10 @@ import pytest
 from onnx import helper
 
 from tests.ml.models import check, compiled, model_of, normal, single
+from tests.ml.rewriting import same
 from zkvm.errors import UsageError
 from zkvm.ml.compiler import Options, Precision, Precompiles, compile_imported
-from zkvm.ml.importer import MAX_FILE_BYTES, fix_shapes, import_model, load_model
+from zkvm.ml.importer import MAX_FILE_BYTES, ImportedModel, fix_shapes, import_model, load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -170,3 +171,23 @@ def test_shape_and_constants_are_folded() -> None:
 def test_calibration_needs_samples() -> None:
     with pytest.raises(UsageError, match="at least one sample"):
         compile_imported(import_model(gemm()), [], Options(precision=Precision()))
+
+
+def scaled_convolution(shape: tuple[int, ...]) -> ImportedModel:
+    """Six channels of 6 x 6, times a constant, compared with the file's model."""
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Mul", ["c", "k"], ["y"])]
+    x = normal(1, 4, 8, 8)
+    model = model_of(nodes, {"x": x}, ["y"], {"w": normal(6, 4, 3, 3, seed=1), "k": normal(*shape, seed=2)})
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 6, 6, 6]))
+    return same(model, [{"x": x}])
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1)])
+def test_factors_of_rows_and_columns_behind_a_convolution(shape: tuple[int, ...]) -> None:
+    """Of as many as there are channels: the simplifier takes them for factors of channels (findings/conv-mul-onnxslim.sh)."""
+    assert [node.operator for node in scaled_convolution(shape).nodes] == ["Conv", "Mul"]
+
+
+def test_factors_of_channels_behind_a_convolution() -> None:
+    """What the simplifier does right is taken from it."""
+    assert [node.operator for node in scaled_convolution((6, 1, 1)).nodes] == ["Conv"]

@@ -194,7 +194,7 @@ def build_guest(source: str) -> bytes:
 
 def float_outputs(imported: ImportedModel, samples: Sequence[Sample]) -> list[list[NDArray[Any]]]:
     """What the original model computes in floating point, per sample."""
-    runner = onnx_runtime.session(imported.original, optimize=True)
+    runner = onnx_runtime.session(onnx_runtime.centred(imported.original), optimize=True)
     results = []
     for sample in samples:
         outputs = onnx_runtime.run_session(runner, sample)

@@ -251,7 +251,7 @@ class _Comparison:
         self.candidate, self.imported, self.found = candidate, imported, found
         self.sources = label_sources(imported.original)
         hidden = sorted({source.scores for source in self.sources.values() if source.scores})
-        shown = onnx_runtime.with_outputs(imported.original, hidden)
+        shown = onnx_runtime.centred(onnx_runtime.with_outputs(imported.original, hidden))
         self.runner = onnx_runtime.session(shown, optimize=True)
         # Another way of the float model to compute the same, if it has one: what they differ by is its own noise.
         self.other: onnx_runtime.Session | None = None
