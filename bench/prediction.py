@@ -32,6 +32,7 @@ CASES = (
 HELD_OUT = (
     ("mixed", "rounds 1560", "balanced"), ("mixed", "rounds 24928", "fast"),
     ("network", "cnn", "balanced"), ("network", "blocks", "balanced"),
+    ("mixed", "rounds 71700", "fast"), ("mixed", "rounds 95600", "fast"), ("mixed", "rounds 35000", "balanced"),
 )  # fmt: skip
 """Cases that the coefficients are not fitted to."""
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.session.prediction import BASE_BYTES, Work, share
+from zkvm.session.prediction import BASE_BYTES, MEMORY_PART, SERIAL_SECONDS, Work, share
 
 Case = dict[str, Any]
 
@@ -40,13 +40,16 @@ def non_negative(matrix: NDArray[np.float64], values: NDArray[np.float64]) -> ND
 
 
 def amounts(cases: list[Case]) -> NDArray[np.float64]:
-    """A row for each case: what the coefficients are multiplied with."""
-    return np.array([Work(**case["work"]).amounts(case["threads"]) for case in cases])
+    """A row for each case: what the coefficients are multiplied with, which are the reference machine's."""
+    rows = np.array([Work(**case["work"]).amounts(case["threads"]) for case in cases])
+    kernels, python = np.array([case["slowness"] for case in cases]).T[:, :, None]
+    serial, shared = rows[:, : len(SERIAL_SECONDS)], rows[:, len(SERIAL_SECONDS) :]
+    return np.concatenate([serial * python, shared * (MEMORY_PART + (1 - MEMORY_PART) * kernels)], 1)
 
 
 def later_seconds(cases: list[Case]) -> NDArray[np.float64]:
-    """Of later proofs, as the reference machine would have taken."""
-    return np.array([case["later_proof_s"][1] / case["slowness"][0] for case in cases])
+    """Of later proofs."""
+    return np.array([case["later_proof_s"][1] for case in cases])
 
 
 def told(what: str, errors: NDArray[np.float64]) -> None:

@@ -20,7 +20,7 @@ from zkvm.session.preparing import committed_image, prepare_prover
 from zkvm.session.resources import thread_count
 from zkvm.session.run import Elf, ExecutorEnv, read_elf
 from zkvm.session.setting import Setting
-from zkvm.session.speed import kernel_slowness
+from zkvm.session.speed import kernel_slowness, python_slowness
 from zkvm.session.totals import Totals
 from zkvm.stark.protocol.params import DEFAULT_SECURITY, Policy, parameters
 from zkvm.stark.protocol.shape import ProofShape
@@ -121,7 +121,8 @@ def proof_seconds(shape: ProofShape, threads: int) -> float:
     blowup = shape.parameters.blowup
     early = sum(table.code.chip.early * table.height for table in shape.tables) * blowup
     pin = Work(0, 0, 0, early, shape.tallest * blowup)
-    return (work_of(shape).seconds(threads) + pin.seconds(threads)) * kernel_slowness()
+    speed = kernel_slowness(), python_slowness()
+    return work_of(shape).seconds(threads, *speed) + pin.seconds(threads, *speed)
 
 
 def finished_after(costs: Sequence[float], workers: int) -> float:

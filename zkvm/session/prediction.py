@@ -1,8 +1,9 @@
 """How long a proof will take and how much memory, before it starts.
 
 Time follows five amounts, see :class:`Work`; memory the committed elements and the points of the largest domain. Seconds are scaled by
-measurements of this machine (:mod:`zkvm.session.speed`) and mean one that has nothing else to do; more than two threads are an
-extrapolation. ``docs/profiling.md`` says what this was fitted to and how far off it was elsewhere.
+measurements of this machine (:mod:`zkvm.session.speed`: Python for what one thread does, kernels for what threads share), and mean one
+that has nothing else to do; more than two threads are an extrapolation. ``docs/profiling.md`` says what this was fitted to and how far off
+it was elsewhere.
 ``--max-memory`` refuses by an upper bound instead, :func:`zkvm.stark.prover.memory.predicted_bytes`.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import mul
 
 from zkvm.riscv.chips.steps import StepChip
 from zkvm.session.resources import thread_count
@@ -22,6 +24,9 @@ SERIAL_SECONDS = (0.129, 39.7e-9)
 all), and of each element that numpy fills."""
 SHARED_SECONDS = (33.4e-9, 7.4e-9, 520e-9)
 """Seconds on one thread of what threads share, of the other amounts."""
+MEMORY_PART = 0.2
+"""Of what threads share: waiting for memory, which takes as long where kernels are faster or slower than on the reference machine. Taken
+from one machine, whose kernels take 0.47 of the time."""
 MEETING = 1.07
 """What threads that share memory and wait for each other take, for 1 of one that is alone."""
 BASE_BYTES, EXTENDED_CELL_BYTES, POINT_BYTES = 160 * MEBIBYTE, 8.12, 585
@@ -60,10 +65,21 @@ class Work:
         part = share(workers)
         return self.proofs, self.filled, self.cells * part, self.extended * part, self.points * part
 
-    def seconds(self, workers: int) -> float:
-        """Of a later proof on the reference machine."""
-        pairs = zip((*SERIAL_SECONDS, *SHARED_SECONDS), self.amounts(workers), strict=True)
-        return sum(seconds * amount for seconds, amount in pairs)
+    def seconds(self, workers: int, kernels: float = 1.0, python: float = 1.0) -> float:
+        """Of a later proof.
+
+        Args:
+            workers: threads.
+            kernels: seconds that kernels take for one second of the reference machine, see :func:`kernel_slowness`.
+            python: the same of Python, see :func:`python_slowness`.
+
+        Returns:
+            Seconds.
+        """
+        amounts, parts = self.amounts(workers), len(SERIAL_SECONDS)
+        serial: float = sum(map(mul, SERIAL_SECONDS, amounts[:parts]))
+        shared: float = sum(map(mul, SHARED_SECONDS, amounts[parts:]))
+        return serial * python + shared * (MEMORY_PART + (1 - MEMORY_PART) * kernels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +114,7 @@ def predict(shape: ProofShape, threads: int | None = None) -> Prediction:
         UsageError: the ``prove`` extra is missing, or less than one thread.
     """
     workers, chosen, memory = thread_count(threads), shape.parameters, memory_bytes(shape)
-    seconds = work_of(shape).seconds(workers) * kernel_slowness()
+    seconds = work_of(shape).seconds(workers, kernel_slowness(), python_slowness())
     touched = max(memory - BASE_BYTES, 0)
     touch = math.sqrt(first_touch().seconds(touched) * TOUCH_SECONDS * touched)
     whole = seconds + START_SECONDS * python_slowness() + touch * share(workers)
