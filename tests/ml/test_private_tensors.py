@@ -167,12 +167,41 @@ def test_private_channels_are_those_of_the_machine(taps: int) -> None:
         assert np.abs(errors).max() <= 1.01 * (found.multipliers.max() / 2.0**32) * scale / source.scale / 2
 
 
-def test_weights_too_large_for_their_results_are_refused_by_name() -> None:
+def test_results_too_small_for_their_weights_are_refused_by_name() -> None:
     """Never computed in another way: that would say something about them."""
     source = Value("x", (4,), -(1 << 15), (1 << 15) - 1, 1.0)
     layer = Layer("x", "y", np.full((1, 4), 1e9), np.zeros(1), False)
-    with pytest.raises(UsageError, match="layer 7: its weights are too large for its results to be private"):
+    with pytest.raises(UsageError, match="layer 7: its results are too small beside its weights, for sums of 4 terms"):
         quantized_secretly("layer 7", layer, source, 1e-9, 16)
     for broken in (replace(layer, weights=np.array([[1, 2, np.inf, 3]])), replace(layer, bias=np.array([np.nan]))):
         with pytest.raises(UsageError, match="layer 7: a weight is NaN or infinite"):
             quantized_secretly("layer 7", broken, source, 1.0, 16)
+
+
+FEW = {"bytes of a picture": ("x", []), "bits": ("bits", [node("Greater", "x level", "bits")])}
+"""Inputs of few steps."""
+
+
+def few(name: str, seed: int, size: float) -> tuple[Compilation, list[Sample]]:
+    """A layer of 784 taps whose input has few steps, behind it one as usual."""
+    origin, first = FEW[name]
+    layers = [node("Cast", origin, "f", to=1), node("Gemm", "f w1 b1", "h"), node("Relu", "h", "r"), node("Gemm", "r w2", "y")]
+    drawn = np.random.default_rng(seed)
+    shapes = {"w1": (784, 24), "b1": (24,), "w2": (24, 5)}
+    constants = {key: (size * drawn.normal(size=shape)).astype(np.float32) for key, shape in shapes.items()}
+    constants |= {"level": np.array(99, np.uint8)} if first else {}
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 1, 784)).astype(np.uint8)
+    samples: list[Sample] = [{"x": picture} for picture in pictures]
+    return compiled(model_of([*first, *layers], samples[0], ["y"], constants), samples, PRIVATE), samples
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_inputs_of_few_steps(name: str) -> None:
+    """Calls divide their steps before the layer, whose factors would not reach its results otherwise: such models were refused."""
+    found, samples = few(name, 1, 1.0)
+    assert found.model.elf == few(name, 2, 0.01)[0].model.elf == few(name, 3, 30.0)[0].model.elf
+    for sample, expected in zip(samples[:3], float_outputs(found.imported, samples[:3]), strict=True):
+        integers, _ = found.model.quantize([sample["x"]])
+        (result,) = agreed(found, integers)
+        assert error_relative_to_range(found.graph.outputs[0].dequantize(result), expected[0]) < 0.002
+    assert sum(isinstance(operation, TensorLinear) for operation in found.graph.operations) == 2

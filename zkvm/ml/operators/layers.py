@@ -169,7 +169,7 @@ def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, wei
         weight_bits: of the weights, at most.
 
     Raises:
-        UsageError: its weights or biases are not finite, or too large for its results. It never computes otherwise, which
+        UsageError: its weights or biases are not finite, or its results are too small beside them. It never computes otherwise, which
             would say something of them.
     """
     if not (np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all()):
@@ -189,5 +189,8 @@ def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, wei
     weights = np.clip(np.round(layer.weights / (steps * 2.0**shift)[:, None]), -top, top).astype(np.int64) << shift
     bias = np.round((layer.bias / (steps * source.scale) + source.origin * weights.sum(axis=1)) / step)
     if factors.max() >= OFFSET or np.abs(bias).max() >= 1 << 31:
-        raise UsageError(f"{name}: its weights are too large for its results to be private in tensor calls; use precompiles none")
+        raise UsageError(
+            f"{name}: its results are too small beside its weights, for sums of {layer.weights.shape[1]} terms that are to be private in "
+            "tensor calls; use precompiles none"
+        )
     return Quantized(weights, bias.astype(np.int64) * step, factors * unit), limit

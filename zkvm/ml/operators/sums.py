@@ -23,6 +23,8 @@ WORD_INSTRUCTIONS, PEAK_INSTRUCTIONS = 6, 150
 WEIGHT_BITS = 16
 MOST_GAIN = 2.0**11
 """By how much a call multiplies at most, where more makes no difference."""
+FEW_STEPS = 1 << 12
+"""Of inputs of private layers, see :func:`refined`."""
 SIGNS = {"Add": 1.0, "Sub": -1.0}
 """Operators that are sums of two: the sign of the second term."""
 
@@ -190,6 +192,17 @@ def rescaled_secretly(context: Context, name: str, source: Value, scale: float, 
     tensor = context.in_tensor(source, output.layout)
     unit = min(source.scale, scale * MOST_GAIN)
     return context.add(secret_sum(name, tensor, output, np.array([unit]), 0.0, source.origin))
+
+
+def refined(context: Context, name: str, source: Value) -> Value:
+    """A value of a private model in many steps, by calls that multiply by powers of two: the factors of a private layer are bounded, and
+    from an input of few steps they may not reach its results. Bounds alone decide, which do not depend on the weights.
+    """
+    while 0 < source.magnitude < FEW_STEPS:
+        gain = min(int(MOST_GAIN), 1 << (TOP // source.magnitude).bit_length() - 1)
+        ends = (source.lo - source.origin) * gain, (source.hi - source.origin) * gain
+        source = rescaled_secretly(context, name, source, source.scale / gain, ends)
+    return source
 
 
 def settled(context: Context, name: str, source: Value) -> Value:

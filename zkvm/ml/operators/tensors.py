@@ -27,7 +27,7 @@ from zkvm.ml.operators.depthwise import windowed_of
 from zkvm.ml.operators.layers import MARK_VALUES, MAX_CHANNELS, Layer, Quantized, fits, quantized, quantized_secretly
 from zkvm.ml.operators.padded import padded_for, with_marks
 from zkvm.ml.operators.secret import counted, secret_target
-from zkvm.ml.operators.sums import look, rebased
+from zkvm.ml.operators.sums import look, rebased, refined
 from zkvm.ml.operators.transposed import transposed_of
 from zkvm.ml.ranges import TensorInfo, quantization
 from zkvm.ml.value import Value
@@ -277,6 +277,7 @@ def _append_secretly(context: Context, node: Node, layer: Layer, source: Value) 
     """Append a layer with private weights: nothing but its shape is in the image. Where data say what its result is cut to, that is always
     looked at.
     """
+    source = refined(context, node.name, source)
     name, output, guarded = secret_target(context, layer.result)
     layer = _ahead(context, layer, source, (name, output), any(guarded)) or layer
     integers, limit = quantized_secretly(node.name, counted(layer, output, source), source, output.scale, context.precision.weight_bits)
