@@ -34,7 +34,7 @@ BASE_BYTES, EXTENDED_CELL_BYTES, POINT_BYTES = 160 * MEBIBYTE, 8.12, 585
 TRACE_COSETS = 0.35
 """The traces, in cosets of the extension: most of their memory is used again."""
 
-START_SECONDS = 0.58
+START_SECONDS = 0.45
 """Of a whole ``zkvm run`` beside the proof: Python, loading, what a first proof derives, the end of the process."""
 TOUCH_SECONDS = 0.52 / (1 << 30)
 """First use of a byte, which threads share, as it usually is on the reference machine, whose host lends memory on demand. What is measured
