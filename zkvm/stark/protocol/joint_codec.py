@@ -91,8 +91,11 @@ class StoredProofs(Sequence[PartProof]):
         places, beginnings = [], []
         for machine in machines:
             first = reader.position
-            beginnings.append(read_part(machine, reader).without_queries())
-            places.append((first, reader.position, self._hash(reader.between(first, reader.position, "a proof"))))
+            read_part(machine, reader)
+            data = reader.between(first, reader.position, "a proof")
+            # What is kept is from the bytes that are hashed: a file may change between two readings.
+            beginnings.append(read_part(machine, Reader(data)).without_queries())
+            places.append((first, reader.position, self._hash(data)))
         self._places = tuple(places)
         self.beginnings = tuple(beginnings)
         self.log_heights = tuple(own.proof.log_heights for own in beginnings)
