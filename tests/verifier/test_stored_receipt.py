@@ -16,6 +16,7 @@ from tests.cli.running import invoke
 from tests.verifier.test_segmented_receipt import bump, flip, proven, refusal, seal_of, with_seal
 from zkvm.errors import FormatError, RejectReason, UsageError, VerificationError
 from zkvm.files import FileBytes
+from zkvm.riscv.machine import memory_machine
 from zkvm.stark.protocol import joint_codec
 from zkvm.stark.protocol.codec import Reader
 from zkvm.stark.protocol.joint import PartProof
@@ -162,3 +163,22 @@ def test_threads_that_are_none(path: Path) -> None:
     assert invoke("verify", path, "--image-id", proven().image_id, "--threads", "2").code == 0
     assert invoke("verify", path, "--image-id", proven().image_id, "--threads", "0").code == 2
     proven().receipt.verify(proven().image_id, policy=Policy(128), threads=3)
+
+
+def test_what_is_kept_is_what_was_hashed() -> None:
+    """A file with other bytes while it is decoded than when they are hashed: what is kept is from the latter."""
+    own, machine = seal_of(proven().receipt).proofs[0], memory_machine()
+    encoded = encode_part(own)
+    place = encoded.index(own.root)
+
+    class Changing:
+        def __len__(self) -> int:
+            return len(encoded)
+
+        def __getitem__(self, part: slice) -> bytes:
+            whole = encoded[part]
+            inside = part.start <= place < part.stop and len(whole) < len(encoded)
+            return whole.replace(own.root, flip(own.root)) if inside else whole
+
+    assert joint_codec.read_part(machine, Reader(Changing())).root == flip(own.root)
+    assert StoredProofs([machine], Reader(Changing())).beginnings[0].root == own.root
