@@ -49,6 +49,7 @@ guests: setup
 	$(RUN) tools/build_guests.py
 
 docs: setup
+	$(RUN) tools/digests.py
 	$(RUN) tools/describe_air.py
 	$(RUN) tools/python_constructs.py
 	$(RUN) tools/make_vectors.py

@@ -48,7 +48,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "riscv.chips": ("errors", "riscv.isa", "riscv.records", "riscv.operations", "stark.field", "stark.air"),
     # The range table has the same height under all parameter sets.
     "riscv.chips.range": ("riscv.chips", "riscv.records", "stark.air", "stark.protocol.params"),
-    "riscv.machine": ("riscv.chips", "stark.air"),
+    "riscv.digests": (),
+    "riscv.machine": ("riscv.chips", "riscv.digests", "stark.air"),
     "riscv.header": (
         "errors", "riscv.isa.opcodes", "riscv.chips.buses", "riscv.machine",
         "stark.air.table", "stark.crypto.hashes", "stark.protocol.params", "stark.protocol.statement",

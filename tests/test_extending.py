@@ -45,6 +45,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("extended")
     for name in ("zkvm", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "digests.py", folder / "tools")
     (folder / "commands").write_text("\n".join(extend(folder)))
     return folder
 

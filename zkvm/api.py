@@ -21,8 +21,8 @@ from zkvm.session.bound import PadTo, check_padding, padding
 from zkvm.session.demand import check_demand
 from zkvm.session.limits import TableLimits
 from zkvm.session.memory import out_of_memory
-from zkvm.session.preparing import choose_pages, committed_image, prepare_prover
-from zkvm.session.resources import Clock, Progress, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
+from zkvm.session.preparing import choose_pages, committed_image, prepare_prover, prepare_tables
+from zkvm.session.resources import Clock, Progress, no_collection, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, Told, environment, read_elf, run_image, session_of, stoppable
 from zkvm.session.workdir import begun, check_segments
 from zkvm.session.workers import Client, check_workers, workers_of
@@ -271,7 +271,7 @@ def prove(
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
     clock = Clock(stoppable(progress, env))
     with clock("load"):
-        prepare_prover()
+        prepare_prover(blowup=chosen.blowup if workers > 1 and not dev else 0)
         file, image = read_elf(elf)
     demanded = replace(policy or Policy(security), allow_dev=dev)
 
@@ -332,10 +332,13 @@ def _execute_and_commit(
             execution = run_image(file, image, env, trace=provers > 0, limits=limits if provers else None)
             limits.pad_to = padding(pad_to, execution) if provers else 0
             if provers:
-                choose_pages(limits.check(execution))
+                with no_collection():  # the constraints of all tables are derived
+                    choose_pages(limits.check(execution))
             else:
                 limits.check_journal(len(execution.journal))
         with clock("image"):
+            if limits.shape is not None:
+                prepare_tables(table.code for table in limits.shape.tables)
             return execution, limits.pad_to, early.result() if early else committed_image(image, chosen.blowup, threads)
 
 

@@ -204,5 +204,5 @@ def drop_constraints(machine: Machine, group: int) -> Machine:
 
     codes = tuple(weak(code) for code in machine.codes)
     copy = Machine(f"weak {machine.name}", machine.chips, machine.max_rows)
-    copy.__dict__["codes"] = codes
+    vars(copy)["_derived"] = dict(enumerate(codes))
     return copy

@@ -56,6 +56,7 @@ from zkvm.riscv.chips.tensor.wide import WideProductsChip
 from zkvm.riscv.chips.tensor.words import WordsChip
 from zkvm.riscv.chips.write_rows import WriteRowsChip
 from zkvm.riscv.chips.zero_init import ZeroInitChip
+from zkvm.riscv.digests import DIGESTS
 from zkvm.stark.air.chip import Chip, inert, second_instance
 from zkvm.stark.air.machine import Machine
 
@@ -73,7 +74,7 @@ so no difference of two of them wraps mod p."""
 @cache
 def machine() -> Machine:
     """The machine. Built once; its digest changes with any chip, bus or constraint."""
-    return Machine(
+    return _written(
         "rv32im",
         (
             ProgramChip(), RamImageChip(), RomChip(), RangeChip(), ZeroInitChip(), RefreshChip(),
@@ -89,7 +90,6 @@ def machine() -> Machine:
             PermuteChip(), Poseidon2Chip(), CompressionCallChip(), CompressedWordsChip(), MixingChip(),
             *map(second_instance, SPLIT),
         ),
-        max_rows=MAX_ROWS,
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def segment_machine() -> Machine:
     """
     own = {ZeroInitChip.name: BoundaryChip(), RamImageChip.name: inert(RamImageChip)}
     chips: list[Chip] = [own.get(chip.name, chip) for chip in machine().chips]
-    return Machine("rv32im segment", (*chips, HandOverChip()), MAX_ROWS)
+    return _written("rv32im segment", (*chips, HandOverChip()))
 
 
 @cache
@@ -109,4 +109,8 @@ def memory_machine() -> Machine:
     """The machine of the proof of a segmented run's memory: where every word begins and ends."""
     own: dict[str, Chip] = {RamImageChip.name: RamOriginsChip(), RangeChip.name: machine().chips[machine().chip_number(RangeChip.name)]}
     chips = [own.get(chip.name) or inert(type(chip)) for chip in machine().chips if len(chip.preprocessed)]
-    return Machine("rv32im memory", (*chips, ZeroOriginsChip()), MAX_ROWS)
+    return _written("rv32im memory", (*chips, ZeroOriginsChip()))
+
+
+def _written(name: str, chips: tuple[Chip, ...]) -> Machine:
+    return Machine(name, chips, MAX_ROWS, bytes.fromhex(DIGESTS[name]))

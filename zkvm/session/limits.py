@@ -47,6 +47,7 @@ class TableLimits:
         max_journal: most bytes of a receipt's journal.
         used: (2, 256) instructions so far, by origin of the loaded word (1: ROM) and operation.
         counted: records that are in it.
+        shape: of the proof whose memory was predicted last.
     """
 
     image: Image
@@ -57,6 +58,7 @@ class TableLimits:
     max_journal: int
     used: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, 256), np.int64))
     counted: int = 0
+    shape: ProofShape | None = None
 
     def look(self, state: MachineState) -> None:
         """Stop a run that cannot be proven any more; called between slices and calls.
@@ -122,6 +124,7 @@ class TableLimits:
             LimitError: they do not.
         """
         shape = ProofShape(machine(), self.chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
+        self.shape = shape
         fresh, whole = self._needed(shape, sum(records))
         work = f"proving that with parameters {self.chosen.name!r}" if self.threads else "checking that"
         if self.max_memory is not None and whole > self.max_memory:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,30 +14,42 @@ from zkvm.session.resources import no_collection, prove_extra
 from zkvm.verifier.image import Matrices, image_columns, image_header
 
 if TYPE_CHECKING:
-    from zkvm.stark.air.machine import Machine
+    from zkvm.stark.air.machine import ChipCode, Machine
     from zkvm.stark.prover.preprocessed import Preprocessed
 
     Committed = tuple[ImageHeader, Matrices, Preprocessed]
 
 
-def prepare_prover(*machines: Machine) -> None:
+def prepare_prover(*machines: Machine, blowup: int = 0) -> None:
     """Load the compiled kernels first, so that no phase's seconds hold that of another's imports; keep memory between phases.
 
     Args:
-        *machines: of the proofs; none: that of whole runs.
+        blowup: of a proof that several threads are about to make; 0: there may be none.
+        *machines: whose constraints and tapes are derived now, all of them; else they are as tables need them (:func:`prepare_tables`).
     """
     with no_collection(), prove_extra():
+        from zkvm.stark.prover.memory import keep_freed_pages, touch_ahead
+
+        keep_freed_pages()
+        choose_pages(0)  # for the image, until the size of the proof is known
+        if blowup:
+            touch_ahead(blowup)
         import zkvm.riscv.vm.executor
         import zkvm.stark.prover.prove  # noqa: F401
         from zkvm.stark.kernels import library
-        from zkvm.stark.prover.memory import keep_freed_pages
         from zkvm.stark.prover.tape_file import recall_tapes
 
         library.load()
-        keep_freed_pages()
-        choose_pages(0)  # for the image, until the size of the proof is known
-        for own in machines or (machine(),):
-            recall_tapes(own)  # two threads will ask for them: they are derived once
+        for own in machines:
+            recall_tapes(own.codes)
+
+
+def prepare_tables(codes: Iterable[ChipCode]) -> None:
+    """Make the tapes of these tables, or read them: several threads will ask for them."""
+    with no_collection(), prove_extra():
+        from zkvm.stark.prover.tape_file import recall_tapes
+
+        recall_tapes(codes)
 
 
 def choose_pages(size: int) -> None:

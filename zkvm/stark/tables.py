@@ -64,9 +64,9 @@ def split_tables(machine: Machine, used: Mapping[str, int], heights: Mapping[str
     """
     least = 0.0
     if 0 < price < inf:
-        widths = {code.chip.name: sum(code.widths[1:]) for code in machine.codes}
-        cells = sum(widths[name] * height for name, height in heights.items())
-        least = price * cells / sum(widths[name] for name, height in heights.items() if height)
+        present = [(machine.code(number), heights.get(chip.name, 0)) for number, chip in enumerate(machine.chips) if heights.get(chip.name)]
+        cells = sum(sum(code.widths[1:]) * height for code, height in present)
+        least = price * cells / sum(sum(code.widths[1:]) for code, _ in present)
     made: dict[str, int] = {}
     for chip in machine.chips if price < inf else ():
         if chip.first is not None and heights[chip.first]:

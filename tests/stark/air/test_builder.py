@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.toy import MAX_ROWS, TOY, StepChip
@@ -12,6 +14,8 @@ from zkvm.stark.air.expression import MAIN, PARAM, PRE, Operand, column
 from zkvm.stark.air.layout import EXTENSION
 from zkvm.stark.air.machine import Machine, chip_code
 from zkvm.stark.air.table import closing
+from zkvm.stark.protocol.params import parameters
+from zkvm.stark.protocol.shape import ProofShape
 
 PAIRS = Bus("pairs", 1, 2, Argument.PRODUCT, "(a, b)")
 LOOKUPS = Bus("lookups", 2, 1, Argument.LOGUP, "(a)")
@@ -242,6 +246,18 @@ def test_the_digest_changes_with_every_part() -> None:
     digests = [machine.digest for machine in machines]
     assert len(set(digests)) == len(digests)
     assert Machine("m", (chip_of(1),), MAX_ROWS).digest == digests[0]
+
+
+def test_only_what_is_asked_for_is_derived() -> None:
+    """A machine whose digest is written down derives the tables of a proof and no others, and each once."""
+    digest = bytes(range(32))
+    own = replace(TOY, written=digest)
+    assert own.digest == digest
+    shape = ProofShape(own, parameters("fast", 100), (0, 9, 0))
+    assert [table.code.chip.name for table in shape.tables] == [TOY.chips[1].name]
+    assert list(vars(own)["_derived"]) == [1]
+    assert own.code(1) is shape.tables[0].code
+    assert [code.text for code in own.codes] == [code.text for code in TOY.codes]
 
 
 def test_closings_hold_tuples_of_their_bus() -> None:

@@ -75,6 +75,33 @@ def test_freed_pages_are_kept() -> None:
     assert given_back < 1 << 20
 
 
+AHEAD = """
+import threading
+import numpy as np
+from zkvm.stark.prover.memory import LEAST_BYTES, touch_ahead
+def resident():
+    return 4096 * int(open("/proc/self/statm").read().split()[1])
+before = resident()
+for _ in range(2):
+    touch_ahead(4)
+    for thread in threading.enumerate():
+        if thread.name == "zkvm memory":
+            thread.join()
+touched = resident()
+array = np.ones(4 * LEAST_BYTES // 16)
+print((touched - before) / (4 * LEAST_BYTES), (resident() - touched) / array.nbytes)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries decide by themselves")
+def test_memory_is_touched_once_and_ahead() -> None:
+    """What is touched stays, and the next array lies in it."""
+    done = subprocess.run([sys.executable, "-c", AHEAD], capture_output=True, check=True, text=True).stdout
+    touched, more = map(float, done.split())
+    assert 0.9 < touched < 1.2
+    assert more < 0.1
+
+
 PAGES = """
 import sys
 import numpy as np

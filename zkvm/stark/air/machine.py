@@ -190,23 +190,31 @@ class Machine:
         chips: in the order of the tables.
         max_rows: the heights of all tables together stay below it. Constraints may rest on that: times that grow with every row do not
             wrap mod p.
+        written: the digest, of a machine for which it is written down: a proof has few of the tables, and the others need not be derived.
     """
 
     name: str
     chips: tuple[Chip, ...]
     max_rows: int
+    written: bytes | None = None
+
+    @property
+    def codes(self) -> tuple[ChipCode, ...]:
+        """Derived code of every chip, in order."""
+        return tuple(self.code(number) for number in range(len(self.chips)))
+
+    def code(self, number: int) -> ChipCode:
+        """Code of the chip at this position, derived at the first use; a second instance has that of the first."""
+        if number not in self._derived:
+            chip = self.chips[number]
+            first = next((self.code(own) for own, other in enumerate(self.chips) if type(other) is first_class(chip)), None)
+            code = replace(first, chip=chip, first=first) if first else chip_code(chip, self.powers, self.joint_powers)
+            self._derived.setdefault(number, code)
+        return self._derived[number]
 
     @cached_property
-    def codes(self) -> tuple[ChipCode, ...]:
-        """Derived code of every chip, in order; a second instance has that of the first."""
-        codes: list[ChipCode] = []
-        by_class: dict[type[Chip] | None, ChipCode] = {}
-        for chip in self.chips:
-            first = by_class.get(first_class(chip))
-            code = replace(first, chip=chip, first=first) if first else chip_code(chip, self.powers, self.joint_powers)
-            by_class.setdefault(type(chip), code)
-            codes.append(code)
-        return tuple(codes)
+    def _derived(self) -> dict[int, ChipCode]:
+        return {}
 
     @cached_property
     def buses(self) -> tuple[Bus, ...]:
@@ -242,7 +250,7 @@ class Machine:
     @cached_property
     def digest(self) -> bytes:
         """BLAKE3 of :attr:`description`: 32 bytes that change with any bus, column or constraint."""
-        return blake3(self.description.encode())
+        return self.written or blake3(self.description.encode())
 
     @property
     def description(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def _home() -> Path:
 
 def cache_directory() -> Path:
     """Where the compiled kernels of exactly these sources live."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "zkvm"
+    return base / sources_digest()
+
+
+@cache
+def sources_digest() -> str:
+    """What names the kernel sources: 16 hexadecimal digits. They are read once a process, as Python reads its modules."""
     digest = hashlib.sha256()
     package = Path(__file__).parents[2]
     sources = [path for folder in FOLDERS for path in sorted((package / folder).rglob("*.py"))]
@@ -44,9 +53,4 @@ def cache_directory() -> Path:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(package).as_posix()}:{len(content)}:".encode())
         digest.update(content)
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    if chosen:
-        base = Path(chosen)
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "zkvm"
-    return base / digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]

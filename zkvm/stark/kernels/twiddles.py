@@ -6,12 +6,10 @@ part of a table is a permutation of them: what one iteration needs are vectors o
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.stark.field.goldilocks import FieldArray, P, powers, root_of_unity
+from zkvm.stark.field.goldilocks import FieldArray, P, root_of_unity
 from zkvm.stark.kernels.library import kernel
 from zkvm.stark.kernels.width import WORD_LANES as LANES
 
@@ -27,10 +25,7 @@ TALL = 2**16
 """Columns from this height on do not fit the second-level cache together with their extension; their topmost level has radix 64."""
 
 fill_geometric = kernel("twiddles.fill_geometric")
-
-
-def _bit_reverse(value: int, bits: int) -> int:
-    return int(format(value, f"0{bits}b")[::-1], 2) if bits else 0
+fill_natural = kernel("twiddles.fill_natural")
 
 
 def _shapes(size: int) -> list[tuple[int, int]]:
@@ -50,10 +45,7 @@ def _with_offsets(shapes: list[tuple[int, int]], words: list[int]) -> Levels:
 def _natural(stride: int, radix: int, shift: int, root: int, factor: int = 1) -> FieldArray:
     """``factor`` (shift root^k)^rev(q), as (radix, stride)."""
     table = np.empty((radix, stride), dtype=np.uint64)
-    for block in range(radix):
-        residue = _bit_reverse(block, radix.bit_length() - 1)
-        first, ratio = factor * pow(shift, residue, P) % P, pow(root, residue, P)
-        fill_geometric(table.reshape(-1), block * stride, stride, np.uint64(first), np.uint64(ratio))
+    fill_natural(table.reshape(-1), radix, stride, factor, shift, root)
     return table
 
 
@@ -102,11 +94,6 @@ def inverse_transform(size: int) -> tuple[Levels, FieldArray]:
     return _with_offsets(shapes, [part.size for part in parts]), np.concatenate(parts)
 
 
-@cache
-def _bit_reversal(count: int) -> NDArray[np.intp]:
-    return np.array([_bit_reverse(i, count.bit_length() - 1) for i in range(count)], dtype=np.intp)
-
-
 def bit_reversed_powers(base: int, count: int) -> FieldArray:
     """``result[rev(i)] = base^i`` for a power of two ``count``: shape (count,)."""
-    return powers(base, count)[_bit_reversal(count)]
+    return _natural(1, count, base, 1).reshape(-1)

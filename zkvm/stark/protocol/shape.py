@@ -68,8 +68,8 @@ class ProofShape:
     def tables(self) -> tuple[TableShape, ...]:
         """Present tables, short to tall, in machine order among equals: the order of everything in a proof."""
         present = [
-            TableShape(number, code, 1 << log)
-            for number, (code, log) in enumerate(zip(self.machine.codes, self.log_heights, strict=True))
+            TableShape(number, self.machine.code(number), 1 << log)
+            for number, (_, log) in enumerate(zip(self.machine.chips, self.log_heights, strict=True))
             if log
         ]
         return tuple(sorted(present, key=lambda table: (table.height, table.number)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import mmap
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,8 @@ PROCESS_BYTES = 375 << 20
 """Interpreter, numpy and the kernels, numba and their compilation at the first use included (measured)."""
 LATER_BYTES = 90 << 20
 """What is loaded or compiled after a run was executed, of the above (measured)."""
+LEAST_BYTES = 32 << 20
+"""What the arrays of the smallest proof take, for each coset of its extension (measured)."""
 CODEWORDS = 5
 """Extension-field arrays over the largest domain that the DEEP quotient holds at once: result, sum, points, differences, inverses."""
 
@@ -43,6 +46,25 @@ def keep_freed_pages() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER)):
             mallopt(parameter, value)
+
+
+@cache
+def touch_ahead(blowup: int) -> None:
+    """Let a thread touch, once a process, the pages that its first proof takes in any case, while others load modules.
+
+    The system clears a page at its first use, and a virtual machine may have to ask its host for it. The array is freed at once, and its
+    pages are kept for those of the proof. It concerns speed only: without memory for it, the proof says so.
+
+    Args:
+        blowup: of the proof, to which its memory is about proportional.
+    """
+
+    def touch() -> None:
+        with contextlib.suppress(MemoryError):
+            np.empty(blowup * LEAST_BYTES, np.uint8)[:: mmap.PAGESIZE] = 0  # without the interpreter's lock
+
+    keep_freed_pages()
+    threading.Thread(target=touch, name="zkvm memory").start()
 
 
 def choose_pages(size: int) -> bool:

@@ -1,8 +1,8 @@
-"""The tapes of a machine, kept in the cache directory: lowering them takes as long as a small proof.
+"""The tapes of a chip, kept in the cache directory: lowering those of all tables takes as long as a small proof.
 
 Only the prover reads them. A verifier evaluates the constraints themselves, which are derived from the chips in every process; a wrong
-tape makes a proof that it refuses. The file's name holds what a tape follows from: the machine's digest, which covers every
-constraint, and the sources that lower them. Its checksum finds damage, not malice, as that of the kernels beside it.
+tape makes a proof that it refuses. A file's name is a digest of what the tapes follow from: the chip's constraints and the sources that
+lower them. Its checksum finds damage, not malice, as that of the kernels beside it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import contextlib
 import hashlib
 import json
 import os
-from itertools import islice
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from zkvm.stark.air import machine as air
-from zkvm.stark.air.machine import ChipCode, Machine
+from zkvm.stark.air.machine import ChipCode
 from zkvm.stark.air.tape import ROW, Tape
 from zkvm.stark.kernels.manifest import cache_directory
 
@@ -26,41 +27,44 @@ KINDS = ("constraint_tape", "fraction_tape")
 _DIGEST_BYTES, _LENGTH_BYTES = 32, 8
 
 
-def recall_tapes(machine: Machine) -> bool:
-    """Give the chips of this machine the tapes that are kept, or keep those that they have.
+def recall_tapes(codes: Iterable[ChipCode]) -> int:
+    """Give chips the tapes that are kept, or keep those that they have.
 
     Args:
-        machine: its codes and its digest are derived, if they are not yet.
+        codes: of the chips; a second instance stands for the first, whose tapes it shares.
 
     Returns:
-        Whether there were any; if not, or if they are damaged, all are lowered and written.
+        How many chips had none that were kept, or damaged ones: theirs are lowered and written.
     """
-    codes = _first_instances(machine)
-    path = _path(machine)
-    try:
-        tapes = unpack(path.read_bytes())
-    except OSError:
-        tapes = None
-    if tapes is None or len(tapes) != len(KINDS) * len(codes):
-        _write(path, pack([getattr(code, kind) for code in codes for kind in KINDS]))
-        return False
-    kept = iter(tapes)
-    for code in codes:
-        vars(code).update(zip(KINDS, islice(kept, len(KINDS)), strict=True))
-    return True
+    lowered = 0
+    for code in {id(owner): owner for owner in (code.first or code for code in codes)}.values():
+        if all(kind in vars(code) for kind in KINDS):
+            continue
+        path = _path(code)
+        try:
+            tapes = unpack(path.read_bytes())
+        except OSError:
+            tapes = None
+        if tapes is None or len(tapes) != len(KINDS):
+            lowered += 1
+            _write(path, pack([getattr(code, kind) for kind in KINDS]))
+        else:
+            vars(code).update(zip(KINDS, tapes, strict=True))
+    return lowered
 
 
-def _first_instances(machine: Machine) -> list[ChipCode]:
-    """The others share their tapes."""
-    return [code for code in machine.codes if code.first is None]
+def _path(code: ChipCode) -> Path:
+    digest = hashlib.sha256(f"{_sources()} {code.powers}{code.text}".encode())
+    return cache_directory() / "tapes" / digest.hexdigest()[:32]
 
 
-def _path(machine: Machine) -> Path:
-    digest = hashlib.sha256(machine.digest)
+@cache
+def _sources() -> str:
+    digest = hashlib.sha256()
     for source in sorted(Path(air.__file__).parent.glob("*.py")):
         content = source.read_bytes()
         digest.update(f"{source.name}:{len(content)}:".encode() + content)
-    return cache_directory() / f"tapes-{digest.hexdigest()[:16]}"
+    return digest.hexdigest()
 
 
 def pack(tapes: list[Tape]) -> bytes:

@@ -26,3 +26,23 @@ def fill_geometric(out: Any, start: Any, count: Any, first: Any, ratio: Any) -> 
     for i in range(LANES, count, LANES):
         current = vectors.mul(current, step)
         vectors.store(out, start + i, current)
+
+
+@entry(void(WORDS, int64, int64, uint64, uint64, uint64))
+def fill_natural(out: Any, rows: Any, stride: Any, factor: Any, shift: Any, root: Any) -> None:
+    """``out[stride q + k] = factor (shift root^k)^rev(q)`` for q < rows and k < stride, powers of two; rev reverses the bits of q.
+
+    The stride is 1 or a multiple of 8.
+    """
+    exponent = 0
+    for row in range(rows):
+        first = gl.mul(factor, gl.power(shift, np.uint64(exponent)))
+        if stride == 1:
+            out[row] = first
+        else:
+            fill_geometric(out, row * stride, stride, first, gl.power(root, np.uint64(exponent)))
+        bit = rows >> 1
+        while exponent & bit != 0:
+            exponent ^= bit
+            bit >>= 1
+        exponent |= bit
