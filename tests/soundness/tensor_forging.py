@@ -127,8 +127,8 @@ def signed(value: int) -> int:
 
 
 def operand(forged: Forgery, call: int, register: int, value: int) -> None:
-    """The program loads another constant into a1 or a2 before a call, and the call reads it."""
-    time = opcodes.FIRST_TIME + opcodes.TIME_STEP * (CALL_INSTRUCTIONS * call + (2 if register == A1 else 4))
+    """The program loads another constant into a0, a1 or a2 before a call, and the call reads it."""
+    time = opcodes.FIRST_TIME + opcodes.TIME_STEP * (CALL_INSTRUCTIONS * call + {A0: 1, A1: 2, A2: 4}[register])
     row = forged.row("add_immediate", t=time)
     assert forged.cell("add_immediate", row, "rd") == register
     imm = (value - forged.cell("add_immediate", row, "v1")) % TWO_32

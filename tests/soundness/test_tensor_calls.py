@@ -232,6 +232,16 @@ def test_g7_a_descriptor_that_is_not_aligned(forged: Forgery) -> None:
         forged.add(CALL, row, a0=-change)
 
 
+def test_g7_a_descriptor_in_memory() -> None:
+    """The same words where the program can change them: its descriptor is looked up in ROM, not read."""
+    blocks = 2
+    forged = Program([(Descriptor(IMPORT, blocks), 0, 0)], imported=[[1] * 8] * blocks, ram=[IMPORT, blocks]).forged()
+    assert forged.refusals() == set()
+    operand(forged, 0, A0, DATA)
+    forged.write(CALL, 0, a0=DATA)
+    assert forged.refusals() == {f"{CALL}: operation", f"{CALL}: blocks"}
+
+
 def test_g7_a_call_without_rows_and_rows_without_a_call() -> None:
     forged = Program([(Descriptor(IMPORT, 1), 0, 0)], imported=[[1] * 8]).forged()
     forged.erase(IMPORTS, 0)
