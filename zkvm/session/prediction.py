@@ -29,7 +29,7 @@ MEMORY_PART = 0.2
 from one machine, whose kernels take 0.47 of the time."""
 MEETING = 1.07
 """What threads that share memory and wait for each other take, for 1 of one that is alone."""
-BASE_BYTES, EXTENDED_CELL_BYTES, POINT_BYTES = 160 * MEBIBYTE, 8.12, 585
+BASE_BYTES, EXTENDED_CELL_BYTES, POINT_BYTES = 125 * MEBIBYTE, 8.12, 585
 """Of the process with its kernels, per cell and coset of the extension, per point of the largest domain."""
 TRACE_COSETS = 0.35
 """The traces, in cosets of the extension: most of their memory is used again."""
