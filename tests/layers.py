@@ -112,7 +112,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "api": ("errors", "segments", "riscv", "stark", "verifier", "session"),
     "forecast": ("riscv", "session", "stark.protocol", "stark.prover.memory", "verifier.receipt"),
     "many": ("errors", "api", "session", "stark.protocol.params"),
-    "poseidon2": ("errors", "riscv.isa.poseidon2"),
+    "poseidon2": ("errors", "riscv.isa.poseidon2", "riscv.isa.tensors"),
     "progress": (),
     "__init__": ("errors", "api", "many", "poseidon2", "progress", "session", "stark.protocol.params", "verifier"),
     "guest": ("errors", "files"),
@@ -120,7 +120,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     # What guests compute by system calls, for CPython.
     "guest.python.hashes": ("errors", "poseidon2", "stark.crypto.hashes"),
     # What a relying party needs of a compiled model.
-    "ml.interface": ("errors", "ml.layout", "ml.samples", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),
+    "ml.tensor": ("errors", "ml.layout", "poseidon2"),
+    "ml.interface": ("errors", "ml.samples", "ml.tensor", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),
     "ml": ("errors", "files", "guest"),
     # Private weights are digested as the guest digests them.
     "ml.private": ("errors", "ml", "riscv.vm.digest"),
@@ -151,7 +152,7 @@ EXTERNAL: dict[str, frozenset[str]] = {
     # Whoever proves on one machine has no use for it.
     "session.cluster": frozenset({"numpy", "dask", "distributed"}),
     "ml": frozenset({"numpy", "onnx", "onnxruntime", "onnxslim"}),
-    **dict.fromkeys(("ml.__init__", "ml.interface", "ml.package", "ml.samples"), frozenset({"numpy"})),
+    **dict.fromkeys(("ml.__init__", "ml.interface", "ml.package", "ml.samples", "ml.tensor"), frozenset({"numpy"})),
     "progress": frozenset({"rich", "IPython"}),
     "serve": frozenset({"numpy", "starlette", "uvicorn", "prometheus_client"}),
     "cli": frozenset({"numpy", "rich", "typer"}),

@@ -18,8 +18,8 @@ from tests.cli.running import invoke
 from tests.receipts import ECHO, TEXT, echo_receipt
 from zkvm.cli import model
 from zkvm.errors import InputError, UsageError
-from zkvm.ml.interface import Tensor
 from zkvm.ml.samples import read_samples
+from zkvm.ml.tensor import Tensor
 from zkvm.verifier.receipt import parse_image_id
 
 ROOT = Path(__file__).resolve().parents[2]

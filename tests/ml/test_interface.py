@@ -16,8 +16,9 @@ from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml import twin
 from zkvm.ml.compiler import Arithmetic, Compilation, Options, OutputMode, Privacy, compile_imported, import_file
 from zkvm.ml.importer import ImportedModel, import_model
-from zkvm.ml.interface import METADATA, ModelInterface, Output, Tensor
+from zkvm.ml.interface import METADATA, ModelInterface, Output
 from zkvm.ml.package import CompiledModel
+from zkvm.ml.tensor import Tensor
 
 LABELS = ("setosa", "versicolor", "virginica \u00e4")
 LOW, HIGH = -(2**31), 2**31 - 1

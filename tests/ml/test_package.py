@@ -17,11 +17,12 @@ from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml import compiler
 from zkvm.ml.calibrate import Method, observed_range
 from zkvm.ml.compiler import Compilation, Options, OutputMode, Precompiles, Privacy, add_measurements
-from zkvm.ml.interface import ModelInterface, Tensor, check_weights
+from zkvm.ml.interface import ModelInterface, check_weights
 from zkvm.ml.ir import evaluate
 from zkvm.ml.memory import plan_memory
 from zkvm.ml.operations.linear import Linear
 from zkvm.ml.package import CompiledModel, profiled_run
+from zkvm.ml.tensor import Tensor
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 

@@ -12,9 +12,9 @@ import pytest
 
 from tests.ml.models import compiled, normal, single
 from zkvm.errors import InputError, UsageError
-from zkvm.ml.interface import Tensor
 from zkvm.ml.onnx_model import Port
 from zkvm.ml.samples import MAX_FILE_BYTES, Data, load_samples, one_sample, samples_of
+from zkvm.ml.tensor import Tensor
 
 IMAGE = Port("x", (1, 3, 2, 2), np.dtype(np.float32))
 ROW = Port("x", (1, 4), np.dtype(np.float32))

@@ -54,6 +54,14 @@ MODELS = {
     "digest": metadata(output_mode="digest", input_mode="digest", saturation="flag"),
     "private": metadata(weights="private", weights_digest=DIGEST, input_mode="digest", outputs=[tensor(scale=None), tensor("z")]),
     "flag": metadata(saturation="flag", outputs=[tensor("big", shape=[40, 3], scale=2.0**-40)]),
+    "committed layout": metadata(
+        input_mode="digest",
+        inputs=[
+            tensor("x", shape=[4, 6], lo=0, hi=65535, layout={"channels": 4, "positions": 6, "channels_first": True}),
+            tensor("y", shape=[7], lo=-32768, hi=32767, layout={"channels": 7, "positions": 1, "channels_first": False}),
+            tensor("z", shape=[7], lo=-32768, hi=32767),
+        ],
+    ),
     "layout": metadata(inputs=[tensor("x", shape=[4, 6], lo=0, hi=65535, layout={"channels": 4, "positions": 6, "channels_first": True})]),
 }
 
@@ -139,6 +147,11 @@ def test_published_digests_of_weights(judge: Judge, tmp_path: Path, published: s
         assert answered(judge.journal(text, journal, published)) == decoded(model, journal, published)
 
 
+WRONG_LAYOUTS = [
+    {"channels": 4, "positions": 5, "channels_first": True}, {"channels": 4, "positions": 6, "channels_first": 1},
+    {"channels": 4.5, "positions": 6, "channels_first": True}, {"channels": "4", "positions": 6, "channels_first": True},
+    {"channels": -4, "positions": -6, "channels_first": True}, {"channels": 4, "positions": 6}, [], None,
+]  # fmt: skip
 BROKEN: list[dict[str, Any]] = [
     {"format": 4}, {"format": None}, {"weights": "secret"}, {"input_mode": "full"}, {"output_mode": ""}, {"saturation": None}, {"card": 7},
     {"outputs": [tensor(), tensor()]}, {"outputs": [tensor(shape=[0])]}, {"outputs": [tensor(shape=[2**16, 2**16])]},
@@ -148,6 +161,7 @@ BROKEN: list[dict[str, Any]] = [
     {"outputs": [tensor(kind="integer", scale=1, labels=[7])]}, {"inputs": [tensor(kind="integer", scale=1, labels=["a"])]},
     {"weights": "private", "weights_digest": "12"}, {"weights": "private", "weights_digest": None},
     {"inputs": [tensor("x", layout={"channels": 1, "positions": 1, "channels_first": True})]}, {"inputs": [7]}, {"outputs": None},
+    *({"inputs": [tensor("x", shape=[4, 6], lo=0, hi=65535, layout=wrong)]} for wrong in WRONG_LAYOUTS),
 ]  # fmt: skip
 
 

@@ -15,9 +15,10 @@ from zkvm.cli.options import named, source
 from zkvm.cli.output import emit, line
 from zkvm.errors import InexactError, UsageError
 from zkvm.files import read_at_most
-from zkvm.ml.interface import FLAG, METADATA, SATURATED_EXIT, tensor_json
+from zkvm.ml.interface import FLAG, METADATA, SATURATED_EXIT
 from zkvm.ml.package import GUEST, SATURATION_ADVICE, CompiledModel
 from zkvm.ml.samples import MAX_FILE_BYTES, Port, Sample, load_samples, read_samples
+from zkvm.ml.tensor import tensor_json
 
 NO_INPUT = "a compiled model needs an input: --input x.npy, x.npz, x.json or -"
 

@@ -19,7 +19,7 @@ _HOMES = {
     "compile": "zkvm.ml.compiler",
     "ModelInterface": "zkvm.ml.interface",
     "Output": "zkvm.ml.interface",
-    "Tensor": "zkvm.ml.interface",
+    "Tensor": "zkvm.ml.tensor",
     "load_samples": "zkvm.ml.samples",
 }
 

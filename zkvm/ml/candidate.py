@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from zkvm.ml.answers import Answer
 from zkvm.ml.arithmetic import IntArray, Overflow
-from zkvm.ml.interface import Tensor
 from zkvm.ml.ir import Graph, Kind, Value, evaluate, evaluate_all
 from zkvm.ml.onnx_model import Port
 from zkvm.ml.samples import Sample
+from zkvm.ml.tensor import Tensor
 
 
 @dataclass(frozen=True, slots=True)

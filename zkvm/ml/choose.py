@@ -22,7 +22,7 @@ from zkvm.ml.gate import Agreement
 from zkvm.ml.importer import ImportedModel
 from zkvm.ml.ir import TENSORS_COST, Graph, Kind, View
 from zkvm.ml.node import first_output
-from zkvm.ml.quantize import Everything, TensorCalls, quantize
+from zkvm.ml.quantize import Everything, quantize
 from zkvm.ml.ranges import TensorInfo
 
 CHEAP = 1 << 18
@@ -45,7 +45,7 @@ ALWAYS = (("ai.onnx.ml", "TreeEnsembleRegressor"),)
 class Lowered(Protocol):
     """How a choice becomes an integer model."""
 
-    def __call__(self, floats: Container[str], calls: TensorCalls | None = None) -> Graph:
+    def __call__(self, floats: Container[str], calls: bool = False) -> Graph:
         """The model with these nodes in floats, and layers as tensor calls if they may be."""
 
 
@@ -84,7 +84,7 @@ class Choice:
     floats: Container[str]
     trials: tuple[Trial, ...] = ()
     agreement: Agreement | None = None
-    calls: TensorCalls | None = None
+    calls: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For the model card: how many of the operations are in floats, and what was tried before."""
@@ -112,12 +112,10 @@ def choose(model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Opt
     """
     private = options.privacy.private_weights
 
-    def lowered(floats: Container[str], calls: TensorCalls | None = None) -> Graph:
+    def lowered(floats: Container[str], calls: bool = False) -> Graph:
         return quantize(model, tensors, options.precision, private, floats, calls)
 
-    calls = None
-    if options.precompiles is Precompiles.AUTO:
-        calls = TensorCalls(imports=not options.privacy.input_digest)
+    calls = options.precompiles is Precompiles.AUTO
     if private and options.arithmetic is Arithmetic.FIXED:
         return Choice(lowered(frozenset(), calls), frozenset(), calls=calls)
     if options.arithmetic is Arithmetic.FIXED:
@@ -135,16 +133,16 @@ def choose(model: ImportedModel, tensors: Mapping[str, TensorInfo], options: Opt
     return _tried(model, lowered, calls, agreement, always, everything)
 
 
-def _cheaper(lowered: Lowered, floats: Container[str], calls: TensorCalls | None) -> Graph:
+def _cheaper(lowered: Lowered, floats: Container[str], calls: bool) -> Graph:
     """The integer model with tensor calls if it has any and is cheaper, or is the only one; else without."""
-    with_calls = _if_possible(lowered, floats, calls) if calls is not None else None
+    with_calls = _if_possible(lowered, floats, calls) if calls else None
     if with_calls is None or not with_calls.tensor_operations:
         return lowered(floats)
     without = _if_possible(lowered, floats)
     return with_calls if without is None or with_calls.cost < without.cost else without
 
 
-def _if_possible(lowered: Lowered, floats: Container[str], calls: TensorCalls | None = None) -> Graph | None:
+def _if_possible(lowered: Lowered, floats: Container[str], calls: bool = False) -> Graph | None:
     try:
         return lowered(floats, calls)
     except UsageError:
@@ -154,7 +152,7 @@ def _if_possible(lowered: Lowered, floats: Container[str], calls: TensorCalls | 
 def _tried(
     model: ImportedModel,
     lowered: Lowered,
-    calls: TensorCalls | None,
+    calls: bool,
     agreement: Callable[[Graph], Agreement],
     always: frozenset[str],
     everything: Choice,
@@ -162,15 +160,15 @@ def _tried(
     """The first of the choices, from the cheapest on, that the gate lets pass; everything in floats if none does."""
     trials: list[Trial] = []
     all_but_layers = frozenset(first_output(node) for node in model.nodes if node.operator not in LAYERS)
-    candidates = [(always, False), (all_but_layers | always, calls is not None)]
-    if calls is not None:
+    candidates = [(always, False), (all_but_layers | always, calls)]
+    if calls:
         candidates.insert(0, (always, True))
     seen: set[tuple[frozenset[str], bool]] = set()
     spent = 0
     while candidates and len(trials) < MAX_TRIALS and spent < BUDGET:
         floats, tensors = candidates.pop(0)
         try:
-            graph = _cheaper(lowered, floats, calls if tensors else None)
+            graph = _cheaper(lowered, floats, calls and tensors)
         except UsageError:
             continue
         if (floats, graph.tensor_operations > 0) in seen or graph.cost > WORTHWHILE * everything.graph.cost:
@@ -185,7 +183,7 @@ def _tried(
         if tensors and floats == always:
             continue  # the same with loops comes first
         if result.error > result.limits.max_error or result.saturated or result.outside:  # labels alone: every rounding has a part in it
-            candidates.insert(0, (_wider(model, floats, result.begins), calls is not None))
+            candidates.insert(0, (_wider(model, floats, result.begins), calls))
     return Choice(everything.graph, everything.floats, tuple(trials))
 
 

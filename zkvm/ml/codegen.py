@@ -1,11 +1,11 @@
 """C code of a compiled model: one function per operation, called in order, between reading the input and writing the journal.
 
 Private input: [salt, private words, private vectors and their digest] [salt, if the input's digest is committed] the inputs' words, or
-vectors of those that are made tensors as they come [salt, if the output's digest is].
+vectors of those that are made tensors as they come, with their digest if it is committed [salt, if the output's digest is].
 Journal: the interface's digest, [digest of the private words] [digest of the input] [a word: 1 if a value saturated, else 0, if the run
 goes on then] the output: [the scales of its real tensors, if they
 are secret, each the eight bytes of a float64] the words of its tensors; or the digest of these; or the label. A digest is BLAKE3 of a salt
-of 32 bytes and the words.
+of 32 bytes and the words; for a tensor, of the lanes of the Poseidon2 digest of its vectors, which a call proves.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml.code import DIGEST_VECTORS, PRIVATE, PRIVATE_TENSOR, ROW_BYTES, ROW_VECTORS, CodeWriter, identifier
-from zkvm.ml.interface import ModelInterface, Tensor
+from zkvm.ml.interface import ModelInterface
 from zkvm.ml.ir import Graph, Kind, Value, View
 from zkvm.ml.layout import LANES
 from zkvm.ml.memory import plan_memory
+from zkvm.ml.tensor import Tensor
 
 
 class OutputMode(StrEnum):
@@ -172,16 +173,18 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
             code.line(f"zkvm_read_exact({PRIVATE}, {4 * count});")
             code.line(f"digest_words(&weights_digest, {PRIVATE}, {count});")
         if len(code.private_tensor()):
-            _read_private_tensor(code, len(code.private_tensor()))
+            _read_digested(code, PRIVATE_TENSOR, len(code.private_tensor()) // ROW_VECTORS, "weights_digest")
         code.line("digest_commit(&weights_digest);")
     if privacy.input_digest:
         code.line("struct digest input_digest;")
         code.line("digest_start(&input_digest);")
     for value in graph.inputs:
         if value.layout is not None:  # every int16 is within its bounds
-            tensor = code.tensor(value)
-            vectors = code.descriptor("import", f".vectors = {value.layout.vectors}")
-            code.line(f"{tensor} = zkvm_tensor_import(&{vectors});")
+            if privacy.input_digest:
+                _read_digested(code, code.tensor(value), -(-value.layout.vectors // ROW_VECTORS), "input_digest")
+            else:
+                vectors = code.descriptor("import", f".vectors = {value.layout.vectors}")
+                code.line(f"{code.tensor(value)} = zkvm_tensor_import(&{vectors});")
             continue
         where = code.pointer(value)
         code.line(f"zkvm_read_exact({where}, {4 * value.size});")
@@ -205,16 +208,19 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
     _commit_outputs(code, graph, privacy.output, scales)
 
 
-def _read_private_tensor(code: CodeWriter, vectors: int) -> None:
-    """Statements that import the private vectors, with their digest behind them, prove it, and hash it with the private words."""
+def _read_digested(code: CodeWriter, tensor: str, rows: int, salted: str) -> None:
+    """Statements that import vectors, with their digest behind them, prove it, and hash it with what else has a salted digest."""
+    vectors, lanes = rows * ROW_VECTORS, DIGEST_VECTORS * LANES
     imported = code.descriptor("import", f".vectors = {vectors + DIGEST_VECTORS}")
-    digest = code.descriptor("tensor_digest_check", f".rows = {vectors // ROW_VECTORS}")
+    digest = code.descriptor("tensor_digest_check", f".rows = {rows}")
     exported = code.descriptor("export", f".vectors = {DIGEST_VECTORS}, .words = {LANES}, .x = {ROW_BYTES * vectors}, .x_stride = 1")
-    code.line(f"{PRIVATE_TENSOR} = zkvm_tensor_import(&{imported});")
-    code.line(f"zkvm_tensor_digest(&{digest}, {PRIVATE_TENSOR});")
-    code.line(f"int32_t tensor_digest[{DIGEST_VECTORS * LANES}];")
-    code.line(f"zkvm_tensor_export(&{exported}, {PRIVATE_TENSOR}, tensor_digest);")
-    code.line(f"digest_words(&weights_digest, tensor_digest, {DIGEST_VECTORS * LANES});")
+    code.line(f"{tensor} = zkvm_tensor_import(&{imported});")
+    code.line(f"zkvm_tensor_digest(&{digest}, {tensor});")
+    code.line("{")
+    code.line(f"    int32_t tensor_digest[{lanes}];")
+    code.line(f"    zkvm_tensor_export(&{exported}, {tensor}, tensor_digest);")
+    code.line(f"    digest_words(&{salted}, tensor_digest, {lanes});")
+    code.line("}")
 
 
 def _commit_outputs(code: CodeWriter, graph: Graph, mode: OutputMode, scales: Sequence[str]) -> None:

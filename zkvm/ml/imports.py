@@ -6,7 +6,6 @@ from collections.abc import Container
 from math import floor, prod
 
 from zkvm.ml.importer import ImportedModel
-from zkvm.ml.interface import MAX_WORD
 from zkvm.ml.ir import Kind
 from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
@@ -15,6 +14,7 @@ from zkvm.ml.operators.sums import SIGNS
 from zkvm.ml.operators.tensors import KEEPING, layer_of, worthwhile
 from zkvm.ml.operators.unary import TABULATED
 from zkvm.ml.ranges import TensorInfo
+from zkvm.ml.tensor import MAX_WORD
 
 PASSING = (*KEEPING, "MaxPool", "Transpose", "Slice", "Pad", "Split", "DepthToSpace", "SpaceToDepth", "ReduceMax")
 """Operators whose output has the scale of their input."""

@@ -6,16 +6,16 @@ import json
 import math
 import os
 import struct
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zkvm.errors import RejectReason, UsageError, VerificationError
-from zkvm.ml.layout import OFFSET, Layout
+from zkvm.errors import UsageError
 from zkvm.ml.samples import Data, one_sample
+from zkvm.ml.tensor import Tensor, refused, tensors_of
 from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
 from zkvm.stark.protocol.params import Policy
 from zkvm.verifier.receipt import DEFAULT_POLICY, Receipt
@@ -26,106 +26,8 @@ SCALE_BYTES, FLAG_BYTES = 8, 4
 SATURATED_EXIT = 3
 """How a guest ends in which a value saturated, unless it was compiled to go on."""
 DOMAIN = b"zkvm/model interface/2"
-DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, "boolean": np.bool_, "float": np.float32}
-"""Kinds of tensors, and the numbers that people write for them."""
-MAX_ELEMENTS = 1 << 30
-"""More than any guest's memory holds."""
-NAN = 0x7FC00000
-"""The bits of every NaN that a guest gets or gives."""
-MAX_WORD = (1 << 16) - 1
-"""Difference of the bounds of an input that is a tensor."""
 REFUSE, FLAG = "refuse", "flag"
 """What becomes of a value that leaves the integers that the model has for it: the run ends, or the journal says that it was cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """An input or output of a compiled model: what its words say; inputs are within [lo, hi].
-
-    Attributes:
-        name: in the ONNX model.
-        shape: of the array.
-        kind: "real", integer * scale; "integer"; "boolean"; or "float", the bits of an IEEE 754 binary32 number.
-        scale: of real numbers; 1 of others. None: it says something about private weights, and the journal holds it.
-        lo: least word.
-        hi: largest word.
-        labels: names of classes: the integer k of an output stands for ``labels[k]``; empty if integers are what they are.
-        layout: of an input that the guest makes a tensor as it comes: its bounds hold 2^16 words, the least of them as the least int16.
-            Only who runs the guest needs it.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    kind: str
-    scale: float | None
-    lo: int
-    hi: int
-    labels: tuple[str, ...] = ()
-    layout: Layout | None = None
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Numbers that people write for it."""
-        return np.dtype(DTYPES[self.kind])
-
-    def outside(self, array: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which elements the words between the bounds do not hold."""
-        numbers = self._numbers(array)
-        return np.asarray((numbers < self.lo) | (numbers > self.hi))
-
-    def quantize(self, array: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
-        """The words of numbers, and how many elements were outside the bounds and were cut to them."""
-        numbers = self._numbers(array)
-        return np.clip(numbers, self.lo, self.hi).astype(np.int64), int(((numbers < self.lo) | (numbers > self.hi)).sum())
-
-    def encoded(self, words: NDArray[np.int64]) -> bytes:
-        """Words of an input as the guest reads them."""
-        if self.layout is None:
-            return words.reshape(-1).astype("<i4").tobytes()
-        return self.layout.imported(words - self.lo - OFFSET)
-
-    def _numbers(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Words before anything is cut."""
-        if self.kind == "float":
-            floats = np.ascontiguousarray(array, np.float32)
-            return np.where(np.isnan(floats), np.int32(NAN), floats.view(np.int32)).astype(np.int64)
-        assert self.scale is not None
-        return np.floor(array.astype(np.float64) / self.scale + 0.5) if self.kind == "real" else array.astype(np.int64)
-
-    def dequantize(self, integers: NDArray[np.int64], scale: float | None = None) -> NDArray[Any]:
-        """The numbers, or names of classes, that words stand for.
-
-        Args:
-            integers: the words.
-            scale: of a tensor without one.
-
-        Raises:
-            VerificationError: MODEL, an integer that names no class.
-        """
-        shaped, chosen = integers.reshape(self.shape), self.scale if scale is None else scale
-        if self.labels:
-            return np.array([self.label_of(int(word)) for word in shaped.flat], object).reshape(self.shape)
-        if self.kind == "float":
-            return shaped.astype(np.int32).view(np.float32)
-        if self.kind != "real":
-            return shaped.astype(self.dtype)
-        assert chosen is not None
-        return shaped * chosen
-
-    def label_of(self, word: int) -> str:
-        """The class that an integer names.
-
-        Raises:
-            VerificationError: MODEL, none.
-        """
-        if not 0 <= word < len(self.labels):
-            raise _refused(f"output {self.name!r} says class {word}; the model has {len(self.labels)}")
-        return self.labels[word]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +84,12 @@ class ModelInterface:
         """32 bytes that the guest holds and commits to: BLAKE3 of a domain and of the interface as compact JSON.
 
         The JSON is [inputs, outputs, weights, input mode, output mode, saturation], a tensor [name, shape, kind, scale, lo, hi, labels],
-        and a scale the 16 hexadecimal digits of its float64 in big-endian order, or null.
+        and a scale the 16 hexadecimal digits of its float64 in big-endian order, or null. What a digest of inputs means depends on their
+        layouts: with one, such an input has [channels, positions, channels first] behind its labels.
         """
-        tensors = [[_canonical(tensor) for tensor in group] for group in (self.inputs, self.outputs)]
-        content = [*tensors, self.weights, self.input_mode, self.output_mode, self.saturation]
+        inputs = [[*_canonical(tensor), *self._digested(tensor)] for tensor in self.inputs]
+        outputs = [_canonical(tensor) for tensor in self.outputs]
+        content = [inputs, outputs, self.weights, self.input_mode, self.output_mode, self.saturation]
         return blake3(DOMAIN + json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
     @staticmethod
@@ -201,8 +105,8 @@ class ModelInterface:
             if metadata["format"] != FORMAT:
                 raise UsageError(f"{path}: format {metadata['format']}; this version reads {FORMAT}: compile the model again")
             return ModelInterface(
-                _tensors(metadata["inputs"], False),
-                _tensors(metadata["outputs"], True, metadata["weights"] == "private"),
+                tensors_of(metadata["inputs"], False),
+                tensors_of(metadata["outputs"], True, metadata["weights"] == "private"),
                 _one_of(metadata["weights"], "public", "private"),
                 _one_of(metadata["input_mode"], "none", "digest"),
                 _one_of(metadata["output_mode"], "full", "top1", "digest"),
@@ -240,7 +144,7 @@ class ModelInterface:
                 scales that are none.
         """
         if journal[:DIGEST_BYTES] != self.digest:
-            raise _refused("the journal is not one of a model with this interface: names, shapes, scales or modes differ")
+            raise refused("the journal is not one of a model with this interface: names, shapes, scales or modes differ")
         if self.weights == "private":
             check_weights(journal, self.weights_digest)
         names = [name for name, on in (("weights", self.weights == "private"), ("input", self.input_mode == "digest")) if on]
@@ -252,7 +156,7 @@ class ModelInterface:
         written = {"full": full, "top1": 4, "digest": DIGEST_BYTES}[self.output_mode]
         flag = FLAG_BYTES if self.saturation == FLAG else 0
         if len(journal) != start + flag + written:
-            raise _refused(f"a journal of {len(journal)} bytes is not one of this model, which writes {start + flag + written}")
+            raise refused(f"a journal of {len(journal)} bytes is not one of this model, which writes {start + flag + written}")
         saturated, body = _flag(journal[start : start + flag]) if flag else None, journal[start + flag :]
         if self.output_mode == "top1":
             label, named = int.from_bytes(body, "little", signed=True), self._label_tensor()
@@ -281,7 +185,10 @@ class ModelInterface:
         if len(salt) != DIGEST_BYTES:
             raise UsageError(f"a salt has {DIGEST_BYTES} bytes, not {len(salt)}")
         sample = one_sample(inputs, self.inputs)
-        return blake3(salt + b"".join(tensor.encoded(tensor.quantize(sample[tensor.name])[0]) for tensor in self.inputs)).hex()
+        return blake3(salt + b"".join(tensor.committed(tensor.quantize(sample[tensor.name])[0])[1] for tensor in self.inputs)).hex()
+
+    def _digested(self, tensor: Tensor) -> list[list[Any]]:
+        return [list(astuple(tensor.layout))] if tensor.layout is not None and self.input_mode == "digest" else []
 
     def _label_tensor(self) -> Tensor | None:
         """The output that ``top1`` shows, as the code generator chooses it, unless the label is a place among scores."""
@@ -305,11 +212,7 @@ def check_weights(journal: bytes, weights_digest: str) -> None:
         raise UsageError(f"--weights-digest: {error}") from error
     found = journal[DIGEST_BYTES : 2 * DIGEST_BYTES]
     if found != expected:
-        raise _refused(f"the run's private weights have the digest {found.hex() or '(none)'}, not {expected.hex()}")
-
-
-def _refused(detail: str) -> VerificationError:
-    return VerificationError(RejectReason.MODEL, detail)
+        raise refused(f"the run's private weights have the digest {found.hex() or '(none)'}, not {expected.hex()}")
 
 
 def _hex_digest(text: str) -> str:
@@ -327,58 +230,15 @@ def _canonical(tensor: Tensor) -> list[Any]:
 def _flag(data: bytes) -> bool:
     word = int.from_bytes(data, "little")
     if word > 1:
-        raise _refused(f"the journal's word on saturation is {word}, neither 0 nor 1: no compiled model writes it")
+        raise refused(f"the journal's word on saturation is {word}, neither 0 nor 1: no compiled model writes it")
     return bool(word)
 
 
 def _scale(data: bytes) -> float:
     scale = float(np.frombuffer(data[:SCALE_BYTES], "<f8")[0])
     if not 0 < scale < math.inf:
-        raise _refused(f"the journal says that an output has the scale {scale}: no compiled model has")
+        raise refused(f"the journal says that an output has the scale {scale}: no compiled model has")
     return scale
-
-
-def tensor_json(tensor: Tensor) -> dict[str, Any]:
-    """A tensor as it stands in the metadata."""
-    return {
-        "name": tensor.name,
-        "shape": list(tensor.shape),
-        "kind": tensor.kind,
-        "scale": tensor.scale,
-        "lo": tensor.lo,
-        "hi": tensor.hi,
-        **({"labels": list(tensor.labels)} if tensor.labels else {}),
-        **({"layout": asdict(tensor.layout)} if tensor.layout is not None else {}),
-    }
-
-
-def _tensors(entries: list[dict[str, Any]], outputs: bool, unknown_scales: bool = False) -> tuple[Tensor, ...]:
-    tensors = tuple(_tensor(entry, unknown_scales) for entry in entries)
-    if not outputs and any(tensor.labels for tensor in tensors):
-        raise ValueError("an input with names of classes")
-    if len({tensor.name for tensor in tensors}) != len(tensors):
-        raise ValueError("two tensors of one name")
-    return tensors
-
-
-def _tensor(entry: dict[str, Any], unknown_scale: bool) -> Tensor:
-    shape, kind = tuple(map(int, entry["shape"])), entry["kind"]
-    scale = float(entry["scale"]) if entry["scale"] is not None or kind != "real" or not unknown_scale else None
-    bad_scale = scale is not None and not 0 < scale < math.inf
-    if min(shape, default=1) < 1 or math.prod(shape) > MAX_ELEMENTS or kind not in DTYPES or bad_scale:
-        raise ValueError(f"a tensor of shape {list(shape)}, kind {kind!r} and scale {scale}")
-    labels = entry.get("labels", [])
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels) or (labels and kind != "integer"):
-        raise ValueError(f"names of classes that are no list of texts, or not of integers: {str(labels)[:60]}")
-    tensor = Tensor(str(entry["name"]), shape, kind, scale, int(entry["lo"]), int(entry["hi"]), tuple(labels))
-    return replace(tensor, layout=_layout(entry["layout"], tensor)) if "layout" in entry else tensor
-
-
-def _layout(entry: dict[str, Any], tensor: Tensor) -> Layout:
-    layout = Layout(int(entry["channels"]), int(entry["positions"]), bool(entry["channels_first"]))
-    if min(layout.channels, layout.positions) < 1 or layout.channels * layout.positions != tensor.size or tensor.hi - tensor.lo != MAX_WORD:
-        raise ValueError(f"a tensor of {layout.channels} channels and {layout.positions} positions for an input that is none")
-    return layout
 
 
 def _one_of(name: str, *choices: str) -> str:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from zkvm.errors import GuestError, InputError, UsageError
 from zkvm.files import write_folder
-from zkvm.ml.interface import FLAG, FORMAT, METADATA, REFUSE, SATURATED_EXIT, ModelInterface, Output, Tensor, tensor_json
+from zkvm.ml.interface import FLAG, FORMAT, METADATA, REFUSE, SATURATED_EXIT, ModelInterface, Output
 from zkvm.ml.samples import Data, Sample, fitted, one_sample, place_of
+from zkvm.ml.tensor import Tensor, tensor_json
 from zkvm.stark.crypto.hashes import blake3
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ class CompiledModel(ModelInterface):
     def stdin(self, integers: Sequence[NDArray[np.int64]], salts: Mapping[str, bytes] | None = None) -> bytes:
         """The private input of the guest; with fresh salts if none are given."""
         chosen = self.fresh_salts() if salts is None else salts
-        words = [tensor.encoded(array) for tensor, array in zip(self.inputs, integers, strict=True)]
+        pairs = zip(self.inputs, integers, strict=True)
+        words = [tensor.committed(array)[0] if self.input_mode == "digest" else tensor.encoded(array) for tensor, array in pairs]
         return b"".join([self.private_weights, chosen.get("input", b""), *words, chosen.get("output", b"")])
 
     def quantize(self, arrays: Sequence[NDArray[Any]]) -> tuple[list[NDArray[np.int64]], int]:

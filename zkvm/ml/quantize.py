@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
@@ -33,17 +33,6 @@ WATCHED_STEPS = 1 << 20
 """How finely the ends of the domain are seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class TensorCalls:
-    """How layers are tensor calls.
-
-    Attributes:
-        imports: whether inputs that layers read may be made tensors as they come.
-    """
-
-    imports: bool = True
-
-
 class Everything:
     """A set that holds every name: a model wholly in floats."""
 
@@ -58,7 +47,7 @@ def quantize(
     precision: Precision,
     private: bool = False,
     floats: Container[str] = frozenset(),
-    calls: TensorCalls | None = None,
+    calls: bool = False,
 ) -> Graph:
     """Lower every node to operations on integers. An input that is to be a tensor as it comes, but is wanted in RAM too, is words.
 
@@ -68,7 +57,7 @@ def quantize(
         precision: bits of activations and weights.
         private: whether the weights are. Then neither they nor the ranges decide which operations there are.
         floats: nodes, by the name of their first output, whose real numbers are floats; those of the others are in fixed point.
-        calls: how layers are tensor calls; None: not at all.
+        calls: whether layers may be tensor calls.
 
     Raises:
         UsageError: a shape or attribute that is not supported, or an accumulator that could overflow; names the node.
@@ -90,7 +79,7 @@ def _lowered(
     precision: Precision,
     private: bool,
     floats: Container[str],
-    calls: TensorCalls | None,
+    calls: bool,
     words: Container[str],
 ) -> Graph:
     """See :func:`quantize`; ``words`` are inputs that are in RAM."""
@@ -99,14 +88,14 @@ def _lowered(
         return onnx_runtime.run_node(node, arrays, model.opset)
 
     context = Context(dict(tensors), model.constants, precision, Graph([], []), run_node, private)
-    context.floats, context.tensor_calls, context.settle = floats, calls is not None, settled
+    context.floats, context.tensor_calls, context.settle = floats, calls, settled
     context.followers = _followers(model)
-    if calls is not None:
+    if calls:
         wide = few_bits(model, ("Conv",), layers_of_calls(context, model))
         context.tensors |= {name: replace(info, most=wide.get(name, 0)) for name, info in tensors.items()}
         context.only_layers = {name for name, info in tensors.items() if info.kind is Kind.REAL and layouts_read(context, model, name)}
     context.fused = _fusions(context, model)
-    candidates = model.inputs if calls is not None and calls.imports else ()
+    candidates = model.inputs if calls else ()
     _bind_inputs(context, model, {port.name for port in candidates if port.name not in words})
     for node in model.nodes:
         if all(name == "" or name in context.done for name in node.outputs):

@@ -23,7 +23,7 @@ from zkvm.ml.compilation import Options
 from zkvm.ml.importer import ImportedModel, import_model
 from zkvm.ml.ir import Graph
 from zkvm.ml.package import public_card
-from zkvm.ml.quantize import TensorCalls, quantize
+from zkvm.ml.quantize import quantize
 from zkvm.ml.ranges import TensorInfo
 from zkvm.ml.samples import Sample
 
@@ -47,7 +47,7 @@ class Original:
     imported: ImportedModel
     graph: Graph
     floats: Container[str]
-    calls: TensorCalls | None
+    calls: bool
     code: GeneratedCode
     tensors: Mapping[str, TensorInfo]
 

@@ -82,14 +82,15 @@ function tensor(entry, unknownScale) {
   requireThat(Number.isSafeInteger(lo) && Number.isSafeInteger(hi), `tensor '${name}' has impossible bounds`);
   const named = Array.isArray(labels) && labels.every((label) => typeof label === "string") && (labels.length === 0 || kind === "integer");
   requireThat(named, `tensor '${name}' has impossible names of classes`);
-  const result = { name, shape, kind, scale, lo, hi, labels };
+  const result = { name, shape, kind, scale, lo, hi, labels, layout };
   requireThat(layout === undefined || fits(layout, result), `tensor '${name}' has an impossible layout`);
   return Object.freeze(result);
 }
 
-/** Whether an input comes as this tensor of int16 vectors; only who runs the guest needs it. */
+/** Whether an input comes as this tensor of int16 vectors, which decides what a digest of it says. */
 function fits(layout, tensor) {
-  const { channels, positions } = isObject(layout) ? layout : {};
+  const { channels, positions, channels_first: first } = isObject(layout) ? layout : {};
+  if (![channels, positions].every(Number.isSafeInteger) || typeof first !== "boolean") return false;
   return channels >= 1 && positions >= 1 && channels * positions === sizeOf(tensor) && tensor.hi - tensor.lo === MAX_WORD;
 }
 
@@ -104,7 +105,11 @@ function interfaceDigest({ inputs, outputs, weights, inputMode, outputMode, satu
   const canonical = ({ name, shape, kind, scale, lo, hi, labels }) => {
     return [name, shape, kind, scale === null ? null : hex(float64(scale)), lo, hi, labels];
   };
-  const content = [inputs.map(canonical), outputs.map(canonical), weights, inputMode, outputMode, saturation];
+  const digested = ({ layout }) => {
+    const { channels, positions, channels_first: first } = layout ?? {};
+    return layout !== undefined && inputMode === "digest" ? [[channels, positions, first]] : [];
+  };
+  const content = [inputs.map((own) => [...canonical(own), ...digested(own)]), outputs.map(canonical), weights, inputMode, outputMode, saturation];
   return blake3(concat(DOMAIN, utf8(json(content))));
 }
 
