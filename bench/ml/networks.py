@@ -118,11 +118,36 @@ def cnn() -> onnx.ModelProto:
     return _model(nodes, [1, 3, 32, 32], weights.constants)
 
 
+def mobile() -> onnx.ModelProto:
+    """Two blocks of MobileNetV2 on 16 x 56 x 56, 16-96-16 and 16-96-24 with a stride of 2: 19.8 million products, 3.4 of them depthwise."""
+    weights = _Weights(5)
+    weights.conv("s", 3, 16, 1)
+    nodes, last = ["hs = Conv(x, s, sb)", "rs = Relu(hs)"], "rs"
+    for name, stride, after in (("a", 1, 16), ("b", 2, 24)):
+        weights.conv(f"{name}0", 16, 96, 1)
+        weights.conv(f"{name}1", 1, 96, 3)
+        weights.conv(f"{name}2", 96, after, 1)
+        spread = f"Conv<group=96, pads=[1, 1, 1, 1], strides=[{stride}, {stride}]>"
+        nodes += [
+            f"h{name}0 = Conv({last}, {name}0, {name}0b)", f"r{name}0 = Clip(h{name}0, low, high)",
+            f"h{name}1 = {spread}(r{name}0, {name}1, {name}1b)", f"r{name}1 = Clip(h{name}1, low, high)",
+            f"h{name}2 = Conv(r{name}1, {name}2, {name}2b)",
+        ]  # fmt: skip
+        last = f"h{name}2"
+        if stride == 1:
+            nodes += [f"s{name} = Add({last}, rs)"]
+            last = f"s{name}"
+    weights.dense("e", 24, 10)
+    nodes += [f"p = GlobalAveragePool({last})", "f = Flatten(p)", "y = Gemm(f, e, eb)"]
+    return _model(nodes, [1, 3, 56, 56], weights.constants | {"low": np.array(0, np.float32), "high": np.array(6, np.float32)})
+
+
 NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
     "perceptron": perceptron,
     "lenet5": lenet5,
     "cnn": cnn,
     "wide": wide,
+    "mobile": mobile,
     "block": partial(transformer, 1, 64, 4, 64),
     "blocks": partial(transformer, 4, 64, 4, 64),
     "gpt2-block": partial(transformer, 1, 768, 12, 64),
