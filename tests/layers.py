@@ -126,7 +126,7 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     # Private weights are digested as the guest digests them.
     "ml.private": ("errors", "ml", "riscv.vm.digest"),
     # A compiled model runs and proves itself.
-    "ml.package": ("errors", "files", "ml", "api", "many", "session", "stark.crypto.hashes", "verifier.receipt"),
+    "ml.package": ("errors", "files", "ml", "api", "many", "riscv.vm.digest", "session", "stark.crypto.hashes", "verifier.receipt"),
     "serve": (
         "errors", "files", "api", "ml.interface", "ml.package", "ml.samples", "session", "stark.crypto.hashes", "stark.protocol.params",
         "verifier.receipt",

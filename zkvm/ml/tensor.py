@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import RejectReason, VerificationError
-from zkvm.ml.layout import OFFSET, Layout
+from zkvm.ml.layout import LANES, OFFSET, Layout
 from zkvm.poseidon2 import tensor_digest
 
 DTYPES: dict[str, type[np.generic]] = {"real": np.float32, "integer": np.int64, "boolean": np.bool_, "float": np.float32}
@@ -76,16 +77,23 @@ class Tensor:
             return words.reshape(-1).astype("<i4").tobytes()
         return self.layout.imported(words - self.lo - OFFSET)
 
-    def committed(self, words: NDArray[np.int64]) -> tuple[bytes, bytes]:
+    def committed(
+        self, words: NDArray[np.int64], digest_of: Callable[[NDArray[np.int16]], NDArray[np.int16]] | None = None
+    ) -> tuple[bytes, bytes]:
         """Words of an input whose digest is committed: as the guest reads them, and as BLAKE3 does.
 
         A tensor comes with the Poseidon2 digest of its vectors, filled up with zeros to a multiple of three; that is hashed for them.
+
+        Args:
+            words: of the input.
+            digest_of: :func:`zkvm.riscv.vm.digest.digest_of`, where there are kernels; None: Python.
         """
         encoded = self.encoded(words)
         if self.layout is None:
             return encoded, encoded
         vectors = np.frombuffer(encoded + bytes(-len(encoded) % DIGESTED_BYTES), "<i2")
-        digest = np.array(tensor_digest(vectors.tolist()), "<i2")
+        lanes = tensor_digest(vectors.tolist()) if digest_of is None else digest_of(vectors.astype(np.int16).reshape(-1, LANES)).reshape(-1)
+        digest = np.array(lanes, "<i2")
         return vectors.tobytes() + digest.tobytes(), digest.astype("<i4").tobytes()
 
     def _numbers(self, array: NDArray[Any]) -> NDArray[Any]:
