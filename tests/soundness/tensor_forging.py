@@ -35,6 +35,7 @@ CUTTING = {
     "tensor_depthwise_call": ("listed", "scaled"),
 }
 """Calls that rescale: the flags of their operations."""
+END: tuple[Item, ...] = (("li", "a0", 0), *EXIT)
 QUARTER = 1 << 30
 """A multiplier by which a result is a quarter of its sum."""
 
@@ -60,6 +61,8 @@ class Program:
     entries: Sequence[int] = ()
     last: Sequence[Item] = ()
     """Instructions before those of the last call."""
+    ending: Sequence[Item] = END
+    """Instructions behind the calls."""
     wide: bool = False
     """Whether whole fours of tiles are proven together."""
 
@@ -81,7 +84,7 @@ class Program:
         patterns = b"".join(struct.pack("<8I", *row) for row in self.patterns)
         functions = struct.pack(f"<{len(self.entries)}h", *self.entries)
         image = assemble(
-            [*items, ("li", "a0", 0), *EXIT],
+            [*items, *self.ending],
             rodata=rodata,
             data=ram,
             vectors=vectors,
@@ -126,9 +129,12 @@ def signed(value: int) -> int:
 # --- forging -------------------------------------------------------------------------------------------------------------------------
 
 
-def operand(forged: Forgery, call: int, register: int, value: int) -> None:
-    """The program loads another constant into a0, a1 or a2 before a call, and the call reads it."""
-    time = opcodes.FIRST_TIME + opcodes.TIME_STEP * (CALL_INSTRUCTIONS * call + {A0: 1, A1: 2, A2: 4}[register])
+def operand(forged: Forgery, call: int, register: int, value: int, before: int = 0) -> None:
+    """The program loads another constant into a0, a1 or a2 before a call, and the call reads it.
+
+    ``before``: instructions before those of the calls up to this one.
+    """
+    time = opcodes.FIRST_TIME + opcodes.TIME_STEP * (CALL_INSTRUCTIONS * call + before + {A0: 1, A1: 2, A2: 4}[register])
     row = forged.row("add_immediate", t=time)
     assert forged.cell("add_immediate", row, "rd") == register
     imm = (value - forged.cell("add_immediate", row, "v1")) % TWO_32
