@@ -98,7 +98,7 @@ LOW, HIGH, EDGE = -3, 5, 4
 
 
 def about(quotient: int, low: int = LOW, high: int = HIGH) -> Forgery:
-    """Sums of the numbers of the lanes, so biased that with the half of 2^32 lane 4 is 2^32 times a number, and lane 3 one less than that."""
+    """Sums that are the numbers of the lanes, and a bias by which lane 4 has this quotient and no rest, so that lane 3 has one less."""
     listed = [(quotient * TWO_32 - HALF - EDGE, 1, QUARTER)]
     forged = layer(1, 1, 1, low=low, high=high, listed=listed, x=[list(range(8))], w=[[1] + [0] * 7]).forged()
     expected = [max(low, min(high, quotient - (k < EDGE))) for k in range(8)]

@@ -12,6 +12,7 @@ from tests.soundness.test_tensor_forgeries import (
     test_honest,
     tiles,
 )
+from tests.soundness.test_tensor_runs import test_g7_a_call_behind_the_end, test_publishing_is_honest
 
 __all__ = [
     "forged",
@@ -21,6 +22,8 @@ __all__ = [
     "test_g3_fewer_than_no_channels_left",
     "test_g4_two_entries_for_one_vector",
     "test_g5_a_flag_alone",
+    "test_g7_a_call_behind_the_end",
     "test_honest",
+    "test_publishing_is_honest",
     "tiles",
 ]
