@@ -13,10 +13,11 @@ from onnx import helper
 
 from tests.ml.models import model_of, normal, run_guest
 from zkvm.errors import RejectReason, UsageError, VerificationError
+from zkvm.ml import interface as module
 from zkvm.ml import twin
 from zkvm.ml.compiler import Arithmetic, Compilation, Options, OutputMode, Privacy, compile_imported, import_file
 from zkvm.ml.importer import ImportedModel, import_model
-from zkvm.ml.interface import METADATA, ModelInterface, Output
+from zkvm.ml.interface import METADATA, ModelInterface, Output, check_weights
 from zkvm.ml.package import CompiledModel
 from zkvm.ml.tensor import Tensor
 
@@ -191,6 +192,23 @@ def test_a_flag_is_not_read_as_an_output() -> None:
     with pytest.raises(VerificationError, match="this interface"):
         replace(model, saturation="refuse").decode(model.digest + words(1, 7))
     assert model.decode(model.digest + words(1, 7)) == Output({"y": np.array([7])}, saturated=True)
+
+
+@pytest.mark.parametrize("change", [{"saturation": "flag"}, {"input_mode": "digest"}, {"output_mode": "top1"}, {"version": b"3"}], ids=str)
+def test_weights_of_a_model_with_another_descriptor_or_version(change: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal that is of the published weights, and begins with another descriptor, or with that of another version."""
+    model = interface(Tensor("y", (1,), "integer", 1.0, 0, 9), weights="private", weights_digest="11" * 32)
+    weights, body = bytes.fromhex(model.weights_digest), words(7)
+    assert model.decode(model.digest + weights + body).tensors["y"].tolist() == [7]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "DOMAIN", module.DOMAIN[:-1] + change.get("version", module.DOMAIN[-1:]))
+        other = replace(model, **{name: value for name, value in change.items() if name != "version"}).digest
+    assert other != model.digest
+    check_weights(other + weights + body, model.weights_digest)
+    for journal, message in ((other + weights, "this interface"), (model.digest + other, "private weights have the digest")):
+        with pytest.raises(VerificationError, match=message) as caught:
+            model.decode(journal + body)
+        assert caught.value.reason is RejectReason.MODEL
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
