@@ -15,13 +15,38 @@ from tests.riscv.vm.combining_programs import random_elementwise
 from tests.riscv.vm.depthwise_programs import random_depthwise
 from tests.riscv.vm.digest_programs import with_digest
 from tests.riscv.vm.random_tensors import private_extremes, random_layer, random_moves, random_vectors
-from tests.riscv.vm.tensor_programs import CHANNELS, VECTORS, Script, bounds, meaning, outcome, program, script_input, script_outcome
+from tests.riscv.vm.tensor_programs import (
+    CHANNELS,
+    FUNCTIONS,
+    VECTORS,
+    Script,
+    bounds,
+    meaning,
+    outcome,
+    program,
+    script_input,
+    script_outcome,
+)
 from tools.emulator import emulate
 from zkvm.errors import GuestTrap, LimitError
 from zkvm.guest.library import INCLUDE
 from zkvm.guest.toolchain import build
 from zkvm.riscv.isa import calls, tensors
-from zkvm.riscv.isa.tensors import COMBINE, DEPTHWISE, DIGEST, EXPORT, IMPORT, LINEAR, LOAD, MULTIPLY, SCALED_DEPTHWISE, Descriptor
+from zkvm.riscv.isa.tensors import (
+    COMBINE,
+    DEPTHWISE,
+    DIGEST,
+    EXPORT,
+    IMPORT,
+    LINEAR,
+    LOAD,
+    MAXIMUM,
+    MULTIPLY,
+    RELATIVE,
+    SCALED,
+    SCALED_DEPTHWISE,
+    Descriptor,
+)
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
@@ -185,6 +210,61 @@ def test_the_c_code_panics_in_elementwise_calls(script_guest: Path, operation: i
     script.add(words._replace(**changed), x, x)
     seen = execute(load_image(script_guest.read_bytes(), tensors=False), script_input(script), trace=False)
     assert (seen.exit_code, seen.stderr.decode()) == (1, f"{message}\n")
+    with pytest.raises((GuestTrap, LimitError)):
+        execute(program(script), script.stdin)
+
+
+MAXIMA = Descriptor(MAXIMUM, 2, 0, 2, 0, 2, 0, 1)
+RELATIVES = Descriptor(RELATIVE, 2, 2, 0, 0, 1, 0, 0, FUNCTIONS)
+PRIVATE = Descriptor(SCALED, 2, 2, 2, 0, 1, 0, 0, 32, bounds(-9, 9), 2**29)
+PRIVATE_WINDOWS = Descriptor(SCALED_DEPTHWISE, 2, 1, 1, 0, 0, 0, 0, 32, bounds(-9, 9), 2**28, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "changed", "message"),
+    [
+        (MAXIMA, {"blocks": 2**27}, "a tensor has too many vectors"),
+        (MAXIMA, {"taps": 0}, "a maximum of no vectors"),
+        (MAXIMA, {"x": 8}, "an operand does not begin at a vector"),
+        (MAXIMA, {"x": 32}, "an operand has too few vectors"),
+        (MAXIMA, {"taps": 4}, "an operand has too few vectors"),
+        (MAXIMA, {"w_stride": 2**32 - 1}, "an operand has too few vectors"),
+        (MAXIMA, {"x_stride": 2**32 - 1}, "an operand has too few vectors"),
+        (RELATIVES, {"channels": 0}, "blocks have no channels"),
+        (RELATIVES, {"blocks": 2**31}, "a tensor has too many vectors"),
+        (RELATIVES, {"x": 24}, "an operand does not begin at a vector"),
+        (RELATIVES, {"w": 24}, "an operand does not begin at a vector"),
+        (RELATIVES, {"x_stride": 2}, "an operand has too few vectors"),
+        (RELATIVES, {"w": 64}, "an operand has too few vectors"),
+        *(
+            case
+            for private in (PRIVATE, PRIVATE_WINDOWS)
+            for case in (
+                (private, {"y": private.y - 1}, "a limit that channels in vectors have not"),
+                (private, {"y": 2**14}, "a limit that channels in vectors have not"),
+                (private, {"y": 2**32 - 1}, "taps times limit is not between 1 and 2^32"),
+                (private, {"y": 0}, "taps times limit is not between 1 and 2^32"),
+                (private, {"channel_list": 80 - 16 * private.channels}, "a channel's vector has more than three lanes"),
+                (private, {"channel_list": 40}, "an operand does not begin at a vector"),
+                (private, {"channel_list": 80}, "an operand has too few vectors"),
+                (private, {"bounds": bounds(1, 1) - 2**16}, "the bounds of a layer are exchanged"),
+            )
+        ),
+        (PRIVATE, {"taps": 0}, "a layer has no taps"),
+    ],
+)
+def test_the_c_code_panics_in_other_calls(script_guest: Path, words: Descriptor, changed: dict[str, int], message: str) -> None:
+    """Maxima, functions of differences, channels in vectors: what it looks at is refused by the executor's calls as well."""
+    script = Script(entries=[0] * 2**17)
+    x = script.add_import([[1, 1] + [0] * 6] * 2 + [[1, 0, 1] + [0] * 5] * 2 + [[1] * 8])
+    honest = Script(list(script.steps), entries=script.entries, imported=script.imported)
+    honest.add(words, x, x)
+    script.add(words._replace(**changed), x, x)
+    image = load_image(script_guest.read_bytes(), tensors=False)
+    for own, ending in ((honest, (0, "")), (script, (1, f"{message}\n"))):
+        seen = execute(image, script_input(own), trace=False)
+        assert (seen.exit_code, seen.stderr.decode()) == ending
+    assert outcome(execute(program(honest), honest.stdin)) == meaning(honest)
     with pytest.raises((GuestTrap, LimitError)):
         execute(program(script), script.stdin)
 
