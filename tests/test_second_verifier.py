@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 import subprocess
 import sys
 from functools import cache
@@ -18,7 +19,11 @@ from tests.second_verifier import Closing, Seen, Statement, verify_seal
 from tests.soundness.cheating import skip_own_checks
 from tests.tiles import I64, TILES, committed, product, tile_statement, tile_tables
 from tools.make_vectors import chips
+from tools.tensor_network import BOUND, meaning, sample, vector_bytes
+from zkvm.api import compute_image_id
 from zkvm.errors import VerificationError
+from zkvm.riscv.vm.elf import load_image
+from zkvm.riscv.vm.executor import execute
 from zkvm.stark.air.builder import Argument
 from zkvm.stark.protocol.codec import decode_proof, encode_proof
 from zkvm.stark.protocol.params import Policy, parameters
@@ -28,18 +33,20 @@ from zkvm.verifier.receipt import Receipt, verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 VECTORS = ROOT / "tests" / "vectors"
-RECEIPT = (VECTORS / "hello.receipt").read_bytes()
-STEPS = json.loads((VECTORS / "hello.json").read_text())
+NAMES = ("hello", "tensors")
+RECEIPTS = {name: (VECTORS / f"{name}.receipt").read_bytes() for name in NAMES}
+STEPS = {name: json.loads((VECTORS / f"{name}.json").read_text()) for name in NAMES}
+of_each = pytest.mark.parametrize("name", NAMES)
 
 
-def second(data: bytes) -> Seen:
+def second(name: str, data: bytes) -> Seen:
     text, listing = (VECTORS / "machine.txt").read_text(), json.loads((VECTORS / "machine.json").read_text())
-    return second_verifier.verify(data, bytes.fromhex(STEPS["image id"]), text, listing)
+    return second_verifier.verify(data, bytes.fromhex(STEPS[name]["image id"]), text, listing)
 
 
 @cache
-def seen() -> Seen:
-    return second(RECEIPT)
+def seen(name: str) -> Seen:
+    return second(name, RECEIPTS[name])
 
 
 def strings(values: Any) -> Any:
@@ -51,21 +58,25 @@ def test_vectors_are_current() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_both_verifiers_accept() -> None:
-    assert verdict(RECEIPT, STEPS["image id"])["accepted"]
-    assert seen().positions
+@of_each
+def test_both_verifiers_accept(name: str) -> None:
+    assert verdict(RECEIPTS[name], STEPS[name]["image id"])["accepted"]
+    assert seen(name).positions
 
 
-def test_every_state_of_the_transcript() -> None:
-    assert [step["state"] for step in STEPS["transcript"]] == seen().states
+@of_each
+def test_every_state_of_the_transcript(name: str) -> None:
+    assert [step["state"] for step in STEPS[name]["transcript"]] == seen(name).states
 
 
-def test_every_listed_value() -> None:
-    openings = STEPS["openings"]
-    assert STEPS["positions"] == seen().positions
-    assert STEPS["constraints"]["combined"] == STEPS["constraints"]["quotient at zeta"] == strings(seen().combined)
-    assert openings["batched values"] == strings(seen().batched[:3])
-    assert [layer["folded"] for layer in openings["layers"]] == [strings(values[:3]) for values in seen().folded]
+@of_each
+def test_every_listed_value(name: str) -> None:
+    steps = STEPS[name]
+    openings, constraints = steps["openings"], steps["constraints"]
+    assert steps["positions"] == seen(name).positions
+    assert constraints["combined"] == constraints["quotient at zeta"] == strings(seen(name).combined)
+    assert openings["batched values"] == strings(seen(name).batched[:3])
+    assert [layer["folded"] for layer in openings["layers"]] == [strings(values[:3]) for values in seen(name).folded]
 
 
 def test_primitives() -> None:
@@ -88,18 +99,45 @@ def test_primitives() -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_changed_bytes_are_refused_by_both(seed: int) -> None:
     rng = random.Random(seed)
-    data = bytearray(RECEIPT)
+    data = bytearray(RECEIPTS["hello"])
     # every third in the part before the openings, where each byte has a meaning of its own
     place = rng.randrange(12, 1500) if seed % 3 == 0 else rng.randrange(12, len(data))
     data[place] ^= 1 << rng.randrange(8)
     with pytest.raises(Refused):
-        second(bytes(data))
-    assert not verdict(bytes(data), STEPS["image id"])["accepted"]
+        second("hello", bytes(data))
+    assert not verdict(bytes(data), STEPS["hello"]["image id"])["accepted"]
 
 
-def test_the_guests_receipt_states_what_it_did() -> None:
-    receipt = Receipt.from_bytes(RECEIPT)
-    assert (receipt.journal, receipt.claim.exit_code, receipt.zk) == (b"hello", 0, False)
+@of_each
+def test_a_receipt_states_what_its_guest_did(name: str) -> None:
+    receipt = Receipt.from_bytes(RECEIPTS[name])
+    said = b"hello" if name == "hello" else struct.pack("<16i", *meaning())
+    assert (receipt.journal, receipt.claim.exit_code, receipt.zk) == (said, 0, False)
+
+
+# --- a run with sums -----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_network_has_sums() -> None:
+    """Of both signs, of which some are cut; its program is among the vectors."""
+    elf = (VECTORS / "tensors.elf").read_bytes()
+    assert compute_image_id(elf) == STEPS["tensors"]["image id"]
+    assert {"tensor_products", "tensor_results", "tensor_apply", "tensor_maxima"} <= STEPS["tensors"]["heights"].keys()
+    run = execute(load_image(elf), vector_bytes(sample()))
+    assert run.journal == struct.pack("<16i", *meaning())
+    [sums] = [call.sums for call in run.tensor_calls if call.sums.size]
+    assert sums.min() < -4 * BOUND
+    assert sums.max() > 4 * BOUND
+
+
+def test_changed_sums_are_refused_by_both() -> None:
+    told, data = json.loads((VECTORS / "tensors-refused.json").read_text()), RECEIPTS["tensors"]
+    assert {case["reason"] for case in told["cases"]} == {"BUS", "OOD", "MERKLE", "CLAIM"}
+    for case in told["cases"]:
+        changed = b"".join(bytes.fromhex(piece) if isinstance(piece, str) else data[slice(*piece)] for piece in case["pieces"])
+        assert verdict(changed, told["image id"])["reason"] == case["reason"]
+        with pytest.raises(Refused):
+            second("tensors", changed)
 
 
 # --- a machine with sums -------------------------------------------------------------------------------------------------------------

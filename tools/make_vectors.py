@@ -16,7 +16,8 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np
 
-from tools.refused_vectors import refused
+from tools.refused_vectors import refused, refused_sums
+from tools.tensor_network import network, sample, vector_bytes
 from zkvm import api
 from zkvm.riscv.header import run_statement
 from zkvm.riscv.machine import machine, memory_machine, segment_machine
@@ -129,6 +130,11 @@ def receipt() -> Receipt:
     return api.prove(GUEST, params="compact", security=100, zk=False, verify=False).receipt
 
 
+def of_network() -> Receipt:
+    """The same of a network in tensor calls, which has sums."""
+    return api.prove(network(), vector_bytes(sample()), params="compact", security=100, zk=False, verify=False).receipt
+
+
 def in_segments() -> Receipt:
     """The same run in segments of a third of its instructions."""
     cycles = api.execute(GUEST).cycles
@@ -158,8 +164,8 @@ def joint(made: Receipt) -> dict[str, Any]:
     }
 
 
-def run(made: Receipt) -> dict[str, Any]:
-    """Every intermediate value of verifying a receipt."""
+def run(made: Receipt, name: str) -> dict[str, Any]:
+    """Every intermediate value of verifying a receipt, which is a file of that name."""
     proof = made.seal
     assert proof is not None
     statement = run_statement(made.header, made.parameters, made.journal, made.claim.exit_code)
@@ -175,7 +181,7 @@ def run(made: Receipt) -> dict[str, Any]:
     seed = steps.final(proof.final)
     positions = steps.queries(proof.nonce, shape.parameters.queries, shape.parameters.blowup * shape.tallest)
     return {
-        "receipt": "hello.receipt",
+        "receipt": name,
         "image id": made.header.image_id().hex(),
         "machine digest": machine().digest.hex(),
         "journal": made.journal.hex(),
@@ -293,13 +299,14 @@ def machine_text() -> str:
 
 def files() -> dict[str, bytes]:
     """Content of every file."""
-    made = receipt()
-    cut = in_segments()
-    views = {"primitives.json": primitives(), "hello.json": run(made), "machine.json": chips(machine()), "segments.json": joint(cut)}
-    views["segments-refused.json"] = refused(cut)
+    receipts = {"hello.receipt": receipt(), "tensors.receipt": of_network(), "segments.receipt": in_segments()}
+    views = {name.replace("receipt", "json"): run(made, name) for name, made in receipts.items() if made.seal is not None}
+    cut = receipts["segments.receipt"]
+    views |= {"primitives.json": primitives(), "machine.json": chips(machine()), "segments.json": joint(cut)}
+    views |= {"segments-refused.json": refused(cut), "tensors-refused.json": refused_sums(receipts["tensors.receipt"])}
     result = {name: (json.dumps(view, indent=1) + "\n").encode() for name, view in views.items()}
-    result |= {"segments.receipt": cut.to_bytes()}
-    return result | {"hello.receipt": made.to_bytes(), "machine.txt": machine_text().encode()}
+    result |= {name: made.to_bytes() for name, made in receipts.items()}
+    return result | {"tensors.elf": network(), "machine.txt": machine_text().encode()}
 
 
 def main(arguments: list[str]) -> int:

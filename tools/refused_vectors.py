@@ -1,12 +1,13 @@
-"""Receipts of runs in segments that a verifier must refuse, and for which reason: ``tests/vectors/segments-refused.json``.
+"""Receipts that a verifier must refuse, and for which reason: ``segments-refused.json`` and ``tensors-refused.json`` in ``tests/vectors``.
 
-Written by ``tools/make_vectors.py``. A receipt is a list of pieces, each a range of bytes ``[from, to]`` of ``segments.receipt``, or bytes
-in hexadecimal digits. The reason FRI is not among them: only a prover who lies before he draws the queries gets so far.
+Written by ``tools/make_vectors.py``. A receipt is a list of pieces, each a range of bytes ``[from, to]`` of ``segments.receipt``, or of
+``tensors.receipt``, or bytes in hexadecimal digits. The reason FRI is not among them: only a prover who lies before he draws the queries
+gets so far.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
@@ -19,8 +20,12 @@ from zkvm.stark.field.goldilocks import P
 from zkvm.stark.protocol.joint import PartProof
 from zkvm.stark.protocol.joint_codec import encode_part
 from zkvm.stark.protocol.params import Policy
-from zkvm.verifier.receipt import Receipt, verdict
+from zkvm.stark.protocol.shape import ProofShape
+from zkvm.verifier.receipt import Receipt, journal_digest, verdict
 from zkvm.verifier.segments import SegmentedSeal
+
+SUMMED = ("tensor_products", "tensor_results")
+"""Chips that add to sums, and that take them."""
 
 Piece = list[int] | str
 Case = tuple[str, list[Piece], dict[str, Any]]
@@ -28,10 +33,20 @@ Case = tuple[str, list[Piece], dict[str, Any]]
 
 
 def refused(made: Receipt) -> dict[str, Any]:
-    """The cases with their reasons."""
+    """The cases of a run in segments with their reasons."""
+    original = made.to_bytes()
+    return _judged("segments.receipt", made, (*_of_bytes(made), *_of_values(made), *_of_proofs(made), *_of_demands(original)))
+
+
+def refused_sums(made: Receipt) -> dict[str, Any]:
+    """The cases of a run with tensor calls."""
+    return _judged("tensors.receipt", made, _of_sums(made))
+
+
+def _judged(name: str, made: Receipt, told: Iterable[Case]) -> dict[str, Any]:
     original = made.to_bytes()
     cases = []
-    for what, pieces, demands in (*_of_bytes(made), *_of_values(made), *_of_proofs(made), *_of_demands(original)):
+    for what, pieces, demands in told:
         data = b"".join(bytes.fromhex(piece) if isinstance(piece, str) else original[slice(*piece)] for piece in pieces)
         own = dict(demands)
         image_id, exit_code = own.pop("image_id", made.claim.image_id.hex()), own.pop("exit_code", 0)
@@ -39,7 +54,41 @@ def refused(made: Receipt) -> dict[str, Any]:
         if answer["accepted"]:
             raise ValueError(f"{what} is accepted")
         cases.append({"what": what, "pieces": pieces, "demands": demands, "reason": answer["reason"]})
-    return {"receipt": "segments.receipt", "image id": made.claim.image_id.hex(), "cases": cases}
+    return {"receipt": name, "image id": made.claim.image_id.hex(), "cases": cases}
+
+
+def _of_sums(made: Receipt) -> Iterator[Case]:
+    """Changes of what a receipt says of sums, of results and of whoever adds to them; the journal."""
+    original, proof = made.to_bytes(), made.seal
+    assert proof is not None
+    shape = ProofShape(machine(), made.parameters, proof.log_heights)
+    names = [table.code.chip.name for table in shape.tables]
+    counts = [len(table.code.plan.running) for table in shape.tables]
+    ends = dict(zip(names, accumulate(counts), strict=True))
+    assert all(table.code.plan.has_sum for table in shape.tables if table.code.chip.name in SUMMED)
+    changes: dict[str, tuple[int, ...]] = {
+        "the end of the sums of the products": (1, 0),
+        "the ends of both sums, by opposite amounts": (1, -1),
+    }
+    for what, amounts in changes.items():
+        terminals = proof.terminals.copy()
+        for name, amount in zip(SUMMED, amounts, strict=True):
+            terminals[ends[name] - 1, 0] = (int(terminals[ends[name] - 1, 0]) + amount) % P
+        yield what, _difference(original, replace(made, seal=replace(proof, terminals=terminals)).to_bytes()), {}
+    widths = [table.code.widths for table in shape.tables]
+    for name, column in (("tensor_products", "a0"), ("tensor_results", "sum0"), ("tensor_results", "x0")):
+        table, openings = names.index(name), proof.openings.copy()
+        place = sum(pre for pre, _, _ in widths) + sum(main for _, main, _ in widths[:table])
+        place += list(shape.tables[table].code.chip.main).index(column)
+        openings[place] = _plus_one(openings[place])
+        yield f"{column} of {name} at zeta", _difference(original, replace(made, seal=replace(proof, openings=openings)).to_bytes()), {}
+    rows = proof.main.rows
+    seal = replace(proof, main=replace(proof.main, rows=(_plus_one(rows[0]), *rows[1:])))
+    yield "a main row", _difference(original, replace(made, seal=seal).to_bytes()), {}
+    journal = bytes([made.journal[0] ^ 1]) + made.journal[1:]
+    yield "the journal", _difference(original, replace(made, journal=journal).to_bytes()), {}
+    claim = replace(made.claim, journal_digest=journal_digest(journal))
+    yield "the journal, and its digest", _difference(original, replace(made, journal=journal, claim=claim).to_bytes()), {}
 
 
 def _difference(original: bytes, changed: bytes) -> list[Piece]:
