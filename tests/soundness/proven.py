@@ -17,6 +17,8 @@ from zkvm.stark.air.machine import Machine
 from zkvm.stark.air.table import Table
 from zkvm.stark.protocol.params import EXEMPT_MAX, Policy, parameters
 from zkvm.stark.protocol.preprocessed import preprocess
+from zkvm.stark.protocol.proof import Proof
+from zkvm.stark.protocol.statement import Statement
 from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.stark.prover.prove import prove_tables
 from zkvm.stark.verifier.verify import verify_proof
@@ -29,10 +31,22 @@ CONSTRAINTS = {f"{code.chip.name}: {constraint.label}" for code in machine().cod
 def verdict(
     forged: Forgery, weaker: Machine | None = None, tables: Preprocessed | None = None, believed: bool = False
 ) -> RejectReason | None:
-    """Prove the tables as they are and verify; why the verifier refuses, or None.
+    """Prove the tables as they are and verify; why the verifier refuses, or None. Arguments are those of :func:`proof_of`."""
+    statement, proof = proof_of(forged, weaker, tables, believed)
+    try:
+        verify_proof(weaker or machine(), statement, proof, Policy(128))
+    except VerificationError as error:
+        return error.reason
+    return None
+
+
+def proof_of(
+    forged: Forgery, weaker: Machine | None = None, tables: Preprocessed | None = None, believed: bool = False
+) -> tuple[Statement, Proof]:
+    """Prove the tables as they are; what a verifier is told.
 
     Args:
-        weaker: prove and verify by this machine. tables: the prover's own preprocessed tables.
+        weaker: prove by this machine. tables: the prover's own preprocessed tables.
         believed: the verifier takes the root of these, not of the image's.
     """
     assert CHOSEN.exempt == EXEMPT_MAX
@@ -43,11 +57,7 @@ def verdict(
     statement = replace(honest, closings=forged.closings)
     filled = [Table(own.chip, own.height, own.active, own.used, own.main.copy(), own.pre) for own in forged.tables.values()]
     proof, _ = prove_tables(used, CHOSEN, statement, filled, tables or committed, threads=2)
-    try:
-        verify_proof(used, statement, proof, Policy(128))
-    except VerificationError as error:
-        return error.reason
-    return None
+    return statement, proof
 
 
 def expected(labels: set[str]) -> RejectReason | None:

@@ -23,3 +23,6 @@ export const DEV = FROZEN.find(({ expected }) => expected.dev);
 /** A run in segments, which writes "hello", without randomness. */
 const composite = jsonOf("vectors/segments.json");
 export const COMPOSITE = { imageId: composite["image id"], segments: composite.segments, data: bytesOf("vectors/segments.receipt") };
+
+/** A network in tensor calls, so that there are sums, without randomness. */
+export const TENSORS = { imageId: jsonOf("vectors/tensors.json")["image id"], data: bytesOf("vectors/tensors.receipt") };

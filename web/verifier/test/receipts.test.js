@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FormatError, inspect, REASONS, UsageError, VerificationError, verdict, verify } from "../index.js";
-import { COMPOSITE, DEV, FROZEN, HELLO } from "../support/files.js";
+import { COMPOSITE, DEV, FROZEN, HELLO, TENSORS } from "../support/files.js";
 
 const text = (bytes) => Buffer.from(bytes).toString("hex");
 const refused = (data, options) => {
@@ -90,6 +90,23 @@ test("one changed bit anywhere is refused", () => {
     reasons.add(refused(data, options));
   }
   for (const reason of ["FORMAT", "CLAIM", "IMAGE_ID", "BUS", "OOD", "MERKLE", "GRINDING"]) assert.ok(reasons.has(reason), reason);
+});
+
+test("a run with tensor calls", () => {
+  const { data, imageId } = TENSORS;
+  const claim = verify(data, { imageId });
+  const numbers = Array.from(new Int32Array(claim.journal.slice().buffer));
+  assert.deepEqual([numbers.length, Math.max(...numbers), claim.exitCode, claim.zk], [16, 120, 0, false]);
+  const { heights } = inspect(data);
+  for (const chip of ["call", "tiles", "products", "results", "apply", "maxima"]) assert.ok(heights[`tensor_${chip}`] >= 512, chip);
+  assert.equal(refused(data, { imageId: HELLO.expected.image_id }), "IMAGE_ID");
+  const reasons = new Set();
+  for (let k = 0; k < 60; k++) {
+    const changed = data.slice();
+    changed[k < 40 ? 29 * k : (k * 7919 * 37) % data.length] ^= 1 << (k % 8);
+    reasons.add(refused(changed, { imageId }));
+  }
+  for (const reason of ["FORMAT", "IMAGE_ID", "CLAIM", "OOD", "MERKLE"]) assert.ok(reasons.has(reason), [...reasons].join());
 });
 
 test("a run in segments", () => {

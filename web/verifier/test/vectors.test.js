@@ -7,7 +7,6 @@ import { blake3, bytes, check, field, joint, merkle, transcript, verify } from "
 import { bytesOf, jsonOf } from "../support/files.js";
 
 const primitives = jsonOf("vectors/primitives.json");
-const steps = jsonOf("vectors/hello.json");
 const strings = (element) => field.coordinates(element).map(String);
 const elementOf = (texts) => field.element(...texts);
 
@@ -73,9 +72,10 @@ test("transcript", () => {
   assert.deepEqual(own.states, primitives.transcript.steps.map(({ label, state }) => ({ label, state })));
 });
 
-test("every step of a receipt", () => {
+for (const name of ["hello", "tensors"]) test(`every step of a receipt: ${name}`, () => {
+  const steps = jsonOf(`vectors/${name}.json`);
   const machine = check.machine();
-  const read = check.decode(bytesOf("vectors/hello.receipt"));
+  const read = check.decode(bytesOf(`vectors/${name}.receipt`));
   const demands = { exitCode: 0, allowDev: false };
   const statement = check.checkReceipt(machine, read, bytes.fromHex(steps["image id"]), demands);
   const recorder = new Recorder(verify.DOMAIN);
@@ -115,8 +115,9 @@ test("the joint transcript of a run in segments", () => {
   assert.deepEqual(begun[proofs.length][1].states, states);
 });
 
-test("receipts of runs in segments that must be refused", () => {
-  const told = jsonOf("vectors/segments-refused.json"), original = bytesOf("vectors/segments.receipt");
+/** Refuses every case of a file, each for its reason; the reasons that none of them reaches. */
+function refusedCases(name) {
+  const told = jsonOf(`vectors/${name}-refused.json`), original = bytesOf(`vectors/${name}.receipt`);
   const names = { image_id: "imageId", exit_code: "exitCode", max_segments: "maxSegments", min_security: "minSecurity", regime: "regime" };
   for (const { what, pieces, demands, reason } of told.cases) {
     const data = bytes.concat(...pieces.map((piece) => (typeof piece === "string" ? bytes.fromHex(piece) : original.subarray(...piece))));
@@ -125,5 +126,13 @@ test("receipts of runs in segments that must be refused", () => {
     assert.deepEqual([what, answer.accepted, answer.reason], [what, false, reason]);
   }
   const reached = new Set(told.cases.map(({ reason }) => reason));
-  assert.deepEqual(REASONS.filter((reason) => !reached.has(reason)), ["MODEL", "FRI"]);
+  return REASONS.filter((reason) => !reached.has(reason));
+}
+
+test("receipts of runs in segments that must be refused", () => {
+  assert.deepEqual(refusedCases("segments"), ["MODEL", "FRI"]);
+});
+
+test("receipts with other sums that must be refused", () => {
+  assert.ok(!refusedCases("tensors").some((reason) => ["BUS", "OOD", "MERKLE", "CLAIM"].includes(reason)));
 });
