@@ -6,18 +6,23 @@ of a result, and at ties, one unit in the last place of a sum decides.
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tests.forge import Forgery
 from tests.soundness.single import Attack, Forged, accepted, accepted_slowly, refused
 from tests.soundness.tensor_forging import (
+    FULL,
     HALF,
     LAYER,
     QUARTER,
     RESULTS,
     TWO_16,
     TWO_32,
+    Program,
     export_lane,
+    id_of,
     layer,
     lie,
     recount,
@@ -25,69 +30,99 @@ from tests.soundness.tensor_forging import (
     signed,
     vector_of,
 )
-from zkvm.riscv.chips.tensor import call
+from zkvm.riscv.chips.tensor import call, combine_call, depthwise_call
 from zkvm.riscv.chips.tensor.results import TOP_BITS
 from zkvm.riscv.isa import tensors
+from zkvm.riscv.isa.opcodes import TIME_STEP
+from zkvm.riscv.isa.tensors import COMBINE, DEPTHWISE, EXPORT, IMPORT, WINDOW_PRODUCTS, Descriptor
+from zkvm.riscv.vm.assemble import CHANNELS, DATA, VECTORS
 from zkvm.stark.field.goldilocks import P
 
-CALL = "tensor_call"
 LEAST, GREATEST = -(1 << 15), (1 << 15) - 1
-BIAS = tensors.MAX_SCALED_BIAS // QUARTER
-"""The greatest bias of a channel whose multiplier is the limit of 2^30, or less that."""
+BOUNDED = {
+    "tensor_call": "2^32 - taps limit: high limb",
+    "tensor_combine_call": "2^32 - (1 + weight) limit: high limb",
+    "tensor_depthwise_call": "2^32 - 15 windows limit: high limb",
+}
+"""Calls that rescale sums of products, and what bounds how many products times what multiplier."""
+WITHIN, BEYOND = 4, 6
+"""How many products of a multiplier of 2^30 leave no number with two meanings, and the first number of them that does not."""
 
 # --- numbers at their limit, mod p -----------------------------------------------------------------------------------------------------
 
 
-def extreme(taps: int, sign: int, weight: int = LEAST) -> Forgery:
-    """A layer of a limit of 2^30 whose elements, weights, multiplier and bias are as large as they may be, and all of one sign."""
-    x, w = [[LEAST] * 8] * taps, [[weight] + [0] * 7] * taps
-    return layer(1, 1, taps, listed=[(BIAS, sign * QUARTER, QUARTER)], x=x, w=w).forged()
+def limit_for(chip: str, products: int) -> int:
+    """Of as much as so many products of a limit of 2^30, or just less: a window has 15."""
+    return products * QUARTER // WINDOW_PRODUCTS if chip == "tensor_depthwise_call" else QUARTER
 
 
-def scaled(taps: int, sign: int) -> int:
-    """What it divides by 2^32."""
-    return sign * (taps * LEAST * LEAST + BIAS) * QUARTER + HALF
+def extreme(chip: str, products: int, sign: int, weight: int = LEAST) -> Forgery:
+    """A call whose elements, weights, multiplier and bias are as large as they may be, and all of one sign."""
+    limit = limit_for(chip, products)
+    listed = [(tensors.MAX_SCALED_BIAS // limit, sign * limit, limit)]
+    if chip == "tensor_call":
+        return layer(1, 1, products, listed=listed, x=[[LEAST] * 8] * products, w=[[weight] + [0] * 7] * products).forged()
+    operation, blocks = (COMBINE, 1) if chip == "tensor_combine_call" else (DEPTHWISE, 2)
+    words = Descriptor(operation, blocks, 1, products - 1 if operation == COMBINE else 1, w=VECTORS, channel_list=CHANNELS, bounds=FULL)
+    words = words._replace(v=VECTORS if operation == COMBINE else 0)
+    calls = [(Descriptor(IMPORT, 3), 0, 0), (words, id_of(0), id_of(0) if operation == COMBINE else 0)]
+    calls.append((Descriptor(EXPORT, blocks, 8, 0, 0, 1), LAYER, DATA))
+    return Program(calls, [[weight] * 8] * 2, listed, [[LEAST] * 8] * 3, [0] * (8 * blocks)).forged()
 
 
-def g5_the_other_bound_at_the_limit(sign: int) -> Attack:
-    """Four taps: what is farthest below the least, as the greatest, and the reverse."""
-
-    def make() -> Forged:
-        forged = extreme(tensors.MAX_PRODUCT_LIMIT // QUARTER, sign)
-        told, truth = (LEAST, GREATEST) if sign > 0 else (GREATEST, LEAST)
-        assert vector_of(forged, RESULTS, results_row(forged, 0), "x") == [truth] * 8
-        assert lie(forged, 0, 3, flag="below" if sign > 0 else "above") == told
-        return forged, f"{RESULTS}: v3 has 16 bits"
-
-    make.__name__ = f"g5_the_{'least' if sign > 0 else 'greatest'}_at_the_limit"
-    return make
+def least_wrong(chip: str, products: int, sign: int, weight: int = LEAST) -> int:
+    """The right side of the wrong flag, of such a call and the widest bounds: these make it least."""
+    limit = limit_for(chip, products)
+    count = WINDOW_PRODUCTS if chip == "tensor_depthwise_call" else products
+    z = sign * (count * LEAST * weight + tensors.MAX_SCALED_BIAS // limit) * limit + HALF
+    return (LEAST * TWO_32 - 1 - z) % P if sign > 0 else (z - (GREATEST + 1) * TWO_32) % P
 
 
-def g5_the_other_bound_beyond_the_limit(sign: int) -> Attack:
-    """Six taps: the right side that has the wrong flag is congruent to what limbs can say. Only the bound on taps refuses it.
+def called(forged: Forgery, k: int, sign: int) -> None:
+    """A lane of the first result is the other bound."""
+    told, truth = (LEAST, GREATEST) if sign > 0 else (GREATEST, LEAST)
+    row = results_row(forged, 0)
+    assert vector_of(forged, RESULTS, row, "x")[k] == truth
+    assert lie(forged, 0, k, flag="below" if sign > 0 else "above") == told
+    u, v = (forged.cell(RESULTS, row, f"{stem}{k}") for stem in "uv")
+    if u + (v << TOP_BITS) < TOP:  # v may be one less, and u has its bits
+        more = max(0, v - TWO_16 + 1)
+        forged.write(RESULTS, row, **{f"u{k}": u + (more << TOP_BITS), f"v{k}": v - more})
 
-    The executor's sums have 64 bits with a sign, so its weights are one less than the largest where that is positive.
+
+TOP = (TWO_16 - 1) * (1 + (1 << TOP_BITS)) + 1
+"""What the limbs say above 32 bits is less."""
+
+
+def the_other_bound(chip: str, sign: int, products: int) -> Attack:
+    """What is farthest below the least result, as the greatest, and the reverse.
+
+    Of as many products as there may be the limbs can not say that. Of more they can, mod p, and only what bounds them refuses it; the
+    executor's sums have 64 bits with a sign, so weights are one less than the largest where that is positive.
     """
 
-    def make() -> Forged:
-        taps, weight = 6, LEAST + (sign > 0)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(tensors, "MAX_PRODUCT_LIMIT", taps * QUARTER)
-            patch.setattr(call, "limit_of", lambda execution, call: 1)
-            forged = extreme(taps, sign, weight)
-        products = taps * QUARTER
-        forged.write(CALL, forged.row(CALL, linear=1), limit=QUARTER, products=products, room_low=(TWO_32 - products) % P % TWO_16)
-        told, truth = (LEAST, GREATEST) if sign > 0 else (GREATEST, LEAST)
-        assert vector_of(forged, RESULTS, results_row(forged, 0), "x") == [truth] * 8
-        for k in range(8):
-            assert lie(forged, 0, k, flag="below" if sign > 0 else "above") == told
-            row = results_row(forged, 0)
-            u, v = (forged.cell(RESULTS, row, f"{stem}{k}") for stem in "uv")
-            more = max(0, v - TWO_16 + 1)
-            forged.write(RESULTS, row, **{f"u{k}": u + (more << TOP_BITS), f"v{k}": v - more})
-        return forged, f"{CALL}: 2^32 - taps limit: high limb"
+    def within() -> Forged:
+        forged = extreme(chip, products, sign)
+        called(forged, 3, sign)
+        return forged, f"{RESULTS}: v3 has 16 bits"
 
-    make.__name__ = f"g5_the_{'least' if sign > 0 else 'greatest'}_beyond_the_limit"
+    def beyond() -> Forged:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tensors, "MAX_PRODUCT_LIMIT", products * QUARTER)
+            for module in (call, combine_call, depthwise_call):
+                patch.setattr(module, "limit_of", lambda execution, call: 1)
+            forged = extreme(chip, products, sign, LEAST + (sign > 0))
+        limit = limit_for(chip, products)
+        total = limit * (WINDOW_PRODUCTS if chip == "tensor_depthwise_call" else products)
+        row = forged.row(chip, t=TIME_STEP * LAYER)
+        forged.write(chip, row, limit=limit, products=total, room_low=(TWO_32 - total) % P % TWO_16)
+        for k in range(8):
+            called(forged, k, sign)
+        return forged, f"{chip}: {BOUNDED[chip]}"
+
+    make = within if products == WITHIN else beyond
+    place = "at" if products == WITHIN else "beyond"
+    make.__name__ = f"g5_the_{'least' if sign > 0 else 'greatest'}_{place}_the_limit_of_{chip}"
     return make
 
 
@@ -144,8 +179,7 @@ def called_cut(name: str, honest: int, k: int, flag: str) -> Attack:
 
 
 FORGERIES: tuple[Attack, ...] = (
-    *map(g5_the_other_bound_at_the_limit, (1, -1)),
-    *map(g5_the_other_bound_beyond_the_limit, (1, -1)),
+    *(the_other_bound(chip, sign, products) for products in (WITHIN, BEYOND) for chip in BOUNDED for sign in (1, -1)),
     # the first sum above the bounds, the last within them; the first within them, the last below
     claimed("one_above_the_greatest_at_the_edge", HIGH + 1, EDGE, HIGH + 1, "v"),
     claimed("cut_at_the_edge_and_not_counted", HIGH + 1, EDGE, HIGH, "s"),
@@ -157,7 +191,7 @@ FORGERIES: tuple[Attack, ...] = (
     *(claimed(f"a_half_rounded_down_to_{q - 1}", q, EDGE, q - 1, "s") for q in (2, 0, -1)),
     *(claimed(f"less_than_a_half_rounded_up_to_{q}", q, EDGE - 1, q, "r") for q in (2, 0, -1)),
 )
-PROVEN = (FORGERIES[2], FORGERIES[5])
+PROVEN = (FORGERIES[2 * len(BOUNDED)], FORGERIES[-1])
 
 test_one_line_refuses = refused(FORGERIES)
 test_without_the_line_the_verifier_accepts = accepted(PROVEN)
@@ -165,19 +199,12 @@ test_without_the_line_the_verifier_accepts_every_one = accepted_slowly(FORGERIES
 
 
 def test_g5_no_alias_within_the_limit() -> None:
-    """The bounds that the calls prove leave no sum, and nothing that is divided, with two meanings; six taps of 2^30 would."""
-    most = scaled(tensors.MAX_PRODUCT_LIMIT // QUARTER, 1)
-    assert most == (1 << 62) + tensors.MAX_SCALED_BIAS + HALF
+    """The bounds that the calls prove leave no sum, and nothing that is divided, with two meanings."""
+    assert WITHIN * QUARTER == tensors.MAX_PRODUCT_LIMIT
     assert tensors.MAX_PRODUCT_LIMIT * LEAST * LEAST < P // 2
-    limbs = ((TWO_16 - 1) * (1 + (1 << TOP_BITS)) + 1) * TWO_32
-    assert all(least_wrong(size, sign) >= limbs for size in (4, 5) for sign in (1, -1))
-    assert all(least_wrong(6, sign) < limbs for sign in (1, -1))
-
-
-def least_wrong(taps: int, sign: int) -> int:
-    """The right side of the wrong flag at the limit, for the bounds that make it least."""
-    z = scaled(taps, sign)
-    return (LEAST * TWO_32 - 1 - z) % P if sign > 0 else (z - (GREATEST + 1) * TWO_32) % P
+    for chip, sign in itertools.product(BOUNDED, (1, -1)):
+        assert all(least_wrong(chip, products, sign) >> 32 >= TOP for products in range(1, BEYOND))
+        assert least_wrong(chip, BEYOND, sign) >> 32 < TOP
 
 
 @pytest.mark.parametrize(
