@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -116,6 +118,14 @@ def test_matrix_product(inner: int, outer: int) -> None:
     assert gl.matmul(a, b).tolist() == expected
 
 
+@pytest.mark.parametrize("shapes", [((4, 1), (3, 2)), ((4, 3), (1, 2)), ((4, 0), (3, 2)), ((4, 3), (0, 2)), ((1, 2), (3, 2))])
+def test_a_product_of_matrices_that_do_not_fit(shapes: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    """One column is not taken for many, nor none for zeros."""
+    a, b = (np.ones(shape, np.uint64) for shape in shapes)
+    with pytest.raises(ValueError, match=f"^rows of {a.shape[1]} elements times columns of {len(b)}$"):
+        gl.matmul(a, b)
+
+
 def test_roots_of_unity() -> None:
     assert gl.root_of_unity(1) == 1
     assert gl.root_of_unity(2) == gl.P - 1
@@ -135,3 +145,12 @@ def test_canonical() -> None:
     assert not gl.is_canonical(np.array([0, gl.P], dtype=np.uint64))
     assert not gl.is_canonical(np.array([2**64 - 1], dtype=np.uint64))
     assert gl.is_canonical(np.array([], dtype=np.uint64))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float64, np.uint32, object])
+def test_other_numbers_are_not_canonical(kind: Any) -> None:
+    """Small ones too: the arithmetic is that of 64-bit words, and a negative one is below p."""
+    assert not gl.is_canonical(np.array([0, 1], dtype=kind))
+    assert not gl.is_canonical(np.array([], dtype=kind))
+    if kind is not np.uint32:
+        assert not gl.is_canonical(np.array([-1], dtype=kind))

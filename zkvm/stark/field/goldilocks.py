@@ -41,8 +41,8 @@ _wrapping = np.errstate(over="ignore")  # numpy warns when a 0-d result wraps, a
 
 
 def is_canonical(array: FieldArray) -> bool:
-    """Whether every value is below p."""
-    return bool(np.max(array, initial=0) < _P)
+    """Whether every value is below p, and of the one type for which the arithmetic is right."""
+    return array.dtype == np.uint64 and bool(np.max(array, initial=0) < _P)
 
 
 @_wrapping
@@ -201,7 +201,12 @@ def matmul(a: FieldArray, b: FieldArray) -> FieldArray:
 
     Halves of 32 bits on the left and limbs of 22 bits on the right: 2^10 products of 54 bits add up to less than 2^64, so the sums
     are exact and only they are reduced.
+
+    Raises:
+        ValueError: a row of the one is not as long as a column of the other.
     """
+    if a.shape[1] != len(b):  # one column would be multiplied with every row
+        raise ValueError(f"rows of {a.shape[1]} elements times columns of {len(b)}")
     limbs = np.concatenate([b.T >> np.uint64(shift) & np.uint64(2**22 - 1) for shift in (0, 22, 44)])
     rows, terms = max(_MATMUL_BLOCK // max(len(b), 1), 1), 1 << 10
     result = np.zeros((len(a), b.shape[1]), dtype=np.uint64)
