@@ -29,7 +29,7 @@ def tree_levels(leaves: U8Array) -> list[U8Array]:
 
 def multiproof_roots(leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> U8Array:
     """The verifier's roots of trees of one size that are opened at the same indices: (trees, k, 32) and (trees, m, 32) to (trees, 32)."""
-    return forest_roots([leaf_count] * len(leaves), [indices] * len(leaves), list(leaves), list(siblings))
+    return forest_roots([leaf_count] * len(leaves), [indices] * len(leaves), list(siblings), lambda: list(leaves))
 
 
 def verify_multiproof(root: bytes, leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import blake3 as reference
 import numpy as np
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from tests.stark.trees import multiproof_roots, tree_levels, verify_multiproof
 from zkvm.errors import RejectReason, VerificationError
+from zkvm.stark.crypto import merkle
 from zkvm.stark.crypto.hashes import KEY_LEAF, KEY_NODE
 from zkvm.stark.crypto.merkle import (
     OpenedTree,
     chain_leaves,
     chain_level,
     check_roots,
+    opened_leaves,
     opened_roots,
     sibling_count,
     sibling_positions,
@@ -206,18 +209,64 @@ def test_siblings_of_one_tree_are_not_taken_for_another() -> None:
     together = np.concatenate([first.siblings, second.siblings])
     split = len(first.siblings) - 1
     wrong = [replace(first, siblings=together[:split]), replace(second, siblings=together[split:])]
-    with pytest.raises(VerificationError, match="expected 2 leaves"):
+    with pytest.raises(VerificationError, match=f"expected {split + 1} siblings of 32 bytes, got \\({split}, 32\\)"):
         opened_roots([wrong])
+
+
+def test_counts_are_looked_at_before_anything_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the last tree, too."""
+    first, second = opened_tree("a", 64, as_indices(1, 50), [2]), opened_tree("b", 64, as_indices(1, 50), [2])
+    hashed: list[list[OpenedTree]] = []
+
+    def recording(trees: list[OpenedTree]) -> list[U8Array]:
+        leaves = opened_leaves(trees)  # which counts rows and salts before it hashes
+        hashed.append(trees)
+        return leaves
+
+    monkeypatch.setattr(merkle, "opened_leaves", recording)
+    for wrong in (
+        replace(second, siblings=second.siblings[:-1]),
+        replace(second, siblings=second.siblings[:, :31]),
+        replace(second, indices=as_indices(50, 1)),
+        replace(second, indices=as_indices(1, 64)),
+        replace(second, leaf_count=63),
+        replace(second, rows=[second.rows[0][:1]]),
+    ):
+        with pytest.raises(VerificationError, match="^MERKLE: "):
+            opened_roots([[first], [wrong]])
+    assert hashed == []
+    opened_roots([[first], [second]])
+    assert len(hashed) == 1
 
 
 def test_rows_of_one_tree_are_not_taken_for_another() -> None:
     """The same with rows and salts, which are hashed together."""
     first, second = opened_tree("a", 64, as_indices(1, 50), [2]), opened_tree("b", 64, as_indices(1, 50), [2])
     rows = np.concatenate([first.rows[0], second.rows[0]])
-    with pytest.raises(VerificationError, match="expected 2 rows and salts of a"):
+    with pytest.raises(VerificationError, match="expected 2 rows on each level of a"):
         opened_roots([[replace(first, rows=[rows[:1]]), replace(second, rows=[rows[1:]])]])
-    with pytest.raises(VerificationError, match="expected 2 rows and salts of b"):
+    with pytest.raises(VerificationError, match="expected 2 salts of 2 words of b"):
         opened_roots([[first, replace(second, salts=rows[:3])]])
+
+
+def test_a_wider_salt_does_not_pass_for_a_row() -> None:
+    """Their words are hashed one behind the other: with the last of a row as the first of a salt the root would be the same."""
+    tree = opened_tree("a", 64, as_indices(1, 50), [4])
+    assert tree.salts is not None
+    words = np.concatenate([tree.rows[0], tree.salts], axis=1)
+    assert np.array_equal(chain_leaves([words[:, :3]], words[:, 3:]), chain_leaves(tree.rows, tree.salts))
+    for width in (3, 5):
+        with pytest.raises(VerificationError, match="expected 2 salts of 2 words of a"):
+            opened_roots([[replace(tree, rows=[words[:, :width]], salts=words[:, width:])]])
+    with pytest.raises(VerificationError, match="expected 2 salts of 2 words of a"):
+        opened_roots([[tree, replace(tree, salts=tree.salts[:, :1])]])
+
+
+@pytest.mark.parametrize("rows", [[], [np.zeros(2, np.uint64)], [np.zeros((2, 2, 1), np.uint64)], [np.uint64(0)]])
+def test_rows_that_are_no_matrices_are_refused(rows: list[Any]) -> None:
+    tree = opened_tree("a", 64, as_indices(1, 50), [2])
+    with pytest.raises(VerificationError, match="expected 2 rows on each level of a"):
+        opened_roots([[replace(tree, rows=rows)]])
 
 
 def slow_leaf(rows: list[list[int]], salt: list[int]) -> bytes:

@@ -7,7 +7,7 @@ that the verifier cannot compute itself. Its length follows from the indices, so
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
@@ -172,13 +172,11 @@ def opened_leaves(trees: Sequence[OpenedTree]) -> list[U8Array]:
     """Digests of the leaves that each tree opens: (k, 32) uint8. Leaves of one length are hashed at once, the others in lockstep.
 
     Raises:
-        VerificationError: MERKLE, a tree opens other numbers of rows or salts than of leaves.
+        VerificationError: MERKLE, a tree opens no rows, other numbers of rows or salts than of leaves, or salts of another width.
     """
     alike: dict[tuple[object, ...], list[int]] = {}
     for number, tree in enumerate(trees):
-        parts = tree.rows if tree.salts is None else (*tree.rows, tree.salts)
-        if any(len(part) != len(tree.indices) for part in parts):
-            raise VerificationError(RejectReason.MERKLE, f"expected {len(tree.indices)} rows and salts of {tree.name}")
+        _check_parts(tree)
         alike.setdefault((tree.salts is None, *(row.shape[1] for row in tree.rows)), []).append(number)
     tasks = []
     for numbers in alike.values():
@@ -192,8 +190,20 @@ def opened_leaves(trees: Sequence[OpenedTree]) -> list[U8Array]:
     return [leaves[number] for number in range(len(trees))]
 
 
+def _check_parts(tree: OpenedTree) -> None:
+    """What is hashed for a leaf has no marks between its parts: only their widths tell a wider salt from a wider row."""
+    count = len(tree.indices)
+    if not tree.rows or any(row.ndim != 2 or len(row) != count for row in tree.rows):
+        raise VerificationError(RejectReason.MERKLE, f"expected {count} rows on each level of {tree.name}")
+    if tree.salts is not None and tree.salts.shape != (count, SALT_WORDS):
+        raise VerificationError(RejectReason.MERKLE, f"expected {count} salts of {SALT_WORDS} words of {tree.name}, got {tree.salts.shape}")
+
+
 def forest_roots(
-    leaf_counts: Sequence[int], indices: Sequence[IndexArray], leaves: Sequence[U8Array], siblings: Sequence[U8Array]
+    leaf_counts: Sequence[int],
+    indices: Sequence[IndexArray],
+    siblings: Sequence[U8Array],
+    hash_leaves: Callable[[], Sequence[U8Array]],
 ) -> U8Array:
     """Roots that follow from the multiproofs of several trees, all of which are climbed at once, level by level.
 
@@ -203,8 +213,8 @@ def forest_roots(
     Args:
         leaf_counts: of each tree, a power of two.
         indices: of each tree (k,) int64, sorted and unique.
-        leaves: of each tree (k, 32) uint8, the digests at the indices.
         siblings: of each tree (m, 32) uint8, with ``m == sibling_count(leaf_count, indices)``.
+        hash_leaves: called once all these fit; of each tree (k, 32) uint8, the digests at the indices.
 
     Returns:
         (trees, 32) uint8.
@@ -212,8 +222,11 @@ def forest_roots(
     Raises:
         VerificationError: MERKLE, the indices or the counts do not fit.
     """
-    for tree in zip(leaf_counts, indices, leaves, siblings, strict=True):
-        _check_counts(*tree)
+    for leaf_count, own, given in zip(leaf_counts, indices, siblings, strict=True):
+        _check_count("siblings", given, sibling_count(leaf_count, own))
+    leaves = hash_leaves()
+    for own, hashed in zip(indices, leaves, strict=True):
+        _check_count("leaves", hashed, len(own))
     order = sorted(range(len(leaf_counts)), key=lambda number: -leaf_counts[number])
     unused = np.concatenate([siblings[number] for number in order])
     following = np.cumsum([0, *(len(siblings[number]) for number in order)])[:-1]  # of each tree, its next sibling
@@ -242,27 +255,23 @@ def forest_roots(
     return roots
 
 
-def _check_counts(leaf_count: int, indices: IndexArray, leaves: U8Array, siblings: U8Array) -> None:
-    expected = sibling_count(leaf_count, indices)
-    if leaves.shape != (len(indices), DIGEST_BYTES) or siblings.shape != (expected, DIGEST_BYTES):
-        raise VerificationError(
-            RejectReason.MERKLE,
-            f"expected {len(indices)} leaves and {expected} siblings of 32 bytes, got {leaves.shape} and {siblings.shape}",
-        )
+def _check_count(name: str, digests: U8Array, expected: int) -> None:
+    if digests.shape != (expected, DIGEST_BYTES):
+        raise VerificationError(RejectReason.MERKLE, f"expected {expected} {name} of {DIGEST_BYTES} bytes, got {digests.shape}")
 
 
 def opened_roots(groups: Sequence[Sequence[OpenedTree]]) -> list[list[bytes]]:
     """Roots that follow from what is opened, of all trees of all groups at once: 32 bytes for each.
 
     Raises:
-        VerificationError: MERKLE, the indices or the counts of a tree do not fit.
+        VerificationError: MERKLE, the indices or the counts of a tree do not fit: then nothing is hashed.
     """
     trees = [tree for group in groups for tree in group]
     roots = forest_roots(
         [tree.leaf_count for tree in trees],
         [tree.indices for tree in trees],
-        opened_leaves(trees),
         [tree.siblings for tree in trees],
+        lambda: opened_leaves(trees),
     )
     each = iter(root.tobytes() for root in roots)
     return [[next(each) for _ in group] for group in groups]
