@@ -24,6 +24,7 @@ from zkvm.stark.verifier.constraints import (
     check_buses,
     check_constraints,
     closing_fingerprints,
+    combined_constraints,
     quotient_value,
     selectors,
     split_openings,
@@ -138,6 +139,22 @@ def test_split_openings_gives_every_opening_one_place() -> None:
     assert [len(columns[kind]) for columns in leaves for kind in sorted(columns)][:2] == [by_table[0][MAIN_TREE], by_table[0][PREPROCESSED]]
     assert len(quotient) == 9
     assert sum(width[BUS_TREE] for width in by_table) == 18
+
+
+def test_constraints_are_divided_by_the_polynomials_of_their_own_table() -> None:
+    """One table's code says of a constraint more, and the next one's of one less where it holds: as many as there are, all together."""
+    first, second, third = SHAPE.tables
+    shape = ProofShape(WIDE, BALANCED, SHAPE.log_heights)
+    more = replace(first, code=replace(first.code, groups=(*first.code.groups, second.code.groups[0])))
+    less = replace(second, code=replace(second.code, groups=second.code.groups[1:]))
+    leaves, _ = split_openings(shape, np.zeros((shape.opening_count, 3), np.uint64))
+    terminals = [[ONE] * len(table.code.plan.running) for table in shape.tables]
+    in_lockstep([combined_constraints(shape, leaves, terminals, ALPHA, BETA, POINT, POINT)])
+    shape.__dict__["tables"] = (more, less, third)
+    assert shape.constraint_count == SHAPE.constraint_count
+    count, name = len(first.code.groups), first.code.chip.name
+    with pytest.raises(ValueError, match=f"^{name}: {count} constraints, {count + 1} groups$"):
+        in_lockstep([combined_constraints(shape, leaves, terminals, ALPHA, BETA, POINT, POINT)])
 
 
 # --- buses ---------------------------------------------------------------------------------------------------------------------------

@@ -196,14 +196,21 @@ def combined_constraints(
     zeta: Ext,
     joined: Joined | None = None,
 ) -> Checks[Ext]:
-    """Sum of lambda^i C_i / (its vanishing polynomial) over the lifted tables, at zeta; ``leaves`` of :func:`split_openings`."""
+    """Sum of lambda^i C_i / (its vanishing polynomial) over the lifted tables, at zeta; ``leaves`` of :func:`split_openings`.
+
+    Raises:
+        ValueError: a table's code says of more or fewer constraints where they hold than it has.
+    """
     points = [ext_pow(zeta, shape.tallest // height) for height in shape.heights]
     inverses = dict(zip(shape.heights, (yield from selectors(shape.heights, shape.parameters.exempt, points)), strict=True))
     shared = all_params(shape.machine, alpha, beta, joined)
     values: list[Ext] = []
     vanishing = []
     for table, columns, own in zip(shape.tables, leaves, terminals, strict=True):
-        values += evaluate_point(table.code.straight, columns, params_of(shared, own))
+        constraints = evaluate_point(table.code.straight, columns, params_of(shared, own))
+        if len(constraints) != len(table.code.groups):  # those of the next table would be divided by this one's polynomials
+            raise ValueError(f"{table.code.chip.name}: {len(constraints)} constraints, {len(table.code.groups)} groups")
+        values += constraints
         vanishing.append(np.array(inverses[table.height], np.uint64)[list(table.code.groups)])
     powers = yield powers_for_all, (challenge, len(values))
     numbers = np.fromiter(chain.from_iterable(values), np.uint64, EXTENSION * len(values)).reshape(-1, EXTENSION)
