@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import weakref
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +182,43 @@ def test_what_is_kept_is_what_was_hashed() -> None:
 
     assert joint_codec.read_part(machine, Reader(Changing())).root == flip(own.root)
     assert StoredProofs([machine], Reader(Changing())).beginnings[0].root == own.root
+
+
+def test_no_bytes_are_left_behind_a_proof() -> None:
+    """A file in which a proof is longer while its end is looked for than when its bytes are kept: an honest one, and others behind it."""
+    own, machine = seal_of(proven().receipt).proofs[0], memory_machine()
+    honest = encode_part(own)
+    longer = encode_part(replace(own, early=replace(own.early, siblings=np.concatenate([own.early.siblings, own.early.siblings[-1:]]))))
+    padded = honest + bytes(len(longer) - len(honest))
+
+    class Changing:
+        def __len__(self) -> int:
+            return len(longer)
+
+        def __getitem__(self, part: slice) -> bytes:
+            return (padded if part == slice(0, len(padded)) else longer)[part]
+
+    with pytest.raises(FormatError, match=f"^FORMAT: 32 bytes too many at offset {len(honest)}$"):
+        StoredProofs([machine], Reader(Changing()))
+    assert joint_codec.decode_part(machine, honest) == own
+    with pytest.raises(FormatError, match="^FORMAT: 32 bytes too many"):
+        joint_codec.decode_part(machine, padded)
+
+
+def test_what_is_kept_holds_no_bytes_of_the_file(path: Path) -> None:
+    """Arrays of their own, not views of what was read: of each proof no more stays in memory than what is kept of it."""
+    with open_receipt(path) as stored:
+        proofs = seal_of(Receipt.from_bytes(stored)).proofs
+        assert isinstance(proofs, StoredProofs)
+        kept = [array for own in proofs.beginnings for array in arrays_of(own)]
+        assert all(array.base is None for array in kept)
+        assert len(kept) >= 4 * len(proofs)
+        assert 0 < sum(array.nbytes for array in kept) < sum(proofs.sizes) // 10
+
+
+def arrays_of(value: Any) -> list[Any]:
+    """Every array of a proof that has elements."""
+    if isinstance(value, np.ndarray):
+        return [value] if value.size else []
+    parts = value if isinstance(value, tuple) else [getattr(value, own.name) for own in fields(value)] if is_dataclass(value) else []
+    return [array for part in parts for array in arrays_of(part)]

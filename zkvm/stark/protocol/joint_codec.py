@@ -66,6 +66,18 @@ def read_part(machine: Machine, reader: Reader) -> PartProof:
     return PartProof(root.tobytes(), pinned, TreeOpening(tuple(rows), salts, nodes), proof)
 
 
+def decode_part(machine: Machine, data: bytes) -> PartProof:
+    """The proof that these bytes encode, all of them.
+
+    Raises:
+        FormatError: the bytes encode no such proof.
+    """
+    reader = Reader(data)
+    own = read_part(machine, reader)
+    reader.end()
+    return own
+
+
 class StoredProofs(Sequence[PartProof]):
     """Joined proofs as bytes: decoded once, so that they are known to be proofs, and again whenever one is asked for.
 
@@ -94,7 +106,7 @@ class StoredProofs(Sequence[PartProof]):
             read_part(machine, reader)
             data = reader.between(first, reader.position, "a proof")
             # What is kept is from the bytes that are hashed: a file may change between two readings.
-            beginnings.append(read_part(machine, Reader(data)).without_queries())
+            beginnings.append(decode_part(machine, data).without_queries())
             places.append((first, reader.position, self._hash(data)))
         self._places = tuple(places)
         self.beginnings = tuple(beginnings)
@@ -113,7 +125,7 @@ class StoredProofs(Sequence[PartProof]):
     def __getitem__(self, number: int | slice) -> PartProof | tuple[PartProof, ...]:
         if isinstance(number, slice):
             return tuple(self[own] for own in range(*number.indices(len(self))))
-        return read_part(self._machines[number], Reader(self.encoded(number)))
+        return decode_part(self._machines[number], self.encoded(number))
 
     def encoded(self, number: int) -> bytes:
         """The bytes of a proof.
