@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.soundness.cheating import BALANCED, WIDE, honest_statement, honest_tables, prove_tables
-from zkvm.errors import RejectReason, VerificationError
+from zkvm.errors import FormatError, RejectReason, VerificationError
 from zkvm.stark.crypto.hashes import blake3, hash_together, message_steps
 from zkvm.stark.field import extension
 from zkvm.stark.field.extension import ONE, Ext, ext_inv, ext_mul, ext_pow, to_ext
@@ -47,6 +47,12 @@ def made_up(number: int, rounds: int, refused_in: int | None, log: list[tuple[in
     return 10 * number
 
 
+def refusing(error: Exception) -> Checks[int]:
+    """Checks that raise at once."""
+    yield from ()
+    raise error
+
+
 def test_results_are_in_order() -> None:
     assert in_lockstep([made_up(number, rounds, None, []) for number, rounds in enumerate((3, 0, 5, 1))]) == [0, 10, 20, 30]
     assert in_lockstep([]) == []
@@ -63,6 +69,33 @@ def test_the_first_refused_proof_is_named(first: int, second: int, early: int, l
         in_lockstep([made_up(number, 3, refused.get(number), log) for number in range(4)])
     assert [own for number, own in log if number == first] == list(range(late + 1))
     assert all(own < min(early, late) for number, own in log if number > second)
+
+
+def test_what_cannot_be_decoded_is_an_error_like_others() -> None:
+    for tasks, expected in [
+        ([made_up(0, 3, None, []), refusing(FormatError("no proof")), made_up(2, 3, 0, [])], "^FORMAT: no proof$"),
+        ([made_up(0, 3, 3, []), refusing(FormatError("no proof"))], "^FRI: proof 0 in round 3$"),
+    ]:
+        with pytest.raises(VerificationError, match=expected):
+            in_lockstep(tasks)
+
+
+def test_other_errors_leave_at_once() -> None:
+    """Those of work, which is done for all together, and bugs: a proof that would be refused later, and before, is not waited for."""
+
+    def failing(numbers: Sequence[int]) -> list[int]:
+        raise VerificationError(RejectReason.MERKLE, f"work of {list(numbers)}")
+
+    def asks(number: int) -> Checks[int]:
+        result: int = yield failing, number
+        return result
+
+    log: list[tuple[int, int]] = []
+    with pytest.raises(VerificationError, match=r"^MERKLE: work of \[1, 2\]$"):
+        in_lockstep([made_up(0, 3, 1, log), asks(1), asks(2)])
+    with pytest.raises(OSError, match="^unreadable$"):
+        in_lockstep([made_up(0, 3, 1, log), refusing(OSError("unreadable"))])
+    assert log == [(0, 0), (0, 0)]
 
 
 # --- proofs ---------------------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,10 @@ def in_lockstep(tasks: Sequence[Checks[T]]) -> list[T]:
     """What the checks of each proof return.
 
     Raises:
-        VerificationError: that of the first proof that is refused, the one that it has alone.
+        VerificationError: of several proofs that are refused, that of the first in their order, whichever was refused first, and of that
+            proof the error that it has alone: bytes that cannot be decoded are an error like others. What is no VerificationError leaves
+            at once, whatever is said of the proofs before it, and so does every error of work, which is of no one proof: checks refuse
+            what work would stumble over before they yield it.
     """
     results: dict[int, T] = {}
     waiting: dict[int, tuple[Work, Any]] = {}
