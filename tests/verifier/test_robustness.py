@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.soundness.cheating import WIDE, honest_statement, honest_tables, prove_tables
 from zkvm.errors import RejectReason, VerificationError
+from zkvm.stark.field.goldilocks import P
 from zkvm.stark.protocol.params import PARAMETERS, Policy
 from zkvm.stark.protocol.proof import LayerOpening, Proof, TreeOpening
 from zkvm.stark.verifier.verify import verify_proof
@@ -55,6 +56,8 @@ WRONG_ARRAYS: dict[str, Callable[[Any], Any]] = {
     "no rows": lambda array: array[:0],
     "scalar": lambda array: np.uint64(0),
     "extra axis": lambda array: array[None],
+    "masked": lambda array: np.ma.MaskedArray(array, mask=False),
+    "matrix": lambda array: array.view(np.matrix),
 }
 wrong_arrays = pytest.mark.parametrize("wrong", list(WRONG_ARRAYS))
 
@@ -137,6 +140,15 @@ def test_elements_that_are_not_canonical(name: str) -> None:
     array.flat[1] = np.uint64(2**64 - 1)
     changed: dict[str, Any] = {name: array}
     assert reason(replace(honest_proof(), **changed)) is RejectReason.SHAPE
+
+
+def test_elements_that_a_mask_hides() -> None:
+    """What is not canonical, in an array of a kind of numpy's that leaves it out of its maximum."""
+    array = honest_proof().openings.copy()
+    array.flat[1] = np.uint64(2**64 - 1)
+    hidden: Any = np.ma.MaskedArray(array, mask=array == 2**64 - 1)
+    assert np.max(hidden) < P
+    assert reason(replace(honest_proof(), openings=hidden)) is RejectReason.SHAPE
 
 
 @pytest.mark.parametrize("tree", TREES)

@@ -109,8 +109,8 @@ def check_sums(shape: ProofShape) -> None:
 
 
 def check_array(name: str, values: object, kind: type[np.generic], expected: tuple[int, ...]) -> None:
-    """Refuses what is not an array of this type and shape."""
-    if not isinstance(values, np.ndarray) or values.dtype != kind:
+    """Refuses what is not an array of this type and shape; numpy's own kinds of arrays too, whose operations leave out or mean others."""
+    if type(values) is not np.ndarray or values.dtype != kind:
         raise reject(f"{name}: not an array of {kind.__name__}")
     if values.shape != expected:
         raise reject(f"{name}: shape {values.shape} instead of {expected}")
