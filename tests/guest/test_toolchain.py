@@ -13,7 +13,7 @@ from elftools.elf.sections import SymbolTableSection
 from tools.build_guests import GUEST_PROGRAMS
 from tools.emulator import emulate
 from zkvm.errors import GuestError, UsageError
-from zkvm.guest.toolchain import build
+from zkvm.guest.toolchain import build, sources_folder
 
 DIGITS = GUEST_PROGRAMS / "digits"
 FLOATS = """
@@ -199,3 +199,32 @@ def test_missing_compiler_names_the_remedy(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'zkvm\[guest\]'"):
         build([tmp_path / "main.c"], tmp_path / "out.elf")
+
+
+def test_folders_of_sources_have_one_name_and_are_gone_afterwards() -> None:
+    names = []
+    for _ in range(2):
+        with sources_folder() as folder:
+            names.append(folder)
+            assert folder.stat().st_mode & 0o777 == 0o700
+        assert not folder.exists()
+    assert names[0] == names[1]
+
+
+def test_a_folder_of_sources_whose_name_is_taken() -> None:
+    """By anything that somebody else has put there since: it is left as it is, and the sources go into a folder of another name."""
+    with sources_folder() as usual:
+        pass
+    usual.write_text("not ours")
+    try:
+        with sources_folder() as folder:
+            assert folder != usual
+            assert folder.stat().st_mode & 0o777 == 0o700
+            assert list(folder.iterdir()) == []
+        assert not folder.exists()
+        assert usual.read_text() == "not ours"
+    finally:
+        usual.unlink()
+    with sources_folder() as inner_name, sources_folder() as other:
+        assert inner_name == usual
+        assert inner_name not in other.parents

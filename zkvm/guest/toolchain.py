@@ -174,10 +174,13 @@ def sources_folder() -> Iterator[Path]:
     """A new folder for generated sources, which is removed afterwards. All those of a thread have the same name, so none is inside another.
 
     The compiler keeps what it compiled by its flags, which name the sources' folder (``_prefix_maps``): under another name it would
-    compile the SDK's library again with every program.
+    compile the SDK's library again with every program. That is the price where somebody else has taken the name since.
     """
     folder = _folder_of(os.getpid(), threading.get_ident())
-    folder.mkdir(mode=0o700)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        folder = Path(tempfile.mkdtemp(prefix=folder.name))
     try:
         yield folder
     finally:
