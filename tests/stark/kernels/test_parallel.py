@@ -45,7 +45,9 @@ def test_results_are_complete_on_return(threads: int, words_each: int) -> None:
 
 
 def test_no_units_no_calls() -> None:
-    run_ranges(lambda first, last: pytest.fail("called"), 0, 5, 2)
+    calls: list[tuple[int, int]] = []
+    run_ranges(lambda first, last: calls.append((first, last)), 0, 5, 2)
+    assert calls == []
 
 
 @pytest.mark.parametrize(("words_each", "threads"), [(TASK_WORDS, 1), ((SERIAL_WORDS - 1) // 4, 4)])
