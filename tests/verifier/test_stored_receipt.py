@@ -24,7 +24,7 @@ from zkvm.stark.protocol.joint_codec import StoredProofs, encode_part
 from zkvm.stark.protocol.params import Policy
 from zkvm.stark.verifier import joint as verifying
 from zkvm.verifier.__main__ import main
-from zkvm.verifier.receipt import Receipt, open_receipt, read_receipt, verdict
+from zkvm.verifier.receipt import Claim, Receipt, open_receipt, read_receipt, verdict
 
 
 @pytest.fixture
@@ -138,6 +138,22 @@ def test_a_file_that_changes_is_refused(path: Path) -> None:
             file.truncate(place)
         with pytest.raises(FormatError, match="are gone, the file has changed"):
             receipt.verify(proven().image_id)
+
+
+def test_what_was_accepted_is_said_of_a_file_that_changes_then(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is about the bytes that were verified; it does not read the file again."""
+    expected = verdict(path.read_bytes(), proven().image_id)
+    verify = Receipt.verify
+
+    def verify_and_change(receipt: Receipt, *demands: Any, **options: Any) -> Claim:
+        claim = verify(receipt, *demands, **options)
+        path.write_bytes(b"")
+        return claim
+
+    monkeypatch.setattr(Receipt, "verify", verify_and_change)
+    with open_receipt(path) as stored:
+        assert verdict(stored, proven().image_id) == expected
+        assert path.read_bytes() == b""
 
 
 def test_stored_proofs_are_a_sequence() -> None:

@@ -49,12 +49,18 @@ class SegmentedSeal(ByContent):
     @property
     def parameters(self) -> tuple[int, int, int]:
         """(blowup, queries, exempt rows) of the proofs; a verifier refuses proofs with different ones."""
-        return self.proofs[0].proof.parameters
+        return self._first.parameters
 
     @property
     def zk(self) -> bool:
         """The prover's statement that the proofs hide their witness."""
-        return self.proofs[0].proof.zk
+        return self._first.zk
+
+    @property
+    def _first(self) -> Proof:
+        """The proof of memory; of a stored one what is kept: it says the same when its file has changed, or is closed."""
+        first = self.proofs.beginnings[0] if isinstance(self.proofs, StoredProofs) else self.proofs[0]
+        return first.proof
 
     def machines(self) -> list[Machine]:
         """The machine of each proof."""
