@@ -30,6 +30,7 @@ from zkvm.stark.air.table import Table
 from zkvm.stark.crypto.transcript import Transcript
 from zkvm.stark.field.extension import Ext
 from zkvm.stark.field.goldilocks import P
+from zkvm.stark.protocol.codec import encode_proof
 from zkvm.stark.protocol.params import parameters
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.steps import DOMAIN
@@ -196,7 +197,7 @@ def parts(run: Run) -> Iterator[tuple[object, ...]]:
     """The receipt's bytes by what they are."""
     proof, whole = run.proof, len(run.receipt.to_bytes())
     sizes = {
-        "claim, image header, journal": whole - len(run.receipt._seal_bytes()),
+        "claim, image header, journal": whole - len(encode_proof(proof)),
         "roots": 32 * (3 + len(proof.fri_roots)),
         "terminals": proof.terminals.nbytes,
         "openings at zeta": proof.openings.nbytes,

@@ -52,6 +52,7 @@ class ImageHeader:
         Raises:
             VerificationError: CLAIM.
         """
+        self._check_types()
         edges = [word for gap in self.gaps for word in gap]
         if len(self.gaps) > MAX_GAPS or edges != sorted(set(edges)) or (edges and not (edges[0] >= 1 and edges[-1] <= MAX_GAP_WORD)):
             raise VerificationError(RejectReason.CLAIM, "the image's gaps are not sorted, disjoint ranges of words below 2^30")
@@ -63,6 +64,15 @@ class ImageHeader:
             raise VerificationError(RejectReason.CLAIM, "a preprocessed height is not an admissible power of two")
         if any(len(root) != DIGEST_BYTES for root in self.roots):
             raise VerificationError(RejectReason.CLAIM, "a preprocessed root is not 32 bytes")
+
+    def _check_types(self) -> None:
+        """A header need not come from bytes, and its encoding tells pairs of edges from other lists of them by their number alone."""
+        lists = (self.gaps, self.heights, self.roots)
+        if not all(isinstance(own, tuple) for own in lists) or not all(isinstance(gap, tuple) and len(gap) == 2 for gap in self.gaps):
+            raise VerificationError(RejectReason.CLAIM, "gaps, heights and roots must be tuples, gaps pairs")
+        numbers = (self.entry, self.initial_sp, *self.heights, *(edge for gap in self.gaps for edge in gap))
+        if not all(type(number) is int for number in numbers) or not all(isinstance(root, bytes) for root in self.roots):
+            raise VerificationError(RejectReason.CLAIM, "addresses, heights and edges must be integers, roots bytes")
 
     def to_bytes(self) -> bytes:
         """Injective encoding: 8-byte words, each list after its length."""

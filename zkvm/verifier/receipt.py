@@ -22,6 +22,7 @@ from zkvm.stark.protocol.params import BEST, BLOWUPS, REGIMES, Parameters, Polic
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.security import proven_bits
 from zkvm.stark.protocol.shape import ProofShape
+from zkvm.stark.verifier.shape import check_kinds, check_types
 from zkvm.stark.verifier.verify import verify_proof
 from zkvm.verifier import table
 from zkvm.verifier.encoding import encode_header, little, read_header, read_parameters
@@ -128,6 +129,7 @@ class Receipt:
         """
         workers = verifier_threads(threads)
         expected = parse_image_id(image_id)
+        self._check_types()
         self.header.check()
         if self.header.image_id() != expected:
             raise VerificationError(RejectReason.IMAGE_ID, f"the receipt is for image {self.header.image_id().hex()}, not {expected.hex()}")
@@ -154,6 +156,15 @@ class Receipt:
         if self.seal is not None:
             verify_proof(machine(), run_statement(self.header, chosen, self.journal, self.claim.exit_code), self.seal, policy)
         return self.claim
+
+    def _check_types(self) -> None:
+        """A receipt object need not come from bytes: SHAPE."""
+        check_kinds((self.claim, Claim), (self.header, ImageHeader), (self.journal, bytes), (self.seal, Proof | None))
+        claim = self.claim
+        check_kinds((claim.image_id, bytes), (claim.exit_code, int), (claim.journal_digest, bytes), (claim.parameters, tuple))
+        check_kinds((self.segmented, SegmentedSeal | None), *((number, int) for number in claim.parameters))
+        if self.seal is not None:
+            check_types(self.seal)
 
     def security_bits(self, regime: str = BEST) -> int:
         """Whole bits that the seal's shape and statement are proven to give, those that :meth:`verify` compares; 0 for a dev receipt.
@@ -194,12 +205,9 @@ class Receipt:
             ]
         except OverflowError as error:
             raise UsageError(f"a number of the receipt does not fit its field: {error}") from error
-        return b"".join(parts) + self._seal_bytes()
-
-    def _seal_bytes(self) -> bytes:
         if self.segmented is not None:
-            return self.segmented.to_bytes()
-        return b"" if self.seal is None else encode_proof(self.seal)
+            parts.append(self.segmented.to_bytes())
+        return b"".join([*parts, b"" if self.seal is None else encode_proof(self.seal)])
 
     @classmethod
     def from_bytes(cls, data: Data) -> Receipt:

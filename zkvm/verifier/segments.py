@@ -21,6 +21,7 @@ from zkvm.stark.protocol.proof import ByContent, Proof
 from zkvm.stark.protocol.security import joined_bits
 from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.verifier.joint import verify_joint
+from zkvm.stark.verifier.shape import check_types
 
 
 def verifier_threads(threads: int | None) -> int:
@@ -88,8 +89,10 @@ class SegmentedSeal(ByContent):
             raise VerificationError(RejectReason.SHAPE, "proofs and lengths must be tuples")
         if len(self.proofs) != len(self.lengths) + 1:
             raise VerificationError(RejectReason.SHAPE, "a run in segments has a proof of its memory and one for each segment")
-        if isinstance(self.proofs, tuple) and not all(isinstance(own, PartProof) and isinstance(own.proof, Proof) for own in self.proofs):
-            raise VerificationError(RejectReason.SHAPE, "a part of a run in segments is no proof")
+        for own in self.proofs if isinstance(self.proofs, tuple) else ():
+            if not isinstance(own, PartProof) or not isinstance(own.proof, Proof):
+                raise VerificationError(RejectReason.SHAPE, "a part of a run in segments is no proof")
+            check_types(own.proof)
         if not 2 <= len(self.proofs) <= MAX_PARTS:
             raise VerificationError(RejectReason.SHAPE, f"{len(self.lengths)} segments; there are 1 to {MAX_PARTS - 1}")
 
@@ -100,7 +103,7 @@ class SegmentedSeal(ByContent):
             VerificationError: with the reason of the first check that fails.
         """
         self.check_counts()
-        if len(self.lengths) > policy.max_segments:
+        if not len(self.lengths) <= policy.max_segments:  # a bound that is no number is not kept
             raise VerificationError(RejectReason.POLICY, f"{len(self.lengths)} segments; at most {policy.max_segments} are verified")
         statement, parts = segmented_statement(header, parameters, self.parts(journal), exit_code)
         check_instructions(verify_joint(statement, parts, self.proofs, policy, threads=threads))

@@ -89,7 +89,7 @@ class Reader:
         result = self._data[first:last]
         if len(result) != last - first:
             raise FormatError(f"{what}: the bytes at offset {first} are gone, the file has changed")
-        return result
+        return bytes(result)  # of what can be changed a copy: nothing that is checked changes afterwards
 
     def integer(self, width: int, what: str, low: int = 0, high: int | None = None) -> int:
         """An unsigned little-endian integer.

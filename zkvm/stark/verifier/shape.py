@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import UnionType
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,6 +68,13 @@ def check_shape(machine: Machine, statement: Statement, proof: Proof) -> ProofSh
     if len(proof.layers) != len(shape.fri_heights):
         raise reject(f"expected {len(shape.fri_heights)} FRI layers")
     return shape
+
+
+def check_kinds(*values: tuple[object, type | UnionType]) -> None:
+    """Refuses values that are not of the kinds beside them."""
+    for value, kind in values:
+        if not isinstance(value, kind):
+            raise reject(f"a {type(value).__name__} where a {getattr(kind, '__name__', kind)} must be")
 
 
 def check_types(proof: Proof) -> None:
