@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import subprocess
 import sys
@@ -45,4 +46,8 @@ def test_the_first_start_says_that_it_takes_long(
 
 def test_loading_again_changes_nothing() -> None:
     load_kernels()
+    modules, kernels = set(sys.modules), library.load()
     load_kernels()
+    assert set(sys.modules) == modules
+    assert library.load() is kernels
+    assert gc.isenabled()
