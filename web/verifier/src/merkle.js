@@ -59,8 +59,11 @@ function walk(leafCount, indices, leaf, sibling, join = () => 0) {
   return values[0];
 }
 
-/** Refuse rows that are not under their root. */
+/** Refuse rows that are not under their root: MERKLE, also if they, or the siblings, are more or fewer than the indices need. */
 export function checkTree(name, root, leafCount, indices, { rows, salts, siblings }) {
+  const opened = [...rows, ...(salts === null ? [] : [salts])].every((matrix) => matrix.rows === indices.length);
+  const fits = opened && siblings.length === siblingCount(leafCount, indices);
+  demand(fits, "MERKLE", () => `${name} opens other numbers of rows or siblings than ${indices.length} positions need`);
   const computed = rootOf(leafCount, indices, leafDigests(rows, salts), siblings);
   demand(sameBytes(computed, root), "MERKLE", `opened leaves do not lead to the root of ${name}`);
 }
