@@ -180,7 +180,7 @@ def sources_folder() -> Iterator[Path]:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        folder = Path(tempfile.mkdtemp(prefix=folder.name))
+        folder = Path(tempfile.mkdtemp(prefix=folder.name, dir=folder.parent))
     try:
         yield folder
     finally:

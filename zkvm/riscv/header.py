@@ -66,7 +66,7 @@ class ImageHeader:
             raise VerificationError(RejectReason.CLAIM, "a preprocessed root is not 32 bytes")
 
     def _check_types(self) -> None:
-        """A header need not come from bytes, and its encoding tells pairs of edges from other lists of them by their number alone."""
+        """A header need not come from bytes. Nothing marks where a gap ends when it is hashed: each must be a pair."""
         lists = (self.gaps, self.heights, self.roots)
         if not all(isinstance(own, tuple) for own in lists) or not all(isinstance(gap, tuple) and len(gap) == 2 for gap in self.gaps):
             raise VerificationError(RejectReason.CLAIM, "gaps, heights and roots must be tuples, gaps pairs")
