@@ -79,11 +79,15 @@ class PartProof(ByContent):
     early: TreeOpening
     proof: Proof
 
-    def without_queries(self) -> PartProof:
-        """What was sent before the query positions were drawn: a small part of it, enough for what the proofs have in common."""
+    def beginning(self) -> PartProof:
+        """A small part of it, enough for what the proofs have in common. Nothing is opened at query positions, and the openings and the
+        final polynomial are zeros, as many as they were, that take no memory: a proof by itself needs their values, and is read again.
+        """
+        zero = np.zeros((), np.uint64)
+        openings, final = (np.broadcast_to(zero, values.shape) for values in (self.proof.openings, self.proof.final))
         layers = (LayerOpening(np.zeros((0, 0), np.uint64), NOT_OPENED.siblings),) * len(self.proof.layers)
         none = NOT_OPENED
-        proof = replace(self.proof, preprocessed=none, main=none, bus=none, quotient=none, layers=layers)
+        proof = replace(self.proof, openings=openings, final=final, preprocessed=none, main=none, bus=none, quotient=none, layers=layers)
         return replace(self, early=none, proof=proof)
 
 

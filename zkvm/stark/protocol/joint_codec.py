@@ -81,10 +81,8 @@ def decode_part(machine: Machine, data: bytes) -> PartProof:
 class StoredProofs(Sequence[PartProof]):
     """Joined proofs as bytes: decoded once, so that they are known to be proofs, and again whenever one is asked for.
 
-    Of the first reading the beginnings are kept, some per cent of the bytes.
-
     Attributes:
-        beginnings: of each, what was sent before the query positions were drawn.
+        beginnings: of each what is kept of the first reading: few bytes, and few of them, whatever a forger makes the others.
         log_heights: of the tables of each.
         sizes: bytes of each.
     """
@@ -106,7 +104,7 @@ class StoredProofs(Sequence[PartProof]):
             read_part(machine, reader)
             data = reader.between(first, reader.position, "a proof")
             # What is kept is from the bytes that are hashed: a file may change between two readings.
-            beginnings.append(decode_part(machine, data).without_queries())
+            beginnings.append(decode_part(machine, data).beginning())
             places.append((first, reader.position, self._hash(data)))
         self._places = tuple(places)
         self.beginnings = tuple(beginnings)
