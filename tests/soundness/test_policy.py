@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -85,6 +87,23 @@ def test_an_unknown_regime_is_no_policy() -> None:
             proven_bits(ProofShape(machine(), parameters(), (15,) * len(machine().chips)), regime=wrong)
     with pytest.raises(VerificationError):
         Policy(math.nan).check(128.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "demands",
+    [
+        {"allow_dev": "false"}, {"allow_dev": 1}, {"allow_dev": None}, {"min_security": True}, {"min_security": "128"},
+        {"min_security": None}, {"max_segments": None}, {"max_segments": "4"}, {"max_segments": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_demand_of_another_type_is_no_policy(demands: dict[str, Any]) -> None:
+    """Some would be weaker than what their writer thinks: any text is true, and True is 1 bit."""
+    with pytest.raises(UsageError, match="min_security and max_segments are numbers, its allow_dev is True or False"):
+        Policy(**demands)
+    with pytest.raises(UsageError, match="are numbers"):
+        replace(Policy(), **demands)
+    assert Policy(100, True, "best", 7).allow_dev
 
 
 def test_what_is_demanded_if_nothing_is_said() -> None:

@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -59,8 +60,8 @@ def test_round_trip() -> None:
     assert (decoded.zk, decoded.dev) == (True, False)
 
 
-@pytest.mark.parametrize("image_id", ["", "00", "zz" * 32, "0" * 63, "0x" + "0" * 62, bytes(31)])
-def test_what_is_no_image_id(image_id: str | bytes) -> None:
+@pytest.mark.parametrize("image_id", ["", "00", "zz" * 32, "0" * 63, "0x" + "0" * 62, bytes(31), None, 32, [0] * 32, range(32)])
+def test_what_is_no_image_id(image_id: Any) -> None:
     with pytest.raises(UsageError, match="64 hexadecimal digits"):
         parse_image_id(image_id)
 

@@ -394,6 +394,6 @@ def parse_image_id(image_id: str | bytes) -> bytes:
             image_id = bytes.fromhex(digits) if len(digits) == 2 * DIGEST_BYTES else b""
         except ValueError:
             image_id = b""
-    if len(image_id) != DIGEST_BYTES:
+    if not isinstance(image_id, bytes | bytearray | memoryview) or len(image_id) != DIGEST_BYTES:
         raise UsageError(f"an image ID is {2 * DIGEST_BYTES} hexadecimal digits ({DIGEST_BYTES} bytes)")
     return bytes(image_id)

@@ -135,7 +135,7 @@ class Policy:
         max_segments: of a run in segments; each is a proof to be verified.
 
     Raises:
-        UsageError: there is no such regime.
+        UsageError: there is no such regime, or a demand is of another type.
     """
 
     min_security: int = DEFAULT_DEMAND
@@ -144,8 +144,10 @@ class Policy:
     max_segments: int = DEFAULT_SEGMENTS
 
     def __post_init__(self) -> None:
-        """A regime that is misspelt must not become a weaker demand."""
+        """What is misspelt or of another type must not become a weaker demand: a text that says false is true."""
         check_regime(self.regime)
+        if type(self.allow_dev) is not bool or not {type(self.min_security), type(self.max_segments)} <= {int, float}:
+            raise UsageError("a policy's min_security and max_segments are numbers, its allow_dev is True or False")
 
     def check(self, bits: float) -> None:
         """Whether a proof with so many proven bits, under this regime, is enough.
