@@ -7,9 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 import zkvm
+from tests.guest.compiled import compiled, needs_compiler
 from tests.proving import GUESTS, prove_and_verify
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
+from zkvm.session.profiling import tensor_cells
 
 ELF = GUESTS / "attention" / "attention.elf"
 TOKENS, DIMENSIONS, UNIT = 32, 16, 1 / 1024
@@ -48,8 +50,35 @@ def test_is_proven() -> None:
     assert len(execution.tensor_calls) == 14
 
 
+STAGES = {"masked_scores": 2, "exponentials_of": 3, "reciprocals": 3, "weighted_values": 2}
+"""Tensor calls of each stage, in the order of the stages' runs; three imports come before them, and an export after them."""
+
+
 def test_a_profile_shows_each_stage() -> None:
+    """With all its tensor calls, the last one too, which it makes by a jump where it returns what the call makes."""
     stdin, _ = attention(2)
     profile = zkvm.profile(ELF, stdin)
-    names = " ".join(function.name for function in profile.functions)
-    assert all(stage in names for stage in ("masked_scores", "exponentials_of", "reciprocals", "weighted_values"))
+    cells = tensor_cells(execute(load_image(ELF.read_bytes()), stdin))[3:-1]
+    totals = {function.name.removeprefix("_GLOBAL__N_1::"): function for function in profile.functions}
+    for stage, calls in STAGES.items():
+        own, cells = sum(cells[:calls]), cells[calls:]
+        made = [(path, spent) for path, _, spent in profile.paths if path[1:3] == ("main", f"_GLOBAL__N_1::{stage}")]
+        assert sum(spent for path, spent in made if path[-1].startswith("zkvm_tensor_")) >= own, stage
+        assert totals[stage].total_cells == sum(spent for _, spent in made)
+
+
+@needs_compiler
+def test_the_lines_of_a_profile_show_each_call() -> None:
+    """A call's cells count for the line of the guest that makes it, and not for the library's that holds the instruction."""
+    stdin, _ = attention(2)
+    source = ELF.with_name("main.cpp")
+    profile = zkvm.profile(compiled(source.read_text(), name=source.name), stdin)
+    costs = {entry.line: entry.cells for entry in profile.lines if entry.file == source.name}
+    cells = tensor_cells(execute(load_image(ELF.read_bytes()), stdin))[3:-1]
+    lines = source.read_text().splitlines()
+    for stage, calls in STAGES.items():
+        own, cells = sum(cells[:calls]), cells[calls:]
+        first = next(number for number, text in enumerate(lines, 1) if f" {stage}(" in text)
+        last = next(number for number, text in enumerate(lines[first:], first + 1) if text == "}")
+        assert sum(cost for line, cost in costs.items() if first <= line <= last) >= own, stage
+    assert sum(entry.cells for entry in profile.lines) == profile.charged_cells

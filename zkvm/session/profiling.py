@@ -7,8 +7,9 @@ left belongs to no instruction: constant tables, the program's own tables, and p
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,10 +36,13 @@ from zkvm.stark.protocol.shape import ProofShape
 from zkvm.stark.tables import heights_for
 
 if TYPE_CHECKING:
+    from zkvm.riscv.vm.dwarf import DebugInformation
     from zkvm.riscv.vm.profiler import CallTree, Costs, Recorder
 
 OTHER_CALL = 1 << 31
 """A call number that no chip serves."""
+LIBRARY_FOLDERS = ("zkvm/", "toolchain/")
+"""What paths of the SDK's sources and of the C library's begin with in line tables (zkvm/guest/toolchain.py maps them)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ def profile(
         raise UsageError(f"padding to {pad_to} rows: a power of two is needed")
     file, image = read_elf(elf)
     debug = read_debug(file)
-    recorder = Recorder(image, costs(), debug.inlined)
+    recorder = Recorder(image, costs(), debug.inlined, partial(own_line, debug) if debug.lines.names else None)
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
     execution = run_image(file, image, env, trace=True, runner=recorder.run)
     recorder.finish(execution)
@@ -183,11 +187,10 @@ def profile(
     except LimitError:
         heights, prediction = (0,) * len(machine().chips), None
     chips = chip_costs(rows, heights, near_boundaries(rows, image, chosen, pad_to))
-    files, numbers = debug.lines.find(image.program["pc"])
     return Profile(
         session=session_of(execution),
         functions=function_costs(recorder),
-        lines=line_costs(recorder, files, numbers, debug.lines.names),
+        lines=line_costs(recorder, debug),
         chips=chips,
         paths=call_paths(recorder.tree, recorder.names),
         cells=sum(chip.cells for chip in chips),
@@ -333,18 +336,27 @@ def function_costs(recorder: Recorder) -> tuple[FunctionCost, ...]:
     return tuple(sorted(found, key=lambda entry: (-entry.cells, entry.name)))
 
 
-def line_costs(recorder: Recorder, files: NDArray[np.int64], numbers: NDArray[np.int64], names: tuple[str, ...]) -> tuple[LineCost, ...]:
+def own_line(debug: DebugInformation, pc: int) -> tuple[str, int] | None:
+    """The line of the guest's own sources that an address comes from, be it by inlined calls of libraries; None without one."""
+    return next(((file, line) for file, line in debug.places(pc) if file and not file.startswith(LIBRARY_FOLDERS)), None)
+
+
+def line_costs(recorder: Recorder, debug: DebugInformation) -> tuple[LineCost, ...]:
     """Cost of each source line that ran; empty without line information."""
+    names = debug.lines.names
     if not names:
         return ()
-    places, where = np.unique(np.stack([files, numbers]), axis=1, return_inverse=True)
-    cycles = np.bincount(where.ravel(), weights=recorder.row_cycles).astype(np.int64)
-    cells = np.bincount(where.ravel(), weights=recorder.row_cells).astype(np.int64)
-    found = [
-        LineCost(names[file] if file >= 0 else "", int(line), int(cycles[k]), int(cells[k]))
-        for k, (file, line) in enumerate(places.T.tolist())
-        if cycles[k]
-    ]
+    pcs = recorder.image.program["pc"]
+    files, numbers = debug.lines.find(pcs)
+    cycles, cells = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
+    places = [(names[file] if file >= 0 else "", line) for file, line in zip(files.tolist(), numbers.tolist(), strict=True)]
+    for row in np.flatnonzero(recorder.row_cycles).tolist():
+        cycles[places[row]] += int(recorder.row_cycles[row])
+        cells[places[row]] += int(recorder.row_cells[row])
+    for (row, line_row), moved in recorder.call_cells.items():
+        cells[places[row]] -= moved
+        cells[own_line(debug, int(pcs[line_row])) or places[row]] += moved
+    found = [LineCost(*place, cycles[place], cells[place]) for place in cells]
     return tuple(sorted(found, key=lambda entry: (-entry.cells, entry.file, entry.line)))
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from tests.sample import INPUT, sample_image
+from zkvm.riscv.isa import opcodes
+from zkvm.riscv.isa.calls import CYCLES
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Image
 from zkvm.riscv.vm import executor, profiler
@@ -18,8 +22,14 @@ from zkvm.session import profiling
 Paths = dict[tuple[str, ...], int]
 
 
-def record(image: Image, stdin: bytes = b"", costs: Costs | None = None, inlined: InlineTable | None = None) -> Recorder:
-    recorder = Recorder(image, costs or Costs.nothing(), inlined)
+def record(
+    image: Image,
+    stdin: bytes = b"",
+    costs: Costs | None = None,
+    inlined: InlineTable | None = None,
+    own_line: Callable[[int], bool] | None = None,
+) -> Recorder:
+    recorder = Recorder(image, costs or Costs.nothing(), inlined, own_line)
     recorder.finish(execute(image, stdin, runner=recorder.run))
     return recorder
 
@@ -74,11 +84,64 @@ def test_call_paths() -> None:
         ("main", "twice"): 4,
         ("main", "twice", "leaf"): 4,
         ("main", "tail"): 2,
-        ("main", "leaf"): 2,  # in place of the function that jumped to it
+        ("main", "tail", "leaf"): 2,  # below the function that jumped to it
     }
     assert recorder.stack == []
     functions = {entry.name: (entry.cycles, entry.total_cycles) for entry in profiling.function_costs(recorder)}
-    assert functions == {"main": (5, 17), "twice": (4, 8), "leaf": (6, 6), "tail": (2, 2)}
+    assert functions == {"main": (5, 17), "twice": (4, 8), "leaf": (6, 6), "tail": (2, 4)}
+
+
+def test_jumps_from_function_to_function_are_paths_in_the_order_of_the_first_ones() -> None:
+    """A jump back to where the same call has been before goes on there; a second call of the same function begins anew."""
+    program: list[Item] = [
+        "main", ("li", "a1", 3), ("call", "first"), ("li", "a1", 1), ("call", "second"), ("mv", "a0", "zero"), *EXIT,
+        "first", ("nop",), ("j", "second"),
+        "second", ("addi", "a1", "a1", -1), ("bnez", "a1", "first"), ("j", "third"),
+        "third", ("ret",),
+    ]  # fmt: skip
+    recorder = record(assemble(program))
+    assert paths(recorder) == {
+        ("main",): 7,
+        ("main", "first"): 6,
+        ("main", "first", "second"): 7,
+        ("main", "first", "second", "third"): 1,
+        ("main", "second"): 3,
+        ("main", "second", "third"): 1,
+    }
+    assert recorder.stack == []
+
+
+def test_jumps_beyond_the_most_take_the_last_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiler, "MAX_JUMPS", 2)
+    names = ["first", "second", "third", "fourth"]
+    parts: list[Item] = [item for name, following in zip(names, names[1:], strict=False) for item in (name, ("j", following))]
+    recorder = record(assemble(["main", ("call", "first"), ("mv", "a0", "zero"), *EXIT, *parts, "fourth", ("ret",)]))
+    assert paths(recorder) == {
+        ("main",): 4,
+        ("main", "first"): 1,
+        ("main", "first", "second"): 1,
+        ("main", "first", "second", "third"): 1,
+        ("main", "first", "second", "fourth"): 1,
+    }
+    assert recorder.stack == []
+
+
+def test_a_system_call_counts_for_the_innermost_line_of_the_guest_s_own() -> None:
+    """Of a jump that ends a function as well as of a call. Where no line is the guest's own, that of the system call itself counts."""
+    program: list[Item] = [
+        "main", "called", ("call", "cycles"), ("call", "tail"), ("mv", "a0", "zero"), *EXIT,
+        "tail", ("nop",), "jumped", ("j", "cycles"),
+        "cycles", ("li", "a7", CYCLES.number), ("ecall",), ("ret",),
+    ]  # fmt: skip
+    image = assemble(program)
+    row = {name: int(np.flatnonzero(image.program["pc"] == address)[0]) for address, name in image.symbols}
+    cost = profiling.columns_of()["ecall"]
+    ends, made = np.flatnonzero(image.program["op"] == opcodes.ECALL).tolist()
+    library = int(image.program["pc"][row["cycles"]])
+    found = record(image, costs=profiling.costs(), own_line=lambda pc: pc < library).call_cells
+    assert found == {(made, row["called"]): cost, (made, row["jumped"]): cost, (ends, ends): cost}
+    found = record(image, costs=profiling.costs(), own_line=lambda pc: False).call_cells
+    assert found == {(made, made): 2 * cost, (ends, ends): cost}
 
 
 RECURSION: list[Item] = [
@@ -126,7 +189,7 @@ def test_a_longjmp_drops_the_frames_between() -> None:
     ]  # fmt: skip
     recorder = record(assemble(program))
     assert recorder.stack == []
-    assert paths(recorder) == {("main",): 1, ("back",): 3, ("main", "outer"): 2, ("main", "outer", "inner"): 2}
+    assert paths(recorder) == {("main",): 1, ("main", "back"): 3, ("main", "outer"): 2, ("main", "outer", "inner"): 2}
 
 
 def test_inlined_calls_are_paths_below_the_function_that_they_are_in() -> None:
@@ -144,8 +207,8 @@ def test_inlined_calls_are_paths_below_the_function_that_they_are_in() -> None:
         ("main", "outer (inlined)", "twice", "leaf"): 2,
         ("main", "outer (inlined)", "twice", "leaf", *leaf): 2,
         ("main", "tail"): 2,
-        ("main", "leaf"): 1,
-        ("main", "leaf", *leaf): 1,
+        ("main", "tail", "leaf"): 1,
+        ("main", "tail", "leaf", *leaf): 1,
     }
     assert recorder.stack == []
     functions = {entry.name: (entry.cycles, entry.total_cycles) for entry in profiling.function_costs(recorder)}

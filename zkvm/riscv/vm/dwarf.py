@@ -116,6 +116,12 @@ class DebugInformation:
     lines: LineTable
     inlined: InlineTable
 
+    def places(self, pc: int) -> Iterator[tuple[str, int]]:
+        """File and line of an address, then those of the inlined calls that it is in, innermost first; ('', 0) where unknown."""
+        yield self.lines.place(pc)
+        for call in self.inlined.outwards(int(self.inlined.find(np.array([pc], np.uint64))[0])):
+            yield call.file, call.line
+
 
 def read_debug(file: bytes) -> DebugInformation:
     """The tables of an ELF file; empty where it has none, or one that cannot be read."""

@@ -2,14 +2,18 @@
 
 The recorder drives the interpreter, looks at its records in batches and forgets them, so that long runs take little memory. The call
 stack is a shadow stack: an instruction that links pushes where it returns to, a jump to a register that returns pops it. A call that the
-compiler turned into a jump is seen in place of its caller. Any jump to where a call returns to is its return. Inlined calls are no calls to
-the stack; debug information says which instructions are theirs, and the tree shows them below the function that they are in.
+compiler turned into a jump is no call to the stack, and one to the tree: what is jumped to is below the function that jumps, unless the
+same call has led there before; then it goes on there. Any jump to where a call returns to is its return. Inlined calls are no calls to
+the stack either; debug information says which instructions are theirs, and the tree shows them below the function that they are in.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -32,6 +36,11 @@ MAX_DEPTH = 200
 """Deeper calls are counted for the call at this depth; a direct recursion counts as one call."""
 MAX_NODES = 100_000
 """Call paths that are told apart; calls on further ones count for their caller."""
+MAX_JUMPS = 8
+"""Functions that one call leads to by jumps, each below the one before; a further one takes the last one's place. Programs whose functions
+all end in jumps to others, as some interpreters do, would have a call path for each order of these."""
+MAX_CALLERS = 32
+"""Callers among which that of a system call is looked for whose source line is charged."""
 LINK_REGISTERS = tuple(opcodes.REGISTER_BASE + index for index in (1, 5))
 """ra and t0: what calls write and returns jump to (RISC-V calling convention, "Standard register conventions")."""
 BEFORE_SYMBOLS = "(before the first symbol)"
@@ -72,16 +81,44 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """A function on the guest's way.
+
+    Attributes:
+        function: its number.
+        node: its node in the tree.
+        row: program row that called it or jumped to it; -1 of the first.
+    """
+
+    function: int
+    node: int
+    row: int
+
+
+Way = tuple[Stop, ...]
+"""What one call has led to: the function that it called, and those that were then jumped to, each by the one before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One call of the guest on the way to where it is.
 
     Attributes:
         return_pc: where it returns to.
-        node: the caller's node in the tree.
+        way: the caller's.
     """
 
     return_pc: int
+    way: Way
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCall:
+    """A system call of the run: its row, the node that it counts for, and the row whose source line it counts for."""
+
+    row: int
     node: int
+    line_row: int
 
 
 @dataclass(slots=True)
@@ -119,12 +156,6 @@ class CallTree:
             self.cells.append(0)
         return found
 
-    def replaced(self, node: int, function: int) -> int:
-        """The node of a function that goes on in place of ``node``'s."""
-        caller = self.parents[node]
-        full = len(self.parents) >= MAX_NODES and (caller, function) not in self._children
-        return node if self.functions[node] == function or self.depths[node] >= MAX_DEPTH or full else self.child(caller, function)
-
 
 class Recorder:
     """Runs a guest and counts.
@@ -137,14 +168,24 @@ class Recorder:
         function: (n,) the same, or the innermost inlined function that the row comes from.
         row_cycles: (n,) executions of each program row.
         row_cells: (n,) cells of each program row.
+        call_cells: of the system calls among them, by their row and the row whose source line they count for.
         used: (2, 256) executed instructions, indexed as :attr:`Costs.steps`.
         refreshes: how many, over the whole run.
         tree: cost by call path.
         stack: the calls that the guest is in, outermost first.
     """
 
-    def __init__(self, image: Image, costs: Costs, inlined: InlineTable | None = None) -> None:
-        """``inlined``: what was, if that is known."""
+    def __init__(
+        self, image: Image, costs: Costs, inlined: InlineTable | None = None, own_line: Callable[[int], object] | None = None
+    ) -> None:
+        """Before a run.
+
+        Args:
+            image: the program.
+            costs: what things cost.
+            inlined: what was, if that is known.
+            own_line: whether an address has a source line that system calls count for, and not their caller's; None: all have.
+        """
         program = image.program
         self.image, self.costs = image, costs
         table = inlined or InlineTable.empty()
@@ -159,6 +200,7 @@ class Recorder:
         self.function: Int = np.where(self._scope > 0, np.array(self._inlined)[self._scope], self.owner)
         self.row_cycles: Int = np.zeros(len(program), np.int64)
         self.row_cells: Int = np.zeros(len(program), np.int64)
+        self.call_cells: Counter[tuple[int, int]] = Counter()
         self.used: Int = np.zeros((2, 256), np.int64)
         self.refreshes = 0
         self.tree, self.stack = CallTree(), list[Call]()
@@ -168,9 +210,10 @@ class Recorder:
         self._returns = (self._op == opcodes.JALR) & ~self._links
         self._accesses = np.isin(np.arange(256), [*LOADS, *STORES])
         self._gap_edges = np.array([edge for gap in image.gaps for edge in gap], np.uint64)
-        self._last, self._node = -1, 0
+        self._own_line = cache(own_line or (lambda _: True))
+        self._last, self._way = -1, Way()
         self._calls: list[tuple[int, int, int]] = []  # of the batch: records before it, row, time
-        self._call_nodes: list[tuple[int, int]] = []  # of the run: row and node, in the order of Execution.ecalls
+        self._system_calls: list[SystemCall] = []  # of the run, in the order of Execution.ecalls
 
     def run(self, state: MachineState, cycle_limit: int) -> int:
         """The interpreter, as a :data:`zkvm.riscv.vm.executor.Runner`."""
@@ -192,7 +235,7 @@ class Recorder:
             self._step(self._last, row)
             self._last = row
         elif self._last == row and self._links[row]:
-            self.stack.append(Call(int(self._pc[row]) + 4, self._node))
+            self.stack.append(Call(int(self._pc[row]) + 4, self._way))
 
     @property
     def last_pc(self) -> int:
@@ -202,15 +245,15 @@ class Recorder:
     def finish(self, execution: Execution) -> None:
         """Count what is left when the guest has ended, and what its calls cost."""
         self.count(execution.steps, execution.refreshes)
-        for (row, node), call in zip(self._call_nodes, execution.ecalls, strict=True):
-            self._add(row, node, self.costs.calls.get(int(call["a7"]), self.costs.other_call))
+        for made, call in zip(self._system_calls, execution.ecalls, strict=True):
+            self._add(made, self.costs.calls.get(int(call["a7"]), self.costs.other_call))
         for records, cost in ((execution.reads, self.costs.read_row), (execution.writes, self.costs.write_row)):
             self._count_chain(records, execution.ecalls["time"], cost)
         for tensor_call, cost in zip(execution.tensor_calls, self.costs.tensor(execution), strict=True):
-            self._add(*self._call_nodes[tensor_call.ecall], cost + self._first_touches(tensor_call.words))
+            self._add(self._system_calls[tensor_call.ecall], cost + self._first_touches(tensor_call.words))
         permuting = np.flatnonzero(execution.ecalls["a7"] == PERMUTE.number).tolist()
         for call, words in zip(permuting, execution.permuted, strict=True):
-            self._add(*self._call_nodes[call], self._first_touches(words))
+            self._add(self._system_calls[call], self._first_touches(words))
         self._count_compressions(execution.blake3_calls, execution.ecalls["time"])
 
     def _first_touches(self, words: NDArray[Any]) -> int:
@@ -248,19 +291,24 @@ class Recorder:
     def _follow(self, rows: Int, cells: Int, calls: Int) -> None:
         """Walk the call tree along executed rows, of which those at ``calls`` are system calls."""
         if self._last < 0:  # the run begins: as if execution went on from an instruction before it, which is no jump
-            self._node = self.tree.child(0, int(self.owner[rows[0]]))
+            first = int(self.owner[rows[0]])
+            self._way = (Stop(first, self.tree.child(0, first), -1),)
         before = np.concatenate([[self._last], rows[:-1]])
         changes = self._links[before] | self._returns[before] | (self.owner[rows] != self.owner[before])
         continues = not changes[0]
         changes[0] = True  # a new batch is a new segment
         starts = np.flatnonzero(changes)
         lengths = np.diff(np.append(starts, len(rows)))
+        called, first_call = rows[calls].tolist(), np.searchsorted(calls, [*starts, len(rows)]).tolist()
         nodes = []
-        for previous, row in zip(before[starts].tolist(), rows[starts].tolist(), strict=True):
+        for number, (previous, row) in enumerate(zip(before[starts].tolist(), rows[starts].tolist(), strict=True)):
             if not continues:
                 self._step(previous, row)
             continues = False
-            nodes.append(self._node)
+            nodes.append(self._way[-1].node)
+            self._system_calls += [
+                SystemCall(own, nodes[-1], self._line_row(own)) for own in called[first_call[number] : first_call[number + 1]]
+            ]
         every = np.repeat(np.array(nodes, np.int64), lengths)
         pairs, which = np.unique(every * len(self._inlined) + self._scope[rows], return_inverse=True)
         totals = np.bincount(which), np.bincount(which, weights=cells).astype(np.int64)
@@ -268,7 +316,6 @@ class Recorder:
             node = self._inside(*divmod(pair, len(self._inlined)))
             self.tree.cycles[node] += count
             self.tree.cells[node] += cost
-        self._call_nodes += zip(rows[calls].tolist(), every[calls].tolist(), strict=True)
         self._last = int(rows[-1])
 
     def _inside(self, node: int, scope: int) -> int:
@@ -277,21 +324,37 @@ class Recorder:
 
     def _step(self, previous: int, row: int) -> None:
         """Keep the shadow stack when execution goes from one row to another."""
-        function = int(self.owner[row])
+        function, scope = int(self.owner[row]), int(self._scope[previous])
         if previous < 0:
             return
         if self._links[previous]:
-            self.stack.append(Call(int(self._pc[previous]) + 4, self._node))
-            self._node = self.tree.child(self._inside(self._node, int(self._scope[previous])), function)
+            self.stack.append(Call(int(self._pc[previous]) + 4, self._way))
+            self._way = (self._stop(self._way[-1].node, previous, scope, function),)
             return
         if self._returns[previous]:
             target = int(self._pc[row])
             for depth in range(len(self.stack) - 1, -1, -1):
                 if self.stack[depth].return_pc == target:
-                    self._node = self.stack[depth].node
+                    self._way, scope = self.stack[depth].way, 0
                     del self.stack[depth:]
                     break
-        self._node = self.tree.replaced(self._node, function)
+        for number, stop in enumerate(self._way):
+            if stop.function == function:
+                self._way = self._way[: number + 1]
+                return
+        if len(self._way) > MAX_JUMPS:
+            self._way, scope = self._way[:MAX_JUMPS], 0
+        self._way += (self._stop(self._way[-1].node, previous, scope, function),)
+
+    def _stop(self, node: int, row: int, scope: int, function: int) -> Stop:
+        """A function that a row calls or jumps to, whose own function has this node; ``scope``: the inlined call that the row is in."""
+        return Stop(function, self.tree.child(self._inside(node, scope), function), row)
+
+    def _line_row(self, row: int) -> int:
+        """The row whose source line a system call counts for: the innermost, on the way to it, with a line of the guest's own."""
+        ways = chain((self._way,), (call.way for call in reversed(self.stack)))
+        callers = (stop.row for way in ways for stop in reversed(way) if stop.row >= 0)
+        return next((number for number in islice(chain((row,), callers), MAX_CALLERS) if self._own_line(int(self._pc[number]))), row)
 
     def _zero_initialised(self, addresses: NDArray[Any]) -> NDArray[np.bool_]:
         """Which byte addresses are in a zero-initialised range."""
@@ -305,17 +368,16 @@ class Recorder:
         cells = cost + zero * self.costs.zero_word
         call = np.searchsorted(call_times, records["time"])
         for number in np.unique(call).tolist():
-            row, node = self._call_nodes[number]
-            self._add(row, node, int(cells[call == number].sum()))
+            self._add(self._system_calls[number], int(cells[call == number].sum()))
 
     def _count_compressions(self, records: NDArray[Any], call_times: NDArray[np.uint64]) -> None:
         """Cells of the rows that compressions have besides the call's: BLAKE3_CALL records."""
         addresses = records["address"].astype(np.uint64)[:, None] + np.uint64(4) * np.arange(records["words"].shape[1], dtype=np.uint64)
         zero = ((records["t_prev"] == 0) & self._zero_initialised(addresses)).sum(axis=1)
         for number, touched in zip(np.searchsorted(call_times, records["time"]).tolist(), zero.tolist(), strict=True):
-            row, node = self._call_nodes[number]
-            self._add(row, node, self.costs.compression + touched * self.costs.zero_word)
+            self._add(self._system_calls[number], self.costs.compression + touched * self.costs.zero_word)
 
-    def _add(self, row: int, node: int, cells: int) -> None:
-        self.row_cells[row] += cells
-        self.tree.cells[self._inside(node, int(self._scope[row]))] += cells
+    def _add(self, call: SystemCall, cells: int) -> None:
+        self.row_cells[call.row] += cells
+        self.call_cells[call.row, call.line_row] += cells
+        self.tree.cells[self._inside(call.node, int(self._scope[call.row]))] += cells
