@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -99,14 +100,18 @@ def test_a_guest_that_fails_is_proven_and_ends_with_1(tmp_path: Path) -> None:
     assert invoke("verify", tmp_path / "r", "--image-id", identity, "--exit-code", "7").code == 0
 
 
-def test_execute_only_tells_where_the_cycles_went() -> None:
+def test_execute_only_tells_where_cycles_and_cells_went() -> None:
     outcome = invoke("run", HELLO, "--execute-only", "--json")
     view = outcome.json
     assert outcome.code == 0
     assert view["journal"] == b"hello".hex()
     assert sum(view["functions"].values()) == view["cycles"] == 28
     assert "main" in view["functions"]
-    assert "main" in invoke("run", HELLO, "--execute-only").out
+    assert view["function_cells"].keys() == view["functions"].keys()
+    assert view["charged_cells"] == view["function_cells"]["_start"] > view["function_cells"]["main"] > 0
+    out = invoke("run", HELLO, "--execute-only").out
+    assert re.search(rf" {view['function_cells']['main']} +{view['functions']['main']}  main$", out, re.MULTILINE)
+    assert f"cells           {view['cells']} committed" in out
 
 
 def test_verify_by_image_id(receipt: Path) -> None:

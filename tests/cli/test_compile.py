@@ -39,6 +39,7 @@ def compile_in(folder: Path, *more: str) -> Path:
     assert outcome.code == 0, outcome.err
     assert outcome.json["card"]["macs"] == 18
     assert outcome.json["card"]["execution"]["cycles"] > 0
+    assert all(layer["cells"] > 0 for layer in outcome.json["card"]["execution"]["layers"])
     return folder / "out"
 
 

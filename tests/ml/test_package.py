@@ -16,7 +16,7 @@ from zkvm import api
 from zkvm.errors import RejectReason, UsageError, VerificationError
 from zkvm.ml import compiler
 from zkvm.ml.calibrate import Method, observed_range
-from zkvm.ml.compiler import Compilation, Options, OutputMode, Precompiles, Privacy, add_measurements
+from zkvm.ml.compiler import Arithmetic, Compilation, Options, OutputMode, Precompiles, Privacy, add_measurements
 from zkvm.ml.interface import ModelInterface, check_weights
 from zkvm.ml.ir import evaluate
 from zkvm.ml.memory import plan_memory
@@ -25,6 +25,7 @@ from zkvm.ml.package import CompiledModel, profiled_run
 from zkvm.ml.tensor import Tensor
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
+from zkvm.session.profiling import tensor_cells
 
 SAMPLE = {"x": normal(1, 20)}
 SALTS = {"input": bytes([2]) * 32, "output": bytes([3]) * 32}
@@ -205,6 +206,25 @@ def test_cycles_of_a_multiplication(layer: str) -> None:
     assert entry["name"] == layer
     assert 0.9 * execution["cycles"] < entry["cycles"] < execution["cycles"]
     assert 2 < entry["cycles_per_mac"] <= 3.5
+    assert 0.9 * execution["charged_cells"] < entry["cells"] < execution["charged_cells"] < execution["cells"]
+    assert entry["cells_per_mac"] == pytest.approx(entry["cells"] / made.graph.macs, abs=0.001)
+
+
+def test_cells_of_tensor_calls() -> None:
+    """Layers that are tensor calls have no more than a few instructions each: the card says which cells their tables take."""
+    inputs, weights = normal(64, 64), normal(64, 32, seed=1)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["h"], name="large"), helper.make_node("MatMul", ["h", "v"], ["y"], name="small")]
+    model = model_of(nodes, {"x": inputs}, ["y"], {"w": weights, "v": normal(32, 4, seed=2)})
+    made = compiled(model, [{"x": inputs}], Options(arithmetic=Arithmetic.FIXED))
+    add_measurements(made, [{"x": inputs}], profiled_run)
+    execution = made.model.card["execution"]
+    large, small = (entry for entry in execution["layers"] if "cells_per_mac" in entry)
+    assert (large["name"], small["name"]) == ("large", "small")
+    assert large["kind"] == small["kind"] == "tensorlinear"
+    assert max(large["cycles"], small["cycles"]) < 40
+    own = tensor_cells(execute(load_image(made.model.elf), made.model.stdin(made.model.quantize([inputs])[0])))
+    assert large["cells"] > max(own) > 4 * small["cells"]
+    assert sum(own) < sum(entry["cells"] for entry in execution["layers"]) + own[0] < execution["charged_cells"]  # the input comes before
 
 
 def test_memory_is_reused_but_never_shared() -> None:

@@ -292,6 +292,11 @@ def test_the_command(tmp_path: Path) -> None:
     shown = invoke(*map(str, command))
     assert shown.code == 0, shown.err
     assert "2 of them tensor calls" in shown.out
+    written = json.loads((tmp_path / "out" / "model.json").read_text())["card"]["execution"]
+    layer = next(entry for entry in written["layers"] if entry["kind"] == "tensorlinear")
+    products = f"{layer['cells']} cells, {layer['cells_per_mac']:.2f} per multiplication; {layer['cycles']} cycles\n"
+    assert f"{layer['name']} (tensorlinear): {products}" in shown.out
+    assert f"{written['cells']} committed" in shown.out
     run = invoke("run", tmp_path / "out", "--input", tmp_path / "data.npy", "--sample", "3", "--execute-only", "--json").json
     expected = float_outputs(import_file(model, Options()), samples[3:4])[0][0]
     assert np.abs(np.array(run["outputs"][0]["values"]) - expected).max() < 0.001 * np.ptp(expected)

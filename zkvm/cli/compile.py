@@ -9,7 +9,7 @@ import typer
 
 from zkvm.cli.model import bad_input, samples_in
 from zkvm.cli.options import JsonOption
-from zkvm.cli.output import emit, line
+from zkvm.cli.output import committed, emit, line
 from zkvm.errors import UsageError
 from zkvm.ml import MISSING
 from zkvm.ml.package import OWNERS_CARD, SHOWN_OF_PRIVATE, WEIGHTS, CompiledModel, profiled_run
@@ -41,6 +41,8 @@ MaxErrorOption = Annotated[
 SaturateOption = Annotated[
     bool, typer.Option("--saturate", help="cut values inside that are too large, and say so in the journal, instead of ending the run")
 ]
+WORTH_A_LINE = 0.01
+"""Part of the cells that instructions and calls are charged: what a layer has at least that is shown."""
 RARE = 1e-6
 """Labels that are expected to differ less often are not worth a line."""
 
@@ -162,8 +164,15 @@ def _show_accuracy(accuracy: dict[str, Any]) -> None:
 
 def _show_execution(execution: dict[str, Any]) -> None:
     line("cycles", execution["cycles"])
+    line("cells", committed(execution["cells"], execution["charged_cells"]))
     for layer in execution["layers"]:
-        if "cycles_per_mac" in layer:
-            line("layer", f"{layer['name']}: {layer['cycles']} cycles, {layer['cycles_per_mac']:.2f} per multiplication")
+        if layer["cells"] >= WORTH_A_LINE * execution["charged_cells"]:
+            costs = [f"{layer[unit]} {unit}{_per_product(layer, unit)}" for unit in ("cells", "cycles")]
+            line("layer", f"{layer['name']} ({layer['kind']}): {'; '.join(costs)}")
     if execution["predicted_proof_seconds"] is not None:
         line("proof", f"about {execution['predicted_proof_seconds']:.1f} s (predicted, default parameters)")
+
+
+def _per_product(layer: dict[str, Any], unit: str) -> str:
+    found = layer.get(f"{unit}_per_mac")
+    return "" if found is None else f", {found:.2f} per multiplication"

@@ -32,6 +32,13 @@ def by_regime(bits: Mapping[str, float]) -> str:
     return ", ".join(f"{value:g} {regime}" for regime, value in bits.items())
 
 
+def committed(cells: int, charged: int) -> str:
+    """Cells of a proof, of which so many are charged to instructions and calls; 0 of a run that is too long for one."""
+    if not cells:
+        return f"{charged} used"
+    return f"{cells} committed, {100 * charged / cells:.0f} % charged below, the rest is fixed tables and padding"
+
+
 def size(count: float) -> str:
     """Bytes with a unit."""
     unit = 0

@@ -19,7 +19,7 @@ from zkvm.cli.options import (
     SecurityOption,
     ThreadsOption,
 )
-from zkvm.cli.output import emit, line
+from zkvm.cli.output import committed, emit, line
 from zkvm.cli.run import read_guest, show_prediction
 from zkvm.cli.screen import guest_environment, screen
 from zkvm.cli.start import load_kernels
@@ -75,8 +75,7 @@ def show(result: Profile, rows: int) -> None:
     """The lists, most expensive first."""
     cycles, cells = result.session.cycles, result.charged_cells
     line("cycles", cycles)
-    charged = f"{100 * cells / result.cells:.0f} % charged below, the rest is fixed tables and padding" if result.cells else ""
-    line("cells", f"{result.cells} committed, {charged}" if result.cells else f"{cells} used")
+    line("cells", committed(result.cells, cells))
     show_prediction(result.prediction)
     print("\n    cost   cycles  with calls         cells        cycles  function")
     for function in result.functions[:rows]:

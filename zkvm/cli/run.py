@@ -31,7 +31,7 @@ from zkvm.cli.options import (
     named,
     source,
 )
-from zkvm.cli.output import by_regime, emit, line, shown, size
+from zkvm.cli.output import by_regime, committed, emit, line, shown, size
 from zkvm.cli.screen import guest_environment, screen
 from zkvm.cli.start import PROVER, load_kernels
 from zkvm.errors import Cancelled, CheckpointError, LimitError, UsageError, ZkvmError
@@ -84,7 +84,7 @@ def run(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="RECEIPT", help="the receipt's file (default: GUEST.receipt here)")
     ] = None,
-    execute_only: Annotated[bool, typer.Option("--execute-only", help="no proof: cycles, journal, where the cycles went")] = False,
+    execute_only: Annotated[bool, typer.Option("--execute-only", help="no proof: cycles, journal, what a proof would cost where")] = False,
     sample: SampleOption = None,
     every: Annotated[bool, typer.Option("--all", help="with --execute-only: every sample of a compiled model's input")] = False,
     params: ParamsOption = "balanced",
@@ -305,11 +305,13 @@ def does_not_fit(profile: Profile, limit: int | None) -> bool:
 def show_execution(profile: Profile, as_json: bool, model: ModelRun | None = None, expected: Forecast | None = None) -> None:
     """The result of an execution without proof, and what a proof would take."""
     session, prediction = profile.session, profile.prediction
-    functions = sorted(profile.functions, key=lambda entry: (-entry.cycles, entry.name))
+    functions = sorted(profile.functions, key=lambda entry: (-entry.total_cells, entry.name))
     if as_json:
         view = {"exit_code": session.exit_code, "journal": session.journal.hex(), "cycles": session.cycles}
         view |= {"seconds": {"execute": session.seconds}, "functions": {entry.name: entry.cycles for entry in functions}}
-        view |= {"cells": profile.cells, "prediction": None if prediction is None else asdict(prediction)}
+        view |= {"cells": profile.cells, "charged_cells": profile.charged_cells}
+        view |= {"function_cells": {entry.name: entry.total_cells for entry in functions}}
+        view |= {"prediction": None if prediction is None else asdict(prediction)}
         view["segments"] = None if expected is None else asdict(expected)
         if profile.ending:
             view["frames"] = [frame._asdict() for frame in profile.ending[:FRAMES_REPORTED]]
@@ -323,6 +325,7 @@ def show_execution(profile: Profile, as_json: bool, model: ModelRun | None = Non
 
         print(*call_lines(profile.ending), sep="\n")
     line("cycles", session.cycles)
+    line("cells", committed(profile.cells, profile.charged_cells))
     line("time", f"{session.seconds:.3f} s")
     show_prediction(prediction)
     if expected is not None:
@@ -333,8 +336,10 @@ def show_execution(profile: Profile, as_json: bool, model: ModelRun | None = Non
             f"cutting takes {expected.cut_seconds:.1f} s of it, all proofs {expected.proof_seconds:.0f} s with {expected.threads} threads"
         )
         line("", f"{shared}; a receipt of {size(expected.receipt_bytes)}")
+    line("", "       cells with calls    own cycles  function")
     for entry in functions[:FUNCTIONS_SHOWN]:
-        line("", f"{100 * entry.cycles / session.cycles:5.1f} %  {entry.cycles:>12}  {entry.name}")
+        share = 100 * entry.total_cells / max(profile.charged_cells, 1)
+        line("", f"{share:5.1f} %  {entry.total_cells:>14}  {entry.cycles:>12}  {entry.name}")
 
 
 def show_prediction(prediction: Prediction | None) -> None:

@@ -62,19 +62,27 @@ def error_relative_to_range(integer: NDArray[Any], real: NDArray[Any]) -> float:
 
 
 def execution(compilation: Compilation, sample: Sample, execute: Execute) -> dict[str, Any]:
-    """Cycles of one run, by layer and multiply-accumulate; predicted time (s) and memory (bytes) of a proof."""
+    """Cycles and cells of one run, by layer and multiply-accumulate; predicted time (s) and memory (bytes) of a proof.
+
+    A layer's cycles are those of its own function, its cells those of what it calls too: of tensor calls the tables are the cost.
+    """
     arrays, saturated = compilation.model.quantize([sample[port.name] for port in compilation.imported.inputs])
     run = execute(compilation.model.elf, compilation.model.stdin(arrays))
-    macs = {operation.name: operation.macs for operation in compilation.graph.operations if operation.macs}
+    operations = [operation for operation in compilation.graph.operations if not isinstance(operation, View)]
     layers = []
-    for function, name in compilation.code.functions:
-        spent = run.functions.get(function, 0)
-        entry: dict[str, Any] = {"name": name, "function": function, "cycles": spent}
-        if macs.get(name) and ("_linear_" in function or "_matrixproduct_" in function):
-            entry["cycles_per_mac"] = round(spent / macs[name], 3)
+    for operation, (function, name) in zip(operations, compilation.code.functions, strict=True):
+        spent = run.functions.get(function)
+        cycles, cells = (0, 0) if spent is None else (spent.cycles, spent.total_cells)
+        entry: dict[str, Any] = {"name": name, "kind": operation.kind, "function": function, "cycles": cycles, "cells": cells}
+        if operation.macs:
+            entry["cells_per_mac"] = round(cells / operation.macs, 3)
+            if operation.kind in ("linear", "matrixproduct"):
+                entry["cycles_per_mac"] = round(cycles / operation.macs, 3)
         layers.append(entry)
     return {
         "cycles": run.cycles,
+        "cells": run.cells[0],
+        "charged_cells": run.cells[1],
         "predicted_proof_seconds": run.proof_seconds,
         "predicted_proof_bytes_of_memory": run.proof_bytes,
         "saturated_inputs": saturated,

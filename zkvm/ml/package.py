@@ -21,6 +21,7 @@ from zkvm.stark.crypto.hashes import blake3
 
 if TYPE_CHECKING:
     from zkvm.many import Proven
+    from zkvm.session.profiling import FunctionCost
     from zkvm.session.run import Session
     from zkvm.verifier.receipt import Receipt
 
@@ -40,11 +41,21 @@ SHOWN_OF_PRIVATE = (
 
 @dataclass(frozen=True, slots=True)
 class GuestRun:
-    """One run of the guest: journal, cycles, also by function, and what a proof is predicted to take (None: too long for one proof)."""
+    """One run of the guest.
+
+    Attributes:
+        journal: what it committed.
+        cycles: that it took.
+        cells: that a proof commits, and those of them that instructions and calls are charged.
+        functions: the same by function.
+        proof_seconds: what a proof is predicted to take; None: the run is too long for one.
+        proof_bytes: of memory, likewise.
+    """
 
     journal: bytes
     cycles: int
-    functions: dict[str, int]
+    cells: tuple[int, int]
+    functions: dict[str, FunctionCost]
     proof_seconds: float | None
     proof_bytes: int | None
 
@@ -315,7 +326,7 @@ def _outside(tensor: Tensor, array: NDArray[Any]) -> str:
 
 
 def profiled_run(elf: bytes, stdin: bytes) -> GuestRun:
-    """One run of a guest with its cycles by function, and what a proof of it is predicted to take.
+    """One run of a guest with its cycles and cells by function, and what a proof of it is predicted to take.
 
     Args:
         elf: the guest.
@@ -328,9 +339,10 @@ def profiled_run(elf: bytes, stdin: bytes) -> GuestRun:
     from zkvm.session.run import ExecutorEnv
 
     result = profile(elf, ExecutorEnv(stdin))
-    functions = {entry.name: entry.cycles for entry in result.functions}
+    functions = {entry.name: entry for entry in result.functions}
     seconds, memory = (None, None) if result.prediction is None else (result.prediction.seconds, result.prediction.memory_bytes)
-    return GuestRun(_finished(result.session).journal, result.session.cycles, functions, seconds, memory)
+    cells = (result.cells, result.charged_cells)
+    return GuestRun(_finished(result.session).journal, result.session.cycles, cells, functions, seconds, memory)
 
 
 def public_card(card: Mapping[str, Any]) -> dict[str, Any]:
