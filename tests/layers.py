@@ -116,6 +116,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "progress": (),
     "__init__": ("errors", "api", "many", "poseidon2", "progress", "session", "stark.protocol.params", "verifier"),
     "guest": ("errors", "files"),
+    # What is built can be loaded.
+    "guest.toolchain": ("errors", "files", "guest", "riscv.vm.elf"),
     "guest.python": ("errors", "guest"),
     # What guests compute by system calls, for CPython.
     "guest.python.hashes": ("errors", "poseidon2", "stark.crypto.hashes"),
@@ -147,7 +149,8 @@ EXTERNAL: dict[str, frozenset[str]] = {
     "riscv.kernels.source": frozenset({"numpy", "numba"}),
     "riscv.vm": frozenset({"numpy"}),
     "riscv.vm.dwarf": frozenset({"numpy", "elftools"}),
-    "guest": frozenset({"elftools"}),
+    "guest": frozenset(),
+    "guest.toolchain": frozenset({"numpy", "elftools"}),
     "guest.python": frozenset({"numpy"}),
     # Whoever proves on one machine has no use for it.
     "session.cluster": frozenset({"numpy", "dask", "distributed"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from tests.cli.running import invoke
 from tools.build_guests import GUEST_PROGRAMS
 from tools.emulator import emulate
-from zkvm.errors import GuestError, UsageError
+from zkvm.errors import ElfError, GuestError, UsageError
 from zkvm.guest.toolchain import build, sources_folder
+
 
 DIGITS = GUEST_PROGRAMS / "digits"
 FLOATS = """
@@ -228,3 +231,34 @@ def test_a_folder_of_sources_whose_name_is_taken() -> None:
     with sources_folder() as inner_name, sources_folder() as other:
         assert inner_name == usual
         assert inner_name not in other.parents
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (
+            "{0, 1 << 30, 1 << 29}",
+            r"the channel at 0x\w+ of \.tensor\.channels \(bias 0, multiplier 1073741824, limit 536870912\) has a mu",
+        ),
+        ("{(int64_t)1 << 48, 1, 1}", r"a bias of 2\^48 or more"),
+    ],
+)
+def test_constants_that_the_loader_refuses_are_not_built(tmp_path: Path, row: str, reason: str) -> None:
+    """With the loader's words, and before anything is written."""
+    source, output = tmp_path / "main.c", tmp_path / "out.elf"
+    source.write_text(
+        f"""#include <zkvm_tensor.h>
+ZKVM_VECTORS(weights) = {{{{1}}}};
+ZKVM_CHANNELS(scale) = {{{row}}};
+static const zkvm_import input = ZKVM_IMPORT(.vectors = 1);
+static const zkvm_linear layer = ZKVM_LINEAR(.blocks = 1, .channels = 1, .taps = 1, .x_stride = 1, .w = ZKVM_AT(weights),
+    .w_stride = 1, .channel_list = ZKVM_AT(scale), .bounds = ZKVM_BOUNDS(0, 9));
+int main(void) {{ return zkvm_tensor_linear(&layer, zkvm_tensor_import(&input), ZKVM_CONSTANT_VECTORS).handle == 0; }}
+"""
+    )
+    with pytest.raises(ElfError, match=reason):
+        build([source], output)
+    assert not output.exists()
+    outcome = invoke("build", source, "-o", output)
+    assert (outcome.code, output.exists()) == (3, False)
+    assert re.search(reason, outcome.err)
