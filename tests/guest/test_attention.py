@@ -67,6 +67,16 @@ def test_a_profile_shows_each_stage() -> None:
         assert totals[stage].total_cells == sum(spent for _, spent in made)
 
 
+def test_rows_of_tables_of_calls_are_the_same_for_all_inputs() -> None:
+    """What the profile says of such tables: their rows follow from the calls, whatever the values."""
+    found = [
+        {chip.name: (chip.rows, chip.height) for chip in zkvm.profile(ELF, attention(seed, size)[0]).chips if chip.by_call}
+        for seed, size in ((1, 1.0), (2, 0.01), (3, 3.0))
+    ]
+    assert found[0] == found[1] == found[2]
+    assert {"tensor_call", "tensor_products", "tensor_combine", "tensor_words"} <= found[0].keys()
+
+
 @needs_compiler
 def test_the_lines_of_a_profile_show_each_call() -> None:
     """A call's cells count for the line of the guest that makes it, and not for the library's that holds the instruction."""

@@ -17,7 +17,6 @@ from tools.emulator import emulate
 from zkvm.errors import ElfError, GuestError, UsageError
 from zkvm.guest.toolchain import build, sources_folder
 
-
 DIGITS = GUEST_PROGRAMS / "digits"
 FLOATS = """
 #include <zkvm.h>
@@ -236,10 +235,7 @@ def test_a_folder_of_sources_whose_name_is_taken() -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (
-            "{0, 1 << 30, 1 << 29}",
-            r"the channel at 0x\w+ of \.tensor\.channels \(bias 0, multiplier 1073741824, limit 536870912\) has a mu",
-        ),
+        ("{0, 1 << 30, 1 << 29}", r"the channel at 0x\w+ of \.tensor\.channels \(bias 0, multiplier 1073741824, limit 536870912\) has"),
         ("{(int64_t)1 << 48, 1, 1}", r"a bias of 2\^48 or more"),
     ],
 )

@@ -120,7 +120,7 @@ def test_json_view() -> None:
     view = json.loads(json.dumps(profile.to_json()))
     assert (view["cycles"], view["journal"], view["exit_code"]) == (28, b"hello".hex(), 0)
     assert {"name", "cycles", "cells", "total_cycles", "total_cells"} == set(view["functions"][0])
-    assert {"name", "rows", "height", "columns", "near_boundary", "cells"} == set(view["chips"][0])
+    assert {"name", "rows", "height", "columns", "near_boundary", "by_call", "cells"} == set(view["chips"][0])
 
 
 def check_speedscope(profile: Profile) -> None:

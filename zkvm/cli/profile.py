@@ -26,7 +26,7 @@ from zkvm.cli.start import load_kernels
 from zkvm.errors import UsageError
 from zkvm.files import write_atomically
 from zkvm.session.flamegraph import html, speedscope
-from zkvm.session.profiling import Profile
+from zkvm.session.profiling import ChipCost, Profile
 from zkvm.session.profiling import profile as profile_run
 from zkvm.stark.protocol.params import DEFAULT_SECURITY
 
@@ -53,7 +53,7 @@ def profile(
         if out.suffix not in (*HTML, *JSON):
             raise UsageError(f"--out {out}: end it in .html for a page of its own, or in .json for speedscope")
         check_writable(out)
-    program, stdin, _ = read_guest(guest, input_file, sample)
+    program, stdin, model = read_guest(guest, input_file, sample)
     load_kernels()
     with screen(not as_json) as view:
         env = guest_environment(stdin, view, as_json, max_cycles)
@@ -65,13 +65,13 @@ def profile(
     if as_json:
         emit(result.to_json())
     else:
-        show(result, top)
+        show(result, top, compiled_model=model is not None)
         if out is not None:
             line("flame graph", out)
     raise typer.Exit(REJECTED if result.session.exit_code else DONE)
 
 
-def show(result: Profile, rows: int) -> None:
+def show(result: Profile, rows: int, *, compiled_model: bool = False) -> None:
     """The lists, most expensive first."""
     cycles, cells = result.session.cycles, result.charged_cells
     line("cycles", cycles)
@@ -91,8 +91,15 @@ def show(result: Profile, rows: int) -> None:
         print("\nno source lines: build with debug information (zkvm build keeps it)")
     print("\n    cost          rows        height  columns  chip")
     for chip in sorted(result.chips, key=lambda chip: -chip.cells)[:rows]:
-        near = "  near a power of two: its height may tell inputs apart" if chip.near_boundary else ""
-        print(f"{share(chip.cells, result.cells)}  {chip.rows:>12}  {chip.height:>12}  {chip.columns:>7}  {chip.name}{near}")
+        name = chip.name + remark(chip, compiled_model)
+        print(f"{share(chip.cells, result.cells)}  {chip.rows:>12}  {chip.height:>12}  {chip.columns:>7}  {name}")
+
+
+def remark(chip: ChipCost, compiled_model: bool) -> str:
+    """What a table's height may tell, if some rows more or fewer would show in it. A compiled model makes the same calls for all inputs."""
+    if not chip.near_boundary or (chip.by_call and compiled_model):
+        return ""
+    return f"  near a power of two: its height may tell {'which calls a run makes' if chip.by_call else 'inputs apart'}"
 
 
 def share(part: int, whole: int) -> str:

@@ -76,6 +76,8 @@ class ChipCost:
         height: of its tables together.
         columns: committed ones.
         near_boundary: whether an eighth fewer or more rows would show in the heights: a run on another input may then be told from this.
+        by_call: whether its rows follow from the calls that a run makes (tensors, hashes), whatever the values: a run that makes the same
+            calls has as many.
     """
 
     name: str
@@ -83,6 +85,7 @@ class ChipCost:
     height: int
     columns: int
     near_boundary: bool = False
+    by_call: bool = False
 
     @property
     def cells(self) -> int:
@@ -310,7 +313,8 @@ def chip_costs(rows: dict[str, int], heights: tuple[int, ...], near: frozenset[s
     for chip, height in zip(machine().chips, heights, strict=True):
         name = chip.first or chip.name
         both[name] = both.get(name, 0) + height
-    return tuple(ChipCost(name, rows[name], height, columns[name], name in near) for name, height in both.items() if height)
+    calls = {chip.name for chip in machine().chips if chip.by_call}
+    return tuple(ChipCost(name, rows[name], height, columns[name], name in near, name in calls) for name, height in both.items() if height)
 
 
 def function_costs(recorder: Recorder) -> tuple[FunctionCost, ...]:
