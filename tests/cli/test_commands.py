@@ -114,6 +114,28 @@ def test_execute_only_tells_where_cycles_and_cells_went() -> None:
     assert f"cells           {view['cells']} committed" in out
 
 
+def test_inspect_tells_which_tensor_calls_a_program_can_make(tmp_path: Path) -> None:
+    """And which segments hold their constants."""
+    program = GUESTS / "attention" / "attention.elf"
+    view = invoke("inspect", program, "--json").json
+    assert [segment["tensor_constants"] for segment in view["segments"]] == [
+        *(None, None), ".tensor.vectors", ".tensor.channels", ".tensor.functions", None
+    ]  # fmt: skip
+    assert {name: calls["descriptors"] for name, calls in view["tensor_calls"].items()} == {
+        "import": 1, "load": 1, "linear": 3, "export": 2, "maximum": 1, "apply": 1, "combine": 2, "multiply": 1
+    }  # fmt: skip
+    out = invoke("inspect", program).out
+    assert "bytes in the file  .tensor.channels\n" in out
+    assert f"tensor call     linear: 3 descriptors, {view['tensor_calls']['linear']['products']} products\n" in out
+    assert "tensor call     load: 1 descriptor\n" in out
+    content = bytearray(program.read_bytes())
+    content[32:36] = bytes(4)  # where the sections are, symbols among them
+    content[48:50] = bytes(2)  # how many
+    (tmp_path / "without").write_bytes(content)
+    assert invoke("inspect", tmp_path / "without", "--json").json["tensor_calls"] is None
+    assert "tensor call     not known: the file has no symbols\n" in invoke("inspect", tmp_path / "without").out
+
+
 def test_verify_by_image_id(receipt: Path) -> None:
     outcome = invoke("verify", receipt, "--image-id", echo_id())
     assert outcome.code == 0
@@ -195,6 +217,7 @@ def test_image_id_and_inspect(receipt: Path, tmp_path: Path) -> None:
     assert (view["kind"], view["image_id"], view["content_id"]) == ("program", identity["image_id"], identity["content_id"])
     assert view["entry"] in range(view["segments"][0]["address"], view["segments"][0]["address"] + view["segments"][0]["size"])
     assert "segment" in invoke("inspect", ECHO).out
+    assert (view["tensor_calls"], [segment["tensor_constants"] for segment in view["segments"]]) == ({}, [None, None])
     inside = invoke("inspect", receipt, "--json").json
     assert (inside["kind"], inside["image_id"], inside["journal"]) == ("receipt", echo_id(), TEXT.hex())
     assert "not verified by this command" in invoke("inspect", receipt).out

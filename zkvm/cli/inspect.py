@@ -83,6 +83,7 @@ def program_view(data: bytes, shown: bool) -> dict[str, Any]:
     """What the machine sees of an ELF file; ``shown``: with its progress on a terminal."""
     from zkvm import api
     from zkvm.riscv.isa.opcodes import REGISTER_COUNT
+    from zkvm.riscv.vm.constants import NAMES
     from zkvm.riscv.vm.elf import parse_elf
 
     image = api.load_image(data)
@@ -92,6 +93,7 @@ def program_view(data: bytes, shown: bool) -> dict[str, Any]:
             "size": segment.size,
             "data_bytes": len(segment.data),
             "permissions": "r" + "w" * segment.writable + "x" * segment.executable,
+            "tensor_constants": NAMES.get(segment.kind),
         }
         for segment in parse_elf(data).segments
     ]
@@ -107,7 +109,23 @@ def program_view(data: bytes, shown: bool) -> dict[str, Any]:
         "zero_ranges": [[4 * start, 4 * end] for start, end in image.gaps],
         "segments": segments,
         "functions": len(image.symbols),
+        "tensor_calls": tensor_calls(data),
     }
+
+
+def tensor_calls(data: bytes) -> dict[str, Any] | None:
+    """The descriptors of a program by the name of their operation: how many, and how many products they say; None without symbols."""
+    from zkvm.riscv.isa.tensors import NAMES
+    from zkvm.riscv.vm.descriptors import find_descriptors, products
+
+    found = find_descriptors(data)
+    if found is None:
+        return None
+    view = {NAMES[words.operation]: {"descriptors": 0, "products": 0} for words in sorted(found)}
+    for words in found:
+        view[NAMES[words.operation]]["descriptors"] += 1
+        view[NAMES[words.operation]]["products"] += products(words)
+    return view
 
 
 def show_program(view: dict[str, Any]) -> None:
@@ -124,7 +142,13 @@ def show_program(view: dict[str, Any]) -> None:
         line("zeros", f"0x{start:08x} to 0x{end:08x}")
     for segment in view["segments"]:
         content = f"{segment['data_bytes']} of {segment['size']} bytes in the file"
-        line("segment", f"0x{segment['address']:08x}  {segment['permissions']:<3}  {content}")
+        constants = f"  {segment['tensor_constants']}" if segment["tensor_constants"] else ""
+        line("segment", f"0x{segment['address']:08x}  {segment['permissions']:<3}  {content}{constants}")
+    for name, calls in (view["tensor_calls"] or {}).items():
+        count = f"{calls['descriptors']} descriptor{'s' * (calls['descriptors'] != 1)}"
+        line("tensor call", f"{name}: {count}" + (f", {calls['products']} products" if calls["products"] else ""))
+    if view["tensor_calls"] is None and any(segment["tensor_constants"] for segment in view["segments"]):
+        line("tensor call", "not known: the file has no symbols")
 
 
 def show_receipt(view: dict[str, Any]) -> None:

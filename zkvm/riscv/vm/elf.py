@@ -38,7 +38,7 @@ EF_RVC, EF_FLOAT_ABI, EF_RVE = 0x1, 0x6, 0x8
 """Bits of e_flags (RISC-V ELF psABI, version 1.0): compressed code, floating-point calling convention, 16 registers."""
 SYMBOL = struct.Struct("<IIIBBH")
 """An entry of a symbol table: where its name is, value, size, kind, visibility, section."""
-SYMBOL_TYPE, FUNCTION, UNDEFINED = 0xF, 2, 0
+SYMBOL_TYPE, OBJECT, FUNCTION, UNDEFINED = 0xF, 1, 2, 0
 SHT_SYMTAB = 2
 MAX_NAME_BYTES = 1 << 10
 """Of a function's name; the rest of a longer one is not shown. Names may share bytes of the file, and are far longer than it together."""
@@ -170,21 +170,44 @@ def _segments(header: _Header, file: bytes) -> tuple[Segment, ...]:
 
 
 def _symbols(header: _Header, file: bytes) -> tuple[tuple[int, str], ...]:
-    """Functions by address; of several names for one address, the first by name. None where the table of sections is damaged.
-
-    Tools that cut a file's end off leave such tables.
-    """
-    if header.shentsize != SECTION_HEADER.size or header.shoff + header.shnum * SECTION_HEADER.size > len(file):
-        return ()
-    sections = list(SECTION_HEADER.iter_unpack(file[header.shoff : header.shoff + header.shnum * SECTION_HEADER.size]))
-    table = next((section for section in sections if section[1] == SHT_SYMTAB), None)
-    if table is None or table[6] >= len(sections):
-        return ()
-    entries, texts = (file[section[4] : section[4] + section[5]] for section in (table, sections[table[6]]))
+    """Functions by address; of several names for one address, the first by name."""
+    entries, texts = _symbol_table(header, file) or (b"", b"")
     names: dict[int, str] = {}
-    for start, address, _, kind, _, section in SYMBOL.iter_unpack(entries[: len(entries) // SYMBOL.size * SYMBOL.size]):
+    for start, address, _, kind, _, section in SYMBOL.iter_unpack(entries):
         if kind & SYMBOL_TYPE == FUNCTION and section != UNDEFINED and start < len(texts):
             name = texts[start : start + MAX_NAME_BYTES].partition(b"\0")[0].decode(errors="replace")
             if name:
                 names[address] = min(names.get(address, name), name)
     return tuple((address, readable(name)) for address, name in sorted(names.items()))
+
+
+def object_symbols(file: bytes) -> tuple[tuple[int, int], ...] | None:
+    """(address, size) of every variable and constant that a symbol of an ELF file names, by address; None without a table of symbols.
+
+    Args:
+        file: what :func:`parse_elf` takes.
+    """
+    table = _symbol_table(_Header._make(HEADER.unpack_from(file)), file)
+    if table is None:
+        return None
+    found = {
+        (address, size)
+        for _, address, size, kind, _, section in SYMBOL.iter_unpack(table[0])
+        if kind & SYMBOL_TYPE == OBJECT and section != UNDEFINED
+    }
+    return tuple(sorted(found))
+
+
+def _symbol_table(header: _Header, file: bytes) -> tuple[bytes, bytes] | None:
+    """Entries of the table of symbols, and the names that they point to. None if there is none, or the table of sections is damaged.
+
+    Tools that cut a file's end off leave such tables.
+    """
+    if header.shentsize != SECTION_HEADER.size or header.shoff + header.shnum * SECTION_HEADER.size > len(file):
+        return None
+    sections = list(SECTION_HEADER.iter_unpack(file[header.shoff : header.shoff + header.shnum * SECTION_HEADER.size]))
+    table = next((section for section in sections if section[1] == SHT_SYMTAB), None)
+    if table is None or table[6] >= len(sections):
+        return None
+    entries, texts = (file[section[4] : section[4] + section[5]] for section in (table, sections[table[6]]))
+    return entries[: len(entries) // SYMBOL.size * SYMBOL.size], texts
