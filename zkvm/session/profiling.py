@@ -58,7 +58,8 @@ class FunctionCost:
 
 @dataclass(frozen=True, slots=True)
 class LineCost:
-    """What one source line costs; a file '' means that the line is unknown."""
+    """What one source line costs; a file '' means that the line is unknown. Cells of a system call count for the line outside the SDK that
+    makes it, its cycle for the line of the instruction."""
 
     file: str
     line: int
@@ -340,9 +341,9 @@ def function_costs(recorder: Recorder) -> tuple[FunctionCost, ...]:
     return tuple(sorted(found, key=lambda entry: (-entry.cells, entry.name)))
 
 
-def own_line(debug: DebugInformation, pc: int) -> tuple[str, int] | None:
-    """The line of the guest's own sources that an address comes from, be it by inlined calls of libraries; None without one."""
-    return next(((file, line) for file, line in debug.places(pc) if file and not file.startswith(LIBRARY_FOLDERS)), None)
+def own_line(debug: DebugInformation, pc: int, scope: int) -> tuple[str, int] | None:
+    """The line of the guest's own sources that an address, in this inlined call, comes from, be it by libraries'; None without one."""
+    return next(((file, line) for file, line in debug.places(pc, scope) if file and not file.startswith(LIBRARY_FOLDERS)), None)
 
 
 def line_costs(recorder: Recorder, debug: DebugInformation) -> tuple[LineCost, ...]:
@@ -359,7 +360,7 @@ def line_costs(recorder: Recorder, debug: DebugInformation) -> tuple[LineCost, .
         cells[places[row]] += int(recorder.row_cells[row])
     for (row, line_row), moved in recorder.call_cells.items():
         cells[places[row]] -= moved
-        cells[own_line(debug, int(pcs[line_row])) or places[row]] += moved
+        cells[own_line(debug, int(pcs[line_row]), int(recorder.scope[line_row])) or places[row]] += moved
     found = [LineCost(*place, cycles[place], cells[place]) for place in cells]
     return tuple(sorted(found, key=lambda entry: (-entry.cells, entry.file, entry.line)))
 

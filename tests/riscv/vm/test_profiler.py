@@ -27,7 +27,7 @@ def record(
     stdin: bytes = b"",
     costs: Costs | None = None,
     inlined: InlineTable | None = None,
-    own_line: Callable[[int], bool] | None = None,
+    own_line: Callable[[int, int], bool] | None = None,
 ) -> Recorder:
     recorder = Recorder(image, costs or Costs.nothing(), inlined, own_line)
     recorder.finish(execute(image, stdin, runner=recorder.run))
@@ -138,9 +138,9 @@ def test_a_system_call_counts_for_the_innermost_line_of_the_guest_s_own() -> Non
     cost = profiling.columns_of()["ecall"]
     ends, made = np.flatnonzero(image.program["op"] == opcodes.ECALL).tolist()
     library = int(image.program["pc"][row["cycles"]])
-    found = record(image, costs=profiling.costs(), own_line=lambda pc: pc < library).call_cells
+    found = record(image, costs=profiling.costs(), own_line=lambda pc, scope: pc < library).call_cells
     assert found == {(made, row["called"]): cost, (made, row["jumped"]): cost, (ends, ends): cost}
-    found = record(image, costs=profiling.costs(), own_line=lambda pc: False).call_cells
+    found = record(image, costs=profiling.costs(), own_line=lambda pc, scope: False).call_cells
     assert found == {(made, made): 2 * cost, (ends, ends): cost}
 
 

@@ -116,10 +116,15 @@ class DebugInformation:
     lines: LineTable
     inlined: InlineTable
 
-    def places(self, pc: int) -> Iterator[tuple[str, int]]:
-        """File and line of an address, then those of the inlined calls that it is in, innermost first; ('', 0) where unknown."""
+    def places(self, pc: int, inlined: int) -> Iterator[tuple[str, int]]:
+        """File and line of an address, then those of the inlined calls that it is in, innermost first; ('', 0) where unknown.
+
+        Args:
+            pc: the address.
+            inlined: number of the innermost inlined call there, as :meth:`InlineTable.find` finds it.
+        """
         yield self.lines.place(pc)
-        for call in self.inlined.outwards(int(self.inlined.find(np.array([pc], np.uint64))[0])):
+        for call in self.inlined.outwards(inlined):
             yield call.file, call.line
 
 

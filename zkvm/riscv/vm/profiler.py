@@ -165,7 +165,8 @@ class Recorder:
         costs: what things cost.
         names: of functions; number 0 is what lies before the first symbol, inlined ones come last.
         owner: (n,) function of each program row.
-        function: (n,) the same, or the innermost inlined function that the row comes from.
+        scope: (n,) number of the innermost inlined call that the row comes from, 0 for none.
+        function: (n,) as ``owner``, or the function of that inlined call.
         row_cycles: (n,) executions of each program row.
         row_cells: (n,) cells of each program row.
         call_cells: of the system calls among them, by their row and the row whose source line they count for.
@@ -176,7 +177,7 @@ class Recorder:
     """
 
     def __init__(
-        self, image: Image, costs: Costs, inlined: InlineTable | None = None, own_line: Callable[[int], object] | None = None
+        self, image: Image, costs: Costs, inlined: InlineTable | None = None, own_line: Callable[[int, int], object] | None = None
     ) -> None:
         """Before a run.
 
@@ -184,7 +185,8 @@ class Recorder:
             image: the program.
             costs: what things cost.
             inlined: what was, if that is known.
-            own_line: whether an address has a source line that system calls count for, and not their caller's; None: all have.
+            own_line: whether an address, in the inlined call of this number, has a source line that system calls count for, and not their
+                caller's; None: all have.
         """
         program = image.program
         self.image, self.costs = image, costs
@@ -196,8 +198,8 @@ class Recorder:
         self.names = (*symbols, *numbers)
         starts = np.array([address for address, _ in image.symbols], np.uint64)
         self.owner: Int = np.searchsorted(starts, program["pc"], side="right").astype(np.int64)
-        self._scope: Int = table.find(program["pc"])
-        self.function: Int = np.where(self._scope > 0, np.array(self._inlined)[self._scope], self.owner)
+        self.scope: Int = table.find(program["pc"])
+        self.function: Int = np.where(self.scope > 0, np.array(self._inlined)[self.scope], self.owner)
         self.row_cycles: Int = np.zeros(len(program), np.int64)
         self.row_cells: Int = np.zeros(len(program), np.int64)
         self.call_cells: Counter[tuple[int, int]] = Counter()
@@ -210,7 +212,7 @@ class Recorder:
         self._returns = (self._op == opcodes.JALR) & ~self._links
         self._accesses = np.isin(np.arange(256), [*LOADS, *STORES])
         self._gap_edges = np.array([edge for gap in image.gaps for edge in gap], np.uint64)
-        self._own_line = cache(own_line or (lambda _: True))
+        self._own_line = cache(own_line or (lambda pc, scope: True))
         self._last, self._way = -1, Way()
         self._calls: list[tuple[int, int, int]] = []  # of the batch: records before it, row, time
         self._system_calls: list[SystemCall] = []  # of the run, in the order of Execution.ecalls
@@ -310,7 +312,7 @@ class Recorder:
                 SystemCall(own, nodes[-1], self._line_row(own)) for own in called[first_call[number] : first_call[number + 1]]
             ]
         every = np.repeat(np.array(nodes, np.int64), lengths)
-        pairs, which = np.unique(every * len(self._inlined) + self._scope[rows], return_inverse=True)
+        pairs, which = np.unique(every * len(self._inlined) + self.scope[rows], return_inverse=True)
         totals = np.bincount(which), np.bincount(which, weights=cells).astype(np.int64)
         for pair, count, cost in zip(pairs.tolist(), *(values.tolist() for values in totals), strict=True):
             node = self._inside(*divmod(pair, len(self._inlined)))
@@ -324,7 +326,7 @@ class Recorder:
 
     def _step(self, previous: int, row: int) -> None:
         """Keep the shadow stack when execution goes from one row to another."""
-        function, scope = int(self.owner[row]), int(self._scope[previous])
+        function, scope = int(self.owner[row]), int(self.scope[previous])
         if previous < 0:
             return
         if self._links[previous]:
@@ -354,7 +356,8 @@ class Recorder:
         """The row whose source line a system call counts for: the innermost, on the way to it, with a line of the guest's own."""
         ways = chain((self._way,), (call.way for call in reversed(self.stack)))
         callers = (stop.row for way in ways for stop in reversed(way) if stop.row >= 0)
-        return next((number for number in islice(chain((row,), callers), MAX_CALLERS) if self._own_line(int(self._pc[number]))), row)
+        rows = islice(chain((row,), callers), MAX_CALLERS)
+        return next((number for number in rows if self._own_line(int(self._pc[number]), int(self.scope[number]))), row)
 
     def _zero_initialised(self, addresses: NDArray[Any]) -> NDArray[np.bool_]:
         """Which byte addresses are in a zero-initialised range."""
@@ -380,4 +383,4 @@ class Recorder:
     def _add(self, call: SystemCall, cells: int) -> None:
         self.row_cells[call.row] += cells
         self.call_cells[call.row, call.line_row] += cells
-        self.tree.cells[self._inside(call.node, int(self._scope[call.row]))] += cells
+        self.tree.cells[self._inside(call.node, int(self.scope[call.row]))] += cells
