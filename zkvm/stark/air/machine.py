@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 from zkvm.stark.air.builder import Argument, Bus, Constraint
@@ -197,6 +197,7 @@ class Machine:
     chips: tuple[Chip, ...]
     max_rows: int
     written: bytes | None = None
+    _derived: dict[int, ChipCode] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def codes(self) -> tuple[ChipCode, ...]:
@@ -209,12 +210,9 @@ class Machine:
             chip = self.chips[number]
             first = next((self.code(own) for own, other in enumerate(self.chips) if type(other) is first_class(chip)), None)
             code = replace(first, chip=chip, first=first) if first else chip_code(chip, self.powers, self.joint_powers)
-            self._derived.setdefault(number, code)
+            return self._derived.setdefault(number, code)  # of two threads that derive it, the first one's
         return self._derived[number]
 
-    @cached_property
-    def _derived(self) -> dict[int, ChipCode]:
-        return {}
 
     @cached_property
     def buses(self) -> tuple[Bus, ...]:
