@@ -167,6 +167,22 @@ def test_private_channels_are_those_of_the_machine(taps: int) -> None:
         assert np.abs(errors).max() <= 1.01 * (found.multipliers.max() / 2.0**32) * scale / source.scale / 2
 
 
+@pytest.mark.parametrize(("taps", "low", "high"), [(160, 0.0, 1.0), (160, -0.5, 0.5), (784, 0.0, 6.0)])
+def test_results_between_the_close_bounds_of_a_clip(taps: int, low: float, high: float) -> None:
+    """They are what they are also where sums have many terms and most of them are cut: limits were so small that no factor was large
+    enough, and results lay nearer to the middle of the bounds than they should."""
+    nodes = [node("Gemm", "x w", "h"), node("Clip", "h low high", "y")]
+    constants = {"w": normal(taps, 32, seed=1), "low": np.array(low, np.float32), "high": np.array(high, np.float32)}
+    samples: list[Sample] = [{"x": normal(4, taps, seed=seed)} for seed in range(8)]
+    compilation = compiled(model_of(nodes, samples[0], ["y"], constants), samples, PRIVATE)
+    assert sum(isinstance(operation, TensorLinear) for operation in compilation.graph.operations) == 1
+    outputs = float_outputs(compilation.imported, samples)
+    assert sum(int(((real > low) & (real < high)).sum()) for (real,) in outputs) > 20
+    for sample, expected in zip(samples, outputs, strict=True):
+        (result,) = agreed(compilation, compilation.model.quantize([sample["x"]])[0])
+        assert error_relative_to_range(compilation.graph.outputs[0].dequantize(result), expected[0]) < 0.002
+
+
 def test_results_too_small_for_their_weights_are_refused_by_name() -> None:
     """Never computed in another way: that would say something about them."""
     source = Value("x", (4,), -(1 << 15), (1 << 15) - 1, 1.0)

@@ -13,8 +13,8 @@ from zkvm.ml.layout import LANES, OFFSET, Layout
 from zkvm.ml.operations.depthwise import Windows
 from zkvm.ml.operations.tensors import BIAS_UNIT, SHIFT
 
-PRIVATE_BITS = 14
-"""A private layer's limit leaves its multipliers a factor of 2^15 to be exact, and its biases all that its sums can be."""
+PRIVATE_BITS, MOST_PRIVATE_LIMIT = 17, 1 << 29
+"""Taps times a private layer's limit are at most 2^15 times 2 to this power, which is what a call takes; the largest limit."""
 MAX_CHANNELS, MAX_PRODUCT_LIMIT, MAX_BIAS, MAX_SCALED_BIAS = 1 << 16, 1 << 32, (1 << 48) - 1, 1 << 61
 """What a call takes: channels, taps times the largest multiplier, |bias|, |bias multiplier|."""
 MARK_VALUES, MARKS = (OFFSET - 1, 1), (0, 0, 1)
@@ -153,9 +153,9 @@ def quantized(layer: Layer, source: Value, scale: float, weight_bits: int) -> Qu
 
 
 def private_limit(taps: int) -> int:
-    """The limit of a layer with private weights, from its taps alone: taps limit is at most 2^29, if there are at most 2^14, and biases
-    count at least as many as there are taps."""
-    return 1 << (15 + max(0, PRIVATE_BITS - (taps - 1).bit_length()))
+    """The limit of a layer with private weights, from its taps alone: the largest, because factors reach no farther. With the multipliers
+    that count it least all weights that are rounded change a sum by half a step of the result at most."""
+    return min(1 << (15 + max(0, PRIVATE_BITS - (taps - 1).bit_length())), MOST_PRIVATE_LIMIT)
 
 
 def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, weight_bits: int) -> tuple[Quantized, int]:

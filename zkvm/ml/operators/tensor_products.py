@@ -20,6 +20,9 @@ from zkvm.ml.operators.secret import TOP, secret_target
 from zkvm.ml.operators.sums import in_tensors, look, rebased, scale_of
 from zkvm.ml.operators.tensor_combining import bind_parts, looked_at, sources_of
 
+FINER = 8
+"""By how much finer multipliers of private products are than those of layers, which make up for it with their weights."""
+
 
 def columns(context: Context, value: Value, index: IntArray) -> tuple[Value, int]:
     """Elements of a value as a tensor with these positions and channels: the tensor, and the channel where they begin.
@@ -124,7 +127,7 @@ def product_secretly(context: Context, node: Node, left: Value, right: Value) ->
     result, factor = _scaled_result(context, node)
     name, output, guarded = secret_target(context, result, clips=False)
     taps, (rows, channels) = left.shape[-1], output.shape[-2:]
-    limit = private_limit(taps)
+    limit = private_limit(taps * FINER)
     ratio = left.scale * right.scale * 2.0**SHIFT * factor / (limit // OFFSET)
     steps = int(np.sign(factor)) * min(max(floor(abs(ratio) / output.scale), 1), TOP)
     output.scale = ratio / steps if steps else output.scale
