@@ -194,6 +194,16 @@ def test_results_too_small_for_their_weights_are_refused_by_name() -> None:
             quantized_secretly("layer 7", broken, source, 1.0, 16)
 
 
+def test_sums_longer_than_those_of_a_call_are_refused_by_name() -> None:
+    """A guest was made whose call the machine does not take."""
+    taps = (1 << 17) + 8
+    constants = {"w": normal(taps, 1, seed=1, scale=0.003), "v": normal(1, 9, seed=2)}
+    samples: list[Sample] = [{"x": normal(1, taps, seed=seed)} for seed in range(2)]
+    model = model_of([node("Gemm", "x w", "h"), node("Gemm", "h v", "y")], samples[0], ["y"], constants)
+    with pytest.raises(UsageError, match=f"Gemm_h: sums of {taps} terms are too long to be private in tensor calls, which take 131072"):
+        compiled(model, samples, PRIVATE)
+
+
 FEW = {"bytes of a picture": ("x", []), "bits": ("bits", [node("Greater", "x level", "bits")])}
 """Inputs of few steps."""
 

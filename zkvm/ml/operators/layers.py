@@ -170,11 +170,16 @@ def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, wei
 
     Raises:
         UsageError: its weights or biases are not finite, or its results are too small beside them. It never computes otherwise, which
-            would say something of them.
+            would say something of them. Or it has more taps than a call takes.
     """
     if not (np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all()):
         raise UsageError(f"{name}: a weight is NaN or infinite")
     limit = private_limit(layer.taps)
+    if layer.taps * limit > MAX_PRODUCT_LIMIT:
+        raise UsageError(
+            f"{name}: sums of {layer.taps} terms are too long to be private in tensor calls, which take {MAX_PRODUCT_LIMIT // OFFSET}; "
+            "use arithmetic float"
+        )
     unit, step = limit // OFFSET, BIAS_UNIT // limit
     top, shift = (1 << (weight_bits - 1)) - 1, 16 - weight_bits
     size = scale / (source.scale * 2.0**SHIFT)  # the step of weights with the multiplier 1
