@@ -15,8 +15,8 @@ from zkvm.ml.operations.tensors import BIAS_UNIT, SHIFT
 
 PRIVATE_BITS, MOST_PRIVATE_LIMIT = 17, 1 << 29
 """Taps times a private layer's limit are at most 2^15 times 2 to this power, which is what a call takes; the largest limit."""
-MAX_CHANNELS, MAX_PRODUCT_LIMIT, MAX_BIAS, MAX_SCALED_BIAS = 1 << 16, 1 << 32, (1 << 48) - 1, 1 << 61
-"""What a call takes: channels, taps times the largest multiplier, |bias|, |bias multiplier|."""
+MAX_CHANNELS, MAX_PRODUCT_LIMIT, MAX_MULTIPLIER, MAX_BIAS, MAX_SCALED_BIAS = 1 << 16, 1 << 32, (1 << 31) - 1, (1 << 48) - 1, 1 << 61
+"""What a call takes: channels, taps times the largest multiplier, this, |bias|, |bias multiplier|."""
 MARK_VALUES, MARKS = (OFFSET - 1, 1), (0, 0, 1)
 """What marks of positions hold, and for each of their channels which of these."""
 MAX_MARKED_BIAS = (2 * OFFSET - 3) * MARK_VALUES[0]
@@ -147,7 +147,8 @@ def quantized(layer: Layer, source: Value, scale: float, weight_bits: int) -> Qu
     bias = np.round(layer.bias / (steps * source.scale)).astype(np.int64) + source.origin * weights.sum(axis=1)
     largest = max(abs(int(number)) for number in bias)
     scaled = max(abs(int(number) * int(multiplier)) for number, multiplier in zip(bias, multipliers, strict=True))
-    if layer.taps * int(multipliers.max()) > MAX_PRODUCT_LIMIT or largest > MAX_BIAS or scaled > MAX_SCALED_BIAS:
+    most = int(multipliers.max())
+    if layer.taps * most > MAX_PRODUCT_LIMIT or most > MAX_MULTIPLIER or largest > MAX_BIAS or scaled > MAX_SCALED_BIAS:
         return None
     return Quantized(weights, bias, multipliers)
 

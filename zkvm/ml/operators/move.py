@@ -19,7 +19,7 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.convert import float_bits
 from zkvm.ml.operators.common import aligned, move
 from zkvm.ml.operators.select import lower_gather, lower_gather_elements, lower_gather_nd, lower_scatter
-from zkvm.ml.operators.sums import bind_moved, of_one_scale
+from zkvm.ml.operators.sums import FEW_STEPS, bind_moved, of_one_scale, room_of
 from zkvm.ml.operators.tensors import KEEPING
 
 # Operator -> positions of the inputs whose elements are moved; the others are parameters and must be constant.
@@ -127,8 +127,15 @@ def _secretly_filled(context: Context, node: Node, source: Value) -> tuple[list[
     return [rescaled], int(np.clip(np.round(filling / scale), -bound, bound))
 
 
+def _finer(context: Context, node: Node, value: Value) -> Value:
+    room = room_of(value)
+    return value if room == 1 else context.rescaled(value, value.scale / room, node.name, value.lo * room, value.hi * room)
+
+
 def _aligned(context: Context, node: Node, sources: list[Value]) -> list[Value]:
-    """The sources with one scale: the coarsest, unless constants can follow the others exactly enough."""
+    """The sources with one scale: the coarsest, but for those of few steps."""
     if len(sources) == 1 or sources[0].kind is not Kind.REAL:
         return sources
+    if max(value.magnitude for value in sources) >= FEW_STEPS:
+        sources = [_finer(context, node, value) for value in sources]
     return aligned(context, node.name, sources, max(value.scale for value in sources))

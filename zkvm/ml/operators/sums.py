@@ -23,8 +23,8 @@ WORD_INSTRUCTIONS, PEAK_INSTRUCTIONS = 6, 150
 WEIGHT_BITS = 16
 MOST_GAIN = 2.0**11
 """By how much a call multiplies at most, where more makes no difference."""
-FEW_STEPS = 1 << 12
-"""Of inputs of private layers, see :func:`refined`."""
+FEW_STEPS, FINEST = 1 << 12, 1 << 13
+"""Of values that have another scale, see :func:`refined`; by how much a call without private weights may multiply."""
 SIGNS = {"Add": 1.0, "Sub": -1.0}
 """Operators that are sums of two: the sign of the second term."""
 
@@ -103,8 +103,18 @@ def of_one_scale(context: Context, name: str, values: list[Value]) -> list[Value
     if len({(value.scale, value.origin) for value in found}) == 1:
         return found
     based = [rebased(context, name, value) for value in found]
-    scale = max(value.scale for value in based)
+    scale = max(value.scale / room_of(value) for value in based)
     return [rescaled(context, name, value, scale) for value in based]
+
+
+def room_of(value: Value) -> int:
+    """By which power of two a value of few steps is multiplied, not to be what makes the scale of others coarse."""
+    return min(1 << (TOP // value.magnitude).bit_length() - 1, FINEST) if 0 < value.magnitude < FEW_STEPS else 1
+
+
+def finer(context: Context, name: str, source: Value) -> Value:
+    """A value in tensors in many steps, if it has few."""
+    return refined(context, name, source) if context.private else rescaled(context, name, source, source.scale / room_of(source))
 
 
 def bind_moved(context: Context, node: Node, sources: list[Value], numbers: Sequence[IntArray]) -> None:
@@ -165,7 +175,7 @@ def append_secretly(
     context: Context, name: str, result: str, sources: Sequence[Value], index: IntArray, weights: FloatArray, bias: float
 ) -> bool:
     """The same of a private model: the integers of the weights and of what it is rescaled by are private, and it is always looked at."""
-    values, read = _read(context, name, sources, index)
+    values, read = _read(context, name, [refined(context, name, value) for value in sources], index)
     _, output, guarded = secret_target(context, result)
     output.layout = natural_layout(output.shape)
     tensor = gathered(context, values, index, output.layout)
@@ -187,6 +197,10 @@ def rescaled_secretly(context: Context, name: str, source: Value, scale: float, 
     """A value in tensors with another scale and origin 0, cut to these integers, without a look: no scale is published. Where its scale is
     so coarse that from one integer to the next it is beyond all of these, it changes less around 0.
     """
+    return _rescaled_secretly(context, name, refined(context, name, source), scale, ends)
+
+
+def _rescaled_secretly(context: Context, name: str, source: Value, scale: float, ends: tuple[int, int]) -> Value:
     output = context.fresh(source.shape, *ends, scale, label=source.name)
     output.layout = source.layout or natural_layout(source.shape)
     tensor = context.in_tensor(source, output.layout)
@@ -195,13 +209,12 @@ def rescaled_secretly(context: Context, name: str, source: Value, scale: float, 
 
 
 def refined(context: Context, name: str, source: Value) -> Value:
-    """A value of a private model in many steps, by calls that multiply by powers of two: the factors of a private layer are bounded, and
-    from an input of few steps they may not reach its results. Bounds alone decide, which do not depend on the weights.
+    """A value of a private model in many steps, by calls that multiply by powers of two: the factors of private calls are bounded, and
+    from a value of few steps they may not reach their results. Bounds alone decide, which do not depend on the weights.
     """
     while 0 < source.magnitude < FEW_STEPS:
         gain = min(int(MOST_GAIN), 1 << (TOP // source.magnitude).bit_length() - 1)
-        ends = (source.lo - source.origin) * gain, (source.hi - source.origin) * gain
-        source = rescaled_secretly(context, name, source, source.scale / gain, ends)
+        source = _rescaled_secretly(context, name, source, source.scale / gain, (source.lo * gain, source.hi * gain))
     return source
 
 
@@ -214,7 +227,7 @@ def settled(context: Context, name: str, source: Value) -> Value:
 
 def clip_secretly(context: Context, name: str, result: str, source: Value, bounds: tuple[float, float]) -> None:
     """Append the cut of a private model's tensor to two bounds, which are private."""
-    info = context.info(result)
+    info, source = context.info(result), refined(context, name, source)
     output = context.fresh(source.shape, 0, TOP, label=result)
     set_bounds(output, result, bounds, max(-info.low, info.high))
     output.layout = source.layout or natural_layout(source.shape)

@@ -25,7 +25,7 @@ from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import fits
 from zkvm.ml.operators.secret import TOP
 from zkvm.ml.operators.secret_functions import PRODUCT_MULTIPLIER, product_scale
-from zkvm.ml.operators.sums import SIGNS, in_tensors, integers_of, look, rebased, scale_of
+from zkvm.ml.operators.sums import SIGNS, in_tensors, integers_of, look, rebased, refined, scale_of
 
 MASK_WEIGHT, MASK_MULTIPLIER = 1 << 14, 1 << 18
 """A factor of one; the multiplier is such that 2^15 times an int16 is beyond all elements."""
@@ -235,6 +235,7 @@ def product_secretly(context: Context, node: Node) -> bool:
 
 def multiplied_secretly(context: Context, node: Node, x: Value, other: Value) -> Value:
     """Append the product of two values in tensors, of origin 0, of which the second broadcasts to the first."""
+    x, other = refined(context, node.name, x), refined(context, node.name, other)
     shape = x.shape
     if other.shape != shape:
         index = np.broadcast_to(np.arange(other.size).reshape(other.shape), shape)

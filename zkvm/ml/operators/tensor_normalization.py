@@ -24,7 +24,7 @@ from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import MAX_BIAS, fits
 from zkvm.ml.operators.secret import TOP
 from zkvm.ml.operators.secret_functions import PRODUCT_MULTIPLIER, product_scale
-from zkvm.ml.operators.sums import append_sum, in_tensors, integers_of, look, rebased, scale_of
+from zkvm.ml.operators.sums import append_sum, finer, in_tensors, integers_of, look, rebased, scale_of
 from zkvm.ml.operators.tensor_combining import looked_at, tables_pay
 
 MAX_MULTIPLIER = (1 << 17) - 4
@@ -60,7 +60,7 @@ def normalized_in_tensors(context: Context, node: Node, gain: FloatArray, offset
     if bits > MAX_BITS or not fits(low, high) or np.abs(multipliers).max() > MAX_MULTIPLIER or (multipliers == 0).any():
         return False
     bias = np.round(offset / scale * 2.0**SHIFT / multipliers).astype(np.int64)
-    source = rebased(context, node.name, held)
+    source = finer(context, node.name, rebased(context, node.name, held))  # means of few steps are none of these
     layout = Layout.of(len(gain), source.size // len(gain), False)
     ratio = floor(min(1.0, FULL / (source.hi - source.lo)) * ONE_WEIGHT) / ONE_WEIGHT if centred else 1.0
     small = epsilon * (ratio / source.scale) ** 2 * len(gain) / 2.0**halvings * 2.0**FRACTION_BITS
@@ -96,7 +96,7 @@ def _append_secretly(
     """
     length = len(gain)
     halvings, ranges, ratio = ceil(log2(length)), 1, 0.5 if centred else 1.0
-    source = rebased(context, node.name, held)
+    source = finer(context, node.name, rebased(context, node.name, held))  # means of few steps are none of these
     layout = Layout.of(length, source.size // length, False)
     reach = ROOM * length**0.5
     factor = (length / 2.0**halvings) ** 0.5 / (reach / FULL)

@@ -17,7 +17,7 @@ from zkvm.ml.operations.tensors import SHIFT, layer_cost, layout_of, moving_cost
 from zkvm.ml.operators.common import fused_target
 from zkvm.ml.operators.layers import MAX_CHANNELS, MAX_PRODUCT_LIMIT, fits, private_limit
 from zkvm.ml.operators.secret import TOP, secret_target
-from zkvm.ml.operators.sums import in_tensors, look, rebased, scale_of
+from zkvm.ml.operators.sums import in_tensors, look, rebased, refined, scale_of
 from zkvm.ml.operators.tensor_combining import bind_parts, looked_at, sources_of
 
 FINER = 8
@@ -123,6 +123,7 @@ def _append(
 
 def product_secretly(context: Context, node: Node, left: Value, right: Value) -> None:
     """The same of a private model: the multiplier is private, and so is a number that alone multiplies or divides the result."""
+    left, right = refined(context, node.name, left), refined(context, node.name, right)
     batch = tuple(np.broadcast_shapes(left.shape[:-2], right.shape[:-2]))
     result, factor = _scaled_result(context, node)
     name, output, guarded = secret_target(context, result, clips=False)
