@@ -108,6 +108,16 @@ def test_several_inputs() -> None:
         made.run(X)
 
 
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int64, np.float32])
+def test_a_number_without_dimensions(dtype: type[np.generic]) -> None:
+    """What numpy makes of one is no array, which onnxruntime refused."""
+    operator = "Equal" if dtype is np.bool_ else "Mul"
+    proto = single(operator, {"x": np.zeros((), dtype)}, {"w": np.array(1, dtype)})
+    proto.graph.output[0].type.tensor_type.elem_type = proto.graph.input[0].type.tensor_type.elem_type
+    made = zkvm.ml.compile(proto, [{"x": np.array(value, dtype)} for value in (0, 1, 1)])
+    assert made.run({"x": np.array(1, dtype)}).tensors["y0"] == 1
+
+
 def test_options() -> None:
     made = zkvm.ml.compile(gemm(), X, weights="private", commit_input=True, output="top1", activation_bits=8, measure=True)
     assert (made.weights, made.input_mode, made.output_mode, made.card["activation_bits"]) == ("private", "digest", "top1", 8)

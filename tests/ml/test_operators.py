@@ -133,6 +133,7 @@ MOVES: list[Case] = [
     ("Concat", {"x": normal(2, 3), "y": normal(2, 4, seed=1, scale=5)}, {}, {"axis": 1}),
     ("Pad", {"x": normal(2, 3)}, {"pads": np.array([1, 0, 0, 2]), "value": np.float32(0.5)}, {}),
     ("Pad", {"x": normal(3, 4)}, {"pads": np.array([1, 2, 1, 0])}, {"mode": "reflect"}),
+    ("Pad", {"x": normal(3, 4)}, {"pads": np.array([1, 2, 1, 0]), "value": np.float32(0.5)}, {"mode": "edge"}),
     ("Expand", {"x": normal(3, 1)}, {"shape": np.array([2, 3, 4])}, {}),
     ("Tile", {"x": normal(2, 3)}, {"repeats": np.array([2, 2])}, {}),
     ("Gather", {"x": normal(5, 3)}, {"indices": np.array([4, 0, -1])}, {}),

@@ -59,7 +59,8 @@ def run_session(runner: onnxruntime.InferenceSession, inputs: Mapping[str, Array
     """
     names = [output.name for output in runner.get_outputs()]
     kinds = {entry.name: REALS.get(entry.type) for entry in runner.get_inputs()}
-    typed = {name: array if kinds.get(name) is None else np.asarray(array, kinds[name]) for name, array in inputs.items() if name in kinds}
+    # Of a single number without dimensions numpy makes what is no array.
+    typed = {name: np.asarray(array, kinds[name]) for name, array in inputs.items() if name in kinds}
     try:
         return dict(zip(names, runner.run(names, typed), strict=True))
     except Exception as error:

@@ -82,7 +82,7 @@ def lower_move(context: Context, node: Node) -> None:
 
 def _numbers(context: Context, node: Node, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
     """The node's outputs on element numbers; what it fills in itself becomes 0."""
-    if node.operator == "Pad" and node.attributes.get("mode", "constant") == "constant" and len(node.inputs) > 2:
+    if node.operator == "Pad" and len(node.inputs) > 2:
         inputs = (*node.inputs[:2], "", *node.inputs[3:])
         node = replace(node, inputs=inputs)
         arrays = [*arrays[:2], np.zeros(0), *arrays[3:]]
