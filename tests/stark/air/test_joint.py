@@ -115,6 +115,48 @@ def test_code_numbers_all_constraints_together(described: Machine) -> None:
         )
 
 
+@pytest.mark.parametrize("described", [machine(), segment_machine(), memory_machine(), machine_of(LinkChip())], ids=lambda own: own.name)
+def test_what_is_shared_is_what_new_chips_give(described: Machine) -> None:
+    """Whatever was derived before, in whatever order: other objects, and other expressions in them, have the same code."""
+    chips = tuple(type(chip)() for chip in described.chips)
+    for chip in chips[::-1]:
+        if chip.early == 0:
+            chip_code(chip, described.powers + 1)  # as in a machine with a longer tuple
+    again = Machine(described.name, chips, described.max_rows)
+    for code, kept in zip(again.codes, described.codes, strict=True):
+        assert (code.body.labels, code.body.straight, code.groups) == (kept.body.labels, kept.body.straight, kept.groups)
+        assert (code.straight, code.text, code.widths) == (kept.straight, kept.text, kept.widths)
+    assert not {id(code.body) for code in again.codes} & {id(code.body) for code in described.codes}
+    assert again.digest == described.digest
+
+
+def test_a_chip_in_machines_with_other_powers() -> None:
+    """Joint challenges and terminals stand elsewhere, in each machine where its buses say."""
+    chip, long = LinkChip(), Bus("long", 3, 5, Argument.PRODUCT, "")
+    joint = Bus("long", 3, 5, Argument.PRODUCT, "", joint=True)
+
+    def others(bus: Bus) -> Chip:
+        def interactions(self: Chip, buses: BusBuilder, row: Row) -> None:
+            buses.pair("long", bus, receive=(row.value,) * 5, send=(row.value,) * 5)
+
+        return variant(name="other", interactions=interactions, early=3 if bus.joint else 0)
+
+    starts = []
+    for companions in ((), (others(long),), (others(joint),), ()):
+        code = Machine("links", (chip, *companions), 1 << 20).codes[0]
+        fresh = Machine("links", (LinkChip(), *companions), 1 << 20).codes[0]
+        assert (code.straight, code.groups, code.text) == (fresh.straight, fresh.groups, fresh.text)
+        starts.append(max(index for kind, index, _ in code.straight.nodes if kind == PARAM) + 1 - 2 * EXTENSION)
+    assert starts == [EXTENSION * count for count in (1 + 2 + 1 + 2, 1 + 5 + 1 + 2, 1 + 5 + 1 + 5, 1 + 2 + 1 + 2)]
+
+
+@pytest.mark.parametrize(("powers", "joint_powers"), [(1, 2), (2, 1), (2, 0)])
+def test_code_needs_the_powers_of_its_buses(powers: int, joint_powers: int) -> None:
+    """Else terminals would stand where challenges do."""
+    with pytest.raises(ValueError, match="link: its buses need 2 powers of beta, not [01]"):
+        chip_code(LinkChip(), powers, joint_powers)
+
+
 def test_machines_that_have_a_chip_share_what_is_derived_from_it() -> None:
     whole, segment = ({code.chip.name: code for code in own.codes} for own in (machine(), segment_machine()))
     assert whole["add"].body is segment["add"].body

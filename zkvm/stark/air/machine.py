@@ -168,8 +168,10 @@ def chip_code(chip: Chip, powers: int, joint_powers: int = 0) -> ChipCode:
     Raises:
         ValueError: as :func:`derive`, or the chip's buses need further powers of beta.
     """
-    if powers < powers_of(chip.air_buses.buses):
-        raise ValueError(f"{chip.name}: its buses need {powers_of(chip.air_buses.buses)} powers of beta, not {powers}")
+    joint = {bus for bus in chip.air_buses.buses if bus.joint}
+    for buses, found in ((chip.air_buses.buses, powers), (joint, joint_powers)):
+        if found < powers_of(buses):
+            raise ValueError(f"{chip.name}: its buses need {powers_of(buses)} powers of beta, not {found}")
     body = derived(chip, joint_alpha(powers) if chip.early else 0)
     first = joint_alpha(powers) + (EXTENSION * (1 + joint_powers) if joint_powers else 0)
     nodes, outputs, count = list(body.straight.nodes), list(body.straight.outputs), len(body.groups)
