@@ -115,6 +115,7 @@ REDUCTIONS: list[Case] = [
         (name, {"x": normal(3, 4, 5)}, {"axes": np.array([0, 2])}, {"keepdims": 0})
         for name in ("ReduceL2", "ReduceSumSquare", "ReduceLogSumExp")
     ),
+    ("ReduceL1", {"x": normal(2, 3)}, {"axes": np.array([0, -2])}, {}),  # one axis, said twice
     ("CumSum", {"x": normal(3, 5)}, {"axis": np.array(1)}, {}),
     ("ReduceProd", {"x": positive(3, 4)}, {"axes": np.array([1])}, {}),
     ("ReduceSum", {"x": np.arange(12).reshape(3, 4)}, {}, {}),

@@ -92,7 +92,7 @@ def axes_of(context: Context, node: Node, rank: int) -> tuple[int, ...]:
         axes = context.required_constant(node, 1).reshape(-1).tolist()
     if not axes:
         return () if node.attributes.get("noop_with_empty_axes", 0) else tuple(range(rank))
-    return tuple(sorted(int(axis) % rank for axis in axes))
+    return tuple(sorted({int(axis) % rank for axis in axes}))
 
 
 def integer_binary(context: Context, name: str, function: str, left: Value, right: Value) -> Value:
