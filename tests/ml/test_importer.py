@@ -191,3 +191,20 @@ def test_factors_of_rows_and_columns_behind_a_convolution(shape: tuple[int, ...]
 def test_factors_of_channels_behind_a_convolution() -> None:
     """What the simplifier does right is taken from it."""
     assert [node.operator for node in scaled_convolution((6, 1, 1)).nodes] == ["Conv"]
+
+
+@pytest.mark.parametrize("least", [1, 2])
+def test_factors_beside_what_has_no_answer_to_zeros(least: int) -> None:
+    """What the simplifier makes of a model is not taken unseen: neither where only zeros have no answer, nor where ones have none."""
+    x, rows = normal(1, 4, 6, 6), np.full(6, least)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["h"], name="conv", pads=[1] * 4), helper.make_node("Mul", ["h", "k"], ["y"], name="scale"),
+        helper.make_node("Sub", ["rows", "one"], ["less"], name="less"),
+        helper.make_node("Mod", ["seven", "rows" if least == 1 else "less"], ["z"], name="rest"),
+    ]  # fmt: skip
+    constants = {"w": normal(6, 4, 3, 3, seed=1), "k": normal(6, seed=2), "one": np.array([1]), "seven": np.array([7])}
+    model = model_of(nodes, {"x": x, "rows": rows}, ["y", "z"], constants)
+    for output, kind in zip(model.graph.output, (onnx.TensorProto.FLOAT, onnx.TensorProto.INT64), strict=True):
+        output.type.tensor_type.elem_type = kind
+    imported = import_model(model)
+    assert [node.operator for node in imported.nodes if node.operator in ("Conv", "Mul")] == ["Conv", "Mul"]
