@@ -110,10 +110,12 @@ def rewrite_global_pool(builder: Builder, node: Node) -> bool:
 @rewrites("PRelu")
 def rewrite_prelu(builder: Builder, node: Node) -> bool:
     """slope * min(x, 0) where x is below 0, else max(x, 0): extremes keep ranges small, their sum would be NaN for infinite slopes."""
-    zero = builder.constant(0.0)
+    dtype = builder.dtype_of(node.inputs[0])
+    zero = builder.constant(0, dtype)
     below = builder.node("Mul", [builder.node("Min", [node.inputs[0], zero]), node.inputs[1]])
     negative = builder.node("Less", [node.inputs[0], zero])
-    builder.node("Where", [negative, below, builder.node("Relu", [node.inputs[0]])], node.outputs[0])
+    above = builder.node("Relu", node.inputs[:1]) if dtype.kind == "f" else builder.node("Max", [node.inputs[0], zero])
+    builder.node("Where", [negative, below, above], node.outputs[0])
     return True
 
 
