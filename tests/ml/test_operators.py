@@ -117,6 +117,9 @@ REDUCTIONS: list[Case] = [
         for name in ("ReduceL2", "ReduceSumSquare", "ReduceLogSumExp")
     ),
     ("ReduceL1", {"x": normal(2, 3)}, {"axes": np.array([0, -2])}, {}),  # one axis, said twice
+    *((name, {"x": normal(2, 3)}, {}, {"noop_with_empty_axes": 1}) for name in ("ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare")),
+    *((name, {"x": np.array(-2.5, np.float32)}, {}, {}) for name in ("ReduceMean", "ReduceL1", "ReduceSumSquare")),
+    ("ReduceL1", {"x": np.array(-3)}, {}, {}),
     ("CumSum", {"x": normal(3, 5)}, {"axis": np.array(1)}, {}),
     ("ReduceProd", {"x": positive(3, 4)}, {"axes": np.array([1])}, {}),
     ("ReduceSum", {"x": np.arange(12).reshape(3, 4)}, {}, {}),

@@ -87,7 +87,7 @@ class Product(Operation):
 
     def evaluate(self, *inputs: IntArray) -> IntArray:
         """See :class:`Operation`."""
-        return self.rescaling.apply(inputs[0] * inputs[1])
+        return self.rescaling.apply(inputs[0] * inputs[1]).reshape(self.output.shape)
 
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""

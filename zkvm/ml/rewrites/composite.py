@@ -67,6 +67,19 @@ def rewrite_mean(builder: Builder, node: Node) -> bool:
     return True
 
 
+@rewrites("ReduceL1", "ReduceSumSquare")
+def rewrite_sum_of_one(builder: Builder, node: Node) -> bool:
+    """Over no axis, as that of a number without dimensions is, the sum of a single magnitude or square."""
+    source = node.inputs[0]
+    if _axes(builder, node, len(builder.shapes[source])):
+        return False
+    if node.operator == "ReduceL1":
+        builder.node("Abs", [source], node.outputs[0])
+    else:
+        builder.node("Mul", [source, source], node.outputs[0])
+    return True
+
+
 @rewrites("ReduceProd")
 def rewrite_product(builder: Builder, node: Node) -> bool:
     """Products of slices, one after the other."""
