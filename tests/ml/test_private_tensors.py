@@ -231,3 +231,21 @@ def test_inputs_of_few_steps(name: str) -> None:
         (result,) = agreed(found, integers)
         assert error_relative_to_range(found.graph.outputs[0].dequantize(result), expected[0]) < 0.002
     assert sum(isinstance(operation, TensorLinear) for operation in found.graph.operations) == 2
+
+
+@pytest.mark.parametrize("mode", OutputMode)
+@pytest.mark.parametrize("outputs", [["n"], ["y", "n"], ["n", "k", "y"]])
+def test_outputs_that_are_constant(outputs: list[str], mode: OutputMode) -> None:
+    """They are private words too, and were counted after these had been read: guests did not compile, or said another digest."""
+    nodes = [node("Size", "x", "n"), node("Identity", "w", "k"), node("MatMul", "x w", "y")]
+    nodes = [own for own in nodes if own.output[0] in outputs]
+    x, w = normal(2, 6), normal(6, 3, seed=1)
+    options = Options(privacy=Privacy(private_weights=True, output=mode))
+    found = compiled(model_of(nodes, {"x": x}, outputs, {"w": w} if len(nodes) > 1 else {}), [{"x": x}], options).model
+    output = found.run(x)
+    if mode is OutputMode.FULL:
+        assert output.tensors["n"] == x.size
+        assert np.allclose(output.tensors.get("k", w), w, atol=1e-3)
+        assert np.allclose(output.tensors.get("y", x @ w), x @ w, atol=0.01)
+    elif mode is OutputMode.TOP1:
+        assert output.label == x.size

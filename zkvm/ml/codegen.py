@@ -161,7 +161,9 @@ def label_of(outputs: Sequence[Value]) -> tuple[Value, bool]:
 def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tuple[str, str]]) -> None:
     """The statements of main: read, check, run, commit."""
     code.line("zkvm_commit(interface_digest, sizeof interface_digest);")
-    # The scales are the last of the private words, so that these are complete before the statement that reads them.
+    # Outputs that are constant and scales are the last of the private words, which are complete before the statement that reads them.
+    for value in graph.outputs:
+        code.pointer(value)
     scales = []
     if privacy.output is not OutputMode.TOP1:
         scales = [code.constant(scale_words(value)) for value in graph.outputs if value.secret]
