@@ -249,3 +249,10 @@ def test_outputs_that_are_constant(outputs: list[str], mode: OutputMode) -> None
         assert np.allclose(output.tensors.get("y", x @ w), x @ w, atol=0.01)
     elif mode is OutputMode.TOP1:
         assert output.label == x.size
+
+
+def test_an_output_without_numbers() -> None:
+    """The shape of a number without dimensions, in a model without a private word."""
+    x = np.array(True)
+    model = compiled(model_of([node("Shape", "x", "n")], {"x": x}, ["n"]), [{"x": x}], PRIVATE).model
+    assert model.run({"x": x}).tensors["n"].shape == (0,)

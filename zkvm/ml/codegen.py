@@ -226,7 +226,7 @@ def _read_digested(code: CodeWriter, tensor: str, rows: int, salted: str) -> Non
 
 
 def _commit_outputs(code: CodeWriter, graph: Graph, mode: OutputMode, scales: Sequence[str]) -> None:
-    words = [*((scale, 2) for scale in scales), *((code.pointer(value), value.size) for value in graph.outputs)]
+    words = [*((scale, 2) for scale in scales), *((code.pointer(value), value.size) for value in graph.outputs if value.size)]
     if mode is OutputMode.TOP1:
         label, scores = label_of(graph.outputs)
         where = code.pointer(label)
