@@ -80,6 +80,7 @@ FUNCTIONS: list[Case] = [
     *((name, {"x": positive(40)}, {}, {}) for name in ("Sqrt", "Log", "Reciprocal")),
     ("ThresholdedRelu", {"x": normal(40)}, {}, {"alpha": 0.5}),
     ("PRelu", {"x": normal(1, 3, 4)}, {"s": normal(3, 1, seed=1)}, {}),
+    ("Shrink", {"x": np.arange(-4, 4, dtype=np.int8)}, {}, {"lambd": 1.5, "bias": 1.0}),
     ("PRelu", {"x": np.arange(-3, 3, dtype=np.int32).reshape(2, 3)}, {"s": np.array([2, 3, -4], np.int32)}, {}),
     ("Clip", {"x": normal(40)}, {"low": np.float32(-0.5), "high": np.float32(0.75)}, {}),
     ("Pow", {"x": positive(20)}, {"e": np.float32(1.5)}, {}),

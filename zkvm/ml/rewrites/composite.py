@@ -132,6 +132,16 @@ def rewrite_prelu(builder: Builder, node: Node) -> bool:
     return True
 
 
+@rewrites("Shrink")
+def rewrite_shrink(builder: Builder, node: Node) -> bool:
+    """Of integers as of real numbers, without the fraction, as onnxruntime computes it."""
+    if builder.dtype_of(node.inputs[0]).kind == "f":
+        return False
+    inner = builder.node("Shrink", [builder.node("Cast", node.inputs[:1], to=1)], **node.attributes)
+    builder.node("Cast", [inner], node.outputs[0], to=builder.type_of(node.inputs[0]))
+    return True
+
+
 @rewrites("ThresholdedRelu")
 def rewrite_thresholded(builder: Builder, node: Node) -> bool:
     """x where it is above alpha, else 0."""
