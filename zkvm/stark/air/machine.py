@@ -215,7 +215,6 @@ class Machine:
             return self._derived.setdefault(number, code)  # of two threads that derive it, the first one's
         return self._derived[number]
 
-
     @cached_property
     def buses(self) -> tuple[Bus, ...]:
         """Every bus used, by id."""
