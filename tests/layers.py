@@ -95,7 +95,9 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     ),
     # Who has proofs from others looks at them.
     "session.checking": ("errors", "stark.crypto.transcript", "stark.protocol", "stark.verifier"),
-    "session.preparing": ("riscv", "session.resources", "stark.air.machine", "stark.kernels", "stark.prover", "verifier.image"),
+    "session.preparing": (
+        "riscv", "session.memory", "session.resources", "stark.air.machine", "stark.kernels", "stark.prover", "verifier.image",
+    ),
     "session.child": ("session.resources",),
     "session.cluster": ("errors", "session"),
     "session.queue": ("errors", "session.child", "session.memory", "session.resources"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,21 @@ def test_pages_that_are_kept_for_the_next_proof_are_free(monkeypatch: pytest.Mon
     monkeypatch.setattr("zkvm.stark.prover.memory.give_back_freed_pages", lambda: left.__setitem__(0, GIB))
     assert zkvm.prove(HELLO, params="fast").receipt.journal == b"hello"
     assert left == [GIB]
+
+
+@pytest.mark.parametrize("setting", ["enough", "little", "limit", "threads", "dev"])
+def test_memory_is_touched_ahead_where_there_is_enough(setting: str, free: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where a run may have to be refused for want of memory, or where its caller says how much it may take: that would be taken too."""
+    touched: list[int] = []
+    monkeypatch.setattr("zkvm.stark.prover.memory.touch_ahead", touched.append)
+    free[0] = 1 << (28 if setting == "little" else 32)
+    prove = partial(zkvm.prove, HELLO, params="fast", threads=1 if setting == "threads" else 2, dev=setting == "dev")
+    if setting == "little":
+        with pytest.raises(LimitError, match=r"there are 0\.\d\d GiB for it"):
+            prove()
+    else:
+        prove(max_memory=GIB if setting == "limit" else None)
+    assert touched == ([2] if setting == "enough" else [])
 
 
 def test_rows_so_far_are_those_of_the_chips() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zkvm.riscv.header import ImageHeader
 from zkvm.riscv.machine import machine
 from zkvm.riscv.records import Image
+from zkvm.session import memory
 from zkvm.session.resources import no_collection, prove_extra
 from zkvm.verifier.image import Matrices, image_columns, image_header
 
@@ -24,15 +25,15 @@ def prepare_prover(*machines: Machine, blowup: int = 0) -> None:
     """Load the compiled kernels first, so that no phase's seconds hold that of another's imports; keep memory between phases.
 
     Args:
-        blowup: of a proof that several threads are about to make; 0: there may be none.
+        blowup: of a proof that several threads are about to make, in memory that nobody has limited for it; 0: there may be none.
         *machines: whose constraints and tapes are derived now, all of them; else they are as tables need them (:func:`prepare_tables`).
     """
     with no_collection(), prove_extra():
-        from zkvm.stark.prover.memory import keep_freed_pages, touch_ahead
+        from zkvm.stark.prover.memory import LEAST_BYTES, PROCESS_BYTES, keep_freed_pages, touch_ahead
 
         keep_freed_pages()
         choose_pages(0)  # for the image, until the size of the proof is known
-        if blowup:
+        if blowup and memory.available_bytes() > PROCESS_BYTES + blowup * LEAST_BYTES:  # a run may be refused for want of memory
             touch_ahead(blowup)
         import zkvm.riscv.vm.executor
         import zkvm.stark.prover.prove  # noqa: F401

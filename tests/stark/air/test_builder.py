@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 
@@ -17,6 +19,7 @@ from zkvm.stark.air.table import closing
 from zkvm.stark.protocol.params import parameters
 from zkvm.stark.protocol.shape import ProofShape
 
+THREADS = 4
 PAIRS = Bus("pairs", 1, 2, Argument.PRODUCT, "(a, b)")
 LOOKUPS = Bus("lookups", 2, 1, Argument.LOGUP, "(a)")
 SUMS = Bus("sums", 3, 1, Argument.SUM, "(a)", power=9)
@@ -272,3 +275,18 @@ def test_code_of_a_chip_names_every_constraint_once() -> None:
     labels = code.body.labels
     assert len(set(labels)) == len(labels) == len(code.body.groups)
     assert len(code.groups) == len(code.straight.outputs) == len(labels) + EXTENSION * len(code.plan.running)
+
+
+def test_threads_that_derive_at_once_get_the_same_code() -> None:
+    """Tapes are kept with a code: with two of them, one thread would miss what another has made."""
+    start = Barrier(THREADS)
+
+    def derived(own: Machine) -> list[int]:
+        start.wait()
+        return [id(code) for code in own.codes]
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        for _ in range(20):
+            own = replace(TOY)
+            assert len({tuple(ids) for ids in threads.map(derived, [own] * THREADS)}) == 1
+            assert not vars(replace(own))["_derived"]
