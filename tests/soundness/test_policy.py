@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -93,17 +94,27 @@ def test_an_unknown_regime_is_no_policy() -> None:
     "demands",
     [
         {"allow_dev": "false"}, {"allow_dev": 1}, {"allow_dev": None}, {"min_security": True}, {"min_security": "128"},
-        {"min_security": None}, {"max_segments": None}, {"max_segments": "4"}, {"max_segments": True},
+        {"min_security": None}, {"min_security": np.bool_(True)}, {"min_security": np.float32(128)}, {"max_segments": None},
+        {"max_segments": "4"}, {"max_segments": True},
     ],
     ids=str,
 )  # fmt: skip
 def test_a_demand_of_another_type_is_no_policy(demands: dict[str, Any]) -> None:
-    """Some would be weaker than what their writer thinks: any text is true, and True is 1 bit."""
+    """Some would be weaker than what their writer thinks: any text is true, True is 1 bit, and what is compared with few digits is rounded
+    first."""
     with pytest.raises(UsageError, match="min_security and max_segments are numbers, its allow_dev is True or False"):
         Policy(**demands)
     with pytest.raises(UsageError, match="are numbers"):
         replace(Policy(), **demands)
     assert Policy(100, True, "best", 7).allow_dev
+
+
+@pytest.mark.parametrize("bits", [np.int64(101), np.uint8(101), np.float64(101), 101.0], ids=lambda bits: type(bits).__name__)
+def test_numpys_numbers_are_demands(bits: Any) -> None:
+    policy = Policy(bits, max_segments=np.int32(4))  # type: ignore[arg-type]  # integers, of which numpy says too little
+    policy.check(101.0)
+    with pytest.raises(VerificationError, match=r"100\.9 proven bits for this shape, 101"):
+        policy.check(100.9)
 
 
 def test_what_is_demanded_if_nothing_is_said() -> None:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,12 @@ def test_round_trip() -> None:
 def test_what_is_no_image_id(image_id: Any) -> None:
     with pytest.raises(UsageError, match="64 hexadecimal digits"):
         parse_image_id(image_id)
+
+
+@pytest.mark.parametrize("data", ["some.receipt", np.zeros(1 << 9, np.uint8), list(MAGIC)], ids=lambda data: type(data).__name__)
+def test_what_is_no_bytes(data: Any) -> None:
+    with pytest.raises(UsageError, match=f"bytes, not of type {type(data).__name__}: Receipt.load reads one from a path"):
+        Receipt.from_bytes(data)
 
 
 def test_other_program() -> None:

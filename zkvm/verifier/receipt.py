@@ -217,9 +217,12 @@ class Receipt:
 
         Raises:
             FormatError: the bytes encode no receipt of this version.
+            UsageError: they are no bytes.
         """
-        reader = Reader(data)
-        segmented = data[: len(MAGIC)] == SEGMENTS_MAGIC
+        reader, magic = Reader(data), data[: len(MAGIC)]
+        if not isinstance(magic, bytes | bytearray | memoryview):
+            raise UsageError(f"a receipt is bytes, not of type {type(data).__name__}: Receipt.load reads one from a path")
+        segmented = magic == SEGMENTS_MAGIC
         reader.constant(SEGMENTS_MAGIC if segmented else MAGIC, "magic bytes of a receipt")
         reader.constant(little(2, FORMAT_VERSION), "format version")
         flags = reader.integer(2, "flags", 0, 0 if segmented else FLAG_DEV)

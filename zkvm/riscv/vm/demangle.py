@@ -15,6 +15,8 @@ OPERATORS = {
 }  # fmt: skip
 STANDARD = {"t": "std", "a": "std::allocator", "s": "std::string", "b": "std::basic_string", "i": "std::istream", "o": "std::ostream"}
 INLINE_NAMESPACES = ("__1", "__2")
+ANONYMOUS = "_GLOBAL__N_1"
+"""What compilers call a namespace without a name."""
 RUST_HASH = re.compile(r"h[0-9a-f]{16}")
 RUST_SIGNS = {"$LT$": "<", "$GT$": ">", "$u20$": " ", "$C$": ",", "$RF$": "&", "$BP$": "*", "$LP$": "(", "$RP$": ")", "..": "::"}
 DEEPEST = 64
@@ -68,7 +70,8 @@ class _Reader:
         """The next part of a nested name; None where it adds nothing to what people read."""
         head = self.text[self.at : self.at + 2]
         if head[:1].isdigit():
-            return self.source_name()
+            name = self.source_name()
+            return None if name == ANONYMOUS else name
         if self.take("I"):
             self.skip()
             return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
+from numbers import Integral
 
 from zkvm.errors import RejectReason, UsageError, VerificationError
 
@@ -146,7 +147,8 @@ class Policy:
     def __post_init__(self) -> None:
         """What is misspelt or of another type must not become a weaker demand: a text that says false is true."""
         check_regime(self.regime)
-        if type(self.allow_dev) is not bool or not {type(self.min_security), type(self.max_segments)} <= {int, float}:
+        demands = (self.min_security, self.max_segments)
+        if type(self.allow_dev) is not bool or any(type(own) is bool or not isinstance(own, Integral | float) for own in demands):
             raise UsageError("a policy's min_security and max_segments are numbers, its allow_dev is True or False")
 
     def check(self, bits: float) -> None:
