@@ -271,7 +271,8 @@ def prove(
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
     clock = Clock(stoppable(progress, env))
     with clock("load"):
-        prepare_prover(blowup=chosen.blowup if workers > 1 and not dev and env.max_memory is None else 0)
+        here = workers > 1 and not dev and env.max_memory is None and client is None and jobs is None
+        prepare_prover(blowup=chosen.blowup if here else 0)
         file, image = read_elf(elf)
     demanded = replace(policy or Policy(security), allow_dev=dev)
 

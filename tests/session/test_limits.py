@@ -128,9 +128,9 @@ def test_pages_that_are_kept_for_the_next_proof_are_free(monkeypatch: pytest.Mon
     assert left == [GIB]
 
 
-@pytest.mark.parametrize("setting", ["enough", "little", "limit", "threads", "dev"])
+@pytest.mark.parametrize("setting", ["enough", "little", "limit", "threads", "dev", "jobs"])
 def test_memory_is_touched_ahead_where_there_is_enough(setting: str, free: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not where a run may have to be refused for want of memory, or where its caller says how much it may take: that would be taken too."""
+    """Not where a run may have to be refused for want of memory, where its caller says how much it may take, or where others prove."""
     touched: list[int] = []
     monkeypatch.setattr("zkvm.stark.prover.memory.touch_ahead", touched.append)
     free[0] = 1 << (28 if setting == "little" else 32)
@@ -139,7 +139,7 @@ def test_memory_is_touched_ahead_where_there_is_enough(setting: str, free: list[
         with pytest.raises(LimitError, match=r"there are 0\.\d\d GiB for it"):
             prove()
     else:
-        prove(max_memory=GIB if setting == "limit" else None)
+        prove(max_memory=GIB if setting == "limit" else None, jobs=1 if setting == "jobs" else None)
     assert touched == ([2] if setting == "enough" else [])
 
 

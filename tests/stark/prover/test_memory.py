@@ -102,6 +102,28 @@ def test_memory_is_touched_once_and_ahead() -> None:
     assert more < 0.1
 
 
+BACK = """
+import threading
+from zkvm.stark.prover.memory import LEAST_BYTES, give_back_freed_pages, touch_ahead
+def resident():
+    return 4096 * int(open("/proc/self/statm").read().split()[1])
+before = resident()
+touch_ahead(8)
+give_back_freed_pages()
+for thread in threading.enumerate():
+    if thread.name == "zkvm memory":
+        thread.join()
+print((resident() - before) / (8 * LEAST_BYTES))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries decide by themselves")
+def test_memory_that_is_being_touched_is_given_back_too() -> None:
+    """Where a run does not fit beside it, which is asked while it may still be touched."""
+    done = subprocess.run([sys.executable, "-c", BACK], capture_output=True, check=True, text=True).stdout
+    assert float(done) < 0.1
+
+
 PAGES = """
 import sys
 import numpy as np

@@ -48,6 +48,10 @@ def keep_freed_pages() -> None:
             mallopt(parameter, value)
 
 
+_touching: list[threading.Thread] = []
+"""Those of :func:`touch_ahead`."""
+
+
 @cache
 def touch_ahead(blowup: int) -> None:
     """Let a thread touch, once a process, the pages that its first proof takes in any case, while others load modules.
@@ -64,7 +68,8 @@ def touch_ahead(blowup: int) -> None:
             np.empty(blowup * LEAST_BYTES, np.uint8)[:: mmap.PAGESIZE] = 0  # without the interpreter's lock
 
     keep_freed_pages()
-    threading.Thread(target=touch, name="zkvm memory").start()
+    _touching.append(threading.Thread(target=touch, name="zkvm memory"))
+    _touching[-1].start()
 
 
 def choose_pages(size: int) -> bool:
@@ -89,6 +94,8 @@ def choose_pages(size: int) -> bool:
 
 def give_back_freed_pages() -> None:
     """Hand what this process has freed and kept back to the operating system, which then says how much there really is."""
+    for thread in _touching:
+        thread.join()  # what it touches is not freed yet
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
