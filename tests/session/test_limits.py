@@ -128,14 +128,14 @@ def test_pages_that_are_kept_for_the_next_proof_are_free(monkeypatch: pytest.Mon
     assert left == [GIB]
 
 
-@pytest.mark.parametrize("setting", ["enough", "little", "limit", "threads", "dev", "jobs"])
+@pytest.mark.parametrize("setting", ["enough", "scarce", "little", "limit", "threads", "dev", "jobs"])
 def test_memory_is_touched_ahead_where_there_is_enough(setting: str, free: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Not where a run may have to be refused for want of memory, where its caller says how much it may take, or where others prove."""
     touched: list[int] = []
     monkeypatch.setattr("zkvm.stark.prover.memory.touch_ahead", touched.append)
-    free[0] = 1 << (28 if setting == "little" else 32)
+    free[0] = {"scarce": GIB // 4, "little": 2 * GIB}.get(setting, 4 * GIB)
     prove = partial(zkvm.prove, HELLO, params="fast", threads=1 if setting == "threads" else 2, dev=setting == "dev")
-    if setting == "little":
+    if setting == "scarce":
         with pytest.raises(LimitError, match=r"there are 0\.\d\d GiB for it"):
             prove()
     else:

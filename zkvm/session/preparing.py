@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     Committed = tuple[ImageHeader, Matrices, Preprocessed]
 
+AMPLE_BYTES = 1 << 31
+"""With less, pages that are touched ahead may be why a run is refused, or why its records find no addresses (``ulimit -v``)."""
+
 
 def prepare_prover(*machines: Machine, blowup: int = 0) -> None:
     """Load the compiled kernels first, so that no phase's seconds hold that of another's imports; keep memory between phases.
@@ -29,11 +32,11 @@ def prepare_prover(*machines: Machine, blowup: int = 0) -> None:
         *machines: whose constraints and tapes are derived now, all of them; else they are as tables need them (:func:`prepare_tables`).
     """
     with no_collection(), prove_extra():
-        from zkvm.stark.prover.memory import LEAST_BYTES, PROCESS_BYTES, keep_freed_pages, touch_ahead
+        from zkvm.stark.prover.memory import keep_freed_pages, touch_ahead
 
         keep_freed_pages()
         choose_pages(0)  # for the image, until the size of the proof is known
-        if blowup and memory.available_bytes() > PROCESS_BYTES + blowup * LEAST_BYTES:  # a run may be refused for want of memory
+        if blowup and memory.available_bytes() > AMPLE_BYTES:
             touch_ahead(blowup)
         import zkvm.riscv.vm.executor
         import zkvm.stark.prover.prove  # noqa: F401
