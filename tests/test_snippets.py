@@ -132,7 +132,7 @@ class Page:
     languages: tuple[str, ...] = RUN
 
 
-INSTALLED = (("pip install 'zkvm[prove,guest]'", "true"),)
+INSTALLED = (("pip install '.[prove,guest]'", "true"),)
 HEX = (("HEX", zkvm.compute_image_id(ECHO)),)
 DOCS = {
     "tutorial.md": Page(),
