@@ -375,8 +375,8 @@ def test_top1_of_equal_scores_is_the_first() -> None:
 def test_top1_without_a_single_label_is_refused() -> None:
     single = helper.make_node("ReduceSum", ["x"], ["y"], name="value")
     rows = helper.make_node("Reshape", ["x", "shape"], ["y"], name="rows")
-    for node, constants in ((single, {}), (rows, {"shape": np.array([2, 4])})):
-        with pytest.raises(UsageError, match="no single label"):
+    for node, constants, shape in ((single, {}, "1, 1"), (rows, {"shape": np.array([2, 4])}, "2, 4")):
+        with pytest.raises(UsageError, match=rf"no single label: y \[{shape}\] \("):
             scores(node, outputs=["y"], constants=constants)
 
 

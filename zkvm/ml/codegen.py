@@ -117,7 +117,13 @@ def interface_of(
         graph: the integer model.
         privacy: what becomes public.
         labels: names of classes, by output.
+
+    Raises:
+        UsageError: the label is to be public, and no output is an integer, or a row of scores.
     """
+    if privacy.output is OutputMode.TOP1 and label_of(graph.outputs) is None:
+        shapes = ", ".join(f"{name} {list(value.shape)} ({value.kind})" for name, value in zip(outputs, graph.outputs, strict=True))
+        raise UsageError(f"the outputs have no single label: {shapes}; top1 needs one integer, or one row of scores: choose full or digest")
     names = labels or {}
     named = [(name, value, False) for name, value in zip(inputs, graph.inputs, strict=True)]
     named += [(name, value, value.secret) for name, value in zip(outputs, graph.outputs, strict=True)]
@@ -142,20 +148,15 @@ def scale_words(value: Value) -> NDArray[np.int32]:
     return np.frombuffer(np.float64(value.scale).tobytes(), np.int32)
 
 
-def label_of(outputs: Sequence[Value]) -> tuple[Value, bool]:
-    """The output that says a classifier's label, and whether it holds scores, of which the largest is the label.
-
-    Raises:
-        UsageError: no output is an integer, or a row of scores.
-    """
+def label_of(outputs: Sequence[Value]) -> tuple[Value, bool] | None:
+    """The output that says a classifier's label, and whether it holds scores, of which the largest is the label; None if there is none."""
     for value in outputs:
         if value.size == 1 and value.kind not in (Kind.REAL, Kind.FLOAT):
             return value, False
     for value in outputs:
         if value.kind in (Kind.REAL, Kind.FLOAT) and value.size == max(value.shape, default=1) > 1:
             return value, True
-    shapes = ", ".join(f"{value.name} {list(value.shape)} ({value.kind})" for value in outputs)
-    raise UsageError(f"the outputs have no single label: {shapes}; top1 needs one integer, or one row of scores: choose full or digest")
+    return None
 
 
 def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tuple[str, str]]) -> None:
@@ -228,7 +229,9 @@ def _read_digested(code: CodeWriter, tensor: str, rows: int, salted: str) -> Non
 def _commit_outputs(code: CodeWriter, graph: Graph, mode: OutputMode, scales: Sequence[str]) -> None:
     words = [*((scale, 2) for scale in scales), *((code.pointer(value), value.size) for value in graph.outputs if value.size)]
     if mode is OutputMode.TOP1:
-        label, scores = label_of(graph.outputs)
+        found = label_of(graph.outputs)
+        assert found is not None  # of these outputs there is an interface
+        label, scores = found
         where = code.pointer(label)
         key = "f32_key" if label.kind is Kind.FLOAT else ""
         code.line(f"int32_t label = {'0' if scores else f'({where})[0]'};")
