@@ -46,6 +46,14 @@ def test_ratio_beyond_the_bounds_saturates() -> None:
     assert rescale(1e12, 1000, -5, 5, "layer").apply(np.array([-1, 0, 1])).tolist() == [-5, 0, 5]
 
 
+@pytest.mark.parametrize("secret", [False, True])
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3)], ids=str)
+def test_shapes_are_kept(shape: tuple[int, ...], secret: bool) -> None:
+    result = rescale(0.5, 1000, -500, 500, "layer", secret=secret).apply(np.full(shape, 7))
+    assert result.shape == shape
+    assert np.all(result == 4)
+
+
 def test_overflow_names_the_layer() -> None:
     with pytest.raises(UsageError, match="dense7"):
         rescale(0.1, 1 << 31, -5, 5, "dense7")

@@ -63,12 +63,12 @@ class Rescale:
 
     def apply(self, accumulator: IntArray, channel_axis: int | None = None) -> IntArray:
         """Rescaled integers; ``channel_axis`` says where the channels lie if there are several multipliers."""
-        multipliers = np.array(self.multipliers, np.int64)
-        if len(multipliers) > 1:
+        shape = []  # a single multiplier adds no dimension to a number without any
+        if len(self.multipliers) > 1:
             assert channel_axis is not None
             shape = [1] * accumulator.ndim
-            shape[channel_axis] = len(multipliers)
-            multipliers = multipliers.reshape(shape)
+            shape[channel_axis] = len(self.multipliers)
+        multipliers = np.array(self.multipliers, np.int64).reshape(shape)
         if self.secret:
             accumulator = np.clip(accumulator, -(INT32_MAX >> self.left), INT32_MAX >> self.left)
         scaled = (accumulator * multipliers + (1 << (self.shift - 1))) >> self.shift
