@@ -22,7 +22,7 @@ from zkvm.session.demand import check_demand
 from zkvm.session.limits import TableLimits
 from zkvm.session.memory import out_of_memory
 from zkvm.session.preparing import choose_pages, committed_image, prepare_prover, prepare_tables
-from zkvm.session.resources import Clock, Progress, no_collection, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
+from zkvm.session.resources import Clock, Progress, peak_memory_bytes, prove_extra, prove_extra_found, thread_count
 from zkvm.session.run import Elf, ExecutorEnv, Session, Sink, Told, environment, read_elf, run_image, session_of, stoppable
 from zkvm.session.workdir import begun, check_segments
 from zkvm.session.workers import Client, check_workers, workers_of
@@ -271,8 +271,7 @@ def prove(
     env = environment(stdin, max_cycles=max_cycles, max_memory=max_memory, stdout=stdout, stderr=stderr)
     clock = Clock(stoppable(progress, env))
     with clock("load"):
-        here = workers > 1 and not dev and env.max_memory is None and client is None and jobs is None
-        prepare_prover(blowup=chosen.blowup if here else 0)
+        prepare_prover(blowup=0 if dev or workers == 1 or (env.max_memory, client, jobs) != (None, None, None) else chosen.blowup)
         file, image = read_elf(elf)
     demanded = replace(policy or Policy(security), allow_dev=dev)
 
@@ -333,13 +332,11 @@ def _execute_and_commit(
             execution = run_image(file, image, env, trace=provers > 0, limits=limits if provers else None)
             limits.pad_to = padding(pad_to, execution) if provers else 0
             if provers:
-                with no_collection():  # the constraints of all tables are derived
-                    choose_pages(limits.check(execution))
+                choose_pages(limits.check(execution))
             else:
                 limits.check_journal(len(execution.journal))
         with clock("image"):
-            if limits.shape is not None:
-                prepare_tables(table.code for table in limits.shape.tables)
+            prepare_tables(limits.codes())
             return execution, limits.pad_to, early.result() if early else committed_image(image, chosen.blowup, threads)
 
 

@@ -20,12 +20,14 @@ from zkvm.riscv.records import Execution, Image
 from zkvm.session import memory
 from zkvm.session.bound import with_room
 from zkvm.session.memory import gib
+from zkvm.session.resources import no_collection
 from zkvm.stark.protocol.params import Parameters
-from zkvm.stark.protocol.shape import MAIN_TREE, ProofShape
+from zkvm.stark.protocol.shape import MAIN_TREE, ProofShape, TableShape
 from zkvm.stark.tables import Padding, heights_for, planned_heights
 
 if TYPE_CHECKING:
     from zkvm.riscv.vm.state import MachineState
+    from zkvm.stark.air.machine import ChipCode
 
 SLICE = 1 << 20
 """Records between two looks."""
@@ -47,7 +49,7 @@ class TableLimits:
         max_journal: most bytes of a receipt's journal.
         used: (2, 256) instructions so far, by origin of the loaded word (1: ROM) and operation.
         counted: records that are in it.
-        shape: of the proof whose memory was predicted last.
+        tables: of the proof whose memory was predicted last.
     """
 
     image: Image
@@ -58,7 +60,7 @@ class TableLimits:
     max_journal: int
     used: NDArray[np.int64] = field(default_factory=lambda: np.zeros((2, 256), np.int64))
     counted: int = 0
-    shape: ProofShape | None = None
+    tables: tuple[TableShape, ...] = ()
 
     def look(self, state: MachineState) -> None:
         """Stop a run that cannot be proven any more; called between slices and calls.
@@ -95,6 +97,10 @@ class TableLimits:
             LimitError: its journal is too long for a receipt, a table would be, or there is not enough memory.
         """
         self.check_journal(len(execution.journal))
+        with no_collection():  # the constraints of all tables are derived
+            return self._check(execution)
+
+    def _check(self, execution: Execution) -> int:
         try:
             heights = planned_heights(
                 machine(), execution, self.image, self.chosen.exempt, self.pad_to, split_price=self.chosen.split_price
@@ -107,6 +113,10 @@ class TableLimits:
         if not isinstance(self.pad_to, int):  # whether a run is cut tells as little as heights do
             sizes = [with_room(size) for size in sizes]
         return self._check_heights(heights, sizes, f"the guest ran for {execution.cycles} cycles")
+
+    def codes(self) -> list[ChipCode]:
+        """What is derived from the chips of these tables."""
+        return [table.code for table in self.tables]
 
     def check_journal(self, length: int) -> None:
         """Whether a receipt holds a journal of this length.
@@ -124,7 +134,7 @@ class TableLimits:
             LimitError: they do not.
         """
         shape = ProofShape(machine(), self.chosen, tuple(height.bit_length() - 1 if height else 0 for height in heights))
-        self.shape = shape
+        self.tables = shape.tables
         fresh, whole = self._needed(shape, sum(records))
         work = f"proving that with parameters {self.chosen.name!r}" if self.threads else "checking that"
         if self.max_memory is not None and whole > self.max_memory:

@@ -159,8 +159,7 @@ class Receipt:
 
     def _check_types(self) -> None:
         """A receipt object need not come from bytes: SHAPE."""
-        check_kinds((self.claim, Claim), (self.header, ImageHeader), (self.journal, bytes), (self.seal, Proof | None))
-        claim = self.claim
+        check_kinds((claim := self.claim, Claim), (self.header, ImageHeader), (self.journal, bytes), (self.seal, Proof | None))
         check_kinds((claim.image_id, bytes), (claim.exit_code, int), (claim.journal_digest, bytes), (claim.parameters, tuple))
         check_kinds((self.segmented, SegmentedSeal | None), *((number, int) for number in claim.parameters))
         if self.seal is not None:
@@ -205,8 +204,7 @@ class Receipt:
             ]
         except OverflowError as error:
             raise UsageError(f"a number of the receipt does not fit its field: {error}") from error
-        if self.segmented is not None:
-            parts.append(self.segmented.to_bytes())
+        parts += [] if self.segmented is None else [self.segmented.to_bytes()]
         return b"".join([*parts, b"" if self.seal is None else encode_proof(self.seal)])
 
     @classmethod

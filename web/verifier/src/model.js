@@ -109,7 +109,8 @@ function interfaceDigest({ inputs, outputs, weights, inputMode, outputMode, satu
     const { channels, positions, channels_first: first } = layout ?? {};
     return layout !== undefined && inputMode === "digest" ? [[channels, positions, first]] : [];
   };
-  const content = [inputs.map((own) => [...canonical(own), ...digested(own)]), outputs.map(canonical), weights, inputMode, outputMode, saturation];
+  const own = inputs.map((input) => [...canonical(input), ...digested(input)]);
+  const content = [own, outputs.map(canonical), weights, inputMode, outputMode, saturation];
   return blake3(concat(DOMAIN, utf8(json(content))));
 }
 
