@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +160,51 @@ def test_digits_that_the_definition_of_group_normalization_does_not_have(version
 def test_a_model_without_groups_is_itself() -> None:
     model = model_of([helper.make_node("Relu", ["x"], ["y"])], {"x": normal(1, 4)}, ["y"])
     assert onnx_runtime.centred(model) == model
+
+
+NORMALIZATION = """
+    mean = ReduceMean (x, axes)
+    difference = Sub (x, mean)
+    powers = Pow (difference, exponent)
+    power = ReduceMean (powers, axes)
+    above = Add (power, least)
+    root = Sqrt (above)
+    normal = Div (difference, root)
+    scaled = Mul (normal, gains)
+    y = Add (scaled, offsets)
+"""
+"""A layer normalization that is spelled out; of another exponent than 2 it is another function."""
+
+
+def normalization(exponent: float) -> onnx.ModelProto:
+    steps = [re.findall(r"\w+", line) for line in NORMALIZATION.strip().splitlines()]
+    nodes = [helper.make_node(operator, names, [result]) for result, operator, *names in steps]
+    numbers = {"exponent": np.float32(exponent), "least": np.float32(0.1), "axes": np.array([-1])}
+    return model_of(nodes, SAMPLES[0], ["y"], numbers | {"gains": normal(6), "offsets": normal(6, seed=1)}, opset=18)
+
+
+QUOTIENTS = [helper.make_node("Div", ["one", "x"], ["quotient"]), helper.make_node("Mul", ["quotient", "six"], ["y"])]
+INTEGERS: list[Sample] = [{"x": np.arange(1, 7) + step} for step in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("model", "samples"),
+    [
+        (normalization(2), SAMPLES),
+        (normalization(4), SAMPLES),
+        (model_of(QUOTIENTS, INTEGERS[0], ["y"], {"one": np.array(1), "six": np.array(6)}), INTEGERS),
+    ],
+    ids=["squares", "fourth powers", "quotients of integers"],
+)
+def test_optimizations_that_change_a_model_are_not_its_answers(model: onnx.ModelProto, samples: list[Sample]) -> None:
+    """onnxruntime's take any power for the square, and 6 * (1 / x) of integers for 6 / x."""
+    expected = [onnx_runtime.run_session(onnx_runtime.session(model), sample)["y"] for sample in samples]
+    optimized = onnx_runtime.session(model, optimize=True)
+    for sample, answer in zip(samples, expected, strict=True):
+        np.testing.assert_allclose(onnx_runtime.run_session(optimized, sample)["y"], answer, rtol=1e-4, atol=1e-6)
+    options = Options(arithmetic=Arithmetic.FLOAT)
+    imported = import_file(model, options)
+    assert agreement(imported, compile_imported(imported, samples, options).graph, samples, options).holds
 
 
 def test_labels_are_counted() -> None:

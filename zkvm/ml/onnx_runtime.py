@@ -26,6 +26,10 @@ class RuntimeRefusal(UsageError):
 DOMAINS = {"ai.onnx.ml": 4, "com.microsoft": 1}
 """Operators of other domains that can be run, and the version that rewritten models use."""
 REALS: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+WRONG_FUSIONS = ["LayerNormFusionL1", "LayerNormFusionL2", "DivMulFusion"]
+"""Optimizations that make another function of a model: one does not look at an exponent
+(``findings/layer-normalization-onnxruntime.sh``), the other takes quotients of integers for exact ones
+(``findings/integer-quotients-onnxruntime.sh``)."""
 MAX_IR_VERSION = 10
 """Newer files than the runtime knows are refused by it; what we write ourselves needs no newer one."""
 
@@ -33,7 +37,8 @@ MAX_IR_VERSION = 10
 def session(model: onnx.ModelProto, *, optimize: bool = False) -> onnxruntime.InferenceSession:
     """A session on one thread; without optimization every node keeps its own output.
 
-    A model with numbers that are dequantized is never optimized, because the runtime may then quantize what the model does not.
+    A model with numbers that are dequantized is never optimized, because the runtime may then quantize what the model does not, and
+    optimizations that change answers are left out of all.
 
     Raises:
         UsageError: the runtime refuses the model.
@@ -46,7 +51,9 @@ def session(model: onnx.ModelProto, *, optimize: bool = False) -> onnxruntime.In
     if model.ir_version > MAX_IR_VERSION:
         model.ir_version = MAX_IR_VERSION
     try:
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=WRONG_FUSIONS
+        )
     except Exception as error:  # the runtime has no common base class for its errors
         raise RuntimeRefusal(f"onnxruntime does not run this model: {str(error)[:500]}") from error
 
