@@ -1,7 +1,7 @@
 #!/bin/sh
 # Software:   onnxscript 0.7.2 with onnx-ir 1.1.0, onnxruntime 1.32.0, onnx 1.22.0, numpy 2.4.6, Python 3.11, Linux x86-64
-# Guess:      onnxscript.optimizer.optimize (optimize_ir is what PyTorch's exporter calls) keeps every answer: two Clips become one of the common interval if there is one,
-#             a Relu behind a Clip raises its lower end, and constants are folded to what a runtime would compute.
+# Guess:      onnxscript.optimizer.optimize (PyTorch's exporter calls optimize_ir of it) keeps every answer: two Clips become one of their common interval
+#             if they have one, a Relu behind a Clip raises its lower end, and constants are folded to what a runtime would compute.
 # Behaviour:  where there is no common interval the one Clip has a lower end above its upper one, which gives the upper one: Relu of
 #             Clip(-1, -0.5) is -0.5 and not 0, Clip(0.5, 1) of it -0.5 and not 0.5. The other orders are right. Constants are folded by onnx's
 #             reference evaluator, with its errors in pools: a mean of ones is 0.44. No word.
