@@ -30,8 +30,8 @@ CODEWORDS = 5
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 """Parameters of glibc's ``mallopt``, from its ``malloc.h``."""
 _NEVER = -1
-SMALL_PROOF = 4 << 30
-"""Bytes up to which a proof's arrays lie in small pages."""
+SMALL_PROOF = 8 << 30
+"""Bytes up to which a proof's arrays lie in small pages: those of twice as many make later proofs slower (measured)."""
 
 
 @cache
@@ -77,7 +77,7 @@ def choose_pages(size: int) -> bool:
 
     The first use of a huge page is one fault for 2 MiB, of small ones 512. But many a virtual machine gives its free memory back to the
     host, in blocks as large as huge pages. Those have to be asked for again, at several times the price of the faults, while small pages
-    are cut from what is left between such blocks; that is enough for a small proof. The kernels walk over memory in an order for
+    are cut from what is left between such blocks; that is enough for most proofs. The kernels walk over memory in an order for
     which the size of pages makes no difference afterwards. It concerns speed only: another numpy may have no such switch.
 
     Args:
