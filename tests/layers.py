@@ -78,8 +78,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "session.memory": ("errors",),
     # What a proof would take is known before it starts.
     "session.limits": (
-        "errors", "riscv", "session.bound", "session.memory", "session.profiling", "session.resources", "stark.air.machine", "stark.protocol",
-        "stark.tables", "stark.prover.memory",
+        "errors", "riscv", "session.bound", "session.memory", "session.profiling", "session.resources", "stark.air.machine",
+        "stark.protocol", "stark.tables", "stark.prover.memory",
     ),
     "session.run": (
         "errors", "riscv.records", "riscv.vm", "riscv.kernels.interpreter", "session.memory", "session.resources",
