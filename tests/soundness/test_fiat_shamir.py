@@ -172,6 +172,7 @@ def test_every_parameter_moves_every_challenge(number: str) -> None:
 def test_version_and_machine_move_every_challenge(monkeypatch: pytest.MonkeyPatch) -> None:
     before = challenges(honest_proof())
     assert_moved(before, challenges(honest_proof(), machine=Machine("renamed", WIDE.chips, MAX_ROWS)), "alpha")
+    assert_moved(before, challenges(honest_proof(), machine=replace(WIDE, written=bytes(32))), "alpha")
     monkeypatch.setattr("zkvm.stark.protocol.steps.PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
     assert_moved(before, challenges(honest_proof()), "alpha")
 
