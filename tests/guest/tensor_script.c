@@ -93,6 +93,10 @@ int main(void) {
             made[number] = zkvm_tensor_depthwise((const zkvm_depthwise *)step.words, x, w);
             count *= step.words[2];
             break;
+        case ZKVM_TENSOR_IMPORT_DIGESTED:
+            made[number] = zkvm_tensor_import_digested((const zkvm_import_digested *)step.words);
+            count = 3 * step.words[1] + 7 * step.words[2] + 2;
+            break;
         case ZKVM_TENSOR_DIGEST:
             zkvm_tensor_digest((const zkvm_tensor_digest_check *)step.words, x);
             count = 0;

@@ -13,7 +13,7 @@ import zkvm
 from tests.guest.compiled import compiled, needs_compiler
 from tests.riscv.vm.combining_programs import random_elementwise
 from tests.riscv.vm.depthwise_programs import random_depthwise
-from tests.riscv.vm.digest_programs import with_digest
+from tests.riscv.vm.digest_programs import random_digested, with_digest
 from tests.riscv.vm.random_tensors import private_extremes, random_layer, random_moves, random_vectors
 from tests.riscv.vm.tensor_programs import (
     CHANNELS,
@@ -36,6 +36,7 @@ from zkvm.riscv.isa.tensors import (
     COMBINE,
     DEPTHWISE,
     DIGEST,
+    DIGESTED,
     EXPORT,
     IMPORT,
     LINEAR,
@@ -150,6 +151,9 @@ def test_private_channels_at_their_bounds_in_c(script_guest: Path, taps: int, li
         (Descriptor(DEPTHWISE, 1, 1, 1, 0, 0, VECTORS, 0, CHANNELS), "blocks are made by twos"),
         (Descriptor(DEPTHWISE, 2, 1, 1, 0, 0, VECTORS, 0, CHANNELS), "an operand has too few vectors"),
         (Descriptor(DEPTHWISE, 2, 1, 1, 8, 0, VECTORS, 0, CHANNELS), "an operand does not begin at a vector"),
+        (Descriptor(DIGESTED, 0, 1), "a digested import has no row of int16"),
+        (Descriptor(DIGESTED, 2**27, 0), "a tensor has too many vectors"),
+        (Descriptor(DIGESTED, 1, 2**25), "a tensor has too many vectors"),
         (Descriptor(SCALED_DEPTHWISE, 0, 1, 1, 0, 0, VECTORS, 0, 0, 0, 2**29, 0), "taps times limit is not between 1 and 2^32"),
     ],
 )
@@ -176,6 +180,13 @@ def test_the_c_code_compares_digests(script_guest: Path, rows: int) -> None:
         seen = execute(load_image(script_guest.read_bytes(), tensors=False), script_input(script), trace=False)
         said = "" if lane is None else "vectors are not the digest of those before them\n"
         assert (seen.exit_code, seen.stderr.decode()) == (lane is not None, said)
+
+
+@pytest.mark.parametrize(("rows", "byte_rows"), [(1, 0), (1, 1), (3, 5)])
+def test_digested_imports_in_c(script_guest: Path, rows: int, byte_rows: int) -> None:
+    script = random_digested(random.Random(rows), rows, byte_rows)
+    seen = execute(load_image(script_guest.read_bytes(), tensors=False), script_input(script), trace=False)
+    assert script_outcome(script, seen.journal) == meaning(script) == outcome(execute(program(script), script.stdin))
 
 
 @pytest.mark.parametrize("operation", [COMBINE, MULTIPLY])

@@ -34,7 +34,8 @@ from zkvm.riscv.vm.elf import load_image
 
 LINKER_SCRIPT = SDK / "runtime" / "link.ld"
 RUNTIME_SOURCES = tuple(
-    SDK / "runtime" / name for name in ("start.S", "zkvm.c", "print.c", "memory.c", "atomics.c", "tensor.c", "poseidon2.c", "blake3.c")
+    SDK / "runtime" / name
+    for name in ("start.S", "zkvm.c", "print.c", "memory.c", "atomics.c", "tensor.c", "tensor_digest.c", "poseidon2.c", "blake3.c")
 )
 THREAD_POINTER = SDK / "runtime" / "tls.S"
 CHECKS = SDK / "runtime" / "checks.c"

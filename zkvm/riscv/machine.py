@@ -36,6 +36,8 @@ from zkvm.riscv.chips.segments.hand_over import HandOverChip
 from zkvm.riscv.chips.segments.origins import RamOriginsChip, ZeroOriginsChip
 from zkvm.riscv.chips.store_part import StorePartChip
 from zkvm.riscv.chips.store_word import StoreWordChip
+from zkvm.riscv.chips.tensor.absorb_call import AbsorbCallChip
+from zkvm.riscv.chips.tensor.absorbing import AbsorbBytesChip, AbsorbChip
 from zkvm.riscv.chips.tensor.applying import ApplyChip
 from zkvm.riscv.chips.tensor.call import TensorCallChip
 from zkvm.riscv.chips.tensor.channels import ScaledChannelsChip
@@ -64,6 +66,7 @@ SPLIT = (
     RefreshChip, AddChip, AddImmediateChip, BitwiseChip, MultiplyChip, MultiplyImmediateChip,
     BranchEqualChip, BranchLessChip, LoadWordChip, LoadWordRomChip, StoreWordChip, LoadPartChip,
     ProductsChip, WideProductsChip, ResultsChip, CombineChip, DigestChip, Poseidon2Chip,
+    AbsorbBytesChip, AbsorbChip,
 )  # fmt: skip
 """Chips that have a second instance: those that long runs and large networks fill."""
 MAX_ROWS = (1 << 28) - (1 << 8)
@@ -87,6 +90,7 @@ def machine() -> Machine:
             TensorCallChip(), ImportChip(), WordsChip(), TilesChip(), ProductsChip(), WideProductsChip(), ResultsChip(),
             PatternsChip(), FunctionsChip(), ElementsChip(), GatherChip(), MaximaChip(), ApplyChip(),
             CombineCallChip(), CombineChip(), DigestChip(), DepthwiseCallChip(), DepthwiseChip(),
+            AbsorbCallChip(), AbsorbBytesChip(), AbsorbChip(),
             PermuteChip(), Poseidon2Chip(), CompressionCallChip(), CompressedWordsChip(), MixingChip(),
             *map(second_instance, SPLIT),
         ),

@@ -128,7 +128,7 @@ class TensorCall:
         terms: COMBINE, MULTIPLY: (4, v, 8) int16, x, w, y, v of each element; else nothing.
         sums: (v, 8) int64, of each element the products' sum, before rescaling; none for an operation without products.
         cuts: (v, 2) uint8, how many elements of each vector were above the bounds, and below; none for an operation without products.
-        permuted: DIGEST: (2, n, 12) uint64, states before and after each permutation; else nothing.
+        permuted: DIGEST, DIGESTED: (2, n, 12) uint64, states before and after each permutation; else nothing.
         words: TENSOR_WORD, what is read or written in RAM, word i of the operation at place i.
         wide: whether a layer's whole fours of tiles are proven together: the prover's choice, which says nothing of the call.
     """

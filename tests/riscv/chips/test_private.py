@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.riscv.chips.test_tensors import satisfied
-from tests.riscv.vm.digest_programs import random_digests, with_digest
+from tests.riscv.vm.digest_programs import random_digested, random_digests, with_digest
 from tests.riscv.vm.random_tensors import private_extremes, random_layer, random_vectors
 from tests.riscv.vm.tensor_programs import Script, bounds
 from zkvm.riscv.isa.tensors import DIGEST, SCALED, Descriptor
@@ -18,6 +18,19 @@ ALL = bounds(-(2**15), 2**15 - 1)
 @pytest.mark.parametrize("rows", [0, 1, 2, 5, 30])
 def test_digests(rows: int) -> None:
     satisfied(random_digests(random.Random(rows), rows))
+
+
+@pytest.mark.parametrize(("rows", "byte_rows"), [(1, 0), (1, 1), (7, 0), (2, 30), (30, 2)])
+def test_digested_imports(rows: int, byte_rows: int) -> None:
+    satisfied(random_digested(random.Random(rows), rows, byte_rows))
+
+
+def test_digested_imports_of_extremes() -> None:
+    """The least and the greatest elements of the field that seven bytes and three int16 make."""
+    script = Script()
+    for small, large in ((-(2**7), -(2**15)), (2**7 - 1, 2**15 - 1)):
+        script.add_digested([[small] * 8] * 14, [[large] * 8] * 6)
+    satisfied(script)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -15,6 +15,26 @@ def with_digest(vectors: Vectors) -> Vectors:
     return filled + digest_of(filled)
 
 
+def random_bytes(rng: random.Random, count: int) -> Vectors:
+    """Vectors of bytes, some of them extreme."""
+    return [[rng.choice((-128, 127, rng.randrange(-128, 128))) for _ in range(8)] for _ in range(count)]
+
+
+def random_digested(rng: random.Random, rows: int, byte_rows: int) -> Script:
+    """Two digested imports, the second of other sizes; all of the first in RAM, and the digest compared with itself behind int16."""
+    script = Script()
+    small, large = random_bytes(rng, 7 * byte_rows), random_vectors(rng, 3 * rows)
+    x = script.add_digested(small, large)
+    count = len(small) + len(large) + 2
+    script.ram = [0] * (8 * count)
+    script.add(Descriptor(EXPORT, count, 8, 0, 0, 1), x)
+    other = script.add_digested(random_bytes(rng, 7 * rng.randrange(3)), random_vectors(rng, 3 * rng.randrange(1, 4)))
+    script.add(Descriptor(EXPORT, 2, 8, 0, 16, 1), other)
+    if not byte_rows:  # both calls mean one digest
+        script.add(Descriptor(DIGEST, rows), x)
+    return script
+
+
 def random_digests(rng: random.Random, rows: int) -> Script:
     """Digests of an import and of constants, not at their beginning, and of nothing; then the digest in RAM."""
     script = Script()

@@ -14,6 +14,7 @@ from zkvm.riscv.isa.poseidon2 import permute
 from zkvm.riscv.isa.tensors import (
     APPLY,
     DIGEST,
+    DIGESTED,
     ELEMENTWISE,
     EXPORT,
     GATHER,
@@ -81,6 +82,11 @@ class Script:
         self.imported.append(vectors)
         return self.add(Descriptor(IMPORT, len(vectors)))
 
+    def add_digested(self, small: Vectors, vectors: Vectors) -> int:
+        """Append a digested import of these vectors of bytes, a multiple of seven, and these of int16, a multiple of three."""
+        self.imported.append(small + vectors)
+        return self.add(Descriptor(DIGESTED, len(vectors) // 3, len(small) // 7))
+
     def add_constants(self, vectors: Vectors) -> int:
         """Append constant vectors; the address of the first."""
         self.vectors += vectors
@@ -119,7 +125,8 @@ class Script:
     @property
     def stdin(self) -> bytes:
         """The private input that the imports read."""
-        return b"".join(map(vector_bytes, self.imported))
+        imports = [step.descriptor for step in self.steps if step.descriptor.operation in (IMPORT, DIGESTED)]
+        return b"".join(map(input_bytes, imports, self.imported))
 
 
 def bounds(low: int, high: int) -> int:
@@ -130,14 +137,24 @@ def vector_bytes(vectors: Vectors) -> bytes:
     return b"".join(struct.pack("<8h", *vector) for vector in vectors)
 
 
+def input_bytes(descriptor: Descriptor, vectors: Vectors) -> bytes:
+    """What a call that makes these vectors reads: a byte for each lane that is one."""
+    end = 7 * descriptor.channels if descriptor.operation == DIGESTED else 0
+    return b"".join(struct.pack("<8b", *vector) for vector in vectors[:end]) + vector_bytes(vectors[end:])
+
+
 def channel_bytes(channels: Sequence[tuple[int, int, int]]) -> bytes:
     return b"".join(struct.pack("<qiI", *channel) for channel in channels)
 
 
-def digest_of(vectors: Vectors) -> Vectors:
-    """The two vectors of a digest."""
-    state = [0] * 8 + [0x7A6B, len(vectors) // 3, 0, 0]
-    for start in range(0, len(vectors), 3):
+def digest_of(vectors: Vectors, byte_rows: int = 0) -> Vectors:
+    """The two vectors of a digest; the first seven vectors for each row of bytes hold bytes."""
+    end = 7 * byte_rows
+    state = [0] * 8 + [0x7A6B, (len(vectors) - end) // 3, byte_rows, 0]
+    for start in range(0, end, 7):
+        lanes = [x + 2**7 for vector in vectors[start : start + 7] for x in vector]
+        state = permute([*(int.from_bytes(bytes(lanes[k : k + 7]), "little") for k in range(0, 56, 7)), *state[8:]])
+    for start in range(end, len(vectors), 3):
         lanes = [x + 2**15 for vector in vectors[start : start + 3] for x in vector]
         packed = [lanes[k] + lanes[k + 1] * 2**16 + lanes[k + 2] * 2**32 for k in range(0, 24, 3)]
         state = permute([*packed, *state[8:]])
@@ -211,6 +228,9 @@ def meaning(script: Script) -> Meaning:
         d, result, counts = step.descriptor, Vectors(), [0, 0]
         if d.operation == IMPORT:
             result = next(imported)
+        elif d.operation == DIGESTED:
+            vectors = next(imported)
+            result = vectors + digest_of(vectors, d.channels)
         elif d.operation == LOAD:
             for v in range(d.blocks):
                 words = ram[step.ram // 4 + v * d.channels :][: d.channels]
@@ -304,7 +324,7 @@ def script_input(script: Script) -> bytes:
     out += b"".join(content for _, content, _ in script.constants) + struct.pack(f"<{len(script.ram)}i", *script.ram)
     for step in script.steps:
         out += struct.pack("<14I3i", *step.descriptor, step.first, step.second, step.ram)
-        out += vector_bytes(next(imported)) if step.descriptor.operation == IMPORT else b""
+        out += input_bytes(step.descriptor, next(imported)) if step.descriptor.operation in (IMPORT, DIGESTED) else b""
     return out
 
 
@@ -314,6 +334,7 @@ def script_outcome(script: Script, journal: bytes) -> Meaning:
     for step in script.steps:
         d = step.descriptor
         size = 8 * d.blocks * {EXPORT: 0, DIGEST: 0, **dict.fromkeys((*RESCALING, RELATIVE), d.channels)}.get(d.operation, 1)
+        size = 8 * (7 * d.channels + 3 * d.blocks + 2) if d.operation == DIGESTED else size
         made.append([numbers[k : k + 8] for k in range(0, size, 8)])
         numbers = numbers[size:]
         if d.operation in RESCALING:

@@ -7,12 +7,12 @@ import random
 import numpy as np
 import pytest
 
-from tests.riscv.vm.digest_programs import random_digests, with_digest
+from tests.riscv.vm.digest_programs import random_bytes, random_digested, random_digests, with_digest
 from tests.riscv.vm.random_tensors import random_layer, random_vectors
 from tests.riscv.vm.tensor_programs import CONSTANTS, Script, bounds, digest_of, meaning, outcome, program
-from zkvm.errors import GuestTrap
+from zkvm.errors import GuestTrap, LimitError
 from zkvm.riscv.isa.poseidon2 import permute
-from zkvm.riscv.isa.tensors import CHANNEL, DIGEST, SCALED, Descriptor, channels_in, is_scale
+from zkvm.riscv.isa.tensors import CHANNEL, DIGEST, DIGESTED, SCALED, Descriptor, channels_in, is_scale
 from zkvm.riscv.vm import digest
 from zkvm.riscv.vm.executor import execute
 
@@ -48,6 +48,57 @@ def test_digests_differ_by_lane_and_by_length() -> None:
         changed.reshape(-1)[place] ^= 1
         found.add(digest.digest_of(changed).tobytes())
     assert len(found) == 50
+
+
+@pytest.mark.parametrize(("rows", "byte_rows"), [(1, 0), (1, 1), (5, 0), (2, 9), (30, 4)])
+def test_digested_imports_agree_with_plain_integers(rows: int, byte_rows: int) -> None:
+    script = random_digested(random.Random(rows), rows, byte_rows)
+    execution = execute(program(script), script.stdin)
+    assert outcome(execution) == meaning(script)
+    sizes = [call.descriptor.blocks + call.descriptor.channels for call in execution.tensor_calls if len(call.permuted[0])]
+    assert len(execution.permutations) == sum(sizes)
+
+
+def test_the_kernel_absorbs_bytes_as_its_twin_permutes() -> None:
+    """Random and extreme bytes, then int16: states before and after each permutation, and the digest."""
+    rng = random.Random(5)
+    vectors = random_bytes(rng, 14) + [[-(2**7)] * 8] * 7 + [[2**7 - 1] * 8] * 7 + random_vectors(rng, 6)
+    before, after = digest.states_of(np.array(vectors, np.int16), 4)
+    assert [permute(state) for state in before.tolist()] == after.tolist()
+    assert before[0, 8:].tolist() == [0x7A6B, 2, 4, 0]
+    assert before[2, :8].tolist() == [0] * 8
+    assert before[3, :8].tolist() == [2**56 - 1] * 8
+    assert digest.digest_of(np.array(vectors, np.int16), 4).tolist() == digest_of(vectors, 4)
+
+
+def test_digests_differ_by_what_are_bytes() -> None:
+    """The same 21 vectors, as rows of either kind."""
+    vectors = np.array(random_bytes(random.Random(6), 21), np.int16)
+    assert len({digest.digest_of(vectors, byte_rows).tobytes() for byte_rows in (0, 3)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "message"),
+    [
+        ((0, 1), 56, "it has no row of int16, of which the last makes the digest"),
+        ((0, 0), 0, "it has no row of int16"),
+        ((1, 1), 103, "the private input ended: 103 bytes are left, and its rows take 104"),
+        ((2, 0), 48, "the private input ended: 48 bytes are left, and its rows take 96"),
+    ],
+)
+def test_digested_imports_that_trap(words: tuple[int, int], given: int, message: str) -> None:
+    script = Script()
+    script.add(Descriptor(DIGESTED, *words))
+    with pytest.raises(GuestTrap, match=message):
+        execute(program(script), bytes(given))
+
+
+@pytest.mark.parametrize("words", [(1, 2**32 - 1), (2**32 - 1, 0), (2**32 - 1, 2**32 - 1)])
+def test_digested_imports_that_no_proof_holds(words: tuple[int, int]) -> None:
+    script = Script()
+    script.add(Descriptor(DIGESTED, *words))
+    with pytest.raises(LimitError, match="rows of one table"):
+        execute(program(script), b"")
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -55,6 +55,7 @@ extern "C" {
 #define ZKVM_TENSOR_DEPTHWISE 12
 #define ZKVM_TENSOR_SCALED_DEPTHWISE 13
 #define ZKVM_TENSOR_RELATIVE 14
+#define ZKVM_TENSOR_IMPORT_DIGESTED 15
 
 /* What the last call that rescales sums cut (layers, depthwise ones, combinations, multiplications): how many of its elements would have been
  * greater than the greatest of its bounds, and how many smaller than the least. Lanes beyond the last position count like all others. */
@@ -169,6 +170,16 @@ typedef struct zkvm_depthwise {
 #define ZKVM_DEPTHWISE(...) {.operation = ZKVM_TENSOR_DEPTHWISE, __VA_ARGS__}
 #define ZKVM_SCALED_DEPTHWISE(...) {.operation = ZKVM_TENSOR_SCALED_DEPTHWISE, __VA_ARGS__}
 zkvm_tensor zkvm_tensor_depthwise(const zkvm_depthwise *descriptor, zkvm_tensor x, zkvm_tensor w);
+
+/* A tensor from the private input, and its digest: 7 * byte_rows vectors of bytes with a sign, one byte of the input each lane, then 3 * rows
+ * vectors of int16, as of an import, then the two vectors of the digest of these, which the call makes: 64 bits in four lanes,
+ * lane - 2^15 for each 16 bits. At least one row of int16. A digest hides nothing: export it, and publish a salted hash of it. With no rows
+ * of bytes the digest is that of zkvm_tensor_digest. See docs/tensors.md. */
+typedef struct zkvm_import_digested {
+    uint32_t operation, rows, byte_rows ZKVM_OR_ZERO;
+} zkvm_import_digested;
+#define ZKVM_IMPORT_DIGESTED(...) {.operation = ZKVM_TENSOR_IMPORT_DIGESTED, __VA_ARGS__}
+zkvm_tensor zkvm_tensor_import_digested(const zkvm_import_digested *descriptor);
 
 /* Proves that two vectors are the digest of those before them: vectors x / 16 .. x / 16 + 3 rows - 1 of x are digested, three at a time,
  * and the two behind them say what comes out, 64 bits in four lanes, lane - 2^15 for each 16 bits. What is digested and the digest

@@ -1,14 +1,7 @@
 /* The calls of zkvm_tensor.h. Each function makes the call; where the machine does not know it, it computes what the call means. */
-#include <zkvm_poseidon2.h>
-
 #include "tensor.h"
 
-#define DIGEST_TAG 0x7a6b
-
-/* A call is short, and once in a program. What it means is computed apart from it, so that a call that the machine serves does not save the
- * registers that this takes. */
-#define CALL __attribute__((noinline))
-#define IN_C static __attribute__((noinline))
+struct zkvm_tensor_cuts zkvm_tensor_cuts;
 
 IN_C zkvm_tensor import_in_c(const zkvm_import *descriptor) {
     zkvm_tensor made = make(descriptor->vectors);
@@ -363,33 +356,4 @@ IN_C zkvm_tensor depthwise_in_c(const zkvm_depthwise *call, zkvm_tensor x, zkvm_
 CALL zkvm_tensor zkvm_tensor_depthwise(const zkvm_depthwise *call, zkvm_tensor x, zkvm_tensor w) {
     uint32_t id = rescaling_call(call, x.handle, w.handle);
     return machine == SERVED ? (zkvm_tensor){id} : depthwise_in_c(call, x, w);
-}
-
-/* Element `number` of a state; of lanes, `count` of them make it. */
-static void absorb(zkvm_poseidon2_state *state, uint32_t number, const int16_t *lanes, uint32_t count) {
-    uint64_t element = 0;
-    for (uint32_t lane = 0; lane < count; lane++) element |= (uint64_t)(lanes[lane] + 32768) << 16 * lane;
-    state->words[2 * number] = (uint32_t)element;
-    state->words[2 * number + 1] = (uint32_t)(element >> 32);
-}
-
-IN_C void digest_in_c(const zkvm_tensor_digest_check *descriptor, zkvm_tensor x) {
-    check_operand(x, descriptor->x, (uint64_t)3 * descriptor->rows + 1);
-    zkvm_poseidon2_state state = {{0}}, given = {{0}};
-    state.words[16] = DIGEST_TAG;
-    state.words[18] = descriptor->rows;
-    const int16_t *lanes = lanes_at(x.handle, descriptor->x);
-    for (uint32_t row = 0; row < descriptor->rows; row++, lanes += 3 * LANES) {
-        for (uint32_t element = 0; element < LANES; element++) absorb(&state, element, lanes + 3 * element, 3);
-        zkvm_poseidon2_permute(&state);
-    }
-    for (uint32_t element = 0; element < 4; element++) absorb(&given, element, lanes + 4 * element, 4);
-    for (uint32_t word = 0; word < 8; word++) {
-        if (state.words[word] != given.words[word]) zkvm_panic("vectors are not the digest of those before them");
-    }
-}
-
-CALL void zkvm_tensor_digest(const zkvm_tensor_digest_check *descriptor, zkvm_tensor x) {
-    tensor_call(descriptor, x.handle, 0);
-    if (machine != SERVED) digest_in_c(descriptor, x);
 }

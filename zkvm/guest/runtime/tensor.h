@@ -1,4 +1,4 @@
-/* What the calls in tensor.c share: whether the machine knows them, and tensors of the program's own where it does not.
+/* What the calls in tensor.c and tensor_digest.c share: whether the machine knows them, and tensors of the program's own where it does not.
  *
  * There a handle is the address of the tensor's vectors, on the heap, behind 16 bytes that hold their number. So an operand begins
  * at handle + x, be it a tensor or, with the handle 0, constants. */
@@ -11,10 +11,13 @@
 #define LANES 8
 #define VECTOR_BYTES 16
 
-/* Whether the machine knows the call: it is asked once. */
-static enum { UNKNOWN, SERVED, NOT_SERVED } machine;
+/* A call is short, and once in a program. What it means is computed apart from it, so that a call that the machine serves does not save the
+ * registers that this takes. */
+#define CALL __attribute__((noinline))
+#define IN_C static __attribute__((noinline))
 
-struct zkvm_tensor_cuts zkvm_tensor_cuts;
+/* Whether the machine knows the call: each of the two files asks once. */
+static enum { UNKNOWN, SERVED, NOT_SERVED } machine;
 
 /* In a branch: it stays one. A receipt opens every column of every table that is there, so calls branch on equality, which every program
  * does, and need no comparisons and no logic. */
@@ -29,7 +32,7 @@ static void know(uint32_t result) {
     }
 }
 
-static uint32_t tensor_call(const void *descriptor, uint32_t first, uint32_t second) {
+static inline uint32_t tensor_call(const void *descriptor, uint32_t first, uint32_t second) {
     if (machine == NOT_SERVED) return ENOSYS_RESULT;
     uint32_t result = (uint32_t)zkvm_syscall(ZKVM_SYS_TENSOR, (uint32_t)(uintptr_t)descriptor, first, second);
     know(result);
@@ -37,7 +40,7 @@ static uint32_t tensor_call(const void *descriptor, uint32_t first, uint32_t sec
 }
 
 /* The same of a call that rescales sums: the machine leaves in a1 and a2 how many of them it cut. */
-static uint32_t rescaling_call(const void *descriptor, uint32_t first, uint32_t second) {
+static inline uint32_t rescaling_call(const void *descriptor, uint32_t first, uint32_t second) {
     if (machine == NOT_SERVED) {
         zkvm_tensor_cuts = (struct zkvm_tensor_cuts){0, 0};
         return ENOSYS_RESULT;
@@ -60,7 +63,7 @@ static int16_t *lanes_at(uint32_t handle, uint32_t offset) {
     return (int16_t *)(uintptr_t)(handle + offset);
 }
 
-static zkvm_tensor make(uint32_t vectors) {
+static inline zkvm_tensor make(uint32_t vectors) {
     if (vectors >= 1u << 27) zkvm_panic("a tensor has too many vectors");
     uint32_t *header = zkvm_allocate((vectors + 1) * VECTOR_BYTES);
     *header = vectors;
@@ -68,7 +71,7 @@ static zkvm_tensor make(uint32_t vectors) {
 }
 
 /* Panics if an operand does not begin at a vector, or does not have vector `last` from there on. */
-static void check_operand(zkvm_tensor tensor, uint32_t offset, uint64_t last) {
+static inline void check_operand(zkvm_tensor tensor, uint32_t offset, uint64_t last) {
     if (offset % VECTOR_BYTES != 0) zkvm_panic("an operand does not begin at a vector");
     if (tensor.handle == 0) return;
     uint32_t vectors = *(const uint32_t *)(uintptr_t)(tensor.handle - VECTOR_BYTES);

@@ -86,6 +86,14 @@ DIGEST_PATH = Bus(
     Argument.PRODUCT,
     "(tensor, rows left, operand, its index, four elements of the rate, four of the capacity): vectors that are digested",
 )
+ABSORB_PATH = Bus(
+    "absorb path",
+    39,
+    8,
+    Argument.PRODUCT,
+    "(tensor, rows of bytes left, rows of int16 left, index, four elements of the capacity): vectors that a digested import makes",
+)
+DIGEST_MADE = Bus("digest made", 40, 5, Argument.LOGUP, "(tensor, first four elements of the state after its last row)")
 DEPTHWISE_PATH = Bus(
     "depthwise path",
     36,

@@ -27,19 +27,20 @@ ENTRY_BYTES = 2
 """Bytes of an entry of a function."""
 
 IMPORT, LOAD, LINEAR, EXPORT, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, DIGEST, SCALED = range(1, 12)
-DEPTHWISE, SCALED_DEPTHWISE, RELATIVE = 12, 13, 14
+DEPTHWISE, SCALED_DEPTHWISE, RELATIVE, DIGESTED = range(12, 16)
 NAMES = {
     IMPORT: "import", LOAD: "load", LINEAR: "linear", EXPORT: "export", GATHER: "gather", MAXIMUM: "maximum", APPLY: "apply",
     COMBINE: "combine", MULTIPLY: "multiply", DIGEST: "digest", SCALED: "scaled",
     DEPTHWISE: "depthwise", SCALED_DEPTHWISE: "scaled_depthwise", RELATIVE: "relative",
+    DIGESTED: "import_digested",
 }  # fmt: skip
 """Operation -> name, for messages."""
 WORDS = {
     IMPORT: 2, LOAD: 3, LINEAR: 10, EXPORT: 6, GATHER: 9, MAXIMUM: 8, APPLY: 9, COMBINE: 14, MULTIPLY: 14, DIGEST: 5, SCALED: 11,
-    DEPTHWISE: 12, SCALED_DEPTHWISE: 12, RELATIVE: 9,
+    DEPTHWISE: 12, SCALED_DEPTHWISE: 12, RELATIVE: 9, DIGESTED: 3,
 }  # fmt: skip
 """How many words of its descriptor an operation reads."""
-MAKERS = (IMPORT, LOAD, LINEAR, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, SCALED, DEPTHWISE, SCALED_DEPTHWISE, RELATIVE)
+MAKERS = (IMPORT, LOAD, LINEAR, GATHER, MAXIMUM, APPLY, COMBINE, MULTIPLY, SCALED, DEPTHWISE, SCALED_DEPTHWISE, RELATIVE, DIGESTED)
 """Operations that make a tensor."""
 LAYERS = (LINEAR, SCALED)
 """Operations whose every element is a sum of products over taps. Of SCALED the channels are vectors of the second operand."""
@@ -91,8 +92,9 @@ class Descriptor(NamedTuple):
 
     Attributes:
         operation: its number.
-        blocks: LINEAR, RELATIVE: blocks of 8 positions. DIGEST: rows of three vectors. Others: vectors.
+        blocks: LINEAR, RELATIVE: blocks of 8 positions. DIGEST, DIGESTED: rows of three vectors. Others: vectors.
         channels: LINEAR, RELATIVE: of the result. LOAD, EXPORT: elements of a vector that have a word in RAM, 1 or 8.
+            DIGESTED: rows of seven vectors of bytes.
         taps: products of a sum. MAXIMUM: vectors that are compared. COMBINE, MULTIPLY: what the second product counts. DEPTHWISE:
             windows of a channel.
         x: where the first operand begins, in bytes.
@@ -166,10 +168,12 @@ SCALE_BITS, BIAS_STEPS = 15, 1 << 14
 (x0 + 2^16 x1) 2^14 / s. So |bias multiplier| <= (2^31 + 2^15) 2^14 2^15 < 2^61, and |bias| < 2^46."""
 ROW_VECTORS, RATE, PACKED = 3, 8, 3
 """DIGEST: vectors that a permutation absorbs, as so many elements of the field, each of so many lanes."""
+BYTE_ROW_VECTORS, PACKED_BYTES, BYTE_OFFSET = 7, 7, 1 << 7
+"""DIGESTED: vectors of bytes that a permutation absorbs, lanes of an element of the field, and what makes a lane a byte without a sign."""
 DIGEST_VECTORS = 2
 """Vectors of a digest: four elements of 64 bits, by lanes."""
 DIGEST_TAG = 0x7A6B
-"""Element of the capacity that says that a tensor is digested; the next one says how many rows of vectors."""
+"""Element of the capacity that says that a tensor is digested; the next ones say how many rows of vectors, and how many of bytes."""
 CHANNEL_LANES = 3
 """Lanes of a vector that a channel has: bias by 16 bits, with their signs, and multiplier. The others are 0."""
 

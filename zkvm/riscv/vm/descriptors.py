@@ -88,4 +88,6 @@ def _is_accepted(words: Descriptor, constants: TensorConstants) -> bool:
     if operation == tensors.GATHER:
         first = words.channel_list // tensors.PATTERN_BYTES - constants.first_pattern
         return 0 <= first <= first + words.blocks <= len(constants.patterns)
+    if operation == tensors.DIGESTED:
+        return words.blocks >= 1
     return operation not in (tensors.LOAD, tensors.EXPORT) or words.channels in (1, LANES)

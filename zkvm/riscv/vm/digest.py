@@ -1,7 +1,8 @@
-"""The tensor call that compares a tensor with its digest, and the digest on its own, for hosts that write both.
+"""The tensor calls that digest: one compares a tensor with its digest, one imports a tensor and makes its digest. And digests for hosts.
 
-Three vectors are eight elements of the field, each three lanes by 16 bits; Poseidon2 absorbs them in overwrite mode. The capacity begins
-with a tag and the number of such rows. The digest is the first four elements of the last state, as 16 lanes. A lane x stands for x + 2^15.
+Poseidon2 absorbs rows in overwrite mode: seven vectors of bytes, or three of int16, are eight elements of the field, each seven lanes by
+8 bits or three by 16. The capacity begins with a tag and the numbers of rows. The digest is the first four elements of the last state, as
+16 lanes. A lane x stands for x + 2^15, one that is a byte for x + 2^7.
 """
 
 from __future__ import annotations
@@ -10,38 +11,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.riscv.isa.poseidon2 import WIDTH
-from zkvm.riscv.isa.tensors import DIGEST_TAG, DIGEST_VECTORS, INT16_OFFSET, LANES, PACKED, RATE, ROW_VECTORS
+from zkvm.riscv.isa.tensors import (
+    BYTE_OFFSET,
+    BYTE_ROW_VECTORS,
+    DIGEST_TAG,
+    DIGEST_VECTORS,
+    INT16_OFFSET,
+    LANES,
+    PACKED,
+    PACKED_BYTES,
+    RATE,
+    ROW_BYTES,
+    ROW_VECTORS,
+)
 from zkvm.riscv.kernels.poseidon2 import absorb
 from zkvm.riscv.records import TensorCall
 from zkvm.riscv.vm.permuting import ADDED, DIAGONAL
 from zkvm.riscv.vm.tensor_call import Call, Elements
 
 STATE_BYTES = 2 * 8 * WIDTH
+BYTES_OF_BYTES, BYTES_OF_INT16 = BYTE_ROW_VECTORS * LANES, ROW_VECTORS * ROW_BYTES
+"""Bytes of the private input in a row of bytes, and in one of int16."""
 
 
-def states_of(vectors: Elements) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def states_of(vectors: Elements, byte_rows: int = 0) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """What every permutation of a digest takes and gives: (n, 12) uint64 each.
 
     Args:
-        vectors: (3 n, 8) int16.
+        vectors: (7 byte_rows + 3 k, 8) int16; the first 7 byte_rows hold bytes.
+        byte_rows: rows of bytes.
     """
-    rows = len(vectors) // ROW_VECTORS
-    lanes = (vectors.astype(np.int64) + INT16_OFFSET).reshape(rows, RATE, PACKED).astype(np.uint64)
-    absorbed = np.ascontiguousarray(lanes[:, :, 0] | lanes[:, :, 1] << np.uint64(16) | lanes[:, :, 2] << np.uint64(32))
+    end = BYTE_ROW_VECTORS * byte_rows
+    small = _elements(vectors[:end], byte_rows, PACKED_BYTES, BYTE_OFFSET, 8)
+    rows = (len(vectors) - end) // ROW_VECTORS
+    absorbed = np.concatenate([small, _elements(vectors[end:], rows, PACKED, INT16_OFFSET, 16)])
     start = np.zeros(WIDTH, np.uint64)
-    start[RATE : RATE + 2] = DIGEST_TAG, rows
-    before, after = np.zeros((rows, WIDTH), np.uint64), np.zeros((rows, WIDTH), np.uint64)
+    start[RATE : RATE + 3] = DIGEST_TAG, rows, byte_rows
+    before, after = np.zeros((2, len(absorbed), WIDTH), np.uint64)
     absorb(start, absorbed, ADDED, DIAGONAL, before, after)
     return before, after
 
 
-def digest_of(vectors: Elements) -> Elements:
+def digest_of(vectors: Elements, byte_rows: int = 0) -> Elements:
     """The two vectors of a digest.
 
     Args:
-        vectors: (3 n, 8) int16.
+        vectors: (7 byte_rows + 3 k, 8) int16; the first 7 byte_rows hold bytes.
+        byte_rows: rows of bytes.
     """
-    return _as_vectors(states_of(vectors)[1])
+    return _as_vectors(states_of(vectors, byte_rows)[1])
+
+
+def _elements(vectors: Elements, rows: int, packed: int, offset: int, bits: int) -> NDArray[np.uint64]:
+    """(rows, 8) elements of the field, of so many lanes each."""
+    lanes = (vectors.astype(np.int64) + offset).reshape(rows, RATE, packed).astype(np.uint64)
+    return np.bitwise_or.reduce(lanes << np.arange(0, bits * packed, bits, dtype=np.uint64), axis=2)
 
 
 def _as_vectors(after: NDArray[np.uint64]) -> Elements:
@@ -59,3 +83,19 @@ def digest(call: Call) -> TensorCall:
     if np.any(_as_vectors(after) != x[count:]):
         raise call.refuse(f"the two vectors behind the {count} that it digests are not their digest")
     return call.record(x=x, permuted=np.stack([before, after]))
+
+
+def import_digested(call: Call) -> TensorCall:
+    """import_digested: bytes and then int16 of the private input, and the digest of both."""
+    rows, byte_rows = call.words.blocks, call.words.channels
+    if rows == 0:
+        raise call.refuse("it has no row of int16, of which the last makes the digest")
+    call.check_room(rows + byte_rows, STATE_BYTES + BYTE_ROW_VECTORS * ROW_BYTES)
+    small, large = BYTES_OF_BYTES * byte_rows, BYTES_OF_INT16 * rows
+    data = call.take(small + large)
+    if len(data) < small + large:
+        raise call.refuse(f"the private input ended: {len(data)} bytes are left, and its rows take {small + large}")
+    parts = np.frombuffer(data[:small], np.int8).astype(np.int16), np.frombuffer(data[small:], "<i2").astype(np.int16)
+    vectors = np.concatenate(parts).reshape(-1, LANES)
+    before, after = states_of(vectors, byte_rows)
+    return call.record(vectors=np.concatenate([vectors, _as_vectors(after)]), permuted=np.stack([before, after]))

@@ -18,6 +18,7 @@ from zkvm.riscv.isa.tensors import (
     COMBINE,
     DEPTHWISE,
     DIGEST,
+    DIGESTED,
     EXPORT,
     GATHER,
     IMPORT,
@@ -35,7 +36,7 @@ from zkvm.riscv.isa.tensors import (
 from zkvm.riscv.records import TENSOR_WORD, TensorCall
 from zkvm.riscv.vm.combining import check_limit, check_results, combine, rescale
 from zkvm.riscv.vm.depthwise import depthwise
-from zkvm.riscv.vm.digest import digest
+from zkvm.riscv.vm.digest import digest, import_digested
 from zkvm.riscv.vm.memory import ROM
 from zkvm.riscv.vm.rearranging import apply, gather, maximum, relative
 from zkvm.riscv.vm.state import MachineState, outside_memory, trap
@@ -213,5 +214,6 @@ OPERATIONS: dict[int, Callable[[Call], TensorCall]] = {
     IMPORT: _import, LOAD: _load, LINEAR: _linear, EXPORT: _export, GATHER: gather, MAXIMUM: maximum, APPLY: apply,
     COMBINE: combine, MULTIPLY: combine, DIGEST: digest, SCALED: _linear,
     DEPTHWISE: depthwise, SCALED_DEPTHWISE: depthwise, RELATIVE: relative,
+    DIGESTED: import_digested,
 }  # fmt: skip
 """What the executor does in each operation."""
