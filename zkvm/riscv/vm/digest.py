@@ -65,7 +65,8 @@ def digest_of(vectors: Elements, byte_rows: int = 0) -> Elements:
 def _elements(vectors: Elements, rows: int, packed: int, offset: int, bits: int) -> NDArray[np.uint64]:
     """(rows, 8) elements of the field, of so many lanes each."""
     lanes = (vectors.astype(np.int64) + offset).reshape(rows, RATE, packed).astype(np.uint64)
-    return np.bitwise_or.reduce(lanes << np.arange(0, bits * packed, bits, dtype=np.uint64), axis=2)
+    found: NDArray[np.uint64] = np.bitwise_or.reduce(lanes << np.arange(0, bits * packed, bits, dtype=np.uint64), axis=2)
+    return found
 
 
 def _as_vectors(after: NDArray[np.uint64]) -> Elements:

@@ -2,8 +2,8 @@
 
 **Sound.** As :mod:`zkvm.riscv.chips.tensor.call`, with which it shares the id; and
 
-* Rows that absorb are a path from all rows left, index 0 and a capacity of the tag and both numbers of rows to no row left. Rows of bytes come
-  first. Where it ends any capacity will do: the digest is looked up, of the row that has one left.
+* Rows that absorb are a path from all rows left, index 0 and a capacity of the tag and both numbers of rows to no row left. Rows of bytes
+  come first. Where it ends any capacity will do: the digest is looked up, of the row that has one left.
 * The two vectors of the digest have the tensor's last indices. Their lanes are int16 by range check; with 2^15 added four of them are a
   number of 64 bits, which is an element of the digest, and is not p or more: if the upper 32 bits are all ones (``inverse`` does not exist)
   the lower ones are zero. So one digest is right.

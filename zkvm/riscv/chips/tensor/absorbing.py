@@ -1,22 +1,22 @@
 """Digested imports: vectors of the private input that Poseidon2 absorbs as they are made, 56 bytes or 24 int16 a row.
 
-**Sound.** The rows of a call are a path: first those of bytes, on which the number of byte rows left falls by one a row, then those of int16,
-which are only there when no byte row is left, and on which their own number falls. So it has no circle, and has as many rows of each kind
-as the descriptor says, in this order.
+**Sound.** The rows of a call are a path: first those of bytes, on which the number of byte rows left falls by one a row, then those of
+int16, which are only there when no byte row is left, and on which their own number falls. So it has no circle, and has as many rows of each
+kind as the descriptor says, in this order.
 
 * Elements are free: they are the private input. Lanes are bytes or int16 by range check, also those that the program does not use.
-* Seven bytes without their signs, with weights 1, 2^8, ..., are an element of the field below 2^56; three int16, with weights 1, 2^16, 2^32,
-  one below 2^48. No other lanes give the same. A row asks for the permutation of its eight elements and the capacity that the path brings,
-  as one tuple with what comes out, and sends the capacity on.
-* The capacity begins with a tag and both numbers of rows, so what one call digests is no beginning of what another does, and nobody can read
-  bytes as int16.
+* Seven bytes without their signs, with weights 1, 2^8, ..., are an element of the field below 2^56; three int16, with weights 1, 2^16,
+  2^32, one below 2^48. No other lanes give the same. A row asks for the permutation of its eight elements and the capacity that the path
+  brings, as one tuple with what comes out, and sends the capacity on.
+* The capacity begins with a tag and both numbers of rows, so what one call digests is no beginning of what another does, and nobody can
+  read bytes as int16.
 * Only the row with one int16 row left says what the digest is (``final``), and a call has one such row.
 * Padding is a step of nothing: without flag there is no look-up, nothing is served, and receive and send are the same.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from zkvm.riscv.chips.tensor.uses import vector_uses
 from zkvm.riscv.isa.poseidon2 import WIDTH
 from zkvm.riscv.isa.tensors import BYTE_OFFSET, BYTE_ROW_VECTORS, DIGESTED, LANES, PACKED, PACKED_BYTES, RATE, ROW_VECTORS, Descriptor
 from zkvm.riscv.records import Execution, TensorCall
-from zkvm.stark.air.builder import AirBuilder, BusBuilder
+from zkvm.stark.air.builder import AirBuilder, Bus, BusBuilder
 from zkvm.stark.air.chip import Trace
 from zkvm.stark.air.columns import Column, Columns, Row, bit, cell
 from zkvm.stark.air.expression import Expr, const, weighted_sum
@@ -57,7 +57,7 @@ class _Absorbing(TensorChip):
     vectors: int
     packed: int
     offset: int
-    counted = (VECTOR,)
+    counted: ClassVar[tuple[Bus, ...]] = (VECTOR,)
 
     def constraints(self, air: AirBuilder, row: Row) -> None:
         """Padding is mute."""
