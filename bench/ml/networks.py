@@ -142,6 +142,33 @@ def mobile() -> onnx.ModelProto:
     return _model(nodes, [1, 3, 56, 56], weights.constants | {"low": np.array(0, np.float32), "high": np.array(6, np.float32)})
 
 
+def separable(taps: int, stride: int, side: int, before: int, between: int, after: int) -> onnx.ModelProto:
+    """A 1 x 1 convolution, one of single channels, and another 1 x 1 convolution, between other 1 x 1 convolutions.
+
+    Args:
+        taps: of a side of the middle one.
+        stride: of the middle one.
+        side: lines of the image.
+        before: channels of the image.
+        between: channels of what the middle one reads and makes.
+        after: channels of the result.
+    """
+    weights = _Weights(6)
+    layers = ("s", 3, before, 1), ("a", before, between, 1), ("b", 1, between, taps), ("c", between, after, 1), ("d", after, 8, 1)
+    for name, first, channels, size in layers:
+        weights.conv(name, first, channels, size)
+    weights.dense("e", 8, 10)
+    pad = taps // 2
+    spread = f"Conv<group={between}, pads=[{pad}, {pad}, {pad}, {pad}], strides=[{stride}, {stride}]>"
+    nodes = [
+        "hs = Conv(x, s, sb)", "rs = Relu(hs)",
+        "ha = Conv(rs, a, ab)", "ra = Clip(ha, low, high)", f"hb = {spread}(ra, b, bb)", "rb = Clip(hb, low, high)", "hc = Conv(rb, c, cb)",
+        "hd = Conv(hc, d, db)", "p = GlobalAveragePool(hd)", "f = Flatten(p)", "y = Gemm(f, e, eb)",
+    ]  # fmt: skip
+    limits = {"low": np.array(0, np.float32), "high": np.array(6, np.float32)}
+    return _model(nodes, [1, 3, side, side], weights.constants | limits)
+
+
 NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
     "perceptron": perceptron,
     "lenet5": lenet5,
