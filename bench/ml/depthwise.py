@@ -4,8 +4,8 @@
     python bench/ml/depthwise.py 3,1,56,16,96,16
 
 A block is a 1 x 1 convolution, one of single channels, and another 1 x 1 convolution, all with ReLU6 but the last, of an image as large as
-the middle one reads; before and behind it are layers. Nothing is proven: cells are the used rows of calls times the columns of their chips. *1 x 1* is what the layers
-around cost more than they would for the positions of the image alone.
+the middle one reads; before and behind it are layers. Nothing is proven: cells are the used rows of calls times the columns of their
+chips. *1 x 1* is what the layers around cost more than they would for the positions of the image alone.
 """
 
 from __future__ import annotations
