@@ -19,7 +19,8 @@ from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compiler import Compilation, Options, OutputMode, Precompiles, Privacy, float_outputs
 from zkvm.ml.interface import ModelInterface
 from zkvm.ml.operations.tensors import TensorLinear, private_channels
-from zkvm.ml.operators.layers import Layer, private_limit, quantized_secretly
+from zkvm.ml.operators.layers import Layer
+from zkvm.ml.operators.secret_layers import private_limit, quantized_secretly
 from zkvm.ml.package import CompiledModel, weights_digest
 from zkvm.ml.samples import Sample
 from zkvm.ml.value import Value
@@ -156,8 +157,7 @@ def test_private_channels_are_those_of_the_machine(taps: int) -> None:
         bias = random.normal(size=5) * offset
         source = Value("x", (taps,), -(1 << 15), (1 << 15) - 1, 2.0**-12, origin=origin)
         scale = float(np.abs(weights).sum(axis=1).max() * 8 + np.abs(bias).max()) / (1 << 15)
-        found, same = quantized_secretly("layer", Layer("x", "y", weights, bias, False), source, scale, 16)
-        assert same == limit
+        found = quantized_secretly("layer", Layer("x", "y", weights, bias, False), source, scale, 16, limit)
         lanes = private_channels(found.bias, found.multipliers, limit)
         channels = channels_in(lanes.astype(np.int16), limit)
         assert (lanes == lanes.astype(np.int16)).all()
@@ -188,10 +188,10 @@ def test_results_too_small_for_their_weights_are_refused_by_name() -> None:
     source = Value("x", (4,), -(1 << 15), (1 << 15) - 1, 1.0)
     layer = Layer("x", "y", np.full((1, 4), 1e9), np.zeros(1), False)
     with pytest.raises(UsageError, match="layer 7: its results are too small beside its weights, for sums of 4 terms"):
-        quantized_secretly("layer 7", layer, source, 1e-9, 16)
+        quantized_secretly("layer 7", layer, source, 1e-9, 16, private_limit(4))
     for broken in (replace(layer, weights=np.array([[1, 2, np.inf, 3]])), replace(layer, bias=np.array([np.nan]))):
         with pytest.raises(UsageError, match="layer 7: a weight is NaN or infinite"):
-            quantized_secretly("layer 7", broken, source, 1.0, 16)
+            quantized_secretly("layer 7", broken, source, 1.0, 16, private_limit(4))
 
 
 def test_sums_longer_than_those_of_a_call_are_refused_by_name() -> None:

@@ -51,6 +51,7 @@ class ImportedModel:
         simplified: by the simplifier, which looks at weights.
         labels: names of the classes, by output that holds the number of one.
         notes: what the user should know about how the model was read.
+        scaled: constants that are integers of 8 bits times scales: see ``small_weights.py``.
     """
 
     proto: onnx.ModelProto
@@ -63,6 +64,7 @@ class ImportedModel:
     simplified: bool = True
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    scaled: dict[str, int] = field(default_factory=dict)
 
 
 def load_model(path: Path) -> onnx.ModelProto:
@@ -194,11 +196,11 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
     kinds = single_precision(converted)
     notes = [f"{kind} numbers are computed as float32" for kind in kinds]
     refuse_impossible(converted)
-    labels = without_texts(converted)
+    labels, scaled = without_texts(converted), dict[str, int]()
     try:
-        converted = _rewritten(converted, simplify)
+        converted = _rewritten(converted, simplify, scaled)
         opset = opset_of(converted)
-        nodes, constants = fold(converted, opset)
+        nodes, constants = fold(converted, opset, scaled)
         onnx_runtime.session(onnx_runtime.with_intermediates(converted))
     except onnx_runtime.RuntimeRefusal as error:
         reason = _refusal(original)
@@ -214,7 +216,7 @@ def import_model(model: onnx.ModelProto, shapes: Mapping[str, Sequence[int]] | N
         notes.append("onnxruntime does not run the model as it is in the file: accuracy is measured against the rewritten model")
     inputs = _typed_inputs(converted, original)
     outputs = [output.name for output in converted.graph.output]
-    return ImportedModel(converted, original, nodes, constants, inputs, outputs, opset, simplify, labels, notes)
+    return ImportedModel(converted, original, nodes, constants, inputs, outputs, opset, simplify, labels, notes, scaled)
 
 
 def _typed_inputs(converted: onnx.ModelProto, original: onnx.ModelProto) -> list[Port]:
@@ -246,8 +248,8 @@ def _check_operators(nodes: Sequence[Node]) -> None:
         raise UsageError(f"operator {node.operator} ({where}) is not supported; supported: {known}")
 
 
-def _rewritten(model: onnx.ModelProto, simplify: bool) -> onnx.ModelProto:
-    """The model in the compiler's operator version, simplified where the simplifier can, of operators that are lowered."""
+def _rewritten(model: onnx.ModelProto, simplify: bool, scaled: dict[str, int]) -> onnx.ModelProto:
+    """The model in the compiler's operator version, simplified where it can be, of operators that are lowered; see :func:`fold`."""
     weights = {tensor.name for tensor in model.graph.initializer}
     # Weights that are listed as inputs too (old files) are not inputs.
     replace_all(model.graph.input, [entry for entry in model.graph.input if entry.name not in weights])
@@ -258,7 +260,7 @@ def _rewritten(model: onnx.ModelProto, simplify: bool) -> onnx.ModelProto:
     model = expanded(model)
     if simplify and all(entry.domain in ("", "ai.onnx") for entry in model.opset_import):
         model = _slim(model)
-    model = rewrite(model, expanded)
+    model = rewrite(model, expanded, scaled)
     # An input that nothing reads is still one of the model's.
     order = [entry.name for entry in named]
     present = {entry.name: entry for entry in model.graph.input}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,7 +59,7 @@ class Context:
         floors: tensors of a private model of which what is cut below is nothing, if its row's largest element is high enough: their only
             reader, a Softmax, looks at that.
         published: results of a private model's calls whose scales may be published if they are outputs.
-        settle: gives a value in tensors a power of two as scale, and no origin.
+        settle: gives a value in tensors a power of two as scale, and no origin. scaled: see ``small_weights.py``.
     """
 
     tensors: dict[str, TensorInfo]
@@ -83,6 +83,7 @@ class Context:
     floors: set[str] = field(default_factory=set)
     published: set[str] = field(default_factory=set)
     settle: Callable[[Context, str, Value], Value] = field(default=_never)
+    scaled: Mapping[str, int] = field(default_factory=dict)
     residence: Residence = field(init=False)
     _others: dict[str, Value] = field(default_factory=dict)
     _settled_values: dict[str, Value] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from onnx import helper, numpy_helper
 from zkvm.errors import UsageError
 from zkvm.ml import onnx_runtime
 from zkvm.ml.node import Node, decode
+from zkvm.ml.small_weights import note_scaled
 
 OPSET = 18
 """Models are converted to this version; newer ones stay as they are."""
@@ -98,8 +99,9 @@ def _arrays(results: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     return {name: array for name, array in results.items() if isinstance(array, np.ndarray)}
 
 
-def fold(model: onnx.ModelProto, opset: int) -> tuple[list[Node], dict[str, NDArray[Any]]]:
-    """Nodes that depend on an input, and all constants, computed ones included. Shape nodes are constants: shapes are fixed."""
+def fold(model: onnx.ModelProto, opset: int, scaled: dict[str, int]) -> tuple[list[Node], dict[str, NDArray[Any]]]:
+    """Nodes that depend on an input, and all constants, computed ones included. Shape nodes are constants: shapes are fixed. Tells
+    ``scaled`` which constants are small integers times scales."""
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     shapes = traced(model).shapes
     kept: list[Node] = []
@@ -112,6 +114,7 @@ def fold(model: onnx.ModelProto, opset: int) -> tuple[list[Node], dict[str, NDAr
             constants[node.outputs[0]] = np.array(part if node.operator == "Shape" else int(np.prod(shape)), np.int64)
         elif all(name == "" or name in constants for name in node.inputs) and not node.operator.startswith("Random"):
             results = onnx_runtime.run_node(node, [constants[name] if name else np.zeros(0) for name in node.inputs], opset)
+            note_scaled(node, constants, scaled)
             constants.update({name: array for name, array in zip(node.outputs, results, strict=True) if name})
         else:
             kept.append(node)

@@ -88,7 +88,7 @@ def _lowered(
         return onnx_runtime.run_node(node, arrays, model.opset)
 
     context = Context(dict(tensors), model.constants, precision, Graph([], []), run_node, private)
-    context.floats, context.tensor_calls, context.settle = floats, calls, settled
+    context.floats, context.tensor_calls, context.settle, context.scaled = floats, calls, settled, model.scaled
     context.followers = _followers(model)
     if calls:
         wide = few_bits(model, ("Conv",), layers_of_calls(context, model))

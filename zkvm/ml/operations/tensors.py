@@ -16,6 +16,8 @@ from zkvm.ml.value import Value
 
 SHIFT = 32
 """A layer's scaled sums are divided by 2 to this power."""
+BYTE_BITS, BYTE_STEP = 8, 1 << 8
+"""Bits of the weights of a layer that are bytes, and what a byte counts: it is the upper one of an int16."""
 BIAS_UNIT = 1 << 29
 """Times what a step of a private bias counts it is the layer's limit."""
 TILE = 2 * LANES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -12,6 +13,7 @@ from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
 from zkvm.ml.operators.common import spatial_pads
 from zkvm.ml.operators.layers import Layer
+from zkvm.ml.small_weights import in_small_integers
 
 MAX_DIAGONAL = 1 << 11
 """Channels of a normalization whose weights are worth a matrix with nothing but a diagonal."""
@@ -96,7 +98,8 @@ def convolution_of(context: Context, node: Node) -> Layer | None:
     index = of_channels(windows(sizes, places), info.shape[1], prod(sizes))
     groups = int(node.attributes.get("group", 1))
     weights = block_diagonal(kernel.reshape(*kernel.shape[:2], -1), groups)
-    return _layer(node, weights, bias, of_samples(index, info.shape), kernel[0].size, info.shape[0])
+    layer = _layer(node, weights, bias, of_samples(index, info.shape), kernel[0].size, info.shape[0])
+    return replace(layer, small=in_small_integers(context.scaled, node.inputs[1], 0))
 
 
 def _normalization(context: Context, node: Node, shape: tuple[int, ...]) -> Layer | None:

@@ -76,7 +76,7 @@ def windowed_of(context: Context, node: Node, plain: Layer) -> Layer | None:
     kept = np.arange(lines.positions)[:, None] * image.pitch + np.arange(columns.positions)
     kept = np.arange(shape[0])[:, None] * arrangement.size * LANES + kept.reshape(-1)
     windows = Windowed(arrangement.windows, image.blocks + (shape[0] - 1) * arrangement.size, kept)
-    return Layer(plain.source, plain.result, weights, plain.bias, True, index, plain.products, windowed=windows)
+    return Layer(plain.source, plain.result, weights, plain.bias, True, index, plain.products, windowed=windows, small=plain.small)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import FloatArray, IntArray
 from zkvm.ml.ir import Value
 from zkvm.ml.layout import LANES, OFFSET, Layout
 from zkvm.ml.operations.depthwise import Windows
-from zkvm.ml.operations.tensors import BIAS_UNIT, SHIFT
+from zkvm.ml.operations.tensors import SHIFT
 
-PRIVATE_BITS, MOST_PRIVATE_LIMIT = 17, 1 << 29
-"""Taps times a private layer's limit are at most 2^15 times 2 to this power, which is what a call takes; the largest limit."""
 MAX_CHANNELS, MAX_PRODUCT_LIMIT, MAX_MULTIPLIER, MAX_BIAS, MAX_SCALED_BIAS = 1 << 16, 1 << 32, (1 << 31) - 1, (1 << 48) - 1, 1 << 61
 """What a call takes: channels, taps times the largest multiplier, this, |bias|, |bias multiplier|."""
 MARK_VALUES, MARKS = (OFFSET - 1, 1), (0, 0, 1)
@@ -52,6 +49,7 @@ class Layer:
         windowed: of a layer whose channels have sums of their own: its taps are the weights of their windows, and the index is (channels,
             positions).
         marked: whether its bias is the weights of marks, channels behind its taps, so that it is 0 where all of these are.
+        small: whether the model has the weights of each channel as integers of 8 bits times a scale.
     """
 
     source: str
@@ -64,6 +62,7 @@ class Layer:
     order: IntArray | None = None
     windowed: Windowed | None = None
     marked: bool = False
+    small: bool = False
 
     @property
     def taps(self) -> int:
@@ -151,52 +150,3 @@ def quantized(layer: Layer, source: Value, scale: float, weight_bits: int) -> Qu
     if layer.taps * most > MAX_PRODUCT_LIMIT or most > MAX_MULTIPLIER or largest > MAX_BIAS or scaled > MAX_SCALED_BIAS:
         return None
     return Quantized(weights, bias, multipliers)
-
-
-def private_limit(taps: int) -> int:
-    """The limit of a layer with private weights, from its taps alone: the largest, because factors reach no farther. With the multipliers
-    that count it least all weights that are rounded change a sum by half a step of the result at most."""
-    return min(1 << (15 + max(0, PRIVATE_BITS - (taps - 1).bit_length())), MOST_PRIVATE_LIMIT)
-
-
-def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, weight_bits: int) -> tuple[Quantized, int]:
-    """The integers of a layer with private weights, and its limit: multipliers count limit / 2^15, biases 2^29 / limit.
-
-    Args:
-        name: of the layer, for messages.
-        layer: the layer.
-        source: its input.
-        scale: of the output.
-        weight_bits: of the weights, at most.
-
-    Raises:
-        UsageError: its weights or biases are not finite, or its results are too small beside them. It never computes otherwise, which
-            would say something of them. Or it has more taps than a call takes.
-    """
-    if not (np.isfinite(layer.weights).all() and np.isfinite(layer.bias).all()):
-        raise UsageError(f"{name}: a weight is NaN or infinite")
-    limit = private_limit(layer.taps)
-    if layer.taps * limit > MAX_PRODUCT_LIMIT:
-        raise UsageError(
-            f"{name}: sums of {layer.taps} terms are too long to be private in tensor calls, which take {MAX_PRODUCT_LIMIT // OFFSET}; "
-            "use arithmetic float"
-        )
-    unit, step = limit // OFFSET, BIAS_UNIT // limit
-    top, shift = (1 << (weight_bits - 1)) - 1, 16 - weight_bits
-    size = scale / (source.scale * 2.0**SHIFT)  # the step of weights with the multiplier 1
-    # Of the 2^31 steps of a bias half are for it, with what the input's origin adds, and half for what rounded weights do to that.
-    offset = layer.bias + source.origin * source.scale * layer.weights.sum(axis=1)
-    most = np.abs(offset) / (size * source.scale * step * (1 << 30))
-    if layer.marked:
-        most = np.maximum(most, np.abs(offset) / (size * source.scale * MAX_MARKED_BIAS))
-    needed = np.maximum(np.abs(layer.weights).max(axis=1) / (size * (top << shift)), most)
-    factors = np.maximum(np.ceil(np.minimum(needed / unit, OFFSET)), 1).astype(np.int64)
-    steps = factors * unit * size
-    weights = np.clip(np.round(layer.weights / (steps * 2.0**shift)[:, None]), -top, top).astype(np.int64) << shift
-    bias = np.round((layer.bias / (steps * source.scale) + source.origin * weights.sum(axis=1)) / step)
-    if factors.max() >= OFFSET or np.abs(bias).max() >= 1 << 31:
-        raise UsageError(
-            f"{name}: its results are too small beside its weights, for sums of {layer.weights.shape[1]} terms that are to be private in "
-            "tensor calls; use precompiles none"
-        )
-    return Quantized(weights, bias.astype(np.int64) * step, factors * unit), limit

@@ -15,7 +15,8 @@ from zkvm.ml.ir import Kind, Value
 from zkvm.ml.lowering import Context, lowers
 from zkvm.ml.node import Node
 from zkvm.ml.operators.common import integer_binary
-from zkvm.ml.operators.sums import append_secretly
+from zkvm.ml.operators.secret import is_given
+from zkvm.ml.operators.sums import append_secretly, give_secretly
 
 
 def quantized_range(zero_point: NDArray[Any]) -> tuple[int, int]:
@@ -42,6 +43,10 @@ def lower_quantize(context: Context, node: Node) -> None:
     """Rescale to the given scale, with saturation; ties round up."""
     scale, zero_point = parameters(context, node)
     lo, hi = quantized_range(zero_point)
+    held = context.held(node.inputs[0])
+    if context.private and held is not None and is_given(context, node.outputs[0]):
+        give_secretly(context, node.name, node.outputs[0], held)
+        return
     source = context.operand(node.inputs[0])
     if context.private:
         result = context.rescaled(source, scale, node.name, lo - hi, hi - lo, cut=(lo, hi))

@@ -14,7 +14,7 @@ from zkvm.errors import UsageError
 from zkvm.ml.ir import Value
 from zkvm.ml.layout import OFFSET
 from zkvm.ml.lowering import Context
-from zkvm.ml.operators.layers import Layer, private_limit
+from zkvm.ml.operators.layers import Layer
 from zkvm.ml.ranges import Precision, quantization
 
 TOP = OFFSET - 1
@@ -27,6 +27,10 @@ NARROWEST = 2.0**-100
 MOST_OFFSET, LEAST_LIMIT = 2.0**24, 2.0**18
 """How far from the middle of a Clip's bounds a layer's offset may be, in integers of the result; the limit of a call over the factors that
 its weights may be in these."""
+GIVEN_STEPS = 255
+"""Differences of integers of 8 bits."""
+LEAST_GIVEN = -384
+"""What a tensor holds for the least of these, which is more than 255 less than 0: so no origin is 0, whatever their zero point is."""
 
 
 def secret_target(context: Context, result: str, *, clips: bool = True) -> tuple[str, Value, tuple[bool, bool]]:
@@ -65,17 +69,38 @@ def secret_target(context: Context, result: str, *, clips: bool = True) -> tuple
     return name, output, guarded
 
 
-def counted(layer: Layer, output: Value, source: Value) -> Layer:
+def is_given(context: Context, name: str) -> bool:
+    """Whether the model itself says in which 8 bits a tensor is held, and everybody reads it as real numbers."""
+    reader = context.followers.get(name)
+    if name not in context.given or reader is None or reader.operator != "DequantizeLinear" or reader.domain:
+        return False
+    _, low, high = context.given[name]
+    return high - low == GIVEN_STEPS
+
+
+def given_target(context: Context, name: str) -> Value:
+    """The value, bound to it and without a layout, of a tensor of which :func:`is_given` holds: its zero point is in the origin."""
+    scale, low, high = context.given[name]
+    output = context.fresh(context.info(name).shape, low, high, scale, label=name)
+    output.origin = low - LEAST_GIVEN
+    context.done.add(name)
+    context.bind(name, output)
+    return output
+
+
+def counted(layer: Layer, output: Value, source: Value, limit: int) -> Layer:
     """A layer whose results count from the output's origin.
 
-    The bounds of a Clip may be so close that from one integer of the source to the next its result is beyond both. No call has such
-    factors. Then results change less around the middle of both bounds, and nothing else: as if the source were a few integers off.
+    The bounds of a Clip may be so close that from one integer of the source to the next its result is beyond both. No call of a limit has
+    such factors. Then results change less around the middle of both bounds, and nothing else: as if the source were a few integers off.
     """
     if not output.origin:
         return layer
+    if output.hi - output.lo <= GIVEN_STEPS:
+        return replace(layer, bias=layer.bias - output.origin * output.scale)
     middle = output.scale * (output.lo + output.hi) / 2
     distance = np.abs(layer.bias + source.origin * source.scale * layer.weights.sum(axis=1) - middle) / (output.scale * MOST_OFFSET)
-    gain = np.abs(layer.weights).max(axis=1) * source.scale / (output.scale * private_limit(layer.weights.shape[1]) / LEAST_LIMIT)
+    gain = np.abs(layer.weights).max(axis=1) * source.scale / (output.scale * limit / LEAST_LIMIT)
     excess = np.maximum(np.maximum(distance, gain), 1.0)
     bias = middle + (layer.bias + source.origin * source.scale * layer.weights.sum(axis=1) - middle) / excess
     weights = layer.weights / excess[:, None]

@@ -14,8 +14,9 @@ from zkvm.ml.node import Node
 from zkvm.ml.operations.rearranging import EXACT_MULTIPLIER, EXACT_WEIGHT, MAXIMUM_CELLS, TensorMove, TensorPeaks, TensorSums, summing_cost
 from zkvm.ml.operations.tensors import CELLS, RescalingCall, layout_of
 from zkvm.ml.operators.common import fused_target, narrowed
-from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized, quantized_secretly
-from zkvm.ml.operators.secret import TOP, counted, secret_target, set_bounds
+from zkvm.ml.operators.layers import Layer, Quantized, fits, quantized
+from zkvm.ml.operators.secret import GIVEN_STEPS, TOP, counted, given_target, secret_target, set_bounds
+from zkvm.ml.operators.secret_layers import private_limit, quantized_secretly
 from zkvm.ml.ranges import quantization
 
 WORD_INSTRUCTIONS, PEAK_INSTRUCTIONS = 6, 150
@@ -70,6 +71,10 @@ def rebased(context: Context, name: str, source: Value) -> Value:
     """A value whose tensor holds 0 for 0."""
     if not source.origin:
         return source
+    if source.secret:
+        source = refined(context, name, source)
+        if not source.origin:
+            return source
     reach = max(abs(source.lo), abs(source.hi)) * source.scale
     if source.secret:
         return rescaled_secretly(context, name, source, reach / TOP)
@@ -188,8 +193,9 @@ def append_secretly(
 def secret_sum(name: str, tensor: Value, output: Value, weights: FloatArray, bias: float, origin: int) -> TensorSums:
     """A weighted sum of terms, in real numbers, whose integers and what it is rescaled by are private."""
     source = Value("", (len(weights),), 0, 0, 1.0, origin=origin)
-    layer = counted(Layer("", "", weights[None, :], np.array([bias]), True), output, source)
-    numbers, limit = quantized_secretly(name, layer, source, output.scale, WEIGHT_BITS)
+    limit = private_limit(len(weights))
+    layer = counted(Layer("", "", weights[None, :], np.array([bias]), True), output, source, limit)
+    numbers = quantized_secretly(name, layer, source, output.scale, WEIGHT_BITS, limit)
     return TensorSums(name, (tensor,), output, numbers.weights[0], int(numbers.bias[0]), int(numbers.multipliers[0]), limit)
 
 
@@ -214,8 +220,25 @@ def refined(context: Context, name: str, source: Value) -> Value:
     """
     while 0 < source.magnitude < FEW_STEPS:
         gain = min(int(MOST_GAIN), 1 << (TOP // source.magnitude).bit_length() - 1)
-        source = _rescaled_secretly(context, name, source, source.scale / gain, (source.lo * gain, source.hi * gain))
+        ends = source.lo * gain, source.hi * gain
+        if source.secret and source.origin:  # bounds are as private as what they count from
+            ends = -TOP, TOP
+        source = _rescaled_secretly(context, name, source, source.scale / gain, ends)
     return source
+
+
+def zero_for_zero(context: Context, name: str, source: Value) -> Value:
+    """A value of a private model that the model itself holds in 8 bits, in the same steps, whose tensor holds 0 for 0."""
+    return _rescaled_secretly(context, name, source, source.scale, (-GIVEN_STEPS, GIVEN_STEPS))
+
+
+def give_secretly(context: Context, name: str, result: str, source: Value) -> None:
+    """Append what rounds and cuts a private model's tensor to the 8 bits in which the model itself holds it."""
+    source = refined(context, name, source)
+    output = given_target(context, result)
+    output.layout = source.layout or natural_layout(source.shape)
+    tensor = context.in_tensor(source, output.layout)
+    context.add(secret_sum(name, tensor, output, np.array([source.scale]), 0.0, source.origin))
 
 
 def settled(context: Context, name: str, source: Value) -> Value:

@@ -15,8 +15,9 @@ from zkvm.ml.node import Node, first_output
 from zkvm.ml.operations.tensor_products import TensorProduct
 from zkvm.ml.operations.tensors import SHIFT, layer_cost, layout_of, moving_cost
 from zkvm.ml.operators.common import fused_target
-from zkvm.ml.operators.layers import MAX_CHANNELS, MAX_PRODUCT_LIMIT, fits, private_limit
+from zkvm.ml.operators.layers import MAX_CHANNELS, MAX_PRODUCT_LIMIT, fits
 from zkvm.ml.operators.secret import TOP, secret_target
+from zkvm.ml.operators.secret_layers import private_limit
 from zkvm.ml.operators.sums import in_tensors, look, rebased, refined, scale_of
 from zkvm.ml.operators.tensor_combining import bind_parts, looked_at, sources_of
 

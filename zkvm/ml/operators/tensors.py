@@ -24,12 +24,14 @@ from zkvm.ml.operations.tensors import TensorLinear, layer_cost, layout_of, movi
 from zkvm.ml.operators.common import fused_target, narrowed
 from zkvm.ml.operators.convolutions import convolution_of
 from zkvm.ml.operators.depthwise import windowed_of
-from zkvm.ml.operators.layers import MARK_VALUES, MAX_CHANNELS, Layer, Quantized, fits, quantized, quantized_secretly
+from zkvm.ml.operators.layers import MARK_VALUES, MAX_CHANNELS, Layer, Quantized, fits, quantized
 from zkvm.ml.operators.padded import padded_for, with_marks
-from zkvm.ml.operators.secret import counted, secret_target
-from zkvm.ml.operators.sums import look, rebased, refined
+from zkvm.ml.operators.secret import GIVEN_STEPS, counted, given_target, is_given, secret_target
+from zkvm.ml.operators.secret_layers import limit_of, quantized_secretly
+from zkvm.ml.operators.sums import FEW_STEPS, look, rebased, refined, zero_for_zero
 from zkvm.ml.operators.transposed import transposed_of
 from zkvm.ml.ranges import TensorInfo, quantization
+from zkvm.ml.small_weights import in_small_integers
 from zkvm.ml.value import Value
 
 KEEPING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
@@ -66,13 +68,15 @@ def dense_of(context: Context, node: Node) -> Layer | None:
         if places[0] or (node.has(2) and node.inputs[2] not in context.constants):
             return None
         weights, bias = gemm_weights(context, node)
-        return Layer(name, node.outputs[0], weights, np.zeros(len(weights)) if bias is None else bias, False)
+        small = in_small_integers(context.scaled, node.inputs[1], 0 if node.attributes.get("transB", 0) else 1)
+        return Layer(name, node.outputs[0], weights, np.zeros(len(weights)) if bias is None else bias, False, small=small)
     if places[0] and len(context.info(name).shape) != 2:
         return None
     weights = matrix.astype(np.float64) if places[0] else matrix.T.astype(np.float64)
     added = _added(context, node.outputs[0], (len(weights), 1) if places[0] else (len(weights),))
     result, bias = (node.outputs[0], np.zeros(len(weights))) if added is None else added
-    return Layer(name, result, weights, bias, bool(places[0]))
+    small = in_small_integers(context.scaled, node.inputs[1 - places[0]], 1 - places[0])
+    return Layer(name, result, weights, bias, bool(places[0]), small=small)
 
 
 def _added(context: Context, name: str, shape: tuple[int, ...]) -> tuple[str, FloatArray] | None:
@@ -132,17 +136,19 @@ def lower_to_tensors(context: Context, node: Node) -> bool:
     if layer is None:
         return False
     held = context.values[layer.source]
-    if not worthwhile(layer, held.size, held.layout, held.resident) or (context.private and _is_given(context, layer)):
+    name = context.fused[layer.result].output if layer.result in context.fused else layer.result
+    if not worthwhile(layer, held.size, held.layout, held.resident):
+        return False
+    if context.private and name in context.given and not is_given(context, name):  # results would be rounded twice
         return False
     source = held if held.resident else narrowed(context, node.name, context.operand(layer.source))
     padded = layer.index is not None and bool((layer.index < 0).any())
     if not fits(source.lo - source.origin, source.hi - source.origin):
         return False
-    source = rebased(context, node.name, source) if padded else source
     if context.private:
-        _append_secretly(context, node, layer, source)
+        _append_secretly(context, node, layer, source, name if name in context.given else "", padded)
         return True
-    name = context.fused[layer.result].output if layer.result in context.fused else layer.result
+    source = rebased(context, node.name, source) if padded else source
     ends = (min(source.lo, 0), max(source.hi, 0)) if padded else (source.lo, source.hi)
     info = _range(context, name, layer, (ends[0] * source.scale, ends[1] * source.scale))
     scale, low, high = context.given[name] if name in context.given else quantization(info, context.precision)
@@ -267,20 +273,29 @@ def _whole(layer: Layer, source: Value, looked_at: bool) -> tuple[Value, IntArra
     return (held, index[0]) if more < gathering_cost(taken.vectors, layout.vectors) else None
 
 
-def _is_given(context: Context, layer: Layer) -> bool:
-    """Whether the model itself says in which integers a layer's result is held: with private ones it would be rounded twice."""
-    fusion = context.fused.get(layer.result)
-    return (fusion.output if fusion else layer.result) in context.given
-
-
-def _append_secretly(context: Context, node: Node, layer: Layer, source: Value) -> None:
+def _append_secretly(context: Context, node: Node, layer: Layer, source: Value, given: str, padded: bool) -> None:
     """Append a layer with private weights: nothing but its shape is in the image. Where data say what its result is cut to, that is always
     looked at.
+
+    Args:
+        context: of the lowering.
+        node: of the layer.
+        layer: the layer.
+        source: what it reads.
+        given: the name of its result, if the model itself says in which 8 bits that is held; else nothing.
+        padded: whether it also reads zeros.
     """
-    source = refined(context, node.name, source)
-    name, output, guarded = secret_target(context, layer.result)
+    if given and source.magnitude < FEW_STEPS and source.hi - source.lo >= GIVEN_STEPS:  # few steps make few
+        source = zero_for_zero(context, node.name, source) if padded and source.origin else source
+    else:
+        source = refined(context, node.name, rebased(context, node.name, source) if padded else source)
+    if given:
+        name, output, guarded = given, given_target(context, given), (False, False)
+    else:
+        name, output, guarded = secret_target(context, layer.result)
     layer = _ahead(context, layer, source, (name, output), any(guarded)) or layer
-    integers, limit = quantized_secretly(node.name, counted(layer, output, source), source, output.scale, context.precision.weight_bits)
+    limit, bits = limit_of(layer, source, output), context.precision.weight_bits
+    integers = quantized_secretly(node.name, counted(layer, output, source, limit), source, output.scale, bits, limit)
     _append(context, node, layer, source, (name, output), integers, guarded, limit)
 
 

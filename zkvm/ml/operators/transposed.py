@@ -19,6 +19,7 @@ from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node
 from zkvm.ml.operators.convolutions import block_diagonal, of_channels, of_samples, windows
 from zkvm.ml.operators.layers import Layer
+from zkvm.ml.small_weights import WHOLE, in_small_integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ def transposed_of(context: Context, node: Node) -> Layer | None:
     bias = context.required_constant(node, 2).astype(np.float64) if node.has(2) else np.zeros(channels)
     order = _interleaved(axes, samples, channels, size)
     index = np.ascontiguousarray(index).reshape(weights.shape[1], -1)
-    return Layer(node.inputs[0], node.outputs[0], weights, np.repeat(bias, len(phases)), True, index, own[0].size, order)
+    small = in_small_integers(context.scaled, node.inputs[1], 1 if groups == 1 else WHOLE)
+    return Layer(node.inputs[0], node.outputs[0], weights, np.repeat(bias, len(phases)), True, index, own[0].size, order, small=small)
 
 
 def _axes(node: Node, sizes: tuple[int, ...], taps: tuple[int, ...], outputs: tuple[int, ...]) -> list[_Axis]:

@@ -27,6 +27,7 @@ class Builder:
         sequences: the tensors of every sequence that is known, by its name.
         alike: pairs of tensors that must have one shape, and what to say if they do not.
         types: of tensors, as ONNX numbers them.
+        scaled: is told which constants are integers of 8 bits times scales: see ``small_weights.py``.
     """
 
     prefix: str
@@ -38,6 +39,7 @@ class Builder:
     sequences: dict[str, list[str]] = field(default_factory=dict)
     alike: list[tuple[str, str, str]] = field(default_factory=list)
     types: Mapping[str, int] = field(default_factory=dict)
+    scaled: dict[str, int] = field(default_factory=dict)
 
     def constant(self, array: NDArray[Any] | Sequence[Any] | float, dtype: Any = np.float32) -> str:
         """Name of a new constant tensor."""

@@ -19,6 +19,7 @@ from zkvm.ml.onnx_model import OPSET, Traced, opset_of, traced
 from zkvm.ml.rewrites.builder import REWRITES, Builder
 from zkvm.ml.rewrites.trees import older_form
 from zkvm.ml.rewrites.versions import upgraded
+from zkvm.ml.small_weights import note_scaled
 
 MAX_PASSES = 40
 MAX_FOLDED = 1 << 24
@@ -33,10 +34,12 @@ class State:
     Attributes:
         sequences: the tensors of every known sequence.
         alike: pairs of tensors that must have one shape, and what to say if not.
+        scaled: constants that are integers of 8 bits times scales: see ``small_weights.py``.
     """
 
     sequences: dict[str, list[str]] = field(default_factory=dict)
     alike: list[tuple[str, str, str]] = field(default_factory=list)
+    scaled: dict[str, int] = field(default_factory=dict)
 
 
 def upgrade(model: onnx.ModelProto) -> None:
@@ -81,14 +84,19 @@ def _newer_trees(model: onnx.ModelProto) -> None:
     replace_all(model.graph.node, nodes)
 
 
-def rewrite(model: onnx.ModelProto, expand: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model) -> onnx.ModelProto:
+def rewrite(
+    model: onnx.ModelProto,
+    expand: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model,
+    scaled: dict[str, int] | None = None,
+) -> onnx.ModelProto:
     """The model with every composite operator replaced, until none is left, and with constants computed.
 
     Args:
         model: changed in place.
         expand: writes operators out that ONNX defines by others.
+        scaled: is told which constants are integers of 8 bits times scales.
     """
-    state = State()
+    state = State(scaled={} if scaled is None else scaled)
     for number in range(MAX_PASSES):
         model = expand(model)
         known = traced(_without_maps(model))
@@ -96,7 +104,7 @@ def rewrite(model: onnx.ModelProto, expand: Callable[[onnx.ModelProto], onnx.Mod
             if known.shapes.get(first) != known.shapes.get(second):
                 raise UsageError(reason)
         state.alike.clear()
-        constants = fold_constants(model, known)
+        constants = fold_constants(model, known, state.scaled)
         changed = _rewrite_once(model, number, known, constants, state)
         prune(model)
         if not changed:
@@ -110,7 +118,8 @@ def _rewrite_once(model: onnx.ModelProto, number: int, known: Traced, constants:
     for position, proto in enumerate(model.graph.node):
         function = REWRITES.get((proto.domain, proto.op_type))
         where = f"{proto.name or proto.op_type}_{position}_{number}"
-        builder = Builder(where, known.shapes, constants, opset_of(model), types=known.types, sequences=state.sequences, alike=state.alike)
+        builder = Builder(where, known.shapes, constants, opset_of(model), types=known.types)
+        builder.sequences, builder.alike, builder.scaled = state.sequences, state.alike, state.scaled
         if function is None or not function(builder, decode(proto, position)):
             nodes.append(proto)
             continue
@@ -125,8 +134,9 @@ def _rewrite_once(model: onnx.ModelProto, number: int, known: Traced, constants:
     return changed
 
 
-def fold_constants(model: onnx.ModelProto, known: Traced) -> dict[str, NDArray[Any]]:
-    """Compute what follows from constants and shapes alone, in place; returns all constants."""
+def fold_constants(model: onnx.ModelProto, known: Traced, scaled: dict[str, int]) -> dict[str, NDArray[Any]]:
+    """Compute what follows from constants and shapes alone, in place; returns all constants, and tells ``scaled`` which are small integers
+    times scales."""
     constants = _constants(model.graph)
     kept: list[onnx.NodeProto] = []
     outputs = {output.name for output in model.graph.output}
@@ -136,6 +146,7 @@ def fold_constants(model: onnx.ModelProto, known: Traced) -> dict[str, NDArray[A
         if results is None:
             kept.append(proto)
             continue
+        note_scaled(node, constants, scaled)
         constants.update(results)
         known.shapes.update({name: array.shape for name, array in results.items()})
         for name, array in results.items():

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from zkvm.errors import UsageError
 from zkvm.ml.node import Node
 from zkvm.ml.rewrites.builder import Builder, rewrites
+from zkvm.ml.small_weights import scale_axis
 
 MS = "com.microsoft"
 
@@ -24,7 +25,9 @@ def real(builder: Builder, node: Node, first: int, axis: int = 0) -> str:
     scale, zero = builder.required(node, first + 1), _zero_point(builder, node, first + 2)
     array = builder.constants.get(node.inputs[first])
     if array is not None:
-        return builder.constant(dequantized(array, scale, zero, axis))
+        name, own = builder.constant(dequantized(array, scale, zero, axis)), scale_axis(array, scale, zero, axis)
+        builder.scaled |= {} if own is None else {name: own}
+        return name
     if scale.size > 1:
         raise UsageError(f"{node.operator} {node.name!r}: {scale.size} scales for an activation; one is supported")
     inputs = [node.inputs[first], builder.constant(scale.reshape(()))]
