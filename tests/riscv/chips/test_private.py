@@ -28,7 +28,7 @@ def test_digested_imports(rows: int, byte_rows: int) -> None:
 def test_digested_imports_of_extremes() -> None:
     """The least and the greatest elements of the field that seven bytes and three int16 make."""
     script = Script()
-    for small, large in ((-(2**7), -(2**15)), (2**7 - 1, 2**15 - 1)):
+    for small, large in ((-(2**15), -(2**15)), (2**15 - 2**8, 2**15 - 1)):
         script.add_digested([[small] * 8] * 14, [[large] * 8] * 6)
     satisfied(script)
 

@@ -16,8 +16,8 @@ def with_digest(vectors: Vectors) -> Vectors:
 
 
 def random_bytes(rng: random.Random, count: int) -> Vectors:
-    """Vectors of bytes, some of them extreme."""
-    return [[rng.choice((-128, 127, rng.randrange(-128, 128))) for _ in range(8)] for _ in range(count)]
+    """Vectors of bytes as lanes hold them, some of them extreme."""
+    return [[2**8 * rng.choice((-128, 127, rng.randrange(-128, 128))) for _ in range(8)] for _ in range(count)]
 
 
 def random_digested(rng: random.Random, rows: int, byte_rows: int) -> Script:

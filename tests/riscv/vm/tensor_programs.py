@@ -140,7 +140,7 @@ def vector_bytes(vectors: Vectors) -> bytes:
 def input_bytes(descriptor: Descriptor, vectors: Vectors) -> bytes:
     """What a call that makes these vectors reads: a byte for each lane that is one."""
     end = 7 * descriptor.channels if descriptor.operation == DIGESTED else 0
-    return b"".join(struct.pack("<8b", *vector) for vector in vectors[:end]) + vector_bytes(vectors[end:])
+    return b"".join(struct.pack("<8b", *(lane >> 8 for lane in vector)) for vector in vectors[:end]) + vector_bytes(vectors[end:])
 
 
 def channel_bytes(channels: Sequence[tuple[int, int, int]]) -> bytes:
@@ -152,7 +152,7 @@ def digest_of(vectors: Vectors, byte_rows: int = 0) -> Vectors:
     end = 7 * byte_rows
     state = [0] * 8 + [0x7A6B, (len(vectors) - end) // 3, byte_rows, 0]
     for start in range(0, end, 7):
-        lanes = [x + 2**7 for vector in vectors[start : start + 7] for x in vector]
+        lanes = [(x >> 8) + 2**7 for vector in vectors[start : start + 7] for x in vector]
         state = permute([*(int.from_bytes(bytes(lanes[k : k + 7]), "little") for k in range(0, 56, 7)), *state[8:]])
     for start in range(end, len(vectors), 3):
         lanes = [x + 2**15 for vector in vectors[start : start + 3] for x in vector]

@@ -19,10 +19,10 @@ static zkvm_poseidon2_state state_for(uint32_t rows, uint32_t byte_rows) {
     return state;
 }
 
-/* An element of the field: `count` lanes of so many bits, without their signs. */
+/* An element of the field: `count` lanes of so many bits, the upper ones, without their signs. */
 static uint64_t packed(const int16_t *lanes, uint32_t count, uint32_t bits) {
     uint64_t element = 0;
-    for (uint32_t lane = 0; lane < count; lane++) element |= (uint64_t)(lanes[lane] + (1 << (bits - 1))) << bits * lane;
+    for (uint32_t lane = 0; lane < count; lane++) element |= (uint64_t)((lanes[lane] + 32768) >> (INT16_BITS - bits)) << bits * lane;
     return element;
 }
 
@@ -64,7 +64,7 @@ IN_C zkvm_tensor import_digested_in_c(const zkvm_import_digested *call) {
     int8_t row[BYTE_PACKED * LANES];
     for (uint32_t lane = 0; lane < bytes; lane += sizeof row) {
         zkvm_read_exact(row, sizeof row);
-        for (uint32_t k = 0; k < sizeof row; k++) small[lane + k] = row[k];
+        for (uint32_t k = 0; k < sizeof row; k++) small[lane + k] = (int16_t)(row[k] * (1 << BYTE_BITS));
     }
     zkvm_read_exact(large, lanes * sizeof *large);
     zkvm_poseidon2_state state = state_for(call->rows, call->byte_rows);

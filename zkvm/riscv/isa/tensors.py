@@ -169,7 +169,9 @@ SCALE_BITS, BIAS_STEPS = 15, 1 << 14
 ROW_VECTORS, RATE, PACKED = 3, 8, 3
 """DIGEST: vectors that a permutation absorbs, as so many elements of the field, each of so many lanes."""
 BYTE_ROW_VECTORS, PACKED_BYTES, BYTE_OFFSET = 7, 7, 1 << 7
-"""DIGESTED: vectors of bytes that a permutation absorbs, lanes of an element of the field, and what makes a lane a byte without a sign."""
+"""DIGESTED: vectors of bytes that a permutation absorbs, lanes of an element of the field, and what makes a byte one without a sign."""
+BYTE_STEP = 1 << 8
+"""What a byte counts in its lane: so sums of bytes reach as far as sums of int16, with the same limit of multipliers."""
 DIGEST_VECTORS = 2
 """Vectors of a digest: four elements of 64 bits, by lanes."""
 DIGEST_TAG = 0x7A6B

@@ -2,7 +2,7 @@
 
 Poseidon2 absorbs rows in overwrite mode: seven vectors of bytes, or three of int16, are eight elements of the field, each seven lanes by
 8 bits or three by 16. The capacity begins with a tag and the numbers of rows. The digest is the first four elements of the last state, as
-16 lanes. A lane x stands for x + 2^15, one that is a byte for x + 2^7.
+16 lanes. A lane x stands for x + 2^15; one of bytes holds 2^8 b, and stands for b + 2^7.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from zkvm.riscv.isa.poseidon2 import WIDTH
 from zkvm.riscv.isa.tensors import (
     BYTE_OFFSET,
     BYTE_ROW_VECTORS,
+    BYTE_STEP,
     DIGEST_TAG,
     DIGEST_VECTORS,
     INT16_OFFSET,
@@ -38,11 +39,11 @@ def states_of(vectors: Elements, byte_rows: int = 0) -> tuple[NDArray[np.uint64]
     """What every permutation of a digest takes and gives: (n, 12) uint64 each.
 
     Args:
-        vectors: (7 byte_rows + 3 k, 8) int16; the first 7 byte_rows hold bytes.
+        vectors: (7 byte_rows + 3 k, 8) int16; the first 7 byte_rows hold bytes, 2^8 times.
         byte_rows: rows of bytes.
     """
     end = BYTE_ROW_VECTORS * byte_rows
-    small = _elements(vectors[:end], byte_rows, PACKED_BYTES, BYTE_OFFSET, 8)
+    small = _elements(vectors[:end] // BYTE_STEP, byte_rows, PACKED_BYTES, BYTE_OFFSET, 8)
     rows = (len(vectors) - end) // ROW_VECTORS
     absorbed = np.concatenate([small, _elements(vectors[end:], rows, PACKED, INT16_OFFSET, 16)])
     start = np.zeros(WIDTH, np.uint64)
@@ -56,7 +57,7 @@ def digest_of(vectors: Elements, byte_rows: int = 0) -> Elements:
     """The two vectors of a digest.
 
     Args:
-        vectors: (7 byte_rows + 3 k, 8) int16; the first 7 byte_rows hold bytes.
+        vectors: (7 byte_rows + 3 k, 8) int16; the first 7 byte_rows hold bytes, 2^8 times.
         byte_rows: rows of bytes.
     """
     return _as_vectors(states_of(vectors, byte_rows)[1])
@@ -96,7 +97,7 @@ def import_digested(call: Call) -> TensorCall:
     data = call.take(small + large)
     if len(data) < small + large:
         raise call.refuse(f"the private input ended: {len(data)} bytes are left, and its rows take {small + large}")
-    parts = np.frombuffer(data[:small], np.int8).astype(np.int16), np.frombuffer(data[small:], "<i2").astype(np.int16)
+    parts = np.frombuffer(data[:small], np.int8).astype(np.int16) * BYTE_STEP, np.frombuffer(data[small:], "<i2").astype(np.int16)
     vectors = np.concatenate(parts).reshape(-1, LANES)
     before, after = states_of(vectors, byte_rows)
     return call.record(vectors=np.concatenate([vectors, _as_vectors(after)]), permuted=np.stack([before, after]))

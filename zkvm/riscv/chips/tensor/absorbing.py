@@ -4,7 +4,8 @@
 int16, which are only there when no byte row is left, and on which their own number falls. So it has no circle, and has as many rows of each
 kind as the descriptor says, in this order.
 
-* Elements are free: they are the private input. Lanes are bytes or int16 by range check, also those that the program does not use.
+* Elements are free: they are the private input. Lanes are bytes or int16 by range check, also those that the program does not use. What is
+  served of a byte is 2^8 times it, an int16.
 * Seven bytes without their signs, with weights 1, 2^8, ..., are an element of the field below 2^56; three int16, with weights 1, 2^16,
   2^32, one below 2^48. No other lanes give the same. A row asks for the permutation of its eight elements and the capacity that the path
   brings, as one tuple with what comes out, and sends the capacity on.
@@ -25,7 +26,7 @@ from zkvm.riscv.chips.buses import ABSORB_PATH, BYTES, DIGEST_MADE, PERMUTATION,
 from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, TensorChip, calls_of, elements, joined
 from zkvm.riscv.chips.tensor.uses import vector_uses
 from zkvm.riscv.isa.poseidon2 import WIDTH
-from zkvm.riscv.isa.tensors import BYTE_OFFSET, BYTE_ROW_VECTORS, DIGESTED, LANES, PACKED, PACKED_BYTES, RATE, ROW_VECTORS, Descriptor
+from zkvm.riscv.isa.tensors import BYTE_OFFSET, BYTE_ROW_VECTORS, BYTE_STEP, DIGESTED, LANES, PACKED, PACKED_BYTES, RATE, ROW_VECTORS, Descriptor
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, Bus, BusBuilder
 from zkvm.stark.air.chip import Trace
@@ -57,6 +58,7 @@ class _Absorbing(TensorChip):
     vectors: int
     packed: int
     offset: int
+    step: int
     counted: ClassVar[tuple[Bus, ...]] = (VECTOR,)
 
     def constraints(self, air: AirBuilder, row: Row) -> None:
@@ -83,7 +85,7 @@ class _Absorbing(TensorChip):
         numbers = [lane + self.offset for lane in lanes]
         self._check_range(buses, row, numbers)
         for k in range(self.vectors):
-            served = (row.tensor, row.index + k, *lanes[LANES * k : LANES * (k + 1)])
+            served = (row.tensor, row.index + k, *(self.step * lane for lane in lanes[LANES * k : LANES * (k + 1)]))
             buses.serve(f"vector {k}", VECTOR, served, row[f"multiplicity{k}"])
         weights = [1 << (self.offset.bit_length() * i) for i in range(self.packed)]
         absorbed = [weighted_sum(numbers[self.packed * k : self.packed * (k + 1)], weights) for k in range(RATE)]
@@ -115,7 +117,7 @@ class _Absorbing(TensorChip):
         count, first = self.rows_of(call), self._first(call.descriptor)
         start = BYTE_ROW_VECTORS * first
         held = slice(start, start + self.vectors * count)
-        lanes = call.vectors[held].reshape(count, LANES * self.vectors)
+        lanes = call.vectors[held].reshape(count, LANES * self.vectors) // self.step
         read = uses[held].reshape(count, self.vectors)
         before, after = call.permuted[:, first : first + count]
         return {
@@ -134,7 +136,7 @@ class AbsorbBytesChip(_Absorbing):
     """One row for each seven vectors of bytes."""
 
     name = "tensor_absorb_bytes"
-    vectors, packed, offset = BYTE_ROW_VECTORS, PACKED_BYTES, BYTE_OFFSET
+    vectors, packed, offset, step = BYTE_ROW_VECTORS, PACKED_BYTES, BYTE_OFFSET, BYTE_STEP
     columns = Columns(bytes_left=cell("rows of bytes that absorb from here on, its own included"), **_row_columns(BYTE_ROW_VECTORS))
 
     def _rows_left(self, row: Row) -> tuple[tuple[Expr, Expr], tuple[Expr, Expr]]:
@@ -163,7 +165,7 @@ class AbsorbChip(_Absorbing):
     """One row for each three vectors of int16."""
 
     name = "tensor_absorb"
-    vectors, packed, offset = ROW_VECTORS, PACKED, INT16_OFFSET
+    vectors, packed, offset, step = ROW_VECTORS, PACKED, INT16_OFFSET, 1
     columns = Columns(final=bit("the row is the last, and says the digest"), **_row_columns(ROW_VECTORS))
     counted = (VECTOR, DIGEST_MADE)
 
