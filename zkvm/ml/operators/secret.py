@@ -15,6 +15,7 @@ from zkvm.ml.ir import Value
 from zkvm.ml.layout import OFFSET
 from zkvm.ml.lowering import Context
 from zkvm.ml.operators.layers import Layer
+from zkvm.ml.operators.secret_layers import keeps_steps
 from zkvm.ml.ranges import Precision, quantization
 
 TOP = OFFSET - 1
@@ -96,7 +97,7 @@ def counted(layer: Layer, output: Value, source: Value, limit: int) -> Layer:
     """
     if not output.origin:
         return layer
-    if output.hi - output.lo <= GIVEN_STEPS:
+    if keeps_steps(layer):
         return replace(layer, bias=layer.bias - output.origin * output.scale)
     middle = output.scale * (output.lo + output.hi) / 2
     distance = np.abs(layer.bias + source.origin * source.scale * layer.weights.sum(axis=1) - middle) / (output.scale * MOST_OFFSET)

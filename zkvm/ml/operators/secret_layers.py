@@ -18,6 +18,8 @@ SMALL_LIMIT_BITS = 25
 """The limit of a layer of n small weights, whose operand and result have as many integers, is 2 to this power over the root of n: then its
 largest weight may make of its operand's range 256 ranges of its result over the root of n. A sum of so many terms of alike sizes needs a
 few over the root of n, and factors have the bits in between to tell scales apart."""
+LEAST_TAPS = 64
+"""Of a layer whose weights stay small integers. Few weights cost little, and a single one may be much larger than their sum's range."""
 LEAST, MOST = -128, 127
 """Integers of 8 bits."""
 ITSELF = 2.0**-12
@@ -41,13 +43,13 @@ def limit_of(layer: Layer, source: Value, output: Value) -> int:
 
 
 def keeps_steps(layer: Layer) -> bool:
-    """Whether a layer's weights can be the integers that the model has. Weights of marks have more bits."""
-    return layer.small and not layer.marked
+    """Whether a layer's weights stay the small integers that the model has. Weights of marks have more bits."""
+    return layer.small and not layer.marked and layer.taps >= LEAST_TAPS
 
 
 def of_bytes(layer: Layer, weight_bits: int) -> bool:
     """Whether all weights of a private layer are a byte each, at most."""
-    return not layer.marked and (layer.small or weight_bits <= BYTE_BITS)
+    return keeps_steps(layer) or (weight_bits <= BYTE_BITS and not layer.marked)
 
 
 def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, weight_bits: int, limit: int) -> Quantized:

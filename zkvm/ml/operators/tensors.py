@@ -294,6 +294,8 @@ def _append_secretly(context: Context, node: Node, layer: Layer, source: Value, 
     else:
         name, output, guarded = secret_target(context, layer.result)
     layer = _ahead(context, layer, source, (name, output), any(guarded)) or layer
+    if output.origin and not given:  # bounds of a Clip may be so close that a weight reaches far beyond them
+        layer = replace(layer, small=False)
     limit, bits = limit_of(layer, source, output), context.precision.weight_bits
     integers = quantized_secretly(node.name, counted(layer, output, source, limit), source, output.scale, bits, limit)
     _append(context, node, layer, source, (name, output), integers, guarded, limit)
