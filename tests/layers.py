@@ -128,10 +128,8 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "ml.tensor": ("errors", "ml.layout", "poseidon2"),
     "ml.interface": ("errors", "ml.samples", "ml.tensor", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),
     "ml": ("errors", "files", "guest"),
-    # Private weights are digested as the guest digests them.
-    "ml.private": ("errors", "ml", "riscv.vm.digest"),
     # A compiled model runs and proves itself.
-    "ml.package": ("errors", "files", "ml", "api", "many", "riscv.vm.digest", "session", "stark.crypto.hashes", "verifier.receipt"),
+    "ml.package": ("errors", "files", "ml", "api", "many", "poseidon2", "riscv.vm.digest", "session", "stark.crypto.hashes", "verifier.receipt"),
     "serve": (
         "errors", "files", "api", "ml.interface", "ml.package", "ml.samples", "session", "stark.crypto.hashes", "stark.protocol.params",
         "verifier.receipt",

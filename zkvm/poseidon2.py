@@ -1,7 +1,7 @@
 """Poseidon2 hashes as guests compute them with ``zkvm_poseidon2.h``: for hosts that make what a guest hashes, or check what it committed.
 
-Readable twin of ``zkvm/guest/runtime/poseidon2.c``, which says what a hash is, and of the tensor call that compares a digest. In Python:
-some thousand blocks a second.
+Readable twin of ``zkvm/guest/runtime/poseidon2.c``, which says what a hash is, and of the tensor calls that digest. In Python: some
+thousand blocks a second.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from zkvm.errors import UsageError
 from zkvm.riscv.isa.poseidon2 import MODULUS, permute
-from zkvm.riscv.isa.tensors import DIGEST_TAG, INT16_OFFSET, LANES, PACKED, RATE, ROW_VECTORS
+from zkvm.riscv.isa.tensors import BYTE_OFFSET, DIGEST_TAG, INT16_OFFSET, PACKED, PACKED_BYTES, RATE
 
 BLOCK_BYTES = 56
 DIGEST_BYTES = 32
@@ -47,22 +47,25 @@ def poseidon2_hash(data: bytes, domain: int = 0) -> bytes:
     return struct.pack("<4Q", *state[:4])
 
 
-def tensor_digest(lanes: Sequence[int]) -> list[int]:
-    """The lanes of the two vectors that the tensor call DIGEST compares with the vectors before them (``docs/tensors.md``).
+def tensor_digest(lanes: Sequence[int], small: Sequence[int] = ()) -> list[int]:
+    """The lanes of the two vectors of the digest that tensor calls make, or compare with the vectors before them (``docs/tensors.md``).
 
     Args:
         lanes: int16 numbers of vectors, 8 each, a multiple of three vectors.
+        small: bytes with their signs that come first, a multiple of seven vectors.
 
     Returns:
         16 int16 numbers.
     """
-    rows = len(lanes) // (ROW_VECTORS * LANES)
-    rate, capacity = [0] * RATE, [DIGEST_TAG, rows, 0, 0]
-    for first in range(0, rows * ROW_VECTORS * LANES, ROW_VECTORS * LANES):
-        numbers = [lane + INT16_OFFSET for lane in lanes[first : first + ROW_VECTORS * LANES]]
-        rate = [sum(numbers[PACKED * k + j] << 16 * j for j in range(PACKED)) for k in range(RATE)]
-        state = permute([*rate, *capacity])
-        rate, capacity = state[:RATE], state[RATE:]
+    rows = [[(number + BYTE_OFFSET, 8) for number in small], [(number + INT16_OFFSET, 16) for number in lanes]]
+    sizes = RATE * PACKED_BYTES, RATE * PACKED
+    rate, capacity = [0] * RATE, [DIGEST_TAG, len(lanes) // sizes[1], len(small) // sizes[0], 0]
+    for numbers, size in zip(rows, sizes, strict=True):
+        for first in range(0, len(numbers), size):
+            packed = size // RATE
+            elements = [numbers[start : start + packed] for start in range(first, first + size, packed)]
+            state = permute([*(sum(number << bits * j for j, (number, bits) in enumerate(own)) for own in elements), *capacity])
+            rate, capacity = state[:RATE], state[RATE:]
     return [(element >> 16 * k & 0xFFFF) - INT16_OFFSET for element in rate[:4] for k in range(4)]
 
 

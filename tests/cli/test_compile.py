@@ -121,7 +121,7 @@ def test_proof(model: Path) -> None:
 )  # fmt: skip
 def test_metadata_that_no_compilation_writes(tmp_path: Path, change: dict[str, object]) -> None:
     metadata = {
-        "format": 5,
+        "format": 6,
         "saturation": "refuse",
         "weights_digest": "",
         "inputs": [],

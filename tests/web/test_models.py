@@ -34,7 +34,7 @@ def tensor(name: str = "y", **changes: Any) -> dict[str, Any]:
 
 def metadata(**changes: Any) -> dict[str, Any]:
     plain = {
-        "format": 5, "inputs": [tensor("x", shape=[2], scale=1 / 3, lo=-5, hi=90)], "outputs": [tensor()], "weights": "public",
+        "format": 6, "inputs": [tensor("x", shape=[2], scale=1 / 3, lo=-5, hi=90)], "outputs": [tensor()], "weights": "public",
         "input_mode": "none", "output_mode": "full", "saturation": "refuse", "card": {"title": "a model"}, "weights_digest": "",
     }  # fmt: skip
     return plain | changes

@@ -21,8 +21,12 @@ from zkvm.ml.value import Value
 WORDS_PER_LINE = 16
 PRIVATE, PRIVATE_TENSOR = "private_words", "private_tensor"
 """The array of the guest that holds all private words, and the tensor of private vectors."""
-ROW_BYTES, ROW_VECTORS, DIGEST_VECTORS = 16, 3, 2
-"""Bytes of a vector, vectors that a digest takes at a time, and those of a digest."""
+INT16_PLACE, INT16_LANE = "PRIVATE_INT16", "PRIVATE_INT16_LANE"
+"""Where its vectors of int16 begin, behind those of bytes: in bytes, and in lanes."""
+ROW_BYTES, ROW_VECTORS, BYTE_ROW_VECTORS, DIGEST_VECTORS = 16, 3, 7, 2
+"""Bytes of a vector, vectors of int16 and of bytes that a digest takes at a time, and those of a digest."""
+BYTE_BITS, BYTE_STEP = 8, 1 << 8
+"""Bits of a byte, and what it counts in its lane: it is the upper one of an int16."""
 
 
 NO_RESULT = -(1 << 31)
@@ -37,6 +41,12 @@ def _literal(number: str) -> str:
 def _rows(rows: Sequence[Sequence[object]]) -> str:
     """Rows of numbers as C has them."""
     return "{\n    " + ",\n    ".join("{" + ", ".join(map(str, row)) + "}" for row in rows) + "}"
+
+
+def _filled(vectors: Sequence[NDArray[np.int64]], row: int) -> NDArray[np.int16]:
+    """Vectors behind one another, and zeros up to whole rows of so many."""
+    joined = np.concatenate([np.zeros((0, LANES), np.int64), *vectors]).astype(np.int16)
+    return np.concatenate([joined, np.zeros((-len(joined) % row, LANES), np.int16)])
 
 
 def identifier(text: str) -> str:
@@ -73,6 +83,7 @@ class CodeWriter:
     _private: list[NDArray[np.int32]] = field(default_factory=list)
     _private_count: int = 0
     _private_vectors: list[NDArray[np.int64]] = field(default_factory=list)
+    _private_bytes: list[NDArray[np.int64]] = field(default_factory=list)
 
     def line(self, text: str) -> None:
         """Append one statement to the function of the current operation."""
@@ -180,11 +191,29 @@ class CodeWriter:
         assert stored.layout is not None
         return self._tensors.setdefault(id(stored), f"tensor{len(self._tensors)}")
 
-    def private_vectors(self, lanes: NDArray[np.int64]) -> int:
-        """Where vectors, (n, 8) int16, begin in the tensor of private weights, in bytes."""
-        start = sum(map(len, self._private_vectors))
-        self._private_vectors.append(lanes)
-        return ROW_BYTES * start
+    def private_vectors(self, lanes: NDArray[np.int64], *, small: bool = False) -> str:
+        """The C expression of where vectors begin in the tensor of private weights, in bytes.
+
+        Args:
+            lanes: (n, 8) int16.
+            small: whether all are bytes, 2^8 times: that may not follow from what they are.
+        """
+        if not small:
+            return f"{INT16_PLACE} + {ROW_BYTES * self._place(self._private_vectors, lanes)}"
+        assert not (lanes % BYTE_STEP).any()
+        return str(ROW_BYTES * self._place(self._private_bytes, lanes))
+
+    def private_lanes(self, lanes: NDArray[np.int64]) -> str:
+        """The name of a constant pattern that gathers private vectors, (n, 8) int16, from the tensor of private weights."""
+        first = LANES * self._place(self._private_vectors, lanes)
+        return self._pattern(
+            [[f"{INT16_LANE} + {1 + first + place}u" for place in row] for row in np.arange(lanes.size).reshape(lanes.shape)]
+        )
+
+    @staticmethod
+    def _place(vectors: list[NDArray[np.int64]], lanes: NDArray[np.int64]) -> int:
+        vectors.append(lanes)
+        return sum(map(len, vectors[:-1]))
 
     def vectors(self, lanes: NDArray[np.int64]) -> str:
         """The name of constant vectors: (n, 8) int16. Equal ones share one. They are in the image."""
@@ -198,8 +227,10 @@ class CodeWriter:
 
     def pattern(self, places: NDArray[np.int64]) -> str:
         """The name of a constant pattern: (n, 8) places."""
-        rows = "{\n    " + ",\n    ".join("{" + ", ".join(f"{place}u" for place in row) + "}" for row in places.tolist()) + "}"
-        return self._declare("pattern", "ZKVM_PATTERN({}) = ", rows, places.size)
+        return self._pattern([[f"{place}u" for place in row] for row in places.tolist()])
+
+    def _pattern(self, places: list[list[str]]) -> str:
+        return self._declare("pattern", "ZKVM_PATTERN({}) = ", _rows(places), LANES * len(places))
 
     def function(self, entries: NDArray[np.int64]) -> str:
         """The name of a constant function of an int16: 2^16 entries. Equal ones share one."""
@@ -221,6 +252,9 @@ class CodeWriter:
     def declarations(self) -> str:
         """C definitions of all constant arrays, of the array of private words, and of what tensor calls read."""
         parts = [f"static int32_t {PRIVATE}[{self._private_count}];"] if self._private_count else []
+        if self._private_vectors:
+            first = BYTE_ROW_VECTORS * self.private_byte_rows
+            parts.append(f"enum {{ {INT16_PLACE} = {ROW_BYTES * first}, {INT16_LANE} = {LANES * first} }};")
         for name, words in self.tables:
             texts = [str(word) if word != -(1 << 31) else "(-2147483647 - 1)" for word in words.tolist()]
             rows = [", ".join(texts[start : start + WORDS_PER_LINE]) for start in range(0, len(texts), WORDS_PER_LINE)]
@@ -232,10 +266,15 @@ class CodeWriter:
         parts += [f"static zkvm_tensor {PRIVATE_TENSOR};"] if self._private_vectors else []
         return "\n".join(parts) + "\n"
 
+    @property
+    def private_byte_rows(self) -> int:
+        """Rows of a digest that the private vectors of bytes fill."""
+        return -(-sum(map(len, self._private_bytes)) // BYTE_ROW_VECTORS)
+
     def private_tensor(self) -> NDArray[np.int16]:
-        """The vectors that a private model reads as input behind its words: those of its layers, filled up to rows of a digest."""
-        vectors = np.concatenate([np.zeros((0, LANES), np.int64), *self._private_vectors]).astype(np.int16)
-        return np.concatenate([vectors, np.zeros((-len(vectors) % ROW_VECTORS, LANES), np.int16)])
+        """The vectors that a private model reads as input behind its words, those of bytes first, filled up to rows of a digest."""
+        parts = zip((self._private_bytes, self._private_vectors), (BYTE_ROW_VECTORS, ROW_VECTORS), strict=True)
+        return np.concatenate([_filled(vectors, row) for vectors, row in parts])
 
     def private_words(self) -> NDArray[np.int32]:
         """The words that a private model reads as input, in the order in which it reads them."""

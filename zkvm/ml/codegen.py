@@ -1,11 +1,11 @@
 """C code of a compiled model: one function per operation, called in order, between reading the input and writing the journal.
 
-Private input: [salt, private words, private vectors and their digest] [salt, if the input's digest is committed] the inputs' words, or
-vectors of those that are made tensors as they come, with their digest if it is committed [salt, if the output's digest is].
+Private input: [salt, private words, private vectors, first those of bytes] [salt, if the input's digest is committed] the inputs' words, or
+vectors of those that are made tensors as they come [salt, if the output's digest is].
 Journal: the interface's digest, [digest of the private words] [digest of the input] [a word: 1 if a value saturated, else 0, if the run
 goes on then] the output: [the scales of its real tensors, if they
 are secret, each the eight bytes of a float64] the words of its tensors; or the digest of these; or the label. A digest is BLAKE3 of a salt
-of 32 bytes and the words; for a tensor, of the lanes of the Poseidon2 digest of its vectors, which a call proves.
+of 32 bytes and the words; for a tensor, of the lanes of the Poseidon2 digest of its vectors, which the call makes that imports them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
-from zkvm.ml.code import DIGEST_VECTORS, PRIVATE, PRIVATE_TENSOR, ROW_BYTES, ROW_VECTORS, CodeWriter, identifier
+from zkvm.ml.code import BYTE_ROW_VECTORS, DIGEST_VECTORS, PRIVATE, PRIVATE_TENSOR, ROW_BYTES, ROW_VECTORS, CodeWriter, identifier
 from zkvm.ml.interface import ModelInterface
 from zkvm.ml.ir import Graph, Kind, Value, View
 from zkvm.ml.layout import LANES
@@ -54,12 +54,14 @@ class Privacy:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedCode:
-    """The C source, the function of every operation that has one, private words and vectors, and words of activations and constants."""
+    """The C source, the function of every operation that has one, private words and vectors, how many rows of these are bytes, and words of
+    activations and constants."""
 
     source: str
     functions: tuple[tuple[str, str], ...]
     private_words: NDArray[np.int32]
     private_tensor: NDArray[np.int16]
+    private_byte_rows: int
     activation_words: int
     constant_words: int
 
@@ -103,7 +105,7 @@ def generate(graph: Graph, privacy: Privacy, interface_digest: bytes) -> Generat
     source = "\n".join([*head, "", arena, interface, code.declarations(), *bodies, main])
     private_words, private_tensor = code.private_words(), code.private_tensor()
     constant_words = len(private_words) + sum(len(words) for _, words in code.tables) + code.tensor_words
-    return GeneratedCode(source, tuple(functions), private_words, private_tensor, plan.words, constant_words)
+    return GeneratedCode(source, tuple(functions), private_words, private_tensor, code.private_byte_rows, plan.words, constant_words)
 
 
 def interface_of(
@@ -176,7 +178,9 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
             code.line(f"zkvm_read_exact({PRIVATE}, {4 * count});")
             code.line(f"digest_words(&weights_digest, {PRIVATE}, {count});")
         if len(code.private_tensor()):
-            _read_digested(code, PRIVATE_TENSOR, len(code.private_tensor()) // ROW_VECTORS, "weights_digest")
+            byte_rows = code.private_byte_rows
+            rows = (len(code.private_tensor()) - BYTE_ROW_VECTORS * byte_rows) // ROW_VECTORS
+            _read_digested(code, PRIVATE_TENSOR, (byte_rows, rows), "weights_digest")
         code.line("digest_commit(&weights_digest);")
     if privacy.input_digest:
         code.line("struct digest input_digest;")
@@ -184,7 +188,7 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
     for value in graph.inputs:
         if value.layout is not None:  # every int16 is within its bounds
             if privacy.input_digest:
-                _read_digested(code, code.tensor(value), -(-value.layout.vectors // ROW_VECTORS), "input_digest")
+                _read_digested(code, code.tensor(value), (0, -(-value.layout.vectors // ROW_VECTORS)), "input_digest")
             else:
                 vectors = code.descriptor("import", f".vectors = {value.layout.vectors}")
                 code.line(f"{code.tensor(value)} = zkvm_tensor_import(&{vectors});")
@@ -211,14 +215,12 @@ def _main(code: CodeWriter, graph: Graph, privacy: Privacy, functions: list[tupl
     _commit_outputs(code, graph, privacy.output, scales)
 
 
-def _read_digested(code: CodeWriter, tensor: str, rows: int, salted: str) -> None:
-    """Statements that import vectors, with their digest behind them, prove it, and hash it with what else has a salted digest."""
-    vectors, lanes = rows * ROW_VECTORS, DIGEST_VECTORS * LANES
-    imported = code.descriptor("import", f".vectors = {vectors + DIGEST_VECTORS}")
-    digest = code.descriptor("tensor_digest_check", f".rows = {rows}")
+def _read_digested(code: CodeWriter, tensor: str, rows: tuple[int, int], salted: str) -> None:
+    """Statements that import rows of bytes and of int16, and hash their digest with what else has a salted digest."""
+    vectors, lanes = BYTE_ROW_VECTORS * rows[0] + ROW_VECTORS * rows[1], DIGEST_VECTORS * LANES
+    imported = code.descriptor("import_digested", f".rows = {rows[1]}, .byte_rows = {rows[0]}")
     exported = code.descriptor("export", f".vectors = {DIGEST_VECTORS}, .words = {LANES}, .x = {ROW_BYTES * vectors}, .x_stride = 1")
-    code.line(f"{tensor} = zkvm_tensor_import(&{imported});")
-    code.line(f"zkvm_tensor_digest(&{digest}, {tensor});")
+    code.line(f"{tensor} = zkvm_tensor_import_digested(&{imported});")
     code.line("{")
     code.line(f"    int32_t tensor_digest[{lanes}];")
     code.line(f"    zkvm_tensor_export(&{exported}, {tensor}, tensor_digest);")

@@ -154,11 +154,11 @@ def compile_imported(imported: ImportedModel, samples: Sequence[Sample], options
             f"a guest's memory holds {MAX_WORDS}"
         )
     elf = build_guest(code.source)
-    private, vectors = private_input(code) if options.privacy.private_weights else (b"", 0)
+    private, rows = private_input(code) if options.privacy.private_weights else (b"", (0, 0))
     public = {
         "card": card.static_card(imported, graph, code, options.precision) | {"arithmetic": choice.as_json()},
-        "weights_digest": weights_digest(private, vectors) if options.privacy.private_weights else "",
-        "private_vectors": vectors,
+        "weights_digest": weights_digest(private, rows) if options.privacy.private_weights else "",
+        "private_rows": rows,
     }
     model = CompiledModel(**vars(interface) | public, elf=elf, private_weights=private, source=code.source)
     return Compilation(imported, graph, code, model, options, choice.agreement)

@@ -20,7 +20,7 @@ from zkvm.stark.crypto.hashes import DIGEST_BYTES, blake3
 from zkvm.stark.protocol.params import Policy
 from zkvm.verifier.receipt import DEFAULT_POLICY, Receipt
 
-FORMAT = 5
+FORMAT = 6
 METADATA = "model.json"
 SCALE_BYTES, FLAG_BYTES = 8, 4
 SATURATED_EXIT = 3
@@ -64,7 +64,7 @@ class ModelInterface:
         output_mode: "full", "top1" or "digest".
         card: the model card, as JSON; it binds nobody.
         weights_digest: of private weights, 64 hexadecimal digits; of public ones, which are part of the program, empty.
-        private_vectors: how many vectors of private weights there are, with those of their digest; 0 if all are words.
+        private_rows: how many rows of a digest the private vectors fill: of seven vectors of bytes, and of three of int16.
         saturation: "refuse": a run in which a value leaves its integers ends with :data:`SATURATED_EXIT`; "flag": it goes on, and the
             journal says so.
     """
@@ -77,7 +77,7 @@ class ModelInterface:
     card: dict[str, Any]
     weights_digest: str
     saturation: str = field(default=REFUSE, kw_only=True)
-    private_vectors: int = field(default=0, kw_only=True)
+    private_rows: tuple[int, int] = field(default=(0, 0), kw_only=True)
 
     @property
     def digest(self) -> bytes:
@@ -113,7 +113,7 @@ class ModelInterface:
                 dict(metadata["card"]),
                 _hex_digest(metadata["weights_digest"]) if metadata["weights"] == "private" else "",
                 saturation=_one_of(metadata["saturation"], REFUSE, FLAG),
-                private_vectors=int(metadata.get("private_vectors", 0)),
+                private_rows=_rows(metadata.get("private_rows", [0, 0])),
             )
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise UsageError(f"{path}: not a compiled model: {error}") from error
@@ -213,6 +213,13 @@ def check_weights(journal: bytes, weights_digest: str) -> None:
     found = journal[DIGEST_BYTES : 2 * DIGEST_BYTES]
     if found != expected:
         raise refused(f"the run's private weights have the digest {found.hex() or '(none)'}, not {expected.hex()}")
+
+
+def _rows(numbers: list[int]) -> tuple[int, int]:
+    small, large = numbers
+    if [type(number) for number in numbers] != [int, int] or min(numbers) < 0:
+        raise ValueError(f"rows of private vectors: {numbers!r}")
+    return small, large
 
 
 def _hex_digest(text: str) -> str:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from zkvm.errors import GuestError, InputError, UsageError
 from zkvm.files import write_folder
 from zkvm.ml.interface import FLAG, FORMAT, METADATA, REFUSE, SATURATED_EXIT, ModelInterface, Output
+from zkvm.ml.layout import LANES
 from zkvm.ml.samples import Data, Sample, fitted, one_sample, place_of
 from zkvm.ml.tensor import Tensor, tensor_json
+from zkvm.poseidon2 import tensor_digest
 from zkvm.stark.crypto.hashes import blake3
 
 if TYPE_CHECKING:
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
 GUEST, WEIGHTS, SOURCE, OWNERS_CARD = "model.elf", "weights.bin", "model.c", "card.private.json"
 SALT_BYTES = 32
-VECTOR_BYTES, DIGEST_VECTORS = 16, 2
-"""Bytes of a vector of private weights, and vectors of their digest."""
+ROW_LANES = 56, 24
+"""Private numbers in a row of a digest: bytes, and int16."""
+DigestOf = Callable[..., NDArray[np.int16]]
+"""The digest of vectors, of which so many rows are bytes."""
 SATURATION_ADVICE = "Compile with data or a --domain that hold inputs like this one, with --arithmetic float, or with --saturate"
 PUBLIC_CARD = ("operators", "parameters", "macs", "activation_bits", "weight_bits", "activation_words", "constant_words", "layers")
 """Entries of a private model's card that everybody may read, because they follow from the architecture."""
@@ -73,7 +77,7 @@ class CompiledModel(ModelInterface):
     Attributes:
         elf: the guest.
         private_weights: what a private model reads before its input: a salt, made once so that all its receipts show one digest, the
-            private words, and the private vectors with their digest; else empty.
+            private words, and the private vectors; else empty.
         source: the guest's C code, of a model that was compiled and not loaded.
     """
 
@@ -99,7 +103,7 @@ class CompiledModel(ModelInterface):
             "output_mode": self.output_mode,
             "saturation": self.saturation,
             "weights_digest": self.weights_digest,
-            **({"private_vectors": self.private_vectors} if self.private_vectors else {}),
+            **({"private_rows": list(self.private_rows)} if any(self.private_rows) else {}),
             "card": self._public_card(),
         }
         secret = {WEIGHTS: self.private_weights, OWNERS_CARD: _json_bytes(self.card)} if self.weights == "private" else {}
@@ -123,7 +127,7 @@ class CompiledModel(ModelInterface):
             private, known = b"", vars(public)
             if public.weights == "private":
                 private = (directory / WEIGHTS).read_bytes()
-                if weights_digest(private, public.private_vectors) != public.weights_digest:
+                if weights_digest(private, public.private_rows) != public.weights_digest:
                     raise UsageError(
                         f"{directory}: {WEIGHTS} does not hold the weights whose digest {METADATA} publishes; verifiers refuse them"
                     )
@@ -277,20 +281,33 @@ class CompiledModel(ModelInterface):
         return self.stdin(integers, salts)
 
 
-def weights_digest(private_weights: bytes, vectors: int) -> str:
+def weights_digest(private_weights: bytes, rows: tuple[int, int]) -> str:
     """What a guest commits to: BLAKE3 of the salt, the private words, and the lanes of the digest of the private vectors, as words; 64
     hexadecimal digits.
 
     Args:
-        private_weights: what the guest reads: salt, words, vectors, the last two of which are the digest of the others.
-        vectors: how many, with the digest; 0: there are none.
+        private_weights: what the guest reads: salt, words, vectors.
+        rows: of seven vectors of bytes and of three of int16, in this order, that the vectors fill.
+
+    Raises:
+        UsageError: they are shorter than that.
     """
-    words = private_weights[: len(private_weights) - VECTOR_BYTES * vectors]
-    digest = private_weights[-DIGEST_VECTORS * VECTOR_BYTES :] if vectors else b""
-    return blake3(words + np.frombuffer(digest, "<i2").astype("<i4").tobytes()).hex()
+    small, large = ROW_LANES[0] * rows[0], 2 * ROW_LANES[1] * rows[1]
+    words, vectors = private_weights[: max(0, len(private_weights) - small - large)], private_weights[-(small + large) :]
+    if not small + large:
+        return blake3(private_weights).hex()
+    if len(words) < SALT_BYTES:
+        raise UsageError(f"private weights of {len(private_weights)} bytes do not hold a salt and {small + large} bytes of vectors")
+    lanes = np.frombuffer(vectors[:small], np.int8).astype(np.int16), np.frombuffer(vectors[small:], "<i2").astype(np.int16)
+    digest_of = _digest_by_kernels()
+    if digest_of is None:
+        digest = tensor_digest(lanes[1].tolist(), lanes[0].tolist())
+    else:
+        digest = digest_of(np.concatenate([lanes[0] << 8, lanes[1]]).reshape(-1, LANES), rows[0]).reshape(-1).tolist()
+    return blake3(words + np.array(digest, "<i4").tobytes()).hex()
 
 
-def _digest_by_kernels() -> Callable[[NDArray[np.int16]], NDArray[np.int16]] | None:
+def _digest_by_kernels() -> DigestOf | None:
     """The digest of vectors; None without the ``prove`` extra."""
     try:
         from zkvm.riscv.vm.digest import digest_of

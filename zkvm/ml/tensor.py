@@ -82,7 +82,7 @@ class Tensor:
     ) -> tuple[bytes, bytes]:
         """Words of an input whose digest is committed: as the guest reads them, and as BLAKE3 does.
 
-        A tensor comes with the Poseidon2 digest of its vectors, filled up with zeros to a multiple of three; that is hashed for them.
+        Vectors of a tensor are filled up with zeros to a multiple of three, and their Poseidon2 digest is hashed for them.
 
         Args:
             words: of the input.
@@ -93,8 +93,7 @@ class Tensor:
             return encoded, encoded
         vectors = np.frombuffer(encoded + bytes(-len(encoded) % DIGESTED_BYTES), "<i2")
         lanes = tensor_digest(vectors.tolist()) if digest_of is None else digest_of(vectors.astype(np.int16).reshape(-1, LANES)).reshape(-1)
-        digest = np.array(lanes, "<i2")
-        return vectors.tobytes() + digest.tobytes(), digest.astype("<i4").tobytes()
+        return vectors.tobytes(), np.array(lanes, "<i4").tobytes()
 
     def _numbers(self, array: NDArray[Any]) -> NDArray[Any]:
         """Words before anything is cut."""

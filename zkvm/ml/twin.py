@@ -92,7 +92,7 @@ def _published(model: Original, options: Options) -> list[Any]:
     values = [*model.graph.inputs, *model.graph.outputs]
     tensors = [(value.shape, value.kind, value.lo, value.hi, None if value.secret else value.scale) for value in values]
     card = public_card(static_card(model.imported, model.graph, model.code, options.precision))
-    read = len(model.code.private_words), len(model.code.private_tensor)
+    read = len(model.code.private_words), len(model.code.private_tensor), model.code.private_byte_rows
     return [model.imported.inputs, model.imported.outputs, model.imported.labels, tensors, card, read]
 
 

@@ -266,7 +266,7 @@ test("a file that is no model", { skip }, async () => {
   await browser.until("document.querySelector('#verdict h2').textContent.startsWith('Something you entered')");
   const tensor = { name: "y", shape: [1], kind: "real", scale: 1, lo: 0, hi: 1 };
   const modes = { weights: "public", input_mode: "none", output_mode: "full", saturation: "refuse" };
-  const described = { format: 5, inputs: [], outputs: [tensor], ...modes, card: {}, weights_digest: "" };
+  const described = { format: 6, inputs: [], outputs: [tensor], ...modes, card: {}, weights_digest: "" };
   await browser.choose("#model", fileOf("other.json", JSON.stringify(described)));
   await browser.until("document.querySelector('#verdict h2').textContent === 'Rejected: MODEL'");
   await browser.evaluate("document.getElementById('model-clear').click()");

@@ -4,7 +4,7 @@ import { blake3, DIGEST_BYTES } from "./blake3.js";
 import { ascii, concat, fromHex, hex, sameBytes } from "./bytes.js";
 import { demand, UsageError } from "./errors.js";
 
-const FORMAT = 5;
+const FORMAT = 6;
 const DOMAIN = ascii("zkvm/model interface/2");
 const KINDS = ["real", "integer", "boolean", "float"];
 const MAX_ELEMENTS = 2 ** 30;

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zkvm.ml.arithmetic import IntArray
-from zkvm.ml.code import PRIVATE_TENSOR, ROW_BYTES, CodeWriter
+from zkvm.ml.code import PRIVATE_TENSOR, CodeWriter
 from zkvm.ml.ir import Operation
 from zkvm.ml.layout import LANES, Layout
 from zkvm.ml.operations.tensors import CALL_CELLS, CELLS, CONSTANT_CELLS, SHIFT, VECTOR_CELLS, layout_of, private_channels
@@ -60,7 +60,7 @@ class TensorDepthwise(Operation):
 
     Attributes:
         weights: (channels, 15 windows), int16.
-        bias, multipliers, limit: as of a layer; 15 windows times the largest multiplier is at most 2^32.
+        bias, multipliers, limit, small: as of a layer; 15 windows times the largest multiplier is at most 2^32.
         windows: which elements they meet.
         products: of one channel at one position that are not with zeros by construction.
     """
@@ -71,6 +71,7 @@ class TensorDepthwise(Operation):
     windows: Windows
     products: int
     limit: int = 0
+    small: bool = False
 
     @property
     def macs(self) -> int:
@@ -106,9 +107,8 @@ class TensorDepthwise(Operation):
         third = f", .third_row = {own.third * channels}"
         source, target = code.tensor(self.inputs[0]), code.tensor(self.output)
         if self.limit:
-            scales = private_channels(self.bias, self.multipliers, self.limit)
-            at = code.private_vectors(np.concatenate([lanes, scales]))
-            fields = f"{begin}{at}{middle}{at + ROW_BYTES * len(lanes)}{end}, .limit = {self.limit}{third}"
+            listed = code.private_vectors(private_channels(self.bias, self.multipliers, self.limit))
+            fields = f"{begin}{code.private_vectors(lanes, small=self.small)}{middle}{listed}{end}, .limit = {self.limit}{third}"
             call, weights = code.descriptor("depthwise", fields, "scaled_depthwise"), PRIVATE_TENSOR
         else:
             listed = code.channels(self.bias, self.multipliers)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zkvm.ml.arithmetic import IntArray
-from zkvm.ml.code import PRIVATE_TENSOR, ROW_BYTES, CodeWriter
+from zkvm.ml.code import PRIVATE_TENSOR, CodeWriter
 from zkvm.ml.ir import Operation
 from zkvm.ml.layout import LANES, OFFSET, Layout
 from zkvm.ml.operations.tensors import (
@@ -136,11 +136,10 @@ class TensorSums(RescalingCall):
     def _emit_secretly(self, code: CodeWriter, weights: IntArray) -> None:
         taps = len(weights)
         channel = private_channels(np.array([self.bias]), np.array([self.multiplier]), self.limit)
-        at = code.private_vectors(np.concatenate([weights, channel]))
         call = code.descriptor(
             "scaled_linear",
             f".blocks = {layout_of(self.output).vectors}, .channels = 1, .taps = {taps}, .x_stride = {taps}, .w_stride = {taps}, "
-            f"{self.bounds}, .w = {at}, .channel_list = {at + ROW_BYTES * taps}, .limit = {self.limit}",
+            f"{self.bounds}, .w = {code.private_vectors(weights)}, .channel_list = {code.private_vectors(channel)}, .limit = {self.limit}",
         )
         operands = f"{code.tensor(self.inputs[0])}, {PRIVATE_TENSOR}"
         code.line(f"{code.tensor(self.output)} = zkvm_tensor_scaled_linear(&{call}, {operands});")

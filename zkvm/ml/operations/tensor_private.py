@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zkvm.ml.arithmetic import IntArray
-from zkvm.ml.code import PRIVATE_TENSOR, ROW_BYTES, CodeWriter
+from zkvm.ml.code import PRIVATE_TENSOR, CodeWriter
 from zkvm.ml.ir import Operation
-from zkvm.ml.layout import LANES
 from zkvm.ml.operations.rearranging import gathering_cost
 from zkvm.ml.operations.tensors import CELLS, layout_of
 
-PRIVATE_CELLS = 140
+PRIVATE_CELLS = 116
 """Of a private vector, with its part of the digest."""
 
 
@@ -37,7 +36,5 @@ class TensorPrivate(Operation):
     def emit(self, code: CodeWriter) -> None:
         """See :class:`Operation`."""
         rows = self.elements.reshape(-1)[layout_of(self.output).filled()]
-        first = code.private_vectors(rows) // ROW_BYTES * LANES
-        pattern = code.pattern(1 + first + np.arange(rows.size).reshape(rows.shape))
-        call = code.descriptor("gather", f".vectors = {len(rows)}, .pattern = ZKVM_AT({pattern})")
+        call = code.descriptor("gather", f".vectors = {len(rows)}, .pattern = ZKVM_AT({code.private_lanes(rows)})")
         code.line(f"{code.tensor(self.output)} = zkvm_tensor_gather(&{call}, {PRIVATE_TENSOR}, ZKVM_CONSTANT_VECTORS);")

@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zkvm.ml.arithmetic import IntArray
-from zkvm.ml.code import PRIVATE_TENSOR, ROW_BYTES, CodeWriter
+from zkvm.ml.code import PRIVATE_TENSOR, CodeWriter
 from zkvm.ml.ir import Operation
 from zkvm.ml.layout import LANES, OFFSET, Layout
 from zkvm.ml.value import Value
 
 SHIFT = 32
 """A layer's scaled sums are divided by 2 to this power."""
-BYTE_BITS, BYTE_STEP = 8, 1 << 8
-"""Bits of the weights of a layer that are bytes, and what a byte counts: it is the upper one of an int16."""
 BIAS_UNIT = 1 << 29
 """Times what a step of a private bias counts it is the layer's limit."""
 TILE = 2 * LANES
@@ -118,12 +116,14 @@ class TensorLinear(RescalingCall):
         weights: (channels, taps), int16.
         bias: (channels,) below 2^48. multipliers: (channels,) from 1 to 2^31 - 1; taps times the largest is at most 2^32.
         limit: of a layer whose weights and channels are private: the multipliers count limit / 2^15, the biases 2^29 / limit. 0: of others.
+        small: whether private weights are bytes, 2^8 times.
     """
 
     weights: IntArray
     bias: IntArray
     multipliers: IntArray
     limit: int = 0
+    small: bool = False
 
     @property
     def macs(self) -> int:
@@ -153,8 +153,8 @@ class TensorLinear(RescalingCall):
         shape += f", {self.bounds}"
         source, target = code.tensor(self.inputs[0]), code.tensor(self.output)
         if self.limit:
-            at = code.private_vectors(np.concatenate([lanes, private_channels(self.bias, self.multipliers, self.limit)]))
-            where = f".w = {at}, .channel_list = {at + ROW_BYTES * len(lanes)}, .limit = {self.limit}"
+            listed = code.private_vectors(private_channels(self.bias, self.multipliers, self.limit))
+            where = f".w = {code.private_vectors(lanes, small=self.small)}, .channel_list = {listed}, .limit = {self.limit}"
             layer = code.descriptor("scaled_linear", f"{shape}, {where}")
             code.line(f"{target} = zkvm_tensor_scaled_linear(&{layer}, {source}, {PRIVATE_TENSOR});")
             self.emit_watch(code)

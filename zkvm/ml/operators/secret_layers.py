@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from zkvm.errors import UsageError
 from zkvm.ml.arithmetic import FloatArray, IntArray
+from zkvm.ml.code import BYTE_BITS, BYTE_STEP
 from zkvm.ml.ir import Value
 from zkvm.ml.layout import OFFSET
-from zkvm.ml.operations.tensors import BIAS_UNIT, BYTE_BITS, BYTE_STEP, SHIFT
+from zkvm.ml.operations.tensors import BIAS_UNIT, SHIFT
 from zkvm.ml.operators.layers import MAX_MARKED_BIAS, MAX_PRODUCT_LIMIT, Layer, Quantized
 
 PRIVATE_BITS, MOST_PRIVATE_LIMIT = 17, 1 << 29

@@ -27,7 +27,7 @@ from zkvm.ml.operators.depthwise import windowed_of
 from zkvm.ml.operators.layers import MARK_VALUES, MAX_CHANNELS, Layer, Quantized, fits, quantized
 from zkvm.ml.operators.padded import padded_for, with_marks
 from zkvm.ml.operators.secret import GIVEN_STEPS, counted, given_target, is_given, secret_target
-from zkvm.ml.operators.secret_layers import limit_of, quantized_secretly
+from zkvm.ml.operators.secret_layers import limit_of, of_bytes, quantized_secretly
 from zkvm.ml.operators.sums import FEW_STEPS, look, rebased, refined, zero_for_zero
 from zkvm.ml.operators.transposed import transposed_of
 from zkvm.ml.ranges import TensorInfo, quantization
@@ -204,8 +204,10 @@ def _append(
     integers: Quantized,
     guarded: tuple[bool, bool],
     limit: int = 0,
+    small: bool = False,
 ) -> None:
-    """Append a layer's call: ``target`` are the name of its result and its value, ``limit`` is 0 or that of private weights."""
+    """Append a layer's call: ``target`` are the name of its result and its value, ``limit`` is 0 or that of private weights, ``small``
+    whether these are bytes."""
     name, output = target
     context.done |= {node.outputs[0], layer.result}
     output.guarded = False, False
@@ -230,9 +232,9 @@ def _append(
     integers = integers.with_marks() if layer.marked else integers
     operands, numbers = (context.in_tensor(source, taken),), (integers.weights, integers.bias, integers.multipliers)
     if layer.windowed is None:
-        context.add(TensorLinear(node.name, operands, made, *numbers, limit))
+        context.add(TensorLinear(node.name, operands, made, *numbers, limit, small))
     else:
-        context.add(TensorDepthwise(node.name, operands, made, *numbers, layer.windowed.windows, layer.products, limit))
+        context.add(TensorDepthwise(node.name, operands, made, *numbers, layer.windowed.windows, layer.products, limit, small))
     if read is not None:
         result = context.residence.moved([made], read.reshape(output.shape))
         if any(guarded) and len(read) < made.size and not layer.marked:  # what nobody reads may have been cut
@@ -298,7 +300,7 @@ def _append_secretly(context: Context, node: Node, layer: Layer, source: Value, 
         layer = replace(layer, small=False)
     limit, bits = limit_of(layer, source, output), context.precision.weight_bits
     integers = quantized_secretly(node.name, counted(layer, output, source, limit), source, output.scale, bits, limit)
-    _append(context, node, layer, source, (name, output), integers, guarded, limit)
+    _append(context, node, layer, source, (name, output), integers, guarded, limit, of_bytes(layer, bits))
 
 
 def _range(context: Context, name: str, layer: Layer, ends: tuple[float, float]) -> TensorInfo:

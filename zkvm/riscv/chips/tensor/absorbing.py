@@ -26,7 +26,18 @@ from zkvm.riscv.chips.buses import ABSORB_PATH, BYTES, DIGEST_MADE, PERMUTATION,
 from zkvm.riscv.chips.tensor.lanes import INT16_OFFSET, TensorChip, calls_of, elements, joined
 from zkvm.riscv.chips.tensor.uses import vector_uses
 from zkvm.riscv.isa.poseidon2 import WIDTH
-from zkvm.riscv.isa.tensors import BYTE_OFFSET, BYTE_ROW_VECTORS, BYTE_STEP, DIGESTED, LANES, PACKED, PACKED_BYTES, RATE, ROW_VECTORS, Descriptor
+from zkvm.riscv.isa.tensors import (
+    BYTE_OFFSET,
+    BYTE_ROW_VECTORS,
+    BYTE_STEP,
+    DIGESTED,
+    LANES,
+    PACKED,
+    PACKED_BYTES,
+    RATE,
+    ROW_VECTORS,
+    Descriptor,
+)
 from zkvm.riscv.records import Execution, TensorCall
 from zkvm.stark.air.builder import AirBuilder, Bus, BusBuilder
 from zkvm.stark.air.chip import Trace
