@@ -129,7 +129,9 @@ INTERNAL: dict[str, tuple[str, ...]] = {
     "ml.interface": ("errors", "ml.samples", "ml.tensor", "stark.crypto.hashes", "stark.protocol.params", "verifier.receipt"),
     "ml": ("errors", "files", "guest"),
     # A compiled model runs and proves itself.
-    "ml.package": ("errors", "files", "ml", "api", "many", "poseidon2", "riscv.vm.digest", "session", "stark.crypto.hashes", "verifier.receipt"),
+    "ml.package": (
+        "errors", "files", "ml", "api", "many", "poseidon2", "riscv.vm.digest", "session", "stark.crypto.hashes", "verifier.receipt",
+    ),
     "serve": (
         "errors", "files", "api", "ml.interface", "ml.package", "ml.samples", "session", "stark.crypto.hashes", "stark.protocol.params",
         "verifier.receipt",

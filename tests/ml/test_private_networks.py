@@ -16,7 +16,7 @@ from tests.ml.test_private import counts_by_chip
 from tools.emulator import emulate
 from zkvm.errors import UsageError
 from zkvm.ml.card import error_relative_to_range
-from zkvm.ml.code import DIGEST_VECTORS, ROW_BYTES
+from zkvm.ml.code import ROW_BYTES, ROW_VECTORS
 from zkvm.ml.compiler import Compilation, Options, Privacy, float_outputs
 from zkvm.ml.ir import View
 from zkvm.ml.layout import LANES
@@ -27,7 +27,6 @@ from zkvm.ml.operators.secret import NARROWEST, TOP, set_bounds
 from zkvm.ml.package import SALT_BYTES
 from zkvm.ml.samples import Sample
 from zkvm.ml.value import Value
-from zkvm.riscv.vm.digest import digest_of
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
@@ -103,14 +102,15 @@ def test_counts_are_the_same_for_all_weights_and_inputs(name: str) -> None:
 
 @pytest.mark.parametrize("name", SOME)
 def test_any_private_numbers_end_the_run(name: str, tmp_path: Path) -> None:
-    """Whoever proves chooses them, with their digest: the guest stays within its arrays, and the calls as C say the same."""
+    """Whoever proves chooses them: the guest stays within its arrays, and the calls as C say the same."""
     compilation, random = made(name), np.random.default_rng(0)
-    model, count = compilation.model, compilation.model.private_vectors - DIGEST_VECTORS
-    start = len(model.private_weights) - ROW_BYTES * model.private_vectors
-    vectors = np.frombuffer(model.private_weights[start:], "<i2").reshape(-1, LANES)[:count]
+    model, (small, rows) = compilation.model, compilation.model.private_rows
+    assert not small
+    start = len(model.private_weights) - ROW_BYTES * ROW_VECTORS * rows
+    vectors = np.frombuffer(model.private_weights[start:], "<i2").reshape(-1, LANES)
     drawn = np.where(vectors != 0, random.integers(-(1 << 15), 1 << 15, vectors.shape), 0).astype(np.int16)
     words = random.integers(0, 256, start - SALT_BYTES, np.uint8).tobytes()
-    changed = model.private_weights[:SALT_BYTES] + words + np.concatenate([drawn, digest_of(drawn)]).astype("<i2").tobytes()
+    changed = model.private_weights[:SALT_BYTES] + words + drawn.astype("<i2").tobytes()
     stdin = replace(model, private_weights=changed).stdin(model.quantize([NETWORKS[name](0, 1.0)[1][0]["x"]])[0])
     run = execute(load_image(model.elf), stdin, trace=False)
     assert run.exit_code == 0

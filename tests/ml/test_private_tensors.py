@@ -14,7 +14,7 @@ import pytest
 from onnx import helper
 
 from tests.ml.models import Array, agreed, compiled, model_of, normal, run_guest
-from zkvm.errors import GuestTrap, UsageError, VerificationError
+from zkvm.errors import UsageError, VerificationError
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compiler import Compilation, Options, OutputMode, Precompiles, Privacy, float_outputs
 from zkvm.ml.interface import ModelInterface
@@ -24,7 +24,7 @@ from zkvm.ml.operators.secret_layers import private_limit, quantized_secretly
 from zkvm.ml.package import CompiledModel, weights_digest
 from zkvm.ml.samples import Sample
 from zkvm.ml.value import Value
-from zkvm.riscv.isa.tensors import DIGEST, SCALED, channels_in
+from zkvm.riscv.isa.tensors import DIGESTED, SCALED, channels_in
 from zkvm.riscv.vm.elf import load_image
 from zkvm.riscv.vm.executor import execute
 
@@ -80,7 +80,7 @@ def test_guest_integer_model_and_float_model_agree() -> None:
     run = execute(image, compilation.model.stdin(compilation.model.quantize([samples[0]["x"]])[0]))
     operations = [call.descriptor.operation for call in run.tensor_calls]
     assert operations.count(SCALED) == 7, "layers, means of windows and the sum"
-    assert operations.count(DIGEST) == 1
+    assert operations.count(DIGESTED) == 1
     assert run.cycles < 3_000
 
 
@@ -110,17 +110,16 @@ def test_receipts_of_one_private_model_show_the_same_weights(tmp_path: Path) -> 
         public.verify(receipts[2], image_id)
 
 
-def test_other_private_vectors_have_another_digest_or_no_run(tmp_path: Path) -> None:
-    """A vector is changed: the guest finds that the digest is another. With that digest the journal says so."""
+def test_other_private_vectors_have_another_digest(tmp_path: Path) -> None:
+    """A vector is changed: the journal says so, and so does the directory."""
     model, samples = made().model, network()[1]
     integers, _ = model.quantize([samples[0]["x"]])
     changed = bytearray(model.private_weights)
-    changed[len(changed) - 16 * model.private_vectors] ^= 1  # a weight of the first layer
-    with pytest.raises(GuestTrap, match="are not their digest"):
-        execute(load_image(model.elf), replace(model, private_weights=bytes(changed)).stdin(integers), trace=False)
-    assert weights_digest(bytes(changed), model.private_vectors) == model.weights_digest, "the digest in the file is the old one"
-    changed[-1] ^= 1
-    assert weights_digest(bytes(changed), model.private_vectors) != model.weights_digest
+    changed[len(changed) - 48 * model.private_rows[1]] ^= 1  # a weight of the first layer
+    run = execute(load_image(model.elf), replace(model, private_weights=bytes(changed)).stdin(integers), trace=False)
+    assert run.journal[32:64].hex() == weights_digest(bytes(changed), model.private_rows) != model.weights_digest
+    with pytest.raises(VerificationError, match="the run's private weights have the digest"):
+        model.decode(run.journal)
     model.save(tmp_path)
     (tmp_path / "weights.bin").write_bytes(bytes(changed))
     with pytest.raises(UsageError, match="does not hold the weights whose digest"):
@@ -130,7 +129,7 @@ def test_other_private_vectors_have_another_digest_or_no_run(tmp_path: Path) -> 
 def test_without_calls_all_weights_are_words() -> None:
     model, samples = network()
     plain = compiled(model, samples, replace(PRIVATE, precompiles=Precompiles.NONE))
-    assert plain.model.private_vectors == 0
+    assert plain.model.private_rows == (0, 0)
     assert "private_tensor" not in plain.code.source
     assert plain.graph.tensor_operations == 0
 

@@ -52,7 +52,8 @@ class Context:
             follow from the architecture; scales, constants and cuts are free to say something about the weights.
         known_tables: see ``operators/unary.py``.
         followers: tensor -> its only reader.
-        given: tensor -> scale and bounds that a quantized model brings along. zero_points: of its quantized tensors.
+        given: tensor -> scale and bounds that a quantized model brings along. zero_points: of its quantized tensors. only_real: those of
+            these that nothing but a DequantizeLinear reads.
         floats: nodes, by their first output, that compute in floats. real_kind: what real numbers are in the node at hand, FLOAT or REAL.
         tensor_calls: whether layers may be tensor calls. only_layers: the tensors that nothing but such calls read.
         checks: values in RAM that are there to be looked at -> the tensors that they copy.
@@ -73,6 +74,7 @@ class Context:
     values: dict[str, Value] = field(default_factory=dict)
     given: dict[str, tuple[float, int, int]] = field(default_factory=dict)
     zero_points: dict[str, NDArray[Any]] = field(default_factory=dict)
+    only_real: set[str] = field(default_factory=set)
     known_tables: dict[str, tuple[IntArray, int, float]] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     floats: Container[str] = frozenset()

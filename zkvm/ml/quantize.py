@@ -90,6 +90,8 @@ def _lowered(
     context = Context(dict(tensors), model.constants, precision, Graph([], []), run_node, private)
     context.floats, context.tensor_calls, context.settle, context.scaled = floats, calls, settled, model.scaled
     context.followers = _followers(model)
+    read = {name for node in model.nodes if node.operator != "DequantizeLinear" for name in node.inputs}
+    context.only_real = {name for node in model.nodes for name in node.outputs} - read - set(model.outputs)
     if calls:
         wide = few_bits(model, ("Conv",), layers_of_calls(context, model))
         context.tensors |= {name: replace(info, most=wide.get(name, 0)) for name, info in tensors.items()}
