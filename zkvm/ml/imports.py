@@ -10,6 +10,7 @@ from zkvm.ml.ir import Kind
 from zkvm.ml.layout import LANES, Layout, natural_layout
 from zkvm.ml.lowering import Context
 from zkvm.ml.node import Node, first_output
+from zkvm.ml.operators.secret import is_given
 from zkvm.ml.operators.sums import SIGNS
 from zkvm.ml.operators.tensors import KEEPING, layer_of, worthwhile
 from zkvm.ml.operators.unary import TABULATED
@@ -65,9 +66,16 @@ def _feeds_layers(context: Context, model: ImportedModel, name: str) -> bool:
             continue
         if _layouts(context, node, names):
             return True
-        if node.operator in CALLED and node.domain == "" and first_output(node) not in context.floats:
+        called = node.operator in CALLED or (context.private and _gives(context, node))
+        if called and node.domain == "" and first_output(node) not in context.floats:
             names |= {output for output in node.outputs if output}
     return False
+
+
+def _gives(context: Context, node: Node) -> bool:
+    """Whether a node gives, or takes, integers of 8 bits that a tensor of a private model holds."""
+    held = {"QuantizeLinear": first_output(node), "DequantizeLinear": node.inputs[0]}.get(node.operator, "")
+    return is_given(context, held)
 
 
 def import_layout(context: Context, model: ImportedModel, name: str) -> Layout | None:
