@@ -65,6 +65,8 @@ class Program:
     """Instructions behind the calls."""
     wide: bool = False
     """Whether whole fours of tiles are proven together."""
+    given: bytes = b""
+    """Private input before the imported vectors."""
 
     def forged(self) -> Forgery:
         """The honest tables of its run."""
@@ -92,7 +94,7 @@ class Program:
             patterns=patterns,
             functions=functions,
         )
-        run = execute(image, vector_bytes(self.imported))
+        run = execute(image, self.given + vector_bytes(self.imported))
         return replace(run, tensor_calls=tuple(replace(call, wide=self.wide) for call in run.tensor_calls))
 
 
