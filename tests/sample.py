@@ -8,7 +8,7 @@ from functools import cache
 
 from tests.riscv.vm.tensor_programs import bounds, channel_bytes, vector_bytes
 from tests.sample_moves import COMBINED_WORDS, FUNCTION_BYTES, MOVED_WORDS, PATTERN_BYTES, Calls, combinations, moves
-from tests.sample_private import PRIVATE, private_calls
+from tests.sample_private import MADE_INPUT, PRIVATE, digested_calls, private_calls
 from tests.sample_windows import WINDOW_WORDS, window_calls
 from tests.states import EDGES, before, state_bytes
 from zkvm.riscv.isa.calls import BLAKE3, BLAKE3_WORDS, PERMUTE, TENSOR
@@ -20,7 +20,7 @@ from zkvm.riscv.vm.executor import execute
 WORDS = b"".join(word.to_bytes(4, "little") for word in (0xDEAD_BEEF, 0x8000_0001, 0x7FFF_80FE, 5, 0x0102_0304, 0xFFFF_FFFF, 9, 10))
 IMPORTED = [[(1 + 37 * k * k + 1009 * v * (k + 3)) % 60000 - 30000 for k in range(8)] for v in range(11)]
 IMPORTED += PRIVATE
-INPUT = vector_bytes(IMPORTED) + b"private input of the sample"
+INPUT = vector_bytes(IMPORTED) + MADE_INPUT + b"private input of the sample"
 
 # --- tensor calls ------------------------------------------------------------------------------------------------------------------
 
@@ -36,6 +36,7 @@ CHANNEL_LIST = [(1000 * c - 9000, (1 << 22) + c if c % 3 else -(1 << 25), 1 << 2
 
 CALLS: Calls = (
     (Descriptor(IMPORT, len(IMPORTED)), "s4", "zero", "zero", 0),
+    *digested_calls(),
     (Descriptor(LOAD, 2, 8), "s5", "zero", "s0", LOADED_AT - DATA),
     (Descriptor(LOAD, 3, 1), "s6", "zero", "s0", LOADED_AT - DATA + 64),
     # Three blocks, hence a tile of two and one of one; channels 0 to 15 and 16 to 18; from the second vectors on.
@@ -56,7 +57,8 @@ CALLS: Calls = (
     *window_calls(len(IMPORTED) - len(PRIVATE), EXPORTED_AT - DATA + 4 * (EXPORTED + MOVED_WORDS + COMBINED_WORDS)),
 )
 """Descriptor, register of the handle, registers of both operands, and what is added to the second: it is an address."""
-
+FIRST = 3
+"""So many calls come before anything else: they read the private input, or what such a call made."""
 
 PERMUTED_AT = EXPORTED_AT + 4 * (EXPORTED + MOVED_WORDS + COMBINED_WORDS + WINDOW_WORDS)
 STATES = state_bytes([2**64 - 1 - 37 * k for k in range(12)]) + state_bytes(before(EDGES))
@@ -82,7 +84,9 @@ def tensor_call(number: int, handle: str, first: str = "zero", second: str = "ze
 
 def sample_program() -> list[Item]:
     """Every operation, with special operands, equal registers and writes to x0; every kind of system call."""
-    items: list[Item] = [("la", "s0", "data"), ("la", "s1", "rodata"), ("la", "s2", "bss"), *tensor_call(0, "s4")]
+    items: list[Item] = [("la", "s0", "data"), ("la", "s1", "rodata"), ("la", "s2", "bss")]
+    for call, (_, handle, first, second, offset) in enumerate(CALLS[:FIRST]):
+        items += tensor_call(call, handle, first, second, offset)
     for number, (a, b) in enumerate([(5, 0xFFFF_FFFD), (0x8000_0000, 0xFFFF_FFFF), (0xFFFF_FFFF, 0xFFFF_FFFF), (77, 0), (0x8765_4321, 37)]):
         items += [("li", "a0", a), ("li", "a1", b)]
         for op in ("add", "sub", "slt", "sltu", "and", "or", "xor", "sll", "srl", "sra"):
@@ -118,7 +122,7 @@ def sample_program() -> list[Item]:
         items += [("li", "a0", address), ("ecall",)]
     for offset in (-512, -1024):  # zeros twice
         items += [("addi", "a0", "sp", offset), ("ecall",)]
-    for call, (_, handle, first, second, offset) in enumerate(CALLS[1:], 1):
+    for call, (_, handle, first, second, offset) in enumerate(CALLS[FIRST:], FIRST):
         items += tensor_call(call, handle, first, second, offset)
     for _ in range(2):  # what the first call wrote is the second one's chaining value
         items += [("la", "a0", COMPRESSED_AT), ("li", "a7", BLAKE3.number), ("ecall",)]

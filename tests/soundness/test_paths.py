@@ -35,6 +35,7 @@ STEPS: Steps = {
     "tensor_apply: path": ((1, 1),),
     "tensor_combine: path": ((1, 1),),
     "tensor_digest: path": ((1, -1),),
+    **{f"tensor_absorb{kind}: path": ((1, -1, 2, -1),) for kind in ("", "_bytes")},  # of both kinds together there is one left less
     "tensor_depthwise: path": ((1, 1, 3, -1), (2, -1)),  # a channel further in what is made and in what is left, or a window
     "blake3_words: path": ((1, 1),),
     **{f"blake3_mixing: path of {word}": ((2, 1),) for word in ("a", "b", "c", "d", "first", "second")},
@@ -43,6 +44,7 @@ STEPS: Steps = {
 counts where the first stands still."""
 ENDS = {
     *(f"tensor_call: {name} path" for name in ("import", "words", "tile", "gather", "maximum", "apply", "digest")),
+    "tensor_absorb_call: path",
     "tensor_combine_call: path",
     *(f"tensor_tiles: {label}" for label in ("taps", "results of half 0", "results of half 1")),
     "tensor_combine: result",

@@ -78,7 +78,16 @@ def test_kinds_are_exclusive_and_cover(forged: Forgery) -> None:
 def test_the_list_of_served_numbers_is_complete() -> None:
     """Every chip that looks ECALL up proves calls of this list, and 'unknown' excludes all of it."""
     users = {chip.name for chip in machine().chips for lookup in chip.air_buses.lookups if _asks_for_ecall(lookup)}
-    assert users == {"ecall", "brk", "tensor_call", "tensor_combine_call", "tensor_depthwise_call", "permute", "blake3_call"}
+    assert users == {
+        "ecall",
+        "brk",
+        "tensor_call",
+        "tensor_combine_call",
+        "tensor_depthwise_call",
+        "tensor_absorb_call",
+        "permute",
+        "blake3_call",
+    }
     assert set(SERVED) == {63, 64, 93, 94, 214, 4096, 4097, 4098, 4099}
 
 

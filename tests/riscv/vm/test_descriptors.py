@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from tests.proving import GUESTS
+from tests.riscv.vm.elf_files import READ, ElfSpec, Header
 from zkvm.riscv.isa import tensors
 from zkvm.riscv.isa.tensors import Descriptor
 from zkvm.riscv.vm.descriptors import WORD_BYTES, find_descriptors, products
@@ -67,6 +70,17 @@ def test_a_word_that_the_operation_cannot_have(operation: int, word: int, value:
 def test_constants_are_no_descriptors_where_the_library_has_no_such_function() -> None:
     renamed = FILE.replace(b"\0zkvm_tensor_maximum\0", b"\0zkvm_tensor_minimum\0")
     assert found(renamed) == tuple(descriptor for descriptor in found(FILE) if descriptor.operation != tensors.MAXIMUM)
+
+
+@pytest.mark.parametrize(("rows", "byte_rows", "accepted"), [(1, 0, True), (2, 7, True), (0, 1, False), (0, 0, False)])
+def test_digested_imports_without_a_row_of_int16_are_none(rows: int, byte_rows: int, accepted: bool) -> None:
+    descriptor = Descriptor(tensors.DIGESTED, rows, byte_rows)
+    spec = ElfSpec(symbols={"zkvm_tensor_import_digested": 0x1_0000, "weights": 0x2_0000})
+    spec.segments.append(Header(0x2_0000, encoded(descriptor), READ))
+    function, constant = (struct.pack("<IIBBH", 0x2_0000, size, kind, 0, 1) for size, kind in ((0, 0x12), (12, 0x11)))
+    file = spec.build()
+    assert file.count(function) == 1
+    assert found(file.replace(function, constant)) == ((descriptor,) if accepted else ())
 
 
 @pytest.mark.parametrize(
