@@ -150,8 +150,8 @@ def test_g19_rows_of_one_kind_as_the_other(told: str) -> None:
 @pytest.mark.parametrize(("name", "value"), [("tensor", SECOND), ("left", 9), ("index", 1)])
 def test_g19_another_path_than_the_call_says(chip: str, name: str, value: int) -> None:
     forged = digested(1, 1, second=(1, 1))
-    place = next(place for place in path_of(forged) if place[0] == chip)
-    forged.write(*place, **{name: value})
+    row = next(row for own, row in path_of(forged) if own == chip)
+    forged.write(chip, row, **{name: value})
     assert "bus absorb path" in places(forged)
 
 
@@ -197,8 +197,8 @@ def test_g19_rows_of_two_calls_exchanged() -> None:
     rows = call_row(forged), call_row(forged, SECOND)
     limbs = [[signed(forged.cell(CALL, row, f"lane{k}")) + (1 << 15) for k in range(16)] for row in rows]
     ends = [{f"capacity{k}": forged.cell(CALL, row, f"capacity{k}") for k in CAPACITY} for row in rows]
-    for row, own, capacity in zip(rows, reversed(limbs), reversed(ends), strict=True):
-        tell_limbs(forged, row, own)
+    for row, digest, capacity in zip(rows, reversed(limbs), reversed(ends), strict=True):
+        tell_limbs(forged, row, digest)
         forged.write(CALL, row, **capacity)
     assert places(forged) == set()  # which input a call reads is the prover's choice
 

@@ -66,7 +66,7 @@ def free(rows: RowModel) -> list[Expr]:
 
 
 def free_in_digested_imports(rows: RowModel) -> list[Expr]:
-    """The private input, what comes out of the permutation, whether the last row says it: if it does not, nobody does. What the call says."""
+    """The private input, what a permutation makes, whether the last row says it: if not, nobody does. The digest that a call says."""
     row = rows.chip.row
     names = list(rows.chip.columns)
     read = [row[name] for name in names if name.startswith("multiplicity")]
