@@ -15,7 +15,7 @@ PRIVATE: Vectors = [*COMPARED, *digest_of(COMPARED)]
 
 MADE = Descriptor(DIGESTED, 2, 2)
 """A digested import, of two rows of either kind."""
-SMALL: Vectors = [[(37 * v * v + 11 * k) % 256 - 128 for k in range(8)] for v in range(14)]
+SMALL: Vectors = [[256 * ((37 * v * v + 11 * k) % 256 - 128) for k in range(8)] for v in range(14)]
 LARGE: Vectors = [[(4099 * v * v + 977 * k + 3) % 65536 - 32768 for k in range(8)] for v in range(6)]
 MADE_INPUT = input_bytes(MADE, SMALL + LARGE)
 

@@ -33,6 +33,8 @@ HELD = {BYTES: 7, ROWS: 3}
 """Vectors of a row. So many lanes are an element of the field, too."""
 BITS = {BYTES: 8, ROWS: 16}
 """Of a lane."""
+STEPS = {BYTES: 1 << 8, ROWS: 1, CALL: 1}
+"""What a cell counts where it is read."""
 CAPACITY = range(RATE, WIDTH)
 TENSOR, SECOND = id_of(0), id_of(2)
 """Ids of the calls that digest."""
@@ -41,8 +43,8 @@ Place = tuple[str, int]
 
 
 def content(rows: int, byte_rows: int, seed: int = 0) -> tuple[Vectors, Vectors]:
-    """Vectors of bytes, and of int16: none of the elements is an extreme."""
-    small = [[(37 * v + 11 * k + seed) % 250 - 125 for k in range(8)] for v in range(HELD[BYTES] * byte_rows)]
+    """Vectors of bytes, as they are read, and of int16: none of the elements is an extreme."""
+    small = [[STEPS[BYTES] * ((37 * v + 11 * k + seed) % 250 - 125) for k in range(8)] for v in range(HELD[BYTES] * byte_rows)]
     return small, [[(4099 * v + 977 * k + seed) % 60000 - 30000 for k in range(8)] for v in range(HELD[ROWS] * rows)]
 
 
@@ -136,9 +138,9 @@ def place_of(forged: Forgery, index: int) -> tuple[str, int, int]:
 
 
 def vector(forged: Forgery, index: int) -> list[int]:
-    """A vector of the first call."""
+    """A vector of the first call, as it is read."""
     chip, row, lane = place_of(forged, index)
-    return [signed(forged.cell(chip, row, f"lane{lane + k}")) for k in range(LANES)]
+    return [STEPS[chip] * signed(forged.cell(chip, row, f"lane{lane + k}")) for k in range(LANES)]
 
 
 # --- forging ---------------------------------------------------------------------------------------------------------------------------
@@ -155,7 +157,7 @@ def read(forged: Forgery, index: int, values: Sequence[int]) -> None:
 
 
 def hold(forged: Forgery, index: int, changes: dict[int, int]) -> None:
-    """Some lanes of a vector of the first call are other ones, by their number, and so for everybody who reads it."""
+    """Some cells of a vector of the first call are other ones, by the number of their lane, and so for everybody who reads it."""
     chip, row, lane = place_of(forged, index)
     forged.write(chip, row, **{f"lane{lane + k}": value for k, value in changes.items()})
     read(forged, index, vector(forged, index))

@@ -9,6 +9,7 @@ from tests.soundness.absorb_forging import (
     CALL,
     HELD,
     ROWS,
+    STEPS,
     TENSOR,
     absorb,
     absorb_all,
@@ -64,6 +65,11 @@ def named(make: Attack, name: str) -> Attack:
     return make
 
 
+def nines(chip: str) -> list[int]:
+    """What is read of a vector whose cells are NINES."""
+    return [STEPS[chip] * cell for cell in NINES]
+
+
 # --- G19: what rows hold -------------------------------------------------------------------------------------------------------------
 
 
@@ -79,7 +85,7 @@ def g19_no_bytes(first: int) -> Attack:
     """Other vectors with the same digest: every pair of lanes has one that is not the last of its element."""
 
     def make() -> Forged:
-        forged = digested(1, 1)
+        forged = multiplied(1, 1)
         carried(forged, first + (first % HELD[BYTES] == HELD[BYTES] - 1))
         return forged, f"{BYTES}: lanes {first} and {first + 1} are bytes"
 
@@ -116,7 +122,7 @@ def g19_less_than_no_row(chip: str) -> Attack:
             forged.write(chip, row, real=real, tensor=TENSOR, index=index + step * HELD[chip], **left)
             for number in range(HELD[chip]):
                 put_vector(forged, chip, row, number, NINES)
-        read(forged, index, NINES)
+        read(forged, index, nines(chip))
         return forged, f"{chip}: real is boolean"
 
     return named(make, f"g19_less_than_no_row_of_{SHORT[chip]}")
@@ -130,7 +136,7 @@ def g19_padding_serves(chip: str, number: int) -> Attack:
         row, index = padding_row(forged, chip), 8
         forged.write(chip, row, tensor=TENSOR, index=index - number, **{f"multiplicity{number}": 1})
         put_vector(forged, chip, row, number, NINES)
-        read(forged, index, NINES)
+        read(forged, index, nines(chip))
         return forged, f"{chip}: padding serves nothing for vector {number}"
 
     return named(make, f"g19_padding_of_{SHORT[chip]}_serves_vector_{number}")

@@ -36,7 +36,7 @@ from tests.soundness.absorb_forging import (
     tell_limbs,
     vector,
 )
-from tests.soundness.absorb_lies import CALL_LIES, NINES, ROW_LIES, idle_call
+from tests.soundness.absorb_lies import CALL_LIES, NINES, ROW_LIES, idle_call, nines
 from tests.soundness.single import accepted, accepted_slowly, refused
 from tests.soundness.tensor_forging import TWO_32, descriptor_word, padding_row, signed
 from zkvm.riscv.isa.tensors import DIGEST_TAG
@@ -278,7 +278,7 @@ def test_g19_rows_without_a_call(chip: str) -> None:
     state = absorb(forged, [(chip, row)], [0, int(chip == ROWS), int(chip == BYTES), 0])
     name = "byte_rows" if chip == BYTES else "rows"
     forged.write(CALL, call, **{name: 1}, **{f"capacity{k}": state[k] for k in CAPACITY})
-    read(forged, 0, NINES)
+    read(forged, 0, nines(chip))
     assert places(forged) == {
         f"{CALL}: padding has no {name.replace('_', ' ')}",
         *(f"{CALL}: padding has no capacity{k}" for k in CAPACITY),
