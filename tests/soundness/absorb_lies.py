@@ -4,34 +4,9 @@ from __future__ import annotations
 
 from tests.forge import Forgery, forgery
 from tests.soundness.absorb_forging import (
-    BITS,
-    BYTES,
-    CALL,
-    HELD,
-    ROWS,
-    STEPS,
-    TENSOR,
-    absorb,
-    absorb_all,
-    call_row,
-    digested,
-    digesting,
-    end,
-    given,
-    hold,
-    lanes_of,
-    limbs_of,
-    multiplied,
-    path_of,
-    permute_all,
-    place_of,
-    put_vector,
-    read,
-    size,
-    state_after,
-    tell,
-    tell_limbs,
-)
+    BITS, BYTES, CALL, CAPACITY, HELD, ROWS, STEPS, TENSOR, absorb, absorb_all, call_row, digested, digesting, end, given, hold,
+    lanes_of, limbs_of, multiplied, path_of, permute_all, place_of, put_vector, read, size, state_after, tell, tell_limbs,
+)  # fmt: skip
 from tests.soundness.single import Attack, Forged
 from tests.soundness.tensor_forging import (
     A0,
@@ -49,7 +24,7 @@ from tests.soundness.tensor_forging import (
 from zkvm.riscv.chips.common import SLOT_RD
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.isa.opcodes import LAST_PC
-from zkvm.riscv.isa.tensors import DIGEST_TAG, DIGESTED, EXPORT, IMPORT, LANES, Descriptor
+from zkvm.riscv.isa.tensors import DIGEST_TAG, DIGESTED, EXPORT, IMPORT, LANES, RATE, Descriptor
 from zkvm.riscv.vm.assemble import DATA, EXIT, RODATA, Item
 from zkvm.stark.field.goldilocks import P
 
@@ -140,6 +115,25 @@ def g19_padding_serves(chip: str, number: int) -> Attack:
         return forged, f"{chip}: padding serves nothing for vector {number}"
 
     return named(make, f"g19_padding_of_{SHORT[chip]}_serves_vector_{number}")
+
+
+def g19_padding_changes_the_capacity(chip: str, element: int) -> Attack:
+    """A row of padding makes another state of the one that a call begins with, so that anything has a digest of other numbers of rows."""
+
+    def make() -> Forged:
+        forged = digested(1, 1) if chip == BYTES else digested(1, 0)
+        start, path = [DIGEST_TAG, 1, int(chip == BYTES), 0], path_of(forged)
+        row, other = padding_row(forged, chip), list(start)
+        other[element - RATE] += 7
+        cells = {name: forged.cell(*path[0], name) for name in ("tensor", "left", "index", *(["bytes_left"] if chip == BYTES else []))}
+        cells |= {f"before{k}": start[k - RATE] for k in CAPACITY} | {f"after{k}": other[k - RATE] for k in CAPACITY}
+        forged.write(chip, row, **cells)
+        state = absorb(forged, path, other)
+        end(forged, state)
+        tell(forged, state[:4])
+        return forged, f"{chip}: padding keeps element {element}"
+
+    return named(make, f"g19_padding_of_{SHORT[chip]}_changes_element_{element}")
 
 
 def g19_another_permutation(chip: str) -> Attack:
@@ -375,6 +369,7 @@ ROW_LIES: tuple[Attack, ...] = (
     *(make(chip) for chip in HELD for make in (g19_less_than_no_row, g19_another_permutation)),
     *(g19_padding_serves(chip, number) for chip, count in HELD.items() for number in range(count)),
     g19_a_digest_of_fewer_rows,
+    *(g19_padding_changes_the_capacity(chip, element) for chip in HELD for element in CAPACITY),
     g19_padding_says_a_digest,
 )
 CALL_LIES: tuple[Attack, ...] = (

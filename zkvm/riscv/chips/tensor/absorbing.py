@@ -76,8 +76,7 @@ class _Absorbing(TensorChip):
         """Padding is mute."""
         air.assert_bool("real is boolean", row.real)
         for k in CAPACITY:
-            air.when(1 - row.real).assert_zero(f"padding brings no element {k}", row[f"before{k}"])
-            air.when(1 - row.real).assert_zero(f"padding sends no element {k}", row[f"after{k}"])
+            air.when(1 - row.real).assert_equal(f"padding keeps element {k}", row[f"after{k}"], row[f"before{k}"])
         for k in range(self.vectors):
             air.when(1 - row.real).assert_zero(f"padding serves nothing for vector {k}", row[f"multiplicity{k}"])
 
