@@ -4,8 +4,34 @@ from __future__ import annotations
 
 from tests.forge import Forgery, forgery
 from tests.soundness.absorb_forging import (
-    BITS, BYTES, CALL, CAPACITY, HELD, ROWS, STEPS, TENSOR, absorb, absorb_all, call_row, digested, digesting, end, given, hold,
-    lanes_of, limbs_of, multiplied, path_of, permute_all, place_of, put_vector, read, size, state_after, tell, tell_limbs,
+    BITS,
+    BYTES,
+    CALL,
+    CAPACITY,
+    HELD,
+    ROWS,
+    STEPS,
+    TENSOR,
+    absorb,
+    absorb_all,
+    call_row,
+    digested,
+    digesting,
+    end,
+    given,
+    hold,
+    lanes_of,
+    limbs_of,
+    multiplied,
+    path_of,
+    permute_all,
+    place_of,
+    put_vector,
+    read,
+    size,
+    state_after,
+    tell,
+    tell_limbs,
 )  # fmt: skip
 from tests.soundness.single import Attack, Forged
 from tests.soundness.tensor_forging import (
