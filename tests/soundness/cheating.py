@@ -24,12 +24,14 @@ from zkvm.stark.air.machine import ChipCode, Machine
 from zkvm.stark.air.table import Closing, Table
 from zkvm.stark.crypto.transcript import Transcript
 from zkvm.stark.field.extension import Ext, ext_add, ext_sub, to_ext
+from zkvm.stark.kernels.columns import accumulate
 from zkvm.stark.protocol.params import Parameters, Policy, parameters
 from zkvm.stark.protocol.preprocessed import preprocess
 from zkvm.stark.protocol.proof import Proof
 from zkvm.stark.protocol.shape import QUOTIENT_COLUMNS, ProofShape
 from zkvm.stark.protocol.statement import Statement
-from zkvm.stark.prover import prove, quotient, tapes
+from zkvm.stark.prover import deep, prove, quotient, tapes
+from zkvm.stark.prover.deep import Opened
 from zkvm.stark.prover.preprocessed import Preprocessed, commit_preprocessed
 from zkvm.stark.prover.randomness import Randomness
 from zkvm.stark.tables import build_tables
@@ -141,6 +143,19 @@ def after(patch: pytest.MonkeyPatch, name: str, change: Callable[..., Any], modu
 def skip_own_checks(patch: pytest.MonkeyPatch) -> None:
     """The cheating prover does not mind that its quotient is no polynomial."""
     patch.setattr(quotient, "require_zero", lambda coefficients, message: None)
+
+
+def sum_on_every_coset(patch: pytest.MonkeyPatch) -> None:
+    """The cheating prover's batched codeword follows its columns where they are no polynomials; the real one extends the first coset."""
+
+    def everywhere(matrices: list[Opened], weights: NDArray[np.uint64], blowup: int, tallest: int, threads: int) -> NDArray[np.uint64]:
+        total = np.zeros((3, blowup * tallest), np.uint64)
+        for own in matrices:
+            lifted = np.tile(own.lde, tallest // own.height).reshape(len(own.lde), -1)
+            accumulate([lifted], weights[own.position : own.position + len(own.lde)], total, threads)
+        return total
+
+    patch.setattr(deep, "lifted_sum", everywhere)
 
 
 class Knowledge:

@@ -21,6 +21,7 @@ from tests.soundness.cheating import (
     prove_tables,
     refusal,
     skip_own_checks,
+    sum_on_every_coset,
 )
 from zkvm.stark.field import goldilocks
 from zkvm.stark.field.extension import Ext, ext_add, ext_from_base, ext_mul, ext_pow, ext_sub, to_ext
@@ -74,6 +75,7 @@ def test_quotient_chunks_of_too_high_degree(monkeypatch: pytest.MonkeyPatch) -> 
         values[position] = ext_add(to_ext(values[position]), ext_sub(ext_pow(zeta, height + 5), seen))
         return values
 
+    sum_on_every_coset(monkeypatch)
     after(monkeypatch, "evaluate_coset", change)
     after(monkeypatch, "open_columns", open_truly)
     assert refusal(prove_tables(honest_tables())).startswith(FINAL)
@@ -87,6 +89,7 @@ def test_quotient_tree_holds_no_polynomial(monkeypatch: pytest.MonkeyPatch, colu
         lde[column, 1] = add(lde[column, 1], ONE)
         return lde
 
+    sum_on_every_coset(monkeypatch)
     after(monkeypatch, "evaluate_coset", change)
     assert refusal(prove_tables(honest_tables())).startswith(FINAL)
 
@@ -263,6 +266,7 @@ def test_batched_codeword_of_degree_n(monkeypatch: pytest.MonkeyPatch) -> None:
         lde[9] = add(lde[9], excess[:, None])  # the mask is in the batch as it is
         return lde
 
+    sum_on_every_coset(monkeypatch)
     after(monkeypatch, "evaluate_coset", change)
     skip_own_checks(monkeypatch)
     assert refusal(prove_tables(honest_tables())).startswith(FINAL)

@@ -32,7 +32,8 @@ def test_accumulate(width: int, rows: int, threads: int) -> None:
     coefficients[: width // 2] = P - 1
     accumulator = random_matrix(3, rows, 2)
     expected = twins.accumulate(matrix, coefficients, accumulator)
-    kernel.accumulate([matrix[:1], matrix[1:]], coefficients, accumulator, threads)
+    longer = np.concatenate([matrix[1:], matrix[1:]], axis=1)
+    kernel.accumulate([matrix[:1], longer], coefficients, accumulator, threads)
     assert np.array_equal(accumulator, expected)
 
 

@@ -50,7 +50,7 @@ def accumulate(matrices: Sequence[FieldArray], coefficients: FieldArray, accumul
     """``accumulator += sum_c coefficients[c] columns[c]``, the columns those of all matrices, one after the other.
 
     Args:
-        matrices: each (w_i, m) uint64.
+        matrices: each (w_i, n) uint64, n >= m: the first m rows count.
         coefficients: (w, 3), an extension element for each column, w the sum of the w_i.
         accumulator: (3, m), an extension vector.
         threads: at most this many.
@@ -60,7 +60,7 @@ def accumulate(matrices: Sequence[FieldArray], coefficients: FieldArray, accumul
     """
     rows, width = _rows(accumulator), sum(len(matrix) for matrix in matrices)
     for matrix in matrices:
-        _check("matrix", matrix, (len(matrix), rows))
+        _check("matrix", matrix, (len(matrix), max(matrix.shape[1], rows)))
     _check("coefficients", coefficients, (width, 3))
     _check("accumulator", accumulator, (3, rows))
     if width:

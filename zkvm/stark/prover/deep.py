@@ -13,7 +13,7 @@ from zkvm.stark.field.extension import Ext, ext_scale
 from zkvm.stark.field.goldilocks import P, coset_shift, root_of_unity
 from zkvm.stark.kernels.columns import accumulate, barycentric_weights, base_powers, deep_divide_add, dot, inverse_differences
 from zkvm.stark.kernels.fri_fold import fold8
-from zkvm.stark.kernels.ntt import interpolate_coset
+from zkvm.stark.kernels.ntt import evaluate_coset, interpolate_coset
 from zkvm.stark.kernels.parallel import run_ranges
 from zkvm.stark.protocol.joint import Joined, lifted_pin
 from zkvm.stark.protocol.params import FOLDING
@@ -139,36 +139,31 @@ def deep_codeword(
     if joined is not None:
         groups.append((PIN, weights[pinned], joined.pinned, lifted_pin(shape, joined.point)))
     for at, own, values, point in groups:
-        total = _lifted_sum([matrix for matrix in matrices if matrix.at == at], weights, blowup, tallest, threads)
+        total = lifted_sum([matrix for matrix in matrices if matrix.at == at], weights, blowup, tallest, threads)
         constant = extension.dot(own, values)
         inverse = inverse_differences(point, points, threads=threads)
         deep_divide_add(total, constant, inverse, result, threads)
     return result.reshape(EXTENSION, blowup, tallest)
 
 
-def _lifted_sum(matrices: list[Opened], weights: U64, blowup: int, tallest: int, threads: int) -> U64:
-    """Weighted sum of all columns on the tallest domain: (3, B N)."""
+def lifted_sum(matrices: list[Opened], weights: U64, blowup: int, tallest: int, threads: int) -> U64:
+    """Weighted sum of all columns on the tallest domain: (3, B N).
+
+    The sum is taken on the first coset, whose values determine it like every column, and extended to the others.
+    """
     total = np.zeros((EXTENSION, 0), np.uint64)
     for height in sorted({matrix.height for matrix in matrices} | {tallest}):
-        total = _lifted(total, blowup, height, threads)
+        total = _lifted(total, height)
         own = [matrix for matrix in matrices if matrix.height == height]
         own_weights = [weights[matrix.position : matrix.position + len(matrix.lde)] for matrix in own]
         accumulate([matrix.flat for matrix in own], np.concatenate([*own_weights, weights[:0]]), total, threads)
-    return total
+    coefficients = interpolate_coset(total, coset_shift(tallest), threads)
+    return evaluate_coset(coefficients, tallest, blowup, threads=threads).reshape(EXTENSION, -1)
 
 
-def _lifted(total: U64, blowup: int, height: int, threads: int) -> U64:
-    """(3, B m) values repeated on every coset until it has n rows: (3, B n); zeros if there are none yet."""
-    if not total.size:
-        return np.zeros((EXTENSION, blowup * height), np.uint64)
-    lower = total.reshape(EXTENSION * blowup, 1, -1)
-    lifted = np.empty((EXTENSION * blowup, height // lower.shape[2], lower.shape[2]), np.uint64)
-
-    def work(first: int, last: int) -> None:
-        lifted[first:last] = lower[first:last]
-
-    run_ranges(work, len(lifted), height, threads)
-    return lifted.reshape(EXTENSION, -1)
+def _lifted(total: U64, height: int) -> U64:
+    """(3, m) values on the first coset repeated until it has n rows: (3, n); zeros if there are none yet."""
+    return np.tile(total, height // total.shape[1]) if total.size else np.zeros((EXTENSION, height), np.uint64)
 
 
 def domain_points(height: int, blowup: int, threads: int = 1) -> U64:
