@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import marshal
 import os
 from collections.abc import Iterable
 from functools import cache
@@ -25,6 +26,8 @@ from zkvm.stark.kernels.manifest import cache_directory
 KINDS = ("constraint_tape", "fraction_tape")
 """Properties of :class:`zkvm.stark.air.machine.ChipCode`."""
 _DIGEST_BYTES, _LENGTH_BYTES = 32, 8
+_PLAIN = 2
+"""The last version of ``marshal`` that writes equal values as equal bytes: later ones write what occurs twice as a reference."""
 
 
 def recall_tapes(codes: Iterable[ChipCode]) -> int:
@@ -54,7 +57,8 @@ def recall_tapes(codes: Iterable[ChipCode]) -> int:
 
 
 def _path(code: ChipCode) -> Path:
-    digest = hashlib.sha256(f"{_sources()} {code.powers}{code.text}".encode())
+    constraints = marshal.dumps((code.powers, code.straight.nodes, code.straight.outputs, code.groups), _PLAIN)
+    digest = hashlib.sha256(_sources().encode() + constraints)
     return cache_directory() / "tapes" / digest.hexdigest()[:32]
 
 
