@@ -64,6 +64,10 @@ class Committed:
             tree
         ]
 
+    def drop_extra(self) -> None:
+        """Nothing needs the values on the extra coset once they are in the quotient."""
+        self.pre_extra = self.main_extra = self.bus_extra = self.next_extra = _NONE
+
 
 def extend(columns: U64, blowup: int, threads: int, with_next: bool = False) -> tuple[U64, U64, U64]:
     """Low-degree extension of a trace.

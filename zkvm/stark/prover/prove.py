@@ -150,6 +150,7 @@ def prove_opened(
     clock.phase("quotient")
     chunks = quotient_chunks(shape, list(committed.values()), alpha, beta, challenge, terminals, randomness, threads, joined)
     quotient_lde, quotient_tree = commit_quotient(shape, chunks, randomness, threads)
+    del chunks
     zeta = steps.quotient(quotient_tree.root)
     # 4 ----- openings
     clock.phase("openings")

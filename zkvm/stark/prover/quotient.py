@@ -280,6 +280,8 @@ def quotient_chunks(
     def work(number: int, threads: int) -> None:
         height = shape.heights[number]
         per_height[height] = height_quotient(shape, height, groups[number], powers, params, threads)
+        for table in groups[number]:
+            table.drop_extra()
 
     share_out(work, [sum(sum(table.code.widths) * table.height for table in group) for group in groups], threads)
     return blinded_chunks(shape, lifted_quotient(shape, per_height, threads), randomness)
