@@ -194,9 +194,9 @@ def absorb(forged: Forgery, path: Sequence[Place], capacity: Sequence[int] | Non
     return state
 
 
-def absorb_all(forged: Forgery) -> None:
+def absorb_all(forged: Forgery, capacity: Sequence[int] | None = None) -> None:
     """The same of the first call, which tells the digest of that."""
-    state = absorb(forged, path_of(forged))
+    state = absorb(forged, path_of(forged), capacity)
     end(forged, state)
     tell(forged, state[:4])
 

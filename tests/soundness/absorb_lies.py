@@ -34,19 +34,7 @@ from tests.soundness.absorb_forging import (
     tell_limbs,
 )  # fmt: skip
 from tests.soundness.single import Attack, Forged
-from tests.soundness.tensor_forging import (
-    A0,
-    A1,
-    A2,
-    A7,
-    TWO_16,
-    TWO_32,
-    Program,
-    apart,
-    descriptor_word,
-    id_of,
-    padding_row,
-)
+from tests.soundness.tensor_forging import A0, A1, A2, A7, TWO_16, TWO_32, Program, apart, descriptor_word, id_of, padding_row
 from zkvm.riscv.chips.common import SLOT_RD
 from zkvm.riscv.isa import calls, opcodes
 from zkvm.riscv.isa.opcodes import LAST_PC
@@ -148,15 +136,13 @@ def g19_padding_changes_the_capacity(chip: str, element: int) -> Attack:
 
     def make() -> Forged:
         forged = digested(1, 1) if chip == BYTES else digested(1, 0)
-        start, path = [DIGEST_TAG, 1, int(chip == BYTES), 0], path_of(forged)
+        start, first = [DIGEST_TAG, 1, int(chip == BYTES), 0], path_of(forged)[0]
         row, other = padding_row(forged, chip), list(start)
         other[element - RATE] += 7
-        cells = {name: forged.cell(*path[0], name) for name in ("tensor", "left", "index", *(["bytes_left"] if chip == BYTES else []))}
+        cells = {name: forged.cell(*first, name) for name in ("tensor", "left", "index", *(["bytes_left"] if chip == BYTES else []))}
         cells |= {f"before{k}": start[k - RATE] for k in CAPACITY} | {f"after{k}": other[k - RATE] for k in CAPACITY}
         forged.write(chip, row, **cells)
-        state = absorb(forged, path, other)
-        end(forged, state)
-        tell(forged, state[:4])
+        absorb_all(forged, other)
         return forged, f"{chip}: padding keeps element {element}"
 
     return named(make, f"g19_padding_of_{SHORT[chip]}_changes_element_{element}")
