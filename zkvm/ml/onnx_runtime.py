@@ -10,7 +10,7 @@ import onnx
 import onnx.parser
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
 from zkvm.errors import UsageError
 from zkvm.ml.node import Node
@@ -30,6 +30,11 @@ WRONG_FUSIONS = ["LayerNormFusionL1", "LayerNormFusionL2", "DivMulFusion"]
 """Optimizations that make another function of a model: one does not look at an exponent
 (``findings/layer-normalization-onnxruntime.sh``), the other takes quotients of integers for exact ones
 (``findings/integer-quotients-onnxruntime.sh``)."""
+PRODUCTS = {
+    "MatMulInteger": ((0, 2), (1, 3)), "ConvInteger": ((0, 2), (1, 3)), "QLinearMatMul": ((0, 2), (3, 5)), "QLinearConv": ((0, 2), (3, 5)),
+    "QGemm": ((0, 2), (3, 5)), "MatMulIntegerToFloat": ((0, 4), (1, 5)), "DynamicQuantizeMatMul": ((0, -1), (1, 3)),
+}  # fmt: skip
+"""Products of integers: at which input each factor is, and its zero point."""
 MAX_IR_VERSION = 10
 """Newer files than the runtime knows are refused by it; what we write ourselves needs no newer one."""
 
@@ -38,11 +43,15 @@ def session(model: onnx.ModelProto, *, optimize: bool = False) -> onnxruntime.In
     """A session on one thread; without optimization every node keeps its own output.
 
     A model with numbers that are dequantized is never optimized, because the runtime may then quantize what the model does not, and
-    optimizations that change answers are left out of all.
+    optimizations that change answers are left out of all. Products of integers are exact on every machine.
 
     Raises:
         UsageError: the runtime refuses the model.
     """
+    return _session(exact_products(model), optimize)
+
+
+def _session(model: onnx.ModelProto, optimize: bool) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -72,6 +81,73 @@ def run_session(runner: onnxruntime.InferenceSession, inputs: Mapping[str, Array
         return dict(zip(names, runner.run(names, typed), strict=True))
     except Exception as error:
         raise RuntimeRefusal(f"onnxruntime fails on this input: {str(error)[:500]}") from error
+
+
+def exact_products(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with no product of uint8 and int8: the int8 factor and its zero point are both larger by 128, and uint8.
+
+    On processors without VNNI the runtime adds the products of such numbers in pairs of 16 bits, which saturate, so that large weights
+    give other sums than the model says. Of two uint8 factors, as of two int8 ones, sums are exact everywhere. A model without such
+    products is given back as it is; so are bodies of loops and branches.
+
+    Args:
+        model: is not changed.
+    """
+    if not any(node.op_type in PRODUCTS for node in model.graph.node):
+        return model
+    types = _types(model)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    nodes: list[onnx.NodeProto] = []
+    moved: dict[str, str] = {}
+    for node in copy.graph.node:
+        for name, position in _signed_factor(node, types) if node.op_type in PRODUCTS else ():
+            if name not in moved:
+                moved[name] = f"{name}/unsigned"
+                nodes += _unsigned(copy.graph, name, moved[name])
+            node.input.extend([""] * (position + 1 - len(node.input)))
+            node.input[position] = moved[name]
+        nodes.append(node)
+    if not moved:
+        return model
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
+    return copy
+
+
+def _types(model: onnx.ModelProto) -> dict[str, str]:
+    """The runtime's names of the types of inputs, weights and results; nothing where it does not run the model."""
+    try:
+        runner = _session(with_intermediates(model), False)
+    except RuntimeRefusal:
+        return {}
+    names = {TensorProto.INT8: "tensor(int8)", TensorProto.UINT8: "tensor(uint8)"}
+    weights = {tensor.name: names.get(tensor.data_type, "") for tensor in model.graph.initializer}
+    return weights | {entry.name: entry.type for entry in (*runner.get_inputs(), *runner.get_outputs())}
+
+
+def _signed_factor(node: onnx.NodeProto, types: Mapping[str, str]) -> list[tuple[str, int]]:
+    """The int8 factor beside one that is not, with its place, and its zero point; the name of one that is missing is empty."""
+    pairs = PRODUCTS[node.op_type]
+    signed = [pair for pair in pairs if types.get(node.input[pair[0]]) == "tensor(int8)"]
+    if len(signed) != 1:
+        return []
+    return [(node.input[position] if position < len(node.input) else "", position) for position in signed[0]]
+
+
+def _unsigned(graph: onnx.GraphProto, name: str, result: str) -> list[onnx.NodeProto]:
+    """What computes int8 numbers plus 128 as uint8, if they are no weights; 128 itself for no name."""
+    weights = next((tensor for tensor in graph.initializer if tensor.name == name), None)
+    if weights is not None or not name:
+        integers = np.zeros((), np.int16) if weights is None else numpy_helper.to_array(weights).astype(np.int16)
+        graph.initializer.append(numpy_helper.from_array(np.asarray(integers + 128, np.uint8), result))
+        return []
+    graph.initializer.append(numpy_helper.from_array(np.array(128, np.int32), f"{result}/offset"))
+    return [
+        helper.make_node("Cast", [name], [f"{result}/wide"], to=TensorProto.INT32),
+        helper.make_node("Add", [f"{result}/wide", f"{result}/offset"], [f"{result}/sum"]),
+        helper.make_node("Cast", [f"{result}/sum"], [result], to=TensorProto.UINT8),
+    ]
 
 
 def centred(model: onnx.ModelProto) -> onnx.ModelProto:
