@@ -140,10 +140,25 @@ def _weights(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 
 def _changed(array: NDArray[Any], random: np.random.Generator, size: float) -> NDArray[Any]:
-    """Real numbers a little larger or smaller, each by itself and all together; small integers in another order; others as they are."""
+    """Real numbers a little larger or smaller, each by itself and all together; small integers in another order; others as they are.
+
+    A channel of equal integers keeps them: what its scale is has never mattered, so with others its weights may be far too large.
+    """
     if np.issubdtype(array.dtype, np.floating):
         factor = 2.0 ** (size * random.uniform(1, 1.5) * (1 + random.uniform(0, 0.5, array.shape)))
         return np.asarray(array * factor, array.dtype)
     if array.dtype in (np.int8, np.uint8) and array.size > 1:
-        return np.asarray(random.permutation(array.reshape(-1)).reshape(array.shape))
+        changed, moved = array.copy(), ~_in_equal_slices(array)
+        changed[moved] = random.permutation(array[moved])
+        return changed
     return array
+
+
+def _in_equal_slices(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which elements are in a slice at one position of an axis, of two or more, that are all equal."""
+    found = np.zeros(array.shape, np.bool_)
+    for axis in range(array.ndim):
+        others = tuple(other for other in range(array.ndim) if other != axis)
+        if array.size > array.shape[axis]:
+            found |= array.max(axis=others, keepdims=True) == array.min(axis=others, keepdims=True)
+    return found
