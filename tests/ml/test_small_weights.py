@@ -297,6 +297,9 @@ def test_the_digest_without_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert CompiledModel.load(tmp_path).private_rows == model.private_rows
     with pytest.raises(UsageError, match="do not hold a salt"):
         weights_digest(bytes(100), model.private_rows)
+    (tmp_path / "weights.bin").write_bytes(bytes(100))
+    with pytest.raises(UsageError, match=r"weights\.bin was cut off.* do not hold a salt"):
+        CompiledModel.load(tmp_path)
     metadata = json.loads((tmp_path / "model.json").read_text())
     for rows in ([1], [1, -1], [1.0, 2], "12", None):
         (tmp_path / "model.json").write_text(json.dumps(metadata | {"private_rows": rows}))

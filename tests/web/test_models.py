@@ -161,6 +161,7 @@ BROKEN: list[dict[str, Any]] = [
     {"outputs": [tensor(kind="integer", scale=1, labels=[7])]}, {"inputs": [tensor(kind="integer", scale=1, labels=["a"])]},
     {"weights": "private", "weights_digest": "12"}, {"weights": "private", "weights_digest": None},
     {"inputs": [tensor("x", layout={"channels": 1, "positions": 1, "channels_first": True})]}, {"inputs": [7]}, {"outputs": None},
+    *({"private_rows": rows} for rows in ([1], [1, 2, 3], [-1, 2], [0.5, 1], "12", None)),
     *({"inputs": [tensor("x", shape=[4, 6], lo=0, hi=65535, layout=wrong)]} for wrong in WRONG_LAYOUTS),
 ]  # fmt: skip
 

@@ -127,10 +127,7 @@ class CompiledModel(ModelInterface):
             private, known = b"", vars(public)
             if public.weights == "private":
                 private = (directory / WEIGHTS).read_bytes()
-                if weights_digest(private, public.private_rows) != public.weights_digest:
-                    raise UsageError(
-                        f"{directory}: {WEIGHTS} does not hold the weights whose digest {METADATA} publishes; verifiers refuse them"
-                    )
+                _demand_weights(directory, private, public)
                 if (directory / OWNERS_CARD).exists():
                     known = known | {"card": dict(json.loads((directory / OWNERS_CARD).read_text()))}
             return CompiledModel(**known, elf=(directory / GUEST).read_bytes(), private_weights=private)
@@ -279,6 +276,15 @@ class CompiledModel(ModelInterface):
     def _stdin(self, inputs: Data, salts: Mapping[str, bytes] | None) -> bytes:
         integers, _ = self.words(one_sample(inputs, self.inputs))
         return self.stdin(integers, salts)
+
+
+def _demand_weights(directory: Path, private: bytes, public: ModelInterface) -> None:
+    try:
+        found = weights_digest(private, public.private_rows)
+    except UsageError as error:
+        raise UsageError(f"{directory}: {WEIGHTS} was cut off, or {METADATA} is another model's: {error}") from error
+    if found != public.weights_digest:
+        raise UsageError(f"{directory}: {WEIGHTS} does not hold the weights whose digest {METADATA} publishes; verifiers refuse them")
 
 
 def weights_digest(private_weights: bytes, rows: tuple[int, int]) -> str:

@@ -32,7 +32,13 @@ export function readModel(text) {
     weightsDigest: weights === "private" ? digestBytes(content.weights_digest, "weights_digest") : null,
   };
   requireThat(isObject(model.card), "the card is no object");
+  const { private_rows: rows = [0, 0] } = content; // no answer follows from them, but a file whose rows make no sense is none
+  requireThat(isPairOfCounts(rows), `rows of private vectors: ${JSON.stringify(rows)}`);
   return Object.freeze({ ...model, digest: interfaceDigest(model) });
+}
+
+function isPairOfCounts(value) {
+  return Array.isArray(value) && value.length === 2 && value.every((number) => Number.isInteger(number) && number >= 0);
 }
 
 function parse(text) {
