@@ -15,10 +15,11 @@ import pytest
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
+import zkvm.ml
 from tests.ml.models import Array, agreed, compiled, model_of, normal
 from tests.ml.networks import Reader
 from tools.emulator import emulate
-from zkvm.errors import UsageError
+from zkvm.errors import InexactError, UsageError
 from zkvm.ml import package
 from zkvm.ml.card import error_relative_to_range
 from zkvm.ml.compiler import Compilation, Options, Precision, Privacy, float_outputs
@@ -79,6 +80,14 @@ def quantized_statically(model: onnx.ModelProto, samples: list[Sample], **option
 @cache
 def made(seed: int = 0) -> Compilation:
     return compiled(*int8(seed), PRIVATE)
+
+
+def test_who_is_refused_for_steps_of_8_bits_is_told_of_floats() -> None:
+    """Which are not tried with private weights, and give the quantized network's answers."""
+    model, samples = int8()
+    with pytest.raises(InexactError, match=r"never is with private weights \(--arithmetic float\)"):
+        zkvm.ml.compile(model, samples, weights="private", max_error=1e-4)
+    assert zkvm.ml.compile(model, samples, weights="private", max_error=1e-4, arithmetic="float").card["accuracy"]["same_top1"]
 
 
 def layers(compilation: Compilation) -> list[TensorLinear | TensorDepthwise]:

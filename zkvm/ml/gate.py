@@ -33,8 +33,9 @@ SIGMOID_NOISE = 5 * 2.0**-25
 """By how much onnxruntime's float sigmoid is off, however small its result is (``findings/sigmoid-onnxruntime.sh``)."""
 NUMBERS_SHOWN = 8
 ADVICE = (
-    "Give typical data (--calibration) and say what the inputs can be (--domain NAME=lo:hi), take 16 bits if these are 8, give features of "
-    "different size scales of their own in the model, or accept it: --max-error, --max-flips, --accept-inexact"
+    "Give typical data (--calibration) and say what the inputs can be (--domain NAME=lo:hi), take 16 bits if these are 8, compute in "
+    "floats if that was not tried, as it never is with private weights (--arithmetic float), give features of different size scales of "
+    "their own in the model, or accept it: --max-error, --max-flips, --accept-inexact"
 )
 MAX_SCORE_RANK = 3
 """Outputs of more dimensions are pictures, whose rows have no label."""
