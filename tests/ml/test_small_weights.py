@@ -147,6 +147,22 @@ def test_layers_keep_them(largest: int, origin: int) -> None:
     assert np.abs(sums - real).max() <= 2 + np.abs(real).max() / (2 * factors[:-1].min()) + np.abs(origin) * 0.01
 
 
+def test_sums_of_weights_that_lean_to_one_side_are_near() -> None:
+    """Where multipliers are coarse, weights that are rounded again are nearer to sums whose terms add up."""
+    random = np.random.default_rng(4)
+    integers = np.clip(np.round(random.normal(12, 40, (32, 1 << 14))), -127, 127)
+    integers[:, 0] = 127
+    weights = integers * random.uniform(0.5, 1, (32, 1)) * 1e-3
+    layer = Layer("x", "y", weights, np.zeros(32), False, small=True)
+    x = random.integers(0, 256, 1 << 14)
+    sums = weights @ x
+    source, output = Value("x", (1 << 14,), 0, 255, 1.0), Value("y", (32,), 0, 255, float(sums.max()) / 200)
+    found = quantized_secretly("layer", layer, source, output.scale, 16, limit_of(layer, source, output))
+    assert (found.multipliers < 100 * (limit_of(layer, source, output) >> 15)).all()
+    ours = (found.weights @ x + found.bias) * found.multipliers / 2.0**32 * output.scale
+    assert np.abs(ours / sums - 1).max() < 0.005
+
+
 def test_layers_whose_factors_have_no_room_are_refused() -> None:
     layer = Layer("x", "y", rows_of(127) * 9.0, np.zeros(4), False, small=True)
     source, output = (Value(name, (70,), -(1 << 15) + 1, (1 << 15) - 1, scale) for name, scale in (("x", 1.0), ("y", 0.5)))

@@ -85,7 +85,7 @@ def quantized_secretly(name: str, layer: Layer, source: Value, scale: float, wei
         most = np.maximum(most, np.abs(offset) / (size * source.scale * MAX_MARKED_BIAS))
     factors, weights = _rounded(layer.weights, unit * size, most / unit, bits)
     if keeps_steps(layer) and bits == BYTE_BITS:
-        factors, weights = _with_own_steps(layer.weights, unit * size, most / unit, (factors, weights))
+        factors, weights = _with_own_steps(layer.weights, unit * size, most / unit, (factors, weights), _leaning((source.lo, source.hi)))
     bias = np.round((layer.bias / (factors * unit * size * source.scale) + source.origin * weights.sum(axis=1)) / step)
     if factors.max() >= OFFSET or np.abs(bias).max() >= 1 << 31:
         raise UsageError(
@@ -111,14 +111,25 @@ def _rounded(weights: FloatArray, unit: float, least: FloatArray, bits: int) -> 
     return factors, integers.astype(np.int64) << shift
 
 
-def _with_own_steps(weights: FloatArray, unit: float, least: FloatArray, others: tuple[IntArray, IntArray]) -> tuple[IntArray, IntArray]:
-    """The same with the integers that the weights are in their own steps, and factors that are the nearest to these: of the channels that
-    this brings closer to their weights than ``others``."""
+def _leaning(ends: tuple[int, int]) -> float:
+    """The square of the mean over the variance, of numbers that are spread between these ends: how much the error of all of a channel's
+    weights together counts beside that of each."""
+    low, high = ends
+    return 3.0 * ((low + high) / max(high - low, 1)) ** 2
+
+
+def _with_own_steps(
+    weights: FloatArray, unit: float, least: FloatArray, others: tuple[IntArray, IntArray], leaning: float
+) -> tuple[IntArray, IntArray]:
+    """The same with the integers that the weights are in their own steps, and factors that are the nearest to these: of the channels whose
+    sums this brings closer than ``others``. Where a channel's weights and what it reads lean to one side, factors are coarse and their
+    errors add up, while those of rounded weights do not."""
     steps, integers = own_steps(weights)
     factors = np.round(np.minimum(steps / (unit * BYTE_STEP), OFFSET)).astype(np.int64)
 
     def error(factors: IntArray, integers: IntArray) -> FloatArray:
-        return np.asarray(np.square(integers * (factors * unit)[:, None] - weights).sum(axis=1))
+        off = integers * (factors * unit)[:, None] - weights
+        return np.asarray(np.square(off).sum(axis=1) + leaning * np.square(off.sum(axis=1)))
 
     better = (factors >= np.maximum(least, 1)) & (factors < OFFSET) & (error(factors, integers * BYTE_STEP) <= error(*others))
     return np.where(better, factors, others[0]), np.where(better[:, None], integers * BYTE_STEP, others[1])
