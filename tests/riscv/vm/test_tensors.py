@@ -239,7 +239,7 @@ def script_of(descriptor: Descriptor, first: int = 0, second: int = CONSTANTS, r
     ("script", "message"),
     [
         (script_of(Descriptor(0)), "names operation 0, which does not exist"),
-        (script_of(Descriptor(15)), "names operation 15, which does not exist"),
+        (script_of(Descriptor(16)), "names operation 16, which does not exist"),
         (script_of(Descriptor(IMPORT | 1 << 8)), "names operation 257, which does not exist"),
         (script_of(Descriptor(IMPORT, 1)), "import: the private input ended: 0 bytes are left, and 1 vectors take 16"),
         (script_of(Descriptor(LOAD, 1, 0)), "load: 0 elements of each vector: only 1 or 8"),
