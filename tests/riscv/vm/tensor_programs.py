@@ -208,6 +208,11 @@ Meaning = tuple[list[Vectors], list[int], list[list[int]]]
 """The tensor that each step makes, empty for an export; the words of RAM after all; what each step that rescales cut above and below."""
 
 
+def digested_of(d: Descriptor, vectors: Vectors) -> Vectors:
+    """What an import makes: of a digested one with the digest behind it."""
+    return vectors + digest_of(vectors, d.channels) if d.operation == DIGESTED else vectors
+
+
 def meaning(script: Script) -> Meaning:
     """What a script does."""
     made: list[Vectors] = []
@@ -226,11 +231,8 @@ def meaning(script: Script) -> Meaning:
 
     for step in script.steps:
         d, result, counts = step.descriptor, Vectors(), [0, 0]
-        if d.operation == IMPORT:
-            result = next(imported)
-        elif d.operation == DIGESTED:
-            vectors = next(imported)
-            result = vectors + digest_of(vectors, d.channels)
+        if d.operation in (IMPORT, DIGESTED):
+            result = digested_of(d, next(imported))
         elif d.operation == LOAD:
             for v in range(d.blocks):
                 words = ram[step.ram // 4 + v * d.channels :][: d.channels]

@@ -172,8 +172,8 @@ typedef struct zkvm_depthwise {
 zkvm_tensor zkvm_tensor_depthwise(const zkvm_depthwise *descriptor, zkvm_tensor x, zkvm_tensor w);
 
 /* A tensor from the private input, and its digest: 7 * byte_rows vectors of bytes with a sign, one byte of the input each lane, where it
- * counts 2^8, then 3 * rows vectors of int16, as of an import, then the two vectors of the digest of these, which the call makes: 64 bits in four lanes,
- * lane - 2^15 for each 16 bits. At least one row of int16. A digest hides nothing: export it, and publish a salted hash of it. With no rows
+ * counts 2^8, then 3 * rows vectors of int16, as of an import, then the two vectors of the digest of these, which the call makes: 64 bits in
+ * four lanes, lane - 2^15 for each 16 bits. At least one row of int16. A digest hides nothing: export it, and publish a salted hash of it. With no rows
  * of bytes the digest is that of zkvm_tensor_digest. See docs/tensors.md. */
 typedef struct zkvm_import_digested {
     uint32_t operation, rows, byte_rows ZKVM_OR_ZERO;

@@ -97,7 +97,7 @@ class _Absorbing(TensorChip):
         for k in range(self.vectors):
             served = (row.tensor, row.index + k, *(self.step * lane for lane in lanes[LANES * k : LANES * (k + 1)]))
             buses.serve(f"vector {k}", VECTOR, served, row[f"multiplicity{k}"])
-        weights = [1 << (self.offset.bit_length() * i) for i in range(self.packed)]
+        weights = [(2 * self.offset) ** i for i in range(self.packed)]  # lanes without their signs are below 2 offset
         absorbed = [weighted_sum(numbers[self.packed * k : self.packed * (k + 1)], weights) for k in range(RATE)]
         buses.lookup("permutation", PERMUTATION, (*absorbed, *capacity, *(row[f"after{k}"] for k in range(WIDTH))), row.real)
 
